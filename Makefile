@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both build .venv by themselves.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml
+
+.PHONY: venv demo test check format lock clean
+
+venv: .venv/installed
+
+.venv/installed: deploy/requirements-dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install -q --require-hashes -r deploy/requirements-dev.txt
+	$(BIN)/uv pip install -q --no-deps -e .
+	touch $@
+
+demo: venv  ## the main job, embedded: no account, no Docker
+	$(BIN)/worker demo
+
+test: venv  ## everything but the slow legs of .ci/run
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: venv  ## what a reviewer's machine runs: style, types, layers, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: venv  ## pins with hashes; no index address, so that any mirror serves
+	$(COMPILE) --extra uvloop -o deploy/requirements.txt
+	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""One module per AWS service, named after what it is for."""

@@ -1,0 +1,77 @@
+"""Every failure of the worker, sorted by who must act.
+
+    WorkerError
+    ├── Transient            come back later; `retry_after` seconds when somebody named a time
+    │   ├── NotYet           nothing is broken, the data is not there yet
+    │   ├── RateLimited      a budget, theirs or ours, is spent
+    │   ├── Unavailable      the other side failed (5xx, time-out, reset): breakers count these
+    │   ├── BreakerOpen      refused on our side, no call was made
+    │   └── Unauthorized     our credentials are refused; no message is at fault
+    ├── Permanent            coming back cannot help: the message is parked with `reason`
+    │   └── Rejected         an upstream understood and said no (400, 403, 404 ...)
+    └── ConfigurationError   a person must change a setting: exit code 2
+
+Clients raise `Transient` or `Permanent`; nobody above them classifies. The text of an error is
+logged and travels to the dead-letter queue, so it never carries a phone number, an attribute
+value, a URL with a query or a secret: ids, field names, codes and statuses only.
+"""
+
+
+class WorkerError(Exception):
+    """A failure with a known owner."""
+
+
+class Transient(WorkerError):
+    """Something that may succeed later, unchanged."""
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        """`retry_after`: seconds to wait at least; None leaves the wait to the backoff."""
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class NotYet(Transient):
+    """The data asked for does not exist yet and is expected to."""
+
+
+class RateLimited(Transient):
+    """A request budget is spent: a 429, or our own limiter's wait is longer than the deadline."""
+
+
+class Unavailable(Transient):
+    """The other side failed: 5xx, time-out, refused or reset connection, unreadable reply."""
+
+
+class BreakerOpen(Transient):
+    """The circuit breaker refused the call; `retry_after` is when it will let a probe through."""
+
+
+class Unauthorized(Transient):
+    """Our credentials are refused. Transient: parking healthy messages would not mend them."""
+
+
+class Permanent(WorkerError):
+    """Something that no repetition can mend; the message is parked with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Rejected(Permanent):
+    """An upstream understood the request and refused it."""
+
+    def __init__(self, reason: str, *, status: int, code: str | None = None) -> None:
+        """`code`: the vendor's error code, e.g. `resource.not.found`."""
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+
+
+class ConfigurationError(WorkerError):
+    """One or more settings are wrong; `problems` names each, without any value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""One module per job. Handlers know no SQS, and not each other."""

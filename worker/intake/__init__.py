@@ -1,0 +1,1 @@
+"""From SQS to settled: receive, open, handle, settle. Knows no Genesys."""

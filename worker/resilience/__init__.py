@@ -1,0 +1,1 @@
+"""Guards around calls to upstreams: cache, breaker, limiter, retry; no I/O of their own."""

@@ -1,0 +1,201 @@
+"""Every metric of the worker. Label values are closed sets: never an id, a URL or a text.
+
+An operator reads this file as the legend of the dashboard; `tests/unit/test_metrics.py` pins it.
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+AGES = (0.1, 0.5, 1, 5, 15, 30, 60, 300, 900, 3600, 14400, 86400)
+
+info = Info("worker", "Version of the running code.", registry=REGISTRY)
+
+# ── intake ─────────────────────────────────────────────────────────────────────────────────────
+messages_received = Counter(
+    "worker_messages_received_total", "Messages received from the queue.", registry=REGISTRY
+)
+messages_acked = Counter(
+    "worker_messages_acked_total", "Messages whose delete SQS confirmed.", registry=REGISTRY
+)
+messages_released = Counter(
+    "worker_messages_released_total",
+    "Messages made visible again, by reason: retry, drain, lease_lost.",
+    ["reason"],
+    registry=REGISTRY,
+)
+messages_parked = Counter(
+    "worker_messages_parked_total",
+    "Messages copied to the dead-letter queue, by class of the failure.",
+    ["reason"],
+    registry=REGISTRY,
+)
+park_failures = Counter(
+    "worker_park_failures_total",
+    "Messages that could not be parked; they stay on the queue.",
+    registry=REGISTRY,
+)
+messages_unrouted = Counter(
+    "worker_messages_unrouted_total", "Messages of a type no handler wants.", registry=REGISTRY
+)
+messages_duplicate = Counter(
+    "worker_messages_duplicate_total",
+    "Copies not run: the same message was in hand, or was done and its delete had failed.",
+    registry=REGISTRY,
+)
+receives = Counter(
+    "worker_receives_total",
+    "ReceiveMessage calls, by outcome: messages, empty, error.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+inflight = Gauge("worker_inflight", "Messages being handled now.", registry=REGISTRY)
+concurrency_limit = Gauge(
+    "worker_concurrency_limit", "Messages that may be handled at once.", registry=REGISTRY
+)
+pollers = Gauge("worker_pollers", "Pollers running now.", registry=REGISTRY)
+visibility_extensions = Counter(
+    "worker_visibility_extensions_total",
+    "Leases extended by the heartbeat, by outcome: ok, error, lost.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+ack_failures = Counter(
+    "worker_ack_failures_total",
+    "Entries of delete and visibility batches that failed, by code: sender, service, transport.",
+    ["code"],
+    registry=REGISTRY,
+)
+queue_messages = Gauge(
+    "worker_queue_messages",
+    "Approximate messages on the queue, by state: visible, in_flight, delayed.",
+    ["state"],
+    registry=REGISTRY,
+)
+dlq_messages = Gauge(
+    "worker_dlq_messages", "Approximate messages on the dead-letter queue.", registry=REGISTRY
+)
+
+# ── handlers ───────────────────────────────────────────────────────────────────────────────────
+messages_processed = Counter(
+    "worker_messages_processed_total",
+    "Runs of a handler, by outcome: ok, skipped, degraded, duplicate, expired, retry, permanent.",
+    ["handler", "outcome"],
+    registry=REGISTRY,
+)
+message_duration = Histogram(
+    "worker_message_duration_seconds",
+    "One run of a handler.",
+    ["handler"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+message_age = Histogram(
+    "worker_message_age_seconds",
+    "From SentTimestamp to done, per message.",
+    buckets=AGES,
+    registry=REGISTRY,
+)
+event_age = Histogram(
+    "worker_event_age_seconds",
+    "From the event's own time to done, per handler.",
+    ["handler"],
+    buckets=AGES,
+    registry=REGISTRY,
+)
+last_success = Gauge(
+    "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
+)
+
+# ── upstreams ──────────────────────────────────────────────────────────────────────────────────
+dependency_requests = Counter(
+    "worker_dependency_requests_total",
+    "Calls to an upstream, by result: ok, rejected, rate_limited, unavailable, unauthorized, "
+    "not_yet, breaker_open, cancelled, error.",
+    ["dependency", "result"],
+    registry=REGISTRY,
+)
+dependency_duration = Histogram(
+    "worker_dependency_duration_seconds",
+    "One attempt of a call, without waits for limiter or backoff.",
+    ["dependency"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+dependency_retries = Counter(
+    "worker_dependency_retries_total", "Attempts after the first.", ["dependency"], registry=REGISTRY
+)
+breaker_state = Gauge(
+    "worker_breaker_state", "0 closed, 1 half-open, 2 open.", ["dependency"], registry=REGISTRY
+)
+breaker_transitions = Counter(
+    "worker_breaker_transitions_total",
+    "Changes of state, by new state.",
+    ["dependency", "to"],
+    registry=REGISTRY,
+)
+ratelimit_wait = Histogram(
+    "worker_ratelimit_wait_seconds",
+    "Time a call waited for the request budget.",
+    ["dependency"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+ratelimit_remaining = Gauge(
+    "worker_ratelimit_remaining_ratio",
+    "Share of the burst budget that is free; 0 while a 429 pauses it.",
+    ["dependency"],
+    registry=REGISTRY,
+)
+ratelimit_throttled = Counter(
+    "worker_ratelimit_throttled_total", "429 replies.", ["dependency"], registry=REGISTRY
+)
+cache_requests = Counter(
+    "worker_cache_requests_total",
+    "Look-ups, by result: hit, miss, stale, negative, coalesced.",
+    ["cache", "result"],
+    registry=REGISTRY,
+)
+cache_entries = Gauge(
+    "worker_cache_entries", "Entries held now.", ["cache"], registry=REGISTRY
+)
+token_refresh = Counter(
+    "worker_token_refresh_total",
+    "Token requests, by outcome: ok, error, refused.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+token_expires = Gauge(
+    "worker_token_expires_seconds", "Seconds the token had left when issued.", registry=REGISTRY
+)
+best_effort_failures = Counter(
+    "worker_best_effort_failures_total",
+    "Optional effects that failed and were let go.",
+    ["effect"],
+    registry=REGISTRY,
+)
+
+# ── process ────────────────────────────────────────────────────────────────────────────────────
+loop_lag = Histogram(
+    "worker_loop_lag_seconds",
+    "How late the event loop ran its heartbeat.",
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+drain_messages = Gauge(
+    "worker_drain_messages",
+    "What the drain did, by fate: finished, released, stranded.",
+    ["fate"],
+    registry=REGISTRY,
+)
