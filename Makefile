@@ -4,7 +4,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml
 
-.PHONY: venv demo test check format lock clean
+.PHONY: venv demo test check format docs lock clean
 
 venv: .venv/installed
 
@@ -31,6 +31,9 @@ check: venv  ## what a reviewer's machine runs: style, types, layers, spelling
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: venv  ## README's tables of settings and metrics, from the code
+	$(BIN)/python -m tests.unit.test_readme
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt

@@ -1,0 +1,27 @@
+"""What every test has: no AWS account in reach, and clean loops."""
+
+import asyncio
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_loop_that_is_closed():
+    # pytest-asyncio 1.5 asks Python 3.11 for «the current loop» before a session's first async
+    # test; without one, Python makes a loop that nobody closes, and warnings are errors here.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch):
+    """Dummy credentials and no metadata service: a test that forgets its endpoint fails fast."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
