@@ -1,0 +1,318 @@
+"""Settings: their defaults, and what becomes of bad ones."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.errors import ConfigurationError
+from worker.settings import (
+    GROUPS,
+    HANDLER_NEEDS,
+    Cache,
+    Genesys,
+    Settings,
+    Sqs,
+    describe,
+    heartbeat_capacity,
+    load_group,
+    load_settings,
+    unknown_settings,
+    variable_name,
+)
+
+VOICE = {
+    "GENESYS_CLIENT_ID": "client",
+    "GENESYS_CLIENT_SECRET": "canary-secret",
+    "GENESYS_ACTION_ID": "custom_-_1",
+    "DYNAMODB_TABLE": "records",
+}
+GOOD = {"SQS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/work", **VOICE}
+
+DEFAULTS = {
+    "SQS_QUEUE_URL": "required",
+    "SQS_DEAD_LETTER_QUEUE_URL": "",
+    "SQS_CONCURRENCY": "64",
+    "SQS_WAIT_SECONDS": "10",
+    "SQS_VISIBILITY_SECONDS": "",
+    "SQS_DRAIN_SECONDS": "25",
+    "SQS_ACK_FLUSH_MILLISECONDS": "100",
+    "RETRY_BASE_SECONDS": "5",
+    "RETRY_CAP_SECONDS": "900",
+    "RETRY_HORIZON_SECONDS": "21600",
+    "HANDLER_DEADLINE_SECONDS": "60",
+    "EVENTS_UNROUTED": "drop",
+    "EVENTS_VOICE_TYPES": "v2.speechandtextanalytics.conversation.*.sentiment, voice.analytics, "
+    "Voice Analytics*",
+    "EVENTS_ENDED_TYPES": "v2.detail.events.conversation.*.customer.end, conversation.end",
+    "EVENTS_ATTRIBUTES_TYPES": "v2.detail.events.conversation.*.customer.start, "
+    "conversation.start, conversation.attributes.requested",
+    "EVENTS_CHAT_TYPES": "v2.detail.events.conversation.*.customer.end, chat.sentiment, "
+    "conversation.chat.sentiment",
+    "EVENTS_REPORT_TYPES": "report.due, Scheduled Event",
+    "GENESYS_CLIENT_ID": "",
+    "GENESYS_CLIENT_SECRET": "",
+    "GENESYS_ENVIRONMENT": "mypurecloud.com",
+    "GENESYS_DIALECT": "platform",
+    "GENESYS_API_URL": "",
+    "GENESYS_LOGIN_URL": "",
+    "GENESYS_TOKEN_PATH": "",
+    "GENESYS_REQUESTS_PER_MINUTE": "240",
+    "GENESYS_TIMEOUT_SECONDS": "10",
+    "GENESYS_DEADLINE_SECONDS": "25",
+    "GENESYS_ATTEMPTS": "3",
+    "GENESYS_ACTION_ID": "",
+    "GENESYS_FLOW_ID": "",
+    "VOICE_DEGRADE_AFTER_SECONDS": "",
+    "VOICE_INPUT_FIELD": "phone_number",
+    "VOICE_TIER_FIELD": "tier",
+    "VOICE_LTV_FIELD": "ltv",
+    "DYNAMODB_TABLE": "",
+    "DYNAMODB_RETENTION_SECONDS": "",
+    "ATTRIBUTES_MAX_AGE_SECONDS": "900",
+    "ATTRIBUTES_STRICT": "false",
+    "ATTRIBUTES_MAX_COUNT": "50",
+    "ATTRIBUTES_MAX_LENGTH": "1024",
+    "ATTRIBUTES_PREFIX": "",
+    "CRM_API_ENDPOINT": "",
+    "CRM_API_TOKEN": "",
+    "CRM_TIMEOUT_SECONDS": "5",
+    "CRM_DEADLINE_SECONDS": "12",
+    "CRM_ATTEMPTS": "2",
+    "CRM_WEBHOOK_URL": "",
+    "ANALYTICS_WEBHOOK_URL": "",
+    "WEBHOOK_SECRET": "",
+    "WORKFLOW_SETTLE_SECONDS": "1800",
+    "WORKFLOW_STEPS": "fetch_crm_contact, analyze_sentiment, update_ticket_system",
+    "WORKFLOW_BATCH_MILLISECONDS": "50",
+    "WORKFLOW_DETAILS_BUCKET": "",
+    "STEP_FUNCTIONS_ARN": "",
+    "SENTIMENT_MIN_CONFIDENCE": "0.75",
+    "SENTIMENT_ESCALATION_THRESHOLD": "0.8",
+    "SENTIMENT_SETTLE_SECONDS": "1800",
+    "EVENT_BUS_NAME": "default",
+    "ALERT_WEBHOOK_URL": "",
+    "CACHE_MAX_ENTRIES": "10000",
+    "CACHE_SOFT_TTL_SECONDS": "300",
+    "CACHE_HARD_TTL_SECONDS": "3600",
+    "CACHE_NEGATIVE_TTL_SECONDS": "60",
+    "BREAKER_ENABLED": "true",
+    "BREAKER_WINDOW_SECONDS": "30",
+    "BREAKER_MIN_CALLS": "10",
+    "BREAKER_FAILURE_RATIO": "0.5",
+    "BREAKER_SLOW_SECONDS": "8",
+    "BREAKER_SLOW_RATIO": "0.8",
+    "BREAKER_OPEN_SECONDS": "5",
+    "BREAKER_MAX_OPEN_SECONDS": "60",
+    "OPS_HOST": "127.0.0.1",
+    "OPS_PORT": "9464",
+    "OPS_STALL_SECONDS": "30",
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "auto",
+    "AWS_REGION": "",
+    "AWS_ENDPOINT_URL": "",
+    "HANDLERS": "",
+}
+
+BAD = {
+    "SQS_QUEUE_URL": "http://canary-7f3a.example/q",
+    "SQS_DEAD_LETTER_QUEUE_URL": "canary-7f3a",
+    "EVENTS_UNROUTED": "canary-7f3a",
+    "GENESYS_ENVIRONMENT": "CANARY-7f3a!",
+    "GENESYS_DIALECT": "canary-7f3a",
+    "GENESYS_API_URL": "https://user:canary-7f3a@api.example",
+    "GENESYS_LOGIN_URL": "ftp://canary-7f3a",
+    "GENESYS_TOKEN_PATH": "canary-7f3a",
+    "GENESYS_FLOW_ID": "canary-7f3a",
+    "CRM_API_ENDPOINT": "http://canary-7f3a.example",
+    "CRM_WEBHOOK_URL": "canary-7f3a",
+    "ANALYTICS_WEBHOOK_URL": "http://canary-7f3a.example/hook",
+    "LOG_LEVEL": "canary-7f3a",
+    "LOG_FORMAT": "canary-7f3a",
+    "AWS_ENDPOINT_URL": "http://canary-7f3a.example",
+    "HANDLERS": "voice,canary-7f3a",
+    **dict.fromkeys(
+        (
+            name
+            for name, default in DEFAULTS.items()
+            if default.replace(".", "", 1).isdigit() or default == "true"
+        ),
+        "canary-7f3a",
+    ),
+    "SQS_VISIBILITY_SECONDS": "canary-7f3a",
+    "VOICE_DEGRADE_AFTER_SECONDS": "canary-7f3a",
+    "DYNAMODB_RETENTION_SECONDS": "canary-7f3a",
+}
+
+
+def problems_of(**environ):
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**GOOD, **environ})
+    return caught.value.problems
+
+
+def test_every_setting_has_the_default_pinned_here():
+    assert {row.name: row.default for row in describe({})} == DEFAULTS
+
+
+def test_every_setting_is_documented():
+    assert [row.name for row in describe({}) if not row.doc.endswith(".")] == []
+
+
+def test_a_good_environment_loads():
+    settings = load_settings(GOOD)
+
+    assert str(settings.sqs.queue_url) == GOOD["SQS_QUEUE_URL"]
+    assert settings.genesys.client_secret.get_secret_value() == "canary-secret"
+
+
+def test_the_process_environment_is_read_when_none_is_given(monkeypatch):
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings().dynamodb.table == "records"
+
+
+def test_only_the_given_environment_counts(monkeypatch):
+    monkeypatch.setenv("SQS_CONCURRENCY", "7")
+
+    assert load_settings(GOOD).sqs.concurrency == 64
+    assert Sqs(queue_url=GOOD["SQS_QUEUE_URL"]).concurrency == 64
+
+
+def test_an_empty_variable_counts_as_unset():
+    assert (
+        load_settings({**GOOD, "SQS_DEAD_LETTER_QUEUE_URL": ""}).sqs.dead_letter_queue_url is None
+    )
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_is_named_and_never_shown(name):
+    problems = problems_of(**{name: BAD[name]})
+
+    assert [line.split(":")[0] for line in problems] == [name]
+    assert "7f3a" not in str(problems)
+
+
+def test_all_bad_fields_of_all_groups_are_named_at_once():
+    assert {line.split(":")[0] for line in problems_of(**BAD)} == set(BAD)
+
+
+def test_a_missing_setting_is_named_with_what_it_is():
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(VOICE)
+
+    assert caught.value.problems == [
+        "SQS_QUEUE_URL: is missing — URL of the queue the events arrive on."
+    ]
+
+
+@pytest.mark.parametrize("need", HANDLER_NEEDS["voice"])
+def test_a_handler_that_is_named_without_its_settings_is_refused(need):
+    assert problems_of(HANDLERS="voice", **{need: ""}) == [
+        f"{need}: is missing — HANDLERS names voice"
+    ]
+
+
+def test_a_worker_without_any_handler_is_refused():
+    problems = problems_of(DYNAMODB_TABLE="")
+
+    assert "HANDLERS: no handler is on — voice lacks DYNAMODB_TABLE" in problems
+    assert len(problems) == len(HANDLER_NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"SQS_WAIT_SECONDS": "20", "SQS_DRAIN_SECONDS": "20"}, "SQS_WAIT_SECONDS"),
+        ({"SQS_VISIBILITY_SECONDS": "10", "SQS_CONCURRENCY": "501"}, "SQS_CONCURRENCY"),
+        ({"SQS_VISIBILITY_SECONDS": "9"}, "SQS_VISIBILITY_SECONDS"),
+        ({"GENESYS_DEADLINE_SECONDS": "60"}, "GENESYS_DEADLINE_SECONDS"),
+        ({"GENESYS_TIMEOUT_SECONDS": "26"}, "GENESYS_TIMEOUT_SECONDS"),
+        ({"RETRY_BASE_SECONDS": "901"}, "RETRY_BASE_SECONDS"),
+        ({"CACHE_SOFT_TTL_SECONDS": "3601"}, "CACHE_SOFT_TTL_SECONDS"),
+        ({"CRM_TIMEOUT_SECONDS": "13"}, "CRM_TIMEOUT_SECONDS"),
+        ({"BREAKER_OPEN_SECONDS": "61"}, "BREAKER_OPEN_SECONDS"),
+        ({"SQS_DRAIN_SECONDS": "inf"}, "SQS_DRAIN_SECONDS"),
+        ({"GENESYS_API_URL": "http://10.0.0.1"}, "GENESYS_API_URL"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(environ, name):
+    assert [line.split(":")[0] for line in problems_of(**environ)] == [name]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"])
+def test_plain_http_is_fine_on_this_machine(url):
+    assert load_settings({**GOOD, "GENESYS_API_URL": url}).genesys.api_url is not None
+
+
+def test_the_heartbeat_of_one_second_of_visibility_keeps_fifty_messages():
+    assert heartbeat_capacity(10) == 500
+
+
+def test_a_handler_is_on_when_its_settings_are_there():
+    settings = load_settings(GOOD)
+
+    assert settings.enabled_handlers() == ("voice",)
+    assert "voice" not in settings.disabled_handlers()
+
+
+def test_a_handler_that_is_off_says_what_it_lacks():
+    settings = load_settings(GOOD)
+    lacking = Settings(
+        **{name: getattr(settings, name) for name in GROUPS if name != "genesys"}, genesys=Genesys()
+    )
+
+    assert lacking.enabled_handlers() == ()
+    assert lacking.disabled_handlers()["voice"] == HANDLER_NEEDS["voice"][:3]
+
+
+def test_one_group_loads_without_the_others():
+    assert load_group(Sqs, {"SQS_QUEUE_URL": GOOD["SQS_QUEUE_URL"]}).concurrency == 64
+
+
+def test_misspelt_variables_are_pointed_out():
+    environ = {**GOOD, "SQS_CONCURENCY": "2", "GENESIS_CLIENT_ID": "x"}
+
+    assert unknown_settings(environ) == [
+        "GENESIS_CLIENT_ID: unknown; did you mean GENESYS_CLIENT_ID?",
+        "SQS_CONCURENCY: unknown; did you mean SQS_CONCURRENCY?",
+    ]
+
+
+@pytest.mark.parametrize("name", ["CACHE_SERVICE_HOST", "AWS_REGIONS", "PATH", "LOG_GROUP_NAME"])
+def test_variables_of_others_are_left_alone(name):
+    assert unknown_settings({**GOOD, name: "x"}) == []
+
+
+def test_describe_hides_secrets_but_says_that_they_are_set():
+    rows = {row.name: row.value for row in describe(load_settings(GOOD))}
+
+    assert rows["GENESYS_CLIENT_SECRET"] == "********"
+    assert rows["GENESYS_CLIENT_ID"] == "client"
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_describe_of_a_bad_environment_shows_neither_the_value_nor_a_secret(name):
+    shown = str(describe({**GOOD, name: BAD[name]}))
+
+    assert "7f3a" not in shown
+    assert "canary-secret" not in shown
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([variable_name(k, f) for k in GROUPS.values() for f in k.model_fields]),
+        st.text(max_size=20),
+    )
+)
+def test_any_environment_loads_or_is_a_configuration_error(environ):
+    describe(environ)
+    with suppress(ConfigurationError):
+        load_settings(environ)
+
+
+def test_settings_built_by_hand_obey_the_same_rules():
+    with pytest.raises(ValueError, match="CACHE_SOFT_TTL_SECONDS"):
+        Cache(soft_ttl_seconds=2, hard_ttl_seconds=1)

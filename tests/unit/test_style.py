@@ -1,0 +1,57 @@
+"""The limits of size that no linter counts."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import worker
+
+ROOT = Path(worker.__file__).parent
+TESTS = Path(__file__).parents[1]
+MODULES = sorted(ROOT.rglob("*.py"))
+
+MODULE_LINES = 250
+FUNCTION_LINES = 40
+CONFTEST_LINES = 150
+
+
+def lines_of(path):
+    return len(path.read_text().splitlines())
+
+
+def length_of(function):
+    """Lines from `def` to the end, without the docstring."""
+    body = function.body
+    if ast.get_docstring(function) is not None:
+        docstring, *body = body
+        shortened = docstring.end_lineno - docstring.lineno + 1
+        return function.end_lineno - function.lineno + 1 - shortened
+    return function.end_lineno - function.lineno + 1
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_fits_in_250_lines(path):
+    assert lines_of(path) <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_function_fits_on_one_screen(path):
+    long = {
+        node.name: length_of(node)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and length_of(node) > FUNCTION_LINES
+    }
+
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_has_a_subject(path):
+    assert path.stem not in {"utils", "util", "common", "helpers", "base", "core", "misc"}
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("conftest.py")), ids=str)
+def test_a_conftest_fits_in_150_lines(path):
+    assert lines_of(path) <= CONFTEST_LINES

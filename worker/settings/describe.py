@@ -1,0 +1,88 @@
+"""Every setting as a table: for `worker settings` and for README."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from worker.settings.fields import Group
+from worker.settings.load import load_groups
+from worker.settings.tree import GROUPS, Settings, variable_name
+
+HIDDEN = "********"
+NOT_SHOWN = "(bad, not shown)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setting as people read it."""
+
+    name: str
+    default: str
+    """Empty when unset is the default; `required` when there is none."""
+
+    value: str
+    """What is in force; secrets are hidden, bad values are not shown."""
+
+    doc: str
+
+
+def describe(source: Settings | Mapping[str, str]) -> list[Row]:
+    """Return a row per setting, in reading order; takes an environment too, however bad it is."""
+    if isinstance(source, Settings):
+        return [row for name in GROUPS for row in _rows_of(getattr(source, name))]
+    groups, problems = load_groups(source)
+    bad = {problem.split(":")[0] for problem in problems}
+    return [
+        row
+        for name, kind in GROUPS.items()
+        for row in (_rows_of(groups[name]) if name in groups else _raw_rows(kind, source, bad))
+    ]
+
+
+def _rows_of(group: Group) -> list[Row]:
+    kind = type(group)
+    return [_row(kind, name, _text(getattr(group, name))) for name in kind.model_fields]
+
+
+def _raw_rows(kind: type[Group], environ: Mapping[str, str], bad: set[str]) -> list[Row]:
+    given = {name.upper(): value for name, value in environ.items() if value}
+    rows = []
+    for field, info in kind.model_fields.items():
+        variable = variable_name(kind, field)
+        if variable in bad and variable in given:
+            value = NOT_SHOWN
+        elif variable in given:
+            value = HIDDEN if _is_secret(info) else given[variable]
+        else:
+            value = "" if info.is_required() else _text(info.default)
+        rows.append(_row(kind, field, value))
+    return rows
+
+
+def _row(kind: type[Group], field: str, value: str) -> Row:
+    info = kind.model_fields[field]
+    return Row(
+        name=variable_name(kind, field),
+        default="required" if info.is_required() else _text(info.default),
+        value=value,
+        doc=" ".join((info.description or "").split()),
+    )
+
+
+def _is_secret(info: FieldInfo) -> bool:
+    return "SecretStr" in str(info.annotation)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return HIDDEN
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    # 5 and 5.0 are one value, and must look so beside their default.
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,73 @@
+"""What the groups of settings are made of: their base, lists, durations and URLs."""
+
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+
+def split(value: object) -> object:
+    """Read a comma-separated list; pydantic-settings would want JSON."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether `host` can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _encrypted_or_local(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise ValueError("must not carry a user name or password")
+    if url.scheme != "https" and not is_loopback(url.host):
+        raise ValueError("must begin with https:// unless it names this machine")
+    return url
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
+Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local)]
+
+
+def group(prefix: str) -> SettingsConfigDict:
+    """Return the configuration of a group whose variables begin with `prefix`."""
+    return SettingsConfigDict(
+        env_prefix=prefix,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Group(BaseSettings):
+    """A group of settings; takes only what it is given, so that a test of one is hermetic.
+
+    `load_settings` is the one reader of the environment. Left to itself, pydantic-settings would
+    read `os.environ` each time a group is made, whatever the mapping that was to be loaded.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic-settings passes these by name
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources of values: the constructor alone."""
+        return (init_settings,)

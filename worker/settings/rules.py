@@ -1,0 +1,81 @@
+"""Rules that hold between settings of different fields. Pure: groups in, problems out."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from worker.settings.fields import Group
+from worker.settings.process import Handlers, missing_needs
+from worker.settings.queue import Handler, Retry, Sqs
+from worker.settings.upstreams import Genesys
+
+EXTENSIONS_PER_SECOND = 200
+"""Leases the heartbeat can surely extend: 20 connections, ten entries a call, one second each."""
+
+
+def heartbeat_capacity(visibility_seconds: float) -> int:
+    """Return how many leases one heartbeat can keep.
+
+    Leases are extended before half of their time is gone. The round over all of them gets half of
+    that: a round that takes longer meets leases which ended while they waited for their turn.
+    """
+    return int(EXTENSIONS_PER_SECOND * visibility_seconds / 4)
+
+
+def broken_rules(groups: Mapping[str, Group]) -> Iterator[str]:
+    """Yield a line for each broken rule; a rule whose groups did not load is not judged."""
+    for rule in (_drain, _heartbeat, _genesys, _backoff):
+        yield from rule(groups)
+
+
+def _drain(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs} if sqs.wait_seconds >= sqs.drain_seconds:
+            yield (
+                "SQS_WAIT_SECONDS: must be less than SQS_DRAIN_SECONDS — a running poll is never "
+                "cut, so it would eat the whole shutdown"
+            )
+
+
+def _heartbeat(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs(visibility_seconds=int(visibility)) as sqs}:
+            if sqs.concurrency > (capacity := heartbeat_capacity(visibility)):
+                yield (
+                    f"SQS_CONCURRENCY: must be at most {capacity} with this SQS_VISIBILITY_SECONDS "
+                    "— the heartbeat could not extend more leases in time"
+                )
+
+
+def _genesys(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"genesys": Genesys() as genesys, "handler": Handler() as handler}:
+            if genesys.deadline_seconds >= handler.deadline_seconds:
+                yield (
+                    "GENESYS_DEADLINE_SECONDS: must be less than HANDLER_DEADLINE_SECONDS — the "
+                    "handler would be cancelled before the call gives up"
+                )
+            if genesys.timeout_seconds > genesys.deadline_seconds:
+                yield "GENESYS_TIMEOUT_SECONDS: must not exceed GENESYS_DEADLINE_SECONDS"
+
+
+def _backoff(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"retry": Retry() as retry} if retry.base_seconds > retry.cap_seconds:
+            yield "RETRY_BASE_SECONDS: must not exceed RETRY_CAP_SECONDS"
+
+
+def unmet_needs(groups: Mapping[str, Group], is_set: Callable[[str], bool]) -> Iterator[str]:
+    """Yield a line per setting a wanted handler lacks.
+
+    With no handler at all a worker would be worse than idle: every message would count as
+    unrouted, and be deleted.
+    """
+    missing = missing_needs(is_set)
+    match groups:
+        case {"handlers": Handlers(handlers=(_, *_) as named)}:
+            for handler in named:
+                yield from (
+                    f"{need}: is missing — HANDLERS names {handler}" for need in missing[handler]
+                )
+        case {"handlers": Handlers()} if all(missing.values()):
+            for handler, needs in missing.items():
+                yield f"HANDLERS: no handler is on — {handler} lacks {', '.join(needs)}"

@@ -1,0 +1,145 @@
+"""Settings of Genesys Cloud, of the voice handler and of what guards the calls."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from worker.settings.fields import Group, Seconds, Url, group
+
+UuidText = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+
+
+class Genesys(Group):
+    """Genesys Cloud and the OAuth client that calls it."""
+
+    model_config = group("GENESYS_")
+
+    client_id: str | None = None
+    """OAuth client (grant: client credentials)."""
+
+    client_secret: SecretStr | None = None
+    """Its secret."""
+
+    environment: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "mypurecloud.com"
+    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`."""
+
+    dialect: Literal["platform", "reference"] = "platform"
+    """`platform`: the real API. `reference`: the API as texts R0..R4 describe it."""
+
+    api_url: Url | None = None
+    """Overrides https://api.{environment}; for gateways and tests."""
+
+    login_url: Url | None = None
+    """Overrides https://login.{environment} (reference dialect: the API host)."""
+
+    token_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    """Path of the token request. Unset: /oauth/token (reference: /api/v2/oauth/token)."""
+
+    requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
+    """Our share of the platform's 300 requests per minute; divide by the number of replicas."""
+
+    timeout_seconds: Seconds = 10
+    """Longest wait for one reply."""
+
+    deadline_seconds: Seconds = 25
+    """Longest one call may take with its retries and its wait for the budget."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Attempts of one call within its deadline; after that the message is retried later."""
+
+    action_id: str | None = None
+    """Data action that knows the customer behind a phone number."""
+
+    flow_id: UuidText | None = None
+    """Flow whose inputs say which attributes a conversation gets, and of what kind."""
+
+
+class Voice(Group):
+    """Voice enrichment."""
+
+    model_config = group("VOICE_")
+
+    degrade_after_seconds: Seconds | None = None
+    """Age of an event after which its record is written without customer data while the data
+    action is down. Unset: it waits, and is retried."""
+
+    input_field: str = "phone_number"
+    """Name of the data action's input that takes the phone number."""
+
+    tier_field: str = "tier"
+    """Name of the data action's output that holds the customer tier."""
+
+    ltv_field: str = "ltv"
+    """Name of the data action's output that holds the lifetime value."""
+
+
+class DynamoDb(Group):
+    """Table of the voice records."""
+
+    model_config = group("DYNAMODB_")
+
+    table: str | None = None
+    """Name of the table: `conversationId` (S) and `eventTimestamp` (S)."""
+
+    retention_seconds: Seconds | None = None
+    """Sets `expiresAt` (TTL) that long after the write. Unset: records stay."""
+
+
+class Cache(Group):
+    """Customers already looked up."""
+
+    model_config = group("CACHE_")
+
+    max_entries: Annotated[int, Field(ge=1)] = 10_000
+    """Least recently used ones go first."""
+
+    soft_ttl_seconds: Seconds = 300
+    """Age at which an entry is asked for anew."""
+
+    hard_ttl_seconds: Seconds = 3600
+    """Age up to which it still serves while the upstream is down."""
+
+    negative_ttl_seconds: Seconds = 60
+    """How long «no such customer» is believed."""
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        if self.soft_ttl_seconds > self.hard_ttl_seconds:
+            raise ValueError("CACHE_SOFT_TTL_SECONDS: must not exceed CACHE_HARD_TTL_SECONDS")
+        return self
+
+
+class Breaker(Group):
+    """Circuit breakers, one per upstream."""
+
+    model_config = group("BREAKER_")
+
+    enabled: bool = True
+    """False lets every call through."""
+
+    window_seconds: Seconds = 30
+    """Span over which calls are judged."""
+
+    min_calls: Annotated[int, Field(ge=1)] = 10
+    """Calls in the window before anything is judged."""
+
+    failure_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of failed calls that opens."""
+
+    slow_seconds: Seconds = 8
+    """A call that takes longer counts as slow."""
+
+    slow_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of slow calls that opens."""
+
+    open_seconds: Seconds = 5
+    """First pause; doubled each time a probe fails."""
+
+    max_open_seconds: Seconds = 60
+    """Longest pause."""
+
+    @model_validator(mode="after")
+    def _first_pause_within_longest(self) -> Self:
+        if self.open_seconds > self.max_open_seconds:
+            raise ValueError("BREAKER_OPEN_SECONDS: must not exceed BREAKER_MAX_OPEN_SECONDS")
+        return self
