@@ -117,6 +117,11 @@ event_age = Histogram(
 last_success = Gauge(
     "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
 )
+sentiment_escalations = Counter(
+    "worker_sentiment_escalations_total",
+    "Chats whose negative share was above the threshold.",
+    registry=REGISTRY,
+)
 
 # ── upstreams ──────────────────────────────────────────────────────────────────────────────────
 dependency_requests = Counter(

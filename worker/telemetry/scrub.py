@@ -1,0 +1,124 @@
+"""What may not reach a log: secrets, phone numbers, e-mail addresses, endless or unprintable text.
+
+This is the net under the rule, not the rule: nobody logs such values on purpose. It catches what
+libraries and exceptions bring along. Pure functions.
+"""
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from pydantic import SecretStr
+
+MAX_CHARACTERS = 2048
+MAX_ITEMS = 50
+MAX_DEPTH = 5
+MASK = "***"
+
+_MARGIN = 128
+"""Read beyond the cut, so that a number the cut would halve is still seen as one."""
+
+_SECRET_KEY = re.compile(
+    r"secret|token|authorization|passw|api[_\-]?key|cookie|credential|signature", re.IGNORECASE
+)
+_ABOUT_A_SECRET = re.compile(r"_(problem|outcome|error|seconds|count|state|status|path)$")
+
+_PERSONAL = re.compile(
+    r"""
+      (?P<phone>
+          (?:\btel:|\bsips?:|\btel%3A)[^\s"'<>,;&]+            # RFC 3966, SIP addresses
+        | (?:(?<!\d)\+|%2B)[ ]?\(?\d(?:[\s().\-/]{0,2}\d){6,14}  # E.164, however it is spaced
+      )
+    | (?P<token>
+          \bbearer\s+(?=\S*[\d._~+/=\-])[\w.~+/=\-]{6,}
+        | \bbasic\s+[A-Za-z0-9+/=]{12,}
+        | \beyJ[\w\-]{8,}\.[\w\-.]+                            # JSON web token
+        | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                        # AWS access key id
+        | \bwhsec_[A-Za-z0-9+/=]+                              # webhook secret
+      )
+    | (?P<name>[\w\-]{0,32}(?:secret|token|passw(?:or)?d|signature|api[_\-]?key)[\w\-]{0,32})
+      (?P<is>["']?\s?=\s?["']?|["']\s?:\s?["'])                # key=value, "key": "value"
+      (?:[^\s"'&,;}{]+)
+    | (?P<email>[\w.%+\-]{1,64}@[\w\-]{1,64}(?:\.[\w\-]{1,64}){1,6})
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_HARMLESS = re.compile(r"(?!whsec_|AKIA|ASIA)[\w.\-]{0,64}", re.ASCII)
+"""Ids, names, numbers: most of all values. Shorter than any token, and without the plus of a phone
+number; spares them the search above, which would cost more than the rest of the line."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def scrub(value: object, depth: int = 0) -> object:
+    """Return `value` as plain, bounded JSON data with secrets and personal data masked."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else _text(value)
+    if isinstance(value, str):
+        return clean(value)
+    if depth >= MAX_DEPTH or not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return scrub_mapping(value, depth + 1)
+    return [scrub(item, depth + 1) for item in islice(value, MAX_ITEMS)]
+
+
+def scrub_mapping(values: Mapping[Any, Any], depth: int = 0) -> dict[str, object]:
+    """Return a scrubbed copy of `values`; what stands under a secret's name is masked whole."""
+    scrubbed = {}
+    for key, value in islice(values.items(), MAX_ITEMS):
+        name = key if isinstance(key, str) and key.isidentifier() else clean(str(key))
+        scrubbed[name] = MASK if _is_secret(name, value) else scrub(value, depth)
+    return scrubbed
+
+
+def clean(text: str, limit: int = MAX_CHARACTERS) -> str:
+    """Return `text` with personal data masked, cut to `limit` characters."""
+    if _HARMLESS.fullmatch(text):
+        return text
+    cut = len(text) > limit
+    text = _PERSONAL.sub(_mask, text[: limit + _MARGIN] if cut else text)
+    if cut:
+        text = f"{text[:limit]}… (cut)"
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def clean_end(text: str, limit: int = MAX_CHARACTERS) -> str:
+    """Do as `clean` does but keep the end, where a traceback names the error."""
+    return clean(text) if len(text) <= limit else f"(cut) …{clean(text[-limit:])}"
+
+
+def escape(text: str) -> str:
+    """Return `text` without control, line-separating, invisible or bidirectional characters."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _mask(match: re.Match[str]) -> str:
+    if match["name"]:
+        return f"{match['name']}{match['is']}{MASK}"
+    return f"[{match.lastgroup}]"
+
+
+def _is_secret(name: str, value: object) -> bool:
+    if isinstance(value, SecretStr):
+        return True
+    if value is None or isinstance(value, bool | int | float):
+        return False
+    return bool(_SECRET_KEY.search(name)) and not _ABOUT_A_SECRET.search(name)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"({len(value)} bytes)"
+    try:
+        return clean(str(value))
+    except Exception:  # noqa: BLE001  a log call must not fail for a value's broken __str__
+        return f"(unprintable {type(value).__name__})"
