@@ -1,0 +1,157 @@
+"""Answers of an upstream, kept for a while: LRU, one load at a time, stale ones in need."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, Generic, TypeVar
+
+from worker.errors import Transient, Unavailable
+from worker.telemetry import metrics
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+TTL_JITTER = 0.1
+"""Lifetimes differ by up to this share, so that what was loaded together expires apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How much is kept and for how long; the fields are those of `settings.Cache`."""
+
+    max_entries: int
+    """Least recently used ones go first."""
+
+    soft_ttl_seconds: float
+    """Age at which an entry is asked for anew."""
+
+    hard_ttl_seconds: float
+    """Age up to which it still serves while the upstream is down."""
+
+    negative_ttl_seconds: float
+    """How long a None is believed; it never serves stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cached(Generic[V]):
+    """An answer; `value` None means the upstream knows of no such thing."""
+
+    value: V | None
+    stale: bool
+    """True when it is past its soft lifetime and a newer one could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[V]):
+    value: V | None
+    soft_until: float
+    hard_until: float
+
+
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[V]):
+    """A load that is under way, and how many wait for it."""
+
+    task: "asyncio.Task[Cached[V]]"
+    waiting: int = 0
+
+
+class Cache(Generic[K, V]):
+    """A cache in front of one kind of look-up. Keys never reach a log or a metric."""
+
+    def __init__(
+        self,
+        name: str,
+        policy: CachePolicy,
+        *,
+        random: Random,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.name: Final = name
+        self._policy = policy
+        self._random = random
+        self._clock = clock or asyncio.get_running_loop().time
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._flights: dict[K, _Flight[V]] = {}
+
+    async def get(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
+        """Return the answer for `key`: the kept one while it is fresh, else what `load` returns.
+
+        Any number of callers share one load. It runs in a task of its own: a caller that is
+        cancelled leaves the others waiting, the last one to leave cancels it.
+
+        Raises what `load` raised, to every caller; it is not kept. A `Transient` is raised only
+        when no answer within its hard lifetime is there to serve in its place.
+        """
+        entry = self._entries.get(key)
+        if entry and self._clock() < entry.soft_until:
+            self._entries.move_to_end(key)
+            self._count("negative" if entry.value is None else "hit")
+            return Cached(entry.value, stale=False)
+        result = "coalesced" if key in self._flights else "miss"
+        try:
+            cached = await self._join(key, load)
+            result = "stale" if cached.stale else result
+        finally:
+            self._count(result)
+        return cached
+
+    async def _join(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
+        flight = self._flights.get(key) or self._take_off(key, load)
+        flight.waiting += 1
+        try:
+            # Not `shield`: it hands an error nobody waits for to the loop's exception handler.
+            await asyncio.wait([flight.task])
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting:
+                self._forget(key, flight)
+                flight.task.cancel()
+        if flight.task.cancelled():
+            raise Unavailable(f"load of {self.name} was cancelled from within")
+        return flight.task.result()
+
+    def _take_off(self, key: K, load: Callable[[], Awaitable[V | None]]) -> _Flight[V]:
+        flight = _Flight(asyncio.create_task(self._load(key, load)))
+        self._flights[key] = flight
+        flight.task.add_done_callback(lambda _: self._land(key, flight))
+        return flight
+
+    def _land(self, key: K, flight: _Flight[V]) -> None:
+        self._forget(key, flight)
+        if not flight.task.cancelled():
+            flight.task.exception()  # seen, even if every caller has gone
+
+    def _forget(self, key: K, flight: _Flight[V]) -> None:
+        # By identity: once abandoned, the key may have a new flight before the old one ends.
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    async def _load(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
+        try:
+            value = await load()
+        except Transient:
+            entry = self._entries.get(key)
+            if entry is None or self._clock() >= entry.hard_until:
+                raise
+            self._entries.move_to_end(key)
+            return Cached(entry.value, stale=True)
+        self._keep(key, value)
+        return Cached(value, stale=False)
+
+    def _keep(self, key: K, value: V | None) -> None:
+        policy, now = self._policy, self._clock()
+        jitter = self._random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER)
+        soft, hard = policy.soft_ttl_seconds, policy.hard_ttl_seconds
+        if value is None:
+            soft = hard = policy.negative_ttl_seconds
+        self._entries[key] = _Entry(value, now + soft * jitter, now + hard * jitter)
+        self._entries.move_to_end(key)
+        if len(self._entries) > policy.max_entries:
+            self._entries.popitem(last=False)
+        metrics.cache_entries.labels(self.name).set(len(self._entries))
+
+    def _count(self, result: str) -> None:
+        metrics.cache_requests.labels(self.name, result).inc()

@@ -1,0 +1,93 @@
+"""When to try again: full jitter, `Retry-After`, and a budget against retry storms. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from random import Random
+
+_MAX_EXPONENT = 1023  # 2.0**1024 is an OverflowError, and message receive counts have no end
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one call is repeated, and how far apart."""
+
+    attempts: int
+    """Attempts in all, the first included."""
+
+    base_seconds: float
+    """Upper bound of the first pause; doubled per attempt."""
+
+    cap_seconds: float
+    """Upper bound of any pause of our own choice; a `Retry-After` may be longer."""
+
+
+def full_jitter(attempt: int, *, base: float, cap: float, random: Random) -> float:
+    """Return seconds between 0 and min(cap, base x 2^(attempt - 1)); `attempt` counts from 1.
+
+    Uniform from zero, not around the exponential: callers that failed together come back apart.
+    """
+    ceiling = min(cap, base * 2.0 ** min(attempt - 1, _MAX_EXPONENT))
+    return random.uniform(0, ceiling)
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
+    """Return the seconds a `Retry-After` header asks for (RFC 9110, 10.2.3), never clipped.
+
+    Both forms are read: whole seconds and an HTTP date (compared with `now`, which must be aware).
+    A date in the past is 0; what cannot be read, a negative number included, is None, so that the
+    caller's own backoff decides.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text)
+        return seconds if isfinite(seconds) else None
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())
+
+
+class RetryBudget:
+    """Tokens for retries: each success earns a share of one, each retry costs one.
+
+    Three attempts a call would treble the load of an upstream just when it fails. With the budget,
+    retries add at most `SHARE` to what succeeds, plus a trickle that lets a quiet worker retry
+    too. Shared by all calls to one upstream.
+    """
+
+    SHARE = 0.1
+    """Tokens earned by one success."""
+
+    FLOOR_PER_SECOND = 0.1
+    """Tokens that come by time alone."""
+
+    CAPACITY = 10.0
+    """Tokens that can be saved up, and those there are at the start."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tokens = self.CAPACITY
+        self._counted_at = clock()
+
+    def earn(self) -> None:
+        """Note a successful call."""
+        self._add(self.SHARE)
+
+    def spend(self) -> bool:
+        """Take a token for one retry; False when there is none, and the failure should stand."""
+        now = self._clock()
+        self._add((now - self._counted_at) * self.FLOOR_PER_SECOND)
+        self._counted_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _add(self, tokens: float) -> None:
+        self._tokens = min(self.CAPACITY, self._tokens + tokens)
