@@ -10,7 +10,8 @@ class Origin:
     """Where an event came from, and how a second copy of it is recognised."""
 
     event_id: str
-    """`id` of the EventBridge envelope (`aws:EventId` on the 2026 custom bus)."""
+    """`id` of the EventBridge envelope (`aws:EventId` on the 2026 custom bus); the dedupe key for a
+    bare `detail`, which has none."""
 
     detail_type: str
     """`detail-type`, with a literal `{id}` where Genesys writes one."""
@@ -43,7 +44,7 @@ class VoiceScored:
     origin: Origin
     conversation_id: str
     overall: Decimal | None = None
-    """−1 to 1; None when the event carries no score: 0 would be a legal neutral one."""
+    """-1 to 1; None when the event carries no score: 0 would be a legal neutral one."""
 
     speakers: tuple[SpeakerScore, ...] = ()
     phone_number: str | None = field(default=None, repr=False)

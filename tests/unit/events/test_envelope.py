@@ -1,0 +1,163 @@
+import orjson
+import pytest
+
+from tests.factories import a_body, a_platform_body, a_voice_scored, an_id, platform_detail
+from worker.errors import Permanent
+from worker.events.envelope import open_envelope
+
+STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"
+
+
+def reason(body):
+    with pytest.raises(Permanent) as caught:
+        open_envelope(body)
+    return caught.value.reason
+
+
+def on_custom_bus(data, metadata=None, **system):
+    parts = {"Data": data, "SystemMetadata": {"aws:DeliveryType": "LIVE"} | system}
+    return orjson.dumps(parts if metadata is None else parts | {"Metadata": metadata})
+
+
+def test_text_and_bytes_open_alike():
+    body = a_platform_body(a_voice_scored())
+
+    assert open_envelope(body.decode()) == open_envelope(body)
+
+
+def test_a_bare_detail_gets_its_type_from_the_topic_with_the_id_taken_out():
+    detail = platform_detail(a_voice_scored())
+
+    envelope = open_envelope(orjson.dumps(detail))
+
+    assert (envelope.detail_type, envelope.detail, envelope.id) == (STA, detail, None)
+
+
+def test_a_topic_of_two_ids_gets_both_taken_out():
+    topic = f"v2.audits.entitytype.{an_id()}.entityid.{an_id()}"
+
+    envelope = open_envelope(orjson.dumps({"topicName": topic, "eventBody": {}}))
+
+    assert envelope.detail_type == "v2.audits.entitytype.{id}.entityid.{id}"
+
+
+def test_a_real_id_in_the_detail_type_of_an_envelope_is_taken_out_as_well():
+    assert open_envelope(a_body(STA.replace("{id}", an_id()), {})).detail_type == STA
+
+
+def test_a_whole_envelope_on_the_custom_bus_keeps_its_type_and_time():
+    inner = orjson.loads(a_body("voice.analytics", {"a": 1}, id="inner"))
+    system = {"aws:EventId": "outer", "aws:IngestionTime": "2027-01-01T00:00:00Z"}
+
+    envelope = open_envelope(on_custom_bus(inner, **system))
+
+    plain = open_envelope(a_body("voice.analytics", {"a": 1}, id="outer"))
+    assert envelope == plain
+
+
+def test_an_envelope_as_text_on_the_custom_bus_opens_like_one_as_an_object():
+    inner = a_body("voice.analytics", {"a": 1})
+
+    as_text = open_envelope(on_custom_bus(inner.decode()))
+
+    assert as_text == open_envelope(on_custom_bus(orjson.loads(inner)))
+
+
+def test_a_platform_detail_on_the_custom_bus_gets_its_type_from_the_topic_not_the_metadata():
+    detail = platform_detail(a_voice_scored())
+
+    envelope = open_envelope(on_custom_bus(detail, {"detail-type": "other"}))
+
+    assert (envelope.detail_type, envelope.detail) == (STA, detail)
+
+
+def test_a_flat_detail_on_the_custom_bus_gets_its_type_from_the_metadata():
+    envelope = open_envelope(on_custom_bus({"a": 1}, {"detail-type": "voice.analytics"}))
+
+    assert (envelope.detail_type, envelope.detail) == ("voice.analytics", {"a": 1})
+
+
+def test_a_flat_detail_without_metadata_gets_its_type_from_the_bus():
+    body = on_custom_bus({"a": 1}, **{"aws:DetailType": "voice.analytics"})
+
+    assert open_envelope(body).detail_type == "voice.analytics"
+
+
+@pytest.mark.parametrize(("delivery", "replayed"), [("LIVE", False), ("REPLAY", True)])
+def test_the_custom_bus_says_what_is_a_replay(delivery, replayed):
+    inner = orjson.loads(a_body("voice.analytics", {}))
+
+    body = on_custom_bus(inner, **{"aws:DeliveryType": delivery})
+
+    assert open_envelope(body).replayed is replayed
+
+
+def test_an_event_with_a_replay_name_is_a_replay():
+    assert open_envelope(a_body("voice.analytics", {}, replay_name="backfill")).replayed
+
+
+@pytest.mark.parametrize("odd", [5, "x" * 300, "two\nlines", None, ["x"]])
+def test_an_odd_correlation_id_is_left_out_and_refuses_nothing(odd):
+    body = a_body("voice.analytics", {"metadata": {"CorrelationId": odd}})
+
+    assert open_envelope(body).correlation_id is None
+
+
+def test_the_correlation_id_is_found():
+    body = a_body("voice.analytics", {"metadata": {"CorrelationId": "cc-1"}})
+
+    assert open_envelope(body).correlation_id == "cc-1"
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({"detail_type": None}, "detail-type: missing"),
+        ({"detail_type": ""}, "detail-type: missing"),
+        ({"detail_type": 5}, "detail-type: not printable text"),
+        ({"detail_type": "a\nb"}, "detail-type: not printable text"),
+        ({"detail_type": "x" * 257}, "detail-type: empty or too long"),
+        ({"id": ["x"]}, "id: not printable text"),
+        ({"id": ""}, "id: empty or too long"),
+        ({"time": "soon"}, "time: not a time"),
+        ({"time": "1969-12-31T23:59:59Z"}, "time: not a time after 1970"),
+        ({"detail": None}, "detail: missing"),
+        ({"detail": [1]}, "detail: not an object"),
+    ],
+)
+def test_a_bad_field_of_the_envelope_is_named(over, expected):
+    event = orjson.loads(a_body("voice.analytics", {}))
+    event |= {name.replace("_", "-"): value for name, value in over.items()}
+
+    assert reason(orjson.dumps(event)) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("{", "Data: not JSON"),
+        ("[1]", "Data: not an object"),
+        (7, "Data: not an object"),
+        (None, "Data: missing"),
+    ],
+)
+def test_bad_data_of_the_custom_bus_is_named(data, expected):
+    assert reason(on_custom_bus(data)) == expected
+
+
+def test_a_body_of_exactly_one_mebibyte_is_opened():
+    body = a_body("voice.analytics", {})
+
+    assert open_envelope(body + b" " * (2**20 - len(body))).detail_type == "voice.analytics"
+
+
+def test_text_is_measured_in_bytes():
+    assert reason('"' + "é" * 2**19 + '"') == "body: larger than 1 MiB"
+
+
+def test_a_megabyte_of_empty_lists_is_refused_before_it_is_parsed():
+    assert reason(b"[" + b"[]," * 60_000 + b"[]]") == "body: too many lists and objects"
+
+
+def test_the_event_stays_out_of_the_repr():
+    assert "secret" not in repr(open_envelope(a_body("voice.analytics", {"a": "secret"})))

@@ -1,0 +1,95 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.factories import a_body
+from worker.errors import Permanent
+from worker.events.normaliser import open_events
+from worker.settings import Events
+
+
+def opened(body):
+    return open_events(body, Events())
+
+
+def only(body):
+    (event,) = opened(body)
+    return event
+
+
+def due(*, time="2026-03-02T10:15:31Z", **detail):
+    return a_body("report.due", {"name": "daily"} | detail, time=time)
+
+
+def test_a_period_of_a_day_is_the_last_whole_one():
+    report = only(due(period="day"))
+
+    assert (report.start, report.end) == (
+        datetime(2026, 3, 1, tzinfo=UTC),
+        datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+
+def test_a_period_of_an_hour_is_the_last_whole_one():
+    report = only(due(period="hour", time="2026-03-02T00:00:00Z"))
+
+    assert (report.start, report.end) == (
+        datetime(2026, 3, 1, 23, tzinfo=UTC),
+        datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"direction": "inbound"},
+        [{"dimension": "direction", "value": "inbound"}],
+        [{"type": "direction", "value": "inbound"}],
+    ],
+    ids=["object", "dimension", "type"],
+)
+def test_filters_are_read_in_all_their_forms(filters):
+    assert only(due(period="day", filters=filters)).filters == (("direction", "inbound"),)
+
+
+def test_a_report_without_grouping_is_grouped_by_media_type_and_queue():
+    assert only(due(period="day")).group_by == ("mediaType", "queueId")
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"),
+    [
+        ({"name": None, "period": "day"}, "detail.name: not text"),
+        ({"name": "..", "period": "day"}, "detail.name: not allowed"),
+        ({"name": "a/b", "period": "day"}, "detail.name: not allowed"),
+        ({"name": "x" * 65, "period": "day"}, "detail.name: not allowed"),
+        ({"name": "a\n", "period": "day"}, "detail.name: not allowed"),
+        ({}, "detail.interval: missing"),
+        ({"period": "week"}, "detail.period: not allowed"),
+        ({"interval": "2026-03-01T00:00:00Z"}, "detail.interval: not start/end"),
+        ({"interval": "2026-03-01T00:00:00Z/P1D"}, "detail.interval: not a time"),
+        (
+            {"interval": "2026-03-02T00:00:00Z/2026-03-02T00:00:00Z"},
+            "detail.interval: start not before end",
+        ),
+        (
+            {"interval": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z", "period": "day"},
+            "detail.period: not allowed beside an interval",
+        ),
+        ({"period": "day", "queueIds": "q"}, "detail.queueIds: not a list"),
+        ({"period": "day", "queueIds": [5]}, "detail.queueIds.0: not text"),
+        ({"period": "day", "filters": [5]}, "detail.filters: not pairs of dimension and value"),
+        ({"period": "day", "filters": 5}, "detail.filters: neither an object nor a short list"),
+    ],
+    ids=str,
+)
+def test_a_report_that_cannot_be_made_is_refused_by_name(detail, reason):
+    with pytest.raises(Permanent) as caught:
+        opened(due(**detail))
+
+    assert caught.value.reason == reason
+
+
+def test_a_bare_scheduled_event_is_refused_for_its_missing_name():
+    with pytest.raises(Permanent, match=r"^detail\.name: missing$"):
+        opened(a_body("Scheduled Event", {}))

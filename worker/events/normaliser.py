@@ -1,0 +1,56 @@
+"""From the body of a message to typed events; the one place that knows both forms."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from worker.events import platform, reference
+from worker.events.envelope import Envelope, open_envelope
+from worker.events.reports import report_due
+from worker.events.types import Event
+from worker.settings import Events as EventTypes
+
+Reader = Callable[[Envelope], Event | None]
+
+_PLATFORM: Mapping[str, Reader] = {
+    "voice_types": platform.voice_scored,
+    "ended_types": platform.conversation_ended,
+    "attributes_types": platform.attributes_wanted,
+    "chat_types": platform.chat_scored,
+    "report_types": report_due,
+}
+_REFERENCE: Mapping[str, Reader] = {
+    "voice_types": reference.voice_scored,
+    "ended_types": reference.conversation_ended,
+    "attributes_types": reference.attributes_wanted,
+    "chat_types": reference.chat_scored,
+    "report_types": report_due,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """An event that none of our types wants."""
+
+    detail_type: str
+    """Printable and short, so it may be logged."""
+
+
+def open_events(body: str | bytes, types: EventTypes) -> tuple[Event, ...] | Unrouted:
+    """Read a message's body as the events it stands for: never an empty tuple.
+
+    Permanent, naming the field, when the body cannot be read; nothing else is raised.
+    """
+    envelope = open_envelope(body)
+    readers = _PLATFORM if "eventBody" in envelope.detail else _REFERENCE
+    events = tuple(
+        event
+        for setting, reader in readers.items()
+        if _wanted(envelope.detail_type, getattr(types, setting))
+        and (event := reader(envelope)) is not None
+    )
+    return events or Unrouted(envelope.detail_type)
+
+
+def _wanted(detail_type: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(detail_type, glob) for glob in globs)

@@ -1,0 +1,121 @@
+"""The form Genesys Cloud sends: `detail` with an `eventBody`, one model per topic.
+
+https://developer.genesys.cloud/notificationsalerts/notifications/available-topics
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from worker.events.envelope import Envelope
+from worker.events.fields import WIRE, Id, Instant, Score, Text, read
+from worker.events.identity import timed
+from worker.events.types import (
+    AttributesWanted,
+    ChatScored,
+    ConversationEnded,
+    Origin,
+    VoiceScored,
+)
+
+_BODY = "detail.eventBody"
+
+
+class _Emitted(BaseModel):
+    """`detail` around the body: when Genesys emitted it."""
+
+    model_config = WIRE
+
+    timestamp: Instant | None = None
+
+
+class _Leg(BaseModel):
+    """What all `v2.detail.events.conversation.{id}.…` bodies share."""
+
+    model_config = WIRE
+
+    conversation_id: Annotated[Id, Field(alias="conversationId")]
+    event_time: Annotated[Instant | None, Field(alias="eventTime")] = None
+    session_id: Annotated[Text | None, Field(alias="sessionId")] = None
+    participant_id: Annotated[Id | None, Field(alias="participantId")] = None
+    media_type: Annotated[Text | None, Field(alias="mediaType")] = None
+
+
+class _Addresses(BaseModel):
+    """Who called or wrote to whom."""
+
+    model_config = WIRE
+
+    direction: Text | None = None
+    ani: Text | None = None
+    dnis: Text | None = None
+    address_from: Annotated[Text | None, Field(alias="addressFrom")] = None
+    address_to: Annotated[Text | None, Field(alias="addressTo")] = None
+
+    def customer(self) -> str | None:
+        """Return the customer's side, `tel:` stripped; None where the direction is unknown."""
+        sides = {
+            "INBOUND": self.ani or self.address_from,
+            "OUTBOUND": self.dnis or self.address_to,
+        }
+        address = sides.get((self.direction or "").upper())
+        return address.removeprefix("tel:") if address else None
+
+
+class _Sentiment(BaseModel):
+    """`v2.speechandtextanalytics.conversation.{id}.sentiment`; it has no time of its own."""
+
+    model_config = WIRE
+
+    conversation_id: Annotated[Id, Field(alias="conversationId")]
+    overall: Annotated[Score | None, Field(alias="sentimentOverallScore")] = None
+
+
+def voice_scored(envelope: Envelope) -> VoiceScored:
+    """Read a sentiment event."""
+    body = read(_Sentiment, envelope.detail["eventBody"], _BODY)
+    emitted = read(_Emitted, envelope.detail, "detail")
+    return VoiceScored(
+        origin=timed(envelope, emitted.timestamp, body.conversation_id),
+        conversation_id=body.conversation_id,
+        overall=body.overall,
+    )
+
+
+def conversation_ended(envelope: Envelope) -> ConversationEnded:
+    """Read a `customer.end`."""
+    leg = _leg(envelope)
+    return ConversationEnded(
+        origin=_leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        media_type=leg.media_type and leg.media_type.lower(),
+    )
+
+
+def chat_scored(envelope: Envelope) -> ChatScored | None:
+    """Read a `customer.end` of a chat or message conversation; None for any other medium."""
+    leg = _leg(envelope)
+    if (leg.media_type or "").upper() not in {"CHAT", "MESSAGE"}:
+        return None
+    return ChatScored(origin=_leg_origin(envelope, leg), conversation_id=leg.conversation_id)
+
+
+def attributes_wanted(envelope: Envelope) -> AttributesWanted:
+    """Read a `customer.start`."""
+    leg = _leg(envelope)
+    return AttributesWanted(
+        origin=_leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        participant_id=leg.participant_id,
+        phone_number=read(_Addresses, envelope.detail["eventBody"], _BODY).customer(),
+    )
+
+
+def _leg(envelope: Envelope) -> _Leg:
+    return read(_Leg, envelope.detail["eventBody"], _BODY)
+
+
+def _leg_origin(envelope: Envelope, leg: _Leg) -> Origin:
+    session = leg.session_id or leg.participant_id or ""
+    own = leg.event_time or read(_Emitted, envelope.detail, "detail").timestamp
+    return timed(envelope, own, leg.conversation_id, session)
