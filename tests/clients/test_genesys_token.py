@@ -1,0 +1,247 @@
+"""The token is asked for once, early, and never in a storm."""
+
+import asyncio
+import gc
+from contextlib import asynccontextmanager
+
+import pytest
+
+from worker.clients.genesys.platform import Platform
+from worker.clients.genesys.reference import Reference
+from worker.clients.genesys.token import Tokens
+from worker.clients.http import HttpClient, HttpLimits
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.faults import hang
+from worker.demo.genesys.oauth import token_rate_limited
+from worker.errors import RateLimited, Transient, Unauthorized, Unavailable
+from worker.telemetry import metrics
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+@asynccontextmanager
+async def tokens_of(cloud=None, dialect=None, clock=None):
+    cloud = cloud or GenesysCloud()
+    request = (dialect or Platform()).token(cloud.client_id, "demo-secret")
+    async with (
+        GenesysServer(cloud) as genesys,
+        HttpClient("genesys", genesys.url, HttpLimits(total_seconds=10)) as http,
+    ):
+        tokens = Tokens(http, request, clock)
+        try:
+            yield tokens, genesys
+        finally:
+            await tokens.aclose()
+
+
+def refreshes(outcome):
+    return metrics.token_refresh.labels(outcome)._value.get()
+
+
+@pytest.mark.parametrize("dialect", [Platform(), Reference(), Reference("/oauth/token")])
+async def test_a_token_is_issued_in_each_dialect(dialect):
+    async with tokens_of(dialect=dialect) as (tokens, genesys):
+        assert genesys.knows_token(await tokens.get())
+
+
+async def test_fifty_waiters_make_one_request():
+    async with tokens_of(GenesysCloud(latency_seconds=1)) as (tokens, genesys):
+        got = await asyncio.gather(*(tokens.get() for _ in range(50)))
+
+        assert len(set(got)) == 1
+        assert genesys.counts["token"] == 1
+
+
+async def test_the_others_get_their_token_when_the_one_who_asked_first_is_cancelled():
+    async with tokens_of(GenesysCloud(latency_seconds=1)) as (tokens, genesys):
+        leader = asyncio.create_task(tokens.get())
+        others = [asyncio.create_task(tokens.get()) for _ in range(9)]
+        await asyncio.sleep(0.5)
+        leader.cancel()
+
+        got = await asyncio.gather(*others)
+
+        assert len(set(got)) == 1
+        assert genesys.counts["token"] == 1
+
+
+async def test_the_token_is_kept_while_it_is_fresh():
+    async with tokens_of() as (tokens, genesys):
+        first = await tokens.get()
+        await asyncio.sleep(86_400 - 301)
+
+        assert await tokens.get() == first
+        assert genesys.counts["token"] == 1
+
+
+async def test_the_token_is_renewed_beside_the_work_five_minutes_before_it_ends():
+    async with tokens_of() as (tokens, genesys):
+        first = await tokens.get()
+        await asyncio.sleep(86_400 - 299)
+
+        in_passing = await tokens.get()
+        await asyncio.sleep(1)
+
+        assert in_passing == first
+        assert await tokens.get() != first
+        assert genesys.counts["token"] == 2
+
+
+async def test_a_token_of_five_minutes_is_renewed_in_its_last_tenth():
+    async with tokens_of(GenesysCloud(token_lifetime_seconds=300)) as (tokens, genesys):
+        first = await tokens.get()
+        await asyncio.sleep(268)
+        assert await tokens.get() == first
+        await asyncio.sleep(1)
+        assert genesys.counts["token"] == 1
+
+        await asyncio.sleep(2)
+        await tokens.get()
+        await asyncio.sleep(1)
+
+        assert await tokens.get() != first
+
+
+async def test_a_token_lives_on_while_its_renewal_fails_once_a_second():
+    async with tokens_of() as (tokens, genesys):
+        first = await tokens.get()
+        await asyncio.sleep(86_400 - 200)
+        genesys.fail_with("token", 503)
+
+        for _ in range(100):
+            assert await tokens.get() == first
+            await asyncio.sleep(0.1)
+
+        assert 1 + 8 <= genesys.counts["token"] <= 1 + 11
+
+
+async def test_a_failed_renewal_nobody_waits_for_is_no_lost_exception(caplog):
+    async with tokens_of() as (tokens, genesys):
+        await tokens.get()
+        await asyncio.sleep(86_400 - 200)
+        genesys.fail_with("token", 503)
+        await tokens.get()
+        await asyncio.sleep(1)
+    gc.collect()
+
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_an_expired_token_is_never_given_out():
+    async with tokens_of() as (tokens, genesys):
+        await tokens.get()
+        await asyncio.sleep(86_401)
+
+        assert genesys.knows_token(await tokens.get())
+
+
+async def test_only_the_refused_token_is_dropped_and_only_once():
+    async with tokens_of() as (tokens, genesys):
+        old = await tokens.get()
+        tokens.invalidate(old)
+        new = await tokens.get()
+
+        tokens.invalidate(old)
+
+        assert await tokens.get() == new
+        assert genesys.counts["token"] == 2
+
+
+async def test_a_refused_client_is_asked_for_once_in_thirty_seconds():
+    async with tokens_of(GenesysCloud(reject_client=True)) as (tokens, genesys):
+        started = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - started < 299:
+            with pytest.raises(Unauthorized) as caught:
+                await tokens.get()
+            assert 0 < (caught.value.retry_after or 0) <= 30
+            await asyncio.sleep(1)
+
+        assert genesys.counts["token"] == 10
+
+
+async def test_a_refused_client_is_a_problem_until_it_is_accepted():
+    async with tokens_of(GenesysCloud(reject_client=True)) as (tokens, genesys):
+        assert tokens.problem is None
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+        assert tokens.problem == "genesys refuses client credentials (invalid_client)"
+
+        genesys.reject_client = False
+        await asyncio.sleep(31)
+        await tokens.get()
+
+        assert tokens.problem is None
+
+
+async def test_tokens_minted_too_often_wait_and_are_no_problem_of_the_client():
+    async with tokens_of() as (tokens, genesys):
+        genesys.fail_with("token", token_rate_limited)
+        for _ in range(5):
+            with pytest.raises(RateLimited) as caught:
+                await tokens.get()
+
+        assert caught.value.retry_after == pytest.approx(30, abs=1)
+        assert genesys.counts["token"] == 1
+        assert tokens.problem is None
+
+
+async def test_a_token_host_that_is_down_is_asked_once_a_second():
+    async with tokens_of() as (tokens, genesys):
+        genesys.fail_with("token", 503)
+        for _ in range(50):
+            with pytest.raises(Unavailable):
+                await tokens.get()
+
+        assert genesys.counts["token"] == 1
+        genesys.heal("token")
+        await asyncio.sleep(1.1)
+        assert genesys.knows_token(await tokens.get())
+
+
+async def test_a_token_host_that_says_nothing_is_unavailable_within_the_time_limit():
+    async with tokens_of() as (tokens, genesys):
+        genesys.fail_with("token", hang)
+        started = asyncio.get_running_loop().time()
+
+        with pytest.raises(Unavailable):
+            await tokens.get()
+
+        assert asyncio.get_running_loop().time() - started == pytest.approx(10, abs=0.5)
+
+
+async def test_a_reply_that_is_no_token_parks_no_message():
+    async with tokens_of() as (tokens, genesys):
+        genesys.fail_with("token", 404)
+
+        with pytest.raises(Transient):
+            await tokens.get()
+
+
+async def test_the_life_of_a_token_is_told_by_the_given_clock():
+    now = 1000.0
+    async with tokens_of(clock=lambda: now) as (tokens, _):
+        first = await tokens.get()
+        now += 86_400
+
+        assert await tokens.get() != first
+
+
+async def test_token_requests_are_counted_by_outcome():
+    before = {outcome: refreshes(outcome) for outcome in ("ok", "refused", "error")}
+    async with tokens_of(GenesysCloud(token_lifetime_seconds=600)) as (tokens, genesys):
+        await tokens.get()
+        genesys.fail_with("token", 503, times=1)
+        await asyncio.sleep(601)
+        with pytest.raises(Unavailable):
+            await tokens.get()
+        genesys.reject_client = True
+        await asyncio.sleep(2)
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+
+    assert {outcome: refreshes(outcome) - before[outcome] for outcome in before} == {
+        "ok": 1,
+        "refused": 1,
+        "error": 1,
+    }
+    assert metrics.token_expires._value.get() == 600

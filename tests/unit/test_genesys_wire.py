@@ -1,0 +1,266 @@
+"""What replies of Genesys Cloud mean: success, failure, and the text that may be logged."""
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.clients.exchange import Reply
+from worker.clients.genesys import wire
+from worker.errors import (
+    Permanent,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorized,
+    Unavailable,
+    WorkerError,
+)
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
+NOW = datetime(2026, 3, 2, 10, 0, 0, tzinfo=UTC)
+HTML = b"<html><body>502 Bad Gateway</body></html>"
+
+
+def a_reply(status=200, body=b"", **headers):
+    if not isinstance(body, bytes):
+        body = orjson.dumps(body)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status=status, headers=headers, body=body, received_at=NOW)
+
+
+def a_sample(name, status, **headers):
+    return a_reply(status, (SAMPLES / name).read_bytes(), **headers)
+
+
+def failure(reply):
+    with pytest.raises(WorkerError) as caught:
+        wire.decipher(reply)
+    return caught.value
+
+
+def test_a_success_is_its_json_value():
+    assert wire.decipher(a_reply(200, {"tier": "gold"})) == {"tier": "gold"}
+
+
+def test_a_success_without_body_is_none():
+    assert wire.decipher(a_reply(202)) is None
+
+
+def test_a_429_is_rate_limited_with_the_seconds_of_its_header():
+    error = failure(a_sample("platform/error_429.json", 429, retry_after="42"))
+
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 42
+
+
+def test_a_429_with_an_http_date_waits_from_the_time_the_reply_came():
+    error = failure(a_reply(429, retry_after="Mon, 02 Mar 2026 10:24:00 GMT"))
+
+    assert error.retry_after == 24 * 60
+
+
+def test_a_429_with_a_long_wait_is_not_clipped():
+    assert failure(a_reply(429, retry_after="86400")).retry_after == 86_400
+
+
+@pytest.mark.parametrize("value", ["-1", "abc", ""])
+def test_a_429_with_an_unreadable_wait_leaves_it_to_the_backoff(value):
+    assert failure(a_reply(429, retry_after=value)).retry_after is None
+
+
+def test_a_429_without_retry_after_waits_for_the_reset_of_the_budget():
+    assert failure(a_reply(429, inin_ratelimit_reset="17")).retry_after == 17
+
+
+def test_the_budget_headers_are_read_when_present():
+    reply = a_reply(
+        200, {}, inin_ratelimit_count="280", inin_ratelimit_allowed="300", inin_ratelimit_reset="12"
+    )
+
+    assert wire.budget_of(reply) == wire.Budget(280, 300, 12)
+
+
+def test_half_of_the_budget_headers_are_no_budget():
+    assert wire.budget_of(a_reply(200, {}, inin_ratelimit_count="280")) is None
+
+
+@pytest.mark.parametrize("status", [300, 302, 408, 425, 500, 501, 502, 503, 504])
+def test_the_other_side_failed_when_the_status_says_so(status):
+    assert isinstance(failure(a_reply(status, HTML)), Unavailable)
+
+
+def test_an_unavailable_reply_keeps_the_wait_it_asks_for():
+    assert failure(a_reply(503, retry_after="9")).retry_after == 9
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 410, 413, 415, 422])
+def test_a_refusal_is_permanent_and_keeps_status_and_code(status):
+    error = failure(a_reply(status, {"code": "bad.request", "status": status}))
+
+    assert isinstance(error, Rejected)
+    assert (error.status, error.code) == (status, "bad.request")
+
+
+def test_a_missing_permission_is_rejected_with_its_code():
+    error = failure(a_sample("platform/error_403.json", 403))
+
+    assert (error.status, error.code) == (403, "missing.permissions")
+
+
+def test_a_401_refuses_the_token():
+    assert isinstance(failure(a_reply(401, {"code": "bad.credentials"})), Unauthorized)
+
+
+def test_a_401_about_the_remote_credentials_of_a_data_action_is_not_about_our_token():
+    reply = a_reply(401, {"code": "invalid.credentials"})
+
+    assert isinstance(failure(reply), Unavailable)
+    assert not wire.refuses_token(reply)
+
+
+def test_html_under_a_200_is_an_unreadable_reply():
+    error = failure(a_reply(200, HTML))
+
+    assert isinstance(error, Unavailable)
+    assert "unreadable reply" in str(error)
+
+
+def test_json_that_is_no_object_is_unreadable_where_an_object_is_wanted():
+    with pytest.raises(Unavailable, match="not an object"):
+        wire.object_of(a_reply(200, [1]))
+
+
+def test_the_text_of_a_failure_is_status_code_and_context_id():
+    error = failure(a_sample("platform/error_sta_404.json", 404))
+
+    assert str(error) == ("genesys: 404 resource.not.found 0b7f3d1e-1111-4a4a-9c9c-000000000003")
+
+
+def test_the_vendors_message_is_in_no_failure():
+    body = {"message": "bad value +15550100001", "code": "bad.request", "contextId": "x" * 20}
+
+    assert "15550100001" not in repr(failure(a_reply(400, body)))
+
+
+@pytest.mark.parametrize("field", ["code", "contextId"])
+def test_a_code_or_context_id_that_looks_like_data_is_dropped(field):
+    assert "15550100001" not in str(failure(a_reply(400, {field: "15550100001"})))
+
+
+def test_the_correlation_id_comes_from_the_header_when_the_body_has_none():
+    reply = a_reply(502, HTML, inin_correlation_id="0b7f3d1e-1111-4a4a-9c9c-000000000009")
+
+    assert wire.complaint_of(reply).correlation_id == "0b7f3d1e-1111-4a4a-9c9c-000000000009"
+
+
+@given(
+    status=st.integers(100, 599),
+    body=st.binary(max_size=60)
+    | st.recursive(st.none() | st.booleans() | st.text(max_size=9), st.lists).map(orjson.dumps)
+    | st.dictionaries(
+        st.sampled_from(["code", "contextId", "error", "error_description", "message"]),
+        st.text(max_size=9) | st.integers(-9, 9) | st.none(),
+    ).map(orjson.dumps),
+    retry_after=st.text(max_size=12),
+)
+def test_any_reply_is_a_value_or_a_worker_error(status, body, retry_after):
+    reply = a_reply(status, body, retry_after=retry_after)
+
+    for read in (wire.decipher, wire.object_of, wire.token_of):
+        with contextlib.suppress(Transient, Permanent):
+            read(reply)
+
+
+def test_a_token_is_read_with_its_life():
+    token = wire.token_of(a_sample("platform/token.json", 200))
+
+    assert (token.value, token.expires_in) == ("aBcD-invented", 86_399)
+
+
+def test_a_token_is_not_in_its_repr():
+    assert "aBcD" not in repr(wire.token_of(a_sample("platform/token.json", 200)))
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refused_client_is_unauthorized_whatever_the_status(status):
+    with pytest.raises(Unauthorized, match="invalid_client") as caught:
+        wire.token_of(a_sample("platform/token_invalid_client.json", status))
+
+    assert caught.value.retry_after == 30
+
+
+def test_tokens_asked_for_too_often_are_rate_limited():
+    with pytest.raises(RateLimited):
+        wire.token_of(a_sample("platform/token_rate_limited.json", 400))
+
+
+@pytest.mark.parametrize("status", [403, 404, 415])
+def test_a_wrong_token_path_parks_no_message(status):
+    with pytest.raises(Unauthorized):
+        wire.token_of(a_reply(status, HTML))
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{"expires_in": None}, {"expires_in": True}, {"expires_in": 0}, {"access_token": "a\r\nb"}],
+)
+def test_a_token_reply_without_token_or_life_is_unavailable(over):
+    with pytest.raises(Unavailable):
+        wire.token_of(a_reply(200, {"access_token": "t", "expires_in": 300} | over))
+
+
+def test_a_uuid_may_enter_a_path():
+    id_ = "C0FFEE00-0000-4000-8000-000000000001"
+
+    assert wire.conversation_id_in_path(id_) == id_
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "",
+        "..",
+        "../../oauth/clients",
+        "a/b",
+        "a?x",
+        "a%2f..",
+        "{id}",
+        "c0ffee00-0000-4000-8000-000000000001\n",
+        "c0ffee00-0000-4000-8000-000000000001/..",
+        "c0ffee00-0000-4000-8000-00000000000\N{FULLWIDTH DIGIT ONE}",
+    ],
+)
+def test_a_conversation_id_that_is_no_uuid_is_refused(id_):
+    with pytest.raises(Permanent):
+        wire.conversation_id_in_path(id_)
+
+
+def test_a_data_action_id_of_the_platform_may_enter_a_path():
+    id_ = "custom_-_ac000000-0000-4000-8000-000000000001"
+
+    assert wire.action_id_in_path(id_) == id_
+
+
+@pytest.mark.parametrize(
+    "id_", ["", ".", "..", "a..b", "a/b", "a\\b", "a?b", "a#b", "a%2fb", "a\nb", "a\x00b", "a\x9fb"]
+)
+def test_a_data_action_id_that_could_leave_its_place_is_refused(id_):
+    with pytest.raises(Permanent):
+        wire.action_id_in_path(id_)
+
+
+@given(st.text(max_size=20))
+def test_a_data_action_id_is_one_plain_path_segment_or_refused(id_):
+    try:
+        segment = wire.action_id_in_path(id_)
+    except Permanent:
+        return
+
+    assert segment.isascii()
+    assert segment not in {"", ".", ".."}
+    assert not set(segment) & set("/?#\\ \r\n")

@@ -1,0 +1,196 @@
+"""What the two dialects send and how they read the recorded replies."""
+
+from base64 import b64decode
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from worker.clients.exchange import Reply
+from worker.clients.genesys.dialect import api_url, dialect_of, login_url
+from worker.clients.genesys.platform import Platform
+from worker.clients.genesys.reference import Reference
+from worker.errors import Permanent, Rejected, Unavailable
+from worker.settings import Genesys
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
+CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
+
+
+def a_reply(status, body):
+    body = body if isinstance(body, bytes) else orjson.dumps(body)
+    return Reply(status=status, body=body, received_at=datetime.now(UTC))
+
+
+def a_sample(name, status=200):
+    return a_reply(status, (SAMPLES / name).read_bytes())
+
+
+def settings(**over):
+    return Genesys.model_validate(over)
+
+
+def test_the_platform_token_request_has_a_basic_header_and_a_form_body():
+    request = Platform().token("id", "secret").request
+
+    assert (request.method, request.path) == ("POST", "/oauth/token")
+    assert b64decode(request.headers["Authorization"].removeprefix("Basic ")) == b"id:secret"
+    assert request.form == {"grant_type": "client_credentials"}
+
+
+def test_the_reference_token_request_has_the_secret_in_its_form():
+    request = Reference().token("id", "secret").request
+
+    assert (request.method, request.path) == ("POST", "/api/v2/oauth/token")
+    assert request.form == {
+        "grant_type": "client_credentials",
+        "client_id": "id",
+        "client_secret": "secret",
+    }
+
+
+@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+def test_no_secret_and_no_phone_number_is_in_the_repr_of_a_request(dialect):
+    calls = [
+        dialect.token("id", "s3cret"),
+        dialect.execute_data_action("a", {"phone_number": "+15550100001"}),
+    ]
+
+    assert "s3cret" not in repr(calls)
+    assert "15550100001" not in repr(calls)
+
+
+def test_the_platform_sends_the_inputs_themselves():
+    request = Platform().execute_data_action("custom_-_1", {"phone_number": "+15550100001"}).request
+
+    assert request.path == "/api/v2/integrations/actions/custom_-_1/execute"
+    assert request.json == {"phone_number": "+15550100001"}
+
+
+def test_the_reference_sends_the_inputs_as_parameters():
+    request = Reference().execute_data_action("a1", {"phone_number": "+15550100001"}).request
+
+    assert request.path == "/api/v2/data/actions/a1/execute"
+    assert request.json == {"parameters": {"phone_number": "+15550100001"}}
+
+
+def test_the_platform_output_is_the_whole_answer():
+    read = Platform().execute_data_action("a", {}).read
+
+    assert read(a_sample("platform/data_action_output.json")) == {
+        "accountId": "A-77",
+        "tier": "gold",
+        "ltv": 12500.0,
+        "openTickets": 2,
+    }
+
+
+@pytest.mark.parametrize("reply", [a_reply(400, {"code": "no.results"}), a_reply(200, {})])
+def test_no_such_customer_on_the_platform_is_none(reply):
+    assert Platform().execute_data_action("a", {}).read(reply) is None
+
+
+def test_any_other_400_of_a_data_action_is_rejected():
+    with pytest.raises(Rejected):
+        Platform().execute_data_action("a", {}).read(a_reply(400, {"code": "invalid.schema"}))
+
+
+def test_the_reference_output_is_the_result_of_a_success():
+    output = (
+        Reference()
+        .execute_data_action("a", {})
+        .read(a_sample("reference/data_action_success.json"))
+    )
+
+    assert output is not None
+    assert (output["tier"], output["ltv"]) == ("enterprise", 12500.0)
+
+
+@pytest.mark.parametrize("result", [None, {}])
+def test_no_such_customer_in_the_reference_is_none(result):
+    reply = a_reply(200, {"status": "SUCCESS", "result": result})
+
+    assert Reference().execute_data_action("a", {}).read(reply) is None
+
+
+def test_anything_but_success_of_the_reference_is_unavailable():
+    with pytest.raises(Unavailable):
+        Reference().execute_data_action("a", {}).read(a_sample("reference/data_action_error.json"))
+
+
+@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+def test_the_customers_address_is_read_from_the_live_conversation(dialect):
+    call = dialect.customer_address(CONVERSATION)
+
+    assert call.request.path == f"/api/v2/conversations/{CONVERSATION}"
+    assert call.read(a_sample("platform/conversation_live.json")) == "tel:+15550100001"
+
+
+def address_among(*participants):
+    reply = a_reply(200, {"id": CONVERSATION, "participants": list(participants)})
+    return Platform().customer_address(CONVERSATION).read(reply)
+
+
+def test_the_first_customer_counts_when_a_transfer_brought_another():
+    assert (
+        address_among(
+            {"purpose": "customer", "startTime": "2026-03-02T10:20:00.000Z", "address": "tel:+2"},
+            {"purpose": "customer", "connectedTime": "2026-03-02T10:10:00Z", "address": "tel:+1"},
+            {"purpose": "customer", "address": "tel:+3"},
+        )
+        == "tel:+1"
+    )
+
+
+def test_an_external_participant_is_the_customer_without_acd():
+    assert address_among({"purpose": "external", "address": "tel:+1"}) == "tel:+1"
+
+
+@pytest.mark.parametrize(
+    "participant",
+    [{"purpose": "agent", "address": "tel:+1"}, {"purpose": "customer"}, {"purpose": None}, "x"],
+)
+def test_no_address_is_known_without_a_customer_that_has_one(participant):
+    assert address_among(participant) is None
+
+
+def test_no_address_is_known_of_a_conversation_that_is_gone():
+    read = Platform().customer_address(CONVERSATION).read
+
+    assert read(a_sample("platform/error_sta_404.json", 404)) is None
+
+
+@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
+    with pytest.raises(Permanent):
+        dialect.customer_address("../../oauth/clients")
+    with pytest.raises(Permanent):
+        dialect.execute_data_action("../x", {})
+
+
+def test_the_settings_choose_dialect_and_token_path():
+    dialect = dialect_of(settings(dialect="reference", token_path="/oauth/token"))
+
+    assert isinstance(dialect, Reference)
+    assert dialect.token("a", "b").request.path == "/oauth/token"
+
+
+def test_the_platform_has_two_hosts_of_one_domain():
+    there = settings(environment="mypurecloud.ie")
+
+    assert isinstance(dialect_of(there), Platform)
+    assert api_url(there) == "https://api.mypurecloud.ie"
+    assert login_url(there) == "https://login.mypurecloud.ie"
+
+
+def test_the_reference_asks_its_api_host_for_tokens():
+    there = settings(dialect="reference", api_url="https://gateway.example/")
+
+    assert login_url(there) == "https://gateway.example/"
+
+
+def test_a_login_url_of_its_own_wins():
+    there = settings(dialect="reference", login_url="https://login.example/")
+
+    assert login_url(there) == "https://login.example/"

@@ -1,0 +1,54 @@
+"""The dialect of the real Genesys Cloud Platform API (GENESYS sheet sections 1, 4, 8.2)."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from worker.clients.exchange import Reply, Request
+from worker.clients.genesys import live, wire
+from worker.clients.genesys.wire import Call, Token
+
+NO_CUSTOMER = "no.results"
+"""ErrorBody code of a data action that found nothing: an answer, not a failure."""
+
+
+class Platform:
+    """Requests and replies as PureCloudPlatformClientV2 has them."""
+
+    def __init__(self, token_path: str = "/oauth/token") -> None:  # noqa: S107  a path, no secret
+        self._token_path = token_path
+
+    def token(self, client_id: str, client_secret: str) -> Call[Token]:
+        """Client-credentials grant: Basic header, form body, on the login host."""
+        pair = f"{client_id}:{client_secret}"
+        request = Request(
+            method="POST",
+            path=self._token_path,
+            template=self._token_path,
+            form={"grant_type": "client_credentials"},
+            headers={"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
+        )
+        return Call(request, wire.token_of)
+
+    def execute_data_action(
+        self, action_id: str, inputs: Mapping[str, str]
+    ) -> Call[Mapping[str, Any] | None]:
+        """Body: the inputs themselves. Answer: the output itself; None: no such customer."""
+        base = "/api/v2/integrations/actions"
+        request = Request(
+            method="POST",
+            path=f"{base}/{wire.action_id_in_path(action_id)}/execute",
+            template=f"{base}/{{actionId}}/execute",
+            json=dict(inputs),
+        )
+        return Call(request, _output)
+
+    def customer_address(self, conversation_id: str) -> Call[str | None]:
+        """Address of the live conversation's customer; None when it names none."""
+        return live.customer_address(conversation_id)
+
+
+def _output(reply: Reply) -> Mapping[str, Any] | None:
+    if reply.status == 400 and wire.complaint_of(reply).code == NO_CUSTOMER:
+        return None
+    return wire.object_of(reply) or None

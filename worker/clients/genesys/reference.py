@@ -1,0 +1,64 @@
+"""The dialect of the reference texts R0..R4, for gateways and test doubles built to them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.clients.exchange import Reply, Request
+from worker.clients.genesys import live, wire
+from worker.clients.genesys.wire import Call, Token
+from worker.errors import Unavailable
+
+
+class Reference:
+    """Requests and replies as R0..R4 write them."""
+
+    def __init__(
+        self,
+        token_path: str = "/api/v2/oauth/token",  # noqa: S107  a path, no secret
+    ) -> None:
+        """`token_path`: R1 and R4 have `/oauth/token`."""
+        self._token_path = token_path
+
+    def token(self, client_id: str, client_secret: str) -> Call[Token]:
+        """Client-credentials grant: id and secret in the form body, on the API host."""
+        request = Request(
+            method="POST",
+            path=self._token_path,
+            template=self._token_path,
+            form={
+                "grant_type": "client_credentials",
+                "client_id": client_id,
+                "client_secret": client_secret,
+            },
+        )
+        return Call(request, wire.token_of)
+
+    def execute_data_action(
+        self, action_id: str, inputs: Mapping[str, str]
+    ) -> Call[Mapping[str, Any] | None]:
+        """Body: `parameters`. Answer: `status` and `result`; None: no such customer."""
+        base = "/api/v2/data/actions"
+        request = Request(
+            method="POST",
+            path=f"{base}/{wire.action_id_in_path(action_id)}/execute",
+            template=f"{base}/{{actionId}}/execute",
+            json={"parameters": dict(inputs)},
+        )
+        return Call(request, _result)
+
+    def customer_address(self, conversation_id: str) -> Call[str | None]:
+        """Address of the live conversation's customer; None when it names none."""
+        return live.customer_address(conversation_id)
+
+
+def _result(reply: Reply) -> Mapping[str, Any] | None:
+    answer = wire.object_of(reply)
+    if answer.get("status") != "SUCCESS":
+        # R0's only example is a failed CRM look-up; `result` is free text and never read.
+        raise Unavailable("genesys: data action did not succeed")
+    result = answer.get("result")
+    if not result:
+        return None
+    if not isinstance(result, dict):
+        raise Unavailable("genesys: data action result is not an object")
+    return result
