@@ -1,0 +1,9 @@
+"""An emulator of Genesys Cloud: both dialects on one loopback port, with fault switches.
+
+A family of endpoints is one module with a `routes()`; `server.py` lists the families.
+"""
+
+from worker.demo.genesys.cloud import GenesysCloud
+from worker.demo.genesys.server import GenesysServer
+
+__all__ = ["GenesysCloud", "GenesysServer"]

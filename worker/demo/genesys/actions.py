@@ -1,0 +1,48 @@
+"""Data actions: the platform's own form, and the `parameters`/`status`/`result` form of R0."""
+
+from typing import Any
+
+from aiohttp import web
+
+from worker.demo.genesys.cloud import Endpoint, GenesysCloud
+from worker.demo.genesys.replies import Refusal, error_body, json_object
+
+
+def routes() -> list[Endpoint]:
+    """Both forms count as `data_action`."""
+    return [
+        Endpoint("data_action", "POST", "/api/v2/integrations/actions/{id}/execute", _execute),
+        Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
+    ]
+
+
+async def crm_lookup_failed(_: web.Request) -> web.StreamResponse:
+    """Answer as R0's API does when the system behind the action is down."""
+    return web.json_response({"status": "ERROR", "result": "CRM lookup failed"})
+
+
+async def _execute(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    output = _customer(cloud, request, await json_object(request))
+    if output is None:
+        return error_body(400, "no.results", "The action returned no results")
+    return web.json_response(output)
+
+
+async def _execute_reference(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    body = await json_object(request)
+    inputs = body.get("parameters")
+    if set(body) != {"parameters"} or not isinstance(inputs, dict):
+        raise Refusal(400)
+    return web.json_response({"status": "SUCCESS", "result": _customer(cloud, request, inputs)})
+
+
+def _customer(
+    cloud: GenesysCloud, request: web.Request, inputs: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Return the output for the first input that is a known number."""
+    if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
+        raise Refusal(404)
+    if not inputs or not all(isinstance(value, str) for value in inputs.values()):
+        raise Refusal(400, "invalid.schema")
+    found = (cloud.customers[value] for value in inputs.values() if value in cloud.customers)
+    return next(found, None)

@@ -1,0 +1,33 @@
+"""Answers that are none: for `GenesysCloud.fail_with`."""
+
+import asyncio
+
+from aiohttp import web
+
+
+async def html_502(_: web.Request) -> web.StreamResponse:
+    """Answer as a gateway does when what it stands for is down."""
+    page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+    return web.Response(status=502, text=page, content_type="text/html")
+
+
+async def html_200(_: web.Request) -> web.StreamResponse:
+    """Answer as a captive portal does."""
+    return web.Response(text="<html><body>Please sign in</body></html>", content_type="text/html")
+
+
+async def reset_mid_body(request: web.Request) -> web.StreamResponse:
+    """Promise more than is sent, then cut the connection."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = 1000
+    await response.prepare(request)
+    await response.write(b'{"half":')
+    if request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+async def hang(_: web.Request) -> web.StreamResponse:
+    """Never answer; ends when the client or the server goes."""
+    await asyncio.Event().wait()
+    return web.Response()

@@ -1,0 +1,113 @@
+"""The emulator's HTTP server: counting, latency, faults, token and budget before each endpoint."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+
+from aiohttp import web
+
+from worker.demo.genesys import (
+    actions,
+    analytics_by_id,
+    analytics_details,
+    attributes,
+    conversations,
+    flows,
+    integrations,
+    oauth,
+    speech,
+)
+from worker.demo.genesys.cloud import Endpoint, GenesysCloud
+from worker.demo.genesys.oauth import bearer
+from worker.demo.genesys.replies import Refusal, error_body, over_budget
+
+FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
+    oauth.routes,
+    actions.routes,
+    analytics_details.routes,
+    analytics_by_id.routes,
+    speech.routes,
+    conversations.routes,
+    flows.routes,
+    attributes.routes,
+    integrations.routes,
+)
+
+
+class GenesysServer:
+    """Serves a `GenesysCloud` on a free loopback port, in the running loop."""
+
+    def __init__(self, cloud: GenesysCloud | None = None) -> None:
+        self._cloud = cloud or GenesysCloud()
+        # Handlers that hang end with their client, or with the server: nothing is waited for.
+        self._runner = web.AppRunner(
+            _application(self._cloud),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=0.1,
+        )
+
+    async def __aenter__(self) -> GenesysCloud:
+        """Listen; return the cloud, its `url` set."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._cloud.url = f"http://{host}:{port}"
+        return self._cloud
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+
+def _application(cloud: GenesysCloud) -> web.Application:
+    app = web.Application(client_max_size=512_000)  # the platform's `request.bytes.max`
+    for endpoint in (endpoint for routes in FAMILIES for endpoint in routes()):
+        app.router.add_route(endpoint.method, endpoint.path, partial(_serve, cloud, endpoint))
+    unknown = Endpoint("unknown", "*", "/{tail:.*}", _not_found)
+    app.router.add_route(unknown.method, unknown.path, partial(_serve, cloud, unknown))
+    return app
+
+
+async def _not_found(_: GenesysCloud, __: web.Request) -> web.StreamResponse:
+    raise Refusal(404)
+
+
+async def _serve(
+    cloud: GenesysCloud, endpoint: Endpoint, request: web.Request
+) -> web.StreamResponse:
+    cloud.arrived(endpoint.name)
+    if cloud.latency_seconds:
+        await asyncio.sleep(cloud.latency_seconds)
+    fault = cloud.fault_of(endpoint.name)
+    if fault is not None:
+        if not isinstance(fault.answer, int):
+            return await fault.answer(request)
+        headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
+        return error_body(fault.answer, headers=headers)
+    try:
+        return _refused(cloud, endpoint, request) or await endpoint.answer(cloud, request)
+    except Refusal as refusal:
+        return error_body(refusal.status, refusal.code, refusal.message)
+
+
+def _refused(
+    cloud: GenesysCloud, endpoint: Endpoint, request: web.Request
+) -> web.StreamResponse | None:
+    """Return the 401 or 429 that comes before any endpoint is asked."""
+    if not endpoint.needs_token:
+        return None
+    token = bearer(request)
+    if token is None:
+        return error_body(401, "authentication.required")
+    if not cloud.knows_token(token):
+        return error_body(401, "bad.credentials")
+    wait = cloud.seconds_over_budget(token)
+    return over_budget(math.ceil(wait)) if wait else None
