@@ -1,0 +1,1 @@
+"""An SQS server for tests and the demo: leases, redrive, FIFO, faults and a journal."""

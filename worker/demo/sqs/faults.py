@@ -1,0 +1,153 @@
+"""Faults on purpose: which calls go wrong, and how. The same seed and calls, the same faults."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The call is answered with an error."""
+
+    shape: str = "InternalFailure"
+    status: int = 500
+    after_effect: bool = False
+    """True: the action takes effect, and only its answer is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset instead of an answer."""
+
+    after_effect: bool = False
+    """True: the action takes effect, and only its answer is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The call takes this much longer, before it takes effect."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailEntries:
+    """Some entries of a batch fail; the answer is HTTP 200 nevertheless."""
+
+    count: int = 1
+    shape: str = "InternalFailure"
+    sender_fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FewerMessages:
+    """A receive gives out at most so many, however many there are and are asked for."""
+
+    at_most: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverAgain:
+    """What a receive gives out is visible again at once, so that somebody else gets it too."""
+
+
+Fault = Refuse | Reset | Slow | FailEntries | FewerMessages | DeliverAgain
+
+HTTP_500 = Refuse()
+THROTTLED = Refuse("RequestThrottled", 400)
+ACCESS_DENIED = Refuse("AccessDeniedException", 403)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which of the calls a rule is for, counted from 1 since the rule was added."""
+
+    probability: float = 1.0
+    every: int = 1
+    first: int = 1
+    last: int | None = None
+    queue: str | None = None
+    """Name of the only queue meant."""
+
+
+@dataclass(slots=True)
+class _Rule:
+    action: str
+    fault: Fault
+    when: When
+    random: Random
+    calls: int = 0
+
+    def hits(self, action: str, queue: str) -> bool:
+        """Count the call if it is one of ours; True when it shall go wrong."""
+        if self.action not in ("*", action) or self.when.queue not in (None, queue):
+            return False
+        self.calls += 1
+        when = self.when
+        in_range = when.first <= self.calls <= (when.last or self.calls)
+        turn = (self.calls - when.first) % when.every == 0
+        # Drawn at every call, so that a changed range leaves the later draws as they were.
+        return (self.random.random() < when.probability) and in_range and turn
+
+
+@dataclass(slots=True)
+class Injected:
+    """The faults of one call."""
+
+    faults: list[tuple[Fault, Random]] = field(default_factory=list)
+
+    @property
+    def delay_seconds(self) -> float:
+        """Return how much longer the call takes."""
+        return sum(fault.seconds for fault, _ in self.faults if isinstance(fault, Slow))
+
+    def refusal(self, *, after_effect: bool) -> Refuse | Reset | None:
+        """Return how the call is refused before, or its answer lost after, its effect."""
+        for fault, _ in self.faults:
+            if isinstance(fault, Refuse | Reset) and fault.after_effect is after_effect:
+                return fault
+        return None
+
+    def failing(self, ids: Sequence[str]) -> dict[str, FailEntries]:
+        """Return which entries of a batch fail."""
+        return {
+            entry_id: fault
+            for fault, random in self.faults
+            if isinstance(fault, FailEntries)
+            for entry_id in random.sample(list(ids), min(fault.count, len(ids)))
+        }
+
+    def at_most(self, asked: int) -> int:
+        """Return how many messages a receive may give out."""
+        caps = [fault.at_most for fault, _ in self.faults if isinstance(fault, FewerMessages)]
+        return min([asked, *caps])
+
+    @property
+    def delivers_again(self) -> bool:
+        """Return True when what is received shall be received by another, too."""
+        return any(isinstance(fault, DeliverAgain) for fault, _ in self.faults)
+
+
+class FaultPlan:
+    """Rules by action; they can be added and cleared while the server runs."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._added = 0
+        self._rules: list[_Rule] = []
+
+    def add(self, action: str, fault: Fault, when: When | None = None) -> None:
+        """Let calls of the action (`*`: of any) go wrong, all of them unless `when` says less."""
+        # A generator per rule: calls of one action do not shift the draws of another.
+        random = Random(f"{self._seed}/{self._added}")  # noqa: S311  repeatable, not secret
+        self._added += 1
+        self._rules.append(_Rule(action, fault, when or When(), random))
+
+    def clear(self, action: str | None = None) -> None:
+        """Drop the rules of one action (`*`: those for any); all without one."""
+        self._rules = [rule for rule in self._rules if action not in (None, rule.action)]
+
+    def draw(self, action: str, queue: str) -> Injected:
+        """Return what goes wrong with this call."""
+        hits = [rule for rule in self._rules if rule.hits(action, queue)]
+        return Injected([(rule.fault, rule.random) for rule in hits])
