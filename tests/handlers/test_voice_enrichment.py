@@ -1,0 +1,246 @@
+"""From a voice score to its item, with an emulated Genesys Cloud and a DynamoDB over HTTP."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.dynamodb import a_client, a_guard, a_table, items_of
+from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
+from worker.clients.aws.records import VoiceRecords
+from worker.clients.customers import CustomerAction, Customers
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.calls import Genesys
+from worker.clients.genesys.platform import Platform
+from worker.clients.genesys.token import Tokens
+from worker.clients.http import HttpClient, HttpLimits
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.moto import moto_server
+from worker.domain.customer import Customer
+from worker.domain.result import Result
+from worker.errors import Permanent, Transient
+from worker.handlers.voice_enrichment import EnrichVoice
+from worker.resilience.cache import Cache, CachePolicy
+
+MINUTE = timedelta(minutes=1)
+GOLD = {"tier": "gold", "ltv": 12500.5}
+ACTION = CustomerAction(id="custom_-_a1")
+
+
+class Clock:
+    """Seconds of the cache's life."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+class Bench(NamedTuple):
+    """A handler, and all it touches."""
+
+    enrich: EnrichVoice
+    cloud: GenesysCloud
+    cache_clock: Clock
+    stored: Callable[[], Awaitable[list[dict[str, Any]]]]
+
+    async def item(self):
+        (item,) = await self.stored()
+        return {name: next(iter(value.values())) for name, value in item.items()}
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with moto_server() as url:
+        yield url
+
+
+@asynccontextmanager
+async def genesys_of(cloud):
+    async with (
+        GenesysServer(cloud),
+        HttpClient("genesys", cloud.url, HttpLimits(total_seconds=5)) as http,
+    ):
+        tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
+        try:
+            yield Genesys(Api(http, tokens, a_guard()), Platform())
+        finally:
+            await tokens.aclose()
+
+
+@pytest.fixture
+async def bench(moto, monkeypatch):
+    """Five minutes after noon; the cache is fresh for ten seconds and serves for a hundred."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    clock = Clock()
+    policy = CachePolicy(100, soft_ttl_seconds=10, hard_ttl_seconds=100, negative_ttl_seconds=10)
+    cache: Cache[bytes, Customer] = Cache("customers", policy, random=Random(1), clock=clock)
+    async with (
+        genesys_of(cloud := GenesysCloud(customers={PHONE: GOLD})) as genesys,
+        a_client() as db,
+    ):
+        table = await a_table(db)
+        enrich = EnrichVoice(
+            customer_address=genesys.customer_address,
+            customers=Customers(genesys.execute_data_action, ACTION, cache),
+            records=VoiceRecords(db, table, a_guard(), None, lambda: NOON),
+            now=lambda: NOON + 5 * MINUTE,
+            degrade_after_seconds=60,
+        )
+        yield Bench(enrich, cloud, clock, lambda: items_of(db, table))
+
+
+def a_score(age=timedelta(0), **over):
+    """`age`: at five minutes past noon."""
+    return a_voice_scored(origin=an_origin(occurred_at=NOON + 5 * MINUTE - age), **over)
+
+
+def a_conversation(address):
+    return {"participants": [{"purpose": "customer", "address": address}]}
+
+
+async def test_a_score_is_recorded_with_its_customer(bench):
+    event = a_score()
+
+    assert await bench.enrich(event) is Result.OK
+
+    item = await bench.item()
+    assert (item["conversationId"], item["phoneNumber"]) == (event.conversation_id, PHONE)
+    assert (item["crmTier"], item["crmLtv"]) == ("gold", "12500.5")
+    assert item["enrichmentStatus"] == "complete"
+
+
+async def test_the_number_comes_from_the_live_conversation_when_the_event_has_none(bench):
+    event = a_score(phone_number=None)
+    bench.cloud.conversations[event.conversation_id] = a_conversation(f"tel:{PHONE}")
+
+    await bench.enrich(event)
+
+    assert (await bench.item())["crmTier"] == "gold"
+
+
+async def test_the_live_conversation_is_not_asked_for_when_the_event_has_a_number(bench):
+    await bench.enrich(a_score())
+
+    assert bench.cloud.counts["conversation"] == 0
+
+
+async def test_a_customer_nobody_knows_is_unknown_and_complete(bench):
+    bench.cloud.customers.clear()
+
+    assert await bench.enrich(a_score()) is Result.OK
+
+    item = await bench.item()
+    assert (item["crmTier"], item["enrichmentStatus"]) == ("unknown", "complete")
+    assert "crmLtv" not in item
+
+
+@pytest.mark.parametrize("address", ["sip:someone@example.com", "anonymous"])
+async def test_a_conversation_without_a_number_is_of_an_unknown_customer(bench, address):
+    event = a_score(phone_number=None)
+    bench.cloud.conversations[event.conversation_id] = a_conversation(address)
+
+    assert await bench.enrich(event) is Result.OK
+
+    item = await bench.item()
+    assert item["crmTier"] == "unknown"
+    assert "phoneNumber" not in item
+    assert bench.cloud.counts["data_action"] == 0
+
+
+async def test_a_customer_is_asked_for_once_while_the_answer_is_fresh(bench):
+    await bench.enrich(a_score())
+
+    await bench.enrich(a_score())
+
+    assert bench.cloud.counts["data_action"] == 1
+
+
+async def test_the_same_event_again_is_a_duplicate(bench):
+    event = a_score()
+    await bench.enrich(event)
+
+    assert await bench.enrich(event) is Result.DUPLICATE
+
+    assert len(await bench.stored()) == 1
+
+
+async def test_an_event_waits_while_the_data_action_is_down(bench):
+    bench.cloud.fail_with("data_action", 503)
+
+    with pytest.raises(Transient):
+        await bench.enrich(a_score(age=MINUTE))
+
+    assert await bench.stored() == []
+
+
+async def test_an_old_event_is_recorded_without_its_customer_while_the_data_action_is_down(bench):
+    bench.cloud.fail_with("data_action", 503)
+
+    assert await bench.enrich(a_score(age=2 * MINUTE)) is Result.DEGRADED
+
+    item = await bench.item()
+    assert (item["enrichmentStatus"], item["phoneNumber"]) == ("degraded", PHONE)
+    assert not {"crmTier", "crmLtv"} & set(item)
+
+
+async def test_an_old_event_is_recorded_without_a_number_while_the_conversation_cannot_be_had(
+    bench,
+):
+    bench.cloud.fail_with("conversation", 503)
+
+    assert await bench.enrich(a_score(age=2 * MINUTE, phone_number=None)) is Result.DEGRADED
+
+    assert not {"crmTier", "crmLtv", "phoneNumber"} & set(await bench.item())
+
+
+async def test_no_event_is_too_old_to_wait_when_degrading_is_off(bench):
+    bench.cloud.fail_with("data_action", 503)
+    enrich = EnrichVoice(
+        customer_address=bench.enrich.customer_address,
+        customers=bench.enrich.customers,
+        records=bench.enrich.records,
+        now=bench.enrich.now,
+    )
+
+    with pytest.raises(Transient):
+        await enrich(a_score(age=10_000 * MINUTE))
+
+
+async def test_a_customer_seen_before_serves_stale_while_the_data_action_is_down(bench):
+    await bench.enrich(a_score(conversation_id=an_id()))
+    bench.cache_clock.seconds = 50
+    bench.cloud.fail_with("data_action", 503)
+    event = a_score()
+
+    assert await bench.enrich(event) is Result.DEGRADED
+
+    (item,) = [
+        item
+        for item in await bench.stored()
+        if item["conversationId"]["S"] == event.conversation_id
+    ]
+    assert item["enrichmentStatus"] == {"S": "stale"}
+    assert item["crmTier"] == {"S": "gold"}
+
+
+async def test_an_output_that_cannot_be_read_parks_the_event(bench):
+    bench.cloud.customers[PHONE] = {"tier": "gold", "ltv": True}
+
+    with pytest.raises(Permanent, match=r"^data action output ltv: not a number$"):
+        await bench.enrich(a_score())
+
+
+async def test_no_phone_number_is_logged_or_kept_readable_in_the_cache(bench):
+    bench.cloud.fail_with("data_action", 503, times=1)
+
+    with capture_logs() as logs:
+        await bench.enrich(a_score(age=2 * MINUTE))
+        await bench.enrich(a_score(age=2 * MINUTE))
+
+    assert PHONE[1:] not in repr(logs)
+    assert PHONE not in repr(vars(bench.enrich.customers._cache))

@@ -1,0 +1,54 @@
+from decimal import Decimal
+
+import pytest
+
+from worker.domain.customer import Customer, customer_of
+from worker.errors import Permanent
+
+
+def read(output):
+    return customer_of(output, tier_field="tier", ltv_field="ltv")
+
+
+@pytest.mark.parametrize(
+    ("ltv", "exact"),
+    [
+        (12500.0, "12500.0"),
+        (0.1, "0.1"),
+        (7, "7"),
+        ("12500.00", "12500.00"),
+        (-3.5, "-3.5"),
+        (1e16, "1e16"),
+        (None, None),
+    ],
+)
+def test_the_lifetime_value_is_exact(ltv, exact):
+    expected = None if exact is None else Decimal(exact)
+
+    assert read({"tier": "gold", "ltv": ltv}) == Customer("gold", expected)
+
+
+@pytest.mark.parametrize("output", [None, {}, {"tier": None}, {"tier": ""}, {"ltv": 5}])
+def test_an_output_without_a_tier_is_no_customer(output):
+    assert read(output) is None
+
+
+@pytest.mark.parametrize(
+    "ltv", [True, float("nan"), float("inf"), "", "NaN", "1,000", "a lot", [], 10**40, "1" * 31]
+)
+def test_a_lifetime_value_that_is_none_is_refused_by_name(ltv):
+    with pytest.raises(Permanent, match=r"^data action output ltv: not a number$"):
+        read({"tier": "gold", "ltv": ltv})
+
+
+def test_a_tier_that_is_no_text_is_refused_by_name():
+    with pytest.raises(Permanent, match=r"^data action output tier: not text$"):
+        read({"tier": 3})
+
+
+def test_other_names_of_the_fields_are_used():
+    output = {"segment": "gold", "value": 5}
+
+    assert customer_of(output, tier_field="segment", ltv_field="value") == Customer(
+        "gold", Decimal(5)
+    )
