@@ -1,0 +1,108 @@
+"""The real intake on the emulated queue, with a handler of the test's own."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from worker.app.intake import build_intake
+from worker.app.workshop import new_workshop
+from worker.demo.sqs.server import SqsServer
+from worker.domain.result import Result
+from worker.events.types import VoiceScored
+from worker.intake.router import Router
+from worker.settings import load_settings
+
+
+@pytest.fixture
+async def sqs(monkeypatch):
+    async with SqsServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
+        yield server
+
+
+@pytest.fixture
+def dead_letters(sqs):
+    return sqs.create_queue("dead-letters")
+
+
+@pytest.fixture
+def queue(sqs):
+    return sqs.create_queue("events", VisibilityTimeout="3")
+
+
+class Intake:
+    """A running intake; `drain` ends it and tells what became of the messages."""
+
+    def __init__(self, parts, consuming, heartbeat):
+        self.parts = parts
+        self.consuming = consuming
+        self.heartbeat = heartbeat
+
+    async def drain(self, seconds=5):
+        report = await self.parts.consumer.drain(seconds)
+        await self.parts.acks.close()
+        return report
+
+
+@pytest.fixture
+def start_intake(queue, dead_letters):
+    """Return a context manager that runs the intake with one handler for voice scores."""
+
+    @asynccontextmanager
+    async def start(handler, **overrides):
+        settings = load_settings(
+            {
+                "SQS_QUEUE_URL": queue,
+                "SQS_DEAD_LETTER_QUEUE_URL": dead_letters,
+                "SQS_WAIT_SECONDS": "1",
+                "SQS_DRAIN_SECONDS": "5",
+                "RETRY_BASE_SECONDS": "0.5",
+                "GENESYS_CLIENT_ID": "id",
+                "GENESYS_CLIENT_SECRET": "secret",
+                "GENESYS_ACTION_ID": "action",
+                "DYNAMODB_TABLE": "table",
+            }
+            | {name: str(value) for name, value in overrides.items()}
+        )
+        async with AsyncExitStack() as stack:
+            router = Router()
+            router.on(VoiceScored, "voice", handler)
+            parts = await build_intake(new_workshop(settings, stack), router)
+            heartbeat = asyncio.create_task(parts.leases.run())
+            consuming = asyncio.create_task(parts.consumer.run())
+            try:
+                yield Intake(parts, consuming, heartbeat)
+            finally:
+                await parts.consumer.drain(3)
+                await parts.acks.close()
+                heartbeat.cancel()
+                await asyncio.wait([heartbeat, consuming])
+
+    return start
+
+
+class Recorder:
+    """A handler that notes what it was given, after what the test wants it to do."""
+
+    def __init__(self, *behaviours):
+        self.seen = []
+        self.running = 0
+        self.most_at_once = 0
+        self._behaviours = list(behaviours)
+
+    async def __call__(self, event):
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+        try:
+            if self._behaviours:
+                await self._behaviours.pop(0)()
+        finally:
+            self.running -= 1
+        self.seen.append(event.conversation_id)
+        return Result.OK
+
+
+@pytest.fixture
+def recorder():
+    return Recorder

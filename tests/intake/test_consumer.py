@@ -1,0 +1,309 @@
+"""Receive, handle, settle, over a real queue server: each test is a lesson others paid for."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.factories import a_reference_body, a_voice_scored
+from worker.demo.sqs.faults import ACCESS_DENIED, HTTP_500, DeliverAgain, FailEntries, Reset, When
+from worker.errors import Permanent, RateLimited, Unavailable
+from worker.telemetry import metrics
+
+SHORT_DEADLINES = {
+    "HANDLER_DEADLINE_SECONDS": 1,
+    "GENESYS_DEADLINE_SECONDS": 0.5,
+    "GENESYS_TIMEOUT_SECONDS": 0.5,
+}
+
+
+def send(sqs, queue, count=1):
+    """Send as many voice scores and return their conversation ids."""
+    events = [a_voice_scored() for _ in range(count)]
+    for event in events:
+        sqs.send(queue, a_reference_body(event).decode())
+    return [event.conversation_id for event in events]
+
+
+def empty(sqs, queue):
+    return lambda: sum(sqs.depth(queue)) == 0
+
+
+def failing(*errors):
+    """Return behaviours that raise these, one a run."""
+
+    def behaviour(error):
+        async def run():
+            raise error
+
+        return run
+
+    return [behaviour(error) for error in errors]
+
+
+async def test_each_message_is_handled_and_deleted(sqs, queue, start_intake, recorder):
+    handler = recorder()
+    ids = send(sqs, queue, 25)
+
+    async with start_intake(handler):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert sorted(handler.seen) == sorted(ids)
+
+
+async def test_acks_and_receives_are_batched(sqs, queue, start_intake, recorder):
+    send(sqs, queue, 200)
+
+    async with start_intake(recorder()):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert sqs.counts["DeleteMessageBatch"] <= 30
+    assert sqs.counts["DeleteMessage"] == 0
+
+
+async def test_no_more_run_at_once_than_allowed(sqs, queue, start_intake, recorder):
+    handler = recorder(*[lambda: asyncio.sleep(0.02)] * 40)
+    send(sqs, queue, 40)
+
+    async with start_intake(handler, SQS_CONCURRENCY=7):
+        await sqs.wait_until(empty(sqs, queue), 20)
+
+    assert handler.most_at_once == 7
+
+
+async def test_nothing_is_received_that_cannot_run(sqs, queue, start_intake, recorder):
+    release = asyncio.Event()
+    handler = recorder(*[release.wait] * 20)
+    send(sqs, queue, 20)
+
+    async with start_intake(handler, SQS_CONCURRENCY=4):
+        await sqs.wait_until(lambda: sqs.depth(queue).in_flight == 4, 5)
+        await asyncio.wait_for(_second_poll_would_have_come(), 5)
+        assert sqs.depth(queue).in_flight == 4
+        release.set()
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+
+async def _second_poll_would_have_come():
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def test_one_slow_message_holds_up_no_other(sqs, queue, start_intake, recorder):
+    release = asyncio.Event()
+    handler = recorder(release.wait)
+    send(sqs, queue, 30)
+
+    async with start_intake(handler, SQS_CONCURRENCY=10):
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 1, 10)
+        assert len(handler.seen) == 29
+        release.set()
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+
+async def test_a_transient_failure_comes_back_and_succeeds(sqs, queue, start_intake, recorder):
+    handler = recorder(*failing(Unavailable("down")))
+    ids = send(sqs, queue)
+
+    async with start_intake(handler):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert handler.seen == ids
+
+
+async def test_an_asked_wait_is_set_as_the_visibility_timeout(sqs, queue, start_intake, recorder):
+    send(sqs, queue)
+    loop = asyncio.get_running_loop()
+
+    async with start_intake(recorder(*failing(RateLimited("429", retry_after=3600)))):
+        await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] == 1, 10)
+        [message] = sqs.messages(queue)
+
+        assert 3590 < message.hidden_until - loop.time() <= 3601
+
+
+async def test_a_wait_beyond_what_sqs_allows_is_clamped_not_refused(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue)
+    loop = asyncio.get_running_loop()
+
+    async with start_intake(recorder(*failing(RateLimited("429", retry_after=86400)))):
+        await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] == 1, 10)
+        [message] = sqs.messages(queue)
+
+        assert 43000 < message.hidden_until - loop.time() <= 43200
+
+
+async def test_a_permanent_failure_is_parked_once_with_its_reason(
+    sqs, queue, dead_letters, start_intake, recorder
+):
+    send(sqs, queue)
+
+    async with start_intake(recorder(*failing(Permanent("no such thing")))):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    [parked] = sqs.messages(dead_letters)
+    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    assert (note["reason"], note["handler"], note["errorClass"]) == (
+        "no such thing",
+        "voice",
+        "Permanent",
+    )
+
+
+async def test_a_failure_older_than_the_horizon_is_parked(
+    sqs, queue, dead_letters, start_intake, recorder
+):
+    send(sqs, queue)
+
+    async with start_intake(
+        recorder(*failing(*[Unavailable("down")] * 9)),
+        RETRY_HORIZON_SECONDS=1,
+        RETRY_CAP_SECONDS=1,
+    ):
+        await sqs.wait_until(empty(sqs, queue), 20)
+
+    [parked] = sqs.messages(dead_letters)
+    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    assert note["reason"] == "retry horizon passed; last: down"
+    assert note["attempts"] >= 2
+
+
+async def test_a_message_that_cannot_be_parked_is_not_deleted(
+    sqs, queue, dead_letters, start_intake, recorder
+):
+    sqs.faults.add("SendMessage", ACCESS_DENIED)
+    send(sqs, queue)
+    before = metrics.park_failures._value.get()
+
+    async with start_intake(recorder(*failing(Permanent("no such thing")))):
+        await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] == 1, 10)
+
+    assert sum(sqs.depth(queue)) == 1
+    assert sum(sqs.depth(dead_letters)) == 0
+    assert metrics.park_failures._value.get() - before == 1
+
+
+async def test_only_the_entries_that_failed_are_deleted_again(sqs, queue, start_intake, recorder):
+    sqs.faults.add("DeleteMessageBatch", FailEntries(1), When(last=2))
+    handler = recorder()
+    ids = send(sqs, queue, 10)
+
+    async with start_intake(handler):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert sorted(handler.seen) == sorted(ids)
+    assert set(sqs.journal.deletes.values()) == {1}
+
+
+async def test_a_message_whose_delete_was_refused_is_deleted_and_not_run_when_it_comes_again(
+    sqs, queue, start_intake, recorder
+):
+    sqs.faults.add("DeleteMessageBatch", FailEntries(1, sender_fault=True), When(last=1))
+    handler = recorder()
+    ids = send(sqs, queue)
+
+    async with start_intake(handler) as intake:
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert len(intake.parts.leases) == 0
+    assert handler.seen == ids
+    assert set(sqs.journal.receives.values()) == {2}
+
+
+async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intake, recorder):
+    sqs.faults.add("ReceiveMessage", DeliverAgain(), When(last=1))
+    release = asyncio.Event()
+    handler = recorder(release.wait)
+    ids = send(sqs, queue)
+
+    async with start_intake(handler):
+        await sqs.wait_until(lambda: max(sqs.journal.receives.values(), default=0) >= 2, 10)
+        release.set()
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    assert handler.seen == ids
+
+
+@pytest.mark.parametrize(
+    "fault", [HTTP_500, ACCESS_DENIED, Reset()], ids=["500", "denied", "reset"]
+)
+async def test_a_poller_survives_any_failure_of_receives(
+    fault, sqs, queue, start_intake, recorder, monkeypatch
+):
+    monkeypatch.setattr("worker.intake.polls.PAUSE_SECONDS", (0.01, 0.05))
+    handler = recorder()
+
+    async with start_intake(handler) as intake:
+        sqs.faults.add("ReceiveMessage", fault, When(last=5))
+        ids = send(sqs, queue, 3)
+        await sqs.wait_until(empty(sqs, queue), 20)
+        assert not intake.consuming.done()
+
+    assert sorted(handler.seen) == sorted(ids)
+
+
+async def test_a_lease_is_kept_while_the_handler_works(sqs, queue, start_intake, recorder):
+    handler = recorder(lambda: asyncio.sleep(5))
+    ids = send(sqs, queue)
+
+    async with start_intake(handler):
+        await sqs.wait_until(empty(sqs, queue), 20)
+
+    assert handler.seen == ids
+    assert set(sqs.journal.receives.values()) == {1}
+
+
+async def test_a_handler_whose_lease_is_lost_is_cancelled_and_says_nothing(
+    sqs, queue, start_intake, recorder
+):
+    cancelled = asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    sqs.faults.add(
+        "ChangeMessageVisibilityBatch",
+        FailEntries(1, shape="ReceiptHandleIsInvalid", sender_fault=True),
+        When(last=1),
+    )
+    handler = recorder(work)
+    send(sqs, queue)
+
+    async with start_intake(handler):
+        async with asyncio.timeout(5):
+            await cancelled.wait()
+
+    assert sqs.counts["DeleteMessageBatch"] == 0
+    assert handler.seen == []
+
+
+async def test_a_handler_past_its_deadline_is_cancelled_and_its_message_retried(
+    sqs, queue, start_intake, recorder
+):
+    handler = recorder(lambda: asyncio.sleep(60))
+    ids = send(sqs, queue)
+
+    async with start_intake(handler, **SHORT_DEADLINES):
+        await sqs.wait_until(empty(sqs, queue), 20)
+
+    assert handler.seen == ids
+
+
+async def test_what_a_late_poll_brings_is_shown_again_at_once(sqs, queue, start_intake, recorder):
+    handler = recorder()
+
+    async with start_intake(handler) as intake:
+        await sqs.wait_until(lambda: True, 1)
+        intake.parts.consumer.stop()
+        send(sqs, queue, 3)
+        report = await intake.drain()
+
+    assert handler.seen == []
+    assert sqs.depth(queue).visible == 3
+    assert report.stranded == 0

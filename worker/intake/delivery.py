@@ -1,0 +1,172 @@
+"""One message, from its body to its fate: open, handle, settle. Start reading here."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from worker.errors import Permanent
+from worker.events.normaliser import Unrouted, open_events
+from worker.intake.acks import Acks
+from worker.intake.history import History
+from worker.intake.jobs import Jobs
+from worker.intake.leases import Lease
+from worker.intake.message import Message
+from worker.intake.outcome import (
+    Done,
+    Failure,
+    Outcome,
+    Park,
+    Release,
+    Retry,
+    backoff_seconds,
+    outcome_of,
+)
+from worker.intake.parking import Parking
+from worker.intake.router import Router
+from worker.intake.unrouted import UnroutedTypes
+from worker.settings import Events
+from worker.settings import Retry as RetrySettings
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+UNPARKED_RETRY_SECONDS = 300
+"""When a message that could not be parked is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a message goes: to its handlers, and then back, away or aside."""
+
+    router: Router
+    jobs: Jobs
+    acks: Acks
+    parking: Parking
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How messages are read and when they come back."""
+
+    events: Events
+    retry: RetrySettings
+    unrouted: UnroutedTypes
+
+
+class Delivery:
+    """Works off one message. Its slot is given back when the handlers are through."""
+
+    def __init__(self, desk: Desk, rules: Rules, *, random: Random) -> None:
+        self._desk = desk
+        self._rules = rules
+        self._random = random
+        self._history = History()
+
+    async def __call__(self, lease: Lease, free_slot: Callable[[], None]) -> None:
+        """Open, handle, settle."""
+        message = lease.message
+        with bound_contextvars(message_id=message.id, receive_count=message.receive_count):
+            try:
+                outcome = await self._handle(lease)
+            finally:
+                lease.task, lease.settled = None, True
+                free_slot()
+            await self._settle(lease, outcome)
+
+    async def _handle(self, lease: Lease) -> Outcome | Release:
+        if self._desk.acks.finished(lease.message.id):
+            metrics.messages_duplicate.inc()
+            return Done()
+        if lease.why_cancelled:  # before it began
+            return Release()
+        lease.task = asyncio.current_task()
+        try:
+            return await self._run(lease.message)
+        except asyncio.CancelledError:
+            if lease.why_cancelled is None or lease.task is None:
+                raise  # not by us: the process is being torn down
+            lease.task.uncancel()
+            return Release()
+
+    async def _run(self, message: Message) -> Outcome:
+        try:
+            events = open_events(message.body, self._rules.events)
+        except Permanent as error:
+            return outcome_of(error)
+        if isinstance(events, Unrouted):
+            return self._unwanted(events.detail_type)
+        origin = events[0].origin
+        jobs = self._desk.router.jobs(events)
+        with bound_contextvars(event_id=origin.event_id, correlation_id=origin.correlation_id):
+            if not jobs:
+                return self._unwanted(origin.detail_type)
+            return await self._desk.jobs.run(jobs)
+
+    def _unwanted(self, detail_type: str) -> Outcome:
+        self._rules.unrouted.seen(detail_type)
+        if self._rules.events.unrouted == "drop":
+            return Done()
+        return outcome_of(Permanent(f"detail-type: no handler wants {detail_type[:100]}"))
+
+    async def _settle(self, lease: Lease, outcome: Outcome | Release) -> None:
+        """Say the last word to SQS; a lost lease leaves no right to say anything."""
+        if lease.lost:
+            metrics.messages_released.labels("lease_lost").inc()
+        elif isinstance(outcome, Done):
+            await self._finish(lease)
+        elif isinstance(outcome, Park):
+            await self._park(lease, outcome.failure)
+        elif isinstance(outcome, Retry):
+            await self._retry(lease, outcome)
+        else:
+            await self._show_again(lease, 0, "drain")
+
+    async def _finish(self, lease: Lease) -> None:
+        message = lease.message
+        self._history.forget(message.id)
+        await self._desk.acks.delete(lease)
+        metrics.last_success.set_to_current_time()
+        if message.sent_at is not None:
+            metrics.message_age.observe(max(0.0, time.time() - message.sent_at))
+
+    async def _park(self, lease: Lease, failure: Failure) -> None:
+        message = lease.message
+        attempts = self._history.failed(
+            message.id, receive_count=message.receive_count, now=time.time()
+        )
+        if await self._desk.parking.park(message, failure, attempts):
+            self._history.forget(message.id)
+            await self._desk.acks.delete(lease)
+        else:  # not deleted: a lost message is worse than a second one
+            await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_failed")
+
+    async def _retry(self, lease: Lease, retry: Retry) -> None:
+        message, now = lease.message, time.time()
+        rules = self._rules.retry
+        if message.sent_at is not None and now - message.sent_at > rules.horizon_seconds:
+            await self._park(lease, _given_up(retry.failure))
+            return
+        attempts = self._history.failed(message.id, receive_count=message.receive_count, now=now)
+        backoff = backoff_seconds(
+            attempts.count, base=rules.base_seconds, cap=rules.cap_seconds, random=self._random
+        )
+        await self._show_again(lease, max(backoff, retry.after or 0), "retry")
+
+    async def _show_again(self, lease: Lease, seconds: float, why: str) -> None:
+        if await self._desk.acks.show_again(lease, seconds):
+            metrics.messages_released.labels(why).inc()
+            log.debug("message_released", why=why, seconds=round(seconds))
+
+
+def _given_up(failure: Failure) -> Failure:
+    return Failure(
+        reason=f"retry horizon passed; last: {failure.reason}",
+        error_class=failure.error_class,
+        fingerprint=failure.fingerprint,
+        handler=failure.handler,
+    )

@@ -1,0 +1,167 @@
+"""What we hold of the queue, and the heartbeat that keeps it hidden from others.
+
+A lease is tied to its message, not to the worker's life: it is extended while the message is
+handled, through a drain, and until its delete is confirmed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import structlog
+
+from worker.intake.message import Message
+from worker.intake.queue import MAX_BATCH, MAX_VISIBILITY_SECONDS, Queue, QueueError
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+MARGIN_SECONDS = 1.0
+"""A lease closer to its end than this is given up: another worker may hold the message already."""
+
+
+class Lease:
+    """One message in hand, until when it is ours, and who works on it."""
+
+    __slots__ = (
+        "beat",
+        "ends_at",
+        "first_received_at",
+        "message",
+        "settled",
+        "task",
+        "why_cancelled",
+    )
+
+    def __init__(self, message: Message, ends_at: float) -> None:
+        self.message = message
+        self.ends_at = ends_at
+        self.first_received_at = message.received_at
+        self.task: asyncio.Task[None] | None = None
+        """The run that may be cancelled; None before it starts and once it is settling."""
+
+        self.why_cancelled: str | None = None
+        self.settled = False
+        """The fate is decided; the heartbeat stays on for a delete and stops for a release."""
+
+        self.beat: asyncio.Task[None] | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the message is no longer ours to settle."""
+        return self.why_cancelled == "lease_lost"
+
+    def cancel(self, why: str) -> None:
+        """Stop the run, if one is under way, and remember why: `lease_lost` or `drain`."""
+        self.why_cancelled = self.why_cancelled or why
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Leases:
+    """All messages in hand, keyed by message id; `run` is the heartbeat."""
+
+    def __init__(
+        self, queue: Queue, *, visibility_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self.visibility_seconds = visibility_seconds
+        self._queue = queue
+        self._clock = clock
+        self._held: dict[str, Lease] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(list(self._held.values()))
+
+    def hold(self, message: Message) -> Lease | None:
+        """Begin a lease; None when this message is in hand already, its receipt is renewed then.
+
+        SQS may deliver a second copy while the first is in work. It is not run beside it, and the
+        newest receipt is kept: the older one may no longer delete.
+        """
+        ends_at = message.received_at + self.visibility_seconds
+        if (held := self._held.get(message.id)) is not None:
+            held.message, held.ends_at = message, ends_at
+            return None
+        lease = self._held[message.id] = Lease(message, ends_at)
+        return lease
+
+    def forget(self, lease: Lease) -> None:
+        """End a lease: its message is deleted, shown again, or lost."""
+        if self._held.get(lease.message.id) is lease:
+            del self._held[lease.message.id]
+
+    async def still(self, lease: Lease) -> None:
+        """Take a lease out of the heartbeat and wait for a beat under way.
+
+        Otherwise a late beat would overwrite the backoff that is about to be set.
+        """
+        self.forget(lease)
+        if lease.beat is not None:
+            await asyncio.wait({lease.beat})
+
+    def at_most(self, lease: Lease, seconds: float) -> int:
+        """Return what may be asked for: SQS refuses, and does not clamp, what passes 12 hours."""
+        held_for = self._clock() - lease.first_received_at
+        return max(0, int(min(seconds, MAX_VISIBILITY_SECONDS - held_for - 1)))
+
+    async def run(self) -> None:
+        """Extend what is half used up, for ever."""
+        while True:
+            await self.extend_due()
+            await asyncio.sleep(min(1.0, self.visibility_seconds / 10))
+
+    async def extend_due(self) -> None:
+        """Extend every lease of which half is gone, ten a call, the calls side by side."""
+        horizon = self._clock() + self.visibility_seconds / 2
+        due = sorted((x for x in self if x.ends_at <= horizon), key=lambda lease: lease.ends_at)
+        rest = iter(due)
+        beats = []
+        while batch := list(islice(rest, MAX_BATCH)):
+            beat = asyncio.create_task(self._extend(batch))
+            for lease in batch:
+                lease.beat = beat
+            beats.append(beat)
+        await asyncio.gather(*beats)
+        for lease in due:
+            lease.beat = None
+
+    async def _extend(self, batch: Sequence[Lease]) -> None:
+        began = self._clock()
+        wanted = [self.at_most(lease, self.visibility_seconds) for lease in batch]
+        pairs = [(x.message.receipt, s) for x, s in zip(batch, wanted, strict=True)]
+        try:
+            results = await self._queue.hide(pairs)
+        except QueueError as error:
+            metrics.visibility_extensions.labels("error").inc(len(batch))
+            log.warning("heartbeat_failed", code=error.code, messages=len(batch))
+            self._give_up_the_late(batch)
+            return
+        for lease, seconds, failed in zip(batch, wanted, results, strict=True):
+            if failed is None and seconds > 0:
+                lease.ends_at = began + seconds
+                metrics.visibility_extensions.labels("ok").inc()
+            elif failed is None or failed.lease_lost:
+                self._lose(lease)
+            else:
+                metrics.visibility_extensions.labels("error").inc()
+        self._give_up_the_late(batch)
+
+    def _give_up_the_late(self, batch: Sequence[Lease]) -> None:
+        for lease in batch:
+            if lease.ends_at - MARGIN_SECONDS <= self._clock():
+                self._lose(lease)
+
+    def _lose(self, lease: Lease) -> None:
+        """Cancel the run: what it would still do, another worker may be doing."""
+        if self._held.get(lease.message.id) is not lease:
+            return
+        self.forget(lease)
+        if lease.settled:  # most likely the beat met our own delete
+            lease.why_cancelled = "lease_lost"
+            return
+        metrics.visibility_extensions.labels("lost").inc()
+        log.warning("lease_lost", message_id=lease.message.id)
+        lease.cancel("lease_lost")
