@@ -1,0 +1,123 @@
+"""The command line as a user meets it: arguments and environment in; text and exit code out."""
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+import structlog
+from moto.server import ThreadedMotoServer
+
+from worker.cli.main import main
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.settings import Aws, describe
+
+LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch):
+    for row in describe({}):
+        if not row.name.startswith("AWS_"):
+            monkeypatch.delenv(row.name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before():
+    root, hook, complain = logging.getLogger(), sys.excepthook, logging.raiseExceptions
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], sys.excepthook, logging.raiseExceptions = handlers, hook, complain
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def worker(monkeypatch, capsys):
+    """Run a command in this process: `worker("settings", SQS_CONCURRENCY="no")`."""
+
+    def run(*arguments, **environ):
+        with monkeypatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["worker", *arguments])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as exit_:
+                main()
+        return Run(exit_.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def worker_process():
+    """Run a command as a process of its own."""
+
+    def run(*arguments, **environ):
+        done = subprocess.run(  # noqa: S603  our own command
+            [sys.executable, "-m", "worker", *arguments],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def moto_url():
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(moto_url, monkeypatch):
+    """Call AWS once: `aws("sqs", "create_queue", QueueName=...)`."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+
+    def call(service, operation, **arguments):
+        async def once():
+            async with AwsSession(Aws()).client(service, LIMITS) as client:
+                return await getattr(client, operation)(**arguments)
+
+        return asyncio.run(once())
+
+    return call
+
+
+@pytest.fixture
+def a_queue(aws):
+    def make(suffix="", **attributes):
+        reply = aws(
+            "sqs",
+            "create_queue",
+            QueueName=f"q-{uuid4().hex}{suffix}",
+            Attributes={name: str(value) for name, value in attributes.items()},
+        )
+        return reply["QueueUrl"]
+
+    return make

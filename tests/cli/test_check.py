@@ -1,0 +1,301 @@
+"""`worker check`: would the worker run here?"""
+
+import asyncio
+import json
+import threading
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from aiohttp import web
+from botocore.exceptions import ClientError
+
+from tests.unit.test_settings import GOOD
+from worker.cli.preflight.aws import check_region
+from worker.cli.preflight.queue import check_queues, judge_dead_letters, judge_queue
+from worker.cli.preflight.run import settings_rows
+from worker.demo.genesys.cloud import GenesysCloud
+from worker.demo.genesys.server import GenesysServer
+from worker.settings import load_settings
+
+DAY = 86_400
+
+
+@contextmanager
+def served(server):
+    """Run an async server in a thread of its own; yields what entering it gives."""
+    loop, ready, box = asyncio.new_event_loop(), threading.Event(), {}
+
+    async def serve():
+        async with server as entered:
+            box.update(entered=entered, stop=asyncio.Event())
+            ready.set()
+            await box["stop"].wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(5)
+    yield box["entered"]
+    loop.call_soon_threadsafe(box["stop"].set)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def genesys():
+    with served(
+        GenesysServer(GenesysCloud(client_id="client", client_secret="canary-secret"))
+    ) as g:
+        yield g
+
+
+@pytest.fixture
+def a_table(aws):
+    def make(partition="conversationId", sort="eventTimestamp"):
+        name = f"records-{uuid4().hex}"
+        aws(
+            "dynamodb",
+            "create_table",
+            TableName=name,
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": "S"} for key in (partition, sort)
+            ],
+            KeySchema=[
+                {"AttributeName": partition, "KeyType": "HASH"},
+                {"AttributeName": sort, "KeyType": "RANGE"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+    return make
+
+
+@pytest.fixture
+def environ(a_queue, aws, a_table, genesys):
+    """All that `worker check` finds nothing wrong with."""
+    dead_letters = a_queue(MessageRetentionPeriod=14 * DAY)
+    arn = aws("sqs", "get_queue_attributes", QueueUrl=dead_letters, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 50}
+    queue = a_queue(RedrivePolicy=json.dumps(policy), VisibilityTimeout=60)
+    return {
+        **GOOD,
+        "HANDLERS": "voice",
+        "SQS_QUEUE_URL": queue,
+        "SQS_DEAD_LETTER_QUEUE_URL": dead_letters,
+        "DYNAMODB_TABLE": a_table(),
+        "GENESYS_DIALECT": "reference",
+        "GENESYS_API_URL": genesys.url,
+    }
+
+
+def states(run):
+    return {row["name"]: row["state"] for row in run.json}
+
+
+def test_all_is_well_when_all_is_well(worker, environ):
+    run = worker("check", "--json", **environ)
+
+    assert [row for row in run.json if row["state"] != "ok"] == []
+    assert set(states(run)) == {
+        "settings",
+        "AWS credentials",
+        "queue",
+        "visibility timeout",
+        "retention",
+        "maxReceiveCount",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "dead-letter queue",
+        "DynamoDB table",
+        "Genesys token",
+    }
+    assert run.code == 0
+
+
+def test_the_table_is_for_people_and_shows_no_secret(worker, environ):
+    run = worker("check", **environ)
+
+    assert "maxReceiveCount" in run.out
+    assert "canary-secret" not in run.out + run.err
+
+
+def test_nothing_is_received_sent_written_or_deleted(worker, environ, aws):
+    queue, table = environ["SQS_QUEUE_URL"], environ["DYNAMODB_TABLE"]
+    aws("sqs", "send_message", QueueUrl=queue, MessageBody="{}")
+
+    worker("check", **environ)
+
+    reply = aws(
+        "sqs",
+        "receive_message",
+        QueueUrl=queue,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+    )
+    assert reply["Messages"][0]["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert aws("dynamodb", "scan", TableName=table)["Items"] == []
+
+
+def test_a_queue_that_is_not_there_fails_and_hides_no_other_check(worker, environ):
+    run = worker("check", "--json", **{**environ, "SQS_QUEUE_URL": environ["SQS_QUEUE_URL"] + "x"})
+
+    assert (run.code, states(run)["queue"]) == (1, "fail")
+    assert states(run)["DynamoDB table"] == "ok"
+
+
+def test_a_table_that_is_not_there_fails(worker, environ):
+    run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": "nowhere"})
+
+    assert (run.code, states(run)["DynamoDB table"]) == (1, "fail")
+
+
+def test_a_table_with_other_keys_fails(worker, environ, a_table):
+    run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": a_table("id", "when")})
+
+    assert (run.code, states(run)["DynamoDB table"]) == (1, "fail")
+
+
+def test_a_refused_oauth_client_fails_without_its_secret(worker, environ):
+    run = worker("check", "--json", **{**environ, "GENESYS_CLIENT_SECRET": "canary-7f3a"})
+
+    assert (run.code, states(run)["Genesys token"]) == (1, "fail")
+    assert "7f3a" not in run.out + run.err
+
+
+def test_a_warning_is_no_failure(worker, environ):
+    environ["SQS_DEAD_LETTER_QUEUE_URL"] = ""
+
+    run = worker("check", "--json", **environ)
+
+    assert (run.code, states(run)["dead-letter queue"]) == (0, "warn")
+
+
+def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
+    settings = load_settings(GOOD)
+
+    found = [row.found for row in settings_rows(settings) if row.state == "warn"]
+
+    assert found == [f"handler {name} is off" for name in settings.disabled_handlers()]
+
+
+def test_missing_credentials_say_what_to_do(worker, environ, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    run = worker("check", "--json", **environ)
+
+    assert states(run)["AWS credentials"] == "fail"
+    assert "role" in next(row["remedy"] for row in run.json if row["name"] == "AWS credentials")
+
+
+def test_bad_settings_are_rows_too_and_exit_with_2(worker):
+    run = worker("check", "--json", SQS_CONCURRENCY="no")
+
+    assert run.code == 2
+    assert {row["found"] for row in run.json} >= {"SQS_CONCURRENCY", "SQS_QUEUE_URL"}
+
+
+def test_the_organization_of_the_token_is_shown_on_the_platform(worker, environ):
+    with served(a_platform()) as url:
+        environ |= {"GENESYS_DIALECT": "platform", "GENESYS_API_URL": url, "GENESYS_LOGIN_URL": url}
+        run = worker("check", "--json", **environ)
+
+    found = {row["name"]: row["found"] for row in run.json}
+    assert found["Genesys organization"] == "Acme (org-1)"
+
+
+class a_platform:  # noqa: N801  reads as a factory
+    """A login and API host that knows one organization."""
+
+    async def __aenter__(self):
+        async def token(_):
+            return web.json_response({"access_token": "t" * 40, "expires_in": 86400})
+
+        async def me(request):
+            assert request.headers["Authorization"] == "Bearer " + "t" * 40
+            return web.json_response({"organization": {"id": "org-1", "name": "Acme"}})
+
+        app = web.Application()
+        app.router.add_post("/oauth/token", token)
+        app.router.add_get("/api/v2/tokens/me", me)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}"
+
+    async def __aexit__(self, *_):
+        await self._runner.cleanup()
+
+
+WELL = {
+    "QueueArn": "arn:aws:sqs:eu-west-1:1:work",
+    "VisibilityTimeout": "60",
+    "MessageRetentionPeriod": str(4 * DAY),
+    "RedrivePolicy": json.dumps({"maxReceiveCount": 50}),
+}
+
+
+@pytest.mark.parametrize(
+    ("over", "name", "state"),
+    [
+        ({"VisibilityTimeout": "9"}, "visibility timeout", "fail"),
+        ({"VisibilityTimeout": "10"}, "visibility timeout", "ok"),
+        ({"MessageRetentionPeriod": "21600"}, "retention", "fail"),
+        ({"MessageRetentionPeriod": "21601"}, "retention", "ok"),
+        ({"RedrivePolicy": "{}"}, "maxReceiveCount", "warn"),
+        ({"RedrivePolicy": '{"maxReceiveCount": "9"}'}, "maxReceiveCount", "fail"),
+        ({"RedrivePolicy": '{"maxReceiveCount": 10}'}, "maxReceiveCount", "warn"),
+        ({"RedrivePolicy": '{"maxReceiveCount": 50}'}, "maxReceiveCount", "ok"),
+    ],
+)
+def test_the_queue_is_held_to_the_settings(over, name, state):
+    rows = judge_queue({**WELL, **over}, load_settings(GOOD))
+
+    assert next(row.state for row in rows if row.name == name) == state
+
+
+def test_a_concurrency_the_heartbeat_cannot_keep_fails():
+    settings = load_settings({**GOOD, "SQS_CONCURRENCY": "501"})
+
+    rows = judge_queue({**WELL, "VisibilityTimeout": "10"}, settings)
+
+    assert next(row.state for row in rows if row.name == "visibility timeout") == "fail"
+
+
+@pytest.mark.parametrize(
+    ("over", "state"),
+    [
+        ({"QueueArn": "other", "MessageRetentionPeriod": str(14 * DAY)}, "ok"),
+        ({"QueueArn": "other"}, "warn"),
+        ({"MessageRetentionPeriod": str(14 * DAY)}, "fail"),
+        ({"QueueArn": "other", "FifoQueue": "true"}, "fail"),
+    ],
+)
+def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
+    assert judge_dead_letters(WELL, {**WELL, **over}).state == state
+
+
+@pytest.mark.parametrize(("region", "rows"), [("eu-west-1", 0), ("us-east-1", 1), ("", 0)])
+def test_a_queue_of_another_region_is_pointed_out(region, rows):
+    assert len(check_region(load_settings({**GOOD, "AWS_REGION": region}))) == rows
+
+
+class DenyingSqs:
+    """Answers attributes, and refuses what would change a message."""
+
+    async def get_queue_attributes(self, **_):
+        return {"Attributes": WELL}
+
+    async def delete_message(self, **_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DeleteMessage")
+
+    async def change_message_visibility(self, **_):
+        raise ClientError({"Error": {"Code": "ReceiptHandleIsInvalid"}}, "ChangeMessageVisibility")
+
+
+async def test_a_denied_permission_is_told_from_a_refused_receipt_handle():
+    rows = {row.name: row.state for row in await check_queues(DenyingSqs(), load_settings(GOOD))}
+
+    assert rows["sqs:DeleteMessage"] == "fail"
+    assert rows["sqs:ChangeMessageVisibility"] == "ok"

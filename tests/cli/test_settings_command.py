@@ -1,0 +1,86 @@
+"""`worker settings`, and what every command does with bad settings."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.unit.test_settings import BAD, GOOD, VOICE
+from worker import __version__
+
+
+def test_it_shows_every_setting_and_exits_with_0(worker):
+    run = worker("settings", **GOOD)
+
+    assert run.code == 0
+    assert "SQS_QUEUE_URL" in run.out
+    assert "HANDLERS" in run.out
+    assert "canary-secret" not in run.out + run.err
+
+
+def test_it_prints_the_table_also_when_nothing_is_set(worker):
+    run = worker("settings")
+
+    assert run.code == 2
+    assert "BREAKER_MAX_OPEN_SECONDS" in run.out
+    assert "SQS_QUEUE_URL: is missing" in run.err
+
+
+def test_names_are_never_cut_however_narrow_the_terminal(worker):
+    assert "SQS_DEAD_LETTER_QUEUE_URL" in worker("settings", COLUMNS="60", **GOOD).out
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_setting_exits_with_2_names_it_and_prints_no_value(worker, name):
+    run = worker("settings", **{**GOOD, name: BAD[name]})
+
+    assert run.code == 2
+    assert [line.split(":")[0] for line in run.err.splitlines()] == [name]
+    assert "7f3a" not in run.out + run.err
+    assert "canary-secret" not in run.out + run.err
+
+
+@pytest.mark.parametrize("name", ["SQS_QUEUE_URL", *VOICE])
+def test_a_missing_setting_exits_with_2_and_names_it(worker, name):
+    run = worker("settings", **{**GOOD, "HANDLERS": "voice", name: ""})
+
+    assert (run.code, run.err.split(":")[0]) == (2, name)
+
+
+def test_json_is_for_machines(worker):
+    document = worker("settings", "--json", **{**GOOD, "SQS_CONCURENCY": "2"}).json
+
+    values = {row["name"]: row["value"] for row in document["settings"]}
+    assert values["GENESYS_CLIENT_SECRET"] == "********"
+    assert document["problems"] == []
+    assert document["warnings"] == ["SQS_CONCURENCY: unknown; did you mean SQS_CONCURRENCY?"]
+
+
+@pytest.mark.parametrize("command", [["settings"], ["check"], ["send", "-"]])
+def test_bad_settings_end_a_process_in_two_seconds_without_a_traceback(worker_process, command):
+    started = time.monotonic()
+    run = worker_process(*command, SQS_QUEUE_URL="http://canary-7f3a.example")
+
+    assert run.code == 2
+    assert "SQS_QUEUE_URL" in run.out + run.err
+    assert "Traceback" not in run.err
+    assert "7f3a" not in run.out + run.err
+    assert time.monotonic() - started < 4  # 2 s on a machine of one's own
+
+
+@pytest.mark.parametrize("command", ["check", "health", "send", "settings"])
+def test_a_command_loads_no_heavy_library_before_it_runs(command):
+    probe = (
+        f"import sys, worker.cli.{command};"
+        "print(sorted({'pydantic', 'botocore', 'httpx', 'rich.table'} & set(sys.modules)))"
+    )
+    done = subprocess.run(  # noqa: S603  our own probe
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_told(worker):
+    assert worker("--version").out.strip() == __version__

@@ -1,0 +1,128 @@
+"""Status: one sentence that says why the queue moves, or does not."""
+
+import orjson
+import pytest
+
+from worker import __version__
+from worker.ops.health import Health
+from worker.ops.status import Snapshot, Status, queue_state, why
+
+
+def a_snapshot(**over):
+    moving = {
+        "in_flight": 3,
+        "concurrency": 64,
+        "pollers": 2,
+        "last_receive_seconds_ago": 0.2,
+        "last_message_seconds_ago": 0.2,
+        "last_success_seconds_ago": 0.1,
+    }
+    return Snapshot(**{**moving, **over})
+
+
+BREAKER = {"open_breakers": ("genesys",)}
+
+SENTENCES = [
+    ({}, "moving", "Moving: 3 of 64 messages in hand."),
+    (
+        {"draining": True, "receive_error": "AccessDenied"},
+        "draining",
+        "Draining: nothing is received, 3 of 64 messages in hand to be finished.",
+    ),
+    (
+        {"receive_error": "AccessDenied", "pollers": 0, **BREAKER},
+        "error",
+        "Not moving: receiving fails with AccessDenied.",
+    ),
+    (
+        {"token_problem": "invalid_client"},
+        "token",
+        "Not moving: no Genesys token (invalid_client).",
+    ),
+    (
+        {"pollers": 0, **BREAKER},
+        "paused",
+        "Paused: the breaker is open for genesys; 3 of 64 messages in hand.",
+    ),
+    ({"in_flight": 64}, "full", "Full: 64 of 64 messages in hand."),
+    (
+        {"in_flight": 64, "rate_limited_seconds": 12.4, **BREAKER},
+        "full",
+        (
+            "Full: 64 of 64 messages in hand, the request budget is spent for 12 s, "
+            "the breaker is open for genesys."
+        ),
+    ),
+    (
+        {"in_flight": 64, "last_success_seconds_ago": 400.0},
+        "full",
+        "Full: 64 of 64 messages in hand, none was done for 400 s.",
+    ),
+    (
+        {"in_flight": 0, "last_receive_seconds_ago": 90.0},
+        "stalled",
+        "Stalled: 2 pollers run, but no receive has ended for 90 s.",
+    ),
+    (
+        {"rate_limited_seconds": 5.0},
+        "limited",
+        "Slow: 3 of 64 messages in hand, the request budget is spent for 5 s.",
+    ),
+    (
+        BREAKER,
+        "degraded",
+        "Partly moving: the breaker is open for genesys; 3 of 64 messages in hand.",
+    ),
+    (
+        {"in_flight": 0, "last_message_seconds_ago": 40.0},
+        "empty",
+        "Idle: everything is done; the last message came 40 s ago.",
+    ),
+    (
+        {"in_flight": 0, "last_message_seconds_ago": None},
+        "empty",
+        "Idle: the queue has brought no message since the start.",
+    ),
+    (
+        {"in_flight": 0, "last_receive_seconds_ago": None, "last_message_seconds_ago": None},
+        "starting",
+        "Starting: no receive has ended yet.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("over", "state", "sentence"), SENTENCES, ids=[s[1] for s in SENTENCES])
+def test_the_sentence_names_the_worst_cause_that_holds(over, state, sentence):
+    snapshot = a_snapshot(**over)
+
+    assert (queue_state(snapshot), why(snapshot)) == (state, sentence)
+
+
+def test_the_document_is_json_with_all_that_is_known():
+    health = Health(clock=lambda: 7.0, stall_seconds=30, checks={"queue": lambda: "AccessDenied"})
+    health.beat()
+    status = Status(a_snapshot, health, clock=iter([10.0, 75.5]).__next__)
+
+    document = orjson.loads(orjson.dumps(status()))
+
+    assert document.pop("started").endswith("+00:00")
+    assert document == {
+        "version": __version__,
+        "uptime_seconds": 65.5,
+        "live": True,
+        "ready": False,
+        "not_ready_because": ["queue: AccessDenied"],
+        "why": "Moving: 3 of 64 messages in hand.",
+        "queue": "moving",
+        "draining": False,
+        "in_flight": 3,
+        "concurrency": 64,
+        "pollers": 2,
+        "last_receive_seconds_ago": 0.2,
+        "last_message_seconds_ago": 0.2,
+        "receive_error": None,
+        "open_breakers": [],
+        "rate_limited_seconds": 0.0,
+        "token_problem": None,
+        "last_success_seconds_ago": 0.1,
+    }

@@ -1,0 +1,37 @@
+"""`worker health`: asks the running worker whether it is alive; for a container's HEALTHCHECK."""
+
+from http.client import HTTPConnection, HTTPException
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+WAIT_SECONDS = 3.0
+
+
+def health(
+    url: Annotated[str | None, typer.Option(help="Ask this URL instead.")] = None,
+    # Typer reads the two variables itself: a probe every few seconds must not load all settings.
+    host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="OPS_PORT", hidden=True)] = 9464,
+) -> None:
+    """Ask /livez of the worker on OPS_PORT: exit code 0 if it is alive, 1 if not."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  listening there, not we
+    netloc = f"[{here}]:{port}" if ":" in here else f"{here}:{port}"
+    alive, answer = _ask(url or f"http://{netloc}/livez")
+    typer.echo(answer, err=not alive)
+    raise typer.Exit(0 if alive else 1)
+
+
+def _ask(url: str) -> tuple[bool, str]:
+    parts = urlsplit(url)
+    # Not urllib: it would send a probe of this machine to the proxy of the environment.
+    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=WAIT_SECONDS)
+    try:
+        connection.request("GET", parts.path or "/livez")
+        reply = connection.getresponse()
+        return reply.status == 200, reply.read(200).decode(errors="replace").strip()
+    except (OSError, HTTPException) as error:
+        return False, f"no answer ({type(error).__name__})"
+    finally:
+        connection.close()

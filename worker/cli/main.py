@@ -1,0 +1,54 @@
+"""All commands, and what becomes of a configuration error: a clean message and exit code 2."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from worker import __version__
+from worker.cli import check, demo, health, run, send, settings
+from worker.errors import ConfigurationError
+
+BAD_CONFIGURATION = 2
+
+app = typer.Typer(
+    name="worker",
+    help="Takes Genesys Cloud events from SQS and acts on them.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Typer's tracebacks show locals: tokens and phone numbers.
+    pretty_exceptions_enable=False,
+)
+
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("check")(check.check)
+app.command("send")(send.send)
+app.command("settings")(settings.settings)
+app.command("health")(health.health)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        app()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(BAD_CONFIGURATION)

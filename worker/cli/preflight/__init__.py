@@ -1,0 +1,1 @@
+"""What `worker check` looks at: nothing here receives, sends, writes or deletes."""

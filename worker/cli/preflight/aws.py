@@ -1,0 +1,60 @@
+"""Who we are to AWS, and whether the voice table takes our records."""
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.cli.preflight.faults import fault_of
+from worker.cli.preflight.rows import Row, fail, ok, warn
+from worker.settings import Settings
+
+IMPOSSIBLE = "attribute_exists(conversationId) AND attribute_not_exists(conversationId)"
+"""A condition no item meets: the write is refused after permission and keys were checked."""
+
+
+async def check_identity(sts: Any) -> Row:
+    """Ask STS who we are; a network without a way to STS is not a fault of ours."""
+    name = "AWS credentials"
+    try:
+        identity = await sts.get_caller_identity()
+    except ClientError as error:
+        return fail(name, fault_of(error).code, fault_of(error).remedy)
+    except BotoCoreError as error:
+        fault = fault_of(error)
+        if fault.code.endswith(("TimeoutError", "ConnectionError")):
+            return warn(name, f"STS: {fault.code}", "none, if the checks below are well")
+        return fail(name, fault.code, fault.remedy)
+    return ok(name, str(identity.get("Arn", "?")))
+
+
+def check_region(settings: Settings) -> list[Row]:
+    """Compare the queue's region with ours; a signature for the wrong one is refused."""
+    host = settings.sqs.queue_url.host or ""
+    parts = host.split(".")
+    region = settings.aws.region
+    if region is None or parts[0] != "sqs" or "amazonaws" not in parts or parts[1] == region:
+        return []
+    return [fail("AWS region", f"AWS_REGION is {region}, the queue's {parts[1]}", "make them one")]
+
+
+async def check_table(dynamodb: Any, table: str) -> Row:
+    """Try a write that its own condition forbids: tells name, permission and keys in one call."""
+    name = "DynamoDB table"
+    key = {"conversationId": {"S": "worker-check"}, "eventTimestamp": {"S": "worker-check"}}
+    try:
+        await dynamodb.put_item(TableName=table, Item=key, ConditionExpression=IMPOSSIBLE)
+    except ClientError as error:
+        return _judge_refusal(name, error)
+    except BotoCoreError as error:
+        return fail(name, fault_of(error).code, fault_of(error).remedy)
+    return warn(name, "took an item it should have refused", "delete the item worker-check")
+
+
+def _judge_refusal(name: str, error: ClientError) -> Row:
+    fault = fault_of(error)
+    if fault.code == "ConditionalCheckFailedException":
+        return ok(name, "writable, keys as expected")
+    if fault.code == "ValidationException":
+        remedy = "partition key conversationId (S), sort key eventTimestamp (S)"
+        return fail(name, "its keys are others", remedy)
+    return fail(name, fault.code, fault.remedy)

@@ -1,0 +1,33 @@
+"""`worker run`: the daemon itself."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+import typer
+
+from worker.settings import load_settings, unknown_settings
+
+
+def run() -> None:
+    """Take events from the queue until SIGTERM or SIGINT."""
+    settings = load_settings()
+    # Late: the other commands need none of it, and it takes most of a second.
+    from worker.app.main import run_worker  # noqa: PLC0415
+    from worker.telemetry.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings.log.level, settings.log.format)
+    for warning in unknown_settings():
+        structlog.get_logger(__name__).warning("setting_unknown", warning=warning)
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        code = runner.run(run_worker(settings))
+    raise typer.Exit(code)
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where the extra is installed, else None for asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415  an extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,137 @@
+"""Events out of files, onto a queue."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.cli.preflight.faults import fault_of
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.settings import Aws
+
+MAX_BYTES = 1_048_576
+"""Of one message, and of all messages of one SendMessageBatch (AWS quota since 2025)."""
+
+MAX_ENTRIES = 10
+
+LIMITS = ClientLimits(pool=2, read_seconds=10, attempts=4)
+
+
+class BadEvent(Exception):
+    """A file that is not events; says which line, never what stands there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it will be sent: the text of the file, unchanged."""
+
+    source: str
+    """File, and line where there are several."""
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one event."""
+
+    source: str
+    message_id: str | None = None
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return it for machines."""
+        return asdict(self)
+
+    def line(self) -> str:
+        """Return it for people."""
+        return f"{self.source}: {self.problem or self.message_id}"
+
+
+def events_in(name: str, content: bytes) -> list[Event]:
+    """Return the events of a file: the whole if it is one JSON value, else its lines.
+
+    Raises BadEvent.
+    """
+    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+    if _is_json(content):
+        return [_event(name, content)]
+    lines = [
+        (f"{name}:{n}", line) for n, line in enumerate(content.split(b"\n"), 1) if line.strip()
+    ]
+    for source, line in lines:
+        if not _is_json(line):
+            raise BadEvent(f"{source}: is not JSON")
+    if not lines:
+        raise BadEvent(f"{name}: is empty")
+    return [_event(source, line.strip()) for source, line in lines]
+
+
+def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Yield the events in groups that fit one SendMessageBatch, in order."""
+    batch: list[Event] = []
+    size = 0
+    for event in events:
+        length = len(event.body.encode())
+        if batch and (len(batch) == MAX_ENTRIES or size + length > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += length
+    if batch:
+        yield batch
+
+
+async def send_all(events: Sequence[Event], queue_url: str, aws: Aws) -> list[Sent]:
+    """Send all events and return what became of each, in order; a failed batch stops no other."""
+    sent: list[Sent] = []
+    try:
+        async with AwsSession(aws).client("sqs", LIMITS) as sqs:
+            for batch in batches(events):
+                sent += await _send(sqs, queue_url, batch)
+    except BotoCoreError as error:
+        sent += [Sent(event.source, problem=fault_of(error).text) for event in events[len(sent) :]]
+    return sent
+
+
+async def _send(sqs: Any, queue_url: str, batch: list[Event]) -> list[Sent]:
+    entries = [
+        {"Id": str(n), "MessageBody": event.body, **_fifo(queue_url)}
+        for n, event in enumerate(batch)
+    ]
+    try:
+        reply = await sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+    except ClientError as error:
+        return [Sent(event.source, problem=fault_of(error).text) for event in batch]
+    ids = {entry["Id"]: entry["MessageId"] for entry in reply.get("Successful", [])}
+    codes = {entry["Id"]: entry["Code"] for entry in reply.get("Failed", [])}
+    return [
+        Sent(
+            event.source, ids.get(str(n)), None if str(n) in ids else codes.get(str(n), "no answer")
+        )
+        for n, event in enumerate(batch)
+    ]
+
+
+def _fifo(queue_url: str) -> dict[str, str]:
+    """Return what a FIFO queue wants besides; a new id each time, as sending again is meant."""
+    if not queue_url.endswith(".fifo"):
+        return {}
+    return {"MessageGroupId": "worker-send", "MessageDeduplicationId": str(uuid4())}
+
+
+def _event(source: str, content: bytes) -> Event:
+    if len(content) > MAX_BYTES:
+        raise BadEvent(f"{source}: is larger than 1 MiB")
+    return Event(source, content.decode())
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return True

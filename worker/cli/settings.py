@@ -1,0 +1,57 @@
+"""`worker settings`: every setting, its default and what is in force, secrets hidden."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from worker.settings import Row
+
+
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show every setting, its default and its value; secrets stay hidden."""
+    # Imported late, as in every command: `worker --help` need not wait for pydantic.
+    from worker.errors import ConfigurationError  # noqa: PLC0415
+    from worker.settings import describe, load_settings, unknown_settings  # noqa: PLC0415
+
+    rows = describe(os.environ)
+    problems: list[str] = []
+    try:
+        load_settings(os.environ)
+    except ConfigurationError as error:
+        problems = error.problems
+    warnings = unknown_settings(os.environ)
+    if as_json:
+        document = {
+            "settings": [asdict(row) for row in rows],
+            "problems": problems,
+            "warnings": warnings,
+        }
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print_table(rows)
+        for line in [*problems, *warnings]:
+            typer.echo(line, err=True)
+    sys.exit(2 if problems else 0)
+
+
+def _print_table(rows: "list[Row]") -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table()
+    table.add_column("setting", no_wrap=True)
+    for column in ("default", "value", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        changed = row.value != row.default
+        value = Text(row.value, style="bold" if changed else "dim")
+        table.add_row(Text(row.name), Text(row.default, style="dim"), value, Text(row.doc))
+    Console().print(table)

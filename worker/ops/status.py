@@ -1,0 +1,156 @@
+"""/status: why is this queue moving, or not? Ids of nobody, numbers and words only."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from worker import __version__
+from worker.ops.health import Health
+
+STALLED_SECONDS = 60.0
+"""Silence of all receives from which polling counts as stalled: three of the longest polls."""
+
+STUCK_SECONDS = 300.0
+"""Time without a success, with a full house, from which that is worth saying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the worker knew of itself at one moment."""
+
+    draining: bool = False
+    in_flight: int = 0
+    """Messages in hand."""
+
+    concurrency: int = 1
+    pollers: int = 0
+    last_receive_seconds_ago: float | None = None
+    """Since a receive succeeded, with messages or without; None: none did yet."""
+
+    last_message_seconds_ago: float | None = None
+    """Since a receive brought a message."""
+
+    receive_error: str | None = None
+    """Class or code of the error of the last receive, when it failed."""
+
+    open_breakers: tuple[str, ...] = ()
+    rate_limited_seconds: float = 0.0
+    """How long the request budget is spent from now on."""
+
+    token_problem: str | None = None
+    last_success_seconds_ago: float | None = None
+
+
+class Status:
+    """Makes the /status document; called from the server's thread."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        health: Health,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`snapshot` only reads. `clock`: monotonic seconds, for the uptime."""
+        self._snapshot = snapshot
+        self._health = health
+        self._clock = clock
+        self._started = clock()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the document."""
+        snapshot = self._snapshot()
+        reasons = self._health.ready()
+        return {
+            "version": __version__,
+            "started": self._started_at,
+            "uptime_seconds": round(self._clock() - self._started, 1),
+            "live": self._health.live(),
+            "ready": not reasons,
+            "not_ready_because": reasons,
+            "why": why(snapshot),
+            "queue": queue_state(snapshot),
+            **_rounded(snapshot),
+        }
+
+
+def queue_state(now: Snapshot) -> str:
+    """Return the queue's state in one word."""
+    return _judge(now)[0]
+
+
+def why(now: Snapshot) -> str:
+    """Return one sentence that says why this queue moves, or does not."""
+    return _judge(now)[1]
+
+
+def _judge(now: Snapshot) -> tuple[str, str]:
+    """Return the first verdict that holds, worst cause first."""
+    for verdicts in (_refused, _held_back, _working):
+        for verdict in verdicts(now):
+            return verdict
+    return "starting", "Starting: no receive has ended yet."
+
+
+def _refused(now: Snapshot) -> Iterator[tuple[str, str]]:
+    if now.draining:
+        yield "draining", f"Draining: nothing is received, {_in_hand(now)} to be finished."
+    if now.receive_error:
+        yield "error", f"Not moving: receiving fails with {now.receive_error}."
+    if now.token_problem:
+        yield "token", f"Not moving: no Genesys token ({now.token_problem})."
+
+
+def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
+    upstreams = ", ".join(now.open_breakers)
+    if upstreams and not now.pollers:
+        yield "paused", f"Paused: the breaker is open for {upstreams}; {_in_hand(now)}."
+    if now.in_flight >= now.concurrency:
+        yield "full", f"Full: {_in_hand(now)}{_slowed(now)}."
+    if (silence := _since(now.last_receive_seconds_ago)) > STALLED_SECONDS:
+        pollers = f"{now.pollers} pollers run"
+        yield "stalled", f"Stalled: {pollers}, but no receive has ended for {silence:.0f} s."
+    if now.rate_limited_seconds > 0:
+        yield "limited", f"Slow: {_in_hand(now)}{_slowed(now)}."
+    if upstreams:
+        yield "degraded", f"Partly moving: the breaker is open for {upstreams}; {_in_hand(now)}."
+
+
+def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
+    if now.in_flight:
+        yield "moving", f"Moving: {_in_hand(now)}."
+    if now.last_receive_seconds_ago is None:
+        return
+    if now.last_message_seconds_ago is None:
+        yield "empty", "Idle: the queue has brought no message since the start."
+    else:
+        ago = f"{now.last_message_seconds_ago:.0f} s ago"
+        yield "empty", f"Idle: everything is done; the last message came {ago}."
+
+
+def _in_hand(now: Snapshot) -> str:
+    return f"{now.in_flight} of {now.concurrency} messages in hand"
+
+
+def _slowed(now: Snapshot) -> str:
+    parts = []
+    if now.rate_limited_seconds > 0:
+        parts.append(f"the request budget is spent for {now.rate_limited_seconds:.0f} s")
+    if now.open_breakers:
+        parts.append(f"the breaker is open for {', '.join(now.open_breakers)}")
+    if (silence := _since(now.last_success_seconds_ago)) > STUCK_SECONDS:
+        parts.append(f"none was done for {silence:.0f} s")
+    return "".join(f", {part}" for part in parts)
+
+
+def _since(seconds: float | None) -> float:
+    return 0.0 if seconds is None else seconds
+
+
+def _rounded(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        name: round(value, 1) if isinstance(value, float) else value
+        for name, value in asdict(snapshot).items()
+    }
