@@ -1,0 +1,39 @@
+"""Builds the Genesys client: token host, API host, budget, guard, dialect."""
+
+from dataclasses import dataclass
+
+from worker.app.workshop import Workshop
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.calls import Genesys
+from worker.clients.genesys.dialect import api_url, dialect_of, login_url
+from worker.clients.genesys.token import Tokens
+from worker.clients.http import HttpClient, HttpLimits
+from worker.resilience.limiter import Limiter
+
+
+@dataclass(frozen=True, slots=True)
+class GenesysParts:
+    """The client, and what /status and readiness ask about it."""
+
+    client: Genesys
+    tokens: Tokens
+    limiter: Limiter
+
+
+async def build_genesys(workshop: Workshop) -> GenesysParts:
+    """Open the Genesys client. Its credentials are set: each handler that wants it needs them."""
+    settings = workshop.settings.genesys
+    limits = HttpLimits(
+        total_seconds=settings.timeout_seconds, connections=workshop.settings.sqs.concurrency
+    )
+    login = HttpClient("genesys login", login_url(settings), limits)
+    http = HttpClient("genesys", api_url(settings), limits)
+    for client in (login, http):
+        await workshop.stack.enter_async_context(client)
+    dialect = dialect_of(settings)
+    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
+    tokens = Tokens(login, dialect.token(settings.client_id or "", secret))
+    workshop.stack.push_async_callback(tokens.aclose)
+    limiter = Limiter("genesys", per_minute=settings.requests_per_minute)
+    api = Api(http, tokens, workshop.guards.genesys(settings, limiter), limiter)
+    return GenesysParts(Genesys(api, dialect), tokens, limiter)

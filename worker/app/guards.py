@@ -1,0 +1,45 @@
+"""One guard per upstream, from the settings, and what they say together."""
+
+import asyncio
+from random import Random
+
+from worker.resilience.breaker import Breaker, BreakerPolicy
+from worker.resilience.guard import Guard, GuardPolicy
+from worker.resilience.limiter import Limiter
+from worker.resilience.retry import RetryPolicy
+from worker.settings import Breaker as BreakerSettings
+from worker.settings import Genesys as GenesysSettings
+
+AWS_DEADLINE_SECONDS = 15
+"""For one AWS call; the SDK's own attempts are inside."""
+
+ONCE = RetryPolicy(attempts=1, base_seconds=1, cap_seconds=1)
+"""For AWS: its SDK retries already, and retrying in two layers multiplies."""
+
+
+class Guards:
+    """Builds guards and remembers their breakers."""
+
+    def __init__(self, settings: BreakerSettings, random: Random) -> None:
+        self._policy = BreakerPolicy(**settings.model_dump())
+        self._random = random
+        self._breakers: list[Breaker] = []
+
+    def aws(self, service: str) -> Guard:
+        """Return a guard for a client of an AWS service."""
+        return self._guard(service, GuardPolicy(ONCE, AWS_DEADLINE_SECONDS))
+
+    def genesys(self, settings: GenesysSettings, limiter: Limiter) -> Guard:
+        """Return the guard of the Genesys API, with its request budget."""
+        retries = RetryPolicy(attempts=settings.attempts, base_seconds=0.5, cap_seconds=5)
+        return self._guard("genesys", GuardPolicy(retries, settings.deadline_seconds), limiter)
+
+    def open_breakers(self) -> tuple[str, ...]:
+        """Return the upstreams that are not called at present."""
+        return tuple(b.upstream for b in self._breakers if b.state == "open")
+
+    def _guard(self, upstream: str, policy: GuardPolicy, limiter: Limiter | None = None) -> Guard:
+        clock = asyncio.get_running_loop().time
+        breaker = Breaker(upstream, self._policy, clock=clock, random=self._random)
+        self._breakers.append(breaker)
+        return Guard(policy, breaker=breaker, random=self._random, limiter=limiter, clock=clock)

@@ -1,0 +1,97 @@
+"""Builds the intake: queue, slots, leases, acks, delivery, consumer."""
+
+import asyncio
+from dataclasses import dataclass
+
+from worker.app.workshop import Workshop
+from worker.clients.aws.session import ClientLimits
+from worker.errors import ConfigurationError
+from worker.intake.acks import Acks
+from worker.intake.consumer import Consumer, Hold, most_pollers
+from worker.intake.delivery import Delivery, Desk, Rules
+from worker.intake.jobs import Jobs
+from worker.intake.leases import Leases
+from worker.intake.ledger import MemoryLedger
+from worker.intake.parking import Parking
+from worker.intake.polls import PollRules, Polls
+from worker.intake.queue import Queue, QueueAttributes, QueueError
+from worker.intake.router import Router
+from worker.intake.slots import Slots
+from worker.intake.unrouted import UnroutedTypes
+
+READ_MARGIN_SECONDS = 10
+"""The reply to a long poll may come that much later than its wait."""
+
+START_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The parts of the intake that the daemon drives."""
+
+    queue: Queue
+    leases: Leases
+    acks: Acks
+    consumer: Consumer
+
+
+async def build_intake(workshop: Workshop, router: Router) -> Intake:
+    """Open the SQS clients and join the intake to its router.
+
+    Raises ConfigurationError when the queue cannot be read: nothing could be leased safely then.
+    """
+    settings, clock = workshop.settings, asyncio.get_running_loop().time
+    queue = await _queue(workshop)
+    visibility = settings.sqs.visibility_seconds or (await _read(queue)).visibility_seconds
+    leases = Leases(queue, visibility_seconds=visibility, clock=clock)
+    acks = Acks(
+        queue,
+        leases,
+        flush_seconds=settings.sqs.ack_flush_milliseconds / 1000,
+        random=workshop.random,
+    )
+    dead_letters = settings.sqs.dead_letter_queue_url
+    desk = Desk(
+        router=router,
+        jobs=Jobs(MemoryLedger(), deadline_seconds=settings.handler.deadline_seconds),
+        acks=acks,
+        parking=Parking(queue, str(dead_letters) if dead_letters else None),
+    )
+    rules = Rules(settings.events, settings.retry, UnroutedTypes(clock))
+    poll_rules = PollRules(
+        wait_seconds=settings.sqs.wait_seconds,
+        visibility_seconds=settings.sqs.visibility_seconds,
+        most_pollers=most_pollers(settings.sqs.concurrency),
+    )
+    polls = Polls(queue, poll_rules, clock=clock, random=workshop.random)
+    hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
+    consumer = Consumer(polls, hold, Delivery(desk, rules, random=workshop.random))
+    return Intake(queue, leases, acks, consumer)
+
+
+async def _queue(workshop: Workshop) -> Queue:
+    sqs = workshop.settings.sqs
+    polls = await workshop.aws_client(
+        "sqs",
+        ClientLimits(
+            pool=most_pollers(sqs.concurrency) + 2,
+            read_seconds=sqs.wait_seconds + READ_MARGIN_SECONDS,
+            attempts=1,  # the poller itself backs off, with every failure counted
+        ),
+    )
+    acks = await workshop.aws_client("sqs", ClientLimits(pool=20, read_seconds=5, attempts=2))
+    return Queue(str(sqs.queue_url), polls=polls, acks=acks)
+
+
+async def _read(queue: Queue) -> QueueAttributes:
+    """Read the queue's attributes, patient with an outage and not with a wrong name."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            return await queue.attributes()
+        except QueueError as error:
+            if error.broken or attempt == START_ATTEMPTS:
+                raise ConfigurationError(
+                    [f"SQS_QUEUE_URL: the queue's attributes cannot be read ({error.code})"]
+                ) from error
+            await asyncio.sleep(attempt)
+    raise AssertionError  # the loop returns or raises

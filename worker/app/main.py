@@ -1,0 +1,54 @@
+"""From settings to a running worker, in order of need."""
+
+from contextlib import AsyncExitStack
+
+import structlog
+
+from worker.app.daemon import Daemon
+from worker.app.genesys import GenesysParts, build_genesys
+from worker.app.handlers import build_router
+from worker.app.intake import build_intake
+from worker.app.signals import Signals
+from worker.app.watch import Watch
+from worker.app.workshop import Workshop, new_workshop
+from worker.ops.health import Health
+from worker.ops.server import OpsServer
+from worker.ops.status import Status
+from worker.settings import HANDLER_NEEDS, Settings
+
+log = structlog.get_logger(__name__)
+
+
+async def run_worker(settings: Settings) -> int:
+    """Run until a signal; return the exit code. Raises ConfigurationError before any receive."""
+    signals = Signals()
+    signals.listen()
+    async with AsyncExitStack() as stack:
+        daemon = await _build(new_workshop(settings, stack))
+        return await daemon.run(signals)
+
+
+async def _build(workshop: Workshop) -> Daemon:
+    settings = workshop.settings
+    _tell_handlers(settings)
+    genesys = await _genesys(workshop)
+    router = await build_router(workshop, genesys)
+    intake = await build_intake(workshop, router)
+    watch = Watch(settings.sqs, intake, workshop.guards, genesys)
+    health = Health(stall_seconds=settings.ops.stall_seconds, checks=watch.checks())
+    server = OpsServer(settings.ops, health, Status(watch.snapshot, health))
+    workshop.stack.enter_context(server)
+    log.info("ops_server_listening", url=server.url)
+    return Daemon(intake, watch, health, settings.sqs.drain_seconds)
+
+
+async def _genesys(workshop: Workshop) -> GenesysParts | None:
+    enabled = workshop.settings.enabled_handlers()
+    wanted = any("GENESYS_CLIENT_ID" in HANDLER_NEEDS[name] for name in enabled)
+    return await build_genesys(workshop) if wanted else None
+
+
+def _tell_handlers(settings: Settings) -> None:
+    log.info("handlers_on", handlers=settings.enabled_handlers())
+    for name, missing in settings.disabled_handlers().items():
+        log.info("handler_off", handler=name, missing=missing)

@@ -1,0 +1,37 @@
+"""What every part of the worker is built with."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from worker.app.guards import Guards
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Settings and tools; what is opened with `stack` is closed with the worker, last one first."""
+
+    settings: Settings
+    guards: Guards
+    aws: AwsSession
+    stack: AsyncExitStack
+    random: Random
+
+    async def aws_client(self, service: str, limits: ClientLimits) -> Any:
+        """Open an AWS client for the life of the worker."""
+        return await self.stack.enter_async_context(self.aws.client(service, limits))
+
+
+def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
+    """Return a workshop with its own randomness, so that replicas do not act in step."""
+    random = Random()  # noqa: S311  jitter, not secrets
+    return Workshop(
+        settings=settings,
+        guards=Guards(settings.breaker, random),
+        aws=AwsSession(settings.aws),
+        stack=stack,
+        random=random,
+    )
