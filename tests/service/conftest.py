@@ -1,0 +1,78 @@
+"""A whole worker process on emulators, configured by its environment only."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from worker.demo.process import WorkerProcess
+from worker.demo.stage import TABLE, open_stage
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def sample(name):
+    """Return a recorded event or reply as text."""
+    return (SAMPLES / name).read_text()
+
+
+@pytest.fixture
+async def stage():
+    async with open_stage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def start_worker(stage, tmp_path):
+    """Return a context manager that runs a worker on the stage, its settings overridden."""
+
+    @asynccontextmanager
+    async def start(name="worker", **overrides):
+        environment = stage.environment() | {k: str(v) for k, v in overrides.items()}
+        async with WorkerProcess(environment, tmp_path / f"{name}.log") as worker:
+            yield worker
+
+    return start
+
+
+@pytest.fixture
+def known_customer(stage):
+    """The customer of the sample events, known to the data action and live."""
+    stage.genesys.customers["+15550100001"] = {"tier": "gold", "ltv": 12500.0}
+    live = json.loads(sample("replies/platform/conversation_live.json"))
+    stage.genesys.conversations[live["id"]] = live
+
+
+@pytest.fixture
+def records(stage):
+    """Return a function that reads the whole table."""
+
+    async def read():
+        async with stage.aws("dynamodb") as dynamodb:
+            return (await dynamodb.scan(TableName=TABLE))["Items"]
+
+    return read
+
+
+@pytest.fixture
+def settled(stage):
+    """Return a function that waits until the queue is empty."""
+
+    async def wait(seconds=30):
+        await stage.sqs.wait_until(lambda: sum(stage.sqs.depth(stage.queue_url)) == 0, seconds)
+
+    return wait
+
+
+@pytest.fixture
+def eventually():
+    """Return a function that waits for an effect in another process."""
+
+    async def wait(predicate, seconds=20):
+        async with asyncio.timeout(seconds):
+            while not await predicate():  # noqa: ASYNC110  another process has no event
+                await asyncio.sleep(0.02)
+
+    return wait

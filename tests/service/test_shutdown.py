@@ -1,0 +1,98 @@
+"""What a signal, a kill and a stall do to messages in hand: real processes, real signals."""
+
+import json
+import signal
+from uuid import UUID
+
+import pytest
+
+from tests.service.conftest import sample
+
+IN_HAND = 64
+
+
+def scores(count):
+    """Return as many voice events, each of its own conversation and caller."""
+    template = json.loads(sample("events/reference/voice_analytics.json"))
+    for number in range(count):
+        template["id"] = str(UUID(int=number))
+        template["detail"]["conversationId"] = str(UUID(int=number, version=4))
+        template["detail"]["phoneNumber"] = f"+1555010{number:04d}"
+        yield json.dumps(template)
+
+
+@pytest.fixture
+def slow_upstream(stage):
+    stage.genesys.latency_seconds = 2
+
+
+def last_line(worker):
+    return next(line for line in reversed(worker.lines()) if line["event"] == "worker_stopped")
+
+
+async def test_sigterm_lets_a_full_house_finish_and_strands_nothing(
+    stage, start_worker, slow_upstream, records
+):
+    async with start_worker(GENESYS_REQUESTS_PER_MINUTE=100_000) as worker:
+        stage.genesys.requests_per_minute = None
+        for body in scores(IN_HAND):
+            stage.sqs.send(stage.queue_url, body)
+        await stage.sqs.wait_until(
+            lambda: stage.sqs.depth(stage.queue_url).in_flight == IN_HAND, 20
+        )
+        worker.signal(signal.SIGTERM)
+        receives = stage.sqs.counts["ReceiveMessage"]
+        assert await worker.wait(25) == 0
+
+    assert len(await records()) == IN_HAND
+    assert sum(stage.sqs.depth(stage.queue_url)) == 0
+    assert stage.sqs.counts["ReceiveMessage"] <= receives + 1
+    assert last_line(worker)["stranded"] == 0
+
+
+async def test_what_outlasts_the_drain_is_shown_again_at_once(stage, start_worker):
+    stage.genesys.latency_seconds = 20
+    async with start_worker(SQS_DRAIN_SECONDS=2) as worker:
+        for body in scores(5):
+            stage.sqs.send(stage.queue_url, body)
+        await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 20)
+        worker.signal(signal.SIGTERM)
+        assert await worker.wait(15) == 0
+
+    assert stage.sqs.depth(stage.queue_url).visible == 5
+    line = last_line(worker)
+    assert (line["released"], line["stranded"]) == (5, 0)
+
+
+async def test_a_second_signal_ends_at_once_and_releases(stage, start_worker):
+    stage.genesys.latency_seconds = 60
+    async with start_worker() as worker:
+        for body in scores(5):
+            stage.sqs.send(stage.queue_url, body)
+        await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 20)
+        worker.signal(signal.SIGTERM)
+        worker.signal(signal.SIGINT)
+        assert await worker.wait(5) == 1
+
+    assert stage.sqs.depth(stage.queue_url).visible == 5
+
+
+async def test_after_a_kill_and_a_restart_every_effect_is_there_once(
+    stage, start_worker, records, settled, eventually
+):
+    stage.genesys.latency_seconds = 0.3
+    for body in scores(40):
+        stage.sqs.send(stage.queue_url, body)
+
+    async def some_are_done():
+        return 3 <= len(await records()) < 40
+
+    async with start_worker(SQS_VISIBILITY_SECONDS=10, SQS_CONCURRENCY=8) as worker:
+        await eventually(some_are_done)
+        worker.signal(signal.SIGKILL)
+        assert await worker.wait(5) == -signal.SIGKILL
+    async with start_worker(SQS_VISIBILITY_SECONDS=10):
+        await settled(40)
+
+    items = await records()
+    assert len(items) == len({item["conversationId"]["S"] for item in items}) == 40

@@ -1,0 +1,105 @@
+"""The main job, end to end: `worker run` on loopback servers, configured by environment only."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from tests.service.conftest import sample
+
+STA = sample("events/platform/sta_sentiment.json")
+VOICE = sample("events/reference/voice_analytics.json")
+CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
+
+
+def older(body, by_minutes=5):
+    event = json.loads(body)
+    event["id"] = "99999999-2222-4333-8444-000000000004"
+    event["detail"]["timestamp"] = f"2026-03-02T10:{10 - by_minutes:02d}:00.000Z"
+    return json.dumps(event)
+
+
+@pytest.fixture
+async def worker(start_worker, known_customer):
+    async with start_worker() as worker:
+        yield worker
+
+
+async def test_a_platform_score_becomes_one_item_with_the_customer(stage, worker, records, settled):
+    stage.sqs.send(stage.queue_url, STA)
+    await settled()
+
+    [item] = await records()
+    assert item.pop("recordedAt")["S"].endswith("Z")
+    assert item == {
+        "conversationId": {"S": CONVERSATION},
+        "eventTimestamp": {"S": "2026-03-02T10:19:02.300Z"},
+        "detailType": {"S": "v2.speechandtextanalytics.conversation.{id}.sentiment"},
+        "phoneNumber": {"S": "+15550100001"},
+        "sentimentOverall": {"N": "-0.42"},
+        "crmTier": {"S": "gold"},
+        "crmLtv": {"N": "12500.0"},
+        "enrichmentStatus": {"S": "complete"},
+    }
+
+
+async def test_a_reference_score_keeps_its_speakers(stage, worker, records, settled):
+    stage.sqs.send(stage.queue_url, VOICE)
+    await settled()
+
+    [item] = await records()
+    speakers = [speaker["M"] for speaker in item["sentimentSpeakers"]["L"]]
+    assert [(s["id"]["S"], Decimal(s["score"]["N"])) for s in speakers] == [
+        ("agent", Decimal("0.6")),
+        ("customer", Decimal("-0.1")),
+    ]
+    assert item["sentimentOverall"] == {"N": "0.35"}
+
+
+@pytest.mark.parametrize("body", [STA, VOICE], ids=["platform", "reference"])
+async def test_a_copy_or_an_older_score_changes_nothing(body, stage, worker, records, settled):
+    stage.sqs.send(stage.queue_url, body)
+    await settled()
+    before = await records()
+
+    stage.sqs.send(stage.queue_url, body)
+    stage.sqs.send(stage.queue_url, older(body))
+    await settled()
+
+    assert await records() == before
+
+
+async def test_an_event_without_conversation_id_is_parked_with_its_reason(stage, worker, settled):
+    event = json.loads(STA)
+    del event["detail"]["eventBody"]["conversationId"]
+
+    stage.sqs.send(stage.queue_url, json.dumps(event))
+    await settled()
+
+    [parked] = stage.sqs.messages(stage.dead_letter_url)
+    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    assert note["reason"] == "detail.eventBody.conversationId: missing"
+    assert json.loads(parked.sent.body) == event
+
+
+async def test_a_caller_nobody_knows_is_recorded_as_unknown(stage, worker, records, settled):
+    stage.genesys.customers.clear()
+
+    stage.sqs.send(stage.queue_url, VOICE)
+    await settled()
+
+    [item] = await records()
+    assert item["crmTier"] == {"S": "unknown"}
+    assert "crmLtv" not in item
+
+
+async def test_the_reference_dialect_gives_the_same_record(
+    stage, start_worker, known_customer, records, settled
+):
+    async with start_worker(GENESYS_DIALECT="reference"):
+        stage.sqs.send(stage.queue_url, VOICE)
+        await settled()
+
+    [item] = await records()
+    assert item["crmTier"] == {"S": "gold"}
+    assert item["crmLtv"] == {"N": "12500.0"}

@@ -1,0 +1,65 @@
+"""What is sent, and what must have come of it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from worker.demo.stage import Stage
+
+Fate = Literal["done", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message to be sent."""
+
+    kind: str
+    """Row of the final table."""
+
+    body: str
+    fate: Fate = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one sink holds, against what it must hold."""
+
+    sink: str
+    expected: int
+    found: int
+    wrong: Sequence[str] = field(default=())
+    """Ids of effects that are missing, there twice, or not as they should be."""
+
+    @property
+    def right(self) -> bool:
+        """Whether each effect is there exactly once."""
+        return self.expected == self.found and not self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something done to an upstream while the messages flow."""
+
+    name: str
+    seconds: float
+    begin: Callable[[Stage], None]
+    end: Callable[[Stage], None]
+
+
+class Job(Protocol):
+    """A job of the worker, as the demo sees it."""
+
+    def prepare(self, stage: Stage) -> None:
+        """Fill the emulators with what the job will ask them for."""
+
+    def traffic(self) -> list[Planned]:
+        """Return the messages; their order is shuffled among all jobs."""
+
+    def afterthoughts(self) -> list[Planned]:
+        """Return messages for when all others are done: copies and older ones, without effect."""
+
+    def troubles(self) -> list[Trouble]:
+        """Return what is to go wrong on the way."""
+
+    def effects(self, stage: Stage) -> Awaitable[list[Effects]]:
+        """Look what is there."""

@@ -1,0 +1,120 @@
+"""The worker as a process of its own: started, asked how it is, signalled."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+START_SECONDS = 60
+LOOK_SECONDS = 0.05
+
+
+class WorkerFailed(Exception):
+    """The worker ended, or was not ready in time; carries the end of its log."""
+
+
+class WorkerProcess:
+    """`worker run` under an environment of its own, its log in a file."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = {"PYTHONUNBUFFERED": "1", "OPS_PORT": "0", **environment}
+        self.log = log
+        self.url = ""
+        """Where its ops server answers; known once it is started."""
+
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code; None while it runs."""
+        return self._process.returncode if self._process else None
+
+    async def start(self, *, until_ready: bool = True) -> None:
+        """Start, and wait until /readyz says so. Raises WorkerFailed."""
+        with self.log.open("ab") as log:
+            offset = log.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "worker", "run", env=self._environment, stdout=log, stderr=log
+            )
+        if until_ready:
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    self.url = await self._listening(offset)
+                    await self._until_ready()
+            except TimeoutError:
+                raise WorkerFailed(f"not ready in time:\n{self.tail()}") from None
+
+    async def ready(self) -> bool:
+        """Whether /readyz answers 200."""
+        self._still_there()
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as reply:
+            return reply.status == 200
+
+    async def page(self, path: str) -> str:
+        """Return the text of a page of the ops server."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}{path}") as reply:
+            return await reply.text()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        if self._process and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def wait(self, seconds: float) -> int:
+        """Wait for its end and return the exit code. Raises WorkerFailed."""
+        if self._process is None:
+            raise WorkerFailed("never started")
+        try:
+            return await asyncio.wait_for(self._process.wait(), seconds)
+        except TimeoutError:
+            raise WorkerFailed(f"still running after {seconds} s:\n{self.tail()}") from None
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return its log lines that are JSON."""
+        found = []
+        for line in self.log.read_bytes().splitlines():
+            try:
+                found.append(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                continue
+        return [line for line in found if isinstance(line, dict)]
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
+    async def _until_ready(self) -> None:
+        while not await self.ready():  # noqa: ASYNC110  another process has no event to wait for
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _listening(self, offset: int) -> str:
+        while True:
+            self._still_there()
+            for line in self.log.read_bytes()[offset:].splitlines():
+                if b'"ops_server_listening"' in line:
+                    return str(orjson.loads(line)["url"])
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _still_there(self) -> None:
+        if self.returncode is not None:
+            raise WorkerFailed(f"ended with {self.returncode}:\n{self.tail()}")

@@ -1,0 +1,124 @@
+"""Plays the demo: emulators up, the real worker as a process, traffic, trouble, proof."""
+
+import asyncio
+import itertools
+import signal
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+
+from worker.demo.jobs.noise import Noise
+from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
+from worker.demo.jobs.voice import VoiceJob
+from worker.demo.ledger import Sent
+from worker.demo.process import WorkerProcess
+from worker.demo.progress import Progress
+from worker.demo.stage import Stage, open_stage
+from worker.demo.table import print_verdict
+
+QUIET_SECONDS = 180
+"""Longest time for all messages to be settled."""
+
+STOP_SECONDS = 40
+
+
+def jobs_of(events: int, seed: int) -> list[Job]:
+    """Return the jobs that share that many events among them."""
+    random = Random(seed)  # noqa: S311  reproducible traffic
+    return [VoiceJob(max(10, events * 3 // 4), random), Noise(max(5, events // 20), random)]
+
+
+async def run_demo(*, events: int, serve: bool, seed: int) -> int:
+    """Run the demo and return its exit code: 0 only if every effect is there exactly once."""
+    console = Console()
+    jobs = jobs_of(events, seed)
+    with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
+        async with open_stage() as stage:
+            for job in jobs:
+                job.prepare(stage)
+            async with WorkerProcess(stage.environment(), Path(folder) / "worker.log") as worker:
+                play = Play(stage, worker, Random(seed))  # noqa: S311  reproducible traffic
+                console.print(f"worker ready: {worker.url}/status · {worker.url}/metrics")
+                sent = await play.through(jobs, console)
+                effects = [found for job in jobs for found in await job.effects(stage)]
+                if serve:
+                    print_verdict(console, sent, effects, stage)
+                    await _serve(play, events, console)
+                effects.append(Effects("clean exits of the worker", 1, int(await play.stop() == 0)))
+                print_verdict(console, sent, effects, stage)
+    return 0 if all(found.right for found in effects) and not sent.unsettled() else 1
+
+
+async def _serve(play: "Play", events: int, console: Console) -> None:
+    """Send new traffic until Ctrl-C."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    console.print("serving; Ctrl-C ends it")
+    for seed in itertools.count(1000):
+        jobs = jobs_of(events, seed)
+        for job in jobs:
+            job.prepare(play.stage)
+        traffic = asyncio.create_task(play.through(jobs, console))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({traffic, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if stop.is_set():
+            traffic.cancel()
+            await asyncio.wait({traffic})
+            return
+
+
+class Play:
+    """Traffic and trouble on a stage."""
+
+    def __init__(self, stage: Stage, worker: WorkerProcess, random: Random) -> None:
+        self.stage = stage
+        self._worker = worker
+        self._random = random
+
+    async def through(self, jobs: Sequence[Job], console: Console) -> Sent:
+        """Send everything, with trouble on the way, and wait until all of it is settled."""
+        sent = Sent(self.stage)
+        planned = [message for job in jobs for message in job.traffic()]
+        self._random.shuffle(planned)
+        troubles = [trouble for job in jobs for trouble in job.troubles()]
+        with Progress(console, sent, self._worker) as progress:
+            async with asyncio.TaskGroup() as side:
+                watching = side.create_task(progress.run())
+                await self._send_with(planned, troubles, sent, progress)
+                for job in jobs:
+                    self._send(job.afterthoughts(), sent)
+                await self._settled(sent)
+                watching.cancel()
+        return sent
+
+    async def stop(self) -> int:
+        """End the worker as an orchestrator does, and return its exit code."""
+        self._worker.signal(signal.SIGTERM)
+        return await self._worker.wait(STOP_SECONDS)
+
+    async def _send_with(
+        self, planned: list[Planned], troubles: list[Trouble], sent: Sent, progress: Progress
+    ) -> None:
+        """Send in as many parts as there are troubles and one more, each under its trouble."""
+        share = len(planned) // (len(troubles) + 1) + 1
+        for number, trouble in enumerate([None, *troubles]):
+            if trouble:
+                trouble.begin(self.stage)
+                progress.trouble = trouble.name
+            self._send(planned[number * share : (number + 1) * share], sent)
+            if trouble:
+                await asyncio.sleep(trouble.seconds)
+                trouble.end(self.stage)
+                progress.trouble = ""
+            await self._settled(sent)
+
+    def _send(self, planned: Sequence[Planned], sent: Sent) -> None:
+        for message in planned:
+            sent.add(message, self.stage.sqs.send(self.stage.queue_url, message.body))
+
+    async def _settled(self, sent: Sent) -> None:
+        await self.stage.sqs.wait_until(lambda: sent.unsettled() == 0, QUIET_SECONDS)

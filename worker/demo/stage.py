@@ -1,0 +1,111 @@
+"""The stage of the demo: every emulator on its own loopback port, and the worker's environment."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aioboto3
+
+from worker.demo.genesys.cloud import GenesysCloud
+from worker.demo.genesys.server import GenesysServer
+from worker.demo.moto import moto_server
+from worker.demo.sqs.server import SqsServer
+
+QUEUE = "genesys-events"
+DEAD_LETTERS = "genesys-events-dlq"
+TABLE = "voice-records"
+VISIBILITY_SECONDS = 30
+REQUESTS_PER_MINUTE = 3000
+"""Budget of the emulated organisation."""
+
+AWS_KEYS = {
+    "AWS_ACCESS_KEY_ID": "demo",
+    "AWS_SECRET_ACCESS_KEY": "demo",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Everything the worker talks to."""
+
+    sqs: SqsServer
+    queue_url: str
+    dead_letter_url: str
+    genesys: GenesysCloud
+    aws_url: str
+    """moto: all of AWS but SQS."""
+
+    extra: dict[str, str] = field(default_factory=dict)
+    """Settings that jobs add."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of the worker: nothing of ours leaks in but the path."""
+        return {
+            "PATH": os.environ.get("PATH", ""),
+            **AWS_KEYS,
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ENDPOINT_URL_SQS": self.sqs.endpoint_url,
+            "SQS_QUEUE_URL": self.queue_url,
+            "SQS_DEAD_LETTER_QUEUE_URL": self.dead_letter_url,
+            "SQS_WAIT_SECONDS": "1",
+            "RETRY_BASE_SECONDS": "1",
+            "GENESYS_API_URL": self.genesys.url,
+            "GENESYS_LOGIN_URL": self.genesys.url,
+            "GENESYS_CLIENT_ID": self.genesys.client_id,
+            "GENESYS_CLIENT_SECRET": self.genesys.client_secret,
+            # An organisation with a raised limit: with the platform's 300 the demo would take long.
+            "GENESYS_REQUESTS_PER_MINUTE": str(REQUESTS_PER_MINUTE * 8 // 10),
+            "GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001",
+            "DYNAMODB_TABLE": TABLE,
+            "LOG_FORMAT": "json",
+            **self.extra,
+        }
+
+    def aws(self, service: str) -> Any:
+        """Return a client of an emulated AWS service, to be entered."""
+        session: Any = aioboto3.Session()  # its stubs want literal service names
+        return session.client(
+            service,
+            endpoint_url=self.aws_url,
+            region_name=AWS_KEYS["AWS_REGION"],
+            aws_access_key_id=AWS_KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=AWS_KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+
+@asynccontextmanager
+async def open_stage(sqs: SqsServer | None = None) -> AsyncIterator[Stage]:
+    """Start all emulators and make the queues and the table."""
+    with moto_server() as aws_url:
+        async with (
+            sqs or SqsServer() as queues,
+            GenesysServer(GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)) as genesys,
+        ):
+            dead = queues.create_queue(DEAD_LETTERS)
+            queue = queues.create_queue(QUEUE, VisibilityTimeout=str(VISIBILITY_SECONDS))
+            stage = Stage(
+                sqs=queues, queue_url=queue, dead_letter_url=dead, genesys=genesys, aws_url=aws_url
+            )
+            await _make_table(stage)
+            yield stage
+
+
+async def _make_table(stage: Stage) -> None:
+    async with stage.aws("dynamodb") as dynamodb:
+        await dynamodb.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=_keys(conversationId="HASH", eventTimestamp="RANGE"),
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("conversationId", "eventTimestamp")
+            ],
+        )
+
+
+def _keys(**kinds: str) -> list[Mapping[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in kinds.items()]
