@@ -203,6 +203,7 @@ async def test_a_message_whose_delete_was_refused_is_deleted_and_not_run_when_it
     sqs.faults.add("DeleteMessageBatch", FailEntries(1, sender_fault=True), When(last=1))
     handler = recorder()
     ids = send(sqs, queue)
+    before = metrics.messages_duplicate._value.get()
 
     async with start_intake(handler) as intake:
         await sqs.wait_until(empty(sqs, queue), 10)
@@ -210,6 +211,7 @@ async def test_a_message_whose_delete_was_refused_is_deleted_and_not_run_when_it
     assert len(intake.parts.leases) == 0
     assert handler.seen == ids
     assert set(sqs.journal.receives.values()) == {2}
+    assert metrics.messages_duplicate._value.get() - before == 1
 
 
 async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intake, recorder):
@@ -217,6 +219,7 @@ async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intak
     release = asyncio.Event()
     handler = recorder(release.wait)
     ids = send(sqs, queue)
+    before = metrics.messages_duplicate._value.get()
 
     async with start_intake(handler):
         await sqs.wait_until(lambda: max(sqs.journal.receives.values(), default=0) >= 2, 10)
@@ -224,6 +227,7 @@ async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intak
         await sqs.wait_until(empty(sqs, queue), 10)
 
     assert handler.seen == ids
+    assert metrics.messages_duplicate._value.get() > before
 
 
 @pytest.mark.parametrize(
@@ -275,9 +279,11 @@ async def test_a_handler_whose_lease_is_lost_is_cancelled_and_says_nothing(
     handler = recorder(work)
     send(sqs, queue)
 
-    async with start_intake(handler):
+    async with start_intake(handler) as intake:
         async with asyncio.timeout(5):
             await cancelled.wait()
+        await intake.drain()
+        assert sqs.counts["ChangeMessageVisibilityBatch"] == 1
 
     assert sqs.counts["DeleteMessageBatch"] == 0
     assert handler.seen == []

@@ -21,10 +21,10 @@ def check(
 
     Sends, receives and changes nothing. Exit code: 0 all well, 1 a check failed, 2 bad settings.
     """
-    from worker.cli.preflight.run import preflight, problem_rows  # noqa: PLC0415
-    from worker.errors import ConfigurationError  # noqa: PLC0415
-    from worker.settings import load_settings  # noqa: PLC0415
-    from worker.telemetry.logs import configure_logging  # noqa: PLC0415
+    from worker.cli.preflight.run import preflight, problem_rows
+    from worker.errors import ConfigurationError
+    from worker.settings import load_settings
+    from worker.telemetry.logs import configure_logging
 
     configure_logging("error", "auto", sys.stderr)
     try:
@@ -40,9 +40,9 @@ def check(
 
 
 def _print_table(rows: "list[Row]") -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     for column in ("check", "state", "found", "what to do"):

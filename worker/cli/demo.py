@@ -18,7 +18,7 @@ def demo(
     Needs no account, no Docker and no setting. Exit code 0 only if every effect is there once.
     """
     try:
-        from worker.demo.run import run_demo  # noqa: PLC0415  an extra
+        from worker.demo.run import run_demo
     except ImportError as error:
         raise ConfigurationError(
             [f"the demo needs the extra `demo`: {error.name} is not installed"]

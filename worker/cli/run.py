@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
 import typer
-
-from worker.settings import load_settings, unknown_settings
 
 
 def run() -> None:
     """Take events from the queue until SIGTERM or SIGINT."""
-    settings = load_settings()
-    # Late: the other commands need none of it, and it takes most of a second.
-    from worker.app.main import run_worker  # noqa: PLC0415
-    from worker.telemetry.logs import configure_logging  # noqa: PLC0415
+    import structlog
 
+    from worker.app.main import run_worker
+    from worker.settings import load_settings, unknown_settings
+    from worker.telemetry.logs import configure_logging
+
+    settings = load_settings()
     configure_logging(settings.log.level, settings.log.format)
     for warning in unknown_settings():
         structlog.get_logger(__name__).warning("setting_unknown", warning=warning)
@@ -27,7 +26,7 @@ def run() -> None:
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's loop where the extra is installed, else None for asyncio's own."""
     try:
-        import uvloop  # noqa: PLC0415  an extra
+        import uvloop
     except ImportError:
         return None
     return uvloop.new_event_loop

@@ -23,8 +23,8 @@ def send(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Send events to the queue; nothing is sent unless every one is JSON of at most 1 MiB."""
-    from worker.cli.sending import BadEvent, events_in, send_all  # noqa: PLC0415
-    from worker.settings import Aws, Sqs, load_group  # noqa: PLC0415
+    from worker.cli.sending import BadEvent, events_in, send_all
+    from worker.settings import Aws, Sqs, load_group
 
     environ = {**os.environ, **({"SQS_QUEUE_URL": queue_url} if queue_url else {})}
     queue = str(load_group(Sqs, environ).queue_url)

@@ -17,8 +17,8 @@ def settings(
 ) -> None:
     """Show every setting, its default and its value; secrets stay hidden."""
     # Imported late, as in every command: `worker --help` need not wait for pydantic.
-    from worker.errors import ConfigurationError  # noqa: PLC0415
-    from worker.settings import describe, load_settings, unknown_settings  # noqa: PLC0415
+    from worker.errors import ConfigurationError
+    from worker.settings import describe, load_settings, unknown_settings
 
     rows = describe(os.environ)
     problems: list[str] = []
@@ -42,9 +42,9 @@ def settings(
 
 
 def _print_table(rows: "list[Row]") -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     table.add_column("setting", no_wrap=True)

@@ -7,12 +7,15 @@ from aiohttp import web
 
 from worker.demo.genesys.cloud import Endpoint, GenesysCloud
 
+ORGANIZATION_ID = "0a900000-0000-4000-8000-000000000001"
+
 
 def routes() -> list[Endpoint]:
     """Platform: Basic header. R0: form body at its own path. R1, R4: form body at /oauth/token."""
     return [
         Endpoint("token", "POST", "/oauth/token", _token, needs_token=False),
         Endpoint("token", "POST", "/api/v2/oauth/token", _token_by_form, needs_token=False),
+        Endpoint("whoami", "GET", "/api/v2/tokens/me", _whoami),
     ]
 
 
@@ -41,6 +44,10 @@ async def _token_by_form(cloud: GenesysCloud, request: web.Request) -> web.Strea
     if "Authorization" in request.headers:
         return _oauth_error("invalid_request", "credentials belong into the body")
     return _grant(cloud, form, (form.get("client_id"), form.get("client_secret")))
+
+
+async def _whoami(_: GenesysCloud, __: web.Request) -> web.StreamResponse:
+    return web.json_response({"organization": {"id": ORGANIZATION_ID, "name": "Emulated"}})
 
 
 async def _form(request: web.Request) -> dict[str, str]:
