@@ -36,41 +36,41 @@ class Jobs:
     async def _run(self, job: Job) -> Outcome:
         began = time.perf_counter()
         with bound_contextvars(
-            handler=job.handler, conversation_id=getattr(job.event, "conversation_id", None)
+            handler=job.route.handler, conversation_id=getattr(job.event, "conversation_id", None)
         ):
             try:
                 result = await self._once(job)
             except Exception as error:  # noqa: BLE001  every fault becomes an outcome
-                outcome = outcome_of(error, handler=job.handler)
+                outcome = outcome_of(error, handler=job.route.handler)
                 _tell_failure(job, outcome, error)
                 return outcome
             finally:
                 elapsed = time.perf_counter() - began
-                metrics.message_duration.labels(job.handler).observe(elapsed)
+                metrics.message_duration.labels(job.route.handler).observe(elapsed)
             _tell_success(job, result, elapsed)
         return Done()
 
     async def _once(self, job: Job) -> Result:
-        with self._ledger.claim(job.handler, job.event.origin.dedupe_key) as claim:
+        with self._ledger.claim(job.route.handler, job.event.origin.dedupe_key) as claim:
             if claim is Claim.DONE:
                 return Result.DUPLICATE
             if claim is Claim.BUSY:
                 reason = "a copy of this event is being handled"
                 raise Transient(reason, retry_after=BUSY_RETRY_SECONDS)
-            async with asyncio.timeout(self._deadline_seconds):
-                return await job.run(job.event)
+            async with asyncio.timeout(job.route.deadline_seconds or self._deadline_seconds):
+                return await job.route.run(job.event)
 
 
 def _tell_success(job: Job, result: Result, elapsed: float) -> None:
-    metrics.messages_processed.labels(job.handler, result.value).inc()
+    metrics.messages_processed.labels(job.route.handler, result.value).inc()
     age = (datetime.now(UTC) - job.event.origin.occurred_at).total_seconds()
-    metrics.event_age.labels(job.handler).observe(max(0.0, age))
+    metrics.event_age.labels(job.route.handler).observe(max(0.0, age))
     log.info("event_handled", result=result.value, milliseconds=round(elapsed * 1000, 1))
 
 
 def _tell_failure(job: Job, outcome: Retry | Park, error: Exception) -> None:
     label = "permanent" if isinstance(outcome, Park) else "retry"
-    metrics.messages_processed.labels(job.handler, label).inc()
+    metrics.messages_processed.labels(job.route.handler, label).inc()
     log.log(
         30 if foreseen(error) else 40,
         "event_failed",

@@ -11,32 +11,42 @@ E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """One handler, as it is wired."""
+
+    handler: str
+    run: Callable[[Any], Awaitable[Result]]
+    deadline_seconds: float | None
+    """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One event for one handler."""
 
-    handler: str
     event: Event
-    run: Callable[[Any], Awaitable[Result]]
+    route: Route
 
 
 class Router:
     """Event class → named handlers."""
 
     def __init__(self) -> None:
-        self._routes: dict[type, list[tuple[str, Callable[[Any], Awaitable[Result]]]]] = {}
+        self._routes: dict[type, list[Route]] = {}
 
-    def on(self, kind: type[E], name: str, handler: Callable[[E], Awaitable[Result]]) -> None:
+    def on(
+        self,
+        kind: type[E],
+        name: str,
+        handler: Callable[[E], Awaitable[Result]],
+        *,
+        deadline_seconds: float | None = None,
+    ) -> None:
         """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
-        self._routes.setdefault(kind, []).append((name, handler))
+        self._routes.setdefault(kind, []).append(Route(name, handler, deadline_seconds))
 
     def jobs(self, events: Iterable[Event]) -> list[Job]:
         """Return what is to be run for the events of one message; empty when nobody wants them."""
         return [
-            Job(name, event, handler)
-            for event in events
-            for name, handler in self._routes.get(type(event), ())
+            Job(event, route) for event in events for route in self._routes.get(type(event), ())
         ]
-
-    def names(self) -> list[str]:
-        """Return the handlers that have a route."""
-        return sorted({name for routes in self._routes.values() for name, _ in routes})

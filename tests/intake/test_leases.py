@@ -1,0 +1,56 @@
+from worker.intake.leases import Leases
+from worker.intake.message import Message
+
+VISIBILITY = 30
+
+
+def a_message(receipt="r1", at=0.0):
+    return Message(id="m", receipt=receipt, body="", received_at=at)
+
+
+def leases(now=0.0):
+    return Leases(None, visibility_seconds=VISIBILITY, clock=lambda: now)
+
+
+def test_a_second_copy_gets_no_lease_of_its_own_and_renews_the_receipt():
+    held = leases()
+    first = held.hold(a_message("r1", at=0))
+
+    assert held.hold(a_message("r2", at=10)) is None
+    assert (first.message.receipt, first.ends_at) == ("r2", 10 + VISIBILITY)
+    assert len(held) == 1
+
+
+def test_a_lease_that_ended_makes_room_for_the_next_copy():
+    held = leases()
+    held.forget(held.hold(a_message()))
+
+    assert held.hold(a_message("r2")) is not None
+
+
+def test_forgetting_an_old_lease_leaves_the_new_one_of_the_same_message():
+    held = leases()
+    old = held.hold(a_message())
+    held.forget(old)
+    held.hold(a_message("r2"))
+
+    held.forget(old)
+
+    assert len(held) == 1
+
+
+def test_no_more_than_twelve_hours_since_the_receive_may_be_asked_for():
+    held = leases(now=43_000.0)
+    lease = held.hold(a_message(at=0.0))
+
+    assert held.at_most(lease, 900) == 199
+    assert held.at_most(lease, 10) == 10
+
+
+def test_a_cancelled_lease_remembers_the_first_reason():
+    lease = leases().hold(a_message())
+
+    lease.cancel("lease_lost")
+    lease.cancel("drain")
+
+    assert lease.lost
