@@ -202,7 +202,8 @@ def test_next_due_is_the_earliest_lease_that_still_runs(a_queue):
 
 def test_heartbeats_leave_no_growing_trail_of_timers(a_queue):
     queue = a_queue()
-    send(queue, "hello")
+    send(queue, "soon due", "hello")
+    queue.receive(1, 1)
     [(_, handle)] = queue.receive(1)
 
     for _ in range(1_000):

@@ -200,7 +200,8 @@ async def test_poll_ends_with_an_error_when_its_queue_is_deleted(sqs, sqs_post):
 
     await sqs_post("DeleteQueue", QueueUrl=url)
 
-    assert (await poll)["__type"] == "com.amazonaws.sqs#QueueDoesNotExist"
+    answer = await asyncio.wait_for(poll, timeout=5)
+    assert answer["__type"] == "com.amazonaws.sqs#QueueDoesNotExist"
 
 
 @pytest.mark.looptime
@@ -399,6 +400,7 @@ async def test_cancelled_move_task_leaves_the_rest_where_it_is(sqs, sqs_post, pa
     await sqs.wait_until(lambda: sqs.depth(url).visible == 2, timeout=10)
     _, _, cancelled = await sqs_post("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
     again, _, _ = await sqs_post("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
+    await asyncio.sleep(60)
 
     assert cancelled["ApproximateNumberOfMessagesMoved"] == 2
     assert again == 404

@@ -93,6 +93,13 @@ DEFAULTS = {
     "SENTIMENT_SETTLE_SECONDS": "1800",
     "EVENT_BUS_NAME": "default",
     "ALERT_WEBHOOK_URL": "",
+    "REPORT_BUCKET": "",
+    "REPORT_WEBHOOK_URL": "",
+    "REPORT_URL_SECONDS": "86400",
+    "REPORT_USE_JOBS": "false",
+    "REPORT_CONCURRENCY": "4",
+    "REPORT_PAGE_SIZE": "100",
+    "REPORT_DEADLINE_SECONDS": "3600",
     "CACHE_MAX_ENTRIES": "10000",
     "CACHE_SOFT_TTL_SECONDS": "300",
     "CACHE_HARD_TTL_SECONDS": "3600",
@@ -216,9 +223,9 @@ def test_a_handler_that_is_named_without_its_settings_is_refused(need):
 
 
 def test_a_worker_without_any_handler_is_refused():
-    problems = problems_of(DYNAMODB_TABLE="")
+    problems = problems_of(GENESYS_CLIENT_ID="")
 
-    assert "HANDLERS: no handler is on — voice lacks DYNAMODB_TABLE" in problems
+    assert "HANDLERS: no handler is on — voice lacks GENESYS_CLIENT_ID" in problems
     assert len(problems) == len(HANDLER_NEEDS)
 
 
@@ -254,7 +261,7 @@ def test_the_heartbeat_of_one_second_of_visibility_keeps_fifty_messages():
 def test_a_handler_is_on_when_its_settings_are_there():
     settings = load_settings(GOOD)
 
-    assert settings.enabled_handlers() == ("voice",)
+    assert settings.enabled_handlers() == ("voice", "sentiment")
     assert "voice" not in settings.disabled_handlers()
 
 

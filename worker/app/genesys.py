@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 from worker.app.workshop import Workshop
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.attribute_calls import attribute_dialect_of
+from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
+from worker.domain.attributes.schema import Schema
+from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
 
 
@@ -15,7 +19,9 @@ from worker.resilience.limiter import Limiter
 class GenesysParts:
     """The client, and what /status and readiness ask about it."""
 
+    api: Api
     client: Genesys
+    attributes: Attributes
     tokens: Tokens
     limiter: Limiter
 
@@ -36,4 +42,6 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     workshop.stack.push_async_callback(tokens.aclose)
     limiter = Limiter("genesys", per_minute=settings.requests_per_minute)
     api = Api(http, tokens, workshop.guards.genesys(settings, limiter), limiter)
-    return GenesysParts(Genesys(api, dialect), tokens, limiter)
+    flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=workshop.random)
+    attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
+    return GenesysParts(api, Genesys(api, dialect), attributes, tokens, limiter)

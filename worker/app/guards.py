@@ -29,10 +29,14 @@ class Guards:
         """Return a guard for a client of an AWS service."""
         return self._guard(service, GuardPolicy(ONCE, AWS_DEADLINE_SECONDS))
 
+    def http(self, upstream: str, attempts: int, deadline_seconds: float) -> Guard:
+        """Return a guard for an HTTP endpoint without a request budget."""
+        return self._guard(upstream, GuardPolicy(_retries(attempts), deadline_seconds))
+
     def genesys(self, settings: GenesysSettings, limiter: Limiter) -> Guard:
         """Return the guard of the Genesys API, with its request budget."""
-        retries = RetryPolicy(attempts=settings.attempts, base_seconds=0.5, cap_seconds=5)
-        return self._guard("genesys", GuardPolicy(retries, settings.deadline_seconds), limiter)
+        policy = GuardPolicy(_retries(settings.attempts), settings.deadline_seconds)
+        return self._guard("genesys", policy, limiter)
 
     def open_breakers(self) -> tuple[str, ...]:
         """Return the upstreams that are not called at present."""
@@ -43,3 +47,7 @@ class Guards:
         breaker = Breaker(upstream, self._policy, clock=clock, random=self._random)
         self._breakers.append(breaker)
         return Guard(policy, breaker=breaker, random=self._random, limiter=limiter, clock=clock)
+
+
+def _retries(attempts: int) -> RetryPolicy:
+    return RetryPolicy(attempts=attempts, base_seconds=0.5, cap_seconds=5)

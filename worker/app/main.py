@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 import structlog
 
 from worker.app.daemon import Daemon
-from worker.app.genesys import GenesysParts, build_genesys
-from worker.app.handlers import build_router
+from worker.app.genesys import build_genesys
+from worker.app.handlers.routes import build_router
 from worker.app.intake import build_intake
 from worker.app.signals import Signals
 from worker.app.watch import Watch
@@ -14,7 +14,7 @@ from worker.app.workshop import Workshop, new_workshop
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.ops.status import Status
-from worker.settings import HANDLER_NEEDS, Settings
+from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ async def run_worker(settings: Settings) -> int:
 async def _build(workshop: Workshop) -> Daemon:
     settings = workshop.settings
     _tell_handlers(settings)
-    genesys = await _genesys(workshop)
+    genesys = await build_genesys(workshop)
     router = await build_router(workshop, genesys)
     intake = await build_intake(workshop, router)
     watch = Watch(settings.sqs, intake, workshop.guards, genesys)
@@ -40,12 +40,6 @@ async def _build(workshop: Workshop) -> Daemon:
     workshop.stack.enter_context(server)
     log.info("ops_server_listening", url=server.url)
     return Daemon(intake, watch, health, settings.sqs.drain_seconds)
-
-
-async def _genesys(workshop: Workshop) -> GenesysParts | None:
-    enabled = workshop.settings.enabled_handlers()
-    wanted = any("GENESYS_CLIENT_ID" in HANDLER_NEEDS[name] for name in enabled)
-    return await build_genesys(workshop) if wanted else None
 
 
 def _tell_handlers(settings: Settings) -> None:

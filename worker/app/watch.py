@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -26,7 +27,7 @@ class Watch:
     """Reads the parts; nothing here acts on them."""
 
     def __init__(
-        self, settings: Sqs, intake: Intake, guards: Guards, genesys: GenesysParts | None
+        self, settings: Sqs, intake: Intake, guards: Guards, genesys: GenesysParts
     ) -> None:
         self._settings = settings
         self._intake = intake
@@ -52,7 +53,7 @@ class Watch:
             last_message_seconds_ago=self._ago(consumer.polls.message_at),
             receive_error=consumer.polls.problem,
             open_breakers=self._guards.open_breakers(),
-            rate_limited_seconds=self._genesys.limiter.spent_for() if self._genesys else 0.0,
+            rate_limited_seconds=self._genesys.limiter.spent_for(),
             token_problem=self._token_problem(),
             last_success_seconds_ago=time.time() - success if success else None,
         )
@@ -69,11 +70,8 @@ class Watch:
 
     async def _ask_for_a_token(self) -> None:
         """Find out about refused credentials, or their mending, while no message asks."""
-        if self._genesys:
-            try:
-                await self._genesys.tokens.get()
-            except WorkerError:
-                return  # told by the client itself, and by readiness
+        with suppress(WorkerError):  # told by the client itself, and by readiness
+            await self._genesys.tokens.get()
 
     async def _sample(self) -> None:
         queue = self._intake.queue
@@ -97,7 +95,7 @@ class Watch:
         return None
 
     def _token_problem(self) -> str | None:
-        return self._genesys.tokens.problem if self._genesys else None
+        return self._genesys.tokens.problem
 
     def _ago(self, moment: float | None) -> float | None:
         return None if moment is None else self._clock() - moment

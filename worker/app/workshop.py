@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -35,3 +36,8 @@ def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
         stack=stack,
         random=random,
     )
+
+
+def now() -> datetime:
+    """Return the wall clock: for the age of events and the time of records, never for waits."""
+    return datetime.now(UTC)

@@ -10,6 +10,7 @@ from random import Random
 
 from rich.console import Console
 
+from worker.demo.jobs.attributes import AttributesJob
 from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
 from worker.demo.jobs.voice import VoiceJob
@@ -28,7 +29,11 @@ STOP_SECONDS = 40
 def jobs_of(events: int, seed: int) -> list[Job]:
     """Return the jobs that share that many events among them."""
     random = Random(seed)  # noqa: S311  reproducible traffic
-    return [VoiceJob(max(10, events * 3 // 4), random), Noise(max(5, events // 20), random)]
+    return [
+        VoiceJob(max(10, events // 2), random),
+        AttributesJob(max(6, events // 6), random),
+        Noise(max(5, events // 20)),
+    ]
 
 
 async def run_demo(*, events: int, serve: bool, seed: int) -> int:

@@ -2,24 +2,29 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aioboto3
 
+from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
 from worker.demo.moto import moto_server
+from worker.demo.sinks import WebhookSink
 from worker.demo.sqs.server import SqsServer
 
 QUEUE = "genesys-events"
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 VISIBILITY_SECONDS = 30
-REQUESTS_PER_MINUTE = 3000
+REQUESTS_PER_MINUTE = 12_000
 """Budget of the emulated organisation."""
 
+FLOW_ID = "f1000000-0000-4000-8000-000000000001"
+SINKS = ("analytics", "crm", "alert", "report")
+WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
 AWS_KEYS = {
     "AWS_ACCESS_KEY_ID": "demo",
     "AWS_SECRET_ACCESS_KEY": "demo",
@@ -39,6 +44,10 @@ class Stage:
     aws_url: str
     """moto: all of AWS but SQS."""
 
+    crm: CrmDesk
+    sinks: Mapping[str, WebhookSink]
+    """Webhook receivers, by what they are for."""
+
     extra: dict[str, str] = field(default_factory=dict)
     """Settings that jobs add."""
 
@@ -53,6 +62,9 @@ class Stage:
             "SQS_DEAD_LETTER_QUEUE_URL": self.dead_letter_url,
             "SQS_WAIT_SECONDS": "1",
             "RETRY_BASE_SECONDS": "1",
+            "RETRY_CAP_SECONDS": "5",
+            "BREAKER_OPEN_SECONDS": "1",
+            "BREAKER_MAX_OPEN_SECONDS": "4",
             "GENESYS_API_URL": self.genesys.url,
             "GENESYS_LOGIN_URL": self.genesys.url,
             "GENESYS_CLIENT_ID": self.genesys.client_id,
@@ -62,6 +74,10 @@ class Stage:
             "GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001",
             "DYNAMODB_TABLE": TABLE,
             "LOG_FORMAT": "json",
+            "GENESYS_FLOW_ID": FLOW_ID,
+            "CRM_API_ENDPOINT": self.crm.url,
+            "ANALYTICS_WEBHOOK_URL": self.sinks["analytics"].url,
+            "WEBHOOK_SECRET": WEBHOOK_SECRET,
             **self.extra,
         }
 
@@ -80,18 +96,23 @@ class Stage:
 @asynccontextmanager
 async def open_stage(sqs: SqsServer | None = None) -> AsyncIterator[Stage]:
     """Start all emulators and make the queues and the table."""
-    with moto_server() as aws_url:
-        async with (
-            sqs or SqsServer() as queues,
-            GenesysServer(GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)) as genesys,
-        ):
-            dead = queues.create_queue(DEAD_LETTERS)
-            queue = queues.create_queue(QUEUE, VisibilityTimeout=str(VISIBILITY_SECONDS))
-            stage = Stage(
-                sqs=queues, queue_url=queue, dead_letter_url=dead, genesys=genesys, aws_url=aws_url
-            )
-            await _make_table(stage)
-            yield stage
+    async with AsyncExitStack() as stack:
+        aws_url = stack.enter_context(moto_server())
+        queues = await stack.enter_async_context(sqs or SqsServer())
+        cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
+        stage = Stage(
+            sqs=queues,
+            dead_letter_url=queues.create_queue(DEAD_LETTERS),
+            queue_url=queues.create_queue(QUEUE, VisibilityTimeout=str(VISIBILITY_SECONDS)),
+            genesys=await stack.enter_async_context(GenesysServer(cloud)),
+            aws_url=aws_url,
+            crm=await stack.enter_async_context(CrmServer()),
+            sinks={
+                name: await stack.enter_async_context(WebhookSink(WEBHOOK_SECRET)) for name in SINKS
+            },
+        )
+        await _make_table(stage)
+        yield stage
 
 
 async def _make_table(stage: Stage) -> None:

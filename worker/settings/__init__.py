@@ -11,6 +11,7 @@ from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions
 from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
 from worker.settings.process import HANDLER_NEEDS, Aws, Handlers, Log, Ops
 from worker.settings.queue import Events, Handler, Retry, Sqs
+from worker.settings.reports import Report
 from worker.settings.rules import heartbeat_capacity
 from worker.settings.tree import GROUPS, Settings, variable_name
 from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
@@ -34,6 +35,7 @@ __all__ = [
     "Handlers",
     "Log",
     "Ops",
+    "Report",
     "Retry",
     "Row",
     "Seconds",

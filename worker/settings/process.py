@@ -61,6 +61,7 @@ HANDLER_NEEDS: Mapping[str, tuple[str, ...]] = {
     ),
     "workflow": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "STEP_FUNCTIONS_ARN"),
     "sentiment": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"),
+    "reports": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "REPORT_BUCKET"),
 }
 """The handlers there are, and the settings without which each cannot work."""
 

@@ -7,6 +7,7 @@ from worker.settings.fields import Group
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
 from worker.settings.process import Aws, Handlers, Log, Ops, missing_needs
 from worker.settings.queue import Events, Handler, Retry, Sqs
+from worker.settings.reports import Report
 from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
 
 
@@ -29,6 +30,7 @@ class Settings:
     sentiment: Sentiment
     event_bus: EventBus
     alert: Alert
+    report: Report
     cache: Cache
     breaker: Breaker
     ops: Ops

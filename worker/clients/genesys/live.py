@@ -13,28 +13,34 @@ CUSTOMER_PURPOSES = {"customer", "external"}
 
 def customer_address(conversation_id: str) -> Call[str | None]:
     """Ask for the customer's address, raw (`tel:+1555...`, `sip:...`); None: none is known."""
-    request = Request(
+    return Call(conversation(conversation_id), _customer_address)
+
+
+def conversation(conversation_id: str) -> Request:
+    """Return the request for a live conversation."""
+    return Request(
         method="GET",
         path=f"/api/v2/conversations/{wire.conversation_id_in_path(conversation_id)}",
         template="/api/v2/conversations/{conversationId}",
     )
-    return Call(request, _customer_address)
+
+
+def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
+    """Return the customers of a live conversation, the one who called first.
+
+    Transfers and conferences add customers.
+    """
+    listed = wire.object_of(reply).get("participants")
+    everybody = listed if isinstance(listed, list) else []
+    found = [who for who in everybody if isinstance(who, dict) and _is_customer(who)]
+    return sorted(found, key=_joined)
 
 
 def _customer_address(reply: Reply) -> str | None:
     if reply.status == 404:
         # Not NotYet: it has left the live store, or is another division's; waiting shows neither.
         return None
-    customers = [
-        who for who in _participants(wire.object_of(reply)) if _is_customer(who) and _address(who)
-    ]
-    # Transfers and conferences add customers: the first one is who called.
-    return _address(min(customers, key=_joined)) if customers else None
-
-
-def _participants(conversation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    listed = conversation.get("participants")
-    return [who for who in listed if isinstance(who, dict)] if isinstance(listed, list) else []
+    return next(filter(None, map(_address, customers_of(reply))), None)
 
 
 def _is_customer(participant: Mapping[str, Any]) -> bool:

@@ -1,7 +1,5 @@
 """What every queue also holds: events nobody wants, and messages nobody can read."""
 
-from random import Random
-
 import orjson
 
 from worker.demo.jobs.plan import Effects, Planned, Trouble
@@ -24,9 +22,8 @@ POISON = (
 class Noise:
     """Unwanted events are dropped, unreadable ones parked with their reason."""
 
-    def __init__(self, count: int, random: Random) -> None:
+    def __init__(self, count: int) -> None:
         self._count = count
-        self._random = random
 
     def prepare(self, stage: Stage) -> None:
         """Need nothing."""

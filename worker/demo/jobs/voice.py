@@ -8,8 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import orjson
-
+from worker.demo.jobs.envelopes import an_id, envelope, iso, platform
 from worker.demo.jobs.plan import Effects, Planned, Trouble
 from worker.demo.stage import TABLE, Stage
 
@@ -103,7 +102,7 @@ class VoiceJob:
 def _score(number: int, random: Random) -> Score:
     return Score(
         number=number,
-        conversation_id=str(UUID(int=random.getrandbits(128), version=4)),
+        conversation_id=an_id(random),
         phone=f"+1555{random.randrange(10**7):07d}",
         overall=Decimal(random.randrange(-100, 101)) / 100,
         tier=random.choice(TIERS) if random.random() < 0.8 else None,
@@ -112,37 +111,19 @@ def _score(number: int, random: Random) -> Score:
 
 
 def _event(score: Score, *, copy: int, older: timedelta = timedelta()) -> Planned:
-    at = _iso(score.at() - older)
-    detail = _platform_detail(score, at) if score.platform else _reference_detail(score, at)
-    envelope = {
-        "version": "0",
-        "id": str(UUID(int=(score.number << 8) + copy, version=4)),
-        "detail-type": STA_TYPE if score.platform else "voice.analytics",
-        "source": "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/demo",
-        "account": "111122223333",
-        "time": at,
-        "region": "us-east-1",
-        "resources": [],
-        "detail": detail,
+    at, event_id = score.at() - older, str(UUID(int=(score.number << 8) + copy, version=4))
+    if not score.platform:
+        detail = _reference_detail(score, iso(at))
+        return Planned(KIND, envelope("voice.analytics", detail, at=at, event_id=event_id))
+    body = {
+        "conversationId": score.conversation_id,
+        "sentimentOverallScore": float(score.overall),
+        "sentimentTrendScore": 0.1,
+        "queueIds": [],
+        "divisionIds": [],
+        "flowIds": [],
     }
-    return Planned(KIND, orjson.dumps(envelope).decode())
-
-
-def _platform_detail(score: Score, at: str) -> Mapping[str, Any]:
-    return {
-        "topicName": STA_TYPE.replace("{id}", score.conversation_id),
-        "version": "2",
-        "eventBody": {
-            "conversationId": score.conversation_id,
-            "sentimentOverallScore": float(score.overall),
-            "sentimentTrendScore": 0.1,
-            "queueIds": [],
-            "divisionIds": [],
-            "flowIds": [],
-        },
-        "metadata": {"CorrelationId": f"demo-{score.number}"},
-        "timestamp": at,
-    }
+    return Planned(KIND, platform(STA_TYPE, body, at=at, event_id=event_id))
 
 
 def _reference_detail(score: Score, at: str) -> Mapping[str, Any]:
@@ -170,7 +151,7 @@ def _item(score: Score) -> dict[str, Any]:
     overall = {"N": str(float(score.overall))}
     item: dict[str, Any] = {
         "conversationId": {"S": score.conversation_id},
-        "eventTimestamp": {"S": _iso(score.at())},
+        "eventTimestamp": {"S": iso(score.at())},
         "detailType": {"S": STA_TYPE if score.platform else "voice.analytics"},
         "phoneNumber": {"S": score.phone},
         "sentimentOverall": overall,
@@ -190,7 +171,3 @@ async def _scan(stage: Stage) -> Any:
         async for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
             for item in page["Items"]:
                 yield item
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

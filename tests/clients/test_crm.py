@@ -1,0 +1,178 @@
+"""The CRM is asked once per customer, believed when it knows nobody, and missed for a while."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+
+from tests.factories import PHONE, an_id
+from worker.clients.crm import Crm, Record
+from worker.clients.endpoint import origin_of, path_of
+from worker.clients.http import HttpClient, HttpLimits
+from worker.demo.crm import CrmDesk, CrmServer
+from worker.errors import (
+    ConfigurationError,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorized,
+    Unavailable,
+)
+from worker.resilience.breaker import Breaker, BreakerPolicy
+from worker.resilience.cache import Cache, CachePolicy
+from worker.resilience.guard import Guard, GuardPolicy
+from worker.resilience.retry import RetryPolicy
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+GOLD = {"tier": "gold"}
+POLICY = CachePolicy(
+    max_entries=10, soft_ttl_seconds=300, hard_ttl_seconds=3600, negative_ttl_seconds=60
+)
+
+
+def a_guard(upstream):
+    policy = GuardPolicy(RetryPolicy(attempts=1, base_seconds=1, cap_seconds=1), 10)
+    clock = asyncio.get_running_loop().time
+    breaker = Breaker(upstream, BreakerPolicy(), clock=clock, random=Random(1))
+    return Guard(policy, breaker=breaker, random=Random(1))
+
+
+@asynccontextmanager
+async def a_crm(token=None, **desk):
+    async with (
+        CrmServer(CrmDesk(**desk)) as served,
+        HttpClient("crm", origin_of("crm", served.url), HttpLimits(total_seconds=5)) as http,
+    ):
+        cache: Cache[bytes, Record] = Cache("crm", POLICY, random=Random(1))
+        yield Crm(served.url, http, a_guard("crm"), cache, token=token), served
+
+
+async def test_a_customer_is_found_by_the_conversation():
+    conversation = an_id()
+    async with a_crm(by_conversation={conversation: GOLD}) as (crm, _desk):
+        found = await crm.find(conversation, None)
+
+    assert found.value == GOLD
+    assert not found.stale
+
+
+async def test_a_customer_is_found_by_the_phone_number():
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _desk):
+        assert (await crm.find(an_id(), PHONE)).value == GOLD
+
+
+async def test_the_next_conversation_of_a_customer_asks_no_more():
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+        await crm.find(an_id(), PHONE)
+        await crm.find(an_id(), PHONE)
+
+        assert desk.counts.total() == 1
+
+
+async def test_two_conversations_without_a_number_are_two_customers():
+    async with a_crm() as (crm, desk):
+        await crm.find(an_id(), None)
+        await crm.find(an_id(), None)
+
+        assert desk.counts.total() == 2
+
+
+async def test_nobody_is_an_answer_and_believed_for_a_minute():
+    async with a_crm() as (crm, desk):
+        assert (await crm.find(an_id(), PHONE)).value is None
+        await crm.find(an_id(), PHONE)
+        assert desk.counts == {404: 1}
+
+        await asyncio.sleep(70)
+        await crm.find(an_id(), PHONE)
+
+        assert desk.counts == {404: 2}
+
+
+async def test_a_customer_without_any_field_is_nobody():
+    async with a_crm(by_phone={PHONE: {}}) as (crm, _desk):
+        assert (await crm.find(an_id(), PHONE)).value is None
+
+
+async def test_a_stale_answer_is_served_and_marked_while_the_crm_is_down():
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+        await crm.find(an_id(), PHONE)
+        desk.status = 503
+        await asyncio.sleep(1000)
+
+        found = await crm.find(an_id(), PHONE)
+
+    assert found.value == GOLD
+    assert found.stale
+
+
+async def test_no_answer_is_served_beyond_its_hard_lifetime():
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+        await crm.find(an_id(), PHONE)
+        desk.status = 503
+        await asyncio.sleep(4000)
+
+        with pytest.raises(Unavailable):
+            await crm.find(an_id(), PHONE)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (302, Unavailable),
+        (400, Rejected),
+        (401, Unauthorized),
+        (403, Unauthorized),
+        (408, Unavailable),
+        (429, RateLimited),
+        (500, Unavailable),
+    ],
+)
+async def test_a_refusal_has_its_class_and_names_no_customer(status, error):
+    async with a_crm(status=status) as (crm, _desk):
+        with pytest.raises(error) as caught:
+            await crm.find(an_id(), PHONE)
+
+    assert str(caught.value) == f"crm: {status}"
+
+
+async def test_the_wait_a_busy_crm_asks_for_is_passed_on():
+    async with a_crm(status=429, retry_after="42") as (crm, _desk):
+        with pytest.raises(Transient) as caught:
+            await crm.find(an_id(), PHONE)
+
+    assert caught.value.retry_after == 42
+
+
+async def test_the_token_is_sent():
+    async with a_crm(by_phone={PHONE: GOLD}, token="s3cret") as (crm, _desk):
+        assert (await crm.find(an_id(), PHONE)).value == GOLD
+
+
+@pytest.mark.parametrize("hostile", ["http://169.254.169.254/", "//evil", "x@evil", "a&phone=b"])
+async def test_what_an_event_says_stays_within_its_parameter(hostile):
+    assert path_of("https://crm.test/c", phone=hostile).startswith("/c?phone=")
+    async with a_crm() as (crm, desk):
+        with pytest.raises(Rejected):
+            await crm.find(an_id(), hostile)
+
+        assert desk.counts == {400: 1}
+
+
+async def test_the_endpoint_keeps_its_own_path_and_query():
+    assert path_of("https://crm.test/find/?tenant=7", phone="+1", x=None) == (
+        "/find/?tenant=7&phone=%2B1"
+    )
+    assert path_of("https://crm.test") == "/"
+
+
+async def test_credentials_in_the_url_are_refused():
+    with pytest.raises(ConfigurationError):
+        origin_of("CRM_API_ENDPOINT", "https://user:pw@crm.test/")
+
+
+async def test_plain_http_is_refused_unless_the_host_is_this_machine():
+    with pytest.raises(ConfigurationError):
+        HttpClient("crm", origin_of("crm", "http://crm.test/find"), HttpLimits(total_seconds=1))

@@ -1,0 +1,50 @@
+"""Ids, times and bodies of an injection: the same for every copy of an event."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.factories import NOON, an_attributes_wanted, an_id, an_origin
+from worker.domain.attributes.injection import (
+    Policy,
+    enriched,
+    payload_sha256,
+    trace_id,
+)
+from worker.domain.attributes.inspector import Rules
+
+
+def test_a_copy_under_another_envelope_id_has_the_same_trace_id():
+    event = an_attributes_wanted()
+    copy = replace(event, origin=replace(event.origin, event_id=an_id()))
+
+    assert trace_id(copy) == trace_id(event)
+
+
+def test_another_event_has_another_trace_id():
+    assert trace_id(an_attributes_wanted()) != trace_id(an_attributes_wanted())
+
+
+def test_the_note_has_these_fields_and_the_time_of_the_event():
+    event = an_attributes_wanted(origin=an_origin(dedupe_key="ab" * 32, occurred_at=NOON))
+
+    assert enriched(event, {"tier": "gold"}) == {
+        "eventType": "conversation.attributes.enriched",
+        "conversationId": event.conversation_id,
+        "attributes": {"tier": "gold"},
+        "traceId": "189c3f89-1466-5d99-9db4-e8abd6203756",
+        "timestamp": "2026-03-02T12:00:00.000Z",
+    }
+
+
+def test_the_hash_of_a_payload_does_not_depend_on_the_order_of_its_keys():
+    assert payload_sha256({"a": "1", "b": "2"}) == payload_sha256({"b": "2", "a": "1"})
+
+
+@pytest.mark.parametrize(("seconds", "outlived"), [(900, False), (901, True)])
+def test_a_conversation_is_outlived_after_the_longest_age(seconds, outlived):
+    policy = Policy(flow_id=an_id(), max_age_seconds=900, rules=Rules())
+    event = an_attributes_wanted(origin=an_origin(occurred_at=NOON))
+
+    assert policy.outlived(event, NOON + timedelta(seconds=seconds)) is outlived

@@ -1,0 +1,1 @@
+"""Wires each handler to the event it wants; one module per job."""
