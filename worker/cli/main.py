@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import check, demo, health, run, send, settings
+from worker.cli import check, demo, health, inspect, run, send, settings, source
 from worker.errors import ConfigurationError
 
 BAD_CONFIGURATION = 2
@@ -23,9 +23,11 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("inspect")(inspect.inspect)
 app.command("send")(send.send)
 app.command("settings")(settings.settings)
 app.command("health")(health.health)
+app.add_typer(source.app, name="source")
 
 
 def _print_version(wanted: bool) -> None:

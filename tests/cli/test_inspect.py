@@ -1,0 +1,250 @@
+"""`worker inspect`: what would be done with an event, found out without doing it."""
+
+import io
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.cli.in_thread import in_thread
+from tests.factories import (
+    NOON,
+    PHONE,
+    a_body,
+    a_chat_scored,
+    a_conversation_ended,
+    a_reference_body,
+    a_report_due,
+    a_voice_scored,
+    an_attributes_wanted,
+    an_origin,
+)
+from worker.cli.inspecting import HANDLERS
+from worker.demo.crm import CrmDesk, CrmServer
+from worker.demo.genesys import GenesysServer
+from worker.demo.genesys.flows import a_flow
+from worker.settings import HANDLER_NEEDS
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+START = SAMPLES / "events" / "platform" / "customer_start.json"
+FLOW_REPLY = SAMPLES / "replies" / "reference" / "flow.json"
+FLOW_ID = "f1000000-0000-4000-8000-000000000001"
+RECORD = {"tier": "gold", "ltv": "12.50", "vip": "maybe", "shoe": 44}
+
+
+@pytest.fixture
+def a_file(tmp_path):
+    def make(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else orjson.dumps(content))
+        return str(path)
+
+    return make
+
+
+def test_the_attribute_report_is_made_of_files(worker, a_file):
+    crm = a_file("crm.json", RECORD)
+
+    run = worker("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY), "--json")
+
+    (found,) = run.json
+    assert run.code == 1
+    assert found["event"] == "AttributesWanted"
+    assert found["handlers"] == ["attributes"]
+    assert found["report"] == {
+        "attributes": {"tier": "gold", "ltv": "12.5"},
+        "missing": ["renewal"],
+        "extra": ["shoe"],
+        "mismatched": [{"name": "vip", "expected": "boolean", "actual": "string"}],
+        "tooLong": [],
+    }
+
+
+def test_the_report_for_people_says_the_same(worker, a_file):
+    crm = a_file("crm.json", RECORD)
+
+    lines = worker("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY)).out
+
+    assert 'send           ltv = "12.5"' in lines
+    assert "missing        renewal" in lines
+    assert "mismatched     vip: expected boolean, is string" in lines
+    assert "extra          shoe" in lines
+    assert 'payload        {"attributes": {"ltv": "12.5", "tier": "gold"}}' in lines
+    assert "\x1b[" not in lines
+
+
+def test_a_record_that_fits_is_fine(worker, a_file):
+    crm = a_file("crm.json", {"tier": "gold"})
+
+    assert worker("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY)).code == 0
+
+
+def test_strict_rules_tell_why_the_message_would_be_parked(worker, a_file):
+    crm = a_file("crm.json", RECORD)
+    arguments = ("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY), "--json")
+
+    (found,) = worker(*arguments, ATTRIBUTES_STRICT="true").json
+
+    assert found["problem"] == "attributes do not fit the flow: vip"
+    assert found["report"]["mismatched"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"tier": {"type": "string"}}},
+        a_flow(FLOW_ID, {"tier": "string"}),
+        {"inputDefinitions": [{"name": "tier", "dataType": "string"}]},
+    ],
+)
+def test_a_schema_may_come_in_any_form(worker, a_file, schema):
+    files = ("--crm", a_file("crm.json", RECORD), "--schema", a_file("schema.json", schema))
+
+    (found,) = worker("inspect", str(START), *files, "--json").json
+
+    assert found["report"]["attributes"] == {"tier": "gold"}
+
+
+@pytest.mark.parametrize(
+    ("event", "effects"),
+    [
+        (a_voice_scored, {"item"}),
+        (a_conversation_ended, {"executionName"}),
+        (an_attributes_wanted, {"traceId"}),
+        (a_chat_scored, {"forwardingId"}),
+        (a_report_due, {"folder"}),
+    ],
+)
+def test_every_event_has_its_route_and_the_ids_of_its_effects(worker, a_file, event, effects):
+    event = event(origin=an_origin(occurred_at=NOON))
+
+    run = worker("inspect", a_file("event.json", a_reference_body(event)), "--json")
+
+    (found,) = run.json
+    assert run.code == 0
+    assert found["event"] == type(event).__name__
+    assert tuple(found["handlers"]) == HANDLERS[type(event)]
+    assert set(found["effects"]) == effects
+    assert found["facts"]["occurredAt"].endswith("Z")
+
+
+def test_every_handler_there_is_has_its_event():
+    assert {name for names in HANDLERS.values() for name in names} == set(HANDLER_NEEDS)
+
+
+def test_a_copy_of_an_event_has_the_same_ids(worker, a_file):
+    event = a_chat_scored()
+    files = [
+        a_file(f"{name}.json", a_reference_body(event, id=f"copy-{name}")) for name in ("a", "b")
+    ]
+
+    (one,), (other,) = (worker("inspect", name, "--json").json for name in files)
+
+    assert one["effects"] == other["effects"]
+    assert one["facts"]["dedupeKey"] == other["facts"]["dedupeKey"]
+
+
+def test_events_may_come_by_line(worker, a_file):
+    bodies = [a_reference_body(a_chat_scored()), a_reference_body(a_voice_scored())]
+
+    found = worker("inspect", a_file("events.jsonl", b"\n".join(bodies)), "--json").json
+
+    assert [one["event"] for one in found] == ["ChatScored", "VoiceScored"]
+
+
+def test_an_event_nobody_wants_says_so(worker, a_file):
+    run = worker("inspect", a_file("event.json", a_body("user.start", {"x": 1})), "--json")
+
+    (found,) = run.json
+    assert run.code == 1
+    assert found["problem"] == "no handler wants it; EVENTS_UNROUTED=drop"
+
+
+def test_an_event_that_cannot_be_read_names_the_field(worker, a_file):
+    body = a_body("conversation.start", {"conversationId": "../../oauth/clients"})
+
+    run = worker("inspect", a_file("event.json", body), "--json")
+
+    (found,) = run.json
+    assert run.code == 1
+    assert found["problem"] == "detail.conversationId: not a UUID"
+
+
+def test_what_a_file_says_cannot_move_the_cursor(worker, a_file):
+    crm = a_file("crm.json", {"tier": "gold[bold]", "\x1b[2J": 1})
+
+    out = worker("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY)).out
+
+    assert "\x1b" not in out
+    assert "gold[bold]" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--crm", str(START)),
+        ("--schema", str(START)),
+        ("--live", "--crm", str(START), "--schema", str(START)),
+        ("--crm", "no-such-file", "--schema", str(FLOW_REPLY)),
+        ("--crm", str(START), "--schema", str(START)),
+        ("--live",),
+    ],
+)
+def test_bad_arguments_are_exit_code_2(worker, arguments):
+    assert worker("inspect", str(START), *arguments).code == 2
+
+
+def test_a_file_that_is_no_event_is_exit_code_1(worker, a_file):
+    assert worker("inspect", a_file("event.json", b"not JSON")).code == 1
+    assert worker("inspect", "no-such-file").code == 1
+
+
+def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
+    event = an_attributes_wanted(phone_number=PHONE)
+    with in_thread(GenesysServer, lambda: CrmServer(CrmDesk(by_phone={PHONE: RECORD}))) as served:
+        cloud, crm = served
+        cloud.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string", "vip": "boolean"})
+
+        run = worker(
+            *("inspect", a_file("event.json", a_reference_body(event)), "--live", "--json"),
+            GENESYS_API_URL=cloud.url,
+            GENESYS_LOGIN_URL=cloud.url,
+            GENESYS_CLIENT_ID=cloud.client_id,
+            GENESYS_CLIENT_SECRET=cloud.client_secret,
+            GENESYS_FLOW_ID=FLOW_ID,
+            CRM_API_ENDPOINT=crm.url,
+        )
+
+        (found,) = run.json
+        assert found["report"]["attributes"] == {"tier": "gold"}
+        assert [one["name"] for one in found["report"]["mismatched"]] == ["vip"]
+        assert cloud.counts == {"token": 1, "flow": 1}
+        assert crm.counts == {200: 1}
+
+
+def test_live_tells_which_upstream_is_down(worker, a_file):
+    event = an_attributes_wanted()
+    with in_thread(GenesysServer, lambda: CrmServer(CrmDesk(status=401))) as (cloud, crm):
+        run = worker(
+            *("inspect", a_file("event.json", a_reference_body(event)), "--live", "--json"),
+            GENESYS_API_URL=cloud.url,
+            GENESYS_LOGIN_URL=cloud.url,
+            GENESYS_CLIENT_ID=cloud.client_id,
+            GENESYS_CLIENT_SECRET=cloud.client_secret,
+            GENESYS_FLOW_ID=FLOW_ID,
+            CRM_API_ENDPOINT=crm.url,
+        )
+
+    assert run.code == 1
+    assert json.loads(run.out)[0]["problem"] == "crm: 401"
+
+
+def test_an_event_may_come_on_stdin(worker, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(START.read_bytes())))
+
+    assert worker("inspect", "-", "--json").json[0]["event"] == "AttributesWanted"
+
+
+def test_a_terminal_gets_colours(worker):
+    assert "\x1b[1m" in worker("inspect", str(START), FORCE_COLOR="1", TERM="xterm").out

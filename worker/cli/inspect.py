@@ -1,0 +1,102 @@
+"""`worker inspect`: what would be done with this event, and why; nothing is done."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from worker.cli.inspecting import Finding
+    from worker.domain.attributes.inspector import Report
+
+
+def inspect(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON, one event, or JSON Lines; - reads stdin.")
+    ],
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the CRM and Genesys; nothing is written.")
+    ] = False,
+    crm: Annotated[
+        Path | None, typer.Option(help="File with the CRM's answer; goes with --schema.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="File with a flow of either dialect, or a JSON Schema.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what the worker makes of an event: its handlers, its ids, the attribute report.
+
+    The report shows the customer's values. Exit code: 0 all would be handled, 1 something would
+    not or would be left out, 2 bad settings or arguments.
+    """
+    from worker.cli.inspect_inputs import inspected
+    from worker.cli.sending import BadEvent, events_in
+    from worker.telemetry.logs import configure_logging
+
+    if (crm is None) is not (schema is None) or (live and crm is not None):
+        raise typer.BadParameter("give --live, or --crm and --schema, or none of them")
+    configure_logging("error", "auto", sys.stderr)
+    try:
+        bodies = [event.body for event in events_in(file, _read(file))]
+    except (BadEvent, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    files = (crm, schema) if crm and schema else None
+    found = asyncio.run(inspected(bodies, files=files, live=live))
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+    else:
+        _print(found)
+    raise typer.Exit(0 if all(one.is_fine for one in found) else 1)
+
+
+def _read(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def _print(found: "Sequence[Finding]") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for one in found:
+        _line(console, "bold" if one.is_fine else "bold red", one.event)
+        _line(console, "", f"  handlers       {', '.join(one.handlers) or 'none'}")
+        for name, value in {**one.facts, **one.effects}.items():
+            _line(console, "", f"  {name:<14} {value}")
+        if one.report is not None:
+            _print_report(console, one.report)
+        if one.problem is not None:
+            _line(console, "red", f"  problem        {one.problem}")
+
+
+def _print_report(console: "Console", report: "Report") -> None:
+    for name, value in report.attributes.items():
+        _line(console, "green", f"  send           {name} = {json.dumps(value)}")
+    for name in report.missing:
+        _line(console, "yellow", f"  missing        {name}")
+    for one in report.mismatched:
+        text = f"  mismatched     {one.name}: expected {one.expected}, is {one.actual}"
+        _line(console, "red", text)
+    for name in report.too_long:
+        _line(console, "red", f"  too long       {name}")
+    for name in report.extra:
+        _line(console, "dim", f"  extra          {name}")
+    body = {"attributes": dict(report.attributes)}
+    _line(console, "", f"  payload        {json.dumps(body, sort_keys=True)}")
+
+
+def _line(console: "Console", style: str, text: str) -> None:
+    """Print one line; what stands in it is text, and never markup or an escape sequence."""
+    from rich.text import Text
+
+    from worker.telemetry.scrub import escape
+
+    line: Any = Text(escape(text), style=style)
+    console.print(line)

@@ -1,0 +1,170 @@
+"""The EventBridge integration: requests and replies (GENESYS sheet section 10). Pure.
+
+The platform's own only: the reference texts invent an endpoint for it that does not exist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.clients.exchange import Reply, Request
+from worker.clients.genesys import refusals
+from worker.clients.genesys.wire import Call
+from worker.errors import Permanent, Unavailable
+from worker.events.fields import UUID
+
+EVENT_BRIDGE = "amazon-eventbridge-source"
+PAGE_SIZE = 100
+
+_BASE = "/api/v2/integrations"
+_CONFIG = "config/current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """Where events go, and which. Account, region and suffix make up the partner source."""
+
+    account_id: str
+    region: str
+    suffix: str
+    topics: tuple[str, ...]
+    """With a literal `{id}`, as rules on the bus have them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The current configuration of an integration."""
+
+    version: int
+    """To be sent back on a change: the platform refuses a change of what it is not the latest."""
+
+    name: str
+    source: SourceConfig | None
+    """None: not configured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """An EventBridge integration, without its configuration."""
+
+    id: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of integrations; those of other types are left out."""
+
+    found: tuple[Integration, ...]
+    is_last: bool
+
+
+def organization_id() -> Call[str]:
+    """Ask for the id that stands in the name of the partner source."""
+    path = "/api/v2/organizations/me"
+    return Call(Request(method="GET", path=path, template=path), _id)
+
+
+def integrations(page: int) -> Call[Page]:
+    """Ask for a page of all integrations, from 1: the list's own filter is not documented."""
+    query = f"?pageSize={PAGE_SIZE}&pageNumber={page}"
+    return Call(Request(method="GET", path=f"{_BASE}{query}", template=_BASE), _page)
+
+
+def create() -> Call[str]:
+    """Make an integration, disabled and not configured; the answer is its id."""
+    body = {"integrationType": {"id": EVENT_BRIDGE}}
+    return Call(Request(method="POST", path=_BASE, template=_BASE, json=body), _id)
+
+
+def draft(integration_id: str) -> Call[Draft]:
+    """Ask for the configuration."""
+    return Call(_about("GET", integration_id, _CONFIG), _draft)
+
+
+def configure(integration_id: str, latest: Draft) -> Call[None]:
+    """Replace the configuration; `version` is that of the one replaced."""
+    source = latest.source
+    if source is None:
+        raise Permanent("an integration cannot be configured with nothing")
+    body = {
+        "name": latest.name,
+        "version": latest.version,
+        "properties": {
+            "awsAccountId": source.account_id,
+            "awsAccountRegion": source.region,
+            "eventSourceSuffix": source.suffix,
+            "eventFilter": list(source.topics),
+        },
+        "advanced": {},
+        "notes": "",
+        "credentials": {},
+    }
+    return Call(_about("PUT", integration_id, _CONFIG, body), _done)
+
+
+def enable(integration_id: str) -> Call[None]:
+    """Start the flow of events."""
+    return Call(_about("PATCH", integration_id, "", {"intendedState": "ENABLED"}), _done)
+
+
+def _about(method: str, integration_id: str, tail: str, body: Any = None) -> Request:
+    if UUID.fullmatch(integration_id) is None:
+        raise Permanent("integration id is not a UUID")
+    parts = ["", tail] if tail else [""]
+    return Request(
+        method=method,
+        path=f"{_BASE}/{integration_id}{'/'.join(parts)}",
+        template=f"{_BASE}/{{integrationId}}{'/'.join(parts)}",
+        json=body,
+    )
+
+
+def _id(reply: Reply) -> str:
+    found = refusals.object_of(reply).get("id")
+    if not isinstance(found, str):
+        raise Unavailable("genesys: reply without an id")
+    return found
+
+
+def _page(reply: Reply) -> Page:
+    answer = refusals.object_of(reply)
+    listed = answer.get("entities")
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    found = tuple(
+        Integration(str(one.get("id")), enabled=one.get("intendedState") == "ENABLED")
+        for one in entries
+        if (one.get("integrationType") or {}).get("id") == EVENT_BRIDGE
+    )
+    return Page(found, is_last=len(entries) < PAGE_SIZE)
+
+
+def _draft(reply: Reply) -> Draft:
+    answer = refusals.object_of(reply)
+    version, name = answer.get("version"), answer.get("name")
+    if not isinstance(version, int) or not isinstance(name, str):
+        raise Unavailable("genesys: integration config without name and version")
+    properties = answer.get("properties")
+    return Draft(
+        version=version,
+        name=name,
+        source=_source(properties if isinstance(properties, dict) else {}),
+    )
+
+
+def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
+    account, region, suffix = (
+        properties.get(name) for name in ("awsAccountId", "awsAccountRegion", "eventSourceSuffix")
+    )
+    if not account or not region or not suffix:
+        return None
+    return SourceConfig(
+        account_id=str(account),
+        region=str(region),
+        suffix=str(suffix),
+        topics=tuple(str(topic) for topic in properties.get("eventFilter") or ()),
+    )
+
+
+def _done(reply: Reply) -> None:
+    refusals.object_of(reply)
