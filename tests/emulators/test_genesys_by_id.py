@@ -12,7 +12,6 @@ from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken
 from worker.errors import Rejected
 
-
 PATH = "/api/v2/analytics/conversations/details"
 
 

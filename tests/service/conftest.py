@@ -9,6 +9,7 @@ import pytest
 
 from worker.demo.process import WorkerProcess
 from worker.demo.stage import TABLE, open_stage
+from worker.demo.surroundings import make_surroundings
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -21,6 +22,7 @@ def sample(name):
 @pytest.fixture
 async def stage():
     async with open_stage() as stage:
+        await make_surroundings(stage)
         yield stage
 
 

@@ -261,7 +261,7 @@ def test_the_heartbeat_of_one_second_of_visibility_keeps_fifty_messages():
 def test_a_handler_is_on_when_its_settings_are_there():
     settings = load_settings(GOOD)
 
-    assert settings.enabled_handlers() == ("voice", "sentiment")
+    assert settings.enabled_handlers() == ("voice",)
     assert "voice" not in settings.disabled_handlers()
 
 

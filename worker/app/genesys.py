@@ -7,12 +7,15 @@ from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import attribute_dialect_of
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
 from worker.clients.genesys.calls import Genesys
+from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.domain.attributes.schema import Schema
 from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
+from worker.settings import Genesys as GenesysSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,9 @@ class GenesysParts:
     api: Api
     client: Genesys
     attributes: Attributes
+    details: ConversationDetails
+    """By id, many in one request: shared, so that two handlers of a chat ask once."""
+
     tokens: Tokens
     limiter: Limiter
 
@@ -44,4 +50,12 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     api = Api(http, tokens, workshop.guards.genesys(settings, limiter), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=workshop.random)
     attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
-    return GenesysParts(api, Genesys(api, dialect), attributes, tokens, limiter)
+    details = _details(settings, workshop.settings.workflow.batch_milliseconds, api)
+    workshop.stack.push_async_callback(details.aclose)
+    return GenesysParts(api, Genesys(api, dialect), attributes, details, tokens, limiter)
+
+
+def _details(settings: GenesysSettings, batch_milliseconds: int, api: Api) -> ConversationDetails:
+    dialect = ReferenceDetails() if settings.dialect == "reference" else PlatformDetails()
+    batching = Batching.within(settings.requests_per_minute, wait_seconds=batch_milliseconds / 1000)
+    return ConversationDetails(api, dialect, batching)

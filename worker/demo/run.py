@@ -11,6 +11,7 @@ from random import Random
 from rich.console import Console
 
 from worker.demo.jobs.attributes import AttributesJob
+from worker.demo.jobs.ended import EndedJob
 from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
 from worker.demo.jobs.voice import VoiceJob
@@ -18,6 +19,7 @@ from worker.demo.ledger import Sent
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress
 from worker.demo.stage import Stage, open_stage
+from worker.demo.surroundings import make_surroundings
 from worker.demo.table import print_verdict
 
 QUIET_SECONDS = 180
@@ -30,8 +32,9 @@ def jobs_of(events: int, seed: int) -> list[Job]:
     """Return the jobs that share that many events among them."""
     random = Random(seed)  # noqa: S311  reproducible traffic
     return [
-        VoiceJob(max(10, events // 2), random),
-        AttributesJob(max(6, events // 6), random),
+        VoiceJob(max(10, events // 3), random),
+        AttributesJob(max(6, events // 8), random),
+        EndedJob(max(6, events // 8), max(6, events // 12), random),
         Noise(max(5, events // 20)),
     ]
 
@@ -42,6 +45,7 @@ async def run_demo(*, events: int, serve: bool, seed: int) -> int:
     jobs = jobs_of(events, seed)
     with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
         async with open_stage() as stage:
+            await make_surroundings(stage)
             for job in jobs:
                 job.prepare(stage)
             async with WorkerProcess(stage.environment(), Path(folder) / "worker.log") as worker:

@@ -22,6 +22,8 @@ VISIBILITY_SECONDS = 30
 REQUESTS_PER_MINUTE = 12_000
 """Budget of the emulated organisation."""
 
+REPORT_BUCKET = "demo-reports"
+STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:enrich-conversation"
 FLOW_ID = "f1000000-0000-4000-8000-000000000001"
 SINKS = ("analytics", "crm", "alert", "report")
 WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
@@ -78,6 +80,9 @@ class Stage:
             "CRM_API_ENDPOINT": self.crm.url,
             "ANALYTICS_WEBHOOK_URL": self.sinks["analytics"].url,
             "WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "STEP_FUNCTIONS_ARN": STATE_MACHINE_ARN,
+            "CRM_WEBHOOK_URL": self.sinks["crm"].url,
+            "ALERT_WEBHOOK_URL": self.sinks["alert"].url,
             **self.extra,
         }
 
@@ -95,7 +100,7 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(sqs: SqsServer | None = None) -> AsyncIterator[Stage]:
-    """Start all emulators and make the queues and the table."""
+    """Start all emulators and make the two queues."""
     async with AsyncExitStack() as stack:
         aws_url = stack.enter_context(moto_server())
         queues = await stack.enter_async_context(sqs or SqsServer())
@@ -111,22 +116,4 @@ async def open_stage(sqs: SqsServer | None = None) -> AsyncIterator[Stage]:
                 name: await stack.enter_async_context(WebhookSink(WEBHOOK_SECRET)) for name in SINKS
             },
         )
-        await _make_table(stage)
         yield stage
-
-
-async def _make_table(stage: Stage) -> None:
-    async with stage.aws("dynamodb") as dynamodb:
-        await dynamodb.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=_keys(conversationId="HASH", eventTimestamp="RANGE"),
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"}
-                for name in ("conversationId", "eventTimestamp")
-            ],
-        )
-
-
-def _keys(**kinds: str) -> list[Mapping[str, str]]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in kinds.items()]

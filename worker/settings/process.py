@@ -60,7 +60,7 @@ HANDLER_NEEDS: Mapping[str, tuple[str, ...]] = {
         "CRM_API_ENDPOINT",
     ),
     "workflow": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "STEP_FUNCTIONS_ARN"),
-    "sentiment": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"),
+    "sentiment": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "CRM_WEBHOOK_URL"),
     "reports": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "REPORT_BUCKET"),
 }
 """The handlers there are, and the settings without which each cannot work."""
@@ -72,7 +72,8 @@ class Handlers(Group):
     model_config = group("")
 
     handlers: Globs = ()
-    """Comma separated: voice. Unset: every handler whose settings are there."""
+    """Comma separated, of: voice, attributes, workflow, sentiment, reports. Unset: every handler
+    whose settings are there."""
 
     @field_validator("handlers")
     @classmethod

@@ -1,0 +1,164 @@
+"""Events share calls, and each has its own fate."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from random import Random
+
+import orjson
+import pytest
+
+from tests.eventbridge import an_event_bridge
+from tests.factories import NOON, an_id
+from tests.lookups import a_guard
+from worker.clients.aws import bus as module
+from worker.clients.aws.bus import MAX_BYTES, Bus
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.demo.moto import moto_server
+from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.settings import Aws
+
+LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+SOURCE = "genesys.sentiment.forwarder"
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def bridge():
+    async with an_event_bridge() as bridge:
+        yield bridge
+
+
+@pytest.fixture
+def bus_of(monkeypatch):
+    @asynccontextmanager
+    async def make(url, name="default"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        async with AwsSession(Aws()).client("events", LIMITS) as client:
+            bus = Bus(client, name, a_guard("events"), Random(1))
+            try:
+                yield bus
+            finally:
+                await bus.aclose()
+
+    return make
+
+
+def put(bus, detail, detail_type="ChatSentimentAnalysis"):
+    return bus.put(detail_type, detail, source=SOURCE, time=NOON)
+
+
+async def put_all(bus, details):
+    return await asyncio.gather(*(put(bus, one) for one in details), return_exceptions=True)
+
+
+async def test_an_event_arrives_at_a_rule_with_its_source_type_and_detail(moto, bus_of):
+    async with bus_of(moto) as bus:
+        session = AwsSession(Aws())
+        async with session.client("events", LIMITS) as events, session.client("sqs", LIMITS) as sqs:
+            queue = (await sqs.create_queue(QueueName=f"q-{an_id()}"))["QueueUrl"]
+            arn = (await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"]))[
+                "Attributes"
+            ]["QueueArn"]
+            await events.put_rule(
+                Name="r", EventPattern=orjson.dumps({"source": [SOURCE]}).decode()
+            )
+            await events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+
+            await put(bus, {"n": 1})
+
+            (message,) = (await sqs.receive_message(QueueUrl=queue))["Messages"]
+            event = orjson.loads(message["Body"])
+    assert (event["source"], event["detail-type"], event["detail"]) == (
+        SOURCE,
+        "ChatSentimentAnalysis",
+        {"n": 1},
+    )
+    assert event["time"] == "2026-03-02T12:00:00Z"
+
+
+async def test_concurrent_events_share_calls_of_ten(bridge, bus_of):
+    async with bus_of(bridge.url) as bus:
+        assert await put_all(bus, [{"n": n} for n in range(25)]) == [None] * 25
+
+    assert sorted(map(len, bridge.calls)) == [5, 10, 10]
+    assert set(bridge.sent().values()) == {1}
+
+
+async def test_a_repeat_has_the_very_same_bytes(bridge, bus_of):
+    async with bus_of(bridge.url) as bus:
+        await put(bus, {"n": 1, "a": {"y": 1, "x": 2}})
+        await put(bus, {"a": {"x": 2, "y": 1}, "n": 1})
+
+    ((first,), (second,)) = bridge.calls
+    assert first == second
+    assert first["Detail"] == '{"a":{"x":2,"y":1},"n":1}'
+    assert first["EventBusName"] == "default"
+
+
+async def test_only_entries_that_failed_are_sent_again(bridge, bus_of):
+    bridge.times = 1
+    details = [{"n": 1}, {"n": 2, "code": "InternalFailure"}, {"n": 3}]
+    async with bus_of(bridge.url) as bus:
+        assert await put_all(bus, details) == [None] * 3
+
+    assert bridge.sent() == {1: 1, 2: 2, 3: 1}
+
+
+async def test_an_entry_that_fails_for_good_fails_its_own_caller_only(bridge, bus_of):
+    details = [
+        {"n": 1},
+        {"n": 2, "code": "MalformedDetail"},
+        {"n": 3, "code": "ThrottlingException"},
+    ]
+    async with bus_of(bridge.url) as bus:
+        results = await put_all(bus, details)
+
+    assert [type(result) for result in results] == [type(None), Rejected, Unavailable]
+    assert bridge.sent() == {1: 1, 2: 1, 3: module.ROUNDS}
+    assert "customer" not in str(results)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ThrottlingException", RateLimited),
+        ("AccessDeniedException", Unauthorized),
+        ("ResourceNotFoundException", Unavailable),
+        ("InternalException", Unavailable),
+        ("ValidationException", Rejected),
+    ],
+)
+async def test_a_call_that_fails_is_made_once_and_told_by_who_must_act(bridge, bus_of, code, error):
+    bridge.error = code
+    async with bus_of(bridge.url) as bus:
+        results = await put_all(bus, [{"n": 1}, {"n": 2}])
+
+    assert [type(result) for result in results] == [error] * 2
+    assert len(bridge.calls) == 1
+
+
+async def test_a_bus_that_is_missing_parks_nothing(moto, bus_of):
+    async with bus_of(moto, "missing") as bus:
+        with pytest.raises(Unavailable):
+            await put(bus, {"n": 1})
+
+
+async def test_a_call_never_holds_more_bytes_than_it_may(bridge, bus_of):
+    details = [{"n": n, "text": "x" * 400_000} for n in range(5)]
+    async with bus_of(bridge.url) as bus:
+        assert await put_all(bus, details) == [None] * 5
+
+    assert sorted(map(len, bridge.calls)) == [1, 2, 2]
+
+
+async def test_an_event_larger_than_a_call_is_permanent_and_spoils_no_other(bridge, bus_of):
+    async with bus_of(bridge.url) as bus:
+        results = await put_all(bus, [{"n": 1, "text": "x" * MAX_BYTES}, {"n": 2}])
+
+    assert [type(result) for result in results] == [Permanent, type(None)]
+    assert bridge.sent() == {2: 1}

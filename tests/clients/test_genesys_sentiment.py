@@ -1,0 +1,293 @@
+"""The sentiment of a chat, from transcripts or from metrics; links are fetched and never told."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+import structlog
+from aiohttp import web
+
+from tests.factories import NOON, an_id
+from tests.lookups import a_guard, api_of, end
+from worker.clients.exchange import Reply
+from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
+from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.speech import METRICS, chat_sessions, is_analysed, sentiment_metrics
+from worker.clients.genesys.transcript import SignedUrl
+from worker.clients.http import HttpLimits
+from worker.clients.transcripts import Transcripts
+from worker.demo.genesys import GenesysCloud
+from worker.demo.genesys.ended import Spoken, a_transcript
+from worker.demo.genesys.replies import error_body
+from worker.domain.sentiment import Sentiment
+from worker.errors import NotYet, Permanent, Transient, Unauthorized, Unavailable
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
+LIMITS = HttpLimits(total_seconds=5)
+SCORES = dict(zip(METRICS.values(), (0.9, 0.1, 0.2, 0.7), strict=True))
+
+
+@asynccontextmanager
+async def transcripts_of():
+    transcripts = Transcripts(a_guard("transcripts"), LIMITS)
+    try:
+        yield transcripts
+    finally:
+        await transcripts.aclose()
+
+
+@asynccontextmanager
+async def platform_of(cloud):
+    async with api_of(cloud) as api, transcripts_of() as transcripts:
+        details = ConversationDetails(api, PlatformDetails(), Batching())
+        yield TranscriptSentiment(api, details, transcripts)
+        await details.aclose()
+
+
+def a_chat(cloud, *phrases, score=-0.4, **when):
+    """A chat that ended and was analysed; returns conversation and session."""
+    conversation, session = an_id(), an_id()
+    end(cloud, conversation, session_id=session, media_type="message")
+    cloud.speech.conversations[conversation] = Spoken(
+        score, {session: a_transcript(*phrases)}, **when
+    )
+    return conversation, session
+
+
+def recorded(name):
+    body = (SAMPLES / name).read_bytes()
+    return Reply(status=200, body=body, received_at=datetime.now(UTC))
+
+
+async def test_the_shares_are_those_of_the_customers_phrases():
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (-1, 0.9), (-1, 0.7), (0, 0.8), (1, 0.6))
+    async with platform_of(cloud) as sentiment:
+        assert await sentiment.of_chat(conversation, NOON) == Sentiment(
+            positive=Decimal("0.25"),
+            neutral=Decimal("0.25"),
+            negative=Decimal("0.5"),
+            confidence=Decimal("0.75"),
+        )
+
+
+async def test_all_chat_sessions_of_the_customer_are_read_together():
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (-1, 1))
+    second = an_id()
+    customer = cloud.ended[conversation].record["participants"][0]
+    customer["sessions"].append({"sessionId": second, "mediaType": "message"})
+    cloud.speech.conversations[conversation].transcripts[second] = a_transcript((1, 1))
+    async with platform_of(cloud) as sentiment:
+        found = await sentiment.of_chat(conversation, NOON)
+
+    assert (found.positive, found.negative) == (Decimal("0.5"), Decimal("0.5"))
+
+
+async def test_a_session_without_a_transcript_is_passed_over():
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (-1, 1))
+    customer = cloud.ended[conversation].record["participants"][0]
+    customer["sessions"].insert(0, {"sessionId": an_id(), "mediaType": "message"})
+    async with platform_of(cloud) as sentiment:
+        assert (await sentiment.of_chat(conversation, NOON)).negative == 1
+
+
+async def test_a_chat_that_is_not_analysed_costs_one_request():
+    cloud = GenesysCloud()
+    async with platform_of(cloud) as sentiment:
+        conversation, _ = a_chat(cloud, (1, 1), analysed_at=asyncio.get_running_loop().time() + 60)
+        assert await sentiment.of_chat(conversation, NOON) is None
+        before = cloud.counts.total()
+        await asyncio.sleep(61)
+
+        assert await sentiment.of_chat(conversation, NOON) is not None
+
+    assert before == 2  # the token is one of them
+
+
+@pytest.mark.parametrize("missing", ["score", "record", "transcripts", "phrases"])
+async def test_a_chat_of_which_a_part_is_missing_is_not_analysed(missing):
+    cloud = GenesysCloud()
+    conversation, session = a_chat(cloud, (1, 1))
+    spoken = cloud.speech.conversations[conversation]
+    match missing:
+        case "score":
+            spoken.score = None
+        case "record":
+            del cloud.ended[conversation]
+        case "transcripts":
+            spoken.transcripts = {}
+        case "phrases":
+            spoken.transcripts[session] = {}
+    async with platform_of(cloud) as sentiment:
+        assert await sentiment.of_chat(conversation, NOON) is None
+
+
+@pytest.mark.parametrize("score", [-42, 1.01, "0.4", True])
+async def test_a_score_of_another_scale_is_refused(score):
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (1, 1), score=score)
+    async with platform_of(cloud) as sentiment:
+        with pytest.raises(Permanent):
+            await sentiment.of_chat(conversation, NOON)
+
+
+async def test_a_missing_permission_parks_nothing():
+    async def forbidden(_):
+        return error_body(403, "missing.permissions")
+
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (1, 1))
+    cloud.fail_with("speech", forbidden)
+    async with platform_of(cloud) as sentiment:
+        with pytest.raises(Unauthorized):
+            await sentiment.of_chat(conversation, NOON)
+
+
+async def test_a_link_past_its_time_is_asked_for_anew_with_the_message():
+    cloud = GenesysCloud()
+    cloud.speech.link_seconds = 0
+    conversation, _ = a_chat(cloud, (1, 1))
+    async with platform_of(cloud) as sentiment:
+        with pytest.raises(Transient):
+            await sentiment.of_chat(conversation, NOON)
+        cloud.speech.link_seconds = 60
+
+        assert await sentiment.of_chat(conversation, NOON) is not None
+
+
+async def test_the_token_is_not_sent_with_a_link():
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (1, 1))
+    async with platform_of(cloud) as sentiment:
+        await sentiment.of_chat(conversation, NOON)  # the emulator answers a token with a 400
+
+    assert cloud.counts["transcript_file"] == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bucket.s3.amazonaws.com/t.json",
+        "https://evilamazonaws.com/t.json",
+        "https://amazonaws.com.evil.example/t.json",
+        "https://169.254.169.254/latest",
+        "https://user@bucket.s3.amazonaws.com/t",
+        "https://bucket.s3.amazonaws.com:8443/t",
+        "https://bucket.s3.amazonaws.com:x/t",
+        "ftp://127.0.0.1/t",
+        "//evil.example/t",
+        "file:///etc/passwd",
+        "https://[::ffff:169.254.169.254]/",
+        "",
+    ],
+)
+async def test_a_link_to_a_host_that_is_not_amazons_is_never_followed(url):
+    async with transcripts_of() as transcripts:
+        with pytest.raises(Permanent) as caught:
+            await transcripts.fetch(SignedUrl(url))
+
+        assert transcripts._clients == {}
+    assert "evil" not in str(caught.value)
+
+
+async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
+    cloud = GenesysCloud()
+    conversation, _ = a_chat(cloud, (1, 1))
+    cloud.fail_with("transcript_file", 503)
+    with structlog.testing.capture_logs() as logs:
+        async with platform_of(cloud) as sentiment:
+            with pytest.raises(Unavailable) as caught:
+                await sentiment.of_chat(conversation, NOON)
+
+    (signature,) = cloud.speech.links
+    told = f"{logs} {caught.value!r} {SignedUrl(signature)!r}"
+    assert signature not in told
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, b"", NotYet),
+        (403, b"<Error/>", Transient),
+        (400, b"<Error/>", Transient),
+        (500, b"", Unavailable),
+        (302, b"", Unavailable),
+        (200, b"<html>", Unavailable),
+        (200, b"[]", Unavailable),
+    ],
+)
+async def test_each_answer_of_the_store_is_told_by_what_helps(status, body, error):
+    async def answer(_):
+        return web.Response(status=status, body=body)
+
+    cloud = GenesysCloud()
+    cloud.fail_with("transcript_file", answer)
+    async with api_of(cloud), transcripts_of() as transcripts:
+        with pytest.raises(error) as caught:
+            await transcripts.fetch(SignedUrl(f"{cloud.url}/transcripts/t.json?X-Amz-Signature=1"))
+
+    assert type(caught.value) is error
+
+
+async def test_the_reference_metrics_are_taken_as_they_are():
+    cloud = GenesysCloud()
+    conversation = end(cloud, media_type="message")
+    cloud.speech.conversations[conversation] = Spoken(metrics=SCORES)
+    async with api_of(cloud) as api:
+        assert await QuerySentiment(api).of_chat(conversation, NOON) == Sentiment(
+            positive=Decimal("0.1"),
+            neutral=Decimal("0.2"),
+            negative=Decimal("0.7"),
+            confidence=Decimal("0.9"),
+        )
+
+
+@pytest.mark.parametrize("lacking", [*METRICS.values(), "conversation"])
+async def test_reference_metrics_that_lack_one_are_not_analysed(lacking):
+    cloud = GenesysCloud()
+    conversation = end(cloud, media_type="message")
+    known = {name: value for name, value in SCORES.items() if name != lacking}
+    if lacking != "conversation":
+        cloud.speech.conversations[conversation] = Spoken(metrics=known)
+    async with api_of(cloud) as api:
+        assert await QuerySentiment(api).of_chat(conversation, NOON) is None
+
+
+async def test_the_recorded_reference_reply_is_read():
+    wanted = Wanted("c0ffee00-0000-4000-8000-000000000001", NOON)
+
+    found = sentiment_metrics(wanted).read(recorded("reference/chat_sentiment_details.json"))
+
+    assert (found.confidence, found.negative) == (Decimal("0.91237"), Decimal("0.878849"))
+
+
+async def test_the_recorded_platform_reply_is_analysed():
+    call = is_analysed("c0ffee00-0000-4000-8000-000000000001")
+
+    assert call.read(recorded("platform/sta_conversation.json")) is True
+
+
+async def test_the_recorded_conversation_has_no_chat_session():
+    body = orjson.loads(recorded("platform/details_query_response.json").body)
+
+    assert chat_sessions(body["conversations"][0]) == []
+
+
+@pytest.mark.parametrize("session", [None, "../../oauth", 7, "bb/x"])
+async def test_a_session_that_fits_no_path_is_passed_over(session):
+    details = {
+        "participants": [
+            {"purpose": "customer", "sessions": [{"mediaType": "chat", "sessionId": session}]}
+        ]
+    }
+
+    assert chat_sessions(details) == []

@@ -1,0 +1,162 @@
+"""Executions are started once; what is refused for all is nobody's fault."""
+
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+
+from tests.dynamodb import a_stub
+from tests.factories import a_conversation_ended, an_id
+from tests.lookups import a_guard
+from worker.clients.aws.details_store import DetailsStore
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.workflows import Workflows
+from worker.demo.moto import moto_server
+from worker.domain.workflow import DetailsStatus, execution_of
+from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.settings import Aws
+
+LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+ROLE = "arn:aws:iam::123456789012:role/demo"
+PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
+WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    @asynccontextmanager
+    async def client_of(service, url):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        async with AwsSession(Aws()).client(service, LIMITS) as client:
+            yield client
+
+    return client_of
+
+
+@pytest.fixture
+async def client(moto, aws):
+    async with aws("stepfunctions", moto) as client:
+        yield client
+
+
+async def a_machine(client, definition):
+    reply = await client.create_state_machine(
+        name=f"m-{an_id()}", definition=orjson.dumps(definition).decode(), roleArn=ROLE
+    )
+    return reply["stateMachineArn"]
+
+
+def an_execution(event=None, details=None):
+    return execution_of(
+        event or a_conversation_ended(),
+        details or {"a": 1},
+        status=DetailsStatus.COMPLETE,
+        steps=(),
+    )
+
+
+async def executions_of(client, arn):
+    return (await client.list_executions(stateMachineArn=arn))["executions"]
+
+
+async def test_an_execution_is_started_with_the_very_bytes_of_its_input(client):
+    arn = await a_machine(client, PASS)
+    execution = an_execution()
+
+    assert await Workflows(client, arn, a_guard("stepfunctions")).start(execution)
+
+    (started,) = await executions_of(client, arn)
+    described = await client.describe_execution(executionArn=started["executionArn"])
+    assert (started["name"], described["input"]) == (execution.name, execution.encoded().decode())
+
+
+async def test_a_repeat_while_it_runs_starts_no_second_one(client):
+    arn = await a_machine(client, WAIT)
+    workflows, event = Workflows(client, arn, a_guard("stepfunctions")), a_conversation_ended()
+
+    assert await workflows.start(an_execution(event))
+    assert await workflows.start(an_execution(event))
+
+    assert len(await executions_of(client, arn)) == 1
+
+
+async def test_a_repeat_with_other_details_starts_no_second_one(client):
+    arn = await a_machine(client, WAIT)
+    workflows, event = Workflows(client, arn, a_guard("stepfunctions")), a_conversation_ended()
+
+    assert await workflows.start(an_execution(event))
+    assert not await workflows.start(an_execution(event, {"a": 2}))
+
+    assert len(await executions_of(client, arn)) == 1
+
+
+async def test_a_missing_state_machine_parks_nothing(client):
+    arn = "arn:aws:states:us-east-1:123456789012:stateMachine:missing"
+
+    with pytest.raises(Unavailable):
+        await Workflows(client, arn, a_guard("stepfunctions")).start(an_execution())
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ExecutionLimitExceeded", RateLimited),
+        ("ThrottlingException", RateLimited),
+        ("StateMachineDoesNotExist", Unavailable),
+        ("StateMachineDeleting", Unavailable),
+        ("InvalidArn", Unavailable),
+        ("AccessDeniedException", Unauthorized),
+        ("InvalidExecutionInput", Rejected),
+        ("InvalidName", Rejected),
+    ],
+)
+async def test_each_refusal_is_told_by_who_must_act(aws, code, error):
+    async with (
+        a_stub(400, {"__type": code, "message": "…"}) as url,
+        aws("stepfunctions", url) as client,
+    ):
+        with pytest.raises(error) as caught:
+            await Workflows(client, "arn", a_guard("stepfunctions")).start(an_execution())
+
+    assert type(caught.value) is error
+
+
+async def test_an_execution_that_was_started_before_is_no_failure(aws):
+    async with (
+        a_stub(400, {"__type": "ExecutionAlreadyExists", "message": "…"}) as url,
+        aws("stepfunctions", url) as client,
+    ):
+        assert not await Workflows(client, "arn", a_guard("s")).start(an_execution())
+
+
+async def test_large_details_are_stored_under_the_same_key_each_time(moto, aws):
+    async with aws("s3", moto) as s3:
+        bucket = f"b-{an_id()}"
+        await s3.create_bucket(Bucket=bucket)
+        store, execution = DetailsStore(s3, bucket, a_guard("s3")), an_execution()
+
+        for _ in range(2):
+            location = await store.put(execution.details_key(), execution.encoded_details())
+
+        listed = await s3.list_objects_v2(Bucket=bucket)
+        body = await (await s3.get_object(Bucket=bucket, Key=location["key"]))["Body"].read()
+
+    assert location == {"bucket": bucket, "key": f"call-details/{execution.name}.json"}
+    assert (listed["KeyCount"], body) == (1, b'{"a":1}')
+
+
+async def test_large_details_without_a_bucket_are_permanent():
+    with pytest.raises(Permanent, match="WORKFLOW_DETAILS_BUCKET"):
+        await DetailsStore(None, None, a_guard("s3")).put("k", b"{}")
+
+
+async def test_a_missing_bucket_parks_nothing(moto, aws):
+    async with aws("s3", moto) as s3:
+        with pytest.raises(Unavailable):
+            await DetailsStore(s3, f"b-{an_id()}", a_guard("s3")).put("k", b"{}")

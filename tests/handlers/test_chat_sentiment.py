@@ -1,0 +1,394 @@
+"""The sentiment of a chat is forwarded once to each receiver, with the same bytes every time."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from tests.eventbridge import an_event_bridge
+from tests.factories import NOON, a_chat_scored, an_id, an_origin
+from tests.lookups import a_guard, api_of, end
+from worker.clients.aws.bus import Bus
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.endpoint import origin_of
+from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
+from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.details_by_id import PlatformDetails
+from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.speech import METRICS
+from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.transcripts import Transcripts
+from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.demo.genesys import GenesysCloud
+from worker.demo.genesys.ended import Spoken, a_transcript
+from worker.demo.sinks import WebhookSink
+from worker.domain.result import Result
+from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
+from worker.errors import NotYet, Rejected, Transient, Unavailable
+from worker.handlers.chat_sentiment import WRITES, ForwardChatSentiment, Receivers
+from worker.resilience.cache import Cache
+from worker.resilience.steps import Steps
+from worker.settings import Aws
+from worker.telemetry import metrics
+from worker.telemetry.logs import configure_logging
+
+GRAVE = (0.05, 0.07, 0.88, 0.91)
+CALM = (0.7, 0.2, 0.1, 0.9)
+UNSURE = (0.05, 0.07, 0.88, 0.7499)
+
+
+@dataclass
+class Scene:
+    """Everybody around the handler."""
+
+    cloud: Any
+    bridge: Any
+    crm: Any
+    alert: Any
+    handle: Any
+    log: Any
+
+    def audit(self):
+        lines = [orjson.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line.get("logger") == "audit"]
+
+
+@pytest.fixture
+def audit_log():
+    stream = StringIO()
+    configure_logging(output="json", stream=stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def scene_of(monkeypatch, audit_log):
+    @asynccontextmanager
+    async def open_scene(*, dialect="reference", age=0, crm=True):
+        cloud = GenesysCloud()
+        async with AsyncExitStack() as stack:
+            enter = stack.enter_async_context
+            bridge = await enter(an_event_bridge())
+            sinks = [await enter(WebhookSink()) for _ in "ab"]
+            api = await enter(api_of(cloud))
+            monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
+            limits = ClientLimits(pool=5, read_seconds=5, attempts=1)
+            events = await enter(AwsSession(Aws()).client("events", limits))
+            bus = Bus(events, "default", a_guard("events"), Random(1))
+            stack.push_async_callback(bus.aclose)
+            webhooks = [await webhook(enter, sink) for sink in sinks]
+            receivers = Receivers(
+                set_attributes=attributes_of(api, dialect).set_conversation_attributes,
+                bus=bus,
+                crm=webhooks[0] if crm else None,
+                alert=webhooks[1],
+                steps=Steps(),
+            )
+            handle = ForwardChatSentiment(
+                sentiment=sentiment_of(api, dialect, stack),
+                rules=SentimentRules(),
+                receivers=receivers,
+                now=lambda: NOON + timedelta(seconds=age),
+                settle_seconds=1800,
+            )
+            yield Scene(cloud, bridge, *sinks, handle, audit_log)
+
+    return open_scene
+
+
+async def webhook(enter, sink):
+    http = await enter(HttpClient("hook", origin_of("hook", sink.url), WEBHOOK_LIMITS))
+    return Webhook("hook", sink.url, None, a_guard("hook"), http)
+
+
+def attributes_of(api, dialect):
+    kind = ReferenceAttributes() if dialect == "reference" else PlatformAttributes()
+    return Attributes(api, kind, Cache("flows", FLOW_CACHE, random=Random(1)))
+
+
+def sentiment_of(api, dialect, stack):
+    if dialect == "reference":
+        return QuerySentiment(api)
+    transcripts = Transcripts(a_guard("transcripts"), HttpLimits(total_seconds=5))
+    stack.push_async_callback(transcripts.aclose)
+    return TranscriptSentiment(
+        api, ConversationDetails(api, PlatformDetails(), Batching()), transcripts
+    )
+
+
+def a_chat(cloud, shares=CALM):
+    """A chat that ended at NOON with these shares; returns its event."""
+    session = an_id()
+    conversation = end(cloud, session_id=session, media_type="message")
+    cloud.conversations[conversation] = {
+        "id": conversation,
+        "participants": [{"id": an_id(), "purpose": "customer", "attributes": {"old": "1"}}],
+    }
+    if shares is not None:
+        positive, neutral, negative, confidence = shares
+        scores = (confidence, positive, neutral, negative)
+        cloud.speech.conversations[conversation] = Spoken(
+            metrics=dict(zip(METRICS.values(), scores, strict=True))
+        )
+    return a_chat_scored(conversation_id=conversation, origin=an_origin(occurred_at=NOON))
+
+
+def resent(event):
+    return replace(event, origin=replace(event.origin, event_id=an_id()))
+
+
+async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_nobody(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud)
+        assert await scene.handle(event) is Result.OK
+
+    payload = {
+        "conversationId": event.conversation_id,
+        "sentimentMatrix": {
+            "polarity": "positive",
+            "confidence": 0.9,
+            "positive": 0.7,
+            "neutral": 0.2,
+            "negative": 0.1,
+        },
+        "escalationThreshold": 0.8,
+        "forwardingId": forwarding_id(event),
+        "timestamp": "2026-03-02T12:00:00.000Z",
+    }
+    ((kind, detail),) = scene.bridge.events()
+    (note,) = scene.crm.taken
+    assert (kind, orjson.loads(detail)) == ("ChatSentimentAnalysis", payload)
+    assert note.body == {
+        "event": "sentiment.forwarded",
+        "data": payload,
+        "syncTimestamp": "2026-03-02T12:00:00.000Z",
+    }
+    assert note.id == forwarding_id(event)
+    assert scene.alert.taken == []
+
+
+async def test_an_entry_on_the_bus_names_source_bus_and_the_events_time(scene_of):
+    async with scene_of() as scene:
+        await scene.handle(a_chat(scene.cloud))
+
+    ((entry,),) = scene.bridge.calls
+    assert (entry["Source"], entry["EventBusName"]) == ("genesys.sentiment.forwarder", "default")
+    assert entry["Time"] == NOON.timestamp()
+
+
+async def test_a_platform_chat_is_forwarded_from_its_transcript(scene_of):
+    async with scene_of(dialect="platform") as scene:
+        event = a_chat(scene.cloud, None)
+        (participant,) = scene.cloud.ended[event.conversation_id].record["participants"]
+        session = participant["sessions"][0]["sessionId"]
+        scene.cloud.speech.conversations[event.conversation_id] = Spoken(
+            -0.4, {session: a_transcript((-1, 0.9), (-1, 0.8), (0, 1))}
+        )
+        assert await scene.handle(event) is Result.OK
+        (customer,) = scene.cloud.conversations[event.conversation_id]["participants"]
+
+    ((_, detail),) = scene.bridge.events()
+    assert orjson.loads(detail)["sentimentMatrix"] == {
+        "polarity": "negative",
+        "confidence": 0.9,
+        "positive": 0.0,
+        "neutral": 0.3333,
+        "negative": 0.6667,
+    }
+    assert customer["attributes"] == {
+        "old": "1",
+        "sentimentForwardingId": forwarding_id(event),
+        "forwardingStatus": "queued",
+        "updatedAt": "2026-03-02T12:00:00.000Z",
+    }
+
+
+async def test_a_grave_chat_is_escalated_everywhere(scene_of):
+    before = metrics.sentiment_escalations._value.get()
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud, GRAVE)
+        await scene.handle(event)
+
+    details = dict(scene.bridge.events())
+    (alert,) = scene.alert.taken
+    assert set(details) == {"ChatSentimentAnalysis", "ChatSentimentEscalation"}
+    assert alert.body["data"] == orjson.loads(details["ChatSentimentEscalation"])
+    assert alert.id == derived_id(event, "alert")
+    assert metrics.sentiment_escalations._value.get() == before + 1
+    assert len(scene.bridge.calls) == 1
+
+
+async def test_a_negative_share_at_the_threshold_is_not_grave(scene_of):
+    async with scene_of() as scene:
+        await scene.handle(a_chat(scene.cloud, (0.1, 0.1, 0.8, 0.9)))
+
+    assert [kind for kind, _ in scene.bridge.events()] == ["ChatSentimentAnalysis"]
+
+
+async def test_a_low_confidence_is_audited_and_told_to_nobody(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud, UNSURE)
+        assert await scene.handle(event) is Result.SKIPPED
+
+    assert (scene.bridge.calls, scene.crm.deliveries, scene.alert.deliveries) == ([], [], [])
+    assert scene.cloud.counts["attributes"] == 0
+    (entry,) = scene.audit()
+    assert entry["outcome"] == "skipped_low_confidence"
+    assert entry["accuracyRate"] == 0.7499
+
+
+async def test_a_chat_that_is_not_analysed_is_waited_for(scene_of):
+    async with scene_of(age=31) as scene:
+        with pytest.raises(NotYet) as caught:
+            await scene.handle(a_chat(scene.cloud, None))
+
+    assert caught.value.retry_after == 89
+    assert scene.audit() == []
+
+
+async def test_a_chat_that_is_never_analysed_is_skipped_in_the_end(scene_of):
+    async with scene_of(age=1800) as scene:
+        assert await scene.handle(a_chat(scene.cloud, None)) is Result.SKIPPED
+
+    (entry,) = scene.audit()
+    assert entry["outcome"] == "skipped_never_analysed"
+    assert entry["accuracyRate"] is None
+
+
+async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud, GRAVE)
+        await scene.handle(event)
+
+    (entry,) = scene.audit()
+    assert entry.pop("latencyMs") >= 0
+    assert entry.pop("timestamp")
+    assert entry == {
+        "level": "info",
+        "event": "chat_sentiment_handled",
+        "logger": "audit",
+        "auditId": derived_id(event, "audit"),
+        "conversationId": event.conversation_id,
+        "forwardingId": forwarding_id(event),
+        "outcome": "forwarded",
+        "alertTriggered": True,
+        "accuracyRate": 0.91,
+        "complianceStatus": "validated",
+    }
+
+
+async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud, GRAVE)
+        await scene.handle(event)
+        elsewhere = replace(scene.handle.receivers, steps=Steps())
+        await replace(scene.handle, receivers=elsewhere)(resent(event))
+
+    first, second = scene.bridge.calls
+    assert sorted(map(orjson.dumps, first)) == sorted(map(orjson.dumps, second))
+    for sink in (scene.crm, scene.alert):
+        one, two = sink.taken
+        assert (one.raw, one.id) == (two.raw, two.id)
+
+
+async def test_a_crm_that_is_down_holds_up_nobody_and_repeats_nothing(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud, GRAVE)
+        scene.crm.status = 503
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await scene.handle(resent(event))
+        scene.crm.status = 204
+        await scene.handle(resent(event))
+
+    kinds = [kind for kind, _ in scene.bridge.events()]
+    assert sorted(kinds) == ["ChatSentimentAnalysis", "ChatSentimentEscalation"]
+    assert (len(scene.alert.taken), len(scene.crm.taken)) == (1, 1)
+    assert len({delivery.id for delivery in scene.crm.deliveries}) == 1
+    assert len(scene.audit()) == 1
+
+
+async def test_a_crm_that_refuses_parks_only_after_the_bus_was_told(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud)
+        scene.crm.status, scene.bridge.error = 422, "ThrottlingException"
+        with pytest.raises(Transient):
+            await scene.handle(event)
+        scene.bridge.error = None
+        with pytest.raises(Rejected):
+            await scene.handle(event)
+
+    assert scene.bridge.events()[-1][0] == "ChatSentimentAnalysis"
+
+
+async def test_a_conversation_that_is_gone_parks_before_anybody_is_told(scene_of):
+    async with scene_of() as scene:
+        event = a_chat(scene.cloud)
+        del scene.cloud.conversations[event.conversation_id]
+        with pytest.raises(Rejected) as caught:
+            await scene.handle(event)
+
+    assert caught.value.status == 404
+    assert (scene.bridge.calls, scene.crm.deliveries) == ([], [])
+
+
+@pytest.mark.parametrize("dialect", ["reference", "platform"])
+async def test_a_conflict_is_read_anew_and_written_again(scene_of, dialect):
+    async with scene_of(dialect=dialect) as scene:
+        event = a_chat(scene.cloud)
+        if dialect == "platform":
+            (customer,) = scene.cloud.ended[event.conversation_id].record["participants"]
+            session = customer["sessions"][0]["sessionId"]
+            spoken = Spoken(0.4, {session: a_transcript((1, 1))})
+            scene.cloud.speech.conversations[event.conversation_id] = spoken
+        scene.cloud.fail_with("attributes", 409, times=WRITES - 1)
+        assert await scene.handle(event) is Result.OK
+
+    assert scene.cloud.counts["attributes"] == WRITES
+    assert scene.cloud.counts["conversation"] == (WRITES if dialect == "platform" else 0)
+
+
+async def test_a_conflict_without_end_is_tried_later(scene_of):
+    async with scene_of() as scene:
+        scene.cloud.fail_with("attributes", 409)
+        with pytest.raises(Transient):
+            await scene.handle(a_chat(scene.cloud))
+
+    assert scene.cloud.counts["attributes"] == WRITES
+    assert scene.bridge.calls == []
+
+
+async def test_without_webhooks_the_bus_is_told_alone(scene_of):
+    async with scene_of(crm=False) as scene:
+        assert await scene.handle(a_chat(scene.cloud)) is Result.OK
+
+    assert len(scene.bridge.events()) == 1
+
+
+async def test_chats_of_one_moment_share_calls_of_the_bus(scene_of):
+    async with scene_of() as scene:
+        events = [a_chat(scene.cloud) for _ in range(20)]
+        await asyncio.gather(*map(scene.handle, events))
+
+    assert len(scene.bridge.events()) == 20
+    assert len(scene.bridge.calls) < 10
+
+
+async def test_the_rules_are_those_that_were_set(scene_of):
+    async with scene_of() as scene:
+        rules = SentimentRules(min_confidence=Decimal(0), escalation_threshold=Decimal("0.05"))
+        await replace(scene.handle, rules=rules)(a_chat(scene.cloud))
+
+    assert {kind for kind, _ in scene.bridge.events()} == {
+        "ChatSentimentAnalysis",
+        "ChatSentimentEscalation",
+    }

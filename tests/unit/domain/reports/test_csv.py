@@ -1,0 +1,119 @@
+"""CSV that reads back to what was written, and that no spreadsheet runs."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.reporting import NOW, a_day, a_row
+from worker.domain.reports.aggregate import Aggregate
+from worker.domain.reports.csv_text import csv_text, lines_of, neutral, original
+from worker.domain.reports.report import report_of
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-2",
+    "@SUM(1)",
+    "\t=1",
+    "\rx",
+    "\nx",
+    "\uff1d1+1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20x",
+    "\ufe661",
+    "\u22121",
+    " =1",
+    "\ufeff=1",
+    "\u200b@x",
+    "'=1",
+]
+
+
+def read(text):
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def a_report(*rows, **due):
+    due = a_day(**due)
+    aggregate = Aggregate(due.group_by)
+    for row in rows:
+        aggregate.add(row)
+    return report_of(due, aggregate, NOW)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_text_that_would_run_gets_an_apostrophe_in_front(text):
+    assert neutral(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "voice", "a=b", "it's", "'quoted'", "Käufer", "3a-1", "#1"])
+def test_a_text_that_would_not_run_is_left_alone(text):
+    assert neutral(text) == text
+
+
+@given(texts)
+@example("'=1")
+@example("'\t")
+@example("''=")
+def test_neutral_texts_can_be_turned_back(text):
+    assert original(neutral(text)) == text
+
+
+@given(texts)
+def test_what_is_neutral_stays_as_it_is_when_it_is_looked_at_again(text):
+    assert neutral(neutral(text)).lstrip("'") == text.lstrip("'")
+
+
+@given(st.lists(st.lists(texts, min_size=2, max_size=4), max_size=5))
+def test_lines_read_back_to_the_same_rows(rows):
+    assert [[original(cell) for cell in line] for line in read(lines_of(rows))] == rows
+
+
+def test_lines_end_as_rfc_4180_says():
+    assert lines_of([["a", "b"], ['say "x", y', ""]]) == 'a,b\r\n"say ""x"", y",\r\n'
+
+
+def test_numbers_are_untouched_also_negative_ones():
+    assert lines_of([[-1, -0.5]]) == "-1,-0.5\r\n"
+
+
+def test_a_report_has_a_column_per_dimension_and_per_metric():
+    header, line = read(csv_text(a_report(a_row(queue_id="q"))))
+
+    assert header == [
+        "mediaType",
+        "queueId",
+        "conversation_count",
+        "avg_duration_seconds",
+        "talk_ratio",
+        "hold_ratio",
+        "efficiency_score",
+        "unique_wrapup_codes",
+        "p50_duration_seconds",
+        "p90_duration_seconds",
+        "p99_duration_seconds",
+    ]
+    assert line == [
+        "voice", "q", "1", "120.00", "0.5000", "0.1000", "95.00", "resolved",
+        "120.00", "120.00", "120.00",
+    ]  # fmt: skip
+
+
+def test_a_dimension_without_a_value_is_an_empty_cell():
+    assert read(csv_text(a_report(a_row(queue_id=None))))[1][:2] == ["voice", ""]
+
+
+def test_a_wrapup_code_that_is_a_formula_does_not_run():
+    (_, line) = read(csv_text(a_report(a_row(wrapup_codes=("=cmd|x",)))))
+
+    assert line[7] == "'=cmd|x"
+
+
+def test_a_report_of_nothing_is_a_header():
+    assert len(read(csv_text(a_report()))) == 1

@@ -1,0 +1,92 @@
+"""JSON, manifest and keys."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+
+import orjson
+import pytest
+
+from tests.factories import an_origin
+from tests.reporting import NOW, QUEUE, a_day, a_row
+from worker.domain.reports.aggregate import Aggregate
+from worker.domain.reports.files import files_of, folder
+from worker.domain.reports.json_text import json_text
+from worker.domain.reports.manifest import Manifest
+from worker.domain.reports.report import report_of
+
+
+def a_report(*rows, **due):
+    due = a_day(**due)
+    aggregate = Aggregate(due.group_by)
+    for row in rows:
+        aggregate.add(row)
+    return report_of(due, aggregate, NOW)
+
+
+def test_the_header_says_what_the_figures_are_of():
+    live = a_row(duration_ms=None)
+    report = a_report(a_row(), a_row(), live, media_type="voice", queue_ids=(QUEUE,))
+
+    header = orjson.loads(json_text(report))["header"]
+
+    assert header["interval"] == "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+    assert header["asOf"] == "2026-03-20T09:00:00Z"
+    assert header["filters"] == {"mediaType": "voice", "queueIds": [QUEUE], "further": []}
+    assert (header["rowCount"], header["conversationCount"]) == (1, 2)
+    assert header["leftOut"] == {"live": 1, "unreadable": 0}
+
+
+def test_each_group_is_an_object_with_the_columns_of_the_csv():
+    (row,) = orjson.loads(json_text(a_report(a_row())))["rows"]
+
+    assert row["mediaType"] == "voice"
+    assert row["queueId"] == QUEUE
+    assert row["conversation_count"] == 1
+    assert row["hold_ratio"] == 0.1
+    assert row["unique_wrapup_codes"] == ["resolved"]
+
+
+def test_the_same_event_gives_the_same_bytes():
+    origin, row = an_origin(), a_row()
+
+    first, second = (files_of(a_report(row, origin=origin)) for _ in range(2))
+
+    assert first == second
+
+
+def test_a_report_has_a_place_by_its_name_and_start_in_utc():
+    start = datetime(2026, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+
+    assert folder("daily", start) == "reports/daily/20260301T000000Z/"
+    assert folder("daily", datetime(2026, 3, 1, tzinfo=UTC)) == folder("daily", start)
+
+
+def test_the_manifest_names_every_file_with_its_digest():
+    report = a_report(a_row())
+    files = files_of(report)
+
+    manifest = Manifest.of(report, files)
+
+    assert [entry.name for entry in manifest.files] == ["report.csv", "report.json", "report.html"]
+    assert [entry.sha256 for entry in manifest.files] == [
+        sha256(file.body).hexdigest() for file in files
+    ]
+
+
+def test_a_manifest_reads_back_to_itself():
+    report = a_report(a_row())
+    manifest = Manifest.of(report, files_of(report))
+
+    assert Manifest.read(manifest.file().body) == manifest
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b"no json", b'{"files":[{"name":"../x"}]}'])
+def test_what_is_no_manifest_is_none(body):
+    assert Manifest.read(body) is None
+
+
+def test_a_report_that_lacks_something_is_degraded():
+    report = a_report(a_row())
+    report.tally.unsettled = 1
+
+    assert Manifest.of(report, files_of(report)).is_degraded

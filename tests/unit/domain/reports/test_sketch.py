@@ -1,0 +1,56 @@
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from worker.domain.reports.sketch import RELATIVE_ERROR, Sketch
+
+values = st.lists(st.integers(0, 10**10), min_size=1, max_size=300)
+quantiles = st.sampled_from([0.0, 0.07, 0.5, 0.9, 0.99, 1.0])
+
+
+def a_sketch(values):
+    sketch = Sketch()
+    for value in values:
+        sketch.add(value)
+    return sketch
+
+
+def exact(values, quantile):
+    """By the nearest rank."""
+    return sorted(values)[max(1, math.ceil(round(quantile * len(values), 6))) - 1]
+
+
+@given(values, quantiles)
+@example(list(range(100)), 0.07)
+@example([0, 0, 1], 0.99)
+def test_a_quantile_is_within_one_percent_of_the_exact_one(values, quantile):
+    estimate = a_sketch(values).quantile(quantile)
+
+    assert estimate == pytest.approx(exact(values, quantile), rel=RELATIVE_ERROR * 1.0001)
+
+
+@given(values, values, quantiles)
+def test_two_sketches_add_up_to_the_sketch_of_all(one, other, quantile):
+    merged = a_sketch(one)
+    merged.merge(a_sketch(other))
+
+    assert merged.quantile(quantile) == a_sketch(one + other).quantile(quantile)
+
+
+def test_the_quantile_of_one_value_is_that_value():
+    assert a_sketch([123_456]).quantile(0.99) == 123_456
+
+
+def test_no_values_have_a_quantile_of_zero():
+    assert Sketch().quantile(0.5) == 0
+
+
+def test_the_buckets_of_a_hundred_thousand_values_are_few():
+    assert len(a_sketch(range(1, 100_001)).buckets) < 600
+
+
+def test_a_negative_value_is_refused():
+    with pytest.raises(ValueError, match="negative"):
+        Sketch().add(-1)

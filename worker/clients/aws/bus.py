@@ -1,0 +1,143 @@
+"""EventBridge: our own events, several of them in one call, each with its own fate."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+import orjson
+
+from worker.clients.aws.errors import aws_errors
+from worker.errors import Permanent, Rejected, Unavailable, WorkerError
+from worker.resilience.batcher import Batcher
+from worker.resilience.guard import Guard
+from worker.resilience.retry import full_jitter
+
+MAX_ENTRIES = 10
+MAX_BYTES = 1024 * 1024
+"""Of one call, and so of one entry: time, source, detail-type and detail."""
+
+TIME_BYTES = 14
+"""What EventBridge counts for an entry's time."""
+
+WAIT_SECONDS = 0.02
+"""How long an event waits for others to share its call."""
+
+ROUNDS = 3
+"""Times an entry is sent that EventBridge fails to take, although the call itself is a success."""
+
+_OUR_MISTAKE = re.compile(r"Malformed|Invalid|TooLarge|TooLong|Validation")
+"""Codes of entries that no repetition mends. All others are waited out: missing rights, too."""
+
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    fields: Mapping[str, Any] = field(repr=False)
+    size: int
+
+
+class Bus:
+    """One event bus."""
+
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        guard: Guard,
+        random: Random,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        """`client`: EventBridge. `name`: or ARN of the bus. `random`: spreads repetitions."""
+        self._client = client
+        self._name = name
+        self._guard = guard
+        self._random = random
+        self._batcher: Batcher[_Entry, None] = Batcher(
+            self._flush, max_items=MAX_ENTRIES, max_wait_seconds=wait_seconds
+        )
+
+    async def put(
+        self, detail_type: str, detail: Mapping[str, Any], *, source: str, time: datetime
+    ) -> None:
+        """Put one event; back when EventBridge has it. A repeat has the very same bytes.
+
+        EventBridge knows no key: an event whose reply was lost is there twice. Raises Permanent
+        for one that it does not take or that is larger than a call may be, Transient otherwise.
+        """
+        body = orjson.dumps(detail, option=orjson.OPT_SORT_KEYS)
+        size = TIME_BYTES + len(source.encode()) + len(detail_type.encode()) + len(body)
+        if size > MAX_BYTES:
+            raise Permanent(f"{detail_type}: larger than an event may be")
+        fields = {
+            "EventBusName": self._name,
+            "Source": source,
+            "DetailType": detail_type,
+            "Detail": body.decode(),
+            "Time": time,
+        }
+        await self._batcher.submit(_Entry(fields, size))
+
+    async def aclose(self) -> None:
+        """Send what is waiting."""
+        await self._batcher.close()
+
+    async def _flush(self, batch: Sequence[_Entry]) -> list[WorkerError | None]:
+        # Side by side: one call's failure is none of the others'.
+        parts = await asyncio.gather(*(self._send(part) for part in _within_limit(batch)))
+        return [result for part in parts for result in part]
+
+    async def _send(self, part: Sequence[_Entry]) -> list[WorkerError | None]:
+        """Send; entries that failed for the moment are sent again, and only those."""
+        results: dict[int, WorkerError | None] = {}
+        places = list(range(len(part)))
+        for round_ in range(1, ROUNDS + 1):
+            try:
+                fates = await self._guard.call(partial(self._put, [part[at] for at in places]))
+            except WorkerError as error:
+                # Not again: whoever retries a failed call is the SDK, and one layer is enough.
+                results |= dict.fromkeys(places, error)
+                break
+            results |= dict(zip(places, fates, strict=True))
+            places = [at for at in places if isinstance(results[at], Unavailable)]
+            if not places or round_ == ROUNDS:
+                break
+            await asyncio.sleep(full_jitter(round_, base=0.1, cap=1, random=self._random))
+        return [results[at] for at in range(len(part))]
+
+    async def _put(self, entries: Sequence[_Entry]) -> list[WorkerError | None]:
+        with aws_errors("events"):
+            reply = await self._client.put_events(Entries=[dict(one.fields) for one in entries])
+        fates = [_fate(answer) for answer in reply["Entries"]]
+        if len(fates) != len(entries):
+            raise Unavailable("events: reply does not fit the call")
+        return fates
+
+
+def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
+    """Cut a batch, in order, into calls that are not too large."""
+    parts: list[list[_Entry]] = [[]]
+    room = MAX_BYTES
+    for entry in batch:
+        if entry.size > room:
+            parts.append([])
+            room = MAX_BYTES
+        parts[-1].append(entry)
+        room -= entry.size
+    return parts
+
+
+def _fate(answer: Mapping[str, Any]) -> WorkerError | None:
+    """Return what became of an entry; a failed one has a code in place of an id."""
+    code = answer.get("ErrorCode")
+    if not code:
+        return None
+    reason = f"events: {code if _CODE.fullmatch(str(code)) else 'unreadable code'}"
+    if _OUR_MISTAKE.search(str(code)):
+        return Rejected(reason, status=400, code=str(code))
+    return Unavailable(reason)

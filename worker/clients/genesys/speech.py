@@ -1,0 +1,108 @@
+"""Sentiment of a conversation: requests and replies of both dialects. Pure.
+
+Platform: speech and text analytics, and the transcript (GENESYS sheet 6). Reference: the metrics of
+R3's details query.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.clients.exchange import Reply, Request
+from worker.clients.genesys import wire
+from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
+from worker.clients.genesys.refusals import object_of
+from worker.clients.genesys.transcript import SignedUrl, objects_in
+from worker.clients.genesys.wire import Call
+from worker.domain.sentiment import Sentiment, exact, sentiment_of
+from worker.errors import Permanent
+from worker.events.fields import UUID
+
+CHATS = {"chat", "message"}
+CUSTOMERS = {"customer", "external"}
+MOST_SESSIONS = 10
+"""Sessions of one conversation that are read; a customer who comes back makes a new one."""
+
+METRICS = {
+    "confidence": "sentimentOverallScore",
+    "positive": "sentimentPositive",
+    "neutral": "sentimentNeutral",
+    "negative": "sentimentNegative",
+}
+"""R3's metrics; its overall score is the confidence."""
+
+
+def is_analysed(conversation_id: str) -> Call[bool]:
+    """Ask whether the conversation has a sentiment score.
+
+    The reader raises Permanent for one outside -1..1: the UI's scale, -100..100, would be misread.
+    """
+    base = "/api/v2/speechandtextanalytics/conversations"
+    request = Request(
+        method="GET",
+        path=f"{base}/{wire.conversation_id_in_path(conversation_id)}",
+        template=f"{base}/{{conversationId}}",
+    )
+    return Call(request, _is_analysed)
+
+
+def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | None]:
+    """Ask for the transcript of one session of the customer's; None: there is none (yet)."""
+    base = "/api/v2/speechandtextanalytics/conversations"
+    conversation = wire.conversation_id_in_path(conversation_id)
+    session = wire.conversation_id_in_path(session_id)
+    request = Request(
+        method="GET",
+        path=f"{base}/{conversation}/communications/{session}/transcripturl",
+        template=f"{base}/{{conversationId}}/communications/{{communicationId}}/transcripturl",
+    )
+    return Call(request, _url)
+
+
+def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
+    """Ask R3's details query for the four metrics; None: not analysed (yet)."""
+    query = {**reference_query(wanted), "view": "sentiment", "metrics": list(METRICS.values())}
+    request = Request(method="POST", path=QUERY_PATH, template=QUERY_PATH, json=query)
+
+    def read(reply: Reply) -> Sentiment | None:
+        return _of_metrics(entities(reply).get(wanted.key, {}))
+
+    return Call(request, read)
+
+
+def chat_sessions(details: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the customer's chat and message sessions, which transcripts go by."""
+    return [
+        session["sessionId"]
+        for participant in objects_in(details.get("participants"))
+        if str(participant.get("purpose")).lower() in CUSTOMERS
+        for session in objects_in(participant.get("sessions"))
+        if str(session.get("mediaType")).lower() in CHATS
+        and UUID.fullmatch(str(session.get("sessionId")))
+    ][:MOST_SESSIONS]
+
+
+def _is_analysed(reply: Reply) -> bool:
+    if reply.status == 404:
+        return False
+    score = object_of(reply).get("sentimentScore")
+    if score is None:
+        return False
+    number = exact(score)
+    if number is None or abs(number) > 1:
+        raise Permanent("sentimentScore: not within -1..1")
+    return True
+
+
+def _url(reply: Reply) -> SignedUrl | None:
+    if reply.status == 404:
+        return None
+    url = object_of(reply).get("url")
+    return SignedUrl(url) if isinstance(url, str) and url else None
+
+
+def _of_metrics(entity: Mapping[str, Any]) -> Sentiment | None:
+    values = {
+        metric.get("name"): metric.get("value") for metric in objects_in(entity.get("metrics"))
+    }
+    found = {share: values.get(name) for share, name in METRICS.items()}
+    return None if None in found.values() else sentiment_of(**found)
