@@ -6,16 +6,17 @@ COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate
 
 .PHONY: venv demo test check format docs lock clean
 
-venv: .venv/installed
+venv: .venv/with-dev
 
-.venv/installed: deploy/requirements-dev.txt pyproject.toml
+# The demo needs a third of what the tests need; whoever has all of it, has that third too.
+.venv/with-%: deploy/requirements-%.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install -q --require-hashes -r deploy/requirements-dev.txt
+	$(BIN)/uv pip install -q --require-hashes -r $<
 	$(BIN)/uv pip install -q --no-deps -e .
 	touch $@
 
-demo: venv  ## the main job, embedded: no account, no Docker
+demo: $(if $(wildcard .venv/with-dev),venv,.venv/with-demo)  ## the main job, embedded: no account, no Docker
 	$(BIN)/worker demo
 
 test: venv  ## everything but the slow legs of .ci/run
@@ -37,6 +38,7 @@ docs: venv  ## README's tables of settings and metrics, from the code
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt
+	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
 
 clean:

@@ -1,0 +1,141 @@
+"""What the platform client sends, and what the emulator answers, is what the official SDK has."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests import official_sdk
+from tests.factories import a_report_due, an_id
+from worker.cli.preflight.genesys import WHO_AM_I
+from worker.clients.exchange import Request
+from worker.clients.genesys import details_jobs, live, speech
+from worker.clients.genesys import integration_calls as calls
+from worker.clients.genesys.attribute_calls import PlatformAttributes
+from worker.clients.genesys.details_by_id import PlatformDetails as DetailsById
+from worker.clients.genesys.details_by_id import Wanted
+from worker.clients.genesys.details_pages import PlatformDetails as DetailsPages
+from worker.clients.genesys.platform import Platform
+from worker.clients.genesys.reference import Reference
+from worker.demo.genesys.ended import a_conversation
+from worker.demo.genesys.flows import a_flow
+from worker.domain.reports.slicing import Slice
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+SLICE = Slice(DAY, DAY + timedelta(days=1))
+DUE = a_report_due(media_type="voice", queue_ids=(an_id(),), filters=(("direction", "inbound"),))
+DRAFT = calls.Draft(
+    version=1,
+    name="events",
+    source=calls.SourceConfig(
+        account_id="111122223333", region="eu-west-1", suffix="s", topics=("v2.x",)
+    ),
+)
+
+ID = an_id()
+ATTRIBUTES = {"tier": "gold"}
+
+
+def get(path):
+    return Request(method="GET", path=path, template=path)
+
+
+REQUESTS = {
+    "data action": (Platform().execute_data_action("custom_-_1", {"phone": "x"}).request, None),
+    "live conversation": (live.customer_address(ID).request, None),
+    "flow": (PlatformAttributes().flow_inputs(ID).request, None),
+    "attributes": (
+        PlatformAttributes().set_attributes(ID, ID, ATTRIBUTES).request,
+        "ParticipantAttributes",
+    ),
+    "details by id": (DetailsById().details([Wanted(ID, DAY)]).request, None),
+    "details page": (DetailsPages().page(DUE, SLICE, 2, None).request, "ConversationQuery"),
+    "details job": (details_jobs._submit(DUE, SLICE).request, "AsyncConversationQuery"),
+    "job availability": (get(f"{details_jobs.BASE}/availability"), None),
+    "job state": (get(f"{details_jobs.BASE}/{ID}"), None),
+    "job results": (details_jobs._results(DUE, ID, "c").request, None),
+    "sentiment": (speech.is_analysed(ID).request, None),
+    "transcript": (speech.transcript_url(ID, ID).request, None),
+    "organization": (calls.organization_id().request, None),
+    "integrations": (calls.integrations(1).request, None),
+    "integration": (calls.create().request, "CreateIntegrationRequest"),
+    "integration draft": (calls.draft(ID).request, None),
+    "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
+    "integration state": (calls.enable(ID).request, "Integration"),
+    "who am I": (get(WHO_AM_I), None),
+}
+"""Every request of the platform client but the token's, with the SDK's model of its body."""
+
+REPLIES = {
+    "details_query_response.json": "AnalyticsConversationQueryResponse",
+    "flow.json": "Flow",
+    "conversation_live.json": "Conversation",
+    "sta_conversation.json": "ConversationMetrics",
+    "job_submitted.json": "AsyncQueryResponse",
+    "error_403.json": "ErrorBody",
+    "error_429.json": "ErrorBody",
+    "error_sta_404.json": "ErrorBody",
+}
+
+
+def operation_of(request):
+    """Return the SDK's operation for a request; None when it has none."""
+    path = urlsplit(request.path).path.replace("custom_-_1", "{}")
+    return official_sdk.operations().get((request.method, re.sub(ID, "{}", path)))
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_sdk_has_the_operation_with_these_query_parameters(name):
+    request, _ = REQUESTS[name]
+
+    operation = operation_of(request)
+
+    assert operation is not None
+    assert {key for key, _ in parse_qsl(urlsplit(request.path).query)} <= operation.query
+
+
+@pytest.mark.parametrize("name", [name for name, (_, model) in REQUESTS.items() if model])
+def test_the_body_holds_nothing_that_the_sdks_model_does_not_know(name):
+    request, model = REQUESTS[name]
+
+    assert official_sdk.model(model) is not None
+    assert official_sdk.strangers(request.json, model) == []
+
+
+def test_the_token_request_goes_where_the_sdk_sends_it():
+    assert Platform().token("id", "secret").request.path == official_sdk.token_path()
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_the_recorded_replies_are_of_the_sdks_models(name):
+    reply = json.loads((SAMPLES / name).read_text())
+
+    assert official_sdk.strangers(reply, REPLIES[name]) == []
+
+
+def test_what_the_emulator_answers_is_of_the_sdks_models():
+    details = a_conversation(ID, ID, start="2026-03-01T00:00:00Z", end="2026-03-01T00:01:00Z")
+    flow = a_flow(ID, {"tier": "string", "ltv": "number"})
+    del flow["inputDefinitions"]  # what the reference texts read
+
+    assert official_sdk.strangers(details, "AnalyticsConversationWithoutAttributes") == []
+    assert official_sdk.strangers(flow, "Flow") == []
+
+
+def test_a_field_or_value_that_the_sdk_does_not_have_is_found():
+    query = {"order": "upwards", "paging": {"pageSize": 1, "cursor": "c"}}
+
+    assert official_sdk.strangers(query, "ConversationQuery") == [
+        "$.order: upwards is no value of it",
+        "$.paging.cursor: unknown field",
+    ]
+
+
+def test_the_reference_dialect_would_be_refused():
+    request = Reference().execute_data_action("custom_-_1", {}).request
+
+    assert operation_of(request) is None

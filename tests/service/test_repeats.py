@@ -1,0 +1,108 @@
+"""One event, many messages: each effect once where a key allows it, the same bytes where not."""
+
+import json
+
+import pytest
+
+from tests.service.conftest import sample
+from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.demo.genesys.flows import a_flow
+from worker.demo.stage import FLOW_ID, STATE_MACHINE_ARN
+from worker.demo.surroundings import put_events
+
+CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
+CUSTOMER = "aa000000-0000-4000-8000-000000000001"
+CHAT_END = sample("events/platform/customer_end_message.json")
+START = sample("events/platform/customer_start.json")
+
+
+@pytest.fixture
+def grave_chat(stage):
+    """A chat that ended badly, known to analytics, to speech analytics and live."""
+    record = a_conversation(
+        CONVERSATION,
+        "bb000000-0000-4000-8000-000000000001",
+        media_type="message",
+        start="2026-03-02T10:12:26.000Z",
+        end="2026-03-02T10:15:30.000Z",
+    )
+    stage.genesys.ended[CONVERSATION] = Ended(record)
+    transcript = a_transcript(*[(-1, 0.9)] * 9, (1, 0.9))
+    stage.genesys.speech.conversations[CONVERSATION] = Spoken(
+        score=-0.8, transcripts={"bb000000-0000-4000-8000-000000000001": transcript}
+    )
+    stage.genesys.conversations[CONVERSATION] = {
+        "id": CONVERSATION,
+        "participants": [{"id": CUSTOMER, "purpose": "customer"}],
+    }
+
+
+@pytest.fixture
+def flow_and_customer(stage):
+    stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+    stage.crm.by_phone["+15550100001"] = {"tier": "gold"}
+
+
+def under_a_new_id(body):
+    return json.dumps(json.loads(body) | {"id": "99999999-0000-4000-8000-000000000009"})
+
+
+@pytest.fixture
+def send_four_times_over_two_lives(stage, start_worker, settled):
+    """Send an event three times, and once under a new envelope id to a second process.
+
+    The second process has no memory of the first: what keeps its effects from doubling is
+    their ids alone.
+    """
+
+    async def send(body):
+        async with start_worker("first"):
+            for _ in range(3):
+                stage.sqs.send(stage.queue_url, body)
+            await settled()
+        async with start_worker("second"):
+            stage.sqs.send(stage.queue_url, under_a_new_id(body))
+            await settled()
+
+    return send
+
+
+async def test_a_conversation_end_starts_one_execution(
+    stage, grave_chat, send_four_times_over_two_lives
+):
+    await send_four_times_over_two_lives(CHAT_END)
+
+    async with stage.aws("stepfunctions") as workflows:
+        found = await workflows.list_executions(stateMachineArn=STATE_MACHINE_ARN)
+    [execution] = found["executions"]
+    assert execution["name"].startswith(f"enrich_{CONVERSATION}_")
+
+
+async def test_a_chat_is_forwarded_under_one_id_in_the_same_bytes(
+    stage, grave_chat, send_four_times_over_two_lives
+):
+    await send_four_times_over_two_lives(CHAT_END)
+
+    events = await put_events(stage, "genesys.sentiment.forwarder")
+    analyses = [e["detail"] for e in events if e["detail-type"] == "ChatSentimentAnalysis"]
+    hooks = stage.sinks["crm"].taken
+    alerts = stage.sinks["alert"].taken
+    assert len(analyses) == len(hooks) == len(alerts) == 2  # once a life: neither sink has keys
+    assert analyses[0] == analyses[1]
+    assert len({one.raw for one in hooks}) == len({one.id for one in hooks}) == 1
+    assert len({one.raw for one in alerts}) == len({one.id for one in alerts}) == 1
+    forwarding = {detail["forwardingId"] for detail in analyses}
+    assert forwarding == {one.body["data"]["forwardingId"] for one in hooks}
+    assert all(one.signed for one in hooks)
+
+
+async def test_attributes_are_announced_under_one_id_in_the_same_bytes(
+    stage, grave_chat, flow_and_customer, send_four_times_over_two_lives
+):
+    await send_four_times_over_two_lives(START)
+
+    [customer] = stage.genesys.conversations[CONVERSATION]["participants"]
+    hooks = stage.sinks["analytics"].taken
+    assert customer["attributes"] == {"tier": "gold"}
+    assert len({one.raw for one in hooks}) == len({one.id for one in hooks}) == 1
+    assert hooks[0].headers["x-trace-id"] == hooks[0].body["traceId"]
