@@ -6,7 +6,7 @@ from worker.clients.aws.session import ClientLimits
 
 
 async def build_bus(workshop: Workshop) -> Bus:
-    """Return the bus; each handler has its own, so that none waits in another's batch."""
+    """Return the bus that all handlers share: their events share its calls."""
     limits = ClientLimits(pool=10, read_seconds=5, attempts=3)
     client = await workshop.aws_client("events", limits)
     name = workshop.settings.event_bus.name

@@ -14,6 +14,7 @@ from worker.demo.jobs.attributes import AttributesJob
 from worker.demo.jobs.ended import EndedJob
 from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
+from worker.demo.jobs.report import ReportJob
 from worker.demo.jobs.voice import VoiceJob
 from worker.demo.ledger import Sent
 from worker.demo.process import WorkerProcess
@@ -35,6 +36,7 @@ def jobs_of(events: int, seed: int) -> list[Job]:
         VoiceJob(max(10, events // 3), random),
         AttributesJob(max(6, events // 8), random),
         EndedJob(max(6, events // 8), max(6, events // 12), random),
+        ReportJob(random),
         Noise(max(5, events // 20)),
     ]
 

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from worker.app.bus import build_bus
 from worker.app.genesys import GenesysParts
 from worker.app.webhooks import build_webhook
 from worker.app.workshop import Workshop, now
+from worker.clients.aws.bus import Bus
 from worker.clients.genesys.sentiment import ChatSentiment, QuerySentiment, TranscriptSentiment
 from worker.clients.http import HttpLimits
 from worker.clients.transcripts import Transcripts
@@ -18,7 +18,7 @@ TRANSCRIPT_ATTEMPTS = 2
 TRANSCRIPT_DEADLINE_SECONDS = 20
 
 
-async def build(workshop: Workshop, genesys: GenesysParts) -> ForwardChatSentiment:
+async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> ForwardChatSentiment:
     """Return the handler, its source of sentiment and its receivers."""
     settings = workshop.settings.sentiment
     return ForwardChatSentiment(
@@ -28,7 +28,7 @@ async def build(workshop: Workshop, genesys: GenesysParts) -> ForwardChatSentime
             min_confidence=Decimal(repr(settings.min_confidence)),
             escalation_threshold=Decimal(repr(settings.escalation_threshold)),
         ),
-        receivers=await _receivers(workshop, genesys),
+        receivers=await _receivers(workshop, genesys, bus),
         now=now,
         settle_seconds=settings.settle_seconds,
     )
@@ -43,11 +43,11 @@ def _source(workshop: Workshop, genesys: GenesysParts) -> ChatSentiment:
     return TranscriptSentiment(genesys.api, genesys.details, transcripts)
 
 
-async def _receivers(workshop: Workshop, genesys: GenesysParts) -> Receivers:
+async def _receivers(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Receivers:
     settings = workshop.settings
     return Receivers(
         set_attributes=genesys.attributes.set_conversation_attributes,
-        bus=await build_bus(workshop),
+        bus=bus,
         crm=await build_webhook(workshop, "crm_webhook", settings.crm.webhook_url),
         alert=await build_webhook(workshop, "alert_webhook", settings.alert.webhook_url),
         steps=Steps(),

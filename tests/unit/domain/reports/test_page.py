@@ -111,8 +111,8 @@ def test_what_the_figures_lack_is_said():
 
     page = html_page(report_of(due, aggregate, NOW))
 
-    assert "2 days kept changing" in page
-    assert "3 conversations were not over" in page
+    assert "changed while they were read: 2." in page
+    assert "Left out as they were not over: 3." in page
 
 
 def test_a_day_has_a_point_per_hour_and_empty_hours_are_zero():

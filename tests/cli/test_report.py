@@ -1,0 +1,166 @@
+"""`worker report`: the same report by hand, to a folder or to S3, and its links anew."""
+
+import json
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.cli.in_thread import in_thread
+from tests.reporting import OTHER_QUEUE, QUEUE, a_past, pasts
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.history import History
+
+DAY = ("report", "--from", "2026-03-01", "--to", "2026-03-02")
+FOLDER = "reports/by-hand/20260301T000000Z"
+
+
+@pytest.fixture
+def cloud():
+    known = History([*pasts(150), a_past(23.5, queue_id=OTHER_QUEUE, media_type="message")])
+    with in_thread(lambda: GenesysServer(GenesysCloud(history=known))) as (cloud,):
+        yield cloud
+
+
+@pytest.fixture
+def report(worker, cloud):
+    """Run a command against the emulator."""
+
+    def run(*arguments, **environ):
+        reach = {
+            "GENESYS_API_URL": cloud.url,
+            "GENESYS_LOGIN_URL": cloud.url,
+            "GENESYS_CLIENT_ID": cloud.client_id,
+            "GENESYS_CLIENT_SECRET": cloud.client_secret,
+        }
+        return worker(*arguments, **{**reach, **environ})
+
+    return run
+
+
+@pytest.fixture
+def bucket(aws):
+    name = f"reports-{uuid4().hex}"
+    aws("s3", "create_bucket", Bucket=name)
+    return name
+
+
+def test_a_report_is_written_to_a_folder(report, tmp_path):
+    done = report(*DAY, "--out", str(tmp_path))
+
+    assert done.code == 0
+    assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [
+        "manifest.json",
+        "report.csv",
+        "report.html",
+        "report.json",
+    ]
+    assert "151 conversations" in done.out
+
+
+def test_the_reference_dialect_gives_the_same_report(report, tmp_path):
+    done = report(*DAY, "--out", str(tmp_path), "--json", GENESYS_DIALECT="reference")
+
+    assert done.json["conversationCount"] == 151
+
+
+def test_options_pick_and_group(report, tmp_path):
+    done = report(
+        *DAY, "--out", str(tmp_path), "--media-type", "voice", "--queue-id", QUEUE,
+        "--group-by", "queueId", "--name", "voice",
+    )  # fmt: skip
+
+    text = (tmp_path / FOLDER.replace("by-hand", "voice") / "report.json").read_text()
+    (row,) = json.loads(text)["rows"]
+    assert done.code == 0
+    assert (row["queueId"], row["conversation_count"]) == (QUEUE, 150)
+    assert "mediaType" not in row
+
+
+def test_json_names_the_files_and_the_count(report, tmp_path):
+    done = report(*DAY, "--out", str(tmp_path), "--json")
+
+    assert done.json["conversationCount"] == 151
+    assert done.json["files"][0]["path"].endswith(f"{FOLDER}/report.csv")
+
+
+def test_a_report_in_the_bucket_comes_with_links_that_download(report, bucket):
+    done = report(*DAY, "--json", REPORT_BUCKET=bucket)
+
+    assert done.code == 0
+    reply = httpx.get(done.json["files"][0]["url"])
+    assert reply.text.startswith("mediaType,queueId,conversation_count")
+
+
+@pytest.mark.parametrize("start", ["2026-03-01", "2026-03-01T00:00:00Z", "20260301T000000Z"])
+def test_links_are_signed_anew(report, worker, bucket, start):
+    report(*DAY, REPORT_BUCKET=bucket)
+
+    done = worker("report", "url", "by-hand", start, "--json", REPORT_BUCKET=bucket)
+
+    assert done.code == 0
+    assert [httpx.get(file["url"]).status_code for file in done.json["files"]] == [200] * 3
+
+
+def test_a_report_that_is_not_there_is_said_to_be_missing(worker, bucket):
+    done = worker("report", "url", "nothing", "2026-03-01", REPORT_BUCKET=bucket)
+
+    assert done.code == 1
+    assert "no report nothing from 2026-03-01" in done.err
+
+
+def test_without_bucket_and_folder_the_setting_is_named(report):
+    done = report(*DAY)
+
+    assert done.code == 2
+    assert "REPORT_BUCKET" in done.err
+
+
+def test_without_credentials_the_settings_are_named(worker, tmp_path):
+    done = worker(*DAY, "--out", str(tmp_path))
+
+    assert done.code == 2
+    assert "GENESYS_CLIENT_ID" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report",),
+        ("report", "--from", "2026-03-01"),
+        ("report", "--from", "soon", "--to", "2026-03-02"),
+        (*DAY, "--name", "../x"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(report, arguments):
+    assert report(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--group-by", "colour", "groupBy"), ("--to", "2026-02-01", "start not before end")],
+)
+def test_what_cannot_be_reported_is_a_clean_failure(report, tmp_path, option, value, said):
+    done = report(*DAY, "--out", str(tmp_path), option, value)
+
+    assert done.code == 1
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_genesys_that_refuses_us_is_a_clean_failure(report, tmp_path, cloud):
+    cloud.reject_client = True
+
+    done = report(*DAY, "--out", str(tmp_path))
+
+    assert done.code == 1
+    assert "invalid_client" in done.err
+
+
+def test_a_report_that_lacks_something_says_so(report, tmp_path, cloud):
+    cloud.history.spoil = lambda _, conversations: conversations[1:]
+
+    done = report(*DAY, "--out", str(tmp_path))
+
+    assert done.code == 0
+    assert "not complete" in done.err

@@ -1,0 +1,137 @@
+"""What is sent for a page of details and how the recorded replies are read."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
+from worker.clients.exchange import Reply
+from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
+from worker.domain.reports.slicing import HOUR, Slice
+from worker.errors import RateLimited, Unauthorized, Unavailable
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
+WHOLE = Slice(DAY, DAY + 24 * HOUR)
+
+
+def asked(due, dialect=None, number=1, token=None):
+    return (dialect or PlatformDetails()).page(due, WHOLE, number, token).request.json
+
+
+def read(dialect, body, status=200):
+    reply = Reply(status=status, body=body, received_at=datetime.now(UTC))
+    return dialect.page(a_day(), WHOLE, 1, None).read(reply)
+
+
+def sample(name):
+    return (SAMPLES / name).read_bytes()
+
+
+def matches(dimension, *values):
+    return [
+        {"type": "dimension", "dimension": dimension, "operator": "matches", "value": value}
+        for value in values
+    ]
+
+
+def test_the_platform_query_has_the_form_of_the_recorded_request():
+    recorded = orjson.loads(sample("platform/details_query_request.json"))
+
+    body = asked(a_day(media_type="voice"))
+
+    assert body["segmentFilters"] == recorded["segmentFilters"]
+    assert body["paging"] == recorded["paging"]
+    assert (body["order"], body["orderBy"]) == (recorded["order"], recorded["orderBy"])
+    assert body["interval"] == "2026-03-01T00:00:00.000Z/2026-03-02T00:00:00.000Z"
+
+
+def test_live_conversations_are_asked_for_too_so_that_they_can_be_counted():
+    assert "conversationFilters" not in asked(a_day())
+
+
+def test_queues_are_alternatives():
+    (one,) = asked(a_day(queue_ids=(QUEUE, OTHER_QUEUE)))["segmentFilters"]
+
+    assert one == {"type": "or", "predicates": matches("queueId", QUEUE, OTHER_QUEUE)}
+
+
+def test_further_filters_go_where_their_dimension_belongs():
+    body = asked(a_day(filters=(("originatingDirection", "inbound"), ("userId", "u"))))
+
+    (whole,), (segment,) = body["conversationFilters"], body["segmentFilters"]
+    assert whole["predicates"] == matches("originatingDirection", "inbound")
+    assert segment["predicates"] == matches("userId", "u")
+
+
+def test_pages_of_the_platform_are_asked_for_by_number():
+    assert asked(a_day(), number=7)["paging"] == {"pageSize": 100, "pageNumber": 7}
+
+
+def test_the_reference_query_has_the_form_of_r4():
+    body = asked(a_day(media_type="voice", queue_ids=(QUEUE,)), ReferenceDetails())
+
+    assert set(body) == {"query", "interval", "groupBy", "metrics", "filter", "size"}
+    assert body["query"]["timeRange"] == {
+        "from": "2026-03-01T00:00:00Z",
+        "to": "2026-03-02T00:00:00Z",
+    }
+    assert body["filter"] == [
+        {"type": "conversation.media.type", "value": "voice"},
+        {"type": "routing.queue.id", "value": QUEUE},
+    ]
+
+
+def test_pages_of_the_reference_are_asked_for_by_token():
+    assert asked(a_day(), ReferenceDetails(), token="p2")["pageToken"] == "p2"
+
+
+def test_the_recorded_platform_reply_is_one_conversation_of_one():
+    page = read(PlatformDetails(), sample("platform/details_query_response.json"))
+
+    assert (len(page.rows), page.total, page.token) == (1, 1, None)
+
+
+def test_the_recorded_reference_reply_names_the_next_page():
+    page = read(ReferenceDetails(), sample("reference/report_page.json"))
+
+    assert (len(page.rows), page.total, page.token) == (1, None, "p2")
+
+
+def test_an_empty_platform_page_may_omit_its_conversations():
+    assert read(PlatformDetails(), b'{"totalHits":0}').rows == []
+
+
+def test_rows_are_sorted_whatever_the_order_of_the_page():
+    one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
+    early = one | {"conversationId": "early", "conversationStart": "2026-03-02T00:00:00.000Z"}
+
+    page = read(PlatformDetails(), orjson.dumps({"totalHits": 2, "conversations": [one, early]}))
+
+    assert page.rows[0].id == "early"
+
+
+def test_an_entry_without_an_id_is_counted_and_left_out():
+    page = read(PlatformDetails(), b'{"totalHits":1,"conversations":[{}]}')
+
+    assert (page.rows, page.unreadable, page.entries) == ([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "error"),
+    [
+        (429, "platform/error_429.json", RateLimited),
+        (403, "platform/error_403.json", Unauthorized),
+    ],
+)
+@pytest.mark.parametrize("dialect", [PlatformDetails(), ReferenceDetails()])
+def test_a_refusal_is_what_it_names(dialect, status, name, error):
+    with pytest.raises(error):
+        read(dialect, sample(name), status)
+
+
+@pytest.mark.parametrize("dialect", [PlatformDetails(), ReferenceDetails()])
+def test_a_gateway_page_is_unavailable(dialect):
+    with pytest.raises(Unavailable):
+        read(dialect, b"<html>", 504)

@@ -1,0 +1,117 @@
+"""Two hundred thousand conversations: exact figures, in memory that does not grow with them.
+
+The emulator runs here and makes each conversation when it is asked for; the report runs in a child,
+whose peak memory is thus its own.
+"""
+
+import asyncio
+import csv
+import json
+import math
+import sys
+from collections import defaultdict
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.reporting import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
+from worker.demo.genesys import GenesysServer
+from worker.demo.genesys.history import MadeUp
+
+ROOT = Path(__file__).parents[2]
+PER_DAY = 20_000
+STEP_MS = 86_400_000 // PER_DAY
+THIRD_QUEUE = QUEUE[:-1] + "3"
+PEAK_MB = 200
+GROWTH_MB = 25
+"""Allowed between one day and ten: malloc's noise, a tenth of what the rows alone would take."""
+
+
+def made_up(days):
+    queues = (QUEUE, OTHER_QUEUE, THIRD_QUEUE)
+    return MadeUp(days * PER_DAY, first_ms=DAY_MS, step_ms=STEP_MS, queues=queues)
+
+
+async def report_of(days, folder):
+    """Run the child; return what it prints."""
+    folder.mkdir()
+    async with GenesysServer(a_cloud(made_up(days))) as cloud:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.report_child", cloud.url, str(days), str(folder)),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await asyncio.wait_for(child.communicate(), 300)
+    assert child.returncode == 0
+    return json.loads(output.splitlines()[-1])
+
+
+def exactly(conversations):
+    """The same figures, from whole lists: columns as in the CSV, and the durations in seconds."""
+    groups = defaultdict(list)
+    for past in conversations:
+        groups[past.media_type, past.queue_id].append(past)
+    return {key: figures_of(pasts) for key, pasts in groups.items()}
+
+
+def figures_of(pasts):
+    total = sum(past.duration_ms for past in pasts)
+    hold = Decimal(sum(past.hold_ms for past in pasts)) / total
+    talk = Decimal(sum(past.talk_ms for past in pasts)) / total
+    figures = {
+        "conversation_count": str(len(pasts)),
+        "avg_duration_seconds": half_up(Decimal(total) / 1000 / len(pasts), "0.01"),
+        "talk_ratio": half_up(talk, "0.0001"),
+        "hold_ratio": half_up(hold, "0.0001"),
+        "efficiency_score": half_up(max(Decimal(0), 100 - 50 * hold), "0.01"),
+        "unique_wrapup_codes": ";".join(sorted({past.wrapup_code for past in pasts})),
+    }
+    lengths = sorted(past.duration_ms / 1000 for past in pasts)
+    ranks = {"p50": 50, "p90": 90, "p99": 99}
+    return figures, {
+        name: lengths[math.ceil(percent * len(lengths) / 100) - 1]
+        for name, percent in ranks.items()
+    }
+
+
+def half_up(number, step):
+    return str(number.quantize(Decimal(step), ROUND_HALF_UP))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """A day and ten days, each by a process of its own."""
+    base = tmp_path_factory.mktemp("reports")
+
+    async def both():
+        return {days: await report_of(days, base / str(days)) for days in (1, 10)}
+
+    return base, asyncio.run(both())
+
+
+def rows_of(folder):
+    with (folder / "report.csv").open(newline="") as lines:
+        return {(row["mediaType"], row["queueId"]): row for row in csv.DictReader(lines)}
+
+
+def test_two_hundred_thousand_conversations_pass_in_bounded_memory(reports):
+    _, told = reports
+    for days, child in told.items():
+        sys.stdout.write(f"\n{days} days: {child['count']} rows, peak {child['peak_mb']:.0f} MB\n")
+
+    assert told[10]["count"] == 10 * PER_DAY
+    assert told[10]["peak_mb"] < PEAK_MB
+    assert told[10]["peak_mb"] - told[1]["peak_mb"] < GROWTH_MB
+
+
+def test_their_figures_are_those_worked_out_from_whole_lists(reports):
+    folder, _ = reports
+    rows, exact = rows_of(folder / "10"), exactly(made_up(10))
+
+    assert rows.keys() == exact.keys()
+    for key, (figures, percentiles) in exact.items():
+        row = rows[key]
+        assert {name: row[name] for name in figures} == figures
+        for name, seconds in percentiles.items():
+            assert float(row[f"{name}_duration_seconds"]) == pytest.approx(seconds, rel=0.0101)

@@ -1,0 +1,232 @@
+"""From a due report to files, links and a word to whoever waits: Genesys, S3 and bus over HTTP."""
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from tests.buckets import a_bucket, a_guard
+from tests.factories import an_id
+from tests.reporting import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
+from worker.clients.aws.bus import Bus
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.endpoint import origin_of
+from worker.clients.http import HttpClient
+from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.demo.genesys import GenesysCloud
+from worker.demo.moto import moto_server
+from worker.demo.sinks import WebhookSink
+from worker.domain.result import Result
+from worker.errors import Permanent, Transient, Unavailable
+from worker.handlers.scheduled_report import Listeners, WriteReport
+from worker.resilience.steps import Steps
+from worker.settings import Aws
+
+LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+FOLDER = "reports/daily-voice/20260301T000000Z/"
+FILES = ["report.csv", "report.html", "report.json"]
+
+
+def now():
+    """Links are signed with the real time, or S3 would refuse them."""
+    return datetime.now(UTC)
+
+
+class Bench(NamedTuple):
+    """A handler, and all it touches."""
+
+    write: WriteReport
+    cloud: GenesysCloud
+    sink: WebhookSink
+    sqs: Any
+    queue: str
+
+    async def events(self):
+        """What arrived on the bus since the last look."""
+        reply = await self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in reply.get("Messages", [])]
+
+    async def stored(self, name):
+        return await self.write.bucket.get(FOLDER + name)
+
+    async def keys(self):
+        bucket = self.write.bucket
+        listed = await bucket._client.list_objects_v2(Bucket=bucket.name)
+        return sorted(entry["Key"] for entry in listed.get("Contents", []))
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with moto_server() as url:
+        yield url
+
+
+async def an_ear(events, sqs):
+    """A bus whose every event goes to a queue; return both names."""
+    name = f"bus-{an_id()[:8]}"
+    queue = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+    await events.create_event_bus(Name=name)
+    pattern = json.dumps({"account": ["123456789012"]})
+    await events.put_rule(Name=name, EventBusName=name, EventPattern=pattern)
+    await events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "q", "Arn": arn}])
+    return name, queue
+
+
+@pytest.fixture
+async def bench(moto, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    aws = AwsSession(Aws(region="us-east-1"))
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        cloud = a_cloud([*pasts(120), a_past(23, queue_id=OTHER_QUEUE)])
+        reader = await enter(a_reader(cloud))
+        bucket = await enter(a_bucket(now))
+        events = await enter(aws.client("events", LIMITS))
+        sqs = await enter(aws.client("sqs", LIMITS))
+        name, queue = await an_ear(events, sqs)
+        bus = Bus(events, name, a_guard("events"), Random(1), wait_seconds=0)
+        stack.push_async_callback(bus.aclose)
+        sink = await enter(WebhookSink())
+        http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
+        hook = Webhook("report", sink.url, None, a_guard("report"), http)
+        listeners = Listeners(bus=bus, hook=hook, steps=Steps())
+        write = WriteReport(reader=reader, bucket=bucket, listeners=listeners, now=now)
+        yield Bench(write, cloud, sink, sqs, queue)
+
+
+async def test_a_due_report_becomes_three_files_and_a_manifest(bench):
+    result = await bench.write(a_day())
+
+    assert result is Result.OK
+    assert await bench.keys() == sorted(FOLDER + name for name in [*FILES, "manifest.json"])
+
+
+async def test_the_figures_are_those_of_the_conversations(bench):
+    await bench.write(a_day())
+
+    rows = orjson.loads(await bench.stored("report.json"))["rows"]
+
+    assert [(row["queueId"], row["conversation_count"]) for row in rows] == [
+        (QUEUE, 120),
+        (OTHER_QUEUE, 1),
+    ]
+    assert rows[0]["avg_duration_seconds"] == 60
+    assert rows[0]["hold_ratio"] == 0.0833
+    assert rows[0]["efficiency_score"] == 95.83
+
+
+async def test_bus_and_webhook_are_told_with_links_that_download(bench):
+    await bench.write(a_day())
+
+    (event,) = await bench.events()
+    (delivery,) = bench.sink.deliveries
+    assert (event["detail-type"], event["source"]) == ("report.ready", "genesys.report.writer")
+    assert delivery.body == {"eventType": "report.ready", **event["detail"]}
+    async with httpx.AsyncClient() as browser:
+        for file in event["detail"]["files"]:
+            reply = await browser.get(file["url"])
+            assert reply.content == await bench.stored(file["key"].removeprefix(FOLDER))
+
+
+async def test_what_is_told_says_what_the_report_is_of_and_how_long_the_links_live(bench):
+    event = a_day()
+    await bench.write(event)
+
+    body = bench.sink.deliveries[0].body
+
+    assert body["name"] == "daily-voice"
+    assert body["interval"] == "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+    assert (body["conversationCount"], body["rowCount"], body["complete"]) == (121, 2, True)
+    assert not body["expiryLimitedByCredentials"]
+    left = datetime.fromisoformat(body["expiresAt"]) - now()
+    assert 86_300 < left.total_seconds() <= 86_400
+
+
+async def test_the_same_event_again_has_the_same_ids_and_reads_nothing_again(bench):
+    event = a_day()
+    await bench.write(event)
+    asked = bench.cloud.counts["details_query"]
+
+    await bench.write(event)
+
+    first, second = bench.sink.deliveries
+    assert first.id == second.id == second.body["reportId"]
+    assert bench.cloud.counts["details_query"] == asked
+
+
+async def test_another_event_for_the_same_interval_replaces_the_files(bench):
+    await bench.write(a_day())
+    before = await bench.keys()
+    bench.cloud.history.conversations = pasts(3)
+
+    await bench.write(a_day())
+
+    assert await bench.keys() == before
+    assert orjson.loads(await bench.stored("manifest.json"))["conversationCount"] == 3
+
+
+async def test_a_webhook_that_is_down_is_told_later_and_the_bus_only_once(bench):
+    event = a_day()
+    bench.sink.status = 503
+    with pytest.raises(Transient):
+        await bench.write(event)
+    asked, bench.sink.status = bench.cloud.counts["details_query"], 204
+
+    assert await bench.write(event) is Result.OK
+
+    assert bench.cloud.counts["details_query"] == asked
+    assert len(await bench.events()) == 1
+    assert bench.sink.deliveries[-1].status == 204
+
+
+async def test_no_webhook_is_no_failure(bench):
+    write = replace(bench.write, listeners=replace(bench.write.listeners, hook=None))
+
+    assert await write(a_day()) is Result.OK
+    assert len(await bench.events()) == 1
+
+
+async def test_a_report_that_never_settled_is_degraded_and_says_so(bench):
+    bench.cloud.history.spoil = lambda _, conversations: conversations[1:]
+
+    result = await bench.write(a_day())
+
+    assert result is Result.DEGRADED
+    assert bench.sink.deliveries[0].body["complete"] is False
+
+
+async def test_a_report_of_an_empty_day_is_written_too(bench):
+    bench.cloud.history.conversations = []
+
+    assert await bench.write(a_day()) is Result.OK
+    assert bench.sink.deliveries[0].body["conversationCount"] == 0
+
+
+async def test_no_manifest_is_left_behind_when_reading_fails(bench):
+    bench.cloud.history.is_too_heavy = lambda _start, _end: True
+
+    with pytest.raises(Unavailable):
+        await bench.write(a_day())
+
+    assert await bench.keys() == []
+
+
+async def test_a_dimension_that_is_none_parks_the_event(bench):
+    with pytest.raises(Permanent):
+        await bench.write(a_day(group_by=("colour",)))
+
+
+async def test_no_link_is_in_any_log(bench):
+    with capture_logs() as logs:
+        await bench.write(a_day())
+
+    assert "Signature" not in json.dumps(logs, default=str)
+    assert any(entry["event"] == "report_written" for entry in logs)

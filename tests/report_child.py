@@ -1,0 +1,44 @@
+"""A report on its own: `python -m tests.report_child URL DAYS FOLDER`; prints its peak memory."""
+
+import asyncio
+import json
+import resource
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from tests.reporting import DAY, NOW, a_day, an_api_at
+from worker.clients.genesys.details import DetailsReader
+from worker.clients.genesys.details_pages import PlatformDetails
+from worker.domain.reports.files import File
+from worker.handlers.scheduled_report import written
+
+
+class Folder:
+    """Keeps the files where the parent can read them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def put(self, folder: str, file: File) -> str:
+        """Write one file, flat."""
+        del folder
+        path = self._path / file.name
+        path.write_bytes(file.body)
+        return str(path)
+
+
+async def run(url: str, days: int, folder: Path) -> None:
+    """Write the report of so many days."""
+    due = replace(a_day(), end=DAY + timedelta(days=days))
+    async with an_api_at(url) as api:
+        reader = DetailsReader(api, PlatformDetails(), 4, lambda: NOW)
+        manifest = await written(due, reader, Folder(folder), now=lambda: NOW)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = {"count": manifest.conversation_count, "peak_mb": peak / 1024}
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(run(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))

@@ -1,0 +1,115 @@
+"""What tests of reports share: rows, past conversations, and a reader of an emulated Genesys."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from tests.factories import a_report_due, an_id
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.details import DetailsReader
+from worker.clients.genesys.details_jobs import DetailsJobs
+from worker.clients.genesys.details_pages import PlatformDetails
+from worker.clients.genesys.platform import Platform
+from worker.clients.genesys.token import Tokens
+from worker.clients.http import HttpClient, HttpLimits
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.history import History, Past
+from worker.domain.reports.row import Row
+from worker.resilience.breaker import Breaker, BreakerPolicy
+from worker.resilience.guard import Guard, GuardPolicy
+from worker.resilience.limiter import Limiter
+from worker.resilience.retry import RetryPolicy
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+DAY_MS = round(DAY.timestamp() * 1000)
+HOUR_MS = 3_600_000
+NOW = datetime(2026, 3, 20, 9, tzinfo=UTC)
+QUEUE = "9e000000-0000-4000-8000-000000000001"
+OTHER_QUEUE = "9e000000-0000-4000-8000-000000000002"
+OFF = BreakerPolicy(enabled=False)
+
+
+def a_row(**over: Any) -> Row:
+    """Two minutes long, one of them talk, twelve seconds of hold; starts a second after noon."""
+    fields: dict[str, Any] = {
+        "id": an_id(),
+        "start_ms": DAY_MS + 12 * HOUR_MS + 1000,
+        "duration_ms": 120_000,
+        "talk_ms": 60_000,
+        "hold_ms": 12_000,
+        "media_type": "voice",
+        "queue_id": QUEUE,
+        "wrapup_codes": ("resolved",),
+    }
+    return Row(**fields | over)
+
+
+def a_past(hours: float = 12, **over: Any) -> Past:
+    """A conversation that started so many hours into the day."""
+    fields: dict[str, Any] = {"id": an_id(), "start_ms": DAY_MS + round(hours * HOUR_MS)}
+    return Past(**fields | over)
+
+
+def pasts(number: int, *, hours: float = 24, **over: Any) -> list[Past]:
+    """So many conversations, evenly spread over the first hours of the day."""
+    return [a_past(hours * place / number, **over) for place in range(number)]
+
+
+def a_day(**over: Any):
+    """A report over the whole day, of everything."""
+    fields: dict[str, Any] = {
+        "start": DAY,
+        "end": datetime(2026, 3, 2, tzinfo=UTC),
+        "media_type": None,
+        "queue_ids": (),
+        "filters": (),
+    }
+    return a_report_due(**fields | over)
+
+
+def a_cloud(conversations, **history: Any) -> GenesysCloud:
+    return GenesysCloud(history=History(conversations, **history))
+
+
+@asynccontextmanager
+async def an_api(cloud: GenesysCloud, **over: Any):
+    """The real client on an emulated Genesys Cloud."""
+    async with GenesysServer(cloud), an_api_at(cloud.url, **over) as api:
+        yield api
+
+
+@asynccontextmanager
+async def an_api_at(
+    url: str,
+    *,
+    attempts: int = 1,
+    per_minute: float = 600_000,
+    breaker: BreakerPolicy = OFF,
+):
+    """The real client of an emulated Genesys Cloud that is up already."""
+    clock = asyncio.get_running_loop().time
+    limiter = Limiter("genesys", per_minute=per_minute)
+    fuse = Breaker("genesys", breaker, clock=clock, random=Random(1))
+    policy = GuardPolicy(RetryPolicy(attempts=attempts, base_seconds=0.1, cap_seconds=1), 25)
+    async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
+        tokens = Tokens(http, Platform().token("demo-client", "demo-secret"))
+        try:
+            yield Api(http, tokens, Guard(policy, breaker=fuse, random=Random(1), limiter=limiter))
+        finally:
+            await tokens.aclose()
+
+
+@asynccontextmanager
+async def a_reader(
+    cloud: GenesysCloud, dialect=None, *, concurrency: int = 4, jobs: bool = False, **api: Any
+):
+    async with an_api(cloud, **api) as made:
+        yield DetailsReader(
+            made,
+            dialect or PlatformDetails(),
+            concurrency,
+            lambda: NOW,
+            DetailsJobs(made) if jobs else None,
+        )

@@ -1,0 +1,124 @@
+"""`worker report`: the scheduled report by hand, to S3 or to a folder, and its links anew."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+FORMATS = [
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y%m%dT%H%M%SZ",
+]
+
+app = typer.Typer(help="Write a report of conversations, or sign new links to one.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _moment(text: str) -> datetime:
+    """Return typer's parser of a time in UTC."""
+    for one in FORMATS:
+        try:
+            return datetime.strptime(f"{text}+0000", f"{one}%z")
+        except ValueError:
+            continue
+    raise typer.BadParameter("not a date, nor a time such as 2026-03-01T08:00:00Z")
+
+
+def _name(text: str) -> str:
+    """Return typer's check of a name."""
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", text) is None:
+        raise typer.BadParameter("not 1 to 64 letters, digits, dots, _ and -")
+    return text
+
+
+@app.callback(invoke_without_command=True)
+def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
+    context: typer.Context,
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="First instant, UTC.", parser=_moment)
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", help="First instant after it.", parser=_moment)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name, part of the key.", callback=_name)] = "by-hand",
+    media_type: Annotated[str | None, typer.Option(help="e.g. voice, message.")] = None,
+    queue_id: Annotated[list[str] | None, typer.Option(help="Repeat for more queues.")] = None,
+    group_by: Annotated[
+        list[str] | None, typer.Option(help="Dimension; repeat. mediaType and queueId if none.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the conversations that started in the interval and write the report.
+
+    Nobody is told: no event, no webhook. Exit code: 0 written, 1 failed, 2 bad settings or options.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if start is None or end is None:
+        raise typer.BadParameter("--from and --to are needed")
+    from worker.cli.reporting import Wanted, report_to_bucket, report_to_folder
+
+    wanted = Wanted(
+        name=name,
+        start=start,
+        end=end,
+        media_type=media_type,
+        queue_ids=tuple(queue_id or ()),
+        group_by=tuple(group_by or ("mediaType", "queueId")),
+    )
+    work = report_to_bucket(wanted) if out is None else report_to_folder(wanted, out)
+    _tell(_done(work), as_json=as_json)
+
+
+@app.command()
+def url(
+    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_name)],
+    start: Annotated[datetime, typer.Argument(help="Its first instant, UTC.", parser=_moment)],
+    as_json: AsJson = False,
+) -> None:
+    """Sign new links to the files of a report in REPORT_BUCKET."""
+    from worker.cli.reporting import links_anew
+
+    _tell(_done(links_anew(name, start)), as_json=as_json)
+
+
+def _done(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a failure of Genesys or S3 is a line on stderr and exit code 1."""
+    from worker.errors import ConfigurationError, WorkerError
+    from worker.telemetry.logs import configure_logging
+
+    configure_logging("error", "auto", sys.stderr)
+    try:
+        return asyncio.run(work)
+    except ConfigurationError:
+        raise
+    except (WorkerError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _tell(body: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(body, indent=2))
+        return
+    typer.echo(f"{body['name']}  {body['interval']}  {body['conversationCount']} conversations")
+    for file in body["files"]:
+        typer.echo(file.get("url") or file["path"])
+    if "expiresAt" in body:
+        cut = ", the end of the credentials" if body["expiryLimitedByCredentials"] else ""
+        typer.echo(f"links live until {body['expiresAt']}{cut}")
+    if not body["complete"]:
+        typer.echo("The figures are not complete: see the notes in the report.", err=True)
