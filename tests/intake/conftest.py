@@ -50,7 +50,8 @@ def start_intake(queue, dead_letters):
     """Return a context manager that runs the intake with one handler for voice scores."""
 
     @asynccontextmanager
-    async def start(handler, **overrides):
+    async def start(handler, make=None, needs=(), **overrides):
+        """`make`: builds the handler from the intake's own workshop, in place of `handler`."""
         settings = load_settings(
             {
                 "SQS_QUEUE_URL": queue,
@@ -66,9 +67,9 @@ def start_intake(queue, dead_letters):
             | {name: str(value) for name, value in overrides.items()}
         )
         async with AsyncExitStack() as stack:
-            router = Router()
-            router.on(VoiceScored, "voice", handler)
-            parts = await build_intake(new_workshop(settings, stack), router)
+            router, workshop = Router(), new_workshop(settings, stack)
+            router.on(VoiceScored, "voice", await make(workshop) if make else handler, needs=needs)
+            parts = await build_intake(workshop, router)
             heartbeat = asyncio.create_task(parts.leases.run())
             consuming = asyncio.create_task(parts.consumer.run())
             try:

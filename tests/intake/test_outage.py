@@ -1,20 +1,16 @@
 """An upstream that is down for minutes of virtual time, the queue and the API in the same loop."""
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.app.genesys import build_genesys
-from worker.app.workshop import new_workshop
 from worker.demo.genesys.server import GenesysServer
 from worker.domain.result import Result
-from worker.settings import load_settings
 
-OUTAGE_SECONDS = 120
-MESSAGES = 30
+MESSAGES = 100
 
 
 @pytest.fixture
@@ -26,53 +22,93 @@ async def genesys():
 class AskGenesys:
     """A handler that needs one answer of the data action."""
 
-    def __init__(self, client):
-        self._client = client
+    def __init__(self):
+        self.client = None
         self.seen = []
 
+    async def build(self, workshop):
+        self.client = (await build_genesys(workshop)).client
+        return self
+
     async def __call__(self, event):
-        await self._client.execute_data_action("action", {"phone_number": "+15550100001"})
+        await self.client.execute_data_action("action", {"phone_number": "+15550100001"})
         self.seen.append(event.conversation_id)
         return Result.OK
 
 
-@asynccontextmanager
-async def a_handler(genesys, queue):
-    """Build the client inside the test: virtual time begins there."""
-    settings = load_settings(
-        {
-            "SQS_QUEUE_URL": queue,
-            "GENESYS_API_URL": genesys.url,
-            "GENESYS_LOGIN_URL": genesys.url,
-            "GENESYS_CLIENT_ID": genesys.client_id,
-            "GENESYS_CLIENT_SECRET": genesys.client_secret,
-            "GENESYS_ACTION_ID": "action",
-            "GENESYS_REQUESTS_PER_MINUTE": "6000",
-            "DYNAMODB_TABLE": "table",
-        }
+@pytest.fixture
+def handler():
+    return AskGenesys()
+
+
+@pytest.fixture
+def start(start_intake, genesys, handler):
+    """Return the intake with that handler, to be started inside the test: time begins there."""
+    return lambda **overrides: start_intake(
+        None,
+        make=handler.build,
+        needs=("genesys",),
+        GENESYS_API_URL=genesys.url,
+        GENESYS_LOGIN_URL=genesys.url,
+        GENESYS_CLIENT_ID=genesys.client_id,
+        GENESYS_CLIENT_SECRET=genesys.client_secret,
+        GENESYS_REQUESTS_PER_MINUTE=60_000,
+        **overrides,
     )
-    async with AsyncExitStack() as stack:
-        parts = await build_genesys(new_workshop(settings, stack))
-        yield AskGenesys(parts.client)
+
+
+def send(sqs, queue, count=MESSAGES):
+    events = [a_voice_scored() for _ in range(count)]
+    for event in events:
+        sqs.send(queue, a_reference_body(event).decode())
+    return sorted(event.conversation_id for event in events)
 
 
 @pytest.mark.looptime
-async def test_an_outage_of_two_minutes_parks_nothing_probes_one_at_a_time_and_recovers(
-    sqs, queue, dead_letters, genesys, start_intake
+@pytest.mark.parametrize("outage_seconds", [120, 1200])
+async def test_an_outage_parks_nothing_burns_no_receives_and_probes_one_at_a_time(
+    outage_seconds, sqs, queue, dead_letters, genesys, handler, start
 ):
-    ids = [a_voice_scored() for _ in range(MESSAGES)]
-    for event in ids:
-        sqs.send(queue, a_reference_body(event).decode())
+    ids = send(sqs, queue)
     genesys.fail_with("data_action", 503)
 
-    async with a_handler(genesys, queue) as handler, start_intake(handler):
-        await asyncio.sleep(OUTAGE_SECONDS)
+    async with start():
+        await asyncio.sleep(outage_seconds)
         asked_at = [a.at for a in genesys.arrivals if a.endpoint == "data_action"]
         genesys.heal("data_action")
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 300)
 
     assert sum(sqs.depth(dead_letters)) == 0
-    assert sorted(handler.seen) == sorted(event.conversation_id for event in ids)
-    probes = [at for at in asked_at if at > asked_at[0] + 5]
+    assert sorted(handler.seen) == ids
+    assert max(sqs.journal.receives.values()) <= 2
+    probes = [at for at in asked_at if at > asked_at[0] + 10]
+    assert probes
     assert all(later - earlier > 1 for earlier, later in pairwise(probes))
-    assert len(probes) < 15
+
+
+@pytest.mark.looptime
+async def test_what_is_in_hand_during_an_outage_is_released_by_a_drain(
+    sqs, queue, genesys, handler, start
+):
+    send(sqs, queue, 20)
+    genesys.fail_with("data_action", 503)
+
+    async with start() as intake:
+        await asyncio.sleep(60)
+        report = await intake.drain(5)
+
+    assert report.stranded == 0
+    assert sqs.depth(queue).in_flight == 0
+
+
+@pytest.mark.looptime
+async def test_a_breaker_that_no_handler_needs_holds_nothing_back(
+    sqs, queue, genesys, handler, start_intake, recorder
+):
+    free = recorder()
+    ids = send(sqs, queue, 5)
+
+    async with start_intake(free, needs=("another",)):
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 30)
+
+    assert sorted(free.seen) == ids

@@ -40,9 +40,9 @@ SENTENCES = [
         "Not moving: no Genesys token (invalid_client).",
     ),
     (
-        {"pollers": 0, **BREAKER},
+        {"paused": "breaker open: genesys", **BREAKER},
         "paused",
-        "Paused: the breaker is open for genesys; 3 of 64 messages in hand.",
+        "Paused: breaker open: genesys; 3 of 64 messages in hand.",
     ),
     ({"in_flight": 64}, "full", "Full: 64 of 64 messages in hand."),
     (
@@ -117,6 +117,8 @@ def test_the_document_is_json_with_all_that_is_known():
         "draining": False,
         "in_flight": 3,
         "concurrency": 64,
+        "paused": "",
+        "blocked_groups": {},
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,
         "last_message_seconds_ago": 0.2,

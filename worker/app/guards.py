@@ -3,7 +3,7 @@
 import asyncio
 from random import Random
 
-from worker.resilience.breaker import Breaker, BreakerPolicy
+from worker.resilience.breaker import Breaker, BreakerPolicy, State
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryPolicy
@@ -23,7 +23,7 @@ class Guards:
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self._policy = BreakerPolicy(**settings.model_dump())
         self._random = random
-        self._breakers: list[Breaker] = []
+        self._breakers: dict[str, Breaker] = {}
 
     def aws(self, service: str) -> Guard:
         """Return a guard for a client of an AWS service."""
@@ -40,12 +40,17 @@ class Guards:
 
     def open_breakers(self) -> tuple[str, ...]:
         """Return the upstreams that are not called at present."""
-        return tuple(b.upstream for b in self._breakers if b.state == "open")
+        return tuple(name for name, breaker in self._breakers.items() if breaker.state == "open")
+
+    def state(self, upstream: str) -> State:
+        """Return the state of an upstream's breaker; one that is not used counts as closed."""
+        breaker = self._breakers.get(upstream)
+        return breaker.state if breaker else "closed"
 
     def _guard(self, upstream: str, policy: GuardPolicy, limiter: Limiter | None = None) -> Guard:
         clock = asyncio.get_running_loop().time
         breaker = Breaker(upstream, self._policy, clock=clock, random=self._random)
-        self._breakers.append(breaker)
+        self._breakers[upstream] = breaker
         return Guard(policy, breaker=breaker, random=self._random, limiter=limiter, clock=clock)
 
 

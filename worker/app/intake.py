@@ -1,23 +1,28 @@
 """Builds the intake: queue, slots, leases, acks, delivery, consumer."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from worker.app.outage import OutageJudge
 from worker.app.workshop import Workshop
 from worker.clients.aws.session import ClientLimits
 from worker.errors import ConfigurationError
 from worker.intake.acks import Acks
 from worker.intake.consumer import Consumer, Hold, most_pollers
-from worker.intake.delivery import Delivery, Desk, Rules
+from worker.intake.delivery import Delivery, Desk, Rules, Safety
 from worker.intake.jobs import Jobs
 from worker.intake.leases import Leases
 from worker.intake.ledger import MemoryLedger
+from worker.intake.park_limit import ParkLimit
 from worker.intake.parking import Parking
 from worker.intake.polls import PollRules, Polls
 from worker.intake.queue import Queue, QueueAttributes, QueueError
 from worker.intake.router import Router
 from worker.intake.slots import Slots
+from worker.intake.suspects import Suspects
 from worker.intake.unrouted import UnroutedTypes
+from worker.intake.valve import Valve
 
 READ_MARGIN_SECONDS = 10
 """The reply to a long poll may come that much later than its wait."""
@@ -33,16 +38,22 @@ class Intake:
     leases: Leases
     acks: Acks
     consumer: Consumer
+    park_limit: ParkLimit
 
 
-async def build_intake(workshop: Workshop, router: Router) -> Intake:
+async def build_intake(
+    workshop: Workshop, router: Router, credentials: Callable[[], str | None] = lambda: None
+) -> Intake:
     """Open the SQS clients and join the intake to its router.
+
+    `credentials`: what is wrong with them; nothing is received while that lasts.
 
     Raises ConfigurationError when the queue cannot be read: nothing could be leased safely then.
     """
     settings, clock = workshop.settings, asyncio.get_running_loop().time
     queue = await _queue(workshop)
-    visibility = settings.sqs.visibility_seconds or (await _read(queue)).visibility_seconds
+    attributes = await _read(queue)
+    visibility = settings.sqs.visibility_seconds or attributes.visibility_seconds
     leases = Leases(queue, visibility_seconds=visibility, clock=clock)
     acks = Acks(
         queue,
@@ -65,8 +76,12 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
     )
     polls = Polls(queue, poll_rules, clock=clock, random=workshop.random)
     hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
-    consumer = Consumer(polls, hold, Delivery(desk, rules, random=workshop.random))
-    return Intake(queue, leases, acks, consumer)
+    park_limit = ParkLimit(settings.sqs.park_limit, clock)
+    valve = Valve(OutageJudge(router.all(), workshop.guards, park_limit, credentials))
+    safety = Safety(valve, Suspects(clock), park_limit)
+    delivery = Delivery(desk, rules, safety, random=workshop.random)
+    consumer = Consumer(polls, hold, delivery, valve, fifo=attributes.fifo)
+    return Intake(queue, leases, acks, consumer, park_limit)
 
 
 async def _queue(workshop: Workshop) -> Queue:

@@ -33,7 +33,7 @@ async def _build(workshop: Workshop) -> Daemon:
     _tell_handlers(settings)
     genesys = await build_genesys(workshop)
     router = await build_router(workshop, genesys)
-    intake = await build_intake(workshop, router)
+    intake = await build_intake(workshop, router, lambda: genesys.tokens.problem)
     watch = Watch(settings.sqs, intake, workshop.guards, genesys)
     health = Health(stall_seconds=settings.ops.stall_seconds, checks=watch.checks())
     server = OpsServer(settings.ops, health, Status(watch.snapshot, health))

@@ -38,7 +38,11 @@ class Watch:
 
     def checks(self) -> dict[str, Check]:
         """Return what readiness depends on, by name."""
-        return {"queue": self._queue_problem, "genesys": self._token_problem}
+        return {
+            "queue": self._queue_problem,
+            "genesys": self._token_problem,
+            "parking": self._parking_problem,
+        }
 
     def snapshot(self) -> Snapshot:
         """Return what /status is made of; called from the server's thread, so it only reads."""
@@ -49,6 +53,8 @@ class Watch:
             in_flight=consumer.in_flight,
             concurrency=consumer.slots.count,
             pollers=consumer.pollers,
+            paused=consumer.valve.last.why,
+            blocked_groups=self._blocked_groups(),
             last_receive_seconds_ago=self._ago(consumer.polls.answered_at),
             last_message_seconds_ago=self._ago(consumer.polls.message_at),
             receive_error=consumer.polls.problem,
@@ -89,10 +95,22 @@ class Watch:
         if polls.problem:
             return polls.problem
         silence = self._clock() - (polls.answered_at or self._started_at)
-        # A full house does not poll, and busy for long is not dead.
-        if slots.free and silence > self._settings.wait_seconds + POLL_MARGIN_SECONDS:
+        # A full house does not poll, nor does a paused one: neither is dead.
+        paused = self._intake.consumer.valve.last.state != "flow"
+        if (
+            slots.free
+            and not paused
+            and silence > self._settings.wait_seconds + POLL_MARGIN_SECONDS
+        ):
             return f"no receive has ended for {silence:.0f} s"
         return None
+
+    def _parking_problem(self) -> str | None:
+        return self._intake.park_limit.reached_text
+
+    def _blocked_groups(self) -> dict[str, str]:
+        lanes = self._intake.consumer.lanes
+        return dict(list(lanes.blocked.items())[:10]) if lanes else {}
 
     def _token_problem(self) -> str | None:
         return self._genesys.tokens.problem

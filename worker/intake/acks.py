@@ -46,19 +46,21 @@ class Acks:
         """Whether this message was done here before, so that a copy is only to be deleted."""
         return message_id in self._finished
 
-    async def delete(self, lease: Lease) -> None:
-        """Delete a finished message; returns when SQS confirmed it or the lease is gone."""
+    async def delete(self, lease: Lease) -> bool:
+        """Delete a finished message; True when SQS confirmed it, False when the lease is gone."""
         self._remember(lease.message.id)
         attempt = 0
         while not lease.lost:
             failed = await _failure_of(self._deletes.submit(lease))
             if failed is None:
                 metrics.messages_acked.inc()
-                break
+                self._leases.forget(lease)
+                return True
             attempt += 1
             if not await self._again(lease, failed, attempt):
                 break
         self._leases.forget(lease)
+        return False
 
     async def show_again(self, lease: Lease, seconds: float) -> bool:
         """Make the message visible `seconds` from now; False when that could not be said to SQS.

@@ -11,11 +11,13 @@ import structlog
 
 from worker.intake.acks import Acks
 from worker.intake.delivery import Delivery
+from worker.intake.lanes import Lanes
 from worker.intake.leases import Lease, Leases
 from worker.intake.message import Message
 from worker.intake.polls import Polls
 from worker.intake.queue import MAX_BATCH
 from worker.intake.slots import Slots
+from worker.intake.valve import Valve
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -48,12 +50,16 @@ class Hold:
 class Consumer:
     """Takes messages and gives each to the delivery."""
 
-    def __init__(self, polls: Polls, hold: Hold, delivery: Delivery) -> None:
+    def __init__(
+        self, polls: Polls, hold: Hold, delivery: Delivery, valve: Valve, *, fifo: bool
+    ) -> None:
         self.polls = polls
         self.slots = hold.slots
         self._leases = hold.leases
         self._acks = hold.acks
         self._delivery = delivery
+        self.valve = valve
+        self.lanes = Lanes(self._deliver, self._give_back_follower) if fifo else None
         self._pollers: set[asyncio.Task[None]] = set()
         self._at_work: set[asyncio.Task[None]] = set()
         self._owed = 0
@@ -86,6 +92,7 @@ class Consumer:
         hidden for a whole visibility timeout.
         """
         self.slots.close()
+        self.valve.stop()
         self.polls.stop()
 
     async def drain(self, seconds: float) -> DrainReport:
@@ -120,7 +127,8 @@ class Consumer:
     async def _poll(self) -> None:
         empties = 0
         while room := await self.slots.take(at_most=MAX_BATCH):
-            messages = await self.polls.receive(room)
+            async with self.valve.receive(room, lambda: self.in_flight) as may:
+                messages = await self.polls.receive(may) if may else []
             self.slots.give_back(room - len(messages or ()))
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again
@@ -156,22 +164,36 @@ class Consumer:
             metrics.messages_duplicate.inc()
             self.slots.give_back(1)
             return
-        work = self._give_back(lease) if self.slots.closed else self._work(lease)
+        work = self._give_back(lease, "drain") if self.slots.closed else self._work(lease)
         task = asyncio.create_task(work, name="message")
         self._at_work.add(task)
         task.add_done_callback(self._ended)
 
     async def _work(self, lease: Lease) -> None:
-        self._count_in_flight(1)
-        await self._delivery(lease, self._free_slot)
+        if self.lanes is None:
+            await self._deliver(lease)
+        else:
+            await self.lanes.take(lease)
 
-    async def _give_back(self, lease: Lease) -> None:
-        """Show a message at once that the last poll brought after the signal."""
+    async def _deliver(self, lease: Lease) -> bool:
+        self._count_in_flight(1)
+        try:
+            return await self._delivery(lease, self._free_slot)
+        except BaseException:
+            # Not kept by the heartbeat: it comes again when its visibility timeout ends.
+            self._leases.forget(lease)
+            raise
+
+    async def _give_back(self, lease: Lease, why: str) -> None:
+        """Show a message again at once that was not begun."""
         lease.settled = True
         self.released += 1
         self.slots.give_back(1)
         await self._acks.show_again(lease, 0)
-        metrics.messages_released.labels("drain").inc()
+        metrics.messages_released.labels(why).inc()
+
+    async def _give_back_follower(self, lease: Lease) -> None:
+        await self._give_back(lease, "follower")
 
     def _free_slot(self) -> None:
         self._count_in_flight(-1)
@@ -193,7 +215,6 @@ class Consumer:
         self._ended_count += 1
         self._pay()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The message is left to its visibility timeout: it comes again, nothing is lost.
             log.error("delivery_failed", exc_info=error)
 
 

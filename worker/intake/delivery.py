@@ -26,9 +26,12 @@ from worker.intake.outcome import (
     backoff_seconds,
     outcome_of,
 )
+from worker.intake.park_limit import ParkLimit
 from worker.intake.parking import Parking
-from worker.intake.router import Router
+from worker.intake.router import Job, Router
+from worker.intake.suspects import Suspects
 from worker.intake.unrouted import UnroutedTypes
+from worker.intake.valve import Valve
 from worker.settings import Events
 from worker.settings import Retry as RetrySettings
 from worker.telemetry import metrics
@@ -58,17 +61,27 @@ class Rules:
     unrouted: UnroutedTypes
 
 
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What holds messages back for their own good."""
+
+    valve: Valve
+    suspects: Suspects
+    park_limit: ParkLimit
+
+
 class Delivery:
     """Works off one message. Its slot is given back when the handlers are through."""
 
-    def __init__(self, desk: Desk, rules: Rules, *, random: Random) -> None:
+    def __init__(self, desk: Desk, rules: Rules, safety: Safety, *, random: Random) -> None:
         self._desk = desk
         self._rules = rules
+        self._safety = safety
         self._random = random
         self._history = History()
 
-    async def __call__(self, lease: Lease, free_slot: Callable[[], None]) -> None:
-        """Open, handle, settle."""
+    async def __call__(self, lease: Lease, free_slot: Callable[[], None]) -> bool:
+        """Open, handle, settle; True when the message is gone from the queue."""
         message = lease.message
         with bound_contextvars(message_id=message.id, receive_count=message.receive_count):
             try:
@@ -76,7 +89,7 @@ class Delivery:
             finally:
                 lease.task, lease.settled = None, True
                 free_slot()
-            await self._settle(lease, outcome)
+            return await self._settle(lease, outcome)
 
     async def _handle(self, lease: Lease) -> Outcome | Release:
         if self._desk.acks.finished(lease.message.id):
@@ -105,7 +118,19 @@ class Delivery:
         with bound_contextvars(event_id=origin.event_id, correlation_id=origin.correlation_id):
             if not jobs:
                 return self._unwanted(origin.detail_type)
-            return await self._desk.jobs.run(jobs)
+            return await self._attend(message, jobs)
+
+    async def _attend(self, message: Message, jobs: list[Job]) -> Outcome:
+        """Run the handlers; while an outage lets none succeed, the message waits here for more."""
+        valve, suspects = self._safety.valve, self._safety.suspects
+        suspect = suspects.is_suspect(message, known=self._history.knows(message.id))
+        while True:
+            async with valve.run(), suspects.place(alone=suspect):
+                outcome = await self._desk.jobs.run(jobs)
+            if not (isinstance(outcome, Retry) and outcome.outage):
+                return outcome
+            if valve.verdict().state == "flow":
+                return outcome
 
     def _unwanted(self, detail_type: str) -> Outcome:
         self._rules.unrouted.seen(detail_type)
@@ -113,54 +138,58 @@ class Delivery:
             return Done()
         return outcome_of(Permanent(f"detail-type: no handler wants {detail_type[:100]}"))
 
-    async def _settle(self, lease: Lease, outcome: Outcome | Release) -> None:
+    async def _settle(self, lease: Lease, outcome: Outcome | Release) -> bool:
         """Say the last word to SQS; a lost lease leaves no right to say anything."""
         if lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
-        elif isinstance(outcome, Done):
-            await self._finish(lease)
-        elif isinstance(outcome, Park):
-            await self._park(lease, outcome.failure)
-        elif isinstance(outcome, Retry):
-            await self._retry(lease, outcome)
-        else:
-            await self._show_again(lease, 0, "drain")
+            return False
+        if isinstance(outcome, Park):
+            return await self._park(lease, outcome.failure)
+        self._safety.park_limit.done()
+        if isinstance(outcome, Done):
+            return await self._finish(lease)
+        if isinstance(outcome, Retry):
+            return await self._retry(lease, outcome)
+        return await self._show_again(lease, 0, "drain")
 
-    async def _finish(self, lease: Lease) -> None:
+    async def _finish(self, lease: Lease) -> bool:
         message = lease.message
         self._history.forget(message.id)
-        await self._desk.acks.delete(lease)
+        deleted = await self._desk.acks.delete(lease)
         metrics.last_success.set_to_current_time()
         if message.sent_at is not None:
             metrics.message_age.observe(max(0.0, time.time() - message.sent_at))
+        return deleted
 
-    async def _park(self, lease: Lease, failure: Failure) -> None:
+    async def _park(self, lease: Lease, failure: Failure) -> bool:
         message = lease.message
+        if not self._safety.park_limit.admit():
+            return await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_limit")
         attempts = self._history.failed(
             message.id, receive_count=message.receive_count, now=time.time()
         )
         if await self._desk.parking.park(message, failure, attempts):
             self._history.forget(message.id)
-            await self._desk.acks.delete(lease)
-        else:  # not deleted: a lost message is worse than a second one
-            await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_failed")
+            return await self._desk.acks.delete(lease)
+        # Not deleted: a lost message is worse than a second one.
+        return await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_failed")
 
-    async def _retry(self, lease: Lease, retry: Retry) -> None:
+    async def _retry(self, lease: Lease, retry: Retry) -> bool:
         message, now = lease.message, time.time()
         rules = self._rules.retry
         if message.sent_at is not None and now - message.sent_at > rules.horizon_seconds:
-            await self._park(lease, _given_up(retry.failure))
-            return
+            return await self._park(lease, _given_up(retry.failure))
         attempts = self._history.failed(message.id, receive_count=message.receive_count, now=now)
         backoff = backoff_seconds(
             attempts.count, base=rules.base_seconds, cap=rules.cap_seconds, random=self._random
         )
-        await self._show_again(lease, max(backoff, retry.after or 0), "retry")
+        return await self._show_again(lease, max(backoff, retry.after or 0), "retry")
 
-    async def _show_again(self, lease: Lease, seconds: float, why: str) -> None:
+    async def _show_again(self, lease: Lease, seconds: float, why: str) -> bool:
         if await self._desk.acks.show_again(lease, seconds):
             metrics.messages_released.labels(why).inc()
             log.debug("message_released", why=why, seconds=round(seconds))
+        return False
 
 
 def _given_up(failure: Failure) -> Failure:

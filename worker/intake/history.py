@@ -41,6 +41,10 @@ class History:
             self._attempts.popitem(last=False)
         return attempts
 
+    def knows(self, message_id: str) -> bool:
+        """Whether the message failed here before."""
+        return message_id in self._attempts
+
     def forget(self, message_id: str) -> None:
         """Drop a message that is done."""
         self._attempts.pop(message_id, None)

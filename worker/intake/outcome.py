@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from random import Random
 
-from worker.errors import Permanent, Transient
+from worker.errors import BreakerOpen, Permanent, Transient, Unavailable
 from worker.resilience.retry import full_jitter
 
 
@@ -34,6 +34,8 @@ class Retry:
 
     failure: Failure
     after: float | None = None
+    outage: bool = False
+    """An upstream failed or was not asked: the same would happen to any other message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def outcome_of(error: Exception, *, handler: str | None = None) -> Retry | Park:
     if isinstance(error, Permanent):
         return Park(_failure(error, error.reason, error.reason, handler))
     if isinstance(error, Transient):
-        return Retry(_failure(error, error.reason, error.reason, handler), error.retry_after)
+        failure = _failure(error, error.reason, error.reason, handler)
+        return Retry(failure, error.retry_after, isinstance(error, Unavailable | BreakerOpen))
     # The text of a foreign exception may quote customer data: only its class and place are told.
     place = _place(error)
     return Retry(_failure(error, f"unforeseen {type(error).__name__} at {place}", place, handler))

@@ -35,7 +35,8 @@ class Parking:
             _refused(failure, "SQS_DEAD_LETTER_QUEUE_URL is not set")
             return False
         try:
-            await self._queue.send_to(self._url, **_copy(message, failure, attempts))
+            copy = _copy(message, failure, attempts, fifo=self._url.endswith(".fifo"))
+            await self._queue.send_to(self._url, **copy)
         except QueueError as error:
             _refused(failure, error.code)
             return False
@@ -49,7 +50,7 @@ def _refused(failure: Failure, cause: str) -> None:
     log.error("message_not_parked", reason=failure.reason, cause=cause)
 
 
-def _copy(message: Message, failure: Failure, attempts: Attempts) -> dict[str, Any]:
+def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool) -> dict[str, Any]:
     kept = dict(list(message.attributes.items())[: MAX_ATTRIBUTES - 1])
     note = {
         "reason": failure.reason,
@@ -71,6 +72,8 @@ def _copy(message: Message, failure: Failure, attempts: Attempts) -> dict[str, A
     }
     if message.group_id is not None:  # FIFO order, or the tenant of a fair queue
         copy["MessageGroupId"] = message.group_id
+    if fifo:  # the same on every attempt: a copy that was sent but not confirmed is sent once
+        copy["MessageDeduplicationId"] = message.id
     return copy
 
 

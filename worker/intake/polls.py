@@ -13,6 +13,9 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
+STALLED_SECONDS = 20.0
+"""Silence beyond the length of a poll after which it is given up."""
+
 PAUSE_SECONDS = (1.0, 20.0)
 """Shortest and longest pause after a failed receive."""
 
@@ -55,11 +58,13 @@ class Polls:
     async def receive(self, room: int) -> list[Message] | None:
         """Ask for up to `room` messages; None when the call failed."""
         try:
-            messages = await self._queue.receive(
-                room,
-                wait_seconds=self._rules.wait_seconds,
-                visibility_seconds=self._rules.visibility_seconds,
-            )
+            # A poll that hangs beyond all time-outs of the SDK is ended, and this poller goes on.
+            async with asyncio.timeout(self._rules.wait_seconds + STALLED_SECONDS):
+                messages = await self._queue.receive(
+                    room,
+                    wait_seconds=self._rules.wait_seconds,
+                    visibility_seconds=self._rules.visibility_seconds,
+                )
         except Exception as error:  # noqa: BLE001  a poller that dies in silence is the worst bug of all
             self._failed(error)
             return None

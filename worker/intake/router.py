@@ -16,6 +16,9 @@ class Route:
 
     handler: str
     run: Callable[[Any], Awaitable[Result]]
+    needs: frozenset[str]
+    """Upstreams without which it cannot succeed: with one of them down it is not even tried."""
+
     deadline_seconds: float | None
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
 
@@ -40,10 +43,16 @@ class Router:
         name: str,
         handler: Callable[[E], Awaitable[Result]],
         *,
+        needs: Iterable[str] = (),
         deadline_seconds: float | None = None,
     ) -> None:
         """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
-        self._routes.setdefault(kind, []).append(Route(name, handler, deadline_seconds))
+        route = Route(name, handler, frozenset(needs), deadline_seconds)
+        self._routes.setdefault(kind, []).append(route)
+
+    def all(self) -> list[Route]:
+        """Return every route."""
+        return [route for routes in self._routes.values() for route in routes]
 
     def jobs(self, events: Iterable[Event]) -> list[Job]:
         """Return what is to be run for the events of one message; empty when nobody wants them."""

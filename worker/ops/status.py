@@ -1,8 +1,8 @@
 """/status: why is this queue moving, or not? Ids of nobody, numbers and words only."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,12 @@ class Snapshot:
     """Messages in hand."""
 
     concurrency: int = 1
+    paused: str = ""
+    """Why intake is held back, if it is."""
+
+    blocked_groups: Mapping[str, str] = field(default_factory=dict)
+    """FIFO groups that wait for a failed head: group id to message id, some of them."""
+
     pollers: int = 0
     last_receive_seconds_ago: float | None = None
     """Since a receive succeeded, with messages or without; None: none did yet."""
@@ -105,8 +111,8 @@ def _refused(now: Snapshot) -> Iterator[tuple[str, str]]:
 
 def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
     upstreams = ", ".join(now.open_breakers)
-    if upstreams and not now.pollers:
-        yield "paused", f"Paused: the breaker is open for {upstreams}; {_in_hand(now)}."
+    if now.paused:
+        yield "paused", f"Paused: {now.paused}; {_in_hand(now)}."
     if now.in_flight >= now.concurrency:
         yield "full", f"Full: {_in_hand(now)}{_slowed(now)}."
     if (silence := _since(now.last_receive_seconds_ago)) > STALLED_SECONDS:
@@ -119,6 +125,9 @@ def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
+    if now.blocked_groups:
+        groups = ", ".join(f"{group} by {head}" for group, head in now.blocked_groups.items())
+        yield "blocked", f"Moving, but FIFO groups wait for their heads: {groups}."
     if now.in_flight:
         yield "moving", f"Moving: {_in_hand(now)}."
     if now.last_receive_seconds_ago is None:

@@ -30,6 +30,10 @@ class Sqs(Group):
     drain_seconds: Seconds = 25
     """Seconds given to messages in hand after SIGTERM; keep below the platform's kill time."""
 
+    park_limit: Annotated[int, Field(ge=1)] = 50
+    """Messages parked within a minute beyond which, if they are most of all, intake pauses: a bad
+    deploy must not park everything."""
+
     ack_flush_milliseconds: Annotated[int, Field(ge=0, le=1000)] = 100
     """How long a delete waits for nine others to share its call."""
 

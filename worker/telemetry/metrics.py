@@ -31,7 +31,8 @@ messages_acked = Counter(
 )
 messages_released = Counter(
     "worker_messages_released_total",
-    "Messages made visible again, by reason: retry, drain, lease_lost.",
+    "Messages made visible again, by reason: retry, drain, lease_lost, park_failed, park_limit, "
+    "follower.",
     ["reason"],
     registry=REGISTRY,
 )
@@ -63,6 +64,11 @@ receives = Counter(
 inflight = Gauge("worker_inflight", "Messages being handled now.", registry=REGISTRY)
 concurrency_limit = Gauge(
     "worker_concurrency_limit", "Messages that may be handled at once.", registry=REGISTRY
+)
+paused = Gauge(
+    "worker_paused",
+    "1 while intake waits: every handler is blocked by an outage, or too much was parked.",
+    registry=REGISTRY,
 )
 pollers = Gauge("worker_pollers", "Pollers running now.", registry=REGISTRY)
 visibility_extensions = Counter(
@@ -116,6 +122,13 @@ event_age = Histogram(
 )
 last_success = Gauge(
     "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
+)
+ledger_outcomes = Counter(
+    "worker_ledger_outcomes_total",
+    "What the ledger answered, by outcome: claimed, done, busy; late_owner: a claim was taken over "
+    "by another; unavailable: no answer.",
+    ["outcome"],
+    registry=REGISTRY,
 )
 sentiment_escalations = Counter(
     "worker_sentiment_escalations_total",

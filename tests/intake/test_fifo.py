@@ -1,0 +1,104 @@
+"""Order per group under failures, groups side by side, nobody left waiting behind a failed head."""
+
+import asyncio
+from collections import defaultdict
+from random import Random
+
+import pytest
+
+from tests.factories import a_reference_body, a_voice_scored
+from worker.domain.result import Result
+from worker.errors import Permanent, Unavailable
+
+GROUPS, PER_GROUP = 10, 20
+
+
+@pytest.fixture
+def dead_letters(sqs):
+    return sqs.create_queue("dead-letters.fifo", FifoQueue="true")
+
+
+@pytest.fixture
+def queue(sqs):
+    return sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
+
+
+def send(sqs, queue, groups=GROUPS, per_group=PER_GROUP):
+    """Send interleaved groups; return conversation ids by group, in order."""
+    sent = defaultdict(list)
+    for number in range(per_group):
+        for group in range(groups):
+            event = a_voice_scored()
+            body = a_reference_body(event).decode()
+            sqs.send(queue, body, group_id=f"g{group}", deduplication_id=f"{group}-{number}")
+            sent[f"g{group}"].append(event.conversation_id)
+    return sent
+
+
+class Sometimes:
+    """Notes what it did, in order; fails now and then, before it did anything."""
+
+    def __init__(self, share, error=Unavailable):
+        self.done = []
+        self._share, self._random, self._error = share, Random(7), error
+
+    async def __call__(self, event):
+        await asyncio.sleep(0)
+        if self._random.random() < self._share:
+            raise self._error("now and then")
+        self.done.append(event.conversation_id)
+        return Result.OK
+
+
+async def test_each_group_keeps_its_order_though_one_in_ten_fails(sqs, queue, start_intake):
+    sent = send(sqs, queue)
+    handler = Sometimes(0.1)
+
+    async with start_intake(handler, RETRY_BASE_SECONDS=0.1, RETRY_CAP_SECONDS=1):
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+
+    for ids in sent.values():
+        assert [one for one in handler.done if one in set(ids)] == ids
+
+
+async def test_followers_of_a_failed_head_are_shown_again_at_once(sqs, queue, start_intake):
+    send(sqs, queue, groups=1, per_group=5)
+    handler = Sometimes(1)
+
+    async with start_intake(handler, RETRY_BASE_SECONDS=300):
+        await sqs.wait_until(lambda: sqs.depth(queue).visible == 4, 2)
+        assert sqs.depth(queue).in_flight == 1
+
+
+async def test_a_group_goes_on_past_a_message_that_was_parked(
+    sqs, queue, dead_letters, start_intake
+):
+    [ids] = send(sqs, queue, groups=1, per_group=5).values()
+    handler = Sometimes(0.4, Permanent)
+
+    async with start_intake(handler):
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 20)
+
+    parked = sqs.messages(dead_letters)
+    assert len(parked) + len(handler.done) == 5
+    assert parked
+    assert [one for one in ids if one in handler.done] == handler.done
+    assert {message.sent.group_id for message in parked} == {"g0"}
+
+
+async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
+    sent = send(sqs, queue, groups=2, per_group=3)
+    blocked = set(sent["g0"])
+
+    class OneGroupFails(Sometimes):
+        async def __call__(self, event):
+            if event.conversation_id in blocked:
+                raise Unavailable("for this group")
+            return await super().__call__(event)
+
+    handler = OneGroupFails(0)
+    async with start_intake(handler, RETRY_BASE_SECONDS=300) as intake:
+        await sqs.wait_until(lambda: len(handler.done) == 3, 20)
+        assert list(intake.parts.consumer.lanes.blocked) == ["g0"]
+
+    assert handler.done == sent["g1"]

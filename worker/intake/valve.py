@@ -1,0 +1,98 @@
+"""Holds the intake while nothing it could take can be handled: an outage burns no receive.
+
+`flow`: everything runs. `probe`: an upstream may be back, one message at a time finds out.
+`shut`: nothing is received, and what is in hand stays there, hidden by the heartbeat. Messages
+given back during an outage would come again at once, and their receive counts would send healthy
+ones to the dead letters.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+State = Literal["flow", "probe", "shut"]
+LOOK_SECONDS = 0.5
+"""How often those who wait look again: breakers change with time, not by an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether messages may run, and why not."""
+
+    state: State
+    why: str = ""
+
+
+FLOW = Verdict("flow")
+
+
+class Valve:
+    """Asks its judge before each receive and before each run."""
+
+    def __init__(self, judge: Callable[[], Verdict]) -> None:
+        self._judge = judge
+        self._last = FLOW
+        self._stopped = False
+        self._asking = False
+        self._probing = False
+
+    def verdict(self) -> Verdict:
+        """Return what holds now; a change is logged and shown as `worker_paused`."""
+        now = self._judge()
+        if now.state != self._last.state:
+            metrics.paused.set(now.state != "flow")
+            log.warning("intake_valve_changed", state=now.state, why=now.why)
+        self._last = now
+        return now
+
+    @property
+    def last(self) -> Verdict:
+        """The verdict last given; safe to read from any thread."""
+        return self._last
+
+    def stop(self) -> None:
+        """Let nobody wait any longer for leave to receive."""
+        self._stopped = True
+
+    @asynccontextmanager
+    async def receive(self, room: int, in_hand: Callable[[], int]) -> AsyncIterator[int]:
+        """Wait until something may be received; yield how many of `room`, 0 after `stop`.
+
+        While probing that is one message, and none as long as one is in hand that can be the probe.
+        """
+        while (state := self.verdict().state) != "flow" and not self._stopped:
+            if state == "probe" and not (in_hand() or self._asking or self._probing):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        if state == "flow" or self._stopped:
+            yield 0 if self._stopped else room
+            return
+        self._asking = True
+        try:
+            yield 1
+        finally:
+            self._asking = False
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Wait for leave to run a message, and keep it until the run is over."""
+        while (state := self.verdict().state) != "flow":
+            if state == "probe" and not self._probing:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        if state == "flow":
+            yield
+            return
+        self._probing = True
+        try:
+            yield
+        finally:
+            self._probing = False
