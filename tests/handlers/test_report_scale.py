@@ -7,12 +7,12 @@ whose peak memory is thus its own.
 import asyncio
 import csv
 import json
-import math
 import sys
-from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.reporting import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
@@ -48,30 +48,29 @@ async def report_of(days, folder):
 
 
 def exactly(conversations):
-    """The same figures, from whole lists: columns as in the CSV, and the durations in seconds."""
-    groups = defaultdict(list)
-    for past in conversations:
-        groups[past.media_type, past.queue_id].append(past)
-    return {key: figures_of(pasts) for key, pasts in groups.items()}
+    """The same figures by pandas: columns as in the CSV, and the durations in seconds."""
+    columns = ["media_type", "queue_id", "duration_ms", "talk_ms", "hold_ms", "wrapup_code"]
+    rows = [tuple(getattr(past, name) for name in columns) for past in conversations]
+    frame = pd.DataFrame(rows, columns=columns)
+    return {key: figures_of(group) for key, group in frame.groupby(["media_type", "queue_id"])}
 
 
-def figures_of(pasts):
-    total = sum(past.duration_ms for past in pasts)
-    hold = Decimal(sum(past.hold_ms for past in pasts)) / total
-    talk = Decimal(sum(past.talk_ms for past in pasts)) / total
+def figures_of(group):
+    sums = group[["duration_ms", "talk_ms", "hold_ms"]].sum()
+    total, talk, hold = (Decimal(int(sums[name])) for name in sums.index)
     figures = {
-        "conversation_count": str(len(pasts)),
-        "avg_duration_seconds": half_up(Decimal(total) / 1000 / len(pasts), "0.01"),
-        "talk_ratio": half_up(talk, "0.0001"),
-        "hold_ratio": half_up(hold, "0.0001"),
-        "efficiency_score": half_up(max(Decimal(0), 100 - 50 * hold), "0.01"),
-        "unique_wrapup_codes": ";".join(sorted({past.wrapup_code for past in pasts})),
+        "conversation_count": str(len(group)),
+        "avg_duration_seconds": half_up(total / 1000 / len(group), "0.01"),
+        "talk_ratio": half_up(talk / total, "0.0001"),
+        "hold_ratio": half_up(hold / total, "0.0001"),
+        "efficiency_score": half_up(max(Decimal(0), 100 - 50 * hold / total), "0.01"),
+        "unique_wrapup_codes": ";".join(sorted(group["wrapup_code"].unique())),
     }
-    lengths = sorted(past.duration_ms / 1000 for past in pasts)
-    ranks = {"p50": 50, "p90": 90, "p99": 99}
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    lengths = group["duration_ms"].to_numpy() / 1000
     return figures, {
-        name: lengths[math.ceil(percent * len(lengths) / 100) - 1]
-        for name, percent in ranks.items()
+        name: np.quantile(lengths, share, method="inverted_cdf")
+        for name, share in shares.items()
     }
 
 
