@@ -1,53 +1,21 @@
-import pytest
-
+from worker.domain.result import Result
 from worker.intake.history import History
-from worker.intake.ledger import Claim, MemoryLedger
+from worker.intake.ledger import MemoryLedger
 from worker.intake.unrouted import UnroutedTypes
 from worker.telemetry import metrics
 
 
-def test_work_that_ended_well_is_done_the_next_time():
-    ledger = MemoryLedger()
+async def test_the_ledger_forgets_its_oldest_beyond_its_size():
+    ledger, runs = MemoryLedger(size=2), []
 
-    with ledger.claim("voice", "k") as first:
-        assert first is Claim.MINE
-    with ledger.claim("voice", "k") as second:
-        assert second is Claim.DONE
+    async def run():
+        runs.append(1)
+        return Result.OK
 
-
-def test_work_that_failed_may_be_claimed_again():
-    ledger = MemoryLedger()
-
-    with pytest.raises(RuntimeError), ledger.claim("voice", "k"):
-        raise RuntimeError
-    with ledger.claim("voice", "k") as again:
-        assert again is Claim.MINE
-
-
-def test_a_copy_is_busy_while_its_twin_is_under_way():
-    ledger = MemoryLedger()
-
-    with ledger.claim("voice", "k"), ledger.claim("voice", "k") as twin:
-        assert twin is Claim.BUSY
-
-
-def test_the_same_event_is_other_work_for_another_handler():
-    ledger = MemoryLedger()
-
-    with ledger.claim("voice", "k"):
-        pass
-    with ledger.claim("workflow", "k") as other:
-        assert other is Claim.MINE
-
-
-def test_the_ledger_forgets_its_oldest_beyond_its_size():
-    ledger = MemoryLedger(size=2)
-    for key in "abc":
-        with ledger.claim("voice", key):
-            pass
-
-    with ledger.claim("voice", "a") as oldest:
-        assert oldest is Claim.MINE
+    for key in "abca":
+        assert await ledger.once("voice", key, run) is Result.OK
+    assert await ledger.once("voice", "c", run) is Result.DUPLICATE
+    assert len(runs) == 4
 
 
 def test_attempts_are_counted_apart_from_receives():

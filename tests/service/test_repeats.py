@@ -7,7 +7,7 @@ import pytest
 from tests.service.conftest import sample
 from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
 from worker.demo.genesys.flows import a_flow
-from worker.demo.stage import FLOW_ID, STATE_MACHINE_ARN
+from worker.demo.stage import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
 from worker.demo.surroundings import put_events
 
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
@@ -55,12 +55,12 @@ def send_four_times_over_two_lives(stage, start_worker, settled):
     their ids alone.
     """
 
-    async def send(body):
-        async with start_worker("first"):
+    async def send(body, **settings):
+        async with start_worker("first", **settings):
             for _ in range(3):
                 stage.sqs.send(stage.queue_url, body)
             await settled()
-        async with start_worker("second"):
+        async with start_worker("second", **settings):
             stage.sqs.send(stage.queue_url, under_a_new_id(body))
             await settled()
 
@@ -106,3 +106,16 @@ async def test_attributes_are_announced_under_one_id_in_the_same_bytes(
     assert customer["attributes"] == {"tier": "gold"}
     assert len({one.raw for one in hooks}) == len({one.id for one in hooks}) == 1
     assert hooks[0].headers["x-trace-id"] == hooks[0].body["traceId"]
+
+
+async def test_with_a_ledger_a_chat_is_forwarded_once_even_over_two_lives(
+    stage, grave_chat, send_four_times_over_two_lives
+):
+    await send_four_times_over_two_lives(CHAT_END, LEDGER_TABLE=LEDGER_TABLE)
+
+    events = await put_events(stage, "genesys.sentiment.forwarder")
+    assert sorted(event["detail-type"] for event in events) == [
+        "ChatSentimentAnalysis",
+        "ChatSentimentEscalation",
+    ]
+    assert len(stage.sinks["crm"].taken) == len(stage.sinks["alert"].taken) == 1

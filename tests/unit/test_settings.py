@@ -63,6 +63,7 @@ DEFAULTS = {
     "GENESYS_TIMEOUT_SECONDS": "10",
     "GENESYS_DEADLINE_SECONDS": "25",
     "GENESYS_ATTEMPTS": "3",
+    "GENESYS_ACTION_REPEATABLE": "true",
     "GENESYS_ACTION_ID": "",
     "GENESYS_FLOW_ID": "",
     "VOICE_DEGRADE_AFTER_SECONDS": "",
@@ -124,6 +125,9 @@ DEFAULTS = {
     "LOG_FORMAT": "auto",
     "AWS_REGION": "",
     "AWS_ENDPOINT_URL": "",
+    "ECS_AGENT_URI": "",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "",
+    "OTEL_TRACES_EXPORTER": "otlp",
     "HANDLERS": "",
 }
 
@@ -143,6 +147,8 @@ BAD = {
     "LOG_LEVEL": "canary-7f3a",
     "LOG_FORMAT": "canary-7f3a",
     "AWS_ENDPOINT_URL": "http://canary-7f3a.example",
+    "ECS_AGENT_URI": "http://169.254.170.3/api/canary-7f3a",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "canary-7f3a:4317",
     "HANDLERS": "voice,canary-7f3a",
     **dict.fromkeys(
         (
@@ -259,6 +265,26 @@ def test_plain_http_is_fine_on_this_machine(url):
     assert load_settings({**GOOD, "GENESYS_API_URL": url}).genesys.api_url is not None
 
 
+@pytest.mark.parametrize(
+    "url", ["http://169.254.170.2/api/0123-4567", "http://127.0.0.1:1", "https://agent.example"]
+)
+def test_the_ecs_agent_may_be_asked_where_ecs_puts_it(url):
+    assert load_settings({**GOOD, "ECS_AGENT_URI": url}).ecs.agent_uri is not None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/api", "http://10.0.0.1/api", "http://me:pw@169.254.170.2/api"]
+)
+def test_the_ecs_agent_is_asked_nowhere_else_without_encryption(url):
+    assert [line.split(":")[0] for line in problems_of(ECS_AGENT_URI=url)] == ["ECS_AGENT_URI"]
+
+
+def test_a_collector_in_the_cluster_may_be_reached_in_plain_http():
+    settings = load_settings({**GOOD, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel.monitoring:4318"})
+
+    assert settings.otel.exporter_otlp_endpoint is not None
+
+
 def test_the_heartbeat_of_one_second_of_visibility_keeps_fifty_messages():
     assert heartbeat_capacity(10) == 500
 
@@ -293,7 +319,9 @@ def test_misspelt_variables_are_pointed_out():
     ]
 
 
-@pytest.mark.parametrize("name", ["CACHE_SERVICE_HOST", "AWS_REGIONS", "PATH", "LOG_GROUP_NAME"])
+@pytest.mark.parametrize(
+    "name", ["CACHE_SERVICE_HOST", "AWS_REGIONS", "OTEL_TRACES_EXPORTERS", "PATH", "LOG_GROUP_NAME"]
+)
 def test_variables_of_others_are_left_alone(name):
     assert unknown_settings({**GOOD, name: "x"}) == []
 

@@ -40,8 +40,8 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     )
     login = HttpClient("genesys login", login_url(settings), limits)
     http = HttpClient("genesys", api_url(settings), limits)
-    for client in (login, http):
-        await workshop.stack.enter_async_context(client)
+    for host in (login, http):
+        await workshop.stack.enter_async_context(host)
     dialect = dialect_of(settings)
     secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
     tokens = Tokens(login, dialect.token(settings.client_id or "", secret))
@@ -52,7 +52,8 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
     details = _details(settings, workshop.settings.workflow.batch_milliseconds, api)
     workshop.stack.push_async_callback(details.aclose)
-    return GenesysParts(api, Genesys(api, dialect), attributes, details, tokens, limiter)
+    client = Genesys(api, dialect, actions_repeatable=settings.action_repeatable)
+    return GenesysParts(api, client, attributes, details, tokens, limiter)
 
 
 def _details(settings: GenesysSettings, batch_milliseconds: int, api: Api) -> ConversationDetails:

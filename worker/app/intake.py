@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from worker.app.ledger import build_ledger
 from worker.app.outage import OutageJudge
 from worker.app.workshop import Workshop
 from worker.clients.aws.session import ClientLimits
@@ -13,7 +14,6 @@ from worker.intake.consumer import Consumer, Hold, most_pollers
 from worker.intake.delivery import Delivery, Desk, Rules, Safety
 from worker.intake.jobs import Jobs
 from worker.intake.leases import Leases
-from worker.intake.ledger import MemoryLedger
 from worker.intake.park_limit import ParkLimit
 from worker.intake.parking import Parking
 from worker.intake.polls import PollRules, Polls
@@ -64,7 +64,7 @@ async def build_intake(
     dead_letters = settings.sqs.dead_letter_queue_url
     desk = Desk(
         router=router,
-        jobs=Jobs(MemoryLedger(), deadline_seconds=settings.handler.deadline_seconds),
+        jobs=Jobs(await build_ledger(workshop), deadline_seconds=settings.handler.deadline_seconds),
         acks=acks,
         parking=Parking(queue, str(dead_letters) if dead_letters else None),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from worker.app.guards import Guards
+from worker.app.ledger import LEDGER
 from worker.intake.park_limit import ParkLimit
 from worker.intake.router import Route
 from worker.intake.valve import FLOW, Verdict
@@ -44,5 +45,5 @@ class OutageJudge:
         return Verdict("probe" if "half_open" in states else "shut", why)
 
     def _state(self, route: Route) -> State:
-        states = {self._guards.state(upstream) for upstream in route.needs}
+        states = {self._guards.state(upstream) for upstream in (*route.needs, LEDGER)}
         return next((state for state in WORST_FIRST if state in states), "closed")

@@ -1,11 +1,10 @@
 """What the worker needs of AWS beside its queues: made on moto, and read back for the proof."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from worker.demo.stage import REPORT_BUCKET, STATE_MACHINE_ARN, TABLE, Stage
+from worker.demo.stage import LEDGER_TABLE, REPORT_BUCKET, STATE_MACHINE_ARN, TABLE, Stage
 
 LISTENER = "bus-listener"
 SOURCES = ("genesys.sentiment.forwarder", "genesys.report.writer")
@@ -16,8 +15,9 @@ PASS = {"StartAt": "Enrich", "States": {"Enrich": {"Type": "Pass", "End": True}}
 
 
 async def make_surroundings(stage: Stage) -> None:
-    """Make table, bucket, state machine, and a queue that hears what is put on the bus."""
-    await _make_table(stage)
+    """Make tables, bucket, state machine, and a queue that hears what is put on the bus."""
+    await _make_table(stage, TABLE, conversationId="HASH", eventTimestamp="RANGE")
+    await _make_table(stage, LEDGER_TABLE, id="HASH")
     async with stage.aws("s3") as s3, stage.aws("stepfunctions") as workflows:
         await s3.create_bucket(Bucket=REPORT_BUCKET)
         await workflows.create_state_machine(
@@ -46,21 +46,15 @@ async def put_events(stage: Stage, source: str) -> list[dict[str, Any]]:
             await sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
 
-async def _make_table(stage: Stage) -> None:
+async def _make_table(stage: Stage, name: str, **keys: str) -> None:
+    """Make a table whose keys, all of them strings, are of these kinds."""
     async with stage.aws("dynamodb") as dynamodb:
         await dynamodb.create_table(
-            TableName=TABLE,
+            TableName=name,
             BillingMode="PAY_PER_REQUEST",
-            KeySchema=_keys(conversationId="HASH", eventTimestamp="RANGE"),
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"}
-                for name in ("conversationId", "eventTimestamp")
-            ],
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         )
-
-
-def _keys(**kinds: str) -> list[Mapping[str, str]]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in kinds.items()]
 
 
 async def _make_listener(stage: Stage) -> None:

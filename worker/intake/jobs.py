@@ -3,27 +3,24 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from worker.domain.result import Result
-from worker.errors import Transient
-from worker.intake.ledger import Claim, MemoryLedger
+from worker.intake.ledger import Ledger
 from worker.intake.outcome import Done, Outcome, Park, Retry, foreseen, outcome_of, worst
 from worker.intake.router import Job
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-BUSY_RETRY_SECONDS = 5
-"""When to look again for an event whose twin is being handled right now."""
-
 
 class Jobs:
     """Handlers of one event run side by side; what is done already is not done again."""
 
-    def __init__(self, ledger: MemoryLedger, *, deadline_seconds: float) -> None:
+    def __init__(self, ledger: Ledger, *, deadline_seconds: float) -> None:
         self._ledger = ledger
         self._deadline_seconds = deadline_seconds
 
@@ -51,14 +48,12 @@ class Jobs:
         return Done()
 
     async def _once(self, job: Job) -> Result:
-        with self._ledger.claim(job.route.handler, job.event.origin.dedupe_key) as claim:
-            if claim is Claim.DONE:
-                return Result.DUPLICATE
-            if claim is Claim.BUSY:
-                reason = "a copy of this event is being handled"
-                raise Transient(reason, retry_after=BUSY_RETRY_SECONDS)
-            async with asyncio.timeout(job.route.deadline_seconds or self._deadline_seconds):
-                return await job.route.run(job.event)
+        run = partial(self._within_deadline, job)
+        return await self._ledger.once(job.route.handler, job.event.origin.dedupe_key, run)
+
+    async def _within_deadline(self, job: Job) -> Result:
+        async with asyncio.timeout(job.route.deadline_seconds or self._deadline_seconds):
+            return await job.route.run(job.event)
 
 
 def _tell_success(job: Job, result: Result, elapsed: float) -> None:

@@ -8,8 +8,9 @@ from worker.settings.attributes import Attributes, Crm, Webhooks
 from worker.settings.describe import Row, describe
 from worker.settings.fields import Globs, Group, Seconds, Url, is_loopback
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
+from worker.settings.ledger import Ledger
 from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
-from worker.settings.process import HANDLER_NEEDS, Aws, Handlers, Log, Ops
+from worker.settings.process import HANDLER_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.reports import Report
 from worker.settings.rules import heartbeat_capacity
@@ -26,6 +27,7 @@ __all__ = [
     "Cache",
     "Crm",
     "DynamoDb",
+    "Ecs",
     "EventBus",
     "Events",
     "Genesys",
@@ -33,8 +35,10 @@ __all__ = [
     "Group",
     "Handler",
     "Handlers",
+    "Ledger",
     "Log",
     "Ops",
+    "Otel",
     "Report",
     "Retry",
     "Row",

@@ -11,6 +11,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+ECS_AGENT_HOST = "169.254.170.2"
+"""Where ECS tasks find the agent of their host."""
+
 
 def split(value: object) -> object:
     """Read a comma-separated list; pydantic-settings would want JSON."""
@@ -30,16 +33,30 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _encrypted_or_local(url: HttpUrl) -> HttpUrl:
-    if url.username or url.password:
-        raise ValueError("must not carry a user name or password")
+    _without_user(url)
     if url.scheme != "https" and not is_loopback(url.host):
         raise ValueError("must begin with https:// unless it names this machine")
+    return url
+
+
+def _of_the_ecs_agent(url: HttpUrl) -> HttpUrl:
+    # The address of the agent is plain http by design: link-local, it never leaves the host.
+    if (url.scheme, url.host) == ("http", ECS_AGENT_HOST) and not (url.username or url.password):
+        return url
+    return _encrypted_or_local(url)
+
+
+def _without_user(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise ValueError("must not carry a user name or password")
     return url
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local)]
+AgentUrl = Annotated[HttpUrl, AfterValidator(_of_the_ecs_agent)]
+CollectorUrl = Annotated[HttpUrl, AfterValidator(_without_user)]
 
 
 def group(prefix: str) -> SettingsConfigDict:

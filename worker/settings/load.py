@@ -58,14 +58,15 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """Return a warning for each variable that looks like a misspelt setting.
 
     Only what resembles a known name: Kubernetes puts variables such as `CACHE_SERVICE_HOST` into
-    every container, named after services that are not ours. `AWS_` belongs to the SDK.
+    every container, named after services that are not ours. `AWS_`, `OTEL_`: their SDKs own these.
     """
     known = [variable_name(kind, field) for kind in GROUPS.values() for field in kind.model_fields]
     strangers = sorted(set(map(str.upper, _environ(environ))) - set(known))
     return [
         f"{name}: unknown; did you mean {match[0]}?"
         for name in strangers
-        if not name.startswith("AWS_") and (match := get_close_matches(name, known, 1, SIMILAR))
+        if not name.startswith(("AWS_", "OTEL_"))
+        and (match := get_close_matches(name, known, 1, SIMILAR))
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from worker.settings.fields import Globs, Group, Seconds, Url, group
+from worker.settings.fields import AgentUrl, CollectorUrl, Globs, Group, Seconds, Url, group
 
 
 def _lower(value: object) -> object:
@@ -49,6 +49,29 @@ class Aws(Group):
 
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
+
+
+class Ecs(Group):
+    """What ECS tells its tasks."""
+
+    model_config = group("ECS_")
+
+    agent_uri: AgentUrl | None = None
+    """The ECS agent, set by ECS itself: asked not to end this task while it writes a report. Unset:
+    nobody is asked."""
+
+
+class Otel(Group):
+    """Whether there is tracing; all other `OTEL_` variables are read by OpenTelemetry itself."""
+
+    model_config = group("OTEL_")
+
+    exporter_otlp_endpoint: CollectorUrl | None = None
+    """Collector that spans are sent to, by OTLP over HTTP; needs the extra `otel`. Unset: no
+    tracing."""
+
+    traces_exporter: str = "otlp"
+    """`none`: no tracing, although there is a collector."""
 
 
 HANDLER_NEEDS: Mapping[str, tuple[str, ...]] = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from worker.settings.attributes import Attributes, Crm, Webhooks
 from worker.settings.fields import Group
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
-from worker.settings.process import Aws, Handlers, Log, Ops, missing_needs
+from worker.settings.ledger import Ledger
+from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel, missing_needs
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.reports import Report
 from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
@@ -22,6 +23,7 @@ class Settings:
     genesys: Genesys
     voice: Voice
     dynamodb: DynamoDb
+    ledger: Ledger
     attributes: Attributes
     crm: Crm
     webhooks: Webhooks
@@ -36,6 +38,8 @@ class Settings:
     ops: Ops
     log: Log
     aws: Aws
+    ecs: Ecs
+    otel: Otel
     handlers: Handlers
 
     def enabled_handlers(self) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ class Genesys(Group):
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Attempts of one call within its deadline; after that the message is retried later."""
 
+    action_repeatable: bool = True
+    """False for a data action that writes: one that may have run is not sent a second time."""
+
     action_id: str | None = None
     """Data action that knows the customer behind a phone number."""
 

@@ -1,0 +1,485 @@
+"""The ledger: once over all workers, whoever dies, freezes or comes late."""
+
+import asyncio
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.dynamodb import a_client
+from tests.ledgers import RETENTION_SECONDS, a_ledger, a_ledger_table, a_wire
+from worker.clients.aws.ledger import BUSY_LOOK_SECONDS
+from worker.clients.aws.ledger_table import SKEW_SECONDS
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.demo.moto import moto_server
+from worker.domain.result import Result
+from worker.errors import Permanent, Transient, Unavailable
+from worker.intake.ledger import MemoryLedger
+from worker.settings import Aws
+from worker.telemetry import metrics
+
+LEASE = 120.0
+PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
+SHORT_LEASE = 2.0
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def wire(moto, monkeypatch):
+    async with a_wire(moto) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        yield wire
+
+
+@pytest.fixture
+async def client(wire):
+    async with a_client() as client:
+        yield client
+
+
+@pytest.fixture
+async def table(client):
+    return await a_ledger_table(client)
+
+
+@pytest.fixture
+async def ledger(client, table):
+    return a_ledger(client, table)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def either(request):
+    """Both ledgers, for what they have in common."""
+    return MemoryLedger() if request.param == "memory" else request.getfixturevalue("ledger")
+
+
+class Work:
+    """A handler that can be held and be made to fail."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.began = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.runs = 0
+        self.cancelled = 0
+
+    async def __call__(self):
+        self.began.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error:
+            raise self.error
+        self.runs += 1
+        return Result.OK
+
+
+@pytest.fixture
+def held():
+    work = Work()
+    work.go_on.clear()
+    return work
+
+
+@pytest.fixture
+def outcomes():
+    """Return what the ledger counted since the test began."""
+
+    def now():
+        return {
+            name: metrics.ledger_outcomes.labels(name)._value.get()
+            for name in ("claimed", "done", "busy", "late_owner", "unavailable")
+        }
+
+    before = now()
+    return lambda: {name: int(n - before[name]) for name, n in now().items() if n > before[name]}
+
+
+async def item(client, table):
+    (found,) = (await client.scan(TableName=table, ConsistentRead=True))["Items"]
+    return found
+
+
+async def until(holds, seconds=15):
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110  the table has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+async def test_work_that_ended_well_is_a_duplicate_the_next_time(either, outcomes):
+    work = Work()
+
+    assert await either.once("voice", "k", work) is Result.OK
+    assert await either.once("voice", "k", work) is Result.DUPLICATE
+    assert work.runs == 1
+    assert outcomes() == {"claimed": 1, "done": 1}
+
+
+async def test_work_that_failed_may_be_claimed_again_at_once(either):
+    with pytest.raises(Permanent, match="no"):
+        await either.once("voice", "k", Work(error=Permanent("no")))
+
+    assert await either.once("voice", "k", Work()) is Result.OK
+
+
+async def test_work_that_was_cancelled_may_be_claimed_again_at_once(either, held):
+    running = asyncio.create_task(either.once("voice", "k", held))
+    await held.began.wait()
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert await either.once("voice", "k", Work()) is Result.OK
+    assert running.cancelled()
+
+
+async def test_work_that_passed_its_deadline_raises_time_out_and_may_be_claimed_again(either, held):
+    async def within_deadline():
+        async with asyncio.timeout(0.05):
+            return await held()
+
+    with pytest.raises(TimeoutError):
+        await either.once("voice", "k", within_deadline)
+    assert await either.once("voice", "k", Work()) is Result.OK
+
+
+async def test_a_copy_is_transient_while_its_twin_is_under_way(either, held, outcomes):
+    twin = asyncio.create_task(either.once("voice", "k", held))
+    await held.began.wait()
+
+    with pytest.raises(Transient, match="a copy of this event") as caught:
+        await either.once("voice", "k", Work())
+
+    held.go_on.set()
+    assert await twin is Result.OK
+    assert 0 < caught.value.retry_after <= LEASE + SKEW_SECONDS
+    assert outcomes() == {"claimed": 1, "busy": 1}
+
+
+async def test_the_same_event_is_other_work_for_another_handler(either):
+    await either.once("voice", "k", Work())
+
+    assert await either.once("workflow", "k", Work()) is Result.OK
+
+
+async def test_fifty_copies_over_three_workers_run_once(client, table):
+    workers, work = [a_ledger(client, table) for _ in range(3)], Work()
+
+    answers = await asyncio.gather(
+        *(workers[n % 3].once("voice", "k", work) for n in range(50)), return_exceptions=True
+    )
+
+    assert work.runs == 1
+    assert answers.count(Result.OK) == 1
+    rest = [answer for answer in answers if answer is not Result.OK]
+    assert all(isinstance(a, Transient) or a is Result.DUPLICATE for a in rest)
+
+
+async def test_done_work_is_known_to_the_worker_of_the_next_start(client, table):
+    await a_ledger(client, table).once("voice", "k", Work())
+
+    assert await a_ledger(client, table).once("voice", "k", Work()) is Result.DUPLICATE
+
+
+async def test_done_work_expires_after_the_retention(client, table, ledger):
+    await ledger.once("voice", "k", Work())
+
+    record = await item(client, table)
+    assert record["id"] == {"S": "voice|k"}
+    assert record["status"] == {"S": "DONE"}
+    assert int(record["expiresAt"]["N"]) == pytest.approx(time.time() + RETENTION_SECONDS, abs=30)
+
+
+async def test_what_has_expired_counts_as_gone_before_ttl_deletes_it(client, table, ledger):
+    await ledger.once("voice", "k", Work())
+    later = a_ledger(client, table, ahead=RETENTION_SECONDS + 60)
+
+    assert await later.once("voice", "k", Work()) is Result.OK
+
+
+async def test_a_killed_workers_claim_holds_until_its_lease_and_the_skew_have_passed(client, table):
+    await _die_while_running(client, table)
+    early = a_ledger(client, table, ahead=LEASE + SKEW_SECONDS - 2)
+    late = a_ledger(client, table, ahead=PAST_THE_LEASE)
+
+    with pytest.raises(Transient):
+        await early.once("voice", "k", Work())
+    assert await late.once("voice", "k", Work()) is Result.OK
+
+
+async def _die_while_running(client, table):
+    """Leave behind what `kill -9` leaves: a claim nobody releases."""
+    dead = a_ledger(client, table)
+    work = Work()
+    work.go_on.clear()
+    task = asyncio.create_task(dead.once("voice", "k", work))
+    await work.began.wait()
+    dead._table = _Gone()
+    task.cancel()
+    await asyncio.wait({task})
+
+
+class _Gone:
+    async def release(self, claim):
+        return False
+
+
+async def test_a_wait_for_a_twin_is_the_rest_of_its_lease(client, table, held):
+    twin = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
+    await held.began.wait()
+
+    with pytest.raises(Transient) as caught:
+        await a_ledger(client, table, ahead=LEASE - 2).once("voice", "k", Work())
+
+    assert caught.value.retry_after == pytest.approx(2 + SKEW_SECONDS, abs=2)
+    held.go_on.set()
+    await twin
+
+
+async def test_a_wait_for_a_twin_is_bounded_whatever_its_clock_says(client, table, held):
+    five_hours_ahead = a_ledger(client, table, ahead=5 * 3600)
+    twin = asyncio.create_task(five_hours_ahead.once("voice", "k", held))
+    await held.began.wait()
+
+    with pytest.raises(Transient) as caught:
+        await a_ledger(client, table).once("voice", "k", Work())
+
+    assert caught.value.retry_after == BUSY_LOOK_SECONDS
+    held.go_on.set()
+    await twin
+
+
+async def test_an_owner_that_was_frozen_past_its_lease_is_refused(client, table, held, outcomes):
+    frozen, other = a_ledger(client, table), a_ledger(client, table, ahead=PAST_THE_LEASE)
+    late = asyncio.create_task(frozen.once("voice", "k", held))
+    await held.began.wait()
+
+    assert await other.once("voice", "k", Work()) is Result.OK
+    before = await item(client, table)
+    with capture_logs() as logs:
+        held.go_on.set()
+        with pytest.raises(Transient, match="claim was lost"):
+            await late
+
+    assert await item(client, table) == before
+    assert outcomes() == {"claimed": 2, "late_owner": 1}
+    assert [(x["event"], x["refused"]) for x in logs] == [("ledger_late_owner", "completion")]
+
+
+async def test_a_handler_that_wakes_after_its_lease_is_cancelled_before_its_next_effect(
+    client, table
+):
+    ledger, effects = a_ledger(client, table, lease_seconds=SHORT_LEASE), []
+    began = asyncio.Event()
+
+    async def work():
+        began.set()
+        await asyncio.sleep(0.01)
+        effects.append("one")
+        return Result.OK
+
+    running = asyncio.create_task(ledger.once("voice", "k", work))
+    await began.wait()
+    time.sleep(SHORT_LEASE)  # noqa: ASYNC251  the whole process stands still, as by SIGSTOP
+
+    with pytest.raises(Transient, match="claim was lost"):
+        await running
+    assert effects == []
+
+
+async def test_a_late_owners_failure_does_not_release_the_others_claim(client, table, held):
+    frozen, other = a_ledger(client, table), a_ledger(client, table, ahead=PAST_THE_LEASE)
+    late = asyncio.create_task(frozen.once("voice", "k", held))
+    await held.began.wait()
+    await other.once("voice", "k", Work())
+
+    held.error = Unavailable("down")
+    held.go_on.set()
+    with pytest.raises(Unavailable):
+        await late
+
+    assert await frozen.once("voice", "k", Work()) is Result.DUPLICATE
+
+
+async def test_a_long_run_keeps_its_lease(client, table, held):
+    ledger = a_ledger(client, table, lease_seconds=SHORT_LEASE)
+    long = asyncio.create_task(ledger.once("report", "k", held))
+    await held.began.wait()
+    first = int((await item(client, table))["leaseUntil"]["N"])
+
+    async def twice_its_lease_is_over():
+        return int((await item(client, table))["leaseUntil"]["N"]) > first + 2000 * SHORT_LEASE
+
+    await until(twice_its_lease_is_over)
+    held.go_on.set()
+
+    assert await long is Result.OK
+    assert held.cancelled == 0
+
+
+async def test_a_handler_whose_claim_was_taken_over_is_cancelled(client, table, held, outcomes):
+    slow = a_ledger(client, table, lease_seconds=SHORT_LEASE)
+    other = a_ledger(client, table, ahead=SHORT_LEASE + SKEW_SECONDS + 1)
+    running = asyncio.create_task(slow.once("report", "k", held))
+    await held.began.wait()
+
+    await other.once("report", "k", Work())
+    with capture_logs() as logs, pytest.raises(Transient, match="claim was lost"):
+        await running
+
+    assert held.cancelled == 1
+    assert outcomes()["late_owner"] == 1
+    assert [x["event"] for x in logs] == ["ledger_late_owner", "ledger_lease_lost"]
+
+
+async def test_a_takeover_ends_a_run_that_the_tables_silence_would_not(client, table, held):
+    slow = a_ledger(client, table, lease_seconds=SHORT_LEASE, fail_open=True)
+    other = a_ledger(client, table, ahead=SHORT_LEASE + SKEW_SECONDS + 1)
+    running = asyncio.create_task(slow.once("report", "k", held))
+    await held.began.wait()
+
+    await other.once("report", "k", Work())
+
+    with pytest.raises(Transient, match="claim was lost"):
+        await asyncio.wait_for(running, 10)
+
+
+async def test_a_handler_is_cancelled_before_a_lease_ends_that_cannot_be_renewed(
+    client, table, wire, held, outcomes
+):
+    ledger = a_ledger(client, table, lease_seconds=SHORT_LEASE)
+    began = time.monotonic()
+    running = asyncio.create_task(ledger.once("report", "k", held))
+    await held.began.wait()
+    wire.cut = True
+
+    with pytest.raises(Transient, match="claim was lost"):
+        await running
+
+    assert time.monotonic() - began < SHORT_LEASE + 1
+    assert held.cancelled == 1
+    assert outcomes()["unavailable"] >= 1
+
+
+async def test_one_renewal_that_fails_costs_nothing(client, table, wire, held):
+    ledger = a_ledger(client, table, lease_seconds=SHORT_LEASE)
+    running = asyncio.create_task(ledger.once("report", "k", held))
+    await held.began.wait()
+    first = await item(client, table)
+
+    with capture_logs() as logs:
+        wire.cut = True
+        await until(lambda: _any(logs, "ledger_renewal_failed"))
+        wire.cut = False
+        await until(lambda: _changed(client, table, first))
+    held.go_on.set()
+
+    assert await running is Result.OK
+
+
+async def _any(logs, event):
+    return any(line["event"] == event for line in logs)
+
+
+async def _changed(client, table, before):
+    return await item(client, table) != before
+
+
+async def test_nothing_runs_while_the_table_is_down(ledger, wire, outcomes):
+    wire.cut, work = True, Work()
+
+    with pytest.raises(Unavailable, match="ledger"):
+        await ledger.once("voice", "k", work)
+
+    assert work.runs == 0
+    assert outcomes() == {"unavailable": 1}
+
+
+async def test_work_runs_without_the_table_when_told_so(client, table, wire, outcomes):
+    ledger, work = a_ledger(client, table, fail_open=True), Work()
+    wire.cut = True
+
+    with capture_logs() as logs:
+        assert await ledger.once("voice", "k", work) is Result.OK
+
+    assert work.runs == 1
+    assert outcomes() == {"unavailable": 1}
+    assert [x["event"] for x in logs] == ["ledger_bypassed"]
+
+
+async def test_a_run_outlives_its_lease_without_the_table_when_told_so(client, table, wire, held):
+    ledger = a_ledger(client, table, lease_seconds=SHORT_LEASE, fail_open=True)
+    running = asyncio.create_task(ledger.once("voice", "k", held))
+    await held.began.wait()
+    wire.cut = True
+    await asyncio.wait({running}, timeout=SHORT_LEASE + 0.5)
+    held.go_on.set()
+
+    assert await running is Result.OK
+
+
+async def test_done_work_stays_done_when_it_cannot_be_recorded(ledger, wire, held, outcomes):
+    running = asyncio.create_task(ledger.once("voice", "k", held))
+    await held.began.wait()
+    wire.cut = True
+    held.go_on.set()
+
+    assert await running is Result.OK
+    assert outcomes() == {"claimed": 1, "unavailable": 1}
+
+
+async def test_a_claim_whose_reply_was_lost_is_found_again_by_its_retry(table, wire):
+    limits = ClientLimits(pool=5, read_seconds=5, attempts=3)
+    async with AwsSession(Aws()).client("dynamodb", limits) as client:
+        ledger, work = a_ledger(client, table), Work()
+        wire.replies_to_lose = 1
+
+        assert await ledger.once("voice", "k", work) is Result.OK
+
+    assert work.runs == 1
+
+
+async def test_a_completion_whose_reply_was_lost_is_no_late_owner(table, wire, held, outcomes):
+    limits = ClientLimits(pool=5, read_seconds=5, attempts=3)
+    async with AwsSession(Aws()).client("dynamodb", limits) as client:
+        running = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
+        await held.began.wait()
+        wire.replies_to_lose = 1
+        held.go_on.set()
+
+        assert await running is Result.OK
+    assert outcomes() == {"claimed": 1}
+
+
+async def test_a_table_of_another_shape_parks_nothing(client):
+    name = await a_ledger_table(client)
+    await client.delete_table(TableName=name)
+    await client.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    with pytest.raises(Unavailable, match="LEDGER_TABLE"):
+        await a_ledger(client, name).once("voice", "k", Work())
+
+
+async def test_a_claim_that_is_cancelled_while_it_is_written_blocks_nobody(client, table, wire):
+    ledger, work = a_ledger(client, table), Work()
+    wire.hold = True
+    claiming = asyncio.create_task(ledger.once("voice", "k", work))
+    await wire.held.wait()
+    claiming.cancel()
+    wire.hold = False
+    await asyncio.wait({claiming})
+
+    assert work.runs == 0
+    assert await a_ledger(client, table).once("voice", "k", work) is Result.OK

@@ -1,0 +1,88 @@
+"""A ledger to test with: its table on moto, and a wire to it that can be cut."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+
+from tests.dynamodb import a_guard
+from tests.factories import an_id
+from worker.clients.aws.ledger import DynamoLedger
+from worker.clients.aws.ledger_table import LedgerTable, Terms
+
+RETENTION_SECONDS = 1_296_000
+
+
+class Wire:
+    """Passes requests on to `url`; `cut` answers 500 in place of that."""
+
+    def __init__(self, upstream):
+        self.upstream = upstream
+        self.url = ""
+        self.cut = False
+        self.replies_to_lose = 0
+        """Requests that reach the other side and whose connection is closed then."""
+
+        self.hold = False
+        """Let no reply come back."""
+
+        self.held = asyncio.Event()
+        """A request reached the other side, and its reply is held."""
+
+    async def serve(self, request):
+        body = await request.read()
+        if self.cut:
+            return web.Response(status=500, body=b"{}", content_type="application/x-amz-json-1.0")
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as http,
+            http.post(self.upstream, data=body, headers=request.headers) as reply,
+        ):
+            content = await reply.read()
+        if self.hold:
+            self.held.set()
+            while self.hold:  # noqa: ASYNC110  ends with the test at the latest
+                await asyncio.sleep(0.01)
+        if self.replies_to_lose:
+            self.replies_to_lose -= 1
+            request.transport.abort()
+        return web.Response(
+            status=reply.status,
+            body=content,
+            headers={"Content-Type": reply.headers["Content-Type"]},
+        )
+
+
+@asynccontextmanager
+async def a_wire(upstream):
+    wire = Wire(upstream)
+    app = web.Application(client_max_size=2**21)
+    app.router.add_route("*", "/{tail:.*}", wire.serve)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        wire.url = f"http://{host}:{port}"
+        yield wire
+    finally:
+        await runner.cleanup()
+
+
+async def a_ledger_table(client):
+    name = f"ledger-{an_id()}"
+    await client.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+def a_ledger(client, table, *, lease_seconds=120.0, fail_open=False, ahead=0.0):
+    """`ahead`: seconds by which this worker's wall clock is before the others'."""
+    terms = Terms(lease_seconds, RETENTION_SECONDS)
+    rows = LedgerTable(client, table, a_guard(), terms, lambda: time.time() + ahead)
+    return DynamoLedger(rows, lease_seconds, fail_open=fail_open)

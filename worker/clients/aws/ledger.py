@@ -1,0 +1,164 @@
+"""The ledger of all workers: what was done already, per handler and dedupe key.
+
+A claim has an owner and a lease. The lease is renewed while the handler runs; a handler whose lease
+ends, or was taken over, is cancelled before somebody else begins. A worker that was frozen past its
+lease finds out at the latest when it marks its work as done: that is refused.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from uuid import uuid4
+
+import structlog
+
+from worker.clients.aws.ledger_table import Claim, LedgerTable
+from worker.domain.result import Result
+from worker.errors import Transient, WorkerError
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+RELEASE_SECONDS = 3.0
+"""Longest wait for a release: a claim that is not released ends by its lease."""
+
+BUSY_LOOK_SECONDS = 10.0
+"""Longest wait for work in other hands; the message's own backoff grows beyond it."""
+
+LOST = "ledger: the claim was lost while the handler ran"
+
+
+class DynamoLedger:
+    """Runs work once over all workers; while the table is down it fails closed, or open if told."""
+
+    def __init__(self, table: LedgerTable, lease_seconds: float, *, fail_open: bool) -> None:
+        self._table = table
+        self._lease_seconds = lease_seconds
+        self._fail_open = fail_open
+        self._process = uuid4().hex
+        self._numbers = count(1)
+
+    async def once(
+        self, handler: str, dedupe_key: str, run: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """Run unless it was done before: `Result.DUPLICATE` then.
+
+        Raises Transient while somebody else is at it, when the claim was lost, and, unless told to
+        fail open, when the table does not answer; else whatever `run` raises.
+        """
+        claim = Claim(f"{handler}|{dedupe_key}", f"{self._process}-{next(self._numbers)}")
+        began = _now()
+        try:
+            taken = await self._table.claim(claim)
+        except asyncio.CancelledError:
+            await self._release(claim)  # it may have been written
+            raise
+        except Transient as error:
+            return await self._unclaimed(error, run)
+        if taken is None:
+            _count("claimed")
+            return await self._claimed(claim, began, run)
+        if taken.done:
+            _count("done")
+            return Result.DUPLICATE
+        _count("busy")
+        # Not the whole lease: it mostly ends soon, with the handler, and not by a silent worker.
+        wait = min(taken.free_in_seconds, BUSY_LOOK_SECONDS)
+        raise Transient("a copy of this event is being handled", retry_after=wait)
+
+    async def _unclaimed(self, error: Transient, run: Callable[[], Awaitable[Result]]) -> Result:
+        _count("unavailable")
+        if not self._fail_open:
+            raise error
+        log.warning("ledger_bypassed", reason=error.reason)
+        return await run()
+
+    async def _claimed(
+        self, claim: Claim, began: float, run: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        try:
+            async with self._leased(claim, began):
+                result = await run()
+        except BaseException:
+            await self._release(claim)
+            raise
+        await self._complete(claim)
+        return result
+
+    @asynccontextmanager
+    async def _leased(self, claim: Claim, began: float) -> AsyncIterator[None]:
+        """Keep the lease for the block, or cancel the block: Transient then."""
+        try:
+            async with asyncio.timeout_at(self._must_end(began)) as lease:
+                renewal = asyncio.create_task(self._renew(claim, lease))
+                try:
+                    yield
+                finally:
+                    renewal.cancel()
+                    await asyncio.wait({renewal})
+        except TimeoutError:
+            if not lease.expired():
+                raise  # the handler's own
+            log.warning("ledger_lease_lost")
+            raise Transient(LOST) from None
+
+    async def _renew(self, claim: Claim, lease: asyncio.Timeout) -> None:
+        pause = self._lease_seconds / 3
+        while not lease.expired():
+            await asyncio.sleep(pause)
+            began = _now()
+            try:
+                mine = await self._table.renew(claim)
+            except WorkerError as error:
+                # No answer is no refusal: asked again until the lease ends by itself.
+                _count("unavailable")
+                log.warning("ledger_renewal_failed", reason=str(error))
+                pause = self._lease_seconds / 10
+                continue
+            if lease.expired():
+                return
+            if not mine:
+                _tell_late("renewal")
+                lease.reschedule(_now())
+                return
+            lease.reschedule(self._must_end(began))
+            pause = self._lease_seconds / 3
+
+    def _must_end(self, began: float) -> float | None:
+        """Return when the handler must have stopped: a tenth before others see the lease end.
+
+        Counted from before the call, by the monotonic clock. None when failing open: then silence
+        of the table stops nobody, only a refusal does.
+        """
+        return None if self._fail_open else began + 0.9 * self._lease_seconds
+
+    async def _complete(self, claim: Claim) -> None:
+        try:
+            mine = await self._table.complete(claim)
+        except WorkerError as error:
+            # Not raised: the effects are there, and a retry would surely repeat them.
+            _count("unavailable")
+            log.warning("ledger_completion_failed", reason=str(error))
+            return
+        if not mine:
+            _tell_late("completion")
+            raise Transient(LOST)
+
+    async def _release(self, claim: Claim) -> None:
+        with suppress(WorkerError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._table.release(claim)
+
+
+def _tell_late(when: str) -> None:
+    _count("late_owner")
+    log.warning("ledger_late_owner", refused=when)
+
+
+def _count(outcome: str) -> None:
+    metrics.ledger_outcomes.labels(outcome).inc()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

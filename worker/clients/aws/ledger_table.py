@@ -1,0 +1,192 @@
+"""The table of the ledger: one item per handler and dedupe key, changed by its owner only.
+
+Partition key `id` (S); `status`, `owner`, `leaseUntil` (N, milliseconds since the epoch) and the
+TTL `expiresAt` (N, seconds). Every write has a condition, so no look is ever stale.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from worker.clients.aws.errors import aws_errors
+from worker.errors import Permanent, Unavailable
+from worker.resilience.guard import Guard
+
+T = TypeVar("T")
+Operation = Callable[..., Awaitable[Any]]
+
+IN_PROGRESS = "IN_PROGRESS"
+DONE = "DONE"
+
+SKEW_SECONDS = 5.0
+"""How far the clocks of two workers may be apart: a lease is taken over that much after its end."""
+
+FREE = (
+    "attribute_not_exists(id) OR (#status = :running AND leaseUntil < :abandoned)"
+    " OR expiresAt < :now"
+)
+"""TTL deletes late, by days: what has expired counts as gone before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """For how long things hold, in seconds."""
+
+    lease_seconds: float
+    retention_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One piece of work in the hands of one owner; each attempt is an owner of its own."""
+
+    id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Somebody else's record of the work that was to be claimed."""
+
+    done: bool
+    free_in_seconds: float
+    """When its lease can be taken over at the latest; 0 for done work."""
+
+
+class LedgerTable:
+    """Conditional writes, told as what they mean. All raise Transient when there is no answer."""
+
+    def __init__(
+        self, client: Any, name: str, guard: Guard, terms: Terms, wall_clock: Callable[[], float]
+    ) -> None:
+        """`client`: DynamoDB. `wall_clock`: seconds since the epoch, as other workers see them."""
+        self._client = client
+        self._name = name
+        self._guard = guard
+        self._terms = terms
+        self._wall_clock = wall_clock
+
+    async def claim(self, claim: Claim) -> Taken | None:
+        """Take the work; what stands in the way, if anything does."""
+        return await self._ask(partial(self._claim, claim))
+
+    async def renew(self, claim: Claim) -> bool:
+        """Let the lease begin anew; False when the work is no longer the owner's."""
+        return await self._if_mine(
+            self._client.update_item,
+            claim,
+            UpdateExpression="SET leaseUntil = :until",
+            values={":until": {"N": self._lease_until()}},
+        )
+
+    async def complete(self, claim: Claim) -> bool:
+        """Mark the work as done; False when it is no longer the owner's."""
+        return await self._if_mine(
+            self._client.update_item,
+            claim,
+            UpdateExpression="SET #status = :done, expiresAt = :expires",
+            names={"#status": "status"},
+            values={":done": {"S": DONE}, ":expires": {"N": self._expires_at()}},
+        )
+
+    async def release(self, claim: Claim) -> bool:
+        """Leave the work to the next; False when it is no longer the owner's."""
+        return await self._if_mine(self._client.delete_item, claim)
+
+    async def _claim(self, claim: Claim) -> Taken | None:
+        now = self._wall_clock()
+        with aws_errors("ledger"):
+            try:
+                await self._client.put_item(
+                    TableName=self._name,
+                    Item=self._item(claim),
+                    ConditionExpression=FREE,
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":running": {"S": IN_PROGRESS},
+                        ":abandoned": {"N": _milliseconds(now - SKEW_SECONDS)},
+                        ":now": {"N": str(int(now))},
+                    },
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except ClientError as error:
+                if not _refused(error):
+                    raise
+                return self._taken(claim, error.response.get("Item", {}))
+        return None
+
+    def _item(self, claim: Claim) -> Mapping[str, Any]:
+        return {
+            "id": {"S": claim.id},
+            "status": {"S": IN_PROGRESS},
+            "owner": {"S": claim.owner},
+            "leaseUntil": {"N": self._lease_until()},
+            "expiresAt": {"N": self._expires_at()},
+        }
+
+    def _taken(self, claim: Claim, item: Mapping[str, Any]) -> Taken | None:
+        if item.get("owner") == {"S": claim.owner}:
+            return None  # our own first attempt, whose reply was lost
+        if item.get("status") == {"S": DONE}:
+            return Taken(done=True, free_in_seconds=0)
+        until = float(item.get("leaseUntil", {}).get("N", 0)) / 1000
+        rest = until + SKEW_SECONDS - self._wall_clock()
+        # Bounded: the lease may have been written by a clock that is hours off.
+        most = self._terms.lease_seconds + SKEW_SECONDS
+        return Taken(done=False, free_in_seconds=min(most, max(1.0, rest)))
+
+    async def _if_mine(
+        self,
+        operation: Operation,
+        claim: Claim,
+        *,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        **change: Any,
+    ) -> bool:
+        # The owner alone decides: a repeat after a lost reply finds its own mark, and agrees.
+        change |= {
+            "TableName": self._name,
+            "Key": {"id": {"S": claim.id}},
+            "ConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner", **(names or {})},
+            "ExpressionAttributeValues": {":owner": {"S": claim.owner}, **(values or {})},
+        }
+        return await self._ask(partial(_changed, operation, change))
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._guard.call(call, repeatable=True)
+        except Permanent as error:
+            # A table of another shape must not park healthy messages.
+            raise Unavailable(f"{error.reason} (is LEDGER_TABLE right?)") from None
+
+    def _lease_until(self) -> str:
+        return _milliseconds(self._wall_clock() + self._terms.lease_seconds)
+
+    def _expires_at(self) -> str:
+        return str(int(self._wall_clock() + self._terms.retention_seconds))
+
+
+async def _changed(operation: Operation, change: Mapping[str, Any]) -> bool:
+    with aws_errors("ledger"):
+        try:
+            await operation(**change)
+        except ClientError as error:
+            if not _refused(error):
+                raise
+            return False
+    return True
+
+
+def _refused(error: ClientError) -> bool:
+    code: str = error.response.get("Error", {}).get("Code", "")
+    return code == "ConditionalCheckFailedException"
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
