@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import check, demo, health, inspect, run, send, settings, source
+from worker.cli import check, demo, dlq, health, inspect, report, run, send, settings, source
 from worker.errors import ConfigurationError
 
 BAD_CONFIGURATION = 2
@@ -27,6 +27,8 @@ app.command("inspect")(inspect.inspect)
 app.command("send")(send.send)
 app.command("settings")(settings.settings)
 app.command("health")(health.health)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(report.app, name="report")
 app.add_typer(source.app, name="source")
 
 

@@ -1,0 +1,591 @@
+"""`worker dlq`: nothing is lost, whatever is asked, and whoever interrupts it."""
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.cli.in_thread import in_thread
+from tests.deadletters import ABC, LIMITS, NOW, XYZ, Letter, letters, parked
+from worker.cli.dlq_reading import HIDDEN_SECONDS
+from worker.clients.aws.session import AwsSession
+from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
+from worker.demo.sqs.message import Attribute
+from worker.demo.sqs.server import SqsServer
+from worker.intake.parking import ATTRIBUTE
+from worker.settings import Aws
+
+MOVED = "moved by SQS (maxReceiveCount)"
+
+
+class Clock:
+    """The emulator's, so that leases can end at once."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def __call__(self):
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sqs(clock, monkeypatch):
+    with in_thread(lambda: SqsServer(clock=clock)) as (server,):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
+        yield server
+
+
+@pytest.fixture
+def fifo():
+    return False
+
+
+@pytest.fixture
+def dead(sqs, fifo):
+    kind = {"FifoQueue": "true"} if fifo else {}
+    return sqs.create_queue("dead.fifo" if fifo else "dead", **kind)
+
+
+@pytest.fixture
+def queue(sqs, dead, fifo):
+    kind = {"FifoQueue": "true"} if fifo else {}
+    policy = f'{{"deadLetterTargetArn": "{sqs.arn(dead)}", "maxReceiveCount": 1}}'
+    return sqs.create_queue("q.fifo" if fifo else "q", RedrivePolicy=policy, **kind)
+
+
+@pytest.fixture
+def environ(queue, dead):
+    return {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": dead}
+
+
+@pytest.fixture
+def dlq(worker, environ):
+    return lambda *arguments: worker("dlq", *arguments, **environ)
+
+
+@pytest.fixture
+def moved_by_sqs(aws_call, sqs, queue):
+    """Let SQS move messages itself: received once, and then once too often."""
+
+    def move(*bodies):
+        for body in bodies:
+            sqs.send(queue, body)
+            for _ in range(2):
+                aws_call("receive_message", QueueUrl=queue, VisibilityTimeout=0)
+        return list(bodies)
+
+    return move
+
+
+@pytest.fixture
+def aws_call(sqs):
+    def call(operation, **arguments):
+        async def once():
+            async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+                return await getattr(client, operation)(**arguments)
+
+        return asyncio.run(once())
+
+    return call
+
+
+def bodies(sqs, url):
+    return sorted(message.sent.body for message in sqs.messages(url))
+
+
+def visible(sqs, url):
+    return sqs.depth(url).visible
+
+
+# ── list ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
+    parked(dead, *letters(3, failed_at=NOW), *letters(2, XYZ), Letter("{}", failed_at=NOW + 60))
+    moved_by_sqs("{}")
+
+    done = dlq("list", "--json")
+
+    assert done.code == 0
+    assert (done.json["seen"], done.json["approximate"]) == (7, 7)
+    assert [(c["count"], c["fingerprint"], c["reason"]) for c in done.json["causes"]] == [
+        (4, "abcabcabcabc", "conversationId: empty"),
+        (2, "xyzxyzxyzxyz", "genesys: 404 not.found"),
+        (1, "moved-by-sqs", MOVED),
+    ]
+    first = done.json["causes"][0]
+    assert first["handlers"] == ["voice"]
+    assert first["firstFailure"] == "2026-03-02T11:59:00+00:00"
+    assert first["lastFailure"] == "2026-03-02T12:01:00+00:00"
+
+
+def test_list_leaves_every_message_as_it_was_and_visible_at_once(dlq, sqs, dead):
+    sent = parked(dead, *letters(25))
+
+    dlq("list")
+
+    assert bodies(sqs, dead) == sorted(sent)
+    assert visible(sqs, dead) == 25
+
+
+def test_list_reads_no_more_than_it_is_told_and_says_so(dlq, sqs, dead):
+    parked(dead, *letters(12))
+
+    done = dlq("list", "--limit", "5")
+
+    assert "5 read of about 12" in done.out
+    assert visible(sqs, dead) == 12
+
+
+def test_list_shows_neither_bodies_nor_attribute_values(dlq, dead):
+    phone = {"caller": {"DataType": "String", "StringValue": "+4915112345678"}}
+    parked(dead, Letter('{"phone": "+4915187654321"}', attributes=phone))
+
+    shown = dlq("list").out + dlq("list", "--json").out + dlq("show", ABC.fingerprint).out
+
+    assert "49151" not in shown
+
+
+@pytest.mark.parametrize("note", ["{", "[]", '{"reason": 1, "lastFailure": "never"}', ""])
+def test_a_note_that_cannot_be_read_is_a_cause_like_others(dlq, sqs, dead, note):
+    sqs.send(dead, "{}", attributes={ATTRIBUTE: Attribute("String", note)})
+
+    (cause,) = dlq("list", "--json").json["causes"]
+
+    assert (cause["fingerprint"], cause["count"]) == ("unreadable", 1)
+
+
+def test_a_reason_cannot_write_to_the_terminal(dlq, sqs, dead):
+    note = '{"reason": "\\u001b]0;\\u202egone", "fingerprint": "f"}'
+    sqs.send(dead, "{}", attributes={ATTRIBUTE: Attribute("String", note)})
+
+    shown = dlq("list").out + dlq("show", "f").out
+    assert "gone" in shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
+def test_an_empty_queue_is_read_at_once(dlq, sqs, dead):
+    done = dlq("list", "--json")
+
+    assert (done.code, done.json["seen"]) == (0, 0)
+    assert sqs.counts["ReceiveMessage"] == 1
+
+
+# ── show ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_show_tells_why_and_the_body_only_when_asked(dlq, dead):
+    parked(dead, *letters(3), Letter('{"n": 7}', XYZ))
+
+    (plain,) = dlq("show", XYZ.fingerprint, "--json").json
+    (full,) = dlq("show", XYZ.fingerprint, "--json", "--body").json
+
+    assert "body" not in plain
+    assert full["body"] == '{"n": 7}'
+    assert plain["failure"]["reason"] == XYZ.reason
+    assert plain["failure"]["attempts"] == 3
+
+
+def test_show_finds_a_message_by_its_id_before_and_after_it_was_parked(dlq, dead):
+    parked(dead, *letters(3))
+    (one, *_) = dlq("show", ABC.fingerprint, "--count", "3", "--json").json
+
+    (by_old,) = dlq("show", one["failure"]["messageId"], "--json").json
+    (by_new,) = dlq("show", one["messageId"], "--json").json
+
+    assert by_old["messageId"] == by_new["messageId"] == one["messageId"]
+
+
+def test_show_of_what_is_not_there_is_exit_code_1(dlq, dead):
+    parked(dead, *letters(1))
+
+    assert dlq("show", "nothing").code == 1
+
+
+# ── redrive ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_is_moved_without_apply(dlq, sqs, queue, dead):
+    sent = parked(dead, *letters(3))
+
+    done = dlq("redrive")
+
+    assert done.code == 0
+    assert "3 would be redriven" in done.out
+    assert bodies(sqs, queue) == []
+    assert (bodies(sqs, dead), visible(sqs, dead)) == (sorted(sent), 3)
+
+
+def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
+    attributes = {
+        "tenant": {"DataType": "String", "StringValue": "t"},
+        "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+    }
+    parked(dead, Letter('{"n": 1}', attributes=attributes, group_id="g"))
+
+    done = dlq("redrive", "--apply", "--json")
+
+    (back,) = sqs.messages(queue)
+    assert done.json["done"] == 1
+    assert (back.sent.body, back.sent.group_id) == ('{"n": 1}', "g")
+    assert back.sent.attributes == {
+        "tenant": Attribute("String", "t"),
+        "raw": Attribute("Binary", b"\x00\xff"),
+    }
+    assert sqs.messages(dead) == ()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("--reason", "404 NOT"),
+        ("--fingerprint", XYZ.fingerprint),
+        ("--handler", "workflow"),
+        ("--older-than", "30d"),
+    ],
+)
+def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queue, dead, chosen):
+    others = parked(dead, *letters(12, failed_at=time.time()))
+    meant = parked(dead, *letters(3, XYZ, failed_at=time.time() - 40 * 86400))
+
+    done = dlq("redrive", *chosen, "--apply", "--json")
+
+    assert (done.json["done"], done.json["others"]) == (3, 12)
+    assert bodies(sqs, queue) == sorted(meant)
+    assert (bodies(sqs, dead), visible(sqs, dead)) == (sorted(others), 12)
+
+
+def test_what_sqs_moved_itself_is_redriven_too(dlq, sqs, queue, dead, moved_by_sqs):
+    moved_by_sqs('{"n": 1}')
+    parked(dead, *letters(1))
+
+    dlq("redrive", "--reason", "maxReceiveCount", "--apply")
+
+    assert bodies(sqs, queue) == ['{"n": 1}']
+
+
+def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
+    parked(dead, *letters(25))
+
+    done = dlq("redrive", "--limit", "13", "--rate", "1000", "--apply", "--json")
+
+    assert done.json["done"] == 13
+    assert (len(bodies(sqs, queue)), visible(sqs, dead)) == (13, 12)
+
+
+def test_messages_go_no_faster_than_told(dlq, sqs, queue, dead):
+    parked(dead, *letters(12))
+    began = time.monotonic()
+
+    dlq("redrive", "--rate", "5", "--apply")
+
+    sent = [record.time for record in sqs.journal.find("SendMessage") if record.queue == "q"]
+    assert len(sent) == 12
+    assert time.monotonic() - began > 2
+    assert all(len([t for t in sent if at <= t < at + 0.9]) <= 5 for at in sent)
+
+
+def test_what_is_parked_again_meanwhile_is_left_alone(worker, sqs, queue, dead, environ):
+    parked(dead, *letters(1))
+    future = [message.sent_at_milliseconds for message in sqs.messages(dead)]
+    for message in sqs.messages(dead):
+        message.sent_at_milliseconds += 3_600_000
+
+    done = worker("dlq", "redrive", "--apply", "--json", **environ)
+
+    assert future
+    assert (done.json["done"], done.json["newer"]) == (0, 1)
+    assert visible(sqs, dead) == 1
+
+
+def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
+    sent = parked(dead, *letters(45))
+    sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q"))
+
+    done = dlq("redrive", "--rate", "1000", "--apply", "--json")
+
+    assert done.code == 1
+    assert done.json["problems"] == ["AccessDenied"]
+    assert done.json["notSent"] == 30  # three batches, and no more
+    assert (bodies(sqs, dead), visible(sqs, dead)) == (sorted(sent), 45)
+
+
+def test_one_letter_that_cannot_be_sent_stops_no_other(dlq, sqs, queue, dead):
+    parked(dead, *letters(25))
+    sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", last=1))
+
+    done = dlq("redrive", "--rate", "1000", "--apply", "--json")
+
+    assert (done.json["done"], done.json["notSent"]) == (24, 1)
+    assert visible(sqs, dead) == 1
+
+
+def test_a_delete_that_fails_at_first_is_tried_again(dlq, sqs, queue, dead):
+    parked(dead, *letters(10))
+    sqs.faults.add("DeleteMessageBatch", FailEntries(3), When(last=1))
+
+    done = dlq("redrive", "--apply", "--json")
+
+    assert (done.code, done.json["done"]) == (0, 10)
+    assert (len(bodies(sqs, queue)), bodies(sqs, dead)) == (10, [])
+
+
+def test_what_cannot_be_deleted_is_on_both_queues_and_said_so(dlq, sqs, queue, dead):
+    sent = parked(dead, *letters(2))
+    sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
+
+    done = dlq("redrive", "--apply", "--json")
+
+    assert (done.code, done.json["notDeleted"]) == (1, 2)
+    assert bodies(sqs, queue) == bodies(sqs, dead) == sorted(sent)
+
+
+def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
+    parked(dead, *letters(30))
+    sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", probability=0.5))
+
+    dlq("redrive", "--rate", "1000", "--apply")
+
+    taken, deleted = 0, 0
+    for record in sqs.journal.records:
+        if record.action == "SendMessage" and record.queue == "q" and record.outcome == "ok":
+            taken += 1
+        if record.action == "DeleteMessageBatch":
+            deleted += len(record.message_ids)
+            assert deleted <= taken
+    assert taken == deleted > 0
+    assert len(bodies(sqs, queue)) + len(bodies(sqs, dead)) == 30
+
+
+def test_a_long_run_keeps_what_it_read_hidden(dlq, sqs, queue, dead, clock, monkeypatch):
+    parked(dead, *letters(30, XYZ), *letters(5))
+    monkeypatch.setattr("worker.cli.dlq_reading.HIDDEN_SECONDS", 3)
+
+    dlq("redrive", "--handler", "voice", "--rate", "1", "--apply")
+
+    assert max(sqs.journal.receives.values()) == 1
+    assert visible(sqs, dead) == 30
+
+
+@pytest.mark.parametrize("fifo", [True])
+def test_a_fifo_queue_keeps_its_groups_and_their_order(dlq, sqs, queue, dead):
+    sent = {group: letters(15, group_id=group) for group in ("a", "b")}
+    parked(dead, *[one for pair in zip(*sent.values(), strict=True) for one in pair])
+
+    done = dlq("redrive", "--rate", "1000", "--apply", "--json")
+
+    assert done.json["done"] == 30
+    for group, wanted in sent.items():
+        found = [m.sent.body for m in sqs.messages(queue) if m.sent.group_id == group]
+        assert found == [letter.body for letter in wanted]
+
+
+@pytest.mark.parametrize("fifo", [True])
+def test_a_fifo_letter_that_cannot_be_sent_holds_back_its_group_only(dlq, sqs, queue, dead):
+    stuck, free = letters(5, group_id="a"), letters(5, group_id="b")
+    parked(dead, *stuck, *free)
+    sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q.fifo", last=1))
+
+    dlq("redrive", "--rate", "1000", "--apply")
+
+    assert [m.sent.body for m in sqs.messages(queue)] == [letter.body for letter in free]
+    assert [m.sent.body for m in sqs.messages(dead)] == [letter.body for letter in stuck]
+
+
+@pytest.mark.parametrize("fifo", [True])
+def test_a_copy_that_was_sent_but_not_deleted_is_sent_once_by_the_next_run(dlq, sqs, queue, dead):
+    parked(dead, *letters(3, group_id="a"))
+    sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
+    dlq("redrive", "--apply")
+    sqs.faults.clear()
+
+    done = dlq("redrive", "--apply", "--json")
+
+    assert (done.json["done"], len(bodies(sqs, queue)), bodies(sqs, dead)) == (3, 3, [])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, seed):
+    sent = parked(dead, *letters(120))
+    sqs.round_trip_seconds = 0.01
+    kills = 0
+
+    while bodies(sqs, dead):
+        before = len(bodies(sqs, queue))
+        process = _a_redrive(environ)
+        limit = before + 7 + 13 * (seed + kills) % 29
+        while process.poll() is None and len(bodies(sqs, queue)) < limit:
+            time.sleep(0.002)
+        if process.poll() is None and kills < 3:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait(60)
+        assert set(bodies(sqs, queue)) | set(bodies(sqs, dead)) == set(sent)
+        clock.ahead += HIDDEN_SECONDS + 1
+
+    copies = Counter(bodies(sqs, queue))
+    assert kills >= 2
+    assert set(copies) == set(sent)
+    assert copies.total() - len(copies) <= 10 * kills
+
+
+def _a_redrive(environ):
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker", "dlq", "redrive", "--apply", "--rate", "300"],
+        env={**os.environ, **environ},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_ctrl_c_shows_everything_again_at_once(sqs, queue, dead, environ):
+    parked(dead, *letters(40, XYZ), *letters(5))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "worker",
+            "dlq",
+            "redrive",
+            "--handler=voice",
+            "--rate=1",
+            "--apply",
+        ],
+        env={**os.environ, **environ},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _until(lambda: sqs.depth(dead).in_flight, 20)
+    process.send_signal(signal.SIGINT)
+    code = process.wait(30)
+
+    assert code == 130
+    assert sqs.depth(dead).in_flight == 0
+
+
+# ── native ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_native_lets_sqs_move_everything(dlq, sqs, queue, dead, moved_by_sqs):
+    sent = moved_by_sqs('{"n": 1}', '{"n": 2}')
+
+    asked = dlq("redrive", "--native")
+    assert bodies(sqs, dead) == sent
+    done = dlq("redrive", "--native", "--rate", "500", "--apply", "--json")
+
+    assert (asked.code, done.code) == (0, 0)
+    assert done.json["sourceArn"] == sqs.arn(dead)
+    _until(lambda: bodies(sqs, queue) == sent)
+
+
+def _until(holds, seconds=5):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_native_says_when_sqs_refuses(worker, sqs, dead):
+    lone = sqs.create_queue("no-redrive-policy")
+
+    done = worker(
+        "dlq", "redrive", "--native", "--apply",
+        SQS_QUEUE_URL=dead, SQS_DEAD_LETTER_QUEUE_URL=lone,
+    )  # fmt: skip
+
+    assert done.code == 1
+    assert "StartMessageMoveTask failed: InvalidParameterValue" in done.err
+
+
+def test_native_takes_no_filter(dlq, sqs):
+    assert dlq("redrive", "--native", "--handler", "voice").code == 2
+    assert dlq("redrive", "--native", "--limit", "1").code == 2
+
+
+# ── delete ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_delete_takes_away_what_it_names_and_nothing_else(dlq, sqs, queue, dead):
+    kept = parked(dead, *letters(12))
+    parked(dead, *letters(3, XYZ))
+
+    done = dlq("delete", "--fingerprint", XYZ.fingerprint, "--apply")
+
+    assert done.code == 0
+    assert (bodies(sqs, dead), visible(sqs, dead)) == (sorted(kept), 12)
+    assert bodies(sqs, queue) == []
+
+
+def test_delete_does_nothing_without_apply(dlq, sqs, dead):
+    parked(dead, *letters(2))
+
+    assert "2 would be deleted" in dlq("delete", "--all").out
+    assert visible(sqs, dead) == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "--handler", "voice")])
+def test_delete_wants_a_filter_or_all(dlq, sqs, dead, arguments):
+    parked(dead, *letters(1))
+
+    assert dlq("delete", *arguments, "--apply").code == 2
+    assert visible(sqs, dead) == 1
+
+
+@pytest.mark.parametrize(("answer", "left", "code"), [("n", 2, 1), ("y", 0, 0)])
+def test_delete_asks_on_a_terminal(sqs, dead, environ, answer, left, code):
+    parked(dead, *letters(2))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker", "dlq", "delete", "--all", "--apply"],
+        env={**os.environ, **environ},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.write(ours, f"{answer}\n".encode())
+
+    assert process.wait(30) == code
+    assert visible(sqs, dead) == left
+    os.close(ours)
+    os.close(theirs)
+
+
+# ── settings and failures ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("url", ["", "same"])
+def test_a_dead_letter_queue_that_is_none_is_a_configuration_error(worker, queue, url):
+    done = worker(
+        "dlq", "list", SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=queue if url else ""
+    )
+
+    assert (done.code, done.err.split(":")[0]) == (2, "SQS_DEAD_LETTER_QUEUE_URL")
+
+
+def test_a_queue_that_does_not_exist_is_one_line_and_exit_code_1(worker, queue, dead):
+    done = worker("dlq", "list", SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=f"{dead}-gone")
+
+    assert done.code == 1
+    assert re.fullmatch(
+        r"\w+ failed: [\w.]+ — check its name, the account and the region\n", done.err
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--older-than", "soon"), ("--rate", "0"), ("--rate", "nan"), ("--limit", "0")]
+)
+def test_what_makes_no_sense_is_a_usage_error(dlq, sqs, arguments):
+    assert dlq("redrive", *arguments, "--apply").code == 2
+    assert sqs.counts["ReceiveMessage"] == 0

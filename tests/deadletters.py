@@ -1,0 +1,57 @@
+"""Dead letters to test with, parked by the worker's own code."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.factories import an_id
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.intake.history import Attempts
+from worker.intake.message import Message
+from worker.intake.outcome import Failure
+from worker.intake.parking import Parking
+from worker.intake.queue import Queue
+from worker.settings import Aws
+
+LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+NOW = 1_772_452_800.0
+
+ABC = Failure(
+    reason="conversationId: empty", error_class="Permanent", fingerprint="abcabcabcabc",
+    handler="voice",
+)  # fmt: skip
+XYZ = Failure(
+    reason="genesys: 404 not.found", error_class="Rejected", fingerprint="xyzxyzxyzxyz",
+    handler="workflow",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message as it was on the queue, and why it was parked."""
+
+    body: str
+    failure: Failure = ABC
+    group_id: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    failed_at: float = NOW
+
+
+def letters(count, failure=ABC, **over):
+    return [Letter(f'{{"n": "{an_id()}"}}', failure, **over) for _ in range(count)]
+
+
+def parked(dead_letter_url, *wanted):
+    """Park them as the worker does."""
+
+    async def park():
+        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+            parking = Parking(Queue("", polls=client, acks=client), dead_letter_url)
+            for letter in wanted:
+                message = Message(id=an_id(), receipt="", body=letter.body, received_at=0)
+                message = replace(message, group_id=letter.group_id, attributes=letter.attributes)
+                times = Attempts(3, letter.failed_at - 60, letter.failed_at)
+                assert await parking.park(message, letter.failure, times)
+
+    asyncio.run(park())
+    return [letter.body for letter in wanted]
