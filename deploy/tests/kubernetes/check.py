@@ -1,0 +1,138 @@
+"""Checks the rendered manifests, and that each check can fail."""  # noqa: INP001  a script's folder
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import facts
+import faults
+import scaling
+import yaml
+from schemas import VERSIONS, Schemas
+from tally import Tally
+
+SETTINGS_READER = Path(__file__).with_name("read_settings.py")
+
+
+def main() -> int:
+    """Run all checks; 0 if all passed."""
+    parser = argparse.ArgumentParser()
+    for option in ("--rendered", "--crds", "--worker"):
+        parser.add_argument(option, type=Path, required=True)
+    given = parser.parse_args()
+    tally, schemas = Tally(), Schemas(given.crds)
+    rendered = {
+        file.stem: facts.Overlay(list(yaml.safe_load_all(file.read_text())))
+        for file in sorted(given.rendered.glob("*.yaml"))
+    }
+    secret = rendered["secret"].items[0]["stringData"]
+    for kind, source in schemas.sources.items():
+        tally.say(f"schema of {kind}: {source}")
+    for name, overlay in rendered.items():
+        _check_overlay(tally, schemas, name, overlay)
+        _check_settings(tally, given.worker, name, overlay, secret)
+    _check_refusals(tally, schemas, rendered["pod-identity"])
+    _check_scaling(tally, rendered["pod-identity"])
+    tally.say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
+    return tally.end()
+
+
+def _check_overlay(tally: Tally, schemas: Schemas, name: str, overlay: facts.Overlay) -> None:
+    problems = [problem for item in overlay.items for problem in schemas.problems(item)]
+    versions = " and ".join(VERSIONS)
+    tally.that(f"{name}: {len(overlay.items)} objects fit their schemas ({versions})", problems)
+    if overlay.all("Deployment"):
+        for fact in facts.FACTS:
+            tally.that(f"{name}: {fact.__name__.replace('_', ' ')}", fact(overlay))
+
+
+def _check_settings(
+    tally: Tally, worker: Path, name: str, overlay: facts.Overlay, secret: dict[str, str]
+) -> None:
+    """Let the worker itself read what the pod would get."""
+    for deployment in overlay.all("Deployment"):
+        environment = overlay.environment(deployment) | secret
+        done = subprocess.run(  # noqa: S603  our own interpreter and file
+            [worker, SETTINGS_READER],
+            input=json.dumps(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        tally.that(
+            f"{name}: the worker takes the settings of {deployment['metadata']['name']}"
+            f" ({done.stdout.strip()})",
+            done.stderr.splitlines() if done.returncode else (),
+        )
+
+
+def _check_refusals(tally: Tally, schemas: Schemas, overlay: facts.Overlay) -> None:
+    for name, kind, change in faults.BAD_SCHEMAS:
+        broken = _broken(overlay, kind, change)
+        tally.refused(name, (p for item in broken.items for p in schemas.problems(item)))
+    for name, kind, change in faults.BAD_FACTS:
+        broken = _broken(overlay, kind, change)
+        tally.refused(name, (p for fact in facts.FACTS for p in fact(broken)))
+
+
+def _broken(overlay: facts.Overlay, kind: str, change: faults.Change) -> facts.Overlay:
+    broken = facts.Overlay(copy.deepcopy(overlay.items))
+    for item in broken.all(kind):
+        change(item)
+    return broken
+
+
+def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
+    """KEDA's formula on our numbers; no cluster is to be had, so this is arithmetic."""
+    (scaled,) = overlay.all("ScaledObject")
+    policy = scaling.policy_of(scaled)
+    (deployment,) = overlay.all("Deployment")
+    per_pod = float(overlay.environment(deployment)["GENESYS_REQUESTS_PER_MINUTE"]) / 60
+    length, most = policy.queue_length, policy.most
+    for visible, in_flight, pods, right in (
+        (0, 0, 1, policy.least),
+        (length, 0, 1, 1),
+        (length * 2, length, 1, 3),
+        (0, length * 2, 2, 2),
+        (10**6, 64, most, most),
+    ):
+        found = policy.wanted(visible, in_flight, pods)
+        tally.that(
+            f"KEDA: {visible} waiting and {in_flight} in hand of {pods} want {right}",
+            () if found == right else [f"wants {found}"],
+        )
+    _check_runs(tally, policy, per_pod)
+
+
+def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
+    hold, hour = 64, 3600
+    burst = scaling.simulate(
+        policy, lambda second: 600.0 * (second == 60), per_pod=per_pod, hold=hold, seconds=hour
+    )
+    done = max(second for second, left in enumerate(burst.backlog) if left) - 60
+    tally.say(f"600 at once: {done} s, sizes {sorted(set(burst.sizes))}")
+    ends = {max(burst.sizes): policy.most, burst.sizes[-1]: policy.least}
+    tally.that(
+        "KEDA: a burst takes all pods, is worked off, and gives them back",
+        [f"{found} pods, not {right}" for found, right in ends.items() if found != right],
+    )
+    rate = per_pod * policy.most * 0.7
+    steady = scaling.simulate(policy, lambda _: rate, per_pod=per_pod, hold=hold, seconds=hour)
+    wait = max(steady.backlog[-600:]) / rate
+    tally.say(f"{rate:.1f} a second: waits up to {wait:.0f} s with {steady.sizes[-1]} pods")
+    target = policy.queue_length / per_pod * (1 + scaling.TOLERANCE) + policy.poll_seconds
+    tally.that(
+        "KEDA: a steady load waits no longer than was aimed at", [f"{wait}"] * (wait > target)
+    )
+    blind = scaling.Policy(policy.queue_length, policy.least, policy.most, counts_in_flight=False)
+    tally.refused(
+        "scaleOnInFlight false, with two pods busy and nothing waiting",
+        ["a busy pod is taken away"] * (blind.wanted(0, policy.queue_length * 2, 2) < 2),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

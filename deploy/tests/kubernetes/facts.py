@@ -1,0 +1,220 @@
+"""What must hold of a rendered overlay and no schema knows. Pure: objects in, problems out."""  # noqa: INP001  a script's folder
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+PLATFORM_PER_MINUTE = 300
+"""Requests a minute that Genesys grants one OAuth client."""
+
+MARGIN_SECONDS = 10
+SCRATCH = "/tmp"  # noqa: S108  the pod's
+
+Item = dict[str, Any]
+
+
+class Overlay:
+    """The objects of one overlay, by kind."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+
+    def all(self, kind: str) -> list[Item]:
+        """Return the objects of a kind."""
+        return [item for item in self.items if item["kind"] == kind]
+
+    def environment(self, deployment: Item) -> dict[str, str]:
+        """Return what the worker's container gets of ConfigMaps."""
+        wanted = [
+            source["configMapRef"]["name"]
+            for source in _container(deployment)["envFrom"]
+            if "configMapRef" in source
+        ]
+        maps = {item["metadata"]["name"]: item["data"] for item in self.all("ConfigMap")}
+        return {key: value for name in wanted for key, value in maps.get(name, {}).items()}
+
+
+def pod_is_confined(overlay: Overlay) -> Iterator[str]:
+    """Non-root, read-only, no capability, no token, no service links."""
+    for deployment in overlay.all("Deployment"):
+        pod, container = _pod(deployment), _container(deployment)
+        wanted: list[tuple[str, Any, Any]] = [
+            ("runAsUser", pod["securityContext"].get("runAsUser"), 10001),
+            ("runAsNonRoot", pod["securityContext"].get("runAsNonRoot"), True),
+            (
+                "seccompProfile",
+                pod["securityContext"].get("seccompProfile"),
+                {"type": "RuntimeDefault"},
+            ),
+            ("automountServiceAccountToken", pod.get("automountServiceAccountToken"), False),
+            ("enableServiceLinks", pod.get("enableServiceLinks"), False),
+        ]
+        inner = container["securityContext"]
+        wanted += [
+            ("allowPrivilegeEscalation", inner.get("allowPrivilegeEscalation"), False),
+            ("readOnlyRootFilesystem", inner.get("readOnlyRootFilesystem"), True),
+            ("capabilities", inner.get("capabilities"), {"drop": ["ALL"]}),
+        ]
+        yield from (f"{name} is {found}" for name, found, right in wanted if found != right)
+
+
+def scratch_space_is_sized(overlay: Overlay) -> Iterator[str]:
+    """Have scratch space, and an end of it."""
+    for deployment in overlay.all("Deployment"):
+        mounts = [m["mountPath"] for m in _container(deployment)["volumeMounts"]]
+        volumes = _pod(deployment)["volumes"]
+        if mounts != [SCRATCH] or "sizeLimit" not in volumes[0].get("emptyDir", {}):
+            yield "the scratch space has no limit"
+
+
+def memory_is_reserved_and_cpu_is_not_capped(overlay: Overlay) -> Iterator[str]:
+    """Memory request = limit; no CPU limit."""
+    for deployment in overlay.all("Deployment"):
+        resources = _container(deployment)["resources"]
+        if resources["requests"]["memory"] != resources["limits"]["memory"]:
+            yield "memory request and limit differ"
+        if "cpu" in resources["limits"]:
+            yield "the CPU is limited"
+
+
+def probes_ask_the_right_pages(overlay: Overlay) -> Iterator[str]:
+    """Startup and readiness ask /readyz, liveness asks /livez; all at the port of the metrics."""
+    pages = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+    for deployment in overlay.all("Deployment"):
+        container = _container(deployment)
+        for probe, page in pages.items():
+            if container[probe]["httpGet"] != {"path": page, "port": "metrics"}:
+                yield f"{probe} asks {container[probe]['httpGet']}"
+        if container["ports"] != [{"name": "metrics", "containerPort": 9464, "protocol": "TCP"}]:
+            yield f"ports are {container['ports']}"
+
+
+def grace_covers_the_drain(overlay: Overlay) -> Iterator[str]:
+    """Grace is at least the poll's wait, the drain, and something to spare."""
+    for deployment in overlay.all("Deployment"):
+        settings = overlay.environment(deployment)
+        wait, drain = float(settings["SQS_WAIT_SECONDS"]), float(settings["SQS_DRAIN_SECONDS"])
+        grace = _pod(deployment)["terminationGracePeriodSeconds"]
+        if grace < wait + drain + MARGIN_SECONDS:
+            yield f"{grace} s of grace for {wait:.0f} + {drain:.0f} + {MARGIN_SECONDS} s"
+
+
+def rollouts_and_drains_keep_it_running(overlay: Overlay) -> Iterator[str]:
+    """Rollouts add before they take; a budget that never blocks the drain of a node; spread."""
+    for deployment in overlay.all("Deployment"):
+        if deployment["spec"]["strategy"]["rollingUpdate"] != {
+            "maxSurge": "25%",
+            "maxUnavailable": 0,
+        }:
+            yield "the rollout takes pods before it adds them"
+        if not _pod(deployment)["topologySpreadConstraints"]:
+            yield "pods are not spread"
+    for budget in overlay.all("PodDisruptionBudget"):
+        if budget["spec"].get("maxUnavailable") != 1 or "minAvailable" in budget["spec"]:
+            yield "the disruption budget is not maxUnavailable 1"
+
+
+def selectors_find_just_their_pods(overlay: Overlay) -> Iterator[str]:
+    """Every selector matches the pods of exactly one Deployment."""
+    templates = [d["spec"]["template"]["metadata"]["labels"] for d in overlay.all("Deployment")]
+    for kind, path in _SELECTORS.items():
+        for item in overlay.all(kind):
+            wanted = path(item["spec"])
+            found = [pod for pod in templates if wanted.items() <= pod.items()]
+            if len(found) != 1:
+                yield f"{kind} {item['metadata']['name']} selects {len(found)} Deployments"
+
+
+def network_is_closed(overlay: Overlay) -> Iterator[str]:
+    """In: monitoring to 9464. Out: DNS and 443, never the instance's metadata."""
+    policies = overlay.all("NetworkPolicy")
+    if len(policies) != len(overlay.all("Deployment")):
+        yield f"{len(policies)} network policies"
+    for policy in policies:
+        spec = policy["spec"]
+        if spec["policyTypes"] != ["Ingress", "Egress"]:
+            yield "not both ways are closed"
+        if [port["port"] for rule in spec["ingress"] for port in rule["ports"]] != [9464]:
+            yield "more than 9464 is open"
+        for rule in spec["egress"]:
+            yield from _reaches_metadata(rule)
+
+
+def budget_holds_at_the_largest_size(overlay: Overlay) -> Iterator[str]:
+    """Pods at most, and those a rollout adds, times their share, is within Genesys's limit."""
+    total = 0.0
+    for deployment in overlay.all("Deployment"):
+        share = float(overlay.environment(deployment).get("GENESYS_REQUESTS_PER_MINUTE", "240"))
+        pods = most_pods(overlay, deployment)
+        total += share * (pods + math.ceil(pods * 0.25))
+    if total > PLATFORM_PER_MINUTE:
+        yield f"up to {total:.0f} requests a minute"
+
+
+def keda_finds_its_target(overlay: Overlay) -> Iterator[str]:
+    """Names resolve, the region is the worker's, and the Deployment leaves its size to KEDA."""
+    deployments = {d["metadata"]["name"]: d for d in overlay.all("Deployment")}
+    authentications = {a["metadata"]["name"] for a in overlay.all("TriggerAuthentication")}
+    for scaled in overlay.all("ScaledObject"):
+        deployment = deployments.get(scaled["spec"]["scaleTargetRef"]["name"])
+        if deployment is None:
+            yield "scaleTargetRef names no Deployment"
+            continue
+        if "replicas" in deployment["spec"]:
+            yield "the Deployment has replicas of its own"
+        settings = overlay.environment(deployment)
+        for trigger in scaled["spec"]["triggers"]:
+            if trigger["authenticationRef"]["name"] not in authentications:
+                yield "authenticationRef names nothing"
+            if trigger["metadata"]["awsRegion"] != settings.get("AWS_REGION"):
+                yield "KEDA asks another region"
+            if trigger["metadata"]["queueURLFromEnv"] not in settings:
+                yield "queueURLFromEnv names no setting"
+
+
+def most_pods(overlay: Overlay, deployment: Item) -> int:
+    """Return how many pods there may be, rollouts apart."""
+    for scaled in overlay.all("ScaledObject"):
+        if scaled["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
+            return int(scaled["spec"]["maxReplicaCount"])
+    return int(deployment["spec"]["replicas"])
+
+
+def _reaches_metadata(rule: Item) -> Iterator[str]:
+    for target in rule["to"]:
+        block = target.get("ipBlock")
+        if block is None or not block["cidr"].endswith("/0"):
+            continue
+        if not {"169.254.0.0/16", "fd00:ec2::/32"} & set(block.get("except", [])):
+            yield f"the metadata address is within {block['cidr']}"
+
+
+def _pod(deployment: Item) -> Item:
+    spec: Item = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def _container(deployment: Item) -> Item:
+    (container,) = _pod(deployment)["containers"]
+    return dict(container)
+
+
+_SELECTORS: dict[str, Callable[[Item], dict[str, str]]] = {
+    "Deployment": lambda spec: dict(spec["selector"]["matchLabels"]),
+    "PodDisruptionBudget": lambda spec: dict(spec["selector"]["matchLabels"]),
+    "PodMonitor": lambda spec: dict(spec["selector"]["matchLabels"]),
+    "NetworkPolicy": lambda spec: dict(spec["podSelector"]["matchLabels"]),
+}
+
+FACTS: tuple[Callable[[Overlay], Iterator[str]], ...] = (
+    pod_is_confined,
+    scratch_space_is_sized,
+    memory_is_reserved_and_cpu_is_not_capped,
+    probes_ask_the_right_pages,
+    grace_covers_the_drain,
+    rollouts_and_drains_keep_it_running,
+    selectors_find_just_their_pods,
+    network_is_closed,
+    budget_holds_at_the_largest_size,
+    keda_finds_its_target,
+)

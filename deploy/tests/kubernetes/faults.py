@@ -1,0 +1,67 @@
+"""Faults put into a right overlay, to see that the checks find them."""  # noqa: INP001  a script's folder
+
+from collections.abc import Callable
+from typing import Any
+
+Item = dict[str, Any]
+Change = Callable[[Item], object]
+Fault = tuple[str, str, Change]
+"""What is wrong, in objects of which kind, and how it is brought about."""
+
+
+def _pod(deployment: Item) -> Item:
+    pod: Item = deployment["spec"]["template"]["spec"]
+    return pod
+
+
+def _container(deployment: Item) -> Item:
+    container: Item = _pod(deployment)["containers"][0]
+    return container
+
+
+def _let_out(policy: Item) -> None:
+    for rule in policy["spec"]["egress"]:
+        for target in rule["to"]:
+            target.get("ipBlock", {}).pop("except", None)
+
+
+def _select_nothing(monitor: Item) -> None:
+    monitor["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/instance": "nothing"}
+
+
+BAD_SCHEMAS: tuple[Fault, ...] = (
+    ("a number as text", "Deployment", lambda d: d["spec"].update(minReadySeconds="5")),
+    ("a misspelt field", "Deployment", lambda d: _pod(d).update(terminationGraceSeconds=90)),
+    ("a wrong API version", "PodDisruptionBudget", lambda b: b.update(apiVersion="policy/v9")),
+    ("a misspelt field of KEDA's", "ScaledObject", lambda s: s["spec"].update(maxReplicas=4)),
+    (
+        "a removed identity provider",
+        "TriggerAuthentication",
+        lambda a: a["spec"]["podIdentity"].update(provider="aws-kiam"),
+    ),
+    ("a misspelt PodMonitor", "PodMonitor", lambda m: m["spec"].update(podMetricEndpoints=[])),
+)
+
+BAD_FACTS: tuple[Fault, ...] = (
+    ("root", "Deployment", lambda d: _pod(d)["securityContext"].update(runAsUser=0)),
+    ("service links", "Deployment", lambda d: _pod(d).pop("enableServiceLinks")),
+    ("capabilities", "Deployment", lambda d: _container(d)["securityContext"].pop("capabilities")),
+    ("endless scratch space", "Deployment", lambda d: _pod(d)["volumes"][0].update(emptyDir={})),
+    ("a CPU limit", "Deployment", lambda d: _container(d)["resources"]["limits"].update(cpu="1")),
+    (
+        "liveness that asks dependencies",
+        "Deployment",
+        lambda d: _container(d)["livenessProbe"]["httpGet"].update(path="/readyz"),
+    ),
+    ("a short grace", "Deployment", lambda d: _pod(d).update(terminationGracePeriodSeconds=89)),
+    ("minAvailable", "PodDisruptionBudget", lambda b: b["spec"].update(minAvailable=1)),
+    ("a monitor that finds no pod", "PodMonitor", _select_nothing),
+    ("a way to the metadata address", "NetworkPolicy", _let_out),
+    ("pods beyond the budget", "ScaledObject", lambda s: s["spec"].update(maxReplicaCount=6)),
+    ("a Deployment that fights KEDA", "Deployment", lambda d: d["spec"].update(replicas=2)),
+    (
+        "another region",
+        "ScaledObject",
+        lambda s: s["spec"]["triggers"][0]["metadata"].update(awsRegion="us-east-1"),
+    ),
+)
