@@ -47,7 +47,7 @@ class Daemon:
         for task in (*side, consuming):
             task.cancel()
         await asyncio.wait([*side, consuming])
-        code = EXIT_FAILED if failed else 0
+        code = EXIT_FAILED if failed or report.stranded else 0
         _say_goodbye(report, code)
         return code
 

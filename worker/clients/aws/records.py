@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from boto3.dynamodb.types import TypeSerializer  # type: ignore[import-untyped]  # no stubs here
+from boto3.dynamodb.types import TypeSerializer
 
 from worker.clients.aws.errors import aws_errors
 from worker.domain.customer import Customer
