@@ -8,6 +8,7 @@ import pytest
 from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import ACCESS_DENIED, HTTP_500, DeliverAgain, FailEntries, Reset, When
 from worker.errors import Permanent, RateLimited, Unavailable
+from worker.intake.packing import unpacked
 from worker.telemetry import metrics
 
 SHORT_DEADLINES = {
@@ -150,6 +151,21 @@ async def test_a_permanent_failure_is_parked_once_with_its_reason(
         "voice",
         "Permanent",
     )
+
+
+async def test_a_body_too_long_for_its_note_is_parked_packed(
+    sqs, queue, dead_letters, start_intake, recorder
+):
+    body = '"' + "x" * (1_048_576 - 2) + '"'
+    sqs.send(queue, body)
+
+    async with start_intake(recorder()):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    [parked] = sqs.messages(dead_letters)
+    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    assert note["bodyEncoding"] == "gzip+base64"
+    assert unpacked(parked.sent.body) == body
 
 
 async def test_a_failure_older_than_the_horizon_is_parked(
@@ -316,3 +332,16 @@ async def test_what_a_late_poll_brings_is_shown_again_at_once(sqs, queue, start_
     assert sum(sqs.journal.receives.values()) == 3
     assert sqs.depth(queue).visible == 3
     assert report.stranded == 0
+
+
+async def test_types_nobody_wants_are_parked_when_the_operator_says_so(
+    sqs, queue, dead_letters, start_intake, recorder
+):
+    sqs.send(queue, '{"detail-type": "v2.unknown", "detail": {}}')
+
+    async with start_intake(recorder(), EVENTS_UNROUTED="park"):
+        await sqs.wait_until(empty(sqs, queue), 10)
+
+    [parked] = sqs.messages(dead_letters)
+    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    assert note["reason"] == "detail-type: no handler wants v2.unknown"

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from worker.cli.dlq_letters import Causes, DeadLetter, Filter
 from worker.cli.dlq_reading import Reader, reading
 from worker.cli.preflight.faults import fault_of
+from worker.intake.packing import ENCODING, unpacked
 from worker.intake.parking import ATTRIBUTE
 from worker.intake.queue import MAX_BATCH, Queue, QueueError
 
@@ -198,7 +199,8 @@ class _Desk:
 def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
     """Return the message as it was before it was parked, in the words of SendMessage."""
     message = letter.message
-    copy: dict[str, Any] = {"MessageBody": message.body}
+    is_packed = letter.note.get("bodyEncoding") == ENCODING
+    copy: dict[str, Any] = {"MessageBody": unpacked(message.body) if is_packed else message.body}
     if attributes := _sendable(message.attributes):
         copy["MessageAttributes"] = attributes
     if message.group_id is not None:

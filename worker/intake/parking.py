@@ -11,6 +11,7 @@ from worker import __version__
 from worker.intake.history import Attempts
 from worker.intake.message import Message
 from worker.intake.outcome import Failure
+from worker.intake.packing import ENCODING, packed
 from worker.intake.queue import Queue, QueueError
 from worker.telemetry import metrics
 
@@ -20,6 +21,9 @@ ATTRIBUTE = "worker.failure"
 """The one message attribute that explains a parked message: SQS allows ten in all."""
 
 MAX_ATTRIBUTES = 10
+
+LONGEST_BODY = 1_048_576 - 16_384
+"""Bytes; SQS takes 1 MiB, attributes included, and the note needs some of it."""
 
 
 class Parking:
@@ -65,8 +69,11 @@ def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool)
         "sentAt": _iso(message.sent_at),
         "codeVersion": __version__,
     }
+    body = message.body
+    if len(body.encode()) > LONGEST_BODY:
+        body, note["bodyEncoding"] = packed(body), ENCODING
     copy: dict[str, Any] = {
-        "MessageBody": message.body,
+        "MessageBody": body,
         "MessageAttributes": _typed(kept)
         | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(note).decode()}},
     }

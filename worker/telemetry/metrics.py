@@ -229,6 +229,7 @@ for _counter, _values in (
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
+    (ledger_outcomes, "claimed done busy late_owner unavailable"),
     (drain_messages, "finished released stranded"),
 ):
     for _value in _values.split():
