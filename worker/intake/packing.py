@@ -16,5 +16,5 @@ def unpacked(text: str) -> str:
     """Return the body again. Raises ValueError for a text that was not packed."""
     try:
         return gzip.decompress(b64decode(text, validate=True)).decode()
-    except (OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise ValueError("not a packed body") from error
