@@ -69,8 +69,7 @@ def figures_of(group):
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     lengths = group["duration_ms"].to_numpy() / 1000
     return figures, {
-        name: np.quantile(lengths, share, method="inverted_cdf")
-        for name, share in shares.items()
+        name: np.quantile(lengths, share, method="inverted_cdf") for name, share in shares.items()
     }
 
 

@@ -10,10 +10,8 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def settings_table():
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
-    for row in describe({}):
-        rows.append(f"| `{row.name}` | {_code(row.default)} | {_line(row.doc)} |")
-    return "\n".join(rows)
+    rows = [f"| `{row.name}` | {_code(row.default)} | {_line(row.doc)} |" for row in describe({})]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
 def metrics_table():
