@@ -1,0 +1,81 @@
+# What a person should know of. Rules on the worker's own metrics are in deploy/monitoring.
+
+locals {
+  alarms = merge(
+    {
+      parked-messages = {
+        description = "Messages were parked; each carries its reason. `worker dlq list`."
+        namespace   = "AWS/SQS"
+        metric      = "ApproximateNumberOfMessagesVisible"
+        statistic   = "Maximum"
+        threshold   = 0
+        dimensions  = { QueueName = aws_sqs_queue.parked.name }
+      }
+      undelivered-events = {
+        description = "EventBridge or the Scheduler could not deliver to the queue: usually its policy."
+        namespace   = "AWS/SQS"
+        metric      = "ApproximateNumberOfMessagesVisible"
+        statistic   = "Maximum"
+        threshold   = 0
+        dimensions  = { QueueName = aws_sqs_queue.undelivered.name }
+      }
+      oldest-message = {
+        description = "The queue is not worked off fast enough, or not at all. Ask /status of a task."
+        namespace   = "AWS/SQS"
+        metric      = "ApproximateAgeOfOldestMessage"
+        statistic   = "Maximum"
+        threshold   = var.oldest_message_alarm_seconds
+        periods     = 5
+        dimensions  = { QueueName = aws_sqs_queue.events.name }
+      }
+      no-running-task = {
+        description = "No task of the worker runs. Look at the service's events: image, secret, settings."
+        namespace   = "ECS/ContainerInsights"
+        metric      = "RunningTaskCount"
+        statistic   = "Minimum"
+        comparison  = "LessThanThreshold"
+        threshold   = 1
+        periods     = 5
+        missing     = "breaching" # without a task there is no metric either
+        dimensions  = { ClusterName = local.cluster_name, ServiceName = aws_ecs_service.worker.name }
+      }
+      failed-workflows = {
+        description = "Executions of the enrichment workflow failed."
+        namespace   = "AWS/States"
+        metric      = "ExecutionsFailed"
+        statistic   = "Sum"
+        threshold   = 0
+        dimensions  = { StateMachineArn = aws_sfn_state_machine.workflow.arn }
+      }
+    },
+    {
+      for name, rule in local.rules : "failed-invocations-${name}" => {
+        description = "EventBridge gave up on events for the queue."
+        namespace   = "AWS/Events"
+        metric      = "FailedInvocations"
+        statistic   = "Sum"
+        threshold   = 0
+        # Rules of the default bus are told by their name alone.
+        dimensions = merge({ RuleName = rule.name }, { for bus in [rule.event_bus_name] : "EventBusName" => bus if bus != "default" })
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "worker" {
+  for_each = local.alarms
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  comparison_operator = try(each.value.comparison, "GreaterThanThreshold")
+  threshold           = each.value.threshold
+  period              = 60
+  evaluation_periods  = try(each.value.periods, 1)
+  treat_missing_data  = try(each.value.missing, "notBreaching")
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+}

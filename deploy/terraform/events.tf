@@ -1,0 +1,101 @@
+# From Genesys Cloud (and from our own bus) to the queue.
+
+locals {
+  # The detail-type carries a literal `{id}`; the real id is in detail.eventBody.
+  genesys_topics = {
+    conversation-started = "v2.detail.events.conversation.{id}.customer.start"
+    # Two kinds of event: every end starts the workflow, a chat's end has its sentiment forwarded.
+    conversation-ended = "v2.detail.events.conversation.{id}.customer.end"
+    voice-scored       = "v2.speechandtextanalytics.conversation.{id}.sentiment"
+  }
+
+  # One organisation when its source is known, any of Genesys Cloud's otherwise.
+  genesys_sources = concat(
+    var.partner_event_source_name == null ? [jsonencode({ prefix = "aws.partner/genesys.com" })] : [jsonencode(var.partner_event_source_name)],
+    [for source in var.additional_event_sources : jsonencode(source)],
+  )
+  source_pattern = [for source in local.genesys_sources : jsondecode(source)]
+
+  makes_bus = var.event_bus_name == null
+  bus_name  = local.makes_bus ? aws_cloudwatch_event_bus.genesys[0].name : var.event_bus_name
+  bus_arn   = local.makes_bus ? aws_cloudwatch_event_bus.genesys[0].arn : data.aws_cloudwatch_event_bus.existing[0].arn
+
+  own_bus_arn = data.aws_cloudwatch_event_bus.own.arn
+  rules = merge(aws_cloudwatch_event_rule.genesys, {
+    report-due = aws_cloudwatch_event_rule.report_due
+  })
+}
+
+# With a partner source, bus and source must have one name; making the bus activates the source.
+resource "aws_cloudwatch_event_bus" "genesys" {
+  count = local.makes_bus ? 1 : 0
+
+  name              = coalesce(var.partner_event_source_name, var.name)
+  event_source_name = var.partner_event_source_name
+}
+
+data "aws_cloudwatch_event_bus" "existing" {
+  count = local.makes_bus ? 0 : 1
+
+  name = var.event_bus_name
+}
+
+data "aws_cloudwatch_event_bus" "own" {
+  name = var.own_bus_name
+}
+
+resource "aws_cloudwatch_event_rule" "genesys" {
+  for_each = local.genesys_topics
+
+  name           = "${var.name}-${each.key}"
+  description    = "${each.value} to the worker's queue"
+  event_bus_name = local.bus_name
+  event_pattern = jsonencode({
+    source      = local.source_pattern
+    detail-type = [each.value]
+  })
+}
+
+# Reports on demand. The scheduled ones go to the queue without a bus.
+resource "aws_cloudwatch_event_rule" "report_due" {
+  name           = "${var.name}-report-due"
+  description    = "report.due to the worker's queue"
+  event_bus_name = var.own_bus_name
+  event_pattern = jsonencode({
+    source      = [local.report_source]
+    detail-type = ["report.due"]
+  })
+}
+
+resource "aws_cloudwatch_event_target" "queue" {
+  for_each = local.rules
+
+  rule           = each.value.name
+  event_bus_name = each.value.event_bus_name
+  target_id      = "queue"
+  arn            = aws_sqs_queue.events.arn
+
+  # Without a dead-letter queue an event that cannot be delivered for a day is dropped.
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+
+  retry_policy {
+    maximum_event_age_in_seconds = 86400
+    maximum_retry_attempts       = 185
+  }
+}
+
+# For a replay after a mistake of ours. Replayed events come back through the rules above.
+resource "aws_cloudwatch_event_archive" "genesys" {
+  count = var.archive_days > 0 ? 1 : 0
+
+  name             = var.name
+  description      = "What the worker is given, for replays"
+  event_source_arn = local.bus_arn
+  retention_days   = var.archive_days
+  event_pattern = jsonencode({
+    source      = local.source_pattern
+    detail-type = values(local.genesys_topics)
+  })
+}

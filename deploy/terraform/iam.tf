@@ -1,0 +1,239 @@
+# Who may do what. Policies are written with jsonencode and not as `aws_iam_policy_document`, so that
+# they can be read without AWS: deploy/tests/iam holds the worker's to the calls in its code.
+
+locals {
+  trust = {
+    for who, source in {
+      "ecs-tasks.amazonaws.com" = "arn:${local.partition}:ecs:${local.region}:${local.account_id}:*"
+      "states.amazonaws.com"    = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${var.name}-*"
+      "scheduler.amazonaws.com" = "arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule*/${var.name}-reports*"
+      } : who => jsonencode({
+        Version = "2012-10-17"
+        Statement = [{
+          Effect    = "Allow"
+          Principal = { Service = who }
+          Action    = "sts:AssumeRole"
+          # The service acts for us, and for nobody else of its customers.
+          Condition = {
+            StringEquals = { "aws:SourceAccount" = local.account_id }
+            ArnLike      = { "aws:SourceArn" = source }
+          }
+        }]
+    })
+  }
+}
+
+# --- The worker itself --------------------------------------------------------------------------
+
+resource "aws_iam_role" "task" {
+  name               = "${var.name}-task"
+  description        = "What the worker may do while it runs"
+  assume_role_policy = local.trust["ecs-tasks.amazonaws.com"]
+}
+
+resource "aws_iam_role_policy" "task" {
+  name = "worker"
+  role = aws_iam_role.task.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Queue"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+        Resource = aws_sqs_queue.events.arn
+      },
+      {
+        Sid      = "Park"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
+        Resource = aws_sqs_queue.parked.arn
+      },
+      {
+        Sid      = "VoiceRecords"
+        Effect   = "Allow"
+        Action   = ["dynamodb:Query", "dynamodb:PutItem"]
+        Resource = aws_dynamodb_table.records.arn
+      },
+      {
+        Sid      = "Ledger"
+        Effect   = "Allow"
+        Action   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+        Resource = aws_dynamodb_table.ledger.arn
+      },
+      {
+        Sid      = "StartWorkflow"
+        Effect   = "Allow"
+        Action   = "states:StartExecution"
+        Resource = aws_sfn_state_machine.workflow.arn
+      },
+      {
+        Sid       = "OwnEvents"
+        Effect    = "Allow"
+        Action    = "events:PutEvents"
+        Resource  = local.own_bus_arn
+        Condition = { StringEquals = { "events:source" = local.own_sources } }
+      },
+      {
+        # s3:GetObject is also what a presigned link passes on.
+        Sid      = "Reports"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:GetObject"]
+        Resource = "${aws_s3_bucket.reports.arn}/reports/*"
+      },
+      {
+        Sid      = "CallDetails"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${aws_s3_bucket.reports.arn}/call-details/*"
+      },
+      {
+        # Asked for through the ECS agent, while a report is written.
+        Sid      = "ProtectItself"
+        Effect   = "Allow"
+        Action   = "ecs:UpdateTaskProtection"
+        Resource = "arn:${local.partition}:ecs:${local.region}:${local.account_id}:task/${local.cluster_name}/*"
+      },
+    ]
+  })
+}
+
+locals {
+  own_sources = ["genesys.sentiment.forwarder", "genesys.report.writer"]
+}
+
+# --- Starting the task --------------------------------------------------------------------------
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  description        = "What ECS needs to start the worker"
+  assume_role_policy = local.trust["ecs-tasks.amazonaws.com"]
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "start"
+  role = aws_iam_role.execution.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat([
+      {
+        Sid      = "SignInToECR"
+        Effect   = "Allow"
+        Action   = ["ecr:GetAuthorizationToken"]
+        Resource = "*" # it knows no resources
+      },
+      {
+        Sid      = "PullImage"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+        Resource = coalesce(var.image_repository_arn, aws_ecr_repository.worker.arn)
+      },
+      {
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.worker.arn}:*"
+      },
+      {
+        Sid      = "ReadSecret"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = var.secret_arn
+      },
+      ], [for key in compact([var.secret_kms_key_arn]) : {
+        Sid      = "DecryptSecret"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = key
+    }])
+  })
+}
+
+# --- The workflow and the schedules -------------------------------------------------------------
+
+resource "aws_iam_role" "workflow" {
+  name               = "${var.name}-workflow"
+  description        = "What the state machine may do"
+  assume_role_policy = local.trust["states.amazonaws.com"]
+}
+
+resource "aws_iam_role_policy" "workflow" {
+  name = "workflow"
+  role = aws_iam_role.workflow.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat([
+      {
+        Sid    = "DeliverLogs"
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+          "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+        ]
+        Resource = "*" # they know no resources
+      },
+      ], length(local.workflow_functions) == 0 ? [] : [{
+        Sid      = "InvokeSteps"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
+        Resource = values(local.workflow_functions)
+    }])
+  })
+}
+
+resource "aws_iam_role" "scheduler" {
+  name               = "${var.name}-scheduler"
+  description        = "What the schedules of the reports may do"
+  assume_role_policy = local.trust["scheduler.amazonaws.com"]
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  name = "schedule"
+  role = aws_iam_role.scheduler.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "SendReportDue"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.undelivered.arn]
+    }]
+  })
+}
+
+# --- Operators ----------------------------------------------------------------------------------
+
+# For people, not for tasks: what `worker check`, `send`, `dlq` and `report` call. Attach it to their role.
+resource "aws_iam_policy" "operator" {
+  name        = "${var.name}-operator"
+  description = "The worker's commands for operators"
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Queue"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.parked.arn]
+      },
+      {
+        Sid      = "MoveParkedBack"
+        Effect   = "Allow"
+        Action   = "sqs:StartMessageMoveTask"
+        Resource = aws_sqs_queue.parked.arn
+      },
+      {
+        Sid      = "VoiceRecords"
+        Effect   = "Allow"
+        Action   = "dynamodb:PutItem"
+        Resource = aws_dynamodb_table.records.arn
+      },
+      {
+        Sid      = "Reports"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:GetObject"]
+        Resource = "${aws_s3_bucket.reports.arn}/reports/*"
+      },
+    ]
+  })
+}

@@ -1,0 +1,51 @@
+# Voice records, and the ledger of what is done.
+
+resource "aws_dynamodb_table" "records" {
+  name                        = "${var.name}-voice-records"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "conversationId"
+  range_key                   = "eventTimestamp"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "conversationId"
+    type = "S"
+  }
+
+  attribute {
+    name = "eventTimestamp"
+    type = "S"
+  }
+
+  ttl {
+    attribute_name = "expiresAt"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+resource "aws_dynamodb_table" "ledger" {
+  name                        = "${var.name}-ledger"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "id"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "id"
+    type = "S"
+  }
+
+  ttl {
+    attribute_name = "expiresAt"
+    enabled        = true
+  }
+
+  # To go back in time would be to forget what was done since, and to do it twice; but a table lost
+  # by mistake is worse.
+  point_in_time_recovery {
+    enabled = true
+  }
+}

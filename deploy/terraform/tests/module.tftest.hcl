@@ -1,0 +1,242 @@
+# What the module promises, without AWS: `terraform test`.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  genesys_environment = "mypurecloud.ie"
+  secret_arn          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:genesys-AbCdEf"
+  vpc_id              = "vpc-0a000000000000001"
+  subnet_ids          = ["subnet-0a000000000000001", "subnet-0a000000000000002"]
+}
+
+run "defaults" {
+  assert {
+    condition     = toset([for rule in aws_cloudwatch_event_rule.genesys : one(jsondecode(rule.event_pattern)["detail-type"])]) == toset(["v2.detail.events.conversation.{id}.customer.start", "v2.detail.events.conversation.{id}.customer.end", "v2.speechandtextanalytics.conversation.{id}.sentiment"])
+    error_message = "The rules name other topics."
+  }
+  assert {
+    condition     = alltrue([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern).source[0].prefix == "aws.partner/genesys.com"])
+    error_message = "The rules take events of others than Genesys Cloud."
+  }
+  assert {
+    condition     = length(aws_cloudwatch_event_target.queue) == 4 && alltrue([for target in aws_cloudwatch_event_target.queue : target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
+    error_message = "A target drops what it cannot deliver."
+  }
+  assert {
+    condition     = one(aws_cloudwatch_event_archive.genesys[*].retention_days) == 14
+    error_message = "There is no archive."
+  }
+  assert {
+    condition     = alltrue([for queue in [aws_sqs_queue.events, aws_sqs_queue.parked, aws_sqs_queue.undelivered] : queue.sqs_managed_sse_enabled])
+    error_message = "A queue is not encrypted."
+  }
+  assert {
+    condition     = jsondecode(aws_sqs_queue.events.redrive_policy).maxReceiveCount == 50 && aws_sqs_queue.parked.message_retention_seconds > aws_sqs_queue.events.message_retention_seconds
+    error_message = "Redrive or retention are wrong."
+  }
+  assert {
+    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.parked, aws_sqs_queue_policy.undelivered] : anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Deny" && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"])])
+    error_message = "A queue can be used without TLS."
+  }
+  assert {
+    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.undelivered] : alltrue([for statement in jsondecode(policy.policy).Statement : length(statement.Condition.ArnEquals["aws:SourceArn"]) == 4 && statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012" if statement.Effect == "Allow"])])
+    error_message = "A queue takes messages from others than our rules."
+  }
+  assert {
+    condition     = alltrue([for table in [aws_dynamodb_table.records, aws_dynamodb_table.ledger] : table.ttl[0].attribute_name == "expiresAt" && table.ttl[0].enabled && table.point_in_time_recovery[0].enabled && table.billing_mode == "PAY_PER_REQUEST" && table.deletion_protection_enabled])
+    error_message = "A table lacks TTL, recovery, on-demand billing or protection."
+  }
+  assert {
+    condition     = aws_dynamodb_table.records.hash_key == "conversationId" && aws_dynamodb_table.records.range_key == "eventTimestamp" && aws_dynamodb_table.ledger.hash_key == "id" && aws_dynamodb_table.ledger.range_key == null
+    error_message = "A table has other keys than the worker uses."
+  }
+  assert {
+    condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
+    error_message = "The state machine is not STANDARD, or logs call details."
+  }
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.workflow.definition, "lambda") && !strcontains(aws_sfn_state_machine.workflow.definition, "_failed")
+    error_message = "Steps without a function are not placeholders."
+  }
+  assert {
+    condition     = alltrue([for event in values(output.report_events) : strcontains(event, "<aws.scheduler.scheduled-time>") && strcontains(event, "<aws.scheduler.execution-id>")])
+    error_message = "The Scheduler's keywords are not as it knows them."
+  }
+  assert {
+    condition     = aws_s3_bucket_public_access_block.reports.restrict_public_buckets && aws_s3_bucket_public_access_block.reports.block_public_policy && !aws_s3_bucket.reports.force_destroy
+    error_message = "The reports could become public, or be destroyed."
+  }
+  assert {
+    condition     = aws_ecr_repository.worker.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.worker.image_scanning_configuration[0].scan_on_push
+    error_message = "Images can be replaced under their tag, or are not scanned."
+  }
+}
+
+run "task" {
+  variables {
+    drain_seconds     = 80
+    poll_wait_seconds = 20
+    settings          = { GENESYS_ACTION_ID = "custom_-_1" }
+  }
+
+  assert {
+    condition     = local.container.readonlyRootFilesystem && local.container.user != "0:0" && local.container.linuxParameters.capabilities.drop[0] == "ALL"
+    error_message = "The container has more rights than it needs."
+  }
+  assert {
+    condition     = local.container.stopTimeout >= 80 + 20
+    error_message = "The task is killed before it has drained."
+  }
+  assert {
+    condition     = toset([for secret in local.container.secrets : secret.valueFrom]) == toset(["${var.secret_arn}:GENESYS_CLIENT_ID::", "${var.secret_arn}:GENESYS_CLIENT_SECRET::"])
+    error_message = "The secrets come from somewhere else."
+  }
+  assert {
+    condition     = length([for entry in local.container.environment : entry if strcontains(entry.name, "SECRET") || strcontains(entry.name, "TOKEN")]) == 0
+    error_message = "A secret stands in the environment."
+  }
+  assert {
+    condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
+    error_message = "300 × 0.8 ÷ 4 tasks is 60."
+  }
+  assert {
+    condition     = aws_ecs_service.worker.deployment_circuit_breaker[0].enable && aws_ecs_service.worker.deployment_circuit_breaker[0].rollback
+    error_message = "A bad image would be tried for ever."
+  }
+  assert {
+    condition     = !aws_ecs_service.worker.network_configuration[0].assign_public_ip && length(aws_vpc_security_group_ingress_rule.metrics) == 0
+    error_message = "Tasks can be reached."
+  }
+  assert {
+    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 4 && aws_appautoscaling_target.worker.resource_id == "service/genesys-events/genesys-events"
+    error_message = "Scaling has other bounds, or is about another service."
+  }
+  assert {
+    condition     = one([for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data]) == "backlog / tasks"
+    error_message = "Scaling is not by the backlog of each task."
+  }
+  assert {
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["parked-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-conversation-started", "failed-invocations-conversation-ended", "failed-invocations-voice-scored", "failed-invocations-report-due"])
+    error_message = "There are other alarms."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.worker["no-running-task"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.worker["failed-invocations-report-due"].dimensions == tomap({ RuleName = "genesys-events-report-due" })
+    error_message = "An alarm looks at the wrong metric."
+  }
+  # One star each in the roles of ECS and Step Functions: ecr:GetAuthorizationToken and log delivery know no resources.
+  assert {
+    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Resource != "*" && alltrue([for action in flatten([statement.Action]) : !strcontains(action, "*")])])
+    error_message = "The task may do something to everything."
+  }
+}
+
+run "partner_source" {
+  variables {
+    partner_event_source_name = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/prod"
+  }
+
+  assert {
+    condition     = one(aws_cloudwatch_event_bus.genesys[*].event_source_name) == var.partner_event_source_name && one(aws_cloudwatch_event_bus.genesys[*].name) == var.partner_event_source_name
+    error_message = "The bus does not belong to the partner source."
+  }
+  assert {
+    condition     = alltrue([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern).source == [var.partner_event_source_name]])
+    error_message = "The rules take events of other organisations."
+  }
+}
+
+run "bus_that_is_there" {
+  variables {
+    event_bus_name           = "default"
+    additional_event_sources = ["genesys.forwarder"]
+    archive_days             = 0
+    cluster_arn              = "arn:aws:ecs:eu-west-1:123456789012:cluster/shared"
+    image                    = "registry.example.com/worker:1.2.3"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_bus.genesys) == 0 && length(aws_cloudwatch_event_archive.genesys) == 0
+    error_message = "A bus or an archive was made."
+  }
+  assert {
+    condition     = alltrue([for rule in aws_cloudwatch_event_rule.genesys : rule.event_bus_name == "default" && jsondecode(rule.event_pattern).source[1] == "genesys.forwarder"])
+    error_message = "The rules are not on that bus, or do not take the forwarder's events."
+  }
+  assert {
+    condition     = length(aws_ecs_cluster.worker) == 0 && aws_appautoscaling_target.worker.resource_id == "service/shared/genesys-events" && output.image == "registry.example.com/worker:1.2.3"
+    error_message = "Another cluster or image is used."
+  }
+}
+
+run "workflow_with_functions" {
+  variables {
+    workflow_functions = {
+      fetch_crm_contact    = "arn:aws:lambda:eu-west-1:123456789012:function:contact"
+      update_ticket_system = "arn:aws:lambda:eu-west-1:123456789012:function:ticket:live"
+    }
+  }
+
+  assert {
+    condition     = local.states.look_up.Branches[0].States.fetch_crm_contact.Parameters.FunctionName == var.workflow_functions.fetch_crm_contact && local.states.update_ticket_system.Parameters.FunctionName == var.workflow_functions.update_ticket_system
+    error_message = "A step calls another function."
+  }
+  assert {
+    condition     = local.states.look_up.Branches[1].States.analyze_sentiment.Type == "Pass" && !contains(keys(local.states.look_up.Branches[1].States), "sentiment_failed")
+    error_message = "The step without a function is not a placeholder."
+  }
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : length(statement.Resource) if statement.Sid == "InvokeSteps"]) == 2
+    error_message = "The state machine may call other functions."
+  }
+}
+
+run "too_many_tasks" {
+  command = plan
+  variables {
+    max_tasks = 13
+  }
+  expect_failures = [var.max_tasks]
+}
+
+run "too_slow_a_drain" {
+  command = plan
+  variables {
+    drain_seconds = 101
+  }
+  expect_failures = [var.drain_seconds]
+}
+
+run "secret_among_the_settings" {
+  command = plan
+  variables {
+    settings = { GENESYS_CLIENT_SECRET = "x" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "setting_that_is_the_modules" {
+  command = plan
+  variables {
+    settings = { SQS_QUEUE_URL = "https://x" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "two_buses" {
+  command = plan
+  variables {
+    partner_event_source_name = "aws.partner/genesys.com/cloud/o/s"
+    event_bus_name            = "other"
+  }
+  expect_failures = [var.event_bus_name]
+}
+
+run "image_that_moves" {
+  command = plan
+  variables {
+    image = "registry.example.com/worker:latest"
+  }
+  expect_failures = [var.image]
+}

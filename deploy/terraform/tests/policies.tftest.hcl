@@ -1,0 +1,19 @@
+# One run whose state holds the policies as they are written; deploy/tests/iam reads them there.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  genesys_environment = "mypurecloud.ie"
+  secret_arn          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:genesys-AbCdEf"
+  vpc_id              = "vpc-0a000000000000001"
+  subnet_ids          = ["subnet-0a000000000000001"]
+}
+
+run "policies" {
+  assert {
+    condition     = can(jsondecode(aws_iam_role_policy.task.policy)) && can(jsondecode(aws_iam_policy.operator.policy))
+    error_message = "A policy is no JSON."
+  }
+}

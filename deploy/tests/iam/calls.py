@@ -1,0 +1,130 @@
+"""Finds the AWS calls in the code, and says which IAM action each of them needs."""  # noqa: INP001  a script's folder
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import botocore.session
+from botocore import xform_name
+
+IAM_PREFIXES = {"stepfunctions": "states"}
+"""Services whose actions are not called by the name of their client."""
+
+NEEDS_NOTHING = {"sts:GetCallerIdentity"}
+
+ALSO = {
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+    "sqs:StartMessageMoveTask": {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:SendMessage",
+    },
+}
+"""What an action needs besides itself."""
+
+INSTEAD = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjects": "s3:ListBucket",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "dynamodb:TransactWriteItems": "dynamodb:PutItem",
+}
+"""Actions of another name than their call; batch calls of SQS use that of the single one."""
+
+BY_NAME = {"generate_presigned_url", "get_paginator", "get_waiter"}
+"""Methods of every client that take the operation as a text."""
+
+PROTECTION = {"PUT": "ecs:UpdateTaskProtection", "GET": "ecs:GetTaskProtection"}
+"""What the ECS agent needs of the task's role, by the method it is asked with."""
+
+
+class Operations:
+    """The operations of the services that the code opens clients for, by their method."""
+
+    def __init__(self, services: set[str]) -> None:
+        session = botocore.session.get_session()
+        self._actions: dict[str, set[str]] = {}
+        for service in sorted(services):
+            prefix = IAM_PREFIXES.get(service, service)
+            for operation in session.get_service_model(service).operation_names:
+                action = f"{prefix}:{operation}"
+                self._actions.setdefault(xform_name(operation), set()).add(action)
+
+    def actions_of(self, method: str) -> set[str]:
+        """Return the actions that a method may need; several when services share its name."""
+        return set().union(*(_needed(action) for action in self._actions.get(method, ())))
+
+
+def _needed(action: str) -> set[str]:
+    if action.startswith("sqs:"):
+        action = action.removesuffix("Batch")
+    return ({INSTEAD.get(action, action)} | ALSO.get(action, set())) - NEEDS_NOTHING
+
+
+def parsed(folder: Path) -> dict[str, ast.Module]:
+    """Return all modules below the package's folder, by their dotted name."""
+    return {
+        ".".join(file.relative_to(folder.parent).with_suffix("").parts): ast.parse(file.read_text())
+        for file in sorted(folder.rglob("*.py"))
+    }
+
+
+def services_of(modules: Mapping[str, ast.Module]) -> set[str]:
+    """Return the services of all `client("…")`, `aws_client("…")` and their like."""
+    known = set(botocore.session.get_session().get_available_services())
+    return {
+        argument.value
+        for tree in modules.values()
+        for call in _calls_in(tree)
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and argument.value in known
+    }
+
+
+def actions_in(tree: ast.Module, operations: Operations) -> dict[str, int]:
+    """Return the actions that a module needs, and the line of one call for each."""
+    return {
+        action: line
+        for method, line in _methods_in(tree)
+        for action in operations.actions_of(method)
+    } | dict.fromkeys(_protection(tree), 0)
+
+
+def _methods_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield methods that are called, handed to a call, or named in one."""
+    for call in _calls_in(tree):
+        for node in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
+            if isinstance(node, ast.Attribute):
+                yield node.attr, node.lineno
+        if isinstance(call.func, ast.Attribute) and call.func.attr in BY_NAME and call.args:
+            match call.args[0]:
+                case ast.Constant(value=str(operation)):
+                    yield operation, call.lineno
+
+
+def _protection(tree: ast.Module) -> set[str]:
+    """Return what asking the ECS agent at `/task-protection/` needs; nothing where nobody asks."""
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    if not any(text.startswith("/task-protection/") for text in texts):
+        return set()
+    return {action for method, action in PROTECTION.items() if method in texts}
+
+
+def _calls_in(tree: ast.Module) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Return the modules that a module imports, wherever in it."""
+    return {
+        node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+    }

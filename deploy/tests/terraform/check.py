@@ -1,0 +1,126 @@
+"""Checks the module, applies its example to moto, lets the worker work there, and destroys it."""  # noqa: INP001  a script's folder
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import on_resources
+import workflow
+from on_resources import Site
+from tally import Tally, say
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+PARTNER = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/test"
+START_SECONDS = 30
+LIMITS = (
+    "firing of schedules, evaluation of alarms, scaling, start of tasks: moto only keeps these",
+    "IAM and queue policies in force: moto holds nobody to them; deploy/tests/iam reads them",
+    "a second plan without changes: moto answers some attributes in another form",
+)
+
+
+def main() -> int:
+    """Run everything; 0 if all passed."""
+    work = Path(sys.argv[1])
+    module, example = work / "terraform", work / "terraform/examples/complete"
+    tally = Tally()
+    tally.that("terraform fmt -check", _terraform(module, "fmt", "-check", "-recursive"))
+    tally.that("terraform validate: module", _terraform(module, "validate"))
+    tally.that("terraform validate: examples/complete", _terraform(example, "validate"))
+    tally.that("terraform test, with a mocked provider", _terraform(module, "test"))
+    with _moto(work) as url:
+        _apply_and_destroy(tally, example, url)
+    for limit in LIMITS:
+        say(f"NOT RUN: {limit}")
+    return tally.close()
+
+
+def _apply_and_destroy(tally: Tally, example: Path, url: str) -> None:
+    variables = example / "emulator.tfvars.json"
+    variables.write_text(json.dumps(_variables(url)))
+    options = ("-auto-approve", "-input=false", "-parallelism=20", f"-var-file={variables.name}")
+    applied = _terraform(example, "apply", *options)
+    tally.that("terraform apply of examples/complete", applied)
+    try:
+        if applied:
+            asyncio.run(_look(tally, Site(_outputs(example), url, REGION), example.parents[2]))
+    finally:
+        tally.that("terraform destroy", _terraform(example, "destroy", *options))
+
+
+async def _look(tally: Tally, site: Site, work: Path) -> None:
+    await workflow.check(tally, site, work / "state-machine/enrich_conversation.asl.json")
+    await on_resources.check(tally, site, work)
+
+
+def _variables(url: str) -> dict[str, Any]:
+    _make_partner_source(url)
+    return {
+        "endpoint": url,
+        "region": REGION,
+        "deletion_protection": False,
+        "partner_event_source_name": PARTNER,
+        "settings": {"GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001"},
+    }
+
+
+def _make_partner_source(url: str) -> None:
+    """Do Genesys Cloud's part: offer the event source to the account."""
+
+    async def make() -> None:
+        async with Site({}, url, REGION).client("events") as bus:
+            await bus.create_partner_event_source(Name=PARTNER, Account=ACCOUNT)
+
+    asyncio.run(make())
+
+
+def _outputs(example: Path) -> dict[str, Any]:
+    command = ("terraform", f"-chdir={example}", "output", "-json", "worker")
+    outputs: dict[str, Any] = json.loads(subprocess.check_output(command))  # noqa: S603  our own words
+    return outputs
+
+
+def _terraform(folder: Path, *words: str) -> bool:
+    """Run Terraform; show its words only when it fails."""
+    began = time.monotonic()
+    command = (
+        "terraform",
+        f"-chdir={folder}",
+        *words,
+        *(() if words[0] == "fmt" else ("-no-color",)),
+    )
+    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own words
+    summary = [line for line in run.stdout.splitlines() if "complete!" in line or "passed," in line]
+    told = f"{summary[-1].strip()} " if summary else ""
+    say(f"       terraform {words[0]}: {told}({time.monotonic() - began:.0f} s)")
+    if run.returncode:
+        say(run.stdout[-6000:] + run.stderr[-6000:])
+    return run.returncode == 0
+
+
+@contextmanager
+def _moto(work: Path) -> Iterator[str]:
+    """Serve moto; yield its URL."""
+    script = Path(__file__).with_name("moto_for_terraform.py")
+    with (work / "moto.log").open("wb") as log:
+        command = (sys.executable, str(script))
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603  ours
+    try:
+        url = server.stdout.readline().strip() if server.stdout else ""
+        if not url:
+            raise RuntimeError((work / "moto.log").read_text()[-2000:])
+        yield url
+    finally:
+        server.terminate()
+        server.wait(START_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

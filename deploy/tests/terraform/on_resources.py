@@ -1,0 +1,224 @@
+"""Runs the real worker on what Terraform made: events in by the buses, effects read back."""  # noqa: INP001  a script's folder
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+import traffic
+from tally import Tally, say
+
+from worker.demo.genesys.cloud import GenesysCloud
+from worker.demo.genesys.server import GenesysServer
+from worker.demo.process import WorkerProcess
+from worker.demo.sinks import WebhookSink
+from worker.events.normaliser import open_events
+from worker.events.types import ReportDue
+from worker.settings import Events, describe
+
+EFFECT_SECONDS = 60
+LOOK_SECONDS = 0.3
+STOP_SECONDS = 60
+LISTENER = "bus-listener"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "emulator",
+    "AWS_SECRET_ACCESS_KEY": "emulator",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+Outputs = Mapping[str, Any]
+
+
+class Site:
+    """The resources, as the module's outputs name them, and clients for them."""
+
+    def __init__(self, outputs: Outputs, url: str, region: str) -> None:
+        self.outputs = outputs
+        self.aws = {"AWS_ENDPOINT_URL": url, "AWS_REGION": region, **KEYS}
+        self._session: Any = aioboto3.Session()
+
+    def client(self, service: str) -> Any:
+        """Return a client, to be entered."""
+        return self._session.client(
+            service,
+            endpoint_url=self.aws["AWS_ENDPOINT_URL"],
+            region_name=self.aws["AWS_REGION"],
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def environment(self, genesys: GenesysCloud, crm_hook: str) -> dict[str, str]:
+        """Return the environment of a task: as defined, its secrets, and the emulators' places."""
+        return {
+            **self.outputs["environment"],
+            **self.aws,
+            "GENESYS_CLIENT_ID": genesys.client_id,
+            "GENESYS_CLIENT_SECRET": genesys.client_secret,
+            "GENESYS_API_URL": genesys.url,
+            "GENESYS_LOGIN_URL": genesys.url,
+            "CRM_WEBHOOK_URL": crm_hook,
+            "OPS_HOST": "127.0.0.1",
+            "OPS_PORT": "0",
+        }
+
+
+async def check(tally: Tally, site: Site, folder: Path) -> None:
+    """Run the worker on the resources and look at everything it should have done."""
+    _check_settings(tally, site.outputs["environment"])
+    _check_report_events(tally, site.outputs["report_events"])
+    async with GenesysServer() as genesys, WebhookSink() as crm:
+        traffic.furnish(genesys)
+        environment = site.environment(genesys, crm.url)
+        await _check_preflight(tally, environment)
+        await _listen(site)
+        await _lift_bucket_policy(site)
+        worker = WorkerProcess(environment, folder / "worker.log")
+        async with worker:
+            sent = await _send(site)
+            await _check_effects(tally, site, crm)
+            received = _metric(await worker.page("/metrics"), "worker_messages_received_total")
+            tally.that("only what the rules and the schedule send arrived", received, float(sent))
+            worker.signal(signal.SIGTERM)
+            tally.that("the worker drained and ended with 0", await worker.wait(STOP_SECONDS), 0)
+        await _check_queues(tally, site)
+    if tally.failed:
+        say(worker.tail())
+
+
+def _check_settings(tally: Tally, environment: Mapping[str, str]) -> None:
+    strangers = set(environment) - {row.name for row in describe({})}
+    tally.that("every variable of the task definition is a setting", strangers, set())
+
+
+def _check_report_events(tally: Tally, templates: Mapping[str, str]) -> None:
+    for name, template in templates.items():
+        events = open_events(traffic.as_sent_by_the_scheduler(template), Events())
+        due = events[0] if isinstance(events, tuple) else None
+        found = due.name if isinstance(due, ReportDue) else events
+        tally.that(f"the worker reads what the schedule {name} sends", found, name)
+
+
+async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None:
+    command = (sys.executable, "-m", "worker", "check", "--json")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe)
+    rows = json.loads((await process.communicate())[0])
+    # A handler that is off for want of settings is no fault of the resources.
+    bad = [row for row in rows if row["state"] != "ok" and row["name"] != "settings"]
+    tally.that(f"worker check is content with the resources ({len(rows)} checks)", bad, [])
+
+
+async def _listen(site: Site) -> None:
+    """Make a queue that hears what the worker puts on its own bus."""
+    async with site.client("sqs") as sqs, site.client("events") as bus:
+        await sqs.create_queue(QueueName=LISTENER)
+        pattern = {"source": ["genesys.sentiment.forwarder", "genesys.report.writer"]}
+        await bus.put_rule(Name=LISTENER, EventPattern=json.dumps(pattern))
+        arn = f"arn:aws:sqs:{site.aws['AWS_REGION']}:123456789012:{LISTENER}"
+        await bus.put_targets(Rule=LISTENER, Targets=[{"Id": "1", "Arn": arn}])
+
+
+async def _lift_bucket_policy(site: Site) -> None:
+    """Take off what refuses all plain HTTP, which is how the emulator is spoken to."""
+    async with site.client("s3") as s3:
+        await s3.delete_bucket_policy(Bucket=site.outputs["report_bucket"])
+    say("NOT RUN: the bucket's TLS-only policy, taken off for the worker: moto speaks plain HTTP")
+
+
+async def _send(site: Site) -> int:
+    """Put events on both buses and play the Scheduler; return how many must arrive."""
+    bus_name = site.outputs["event_bus_name"]
+    wanted = [*traffic.wanted(bus_name, bus_name), traffic.report_due("by-hand")]
+    scheduled = traffic.as_sent_by_the_scheduler(site.outputs["report_events"]["daily"])
+    async with site.client("events") as bus, site.client("sqs") as sqs:
+        await bus.put_events(Entries=[*traffic.unwanted(bus_name, bus_name), *wanted])
+        await sqs.send_message(QueueUrl=site.outputs["queue_url"], MessageBody=scheduled)
+    return len(wanted) + 1
+
+
+async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
+    record = await _found(lambda: _record(site))
+    tally.that("voice score → bus → rule → queue → record in DynamoDB", record, "gold")
+    for conversation in (traffic.CALL, traffic.CHAT):
+        ran = await _found(lambda which=conversation: _execution(site, which))
+        steps = {"crmContact": "not_configured", "sentiment": "not_configured"}
+        wanted = ("SUCCEEDED", {**steps, "ticket": "not_configured"})
+        tally.that(f"conversation end → execution {conversation[:8]}…", ran, wanted)
+    for name, start in (("daily", "20260302"), ("by-hand", "20260301")):
+        key = f"reports/{name}/{start}T000000Z/manifest.json"
+        tally.that(
+            f"report {name} → bucket", await _found(lambda which=key: _is_there(site, which))
+        )
+    heard = await _found(lambda: _heard(site, 3))
+    told = ["ChatSentimentAnalysis", "report.ready", "report.ready"]
+    tally.that("own events → own bus", heard, told)
+    delivered = [one.body["data"]["conversationId"] for one in crm.taken]
+    tally.that("chat sentiment → CRM webhook", delivered, [traffic.CHAT])
+
+
+async def _found(look: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what `look` finds, as soon as it finds anything; None in the end."""
+    deadline = asyncio.get_running_loop().time() + EFFECT_SECONDS
+    while True:
+        found = await look()
+        if found is not None or asyncio.get_running_loop().time() > deadline:
+            return found
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _record(site: Site) -> str | None:
+    async with site.client("dynamodb") as dynamodb:
+        page = await dynamodb.query(
+            TableName=site.outputs["records_table"],
+            KeyConditionExpression="conversationId = :c",
+            ExpressionAttributeValues={":c": {"S": traffic.CALL}},
+        )
+    return page["Items"][0]["crmTier"]["S"] if page["Items"] else None
+
+
+async def _execution(site: Site, conversation: str) -> tuple[str, Any] | None:
+    async with site.client("stepfunctions") as workflows:
+        arn = site.outputs["state_machine_arn"]
+        executions = (await workflows.list_executions(stateMachineArn=arn))["executions"]
+        for one in executions:
+            run = await workflows.describe_execution(executionArn=one["executionArn"])
+            if conversation in run["name"] and run["status"] != "RUNNING":
+                output = json.loads(run.get("output", "{}"))
+                steps = {**output.get("enrichment", {}), "ticket": output.get("ticket", {})}
+                return run["status"], {step: value.get("status") for step, value in steps.items()}
+    return None
+
+
+async def _is_there(site: Site, key: str) -> bool | None:
+    async with site.client("s3") as s3:
+        page = await s3.list_objects_v2(Bucket=site.outputs["report_bucket"], Prefix=key)
+    return True if page["KeyCount"] else None
+
+
+async def _heard(site: Site, count: int) -> list[str] | None:
+    async with site.client("sqs") as sqs:
+        url = (await sqs.get_queue_url(QueueName=LISTENER))["QueueUrl"]
+        page = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    bodies = [json.loads(message["Body"]) for message in page.get("Messages", [])]
+    return sorted(body["detail-type"] for body in bodies) if len(bodies) >= count else None
+
+
+async def _check_queues(tally: Tally, site: Site) -> None:
+    left = {}
+    async with site.client("sqs") as sqs:
+        for queue in ("queue_url", "parked_queue_url", "undelivered_queue_url"):
+            reply = await sqs.get_queue_attributes(
+                QueueUrl=site.outputs[queue], AttributeNames=["All"]
+            )
+            names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+            left[queue] = sum(int(reply["Attributes"][name]) for name in names)
+    tally.that("nothing is left on any queue", sum(left.values()), 0)
+
+
+def _metric(page: str, name: str) -> float | None:
+    found = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+    return float(found[0].split()[1]) if found else None
