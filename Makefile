@@ -2,7 +2,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml
+PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+COMPILE := $(PINS) pyproject.toml
 
 .PHONY: venv demo test check format docs lock clean
 
@@ -38,6 +39,7 @@ docs: venv  ## README's tables of settings and metrics, from the code
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt
+	printf 'hatchling>=1.27\n' | $(PINS) - -o deploy/requirements-build.txt
 	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
 

@@ -8,19 +8,39 @@ import typer
 from worker.errors import ConfigurationError
 
 
-def demo(
+def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, about.")] = 300,
     serve: Annotated[bool, typer.Option("--serve", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed, the same traffic.")] = 1,
+    emulators: Annotated[
+        bool, typer.Option("--emulators", help="No worker: emulators and traffic for another one.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(envvar="DEMO_HOST", help="Address the emulators listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(envvar="DEMO_PORT", min=1, max=65_000, help="First of their nine ports."),
+    ] = 4700,
+    rate: Annotated[
+        float, typer.Option(envvar="DEMO_RATE", min=0.1, max=50, help="Events a second they send.")
+    ] = 2.0,
 ) -> None:
     """Start emulators of everything, send events, show what the worker does with them.
 
     Needs no account, no Docker and no setting. Exit code 0 only if every effect is there once.
+    The last three options are for `--emulators`, which prints the environment a worker needs to
+    work on them, and goes on until SIGTERM or Ctrl-C.
     """
     try:
+        from worker.demo.emulators import run_emulators
         from worker.demo.run import run_demo
-    except ImportError as error:
+        from worker.demo.stage import Places
+    except ModuleNotFoundError as error:
         raise ConfigurationError(
             [f"the demo needs the extra `demo`: {error.name} is not installed"]
         ) from error
+    if emulators:
+        work = run_emulators(Places(host, port), rate=rate, seed=seed)
+        raise typer.Exit(asyncio.run(work))
     raise typer.Exit(asyncio.run(run_demo(events=events, serve=serve, seed=seed)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo.loopback import serving
+from worker.demo.loopback import ANYWHERE, Place, serving
 
 _SHAPES = {
     "conversationId": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
@@ -42,17 +42,18 @@ class CrmDesk:
 
 
 class CrmServer:
-    """Serves a `CrmDesk` on a free loopback port."""
+    """Serves a `CrmDesk`."""
 
-    def __init__(self, desk: CrmDesk | None = None) -> None:
+    def __init__(self, desk: CrmDesk | None = None, place: Place = ANYWHERE) -> None:
         self._desk = desk or CrmDesk()
+        self._place = place
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> CrmDesk:
         """Listen; return the desk, its `url` set."""
         app = web.Application()
         app.router.add_get("/customers", self._answer)
-        origin = await self._stack.enter_async_context(serving(app))
+        origin = await self._stack.enter_async_context(serving(app, self._place))
         self._desk.url = f"{origin}/customers"
         return self._desk
 

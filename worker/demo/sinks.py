@@ -12,7 +12,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from worker.demo.loopback import serving
+from worker.demo.loopback import ANYWHERE, Place, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Delivery:
 
 
 class WebhookSink:
-    """Takes POSTs at `/hook` on a free loopback port; knobs may be changed at any time."""
+    """Takes POSTs at `/hook`; knobs may be changed at any time."""
 
-    def __init__(self, secret: str | None = None) -> None:
+    def __init__(self, secret: str | None = None, place: Place = ANYWHERE) -> None:
         """`secret`: with one, a delivery without its signature is answered 401."""
         self.url = ""
         self.status = 204
@@ -56,6 +56,7 @@ class WebhookSink:
         """All of them, refused ones too, in order of arrival."""
 
         self._secret = secret
+        self._place = place
         self._stack = AsyncExitStack()
         self._changed = asyncio.Condition()
 
@@ -76,7 +77,8 @@ class WebhookSink:
         """Listen; `url` is set from here on."""
         app = web.Application()
         app.router.add_post("/hook", self._take)
-        self.url = f"{await self._stack.enter_async_context(serving(app))}/hook"
+        origin = await self._stack.enter_async_context(serving(app, self._place))
+        self.url = f"{origin}/hook"
         return self
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""The stage of the demo: every emulator on its own loopback port, and the worker's environment."""
+"""The stage of the demo: every emulator on its own port, and the worker's environment."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +11,7 @@ import aioboto3
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
+from worker.demo.loopback import ANYWHERE, Place
 from worker.demo.moto import moto_server
 from worker.demo.sinks import WebhookSink
 from worker.demo.sqs.server import SqsServer
@@ -18,6 +19,9 @@ from worker.demo.sqs.server import SqsServer
 QUEUE = "genesys-events"
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
+LEDGER_TABLE = "worker-ledger"
+"""Made, and used by those who set LEDGER_TABLE to it."""
+
 VISIBILITY_SECONDS = 30
 REQUESTS_PER_MINUTE = 12_000
 """Budget of the emulated organisation."""
@@ -26,6 +30,9 @@ REPORT_BUCKET = "demo-reports"
 STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:enrich-conversation"
 FLOW_ID = "f1000000-0000-4000-8000-000000000001"
 SINKS = ("analytics", "crm", "alert", "report")
+PORTS = ("page", "sqs", "aws", "genesys", "customers", *SINKS)
+"""What listens, in the order of fixed ports; `page` is the emulators' own."""
+
 WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
 AWS_KEYS = {
     "AWS_ACCESS_KEY_ID": "demo",
@@ -33,6 +40,19 @@ AWS_KEYS = {
     "AWS_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the emulators listen: by default each on a free port of loopback."""
+
+    host: str = ANYWHERE.host
+    first_port: int = 0
+    """With one, the emulators take this port and the next ones, in the order of `PORTS`."""
+
+    def of(self, name: str) -> Place:
+        """Return the place of one emulator."""
+        return Place(self.host, self.first_port and self.first_port + PORTS.index(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +103,8 @@ class Stage:
             "STEP_FUNCTIONS_ARN": STATE_MACHINE_ARN,
             "CRM_WEBHOOK_URL": self.sinks["crm"].url,
             "ALERT_WEBHOOK_URL": self.sinks["alert"].url,
+            "REPORT_BUCKET": REPORT_BUCKET,
+            "REPORT_WEBHOOK_URL": self.sinks["report"].url,
             **self.extra,
         }
 
@@ -98,22 +120,30 @@ class Stage:
         )
 
 
+FREE_PORTS = Places()
+
+
 @asynccontextmanager
-async def open_stage(sqs: SqsServer | None = None) -> AsyncIterator[Stage]:
+async def open_stage(
+    sqs: SqsServer | None = None, places: Places = FREE_PORTS
+) -> AsyncIterator[Stage]:
     """Start all emulators and make the two queues."""
     async with AsyncExitStack() as stack:
-        aws_url = stack.enter_context(moto_server())
-        queues = await stack.enter_async_context(sqs or SqsServer())
+        aws_url = stack.enter_context(moto_server(places.of("aws")))
+        queues = sqs or SqsServer()
+        queues.place = places.of("sqs")
+        await stack.enter_async_context(queues)
         cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
         stage = Stage(
             sqs=queues,
             dead_letter_url=queues.create_queue(DEAD_LETTERS),
             queue_url=queues.create_queue(QUEUE, VisibilityTimeout=str(VISIBILITY_SECONDS)),
-            genesys=await stack.enter_async_context(GenesysServer(cloud)),
+            genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
             aws_url=aws_url,
-            crm=await stack.enter_async_context(CrmServer()),
+            crm=await stack.enter_async_context(CrmServer(place=places.of("customers"))),
             sinks={
-                name: await stack.enter_async_context(WebhookSink(WEBHOOK_SECRET)) for name in SINKS
+                name: await stack.enter_async_context(WebhookSink(WEBHOOK_SECRET, places.of(name)))
+                for name in SINKS
             },
         )
         yield stage

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 
@@ -22,6 +23,7 @@ from worker.demo.genesys import (
 from worker.demo.genesys.cloud import Endpoint, GenesysCloud
 from worker.demo.genesys.oauth import bearer
 from worker.demo.genesys.replies import Refusal, error_body, over_budget
+from worker.demo.loopback import ANYWHERE, Place, serving
 
 FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
     oauth.routes,
@@ -37,25 +39,17 @@ FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
 
 
 class GenesysServer:
-    """Serves a `GenesysCloud` on a free loopback port, in the running loop."""
+    """Serves a `GenesysCloud` in the running loop."""
 
-    def __init__(self, cloud: GenesysCloud | None = None) -> None:
+    def __init__(self, cloud: GenesysCloud | None = None, place: Place = ANYWHERE) -> None:
         self._cloud = cloud or GenesysCloud()
-        # Handlers that hang end with their client, or with the server: nothing is waited for.
-        self._runner = web.AppRunner(
-            _application(self._cloud),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=0.1,
-        )
+        self._place = place
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> GenesysCloud:
         """Listen; return the cloud, its `url` set."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self._cloud.url = f"http://{host}:{port}"
+        app = _application(self._cloud)
+        self._cloud.url = await self._stack.enter_async_context(serving(app, self._place))
         return self._cloud
 
     async def __aexit__(
@@ -64,7 +58,7 @@ class GenesysServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await self._stack.aclose()
 
 
 def _application(cloud: GenesysCloud) -> web.Application:

@@ -1,4 +1,4 @@
-"""The SQS server: HTTP on a free loopback port, and a short way to everything for tests.
+"""The SQS server: HTTP on a port of its own, and a short way to everything for tests.
 
 It speaks SQS's JSON protocol and checks no signature. What it keeps is in memory.
 """
@@ -12,6 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
+from worker.demo.loopback import ANYWHERE, Place
 from worker.demo.sqs.actions import MessageActions
 from worker.demo.sqs.admin import QueueActions
 from worker.demo.sqs.api import Api, ResetWanted
@@ -23,8 +24,6 @@ from worker.demo.sqs.moves import MoveTasks
 from worker.demo.sqs.queue import Depth
 from worker.demo.sqs.queues import Clocks, Queues
 from worker.demo.sqs.wire import answer, error_answer, read_action, read_parameters, reset
-
-_HOST = "127.0.0.1"
 
 
 class SqsServer:
@@ -62,7 +61,8 @@ class SqsServer:
             self._messages, QueueActions(self._queues, self._moves), self.faults, self.journal
         )
         self._runner: web.ServerRunner | None = None
-        self._port = 0
+        self.place = ANYWHERE
+        """Where it listens from the next start on; a free port is kept once it is found."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -75,7 +75,7 @@ class SqsServer:
     @property
     def endpoint_url(self) -> str:
         """Return what clients take as `AWS_ENDPOINT_URL`; it holds once the server started."""
-        return f"http://{_HOST}:{self._port}"
+        return self.place.url(self.place.port)
 
     async def start(self) -> None:
         """Listen."""
@@ -83,8 +83,8 @@ class SqsServer:
         server = web.Server(self._serve, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, _HOST, self._port).start()
-        self._port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, self.place.host, self.place.port).start()
+        self.place = Place(self.place.host, self._runner.addresses[0][1])
         self._queues.base_url = self.endpoint_url
 
     async def stop(self) -> None:

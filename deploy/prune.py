@@ -1,0 +1,66 @@
+"""Drops from the installed packages what the worker cannot need; a step of the image's build.
+
+botocore describes some 400 services. A client of one that was dropped fails with
+UnknownServiceError, so each service that is kept is opened here, the way the worker does it.
+Also dropped: boto3's resources, pygments' languages (rich colours code with them; we print none),
+and what only compilers and type checkers read.
+"""  # noqa: INP001  a script
+
+import asyncio
+import shutil
+import sys
+from importlib import resources
+from pathlib import Path
+
+from botocore.session import get_session
+
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.settings import Aws
+
+SERVICES = ("dynamodb", "events", "s3", "sqs", "stepfunctions")
+"""What the worker calls."""
+
+CREDENTIALS = ("sso", "sso-oidc", "sts")
+"""What the SDK calls on its way to credentials: roles of pods, profiles of people."""
+
+SOURCES = {".pyi", ".pyx", ".pxd", ".c", ".h"}
+
+
+def main() -> None:
+    """Prune, tell how much that was, and prove that every client still opens."""
+    data = _folder("botocore") / "data"
+    packages = _folder("botocore").parent
+    before = _size(packages)
+    for folder in data.iterdir():
+        if folder.is_dir() and folder.name not in {*SERVICES, *CREDENTIALS}:
+            shutil.rmtree(folder)
+    shutil.rmtree(_folder("boto3") / "data")
+    for file in (_folder("pygments") / "lexers").glob("*.py"):
+        if file.stem not in {"__init__", "_mapping"}:
+            file.unlink()
+    for file in packages.rglob("*"):
+        if file.suffix in SOURCES:
+            file.unlink()
+    asyncio.run(_open_all())
+    sys.stdout.write(f"pruned: {before / 1e6:.1f} MB to {_size(packages) / 1e6:.1f} MB\n")
+
+
+async def _open_all() -> None:
+    session = AwsSession(Aws(region="eu-west-1"))
+    for service in SERVICES:
+        async with session.client(service, ClientLimits(pool=1, read_seconds=1, attempts=1)):
+            pass
+    for service in CREDENTIALS:
+        get_session().create_client(service, region_name="eu-west-1")
+
+
+def _folder(package: str) -> Path:
+    return Path(str(resources.files(package)))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*"))
+
+
+if __name__ == "__main__":
+    main()
