@@ -128,6 +128,13 @@ async def test_the_w3c_header_counts_before_that_of_x_ray(spans, traceparent, he
     assert linked(messages(spans)[0]) == expected
 
 
+async def test_a_message_belongs_to_no_span_that_happens_to_be_open(spans):
+    with tracing().call("sqs"), tracing().process("m-1", Cause()):
+        pass
+
+    assert messages(spans)[0].parent is None
+
+
 async def test_each_turn_of_a_message_is_a_trace_of_its_own(handle, spans):
     async def fail():
         raise Unavailable("crm: 503")
@@ -214,7 +221,12 @@ async def test_no_span_holds_a_phone_number_whatever_fails(
     good = orjson.loads(a_reference_body(a_voice_scored(phone_number=f"+1{CANARY}")))
     good["detail"]["metadata"] = detail["metadata"]
     attributes = {"traceparent": text(f"+1{CANARY}"), "from": text(f"+1{CANARY}")}
-    bodies = [orjson.dumps(good), a_body("voice.analytics", detail), a_body(f"+1{CANARY}", detail)]
+    bodies = [
+        orjson.dumps(good),
+        a_body("voice.analytics", detail),
+        a_body(f"Voice Analytics +1{CANARY}", good["detail"]),
+        a_body(f"+1{CANARY}", detail),
+    ]
     for body in [bodies[0], *bodies]:
         await send(body.decode(), attributes)
 

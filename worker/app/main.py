@@ -15,6 +15,7 @@ from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.ops.status import Status
 from worker.settings import Settings
+from worker.telemetry.tracing import traced
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,8 @@ async def run_worker(settings: Settings) -> int:
     signals = Signals()
     signals.listen()
     async with AsyncExitStack() as stack:
+        # Entered first, so left last: the spans of the drain are sent too.
+        stack.enter_context(traced(settings.otel, str(settings.sqs.queue_url)))
         daemon = await _build(new_workshop(settings, stack))
         return await daemon.run(signals)
 

@@ -47,10 +47,15 @@ class HttpLimits:
 class HttpClient:
     """HTTP to one upstream, whose address comes from the settings and never from an event."""
 
-    def __init__(self, upstream: str, base_url: str, limits: HttpLimits) -> None:
-        """`upstream` names it in errors. Raises ConfigurationError for an unsafe `base_url`."""
+    def __init__(
+        self, upstream: str, base_url: str, limits: HttpLimits, *, plain_host: str | None = None
+    ) -> None:
+        """`upstream` names it in errors. `plain_host`: reached without TLS, like loopback.
+
+        Raises ConfigurationError for an unsafe `base_url`.
+        """
         self._upstream = upstream
-        self._base_url = checked_base_url(upstream, base_url)
+        self._base_url = checked_base_url(upstream, base_url, plain_host=plain_host)
         self._limits = limits
         self._client = _open(limits)
 
@@ -121,14 +126,15 @@ def translated(upstream: str) -> Iterator[None]:
         raise Unavailable(f"{upstream}: {type(error).__name__}") from error
 
 
-def checked_base_url(upstream: str, url: str) -> str:
+def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:
     """Return `url` without its last slash; raise ConfigurationError if it is not safe to call."""
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ConfigurationError([f"{upstream}: not an http(s) URL"])
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError([f"{upstream}: user info, query or fragment in the URL"])
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    plain = parts.hostname == plain_host or _is_loopback(parts.hostname)
+    if parts.scheme == "http" and not plain:
         raise ConfigurationError([f"{upstream}: https is required unless the host is loopback"])
     return url.rstrip("/")
 

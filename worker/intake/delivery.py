@@ -35,6 +35,7 @@ from worker.intake.valve import Valve
 from worker.settings import Events
 from worker.settings import Retry as RetrySettings
 from worker.telemetry import metrics
+from worker.telemetry.tracing import MessageSpan, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -83,12 +84,16 @@ class Delivery:
     async def __call__(self, lease: Lease, free_slot: Callable[[], None]) -> bool:
         """Open, handle, settle; True when the message is gone from the queue."""
         message = lease.message
-        with bound_contextvars(message_id=message.id, receive_count=message.receive_count):
+        with (
+            bound_contextvars(message_id=message.id, receive_count=message.receive_count),
+            tracing().process(message.id, message.cause) as span,
+        ):
             try:
                 outcome = await self._handle(lease)
             finally:
                 lease.task, lease.settled = None, True
                 free_slot()
+            _note(span, outcome)
             return await self._settle(lease, outcome)
 
     async def _handle(self, lease: Lease) -> Outcome | Release:
@@ -115,6 +120,8 @@ class Delivery:
             return self._unwanted(events.detail_type)
         origin = events[0].origin
         jobs = self._desk.router.jobs(events)
+        handlers = [job.route.handler for job in jobs]
+        tracing().describe(origin.detail_type, origin.correlation_id, handlers)
         with bound_contextvars(event_id=origin.event_id, correlation_id=origin.correlation_id):
             if not jobs:
                 return self._unwanted(origin.detail_type)
@@ -190,6 +197,11 @@ class Delivery:
             metrics.messages_released.labels(why).inc()
             log.debug("message_released", why=why, seconds=round(seconds))
         return False
+
+
+def _note(span: MessageSpan, outcome: Outcome | Release) -> None:
+    failure = outcome.failure if isinstance(outcome, Park | Retry) else None
+    span.mark(type(outcome).__name__.lower(), failure.error_class if failure else None)
 
 
 def _given_up(failure: Failure) -> Failure:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.telemetry.tracing import Cause
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -23,6 +25,9 @@ class Message:
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Message attributes as SQS gives them, carried along when the message is parked."""
 
+    cause: Cause = field(default_factory=Cause, repr=False)
+    """The span that sent it, for tracing."""
+
 
 def message_of(entry: Mapping[str, Any], *, received_at: float) -> Message:
     """Read one entry of ReceiveMessage's `Messages`."""
@@ -36,5 +41,9 @@ def message_of(entry: Mapping[str, Any], *, received_at: float) -> Message:
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=int(sent) / 1000 if sent else None,
         group_id=system.get("MessageGroupId"),
-        attributes=entry.get("MessageAttributes", {}),
+        attributes=(attributes := entry.get("MessageAttributes", {})),
+        cause=Cause(
+            traceparent=attributes.get("traceparent", {}).get("StringValue"),
+            trace_header=system.get("AWSTraceHeader"),
+        ),
     )

@@ -33,6 +33,7 @@ from worker.resilience.breaker import Breaker, Permit
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryBudget, RetryPolicy, full_jitter
 from worker.telemetry import metrics
+from worker.telemetry.tracing import tracing
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ class Guard:
             if self._limiter:
                 await self._limiter.acquire(max_wait=self._spare(deadline), background=background)
                 self._confirm(permit, self._limiter)
-            with self._judged(permit):
+            with self._judged(permit), tracing().call(self.upstream):
                 return await self._timed(attempt, deadline)
 
     def _confirm(self, permit: Permit, limiter: Limiter) -> None:

@@ -17,6 +17,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from worker.telemetry.scrub import clean_end, escape, scrub_mapping
+from worker.telemetry.tracing import tracing
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
@@ -104,13 +105,18 @@ def _scrub(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return scrubbed
 
 
+def _name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.update(tracing().ids())
+    return event
+
+
 def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     """Put what everybody looks for first."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 
 
-_STEPS: tuple[Processor, ...] = (_format_exception, _scrub, _stamp)
+_STEPS: tuple[Processor, ...] = (_format_exception, _scrub, _name_trace, _stamp)
 
 
 def _renderer(output: Format, stream: TextIO) -> Processor:

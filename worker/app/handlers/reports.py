@@ -1,6 +1,7 @@
 """Builds the scheduled reports."""
 
 from worker.app.genesys import GenesysParts
+from worker.app.protection import Run, protected
 from worker.app.webhooks import build_webhook
 from worker.app.workshop import Workshop, now
 from worker.clients.aws.bucket import Bucket
@@ -13,15 +14,17 @@ from worker.handlers.scheduled_report import Listeners, WriteReport
 from worker.resilience.steps import Steps
 
 
-async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> WriteReport:
-    """Return the handler, its reader, its bucket and who it tells."""
+async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Run:
+    """Return the handler, its reader, its bucket and who it tells; ECS spares it."""
     hook = await build_webhook(workshop, "report_webhook", workshop.settings.report.webhook_url)
-    return WriteReport(
+    write = WriteReport(
         reader=_reader(workshop, genesys),
         bucket=await _bucket(workshop),
         listeners=Listeners(bus=bus, hook=hook, steps=Steps()),
         now=now,
     )
+    deadline = workshop.settings.report.deadline_seconds
+    return await protected(workshop, write, longest_seconds=deadline)
 
 
 def _reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:

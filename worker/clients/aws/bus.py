@@ -16,6 +16,7 @@ from worker.errors import Permanent, Rejected, Unavailable, WorkerError
 from worker.resilience.batcher import Batcher
 from worker.resilience.guard import Guard
 from worker.resilience.retry import full_jitter
+from worker.telemetry.tracing import tracing
 
 MAX_ENTRIES = 10
 MAX_BYTES = 1024 * 1024
@@ -81,6 +82,9 @@ class Bus:
             "Detail": body.decode(),
             "Time": time,
         }
+        # Beside the event, not in it: a repeat has another span and still the same bytes.
+        if header := tracing().trace_header():
+            fields["TraceHeader"] = header
         await self._batcher.submit(_Entry(fields, size))
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ from worker.clients.aws.errors import aws_errors
 from worker.domain.workflow import Execution
 from worker.errors import Rejected, Unavailable
 from worker.resilience.guard import Guard
+from worker.telemetry.tracing import tracing
 
 STARTED_BEFORE = "ExecutionAlreadyExists"
 WRONG_SETTING = {"InvalidArn", "StateMachineDeleting", "StateMachineTypeNotSupported"}
@@ -32,12 +33,14 @@ class Workflows:
         return await self._guard.call(partial(self._start, execution), repeatable=True)
 
     async def _start(self, execution: Execution) -> bool:
+        header = tracing().trace_header()
         try:
             with aws_errors("stepfunctions"):
                 await self._client.start_execution(
                     stateMachineArn=self._arn,
                     name=execution.name,
                     input=execution.encoded().decode(),
+                    **({"traceHeader": header} if header else {}),
                 )
         except Rejected as refusal:
             if refusal.code == STARTED_BEFORE:

@@ -1,0 +1,129 @@
+"""Tracing as the rest of the worker sees it: off by default, and then it costs next to nothing.
+
+OpenTelemetry is imported only when a collector is set: see `worker.telemetry.otel`. There is one
+tracing per process, as there is one set of metrics and one log, so nobody is handed it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from worker.settings import Otel
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a message says of the span that sent it; the first of the two that can be read counts.
+
+    https://opentelemetry.io/docs/specs/semconv/messaging/sqs/
+    """
+
+    traceparent: str | None = None
+    """Message attribute, W3C."""
+
+    trace_header: str | None = None
+    """System attribute `AWSTraceHeader`, X-Ray."""
+
+
+class MessageSpan(Protocol):
+    """The span of a message in hand."""
+
+    def mark(self, outcome: str, error: str | None = None) -> None:
+        """Note what became of the message; `error`: class of its failure."""
+
+
+class Tracing(Protocol):
+    """What may be traced. Values are ids and names from closed sets, never a text of an event."""
+
+    def process(self, message_id: str, cause: Cause) -> AbstractContextManager[MessageSpan]:
+        """Open the span of a message: linked to its cause, and child of nothing."""
+
+    def describe(
+        self, event_type: str, correlation_id: str | None, handlers: Sequence[str]
+    ) -> None:
+        """Note on the span in force what the message turned out to be."""
+
+    def call(self, upstream: str) -> AbstractContextManager[object]:
+        """Open the span of one attempt to call an upstream."""
+
+    def trace_header(self) -> str | None:
+        """Return the span in force as X-Ray's header; None when there is none."""
+
+    def ids(self) -> Mapping[str, str]:
+        """Return `trace_id` and `span_id` of the span in force, for a log line."""
+
+
+class _NoSpan:
+    def mark(self, outcome: str, error: str | None = None) -> None:
+        pass
+
+
+class NoTracing:
+    """Tracing that is off: one object for all spans, and no work."""
+
+    _span = nullcontext(_NoSpan())
+
+    def process(self, _message_id: str, _cause: Cause) -> AbstractContextManager[MessageSpan]:
+        """Open nothing."""
+        return self._span
+
+    def describe(
+        self, _event_type: str, _correlation_id: str | None, _handlers: Sequence[str]
+    ) -> None:
+        """Note nothing."""
+
+    def call(self, _upstream: str) -> AbstractContextManager[object]:
+        """Open nothing."""
+        return self._span
+
+    def trace_header(self) -> str | None:
+        """Return None."""
+        return None
+
+    def ids(self) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+
+class _Switch:
+    tracing: Tracing = NoTracing()
+
+
+_switch = _Switch()
+
+
+def tracing() -> Tracing:
+    """Return the tracing of this process."""
+    return _switch.tracing
+
+
+@contextmanager
+def in_force(chosen: Tracing) -> Iterator[None]:
+    """Trace by `chosen` within the block."""
+    before, _switch.tracing = _switch.tracing, chosen
+    try:
+        yield
+    finally:
+        _switch.tracing = before
+
+
+@contextmanager
+def traced(settings: Otel, queue_url: str) -> Iterator[None]:
+    """Trace within the block if a collector is set; then send what is left, for some seconds."""
+    if settings.exporter_otlp_endpoint is None or settings.traces_exporter == "none":
+        yield
+        return
+    try:
+        from worker.telemetry.otel import exported  # noqa: PLC0415  an extra, and not cheap
+    except ModuleNotFoundError as error:
+        log.warning("tracing_off", why="the extra `otel` is not installed", missing=error.name)
+        yield
+        return
+    with exported(queue_url.rsplit("/", 1)[-1]) as chosen, in_force(chosen):
+        log.info("tracing_on")
+        yield
