@@ -39,7 +39,7 @@ from worker.telemetry.tracing import MessageSpan, tracing
 
 log = structlog.get_logger(__name__)
 
-UNPARKED_RETRY_SECONDS = 300
+UNPARKED_RETRY_SECONDS = 60
 """When a message that could not be parked is looked at again."""
 
 

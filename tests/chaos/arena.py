@@ -1,0 +1,207 @@
+"""Where a scenario plays: the stage of the demo, a wire before each sink, workers as processes."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+
+import orjson
+
+from tests.chaos.checker import History, check
+from tests.chaos.findings import Findings
+from tests.chaos.wiretap import Wiretap
+from worker.demo.jobs.plan import Planned
+from worker.demo.process import WorkerProcess
+from worker.demo.sqs.faults import FaultPlan
+from worker.demo.sqs.message import Message
+from worker.demo.sqs.server import SqsServer
+from worker.demo.stage import Stage, open_stage
+from worker.demo.surroundings import make_surroundings
+
+VISIBILITY_SECONDS = 10
+LEDGER = "ledger"
+SETTINGS = {
+    "SQS_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
+    # Long runs must not let the beginnings of conversations grow too old to matter.
+    "ATTRIBUTES_MAX_AGE_SECONDS": "36000",
+    "LEDGER_LEASE_SECONDS": "4",
+}
+
+
+@dataclass(kw_only=True)
+class Arena:
+    """A run under way."""
+
+    seed: int
+    stage: Stage
+    tap: Wiretap
+    folder: Path
+    stack: AsyncExitStack
+    environment: dict[str, str]
+    findings: Findings = field(default_factory=Findings)
+    sent: dict[str, Planned] = field(default_factory=dict)
+    random: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    async def worker(self, name: str = "worker", **settings: object) -> WorkerProcess:
+        """Return a worker that is not started; it is killed when the arena closes."""
+        own = {key: str(value) for key, value in settings.items()}
+        process = WorkerProcess(
+            {**self.stage.environment(), **self.environment, **own}, self.folder / f"{name}.log"
+        )
+        self.stack.push_async_exit(process.__aexit__)
+        return process
+
+    def send(self, planned: Iterable[Planned], group_id: str | None = None) -> list[str]:
+        """Put messages on the queue; return their ids."""
+        ids = []
+        for message in planned:
+            message_id = self.stage.sqs.send(
+                self.stage.queue_url,
+                message.body,
+                group_id=group_id,
+                deduplication_id=f"{len(self.sent)}" if group_id else None,
+            )
+            self.sent[message_id] = message
+            ids.append(message_id)
+        return ids
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until the queue is empty; False when it is not after so long."""
+        sqs, url = self.stage.sqs, self.stage.queue_url
+        try:
+            await sqs.wait_until(lambda: sum(sqs.depth(url)) == 0, seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def dead_letters(self) -> tuple[Message, ...]:
+        """Return what was parked."""
+        return self.stage.sqs.messages(self.stage.dead_letter_url)
+
+    def history(self) -> History:
+        """Join the journals as they are now."""
+        deleted_at: dict[str, float] = {}
+        queue = self.stage.queue_url.rpartition("/")[2]
+        for record in self.stage.sqs.journal.records:
+            if record.action.startswith("DeleteMessage") and record.outcome == "ok":
+                for message_id in record.message_ids if record.queue == queue else ():
+                    deleted_at.setdefault(message_id, record.time)
+        return History(
+            sent=self.sent,
+            deleted_at=deleted_at,
+            effects=self.tap.effects,
+            parked=[origin_of(letter) for letter in self.dead_letters()],
+            left=[message.id for message in self.stage.sqs.messages(self.stage.queue_url)],
+        )
+
+    def check(self) -> History:
+        """Check what holds in every scenario."""
+        history = self.history()
+        self.findings.add(check(history))
+        return history
+
+    def receives(self) -> dict[str, int]:
+        """Return how often each of our messages was given out."""
+        counts = self.stage.sqs.journal.receives
+        return {key: counts[key] for key in self.sent}
+
+    def keep(self) -> None:
+        """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
+        journals = {
+            "sent": [(key, one.kind, one.fate, one.body[:2000]) for key, one in self.sent.items()],
+            "queue": [record._asdict() for record in self.stage.sqs.journal.records],
+            "effects": [effect._asdict() for effect in self.tap.effects],
+        }
+        for name, entries in journals.items():
+            lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
+            (self.folder / f"{name}.jsonl").write_bytes(b"".join(lines))
+        self.findings.figures["kept in"] = self.folder
+
+    async def make_ledger(self) -> dict[str, str]:
+        """Make the table of the ledger; return the setting that names it."""
+        async with self.stage.aws("dynamodb") as dynamodb:
+            await dynamodb.create_table(
+                TableName=LEDGER,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            )
+        return {"LEDGER_TABLE": LEDGER}
+
+
+def origin_of(letter: Message) -> str:
+    """Return the id of the message that a dead letter is a copy of, or was itself (redriven)."""
+    note = letter.sent.attributes.get("worker.failure")
+    return orjson.loads(note.value)["messageId"] if note else letter.id
+
+
+@asynccontextmanager
+async def open_arena(
+    seed: int, *, fifo: bool = False, max_receives: int = 50, faults: FaultPlan | None = None
+) -> AsyncIterator[Arena]:
+    """Start the emulators and the wires; `max_receives`: of the queue's own redrive policy."""
+    path = Path(mkdtemp(prefix="worker-chaos-"))
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(open_stage(SqsServer(faults=faults)))
+        await make_surroundings(stage)
+        stage = _with_queues(stage, max_receives, fifo=fifo)
+        tap = Wiretap()
+        arena = Arena(
+            seed=seed,
+            stage=stage,
+            tap=tap,
+            folder=path,
+            stack=stack,
+            environment=SETTINGS | await _wired(stage, tap, stack),
+        )
+        try:
+            yield arena
+        except BaseException:
+            arena.keep()
+            raise
+    if arena.findings.violations:
+        arena.keep()
+    else:
+        shutil.rmtree(path)
+
+
+def _with_queues(stage: Stage, max_receives: int, *, fifo: bool) -> Stage:
+    """Return the stage with queues of our own, joined by a redrive policy."""
+    end, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
+    dead_letters = stage.sqs.create_queue(f"chaos-dlq{end}", **kind)
+    policy = {
+        "deadLetterTargetArn": stage.sqs.arn(dead_letters),
+        "maxReceiveCount": str(max_receives),
+    }
+    queue = stage.sqs.create_queue(
+        f"chaos{end}",
+        VisibilityTimeout=str(VISIBILITY_SECONDS),
+        RedrivePolicy=orjson.dumps(policy).decode(),
+        **kind,
+    )
+    return replace(stage, queue_url=queue, dead_letter_url=dead_letters)
+
+
+async def _wired(stage: Stage, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:
+    """Put a wire before everything but SQS and the login; return the settings that lead there."""
+
+    async def on(upstream: str, url: str) -> str:
+        return await stack.enter_async_context(tap.on(upstream, url.removesuffix("/hook")))
+
+    hooks = {
+        "ANALYTICS_WEBHOOK_URL": "analytics",
+        "CRM_WEBHOOK_URL": "crm",
+        "ALERT_WEBHOOK_URL": "alert",
+        "REPORT_WEBHOOK_URL": "report",
+    }
+    return {
+        "AWS_ENDPOINT_URL": await on("aws", stage.aws_url),
+        "GENESYS_API_URL": await on("genesys", stage.genesys.url),
+        **{key: f"{await on(name, stage.sinks[name].url)}/hook" for key, name in hooks.items()},
+    }

@@ -1,0 +1,87 @@
+"""Everything down for twenty scaled minutes: no dead letter, hardly a receive."""
+
+import asyncio
+import time
+
+from tests.chaos.arena import Arena, open_arena
+from tests.chaos.checker import OWED, conversation_of
+from tests.chaos.findings import Findings
+from tests.chaos.sizes import Sizes
+from worker.demo.jobs.plan import Job, Planned
+from worker.demo.run import jobs_of
+
+MAX_RECEIVES = 5
+RECEIVES_ALLOWED = 2
+RECOVERY_SECONDS = 30
+"""After the longest pause of a breaker."""
+
+HOOKS = ("analytics", "crm", "alert", "report")
+
+
+async def play(seed: int, sizes: Sizes) -> Findings:
+    """Take Genesys, the CRM and all webhooks down, with a queue that redrives at five receives."""
+    async with open_arena(seed, max_receives=MAX_RECEIVES) as arena:
+        jobs = [job for job in jobs_of(sizes.events // 3, seed) if type(job).__name__ != "Noise"]
+        for job in jobs:
+            job.prepare(arena.stage)
+        scale = sizes.outage_scale
+        worker = await arena.worker(
+            BREAKER_OPEN_SECONDS=5 / scale,
+            BREAKER_MAX_OPEN_SECONDS=60 / scale,
+            RETRY_BASE_SECONDS=5 / scale,
+            RETRY_CAP_SECONDS=900 / scale,
+        )
+        await worker.start()
+        _cut(arena)
+        arena.send(_without_copies(jobs))
+        await asyncio.sleep(sizes.outage_seconds)
+        asked, in_outage = arena.tap.refused, arena.receives()
+        arena.findings.expect(not arena.dead_letters(), "nothing is parked in an outage")
+        arena.tap.cuts.clear()
+        arena.stage.crm.status = 200
+        await _recover(arena, jobs, 60 / scale + RECOVERY_SECONDS + sizes.events / 10)
+        arena.findings.figures |= {
+            "outage s": sizes.outage_seconds,
+            "stands for minutes": round(sizes.outage_seconds * scale / 60, 1),
+            "requests meanwhile": asked,
+            "messages received meanwhile": sum(times > 0 for times in in_outage.values()),
+        }
+        return arena.findings
+
+
+def _without_copies(jobs: list[Job]) -> list[Planned]:
+    """Leave copies out: one whose twin is in hand comes back by its own backoff, in health too."""
+    kept: dict[tuple[str, str], Planned] = {}
+    for message in (message for job in jobs for message in job.traffic()):
+        key = conversation_of(message) if message.kind in OWED else ""
+        kept.setdefault((message.kind, key), message)
+    return list(kept.values())
+
+
+def _cut(arena: Arena) -> None:
+    arena.stage.crm.status = 503
+    for upstream in ("genesys", *HOOKS):
+        arena.tap.cuts[upstream] = lambda _: 503
+
+
+async def _recover(arena: Arena, jobs: list[Job], seconds: float) -> None:
+    healed_at, findings = time.time(), arena.findings
+    findings.expect(await arena.settled(seconds), "all is done after the outage")
+    history = arena.check()
+    receives = arena.receives()
+    findings.none_of(
+        (key for key, times in receives.items() if times > RECEIVES_ALLOWED),
+        f"received more than {RECEIVES_ALLOWED} times",
+    )
+    findings.expect(not arena.dead_letters(), "nothing is parked after the outage")
+    for effects in [effects for job in jobs for effects in await job.effects(arena.stage)]:
+        detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
+        findings.expect(effects.right, f"{effects.sink}, each once", detail)
+    first = min((effect.time for effect in history.effects), default=healed_at)
+    last = max(history.deleted_at.values(), default=healed_at)
+    findings.figures |= {
+        "messages": len(history.sent),
+        "most receives": max(receives.values()),
+        "first effect after s": round(first - healed_at, 1),
+        "all done after s": round(last - healed_at, 1),
+    }

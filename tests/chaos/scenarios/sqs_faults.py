@@ -1,0 +1,116 @@
+"""SQS itself fails, by a seeded plan and then altogether: no loss, no hot loop, soon well again."""
+
+import asyncio
+import time
+
+from tests.chaos.arena import Arena, open_arena
+from tests.chaos.findings import Findings
+from tests.chaos.sizes import Sizes
+from worker.demo.jobs.noise import Noise
+from worker.demo.jobs.plan import Job
+from worker.demo.jobs.voice import VoiceJob
+from worker.demo.sqs.faults import (
+    HTTP_500,
+    THROTTLED,
+    DeliverAgain,
+    FailEntries,
+    Fault,
+    FaultPlan,
+    FewerMessages,
+    Refuse,
+    Reset,
+    Slow,
+    When,
+)
+
+DEAD_SECONDS = 12
+RECOVERY_SECONDS = 30
+SETTLE_SECONDS = 3
+"""Time for all pollers but one to notice and leave."""
+
+DELETE, HIDE, RECEIVE = "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ReceiveMessage"
+PLAN: tuple[tuple[str, Fault, float], ...] = (
+    (RECEIVE, HTTP_500, 0.1),
+    (RECEIVE, Reset(), 0.05),
+    # Its messages are hidden and nobody has them: they come again after their visibility timeout.
+    (RECEIVE, Reset(after_effect=True), 0.03),
+    (RECEIVE, Slow(2), 0.05),
+    (RECEIVE, FewerMessages(2), 0.2),
+    (RECEIVE, DeliverAgain(), 0.1),
+    (DELETE, HTTP_500, 0.1),
+    (DELETE, Refuse(after_effect=True), 0.1),
+    (DELETE, Reset(), 0.1),
+    (DELETE, THROTTLED, 0.1),
+    (DELETE, FailEntries(2), 0.2),
+    (DELETE, FailEntries(1, "ReceiptHandleIsInvalid", sender_fault=True), 0.05),
+    (DELETE, Slow(1), 0.1),
+    (HIDE, HTTP_500, 0.2),
+    (HIDE, FailEntries(1), 0.2),
+    # Only what the SDK's own second attempt mends: a park that fails is tried again after minutes.
+    ("SendMessage", Slow(1), 0.2),
+)
+
+
+async def play(seed: int, sizes: Sizes) -> Findings:
+    """Faults of all kinds, then an SQS that answers nothing but errors, then health."""
+    plan = FaultPlan(seed)
+    async with open_arena(seed, faults=plan) as arena:
+        jobs: list[Job] = [VoiceJob(sizes.events // 3, arena.random), Noise(sizes.events // 10)]
+        for job in jobs:
+            job.prepare(arena.stage)
+        planned = [message for job in jobs for message in job.traffic()]
+        arena.random.shuffle(planned)
+        worker = await arena.worker()
+        await worker.start()
+        for action, fault, share in PLAN:
+            plan.add(action, fault, When(probability=share))
+        arena.send(planned[::2])
+        with_faults = await arena.settled(60 + sizes.events / 5)
+        arena.findings.expect(with_faults, "all is done in spite of faults")
+        await _dead(arena, plan)
+        arena.send(planned[1::2])
+        await _heal(arena, plan, sizes)
+        arena.findings.expect(await worker.ready(), "ready again")
+        await _judge(arena, jobs)
+        return arena.findings
+
+
+async def _dead(arena: Arena, plan: FaultPlan) -> None:
+    """Let every call fail, and count how often the worker asks."""
+    plan.clear()
+    plan.add("*", HTTP_500, When(probability=0.7))
+    plan.add("*", Reset())
+    await asyncio.sleep(SETTLE_SECONDS)
+    before = arena.stage.sqs.counts[RECEIVE]
+    await asyncio.sleep(DEAD_SECONDS - SETTLE_SECONDS)
+    asked = arena.stage.sqs.counts[RECEIVE] - before
+    rate = asked / (DEAD_SECONDS - SETTLE_SECONDS)
+    arena.findings.figures["receives/s while dead"] = round(rate, 2)
+    arena.findings.expect(rate <= 1, "at most one receive a second while SQS fails", rate)
+
+
+async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
+    plan.clear()
+    healed_at, records = time.time(), arena.stage.sqs.journal.records
+    first = len(records)
+    arena.findings.expect(
+        await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is well"
+    )
+    at = next((r.time for r in records[first:] if r.action == RECEIVE and r.message_ids), None)
+    recovered = at - healed_at if at else float("inf")
+    arena.findings.figures["first message after s"] = round(recovered, 1)
+    arena.findings.expect(recovered < RECOVERY_SECONDS, "recovery within 30 s", recovered)
+
+
+async def _judge(arena: Arena, jobs: list[Job]) -> None:
+    history, findings = arena.check(), arena.findings
+    [records] = await jobs[0].effects(arena.stage)
+    detail = f"{records.found} of {records.expected} {list(records.wrong)[:3]}"
+    findings.expect(records.right, "each record once", detail)
+    journal = arena.stage.sqs.journal
+    findings.figures |= {
+        "messages": len(history.sent),
+        "dead letters": f"{len(history.parked)} of {len(set(history.parked))} messages",
+        "most receives": max(arena.receives().values()),
+        "faults met": sum(r.outcome not in ("ok", "empty") for r in journal.records),
+    }

@@ -1,0 +1,80 @@
+"""The checker can fail: each kind of violation is found in a history made up for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.checker import History, check, parked_twice
+from tests.chaos.effects import Effect
+from tests.factories import an_id
+from worker.demo.jobs.envelopes import envelope
+from worker.demo.jobs.plan import Planned
+from worker.demo.jobs.voice import START
+
+CONVERSATION = an_id()
+
+
+def a_score(fate="done"):
+    body = envelope("voice.analytics", {"conversationId": CONVERSATION}, at=START, event_id=an_id())
+    return Planned("voice sentiment", body, fate=fate)
+
+
+def an_effect(**over):
+    return Effect(1.0, "records", CONVERSATION, "2026-03-02T10:00:00.000Z")._replace(**over)
+
+
+def a_history(**over):
+    """One score: sent, recorded at 1.0, deleted at 2.0."""
+    sound = History(sent={"m": a_score()}, deleted_at={"m": 2.0}, effects=[an_effect()], parked=[])
+    return replace(sound, **over)
+
+
+def promises(history):
+    return [violation.promise for violation in check(history)]
+
+
+def test_a_sound_history_has_no_violation():
+    assert check(a_history()) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        (a_history(deleted_at={}, left=["m"]), "not settled"),
+        (a_history(deleted_at={}), "vanished"),
+        (a_history(parked=["m"]), "parked though healthy"),
+        (a_history(sent={"m": a_score("parked")}), "deleted without being parked"),
+        (a_history(effects=[]), "deleted without its effect"),
+        (a_history(effects=[an_effect(time=3.0)]), "deleted before its effects"),
+        (a_history(effects=[an_effect()] * 2), "effect twice at a sink with keys"),
+        (
+            a_history(
+                effects=[
+                    an_effect(),
+                    an_effect(sink="crm webhook", key="one"),
+                    an_effect(sink="crm webhook", key="two"),
+                ]
+            ),
+            "another key at a repeat",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_kind_of_violation_is_found(broken, promise):
+    assert promises(broken) == [promise]
+
+
+def test_a_violation_names_the_message():
+    [violation] = check(a_history(effects=[]))
+
+    assert violation.ids == ("m",)
+
+
+def test_a_repeat_under_the_same_key_is_none():
+    hook = an_effect(sink="crm webhook", key="one")
+
+    assert promises(a_history(effects=[an_effect(), hook, hook])) == []
+
+
+def test_two_dead_letters_of_one_message_are_told():
+    assert parked_twice(a_history(parked=["a", "b", "a"])) == ["a"]
