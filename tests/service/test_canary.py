@@ -47,10 +47,10 @@ def _parked(stage):
 async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(
     stage, start_worker, settled, eventually, known_customer
 ):
-    stage.genesys.reject_client = True
-    stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
-
     async with start_worker() as worker:
+        stage.genesys.reject_client = True
+        stage.genesys.revoke_tokens()
+        stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
 
         async def says_why():
             return "invalid_client" in await worker.page("/readyz")
