@@ -55,33 +55,42 @@ async def build_intake(
     attributes = await _read(queue)
     visibility = settings.sqs.visibility_seconds or attributes.visibility_seconds
     leases = Leases(queue, visibility_seconds=visibility, clock=clock)
-    acks = Acks(
-        queue,
-        leases,
-        flush_seconds=settings.sqs.ack_flush_milliseconds / 1000,
+    flush_seconds = settings.sqs.ack_flush_milliseconds / 1000
+    acks = Acks(queue, leases, flush_seconds=flush_seconds, random=workshop.random)
+    park_limit = ParkLimit(settings.sqs.park_limit, clock)
+    valve = Valve(OutageJudge(router.all(), workshop.guards, park_limit, credentials))
+    delivery = Delivery(
+        await _desk(workshop, router, queue, acks),
+        Rules(settings.events, settings.retry, UnroutedTypes(clock)),
+        Safety(valve, Suspects(clock), park_limit),
         random=workshop.random,
     )
+    hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
+    consumer = Consumer(_polls(workshop, queue), hold, delivery, valve, fifo=attributes.fifo)
+    return Intake(queue, leases, acks, consumer, park_limit)
+
+
+async def _desk(workshop: Workshop, router: Router, queue: Queue, acks: Acks) -> Desk:
+    settings = workshop.settings
     dead_letters = settings.sqs.dead_letter_queue_url
-    desk = Desk(
+    ledger = await build_ledger(workshop)
+    return Desk(
         router=router,
-        jobs=Jobs(await build_ledger(workshop), deadline_seconds=settings.handler.deadline_seconds),
+        jobs=Jobs(ledger, deadline_seconds=settings.handler.deadline_seconds),
         acks=acks,
         parking=Parking(queue, str(dead_letters) if dead_letters else None),
     )
-    rules = Rules(settings.events, settings.retry, UnroutedTypes(clock))
-    poll_rules = PollRules(
-        wait_seconds=settings.sqs.wait_seconds,
-        visibility_seconds=settings.sqs.visibility_seconds,
-        most_pollers=most_pollers(settings.sqs.concurrency),
+
+
+def _polls(workshop: Workshop, queue: Queue) -> Polls:
+    settings = workshop.settings.sqs
+    rules = PollRules(
+        wait_seconds=settings.wait_seconds,
+        visibility_seconds=settings.visibility_seconds,
+        most_pollers=most_pollers(settings.concurrency),
     )
-    polls = Polls(queue, poll_rules, clock=clock, random=workshop.random)
-    hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
-    park_limit = ParkLimit(settings.sqs.park_limit, clock)
-    valve = Valve(OutageJudge(router.all(), workshop.guards, park_limit, credentials))
-    safety = Safety(valve, Suspects(clock), park_limit)
-    delivery = Delivery(desk, rules, safety, random=workshop.random)
-    consumer = Consumer(polls, hold, delivery, valve, fifo=attributes.fifo)
-    return Intake(queue, leases, acks, consumer, park_limit)
+    clock = asyncio.get_running_loop().time
+    return Polls(queue, rules, clock=clock, random=workshop.random)
 
 
 async def _queue(workshop: Workshop) -> Queue:
