@@ -3,6 +3,10 @@
 import asyncio
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", deadline=None)  # the machine is shared; its speed is no failure
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
