@@ -36,3 +36,14 @@ def test_after_a_minute_a_few_more_may_be_parked():
 
     assert not limit.reached
     assert [limit.admit() for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_a_limit_reached_late_in_a_minute_holds_beyond_its_end():
+    limit, now = a_limit()
+    now[0] = 50.0
+    for _ in range(4):
+        limit.admit()
+
+    now[0] = 65.0
+
+    assert not limit.admit()
