@@ -46,10 +46,12 @@ def main() -> None:
 
 
 async def _open_all() -> None:
-    session = AwsSession(Aws(region="eu-west-1"))
-    for service in SERVICES:
-        async with session.client(service, ClientLimits(pool=1, read_seconds=1, attempts=1)):
-            pass
+    limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
+    # The lean clients need the endpoint rules only; a setting away, the SDK's need the models.
+    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("lean", "sdk")):
+        for service in SERVICES:
+            async with session.client(service, limits):
+                pass
     for service in CREDENTIALS:
         get_session().create_client(service, region_name="eu-west-1")
 

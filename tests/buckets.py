@@ -22,7 +22,7 @@ def a_guard(upstream="s3"):
 def a_client():
     """An S3 client for AWS_ENDPOINT_URL, to be entered."""
     return AwsSession(Aws(region="us-east-1")).client(
-        "s3", ClientLimits(pool=5, read_seconds=10, attempts=1)
+        "s3", ClientLimits(pool=5, read_seconds=60, attempts=1)
     )
 
 

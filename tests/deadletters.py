@@ -13,7 +13,7 @@ from worker.intake.parking import Parking
 from worker.intake.queue import Queue
 from worker.settings import Aws
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 NOW = 1_772_452_800.0
 
 ABC = Failure(

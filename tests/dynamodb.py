@@ -7,12 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.aws import an_aws_client
 from tests.factories import an_id
-from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.session import ClientLimits
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.retry import RetryPolicy
-from worker.settings import Aws
 
 
 @asynccontextmanager
@@ -36,9 +36,10 @@ async def a_stub(status: int, body: dict[str, Any]):
         await runner.cleanup()
 
 
-def a_client():
+def a_client(transport="lean", attempts=1):
     """A DynamoDB client for AWS_ENDPOINT_URL, to be entered."""
-    return AwsSession(Aws()).client("dynamodb", ClientLimits(pool=5, read_seconds=5, attempts=1))
+    limits = ClientLimits(pool=5, read_seconds=60, attempts=attempts)
+    return an_aws_client("dynamodb", transport, limits)
 
 
 async def a_table(client) -> str:
@@ -60,6 +61,6 @@ async def items_of(client, table) -> list[dict[str, Any]]:
 
 def a_guard(attempts: int = 1) -> Guard:
     """Must be made in the loop."""
-    policy = GuardPolicy(RetryPolicy(attempts, 0.001, 0.001), deadline_seconds=10)
+    policy = GuardPolicy(RetryPolicy(attempts, 0.001, 0.001), deadline_seconds=60)
     breaker = Breaker("dynamodb", BreakerPolicy(), clock=lambda: 0.0, random=Random(1))
     return Guard(policy, breaker=breaker, random=Random(1))

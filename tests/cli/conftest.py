@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 import structlog
-from moto.server import ThreadedMotoServer
 
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.demo.moto import moto_server
 from worker.settings import Aws, describe
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
+LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,8 @@ def worker_process():
 
 @pytest.fixture(scope="session")
 def moto_url():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -101,7 +97,7 @@ def aws(moto_url, monkeypatch):
 
     def call(service, operation, **arguments):
         async def once():
-            async with AwsSession(Aws()).client(service, LIMITS) as client:
+            async with AwsSession(Aws(transport="sdk")).client(service, LIMITS) as client:
                 return await getattr(client, operation)(**arguments)
 
         return asyncio.run(once())

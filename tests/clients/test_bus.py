@@ -7,17 +7,15 @@ from random import Random
 import orjson
 import pytest
 
+from tests.aws import TRANSPORTS, an_aws_client, sdk_client
 from tests.eventbridge import an_event_bridge
 from tests.factories import NOON, an_id
 from tests.lookups import a_guard
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
-from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.demo.moto import moto_server
 from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
-from worker.settings import Aws
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
 SOURCE = "genesys.sentiment.forwarder"
 
 
@@ -33,12 +31,12 @@ async def bridge():
         yield bridge
 
 
-@pytest.fixture
-def bus_of(monkeypatch):
+@pytest.fixture(params=TRANSPORTS)
+def bus_of(request, monkeypatch):
     @asynccontextmanager
     async def make(url, name="default"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        async with AwsSession(Aws()).client("events", LIMITS) as client:
+        async with an_aws_client("events", request.param) as client:
             bus = Bus(client, name, a_guard("events"), Random(1))
             try:
                 yield bus
@@ -57,22 +55,18 @@ async def put_all(bus, details):
 
 
 async def test_an_event_arrives_at_a_rule_with_its_source_type_and_detail(moto, bus_of):
-    async with bus_of(moto) as bus:
-        session = AwsSession(Aws())
-        async with session.client("events", LIMITS) as events, session.client("sqs", LIMITS) as sqs:
-            queue = (await sqs.create_queue(QueueName=f"q-{an_id()}"))["QueueUrl"]
-            arn = (await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"]))[
-                "Attributes"
-            ]["QueueArn"]
-            await events.put_rule(
-                Name="r", EventPattern=orjson.dumps({"source": [SOURCE]}).decode()
-            )
-            await events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+    async with bus_of(moto) as bus, sdk_client("events") as events, sdk_client("sqs") as sqs:
+        queue = (await sqs.create_queue(QueueName=f"q-{an_id()}"))["QueueUrl"]
+        arn = (await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"]))[
+            "Attributes"
+        ]["QueueArn"]
+        await events.put_rule(Name="r", EventPattern=orjson.dumps({"source": [SOURCE]}).decode())
+        await events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
 
-            await put(bus, {"n": 1})
+        await put(bus, {"n": 1})
 
-            (message,) = (await sqs.receive_message(QueueUrl=queue))["Messages"]
-            event = orjson.loads(message["Body"])
+        (message,) = (await sqs.receive_message(QueueUrl=queue))["Messages"]
+        event = orjson.loads(message["Body"])
     assert (event["source"], event["detail-type"], event["detail"]) == (
         SOURCE,
         "ChatSentimentAnalysis",

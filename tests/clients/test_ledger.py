@@ -6,21 +6,21 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
+from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client
 from tests.ledgers import RETENTION_SECONDS, a_ledger, a_ledger_table, a_wire
 from worker.clients.aws.ledger import BUSY_LOOK_SECONDS
 from worker.clients.aws.ledger_table import SKEW_SECONDS
-from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.demo.moto import moto_server
 from worker.domain.result import Result
 from worker.errors import Permanent, Transient, Unavailable
 from worker.intake.ledger import MemoryLedger
-from worker.settings import Aws
 from worker.telemetry import metrics
 
 LEASE = 120.0
 PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
 SHORT_LEASE = 2.0
+MINUTE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,17 @@ async def wire(moto, monkeypatch):
 
 
 @pytest.fixture
-async def client(wire):
-    async with a_client() as client:
+def transport(request):
+    return getattr(request, "param", "lean")
+
+
+BOTH = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+"""For what hangs on how answers are read and calls repeated."""
+
+
+@pytest.fixture
+async def client(wire, transport):
+    async with a_client(transport) as client:
         yield client
 
 
@@ -188,6 +197,7 @@ async def test_done_work_is_known_to_the_worker_of_the_next_start(client, table)
     assert await a_ledger(client, table).once("voice", "k", Work()) is Result.DUPLICATE
 
 
+@BOTH
 async def test_done_work_expires_after_the_retention(client, table, ledger):
     await ledger.once("voice", "k", Work())
 
@@ -197,6 +207,7 @@ async def test_done_work_expires_after_the_retention(client, table, ledger):
     assert int(record["expiresAt"]["N"]) == pytest.approx(time.time() + RETENTION_SECONDS, abs=30)
 
 
+@BOTH
 async def test_what_has_expired_counts_as_gone_before_ttl_deletes_it(client, table, ledger):
     await ledger.once("voice", "k", Work())
     later = a_ledger(client, table, ahead=RETENTION_SECONDS + 60)
@@ -214,9 +225,9 @@ async def test_a_killed_workers_claim_holds_until_its_lease_and_the_skew_have_pa
     assert await late.once("voice", "k", Work()) is Result.OK
 
 
-async def _die_while_running(client, table):
+async def _die_while_running(client, table, ahead=0.0):
     """Leave behind what `kill -9` leaves: a claim nobody releases."""
-    dead = a_ledger(client, table)
+    dead = a_ledger(client, table, ahead=ahead)
     work = Work()
     work.go_on.clear()
     task = asyncio.create_task(dead.once("voice", "k", work))
@@ -256,6 +267,44 @@ async def test_a_wait_for_a_twin_is_bounded_whatever_its_clock_says(client, tabl
     await twin
 
 
+async def test_a_living_owner_whose_clock_is_a_minute_behind_keeps_its_claim(client, table, held):
+    owner = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
+    await held.began.wait()
+    just_before_it_renews = a_ledger(client, table, ahead=MINUTE + LEASE / 3)
+
+    with pytest.raises(Transient, match="a copy of this event"):
+        await just_before_it_renews.once("voice", "k", Work())
+
+    held.go_on.set()
+    assert await owner is Result.OK
+
+
+async def test_a_dead_owners_claim_holds_longer_by_as_much_as_its_clock_was_ahead(client, table):
+    await _die_while_running(client, table, ahead=MINUTE)
+    early = a_ledger(client, table, ahead=PAST_THE_LEASE)
+    late = a_ledger(client, table, ahead=PAST_THE_LEASE + MINUTE)
+
+    with pytest.raises(Transient):
+        await early.once("voice", "k", Work())
+    assert await late.once("voice", "k", Work()) is Result.OK
+
+
+async def test_an_owner_too_far_behind_is_taken_over_and_its_completion_refused(
+    client, table, held, outcomes
+):
+    owner = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
+    await held.began.wait()
+    five_minutes_ahead = a_ledger(client, table, ahead=5 * MINUTE)
+
+    assert await five_minutes_ahead.once("voice", "k", Work()) is Result.OK
+    held.go_on.set()
+    with pytest.raises(Transient, match="claim was lost"):
+        await owner
+
+    assert outcomes()["late_owner"] == 1
+
+
+@BOTH
 async def test_an_owner_that_was_frozen_past_its_lease_is_refused(client, table, held, outcomes):
     frozen, other = a_ledger(client, table), a_ledger(client, table, ahead=PAST_THE_LEASE)
     late = asyncio.create_task(frozen.once("voice", "k", held))
@@ -392,6 +441,7 @@ async def _changed(client, table, before):
     return await item(client, table) != before
 
 
+@BOTH
 async def test_nothing_runs_while_the_table_is_down(ledger, wire, outcomes):
     wire.cut, work = True, Work()
 
@@ -435,9 +485,9 @@ async def test_done_work_stays_done_when_it_cannot_be_recorded(ledger, wire, hel
     assert outcomes() == {"claimed": 1, "unavailable": 1}
 
 
-async def test_a_claim_whose_reply_was_lost_is_found_again_by_its_retry(table, wire):
-    limits = ClientLimits(pool=5, read_seconds=5, attempts=3)
-    async with AwsSession(Aws()).client("dynamodb", limits) as client:
+@BOTH
+async def test_a_claim_whose_reply_was_lost_is_found_again_by_its_retry(table, wire, transport):
+    async with a_client(transport, attempts=3) as client:
         ledger, work = a_ledger(client, table), Work()
         wire.replies_to_lose = 1
 
@@ -446,9 +496,11 @@ async def test_a_claim_whose_reply_was_lost_is_found_again_by_its_retry(table, w
     assert work.runs == 1
 
 
-async def test_a_completion_whose_reply_was_lost_is_no_late_owner(table, wire, held, outcomes):
-    limits = ClientLimits(pool=5, read_seconds=5, attempts=3)
-    async with AwsSession(Aws()).client("dynamodb", limits) as client:
+@BOTH
+async def test_a_completion_whose_reply_was_lost_is_no_late_owner(
+    table, wire, held, outcomes, transport
+):
+    async with a_client(transport, attempts=3) as client:
         running = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
         await held.began.wait()
         wire.replies_to_lose = 1
@@ -458,6 +510,7 @@ async def test_a_completion_whose_reply_was_lost_is_no_late_owner(table, wire, h
     assert outcomes() == {"claimed": 1}
 
 
+@BOTH
 async def test_a_table_of_another_shape_parks_nothing(client):
     name = await a_ledger_table(client)
     await client.delete_table(TableName=name)
@@ -472,6 +525,7 @@ async def test_a_table_of_another_shape_parks_nothing(client):
         await a_ledger(client, name).once("voice", "k", Work())
 
 
+@BOTH
 async def test_a_claim_that_is_cancelled_while_it_is_written_blocks_nobody(client, table, wire):
     ledger, work = a_ledger(client, table), Work()
     wire.hold = True

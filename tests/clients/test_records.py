@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of
 from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import EnrichmentStatus, VoiceRecord, VoiceRecords
@@ -24,10 +25,10 @@ def moto():
         yield url
 
 
-@pytest.fixture
-async def client(moto, monkeypatch):
+@pytest.fixture(params=TRANSPORTS)
+async def client(request, moto, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    async with a_client() as client:
+    async with a_client(request.param) as client:
         yield client
 
 

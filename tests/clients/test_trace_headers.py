@@ -24,7 +24,7 @@ from worker.domain.workflow import DetailsStatus, execution_of
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 
-LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=1)
+LIMITS = ClientLimits(pool=2, read_seconds=60, attempts=1)
 NO_CAUSE = Cause()
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 

@@ -5,18 +5,16 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
+from tests.aws import TRANSPORTS, an_aws_client
 from tests.dynamodb import a_stub
 from tests.factories import a_conversation_ended, an_id
 from tests.lookups import a_guard
 from worker.clients.aws.details_store import DetailsStore
-from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.workflows import Workflows
 from worker.demo.moto import moto_server
 from worker.domain.workflow import DetailsStatus, execution_of
 from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
-from worker.settings import Aws
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
@@ -28,12 +26,12 @@ def moto():
         yield url
 
 
-@pytest.fixture
-def aws(monkeypatch):
+@pytest.fixture(params=TRANSPORTS)
+def aws(request, monkeypatch):
     @asynccontextmanager
     async def client_of(service, url):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        async with AwsSession(Aws()).client(service, LIMITS) as client:
+        async with an_aws_client(service, request.param) as client:
             yield client
 
     return client_of

@@ -1,14 +1,13 @@
 """SQS servers and clients of them: ours, and moto as the referee."""
 
-import logging
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from moto.server import ThreadedMotoServer
 
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.demo.moto import moto_server
 from worker.demo.sqs.server import SqsServer
 from worker.settings import Aws
 
@@ -17,12 +16,12 @@ LIMITS = ClientLimits(pool=10, read_seconds=30, attempts=1)
 
 @pytest.fixture
 def sqs_client_of(monkeypatch):
-    """Make clients as the worker does, of the server at a URL."""
+    """Make clients of the server at a URL, of the SDK: what it understands is right."""
 
     @asynccontextmanager
     async def connect(endpoint_url):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint_url)
-        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+        async with AwsSession(Aws(transport="sdk")).client("sqs", LIMITS) as client:
             yield client
 
     return connect
@@ -30,12 +29,8 @@ def sqs_client_of(monkeypatch):
 
 @pytest.fixture(scope="session")
 def moto_url():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def scene_of(monkeypatch, audit_log):
             sinks = [await enter(WebhookSink()) for _ in "ab"]
             api = await enter(api_of(cloud))
             monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
-            limits = ClientLimits(pool=5, read_seconds=5, attempts=1)
+            limits = ClientLimits(pool=5, read_seconds=60, attempts=1)
             events = await enter(AwsSession(Aws()).client("events", limits))
             bus = Bus(events, "default", a_guard("events"), Random(1))
             stack.push_async_callback(bus.aclose)

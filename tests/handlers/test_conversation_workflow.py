@@ -9,10 +9,10 @@ from random import Random
 import orjson
 import pytest
 
+from tests.aws import an_aws_client
 from tests.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.lookups import a_guard, details_of, end
 from worker.clients.aws.details_store import DetailsStore
-from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.workflows import Workflows
 from worker.clients.genesys.conversations import Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
@@ -21,9 +21,7 @@ from worker.demo.moto import moto_server
 from worker.domain.result import Result
 from worker.errors import NotYet, Permanent, RateLimited
 from worker.handlers.conversation_workflow import StartWorkflow, WorkflowRules
-from worker.settings import Aws
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
 RULES = WorkflowRules(steps=("fetch_crm_contact",), settle_seconds=1800)
 DIALECTS = [PlatformDetails(), ReferenceDetails()]
 
@@ -38,11 +36,7 @@ def moto():
 async def aws(moto, monkeypatch):
     """Step Functions with a machine of its own, and S3 with a bucket."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    session = AwsSession(Aws())
-    async with (
-        session.client("stepfunctions", LIMITS) as functions,
-        session.client("s3", LIMITS) as s3,
-    ):
+    async with an_aws_client("stepfunctions") as functions, an_aws_client("s3") as s3:
         yield await AwsParts.make(functions, s3)
 
 

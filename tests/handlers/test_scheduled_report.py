@@ -12,11 +12,11 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from tests.aws import an_aws_client
 from tests.buckets import a_bucket, a_guard
 from tests.factories import an_id
 from tests.reporting import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
@@ -27,9 +27,7 @@ from worker.domain.result import Result
 from worker.errors import Permanent, Transient, Unavailable
 from worker.handlers.scheduled_report import Listeners, WriteReport
 from worker.resilience.steps import Steps
-from worker.settings import Aws
 
-LIMITS = ClientLimits(pool=5, read_seconds=10, attempts=1)
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 FILES = ["report.csv", "report.html", "report.json"]
 
@@ -83,14 +81,13 @@ async def an_ear(events, sqs):
 @pytest.fixture
 async def bench(moto, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    aws = AwsSession(Aws(region="us-east-1"))
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         cloud = a_cloud([*pasts(120), a_past(23, queue_id=OTHER_QUEUE)])
         reader = await enter(a_reader(cloud))
         bucket = await enter(a_bucket(now))
-        events = await enter(aws.client("events", LIMITS))
-        sqs = await enter(aws.client("sqs", LIMITS))
+        events = await enter(an_aws_client("events"))
+        sqs = await enter(an_aws_client("sqs"))
         name, queue = await an_ear(events, sqs)
         bus = Bus(events, name, a_guard("events"), Random(1), wait_seconds=0)
         stack.push_async_callback(bus.aclose)

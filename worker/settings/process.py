@@ -50,6 +50,10 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
+    transport: Annotated[Literal["lean", "sdk"], BeforeValidator(_lower)] = "lean"
+    """How SQS, DynamoDB, Step Functions and EventBridge are called: `lean` by the worker's own
+    client, at a fraction of the CPU time, `sdk` by aioboto3. All else is aioboto3's."""
+
 
 class Ecs(Group):
     """What ECS tells its tasks."""

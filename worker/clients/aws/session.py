@@ -1,43 +1,40 @@
-"""The one place that makes AWS clients: aioboto3, with every pool, time-out and retry spelled out.
+"""The one place that makes AWS clients, with every pool, time-out and retry spelled out.
 
-botocore's defaults (10 connections, 60 s read time-out, legacy retries) starve acks behind long
-polls and hold a throttled call for 25 s; so no client is made without these numbers.
+Two transports, one interface: the lean one for the services of every message, aioboto3 for all
+others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults (10 connections, 60 s read
+time-out, legacy retries) starve acks behind long polls and hold a throttled call for 25 s; so no
+client is made without these numbers.
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import aioboto3
+from aiobotocore.session import AioSession
 from botocore.config import Config
 
+from worker.clients.aws.lean.client import LeanClients
+from worker.clients.aws.limits import ClientLimits
+from worker.clients.aws.models import slim
 from worker.settings import Aws
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLimits:
-    """How hard one client may try."""
-
-    pool: int
-    """Connections it may hold open."""
-
-    read_seconds: float
-    """Longest silence of the server within one attempt."""
-
-    attempts: int
-    """Attempts in all, the first included (`total_max_attempts`)."""
-
-    connect_seconds: float = 3
+__all__ = ["AwsSession", "ClientLimits"]
 
 
 class AwsSession:
     """Makes AWS clients from the SDK's own chain of region, endpoint and credentials."""
 
     def __init__(self, settings: Aws) -> None:
-        self._session = aioboto3.Session(region_name=settings.region)
+        chain = AioSession()
+        slim(chain)
+        self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
+        # One chain for both: credentials are looked up, and renewed, once.
+        self._lean = LeanClients(chain) if settings.transport == "lean" else None
 
     def client(self, service: str, limits: ClientLimits) -> AbstractAsyncContextManager[Any]:
         """Return a client to be entered; `Any`, as botocore makes its classes at run time."""
+        if self._lean is not None and self._lean.speaks(service):
+            return self._lean.open(service, limits)
         config = Config(
             max_pool_connections=limits.pool,
             connect_timeout=limits.connect_seconds,
@@ -48,5 +45,5 @@ class AwsSession:
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
         )
-        client: AbstractAsyncContextManager[Any] = self._session.client(service, config=config)
+        client: AbstractAsyncContextManager[Any] = self._sdk.client(service, config=config)
         return client

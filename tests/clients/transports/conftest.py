@@ -1,0 +1,74 @@
+"""Servers to ask, and clients of both transports."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.aws import TRANSPORTS
+from tests.aws_stub import Stub, a_client
+from worker.demo.loopback import serving
+from worker.demo.moto import moto_server
+from worker.demo.sqs.server import SqsServer
+
+
+@pytest.fixture(autouse=True)
+def _only_the_tests_own_surroundings(monkeypatch, tmp_path):
+    """No proxy, no bundle and no profile of whoever runs the tests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.fixture
+async def stub(monkeypatch):
+    stub = Stub()
+    app = web.Application(client_max_size=2**22)
+    app.router.add_route("*", "/{tail:.*}", stub.serve)
+    async with serving(app) as stub.url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", stub.url)
+        yield stub
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def open_client(transport):
+    """Make a client of the transport under test."""
+    return lambda service="sqs", **limits: a_client(transport, service, **limits)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """No pause takes time; how long each was meant to be."""
+    asked = []
+    sleep = asyncio.sleep
+
+    async def at_once(seconds, *result):
+        if seconds < 3600:
+            asked.append(seconds)
+            seconds = 0
+        return await sleep(seconds, *result)
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    return asked
+
+
+@pytest.fixture
+async def sqs(monkeypatch):
+    async with SqsServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto():
+    with moto_server() as url:
+        yield url

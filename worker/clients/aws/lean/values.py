@@ -1,0 +1,83 @@
+"""Values that JSON has no type for, bytes and moments, both ways and as the SDK has them."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from botocore.exceptions import ParamValidationError
+
+_TABLE_ITEMS = ("Item", "Attributes", "LastEvaluatedKey")
+"""Members of DynamoDB's answers that hold one item; `Items` holds several."""
+
+_MOMENTS = ("startDate",)
+
+
+def encoded(parameters: Mapping[str, Any]) -> bytes:
+    """Return the body of a call; ParamValidationError when something in it is not JSON."""
+    try:
+        return orjson.dumps(parameters, default=_told, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except orjson.JSONEncodeError as error:
+        raise ParamValidationError(report=str(error)) from None
+
+
+def unchanged(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that has no such values."""
+    return answer
+
+
+def queue_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
+    """Decode the binary attributes of received messages, in place."""
+    for message in answer.get("Messages", ()):
+        for attribute in message.get("MessageAttributes", {}).values():
+            if "BinaryValue" in attribute:
+                attribute["BinaryValue"] = b64decode(attribute["BinaryValue"])
+    return answer
+
+
+def table_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
+    """Decode the binary attributes of items, in place."""
+    for member in _TABLE_ITEMS:
+        _read_item(answer.get(member, {}))
+    for item in answer.get("Items", ()):
+        _read_item(item)
+    return answer
+
+
+def moments_read(answer: dict[str, Any]) -> dict[str, Any]:
+    """Read seconds since the epoch as moments, in place."""
+    for member in _MOMENTS:
+        if member in answer:
+            answer[member] = datetime.fromtimestamp(answer[member], UTC)
+    return answer
+
+
+def _read_item(item: dict[str, Any]) -> None:
+    for attribute in item.values():
+        _read_attribute(attribute)
+
+
+def _read_attribute(attribute: dict[str, Any]) -> None:
+    match attribute:
+        case {"B": blob}:
+            attribute["B"] = b64decode(blob)
+        case {"BS": blobs}:
+            attribute["BS"] = [b64decode(blob) for blob in blobs]
+        case {"M": members}:
+            _read_item(members)
+        case {"L": members}:
+            for member in members:
+                _read_attribute(member)
+
+
+def _told(value: object) -> object:
+    """Return what JSON can hold in place of a value that it cannot; orjson asks for those only."""
+    match value:
+        case bytes() | bytearray() | memoryview():
+            return b64encode(value).decode()
+        case datetime():
+            # Without a zone it is UTC, and fractions are cut off: so does the SDK.
+            zone = value.tzinfo or UTC
+            return int(value.replace(tzinfo=zone, microsecond=0).timestamp())
+    raise TypeError
