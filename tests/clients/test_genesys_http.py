@@ -257,3 +257,37 @@ def test_any_other_base_url_is_a_configuration_error_without_the_url(url):
         checked_base_url("crm", url)
 
     assert url not in str(caught.value)
+
+
+async def test_headers_of_a_single_exchange_go_beside_those_of_the_request():
+    async def echo(request):
+        return web.Response(body=f"{request.headers['A']} {request.headers['B']}".encode())
+
+    async with client_of(echo) as http:
+        reply = await http.send(a_request(headers={"A": "1", "B": "2"}), {"B": "3"})
+
+    assert reply.body == b"1 3"
+
+
+async def test_a_repeated_header_is_one_of_values_joined_by_commas():
+    async def twice(_):
+        reply = web.Response()
+        reply.headers.add("Warning", "a")
+        reply.headers.add("Warning", "b")
+        return reply
+
+    async with client_of(twice) as http:
+        assert (await http.send(a_request())).headers["warning"] == "a, b"
+
+
+async def test_a_path_with_a_query_is_not_remembered():
+    async with client_of(answering(body=b"ok")) as http:
+        await http.send(a_request(path=f"/x?phone={PHONE}"))
+        await http.send(a_request(path="/x"))
+
+        assert http._url_of.cache_info().currsize == 1
+
+
+async def test_all_clients_share_the_authorities_they_trust():
+    async with client_of(answering()) as one, client_of(answering()) as other:
+        assert one._transport.ssl_context is other._transport.ssl_context

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from worker import __version__
+from worker.app.heap import spare_collections
 from worker.app.intake import Intake
 from worker.app.signals import Signals
 from worker.app.watch import Watch
@@ -37,6 +38,7 @@ class Daemon:
     async def run(self, signals: Signals) -> int:
         """Work until a signal or until a part fails; return the exit code."""
         metrics.info.info({"version": __version__})
+        spare_collections()
         # The heartbeat outlives the drain: it belongs to the messages, not to the intake.
         side = [_owned(part.run(), name) for name, part in self._side_parts()]
         consuming = _owned(self.intake.consumer.run(), "consumer")
@@ -66,6 +68,7 @@ class Daemon:
         hurry.cancel()
         if not drain.done():
             await self._rush()
+        await self.intake.room.aclose()
         await self.intake.acks.close()
         return drain.result()
 

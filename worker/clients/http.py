@@ -1,20 +1,22 @@
 """The one place that makes HTTP clients: httpx's API over an aiohttp connection pool.
 
 Never httpx's own pool: measured with httpx 0.28 it dies for good after some thousand cancelled
-requests (and every deadline here cancels one), and it costs 4 to 5 times the CPU per request.
+requests (and every deadline here cancels one), and it costs 10 times the CPU per request.
+
+And httpx's transport API, not its `AsyncClient`: that one's cookies, redirects, hooks and merging
+of headers are all things that must not happen here, and they are half of the CPU of a call.
 """
 
 import asyncio
-import logging
+import ssl
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -27,6 +29,18 @@ from worker.errors import ConfigurationError, Permanent, Unavailable
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Above the largest analytics page seen; keeps one bad reply from filling the container."""
+
+KNOWN_PATHS = 64
+"""Parsed URLs that a client remembers: most calls go to one or two, and parsing is not cheap."""
+
+NO_HEADERS: Mapping[str, str] = {}
+SENT_HEADERS = {
+    "User-Agent": "genesys-event-worker",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",  # only what `_unzipped` reads within bounds
+}
+SENT_WITH_JSON = {**SENT_HEADERS, "Content-Type": "application/json"}
+SENT_WITH_FORM = {**SENT_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,28 +71,32 @@ class HttpClient:
         self._upstream = upstream
         self._base_url = checked_base_url(upstream, base_url, plain_host=plain_host)
         self._limits = limits
-        self._client = _open(limits)
+        self._transport = _transport(limits)
+        # Of httpx's time-outs only that of connecting: `total_seconds` bounds all the others.
+        self._extensions = {"timeout": {"connect": limits.connect_seconds}}
+        self._url_of = lru_cache(KNOWN_PATHS)(self._parsed)
 
-    async def send(self, request: Request) -> Reply:
-        """Exchange one request for one reply of any status.
+    async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """Exchange one request for one reply of any status; `headers`: beside the request's own.
 
         Raises Unavailable when no whole reply came, Permanent when a success is too large.
         """
-        with translated(self._upstream):
-            async with (
-                asyncio.timeout(self._limits.total_seconds),
-                self._client.stream(
-                    request.method,
-                    self._base_url + request.path,
-                    content=_content(request),
-                    headers=_headers(request),
-                ) as response,
-            ):
-                return await self._reply(response)
+        try:
+            async with asyncio.timeout(self._limits.total_seconds):
+                response = await self._transport.handle_async_request(self._out(request, headers))
+                stream = cast("httpx.AsyncByteStream", response.stream)
+                try:
+                    return await self._reply(response, stream)
+                finally:
+                    await stream.aclose()
+        # aiohttp's own too: the transport maps the common ones only. Named by class, as texts hold
+        # URLs.
+        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"{self._upstream}: {type(error).__name__}") from error
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,21 +109,37 @@ class HttpClient:
     ) -> None:
         await self.aclose()
 
-    async def _reply(self, response: httpx.Response) -> Reply:
+    def _out(self, request: Request, headers: Mapping[str, str]) -> httpx.Request:
+        # A query may be a phone number: those URLs are in no cache.
+        find = self._parsed if "?" in request.path else self._url_of
+        content = httpx.ByteStream(_content(request))
+        # By `stream`, not by `content`: that would work out headers which aiohttp sets anyway.
+        out = httpx.Request(
+            request.method, find(request.path), stream=content, extensions=self._extensions
+        )
+        out.headers = _headers(request, headers)
+        out.read()
+        return out
+
+    def _parsed(self, path: str) -> httpx.URL:
+        return httpx.URL(self._base_url + path)
+
+    async def _reply(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Reply:
         limit = self._limits.reply_bytes
+        headers = _received(response.headers)
         body = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in stream:
             body += chunk
             if len(body) > limit:
                 raise self._too_large(response.status_code)
         whole = bytes(body)
-        if response.headers.get("content-encoding") == "gzip":
+        if headers.get("content-encoding") == "gzip":
             whole = _unzipped(self._upstream, whole, limit + 1)
         if len(whole) > limit:
             raise self._too_large(response.status_code)
         return Reply(
             status=response.status_code,
-            headers=dict(response.headers),
+            headers=headers,
             body=whole,
             received_at=datetime.now(UTC),
         )
@@ -114,16 +148,6 @@ class HttpClient:
         reason = f"{self._upstream}: reply larger than {self._limits.reply_bytes} bytes ({status})"
         # The same question will have the same long answer; an error page tells nothing of it.
         return Permanent(reason) if status < 300 else Unavailable(reason)
-
-
-@contextmanager
-def translated(upstream: str) -> Iterator[None]:
-    """Turn whatever HTTP itself may raise into Unavailable, named by class: texts hold URLs."""
-    try:
-        yield
-    # aiohttp's own are caught too: the transport maps the common ones only.
-    except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
-        raise Unavailable(f"{upstream}: {type(error).__name__}") from error
 
 
 def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:
@@ -148,38 +172,43 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _open(limits: HttpLimits) -> httpx.AsyncClient:
-    # httpx writes each URL, query included, at INFO; a CRM look-up's query is a phone number.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    tls = httpx.create_ssl_context(trust_env=False)
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the TLS settings of all clients: reading the authorities costs 20 ms and a MiB."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _transport(limits: HttpLimits) -> AiohttpTransport:
+    tls = _tls()
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=15, ssl=tls)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(verify=tls, trust_env=False, client=session),
-        # The transport counts the connect into `pool` and knows no `write`: `total_seconds` does.
-        timeout=httpx.Timeout(limits.total_seconds, connect=limits.connect_seconds),
-        follow_redirects=False,
-        trust_env=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        # Only what `_unzipped` reads within bounds.
-        headers={"User-Agent": "genesys-event-worker", "Accept-Encoding": "gzip"},
-    )
+    return AiohttpTransport(verify=tls, trust_env=False, client=session)
 
 
-def _content(request: Request) -> bytes | None:
+def _content(request: Request) -> bytes:
     if request.form is not None:
         return urlencode(request.form).encode()
-    return None if request.json is None else orjson.dumps(request.json)
+    return b"" if request.json is None else orjson.dumps(request.json)
 
 
-def _headers(request: Request) -> dict[str, str]:
-    kind = {} if request.json is None else {"Content-Type": "application/json"}
-    if request.form is not None:
-        kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    return {"Accept": "application/json", **kind, **request.headers}
+def _headers(request: Request, more: Mapping[str, str]) -> httpx.Headers:
+    kind = SENT_WITH_FORM if request.form is not None else SENT_WITH_JSON
+    if request.form is None and request.json is None:
+        kind = SENT_HEADERS
+    # Named, as httpx would find the encoding by decoding all of them.
+    return httpx.Headers({**kind, **request.headers, **more}, encoding="ascii")
+
+
+def _received(headers: httpx.Headers) -> dict[str, str]:
+    """Return names in lower case; httpx's own mapping would decode every value three times."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _unzipped(upstream: str, body: bytes, limit: int) -> bytes:

@@ -75,7 +75,8 @@ class Batcher(Generic[T, R]):
         self._waiting.append(submission)
         if len(self._waiting) >= self._max_items:
             self._pump()
-        self._arm()
+        elif self._timer is None:
+            self._arm()
         try:
             return await submission.answer
         except asyncio.CancelledError:

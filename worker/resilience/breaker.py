@@ -68,6 +68,8 @@ class Permit:
     Only the first verdict counts.
     """
 
+    __slots__ = ("_settle", "_settled", "generation")
+
     def __init__(self, generation: int, settle: "Callable[[Permit, Verdict, float], None]") -> None:
         self.generation: Final = generation
         self._settle = settle
@@ -160,6 +162,8 @@ class Breaker:
     def permit(self) -> Permit:
         """Return leave for one call; raise BreakerOpen, with `retry_after`, if there is none."""
         permit = Permit(self._generation, self._settle)
+        if self._state == "closed":  # as mostly; the words below cost more than the answer
+            return permit
         match self.state:
             case "half_open" if self._probe is None:
                 self._probe = permit
@@ -200,7 +204,7 @@ class Breaker:
         policy, now = self._policy, self._clock()
         self._window.add(now, failed=failed, slow=duration > policy.slow_seconds)
         tally = self._window.tally(now)
-        if tally.calls < policy.min_calls:
+        if tally.calls < policy.min_calls or not (tally.failed or tally.slow):
             return
         if (
             tally.failed / tally.calls >= policy.failure_ratio

@@ -75,6 +75,8 @@ class Cache(Generic[K, V]):
         self._clock = clock or asyncio.get_running_loop().time
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._flights: dict[K, _Flight[V]] = {}
+        self._held = metrics.cache_entries.labels(name)
+        self._hits = metrics.cache_requests.labels(name, "hit")
 
     async def get(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
         """Return the answer for `key`: the kept one while it is fresh, else what `load` returns.
@@ -88,7 +90,10 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry and self._clock() < entry.soft_until:
             self._entries.move_to_end(key)
-            self._count("negative" if entry.value is None else "hit")
+            if entry.value is None:
+                self._count("negative")
+            else:
+                self._hits.inc()
             return Cached(entry.value, stale=False)
         result = "coalesced" if key in self._flights else "miss"
         try:
@@ -151,7 +156,7 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         if len(self._entries) > policy.max_entries:
             self._entries.popitem(last=False)
-        metrics.cache_entries.labels(self.name).set(len(self._entries))
+        self._held.set(len(self._entries))
 
     def _count(self, result: str) -> None:
         metrics.cache_requests.labels(self.name, result).inc()

@@ -11,8 +11,8 @@ so at once. Either way the permit leaves its `with` without a verdict, and the p
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
@@ -81,6 +81,9 @@ class Guard:
         self._random = random
         self._clock = clock or asyncio.get_running_loop().time
         self._budget = RetryBudget(clock=self._clock)
+        # What every call touches is looked up once: a look-up by labels costs more than to count.
+        self._done = metrics.dependency_requests.labels(self.upstream, "ok")
+        self._duration = metrics.dependency_duration.labels(self.upstream)
 
     async def call(
         self,
@@ -133,12 +136,18 @@ class Guard:
     async def _try(
         self, attempt: Callable[[], Awaitable[T]], deadline: float, *, background: bool
     ) -> T:
-        with self._counted(), self._breaker.permit() as permit:
-            if self._limiter:
-                await self._limiter.acquire(max_wait=self._spare(deadline), background=background)
-                self._confirm(permit, self._limiter)
-            with self._judged(permit), tracing().call(self.upstream):
-                return await self._timed(attempt, deadline)
+        try:
+            with self._breaker.permit() as permit:
+                if self._limiter:
+                    room = self._spare(deadline)
+                    await self._limiter.acquire(max_wait=room, background=background)
+                    self._confirm(permit, self._limiter)
+                answer = await self._judged(permit, attempt, deadline)
+        except BaseException as error:
+            self._count(error)
+            raise
+        self._done.inc()
+        return answer
 
     def _confirm(self, permit: Permit, limiter: Limiter) -> None:
         try:
@@ -155,12 +164,14 @@ class Guard:
             what = "passed its deadline" if timeout.expired() else "timed out"
             raise Unavailable(f"{self.upstream} {what}") from error
 
-    @contextmanager
-    def _judged(self, permit: Permit) -> Iterator[None]:
-        """Tell breaker, limiter and retry budget how the call went."""
+    async def _judged(
+        self, permit: Permit, attempt: Callable[[], Awaitable[T]], deadline: float
+    ) -> T:
+        """Attempt, and tell breaker, limiter and retry budget how it went."""
         started = self._clock()
         try:
-            yield
+            with tracing().call(self.upstream):
+                answer = await self._timed(attempt, deadline)
         except Unavailable:
             permit.failed(self._clock() - started)
             raise
@@ -173,8 +184,9 @@ class Guard:
         else:
             permit.succeeded(self._clock() - started)
             self._budget.earn()
+            return answer
         finally:
-            metrics.dependency_duration.labels(self.upstream).observe(self._clock() - started)
+            self._duration.observe(self._clock() - started)
 
     def _throttled(self, error: RateLimited) -> None:
         if self._limiter:
@@ -183,17 +195,9 @@ class Guard:
         else:
             metrics.ratelimit_throttled.labels(self.upstream).inc()
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        result = "error"
-        try:
-            yield
-            result = "ok"
-        except BaseException as error:
-            result = next((name for kind, name in RESULTS if isinstance(error, kind)), result)
-            raise
-        finally:
-            metrics.dependency_requests.labels(self.upstream, result).inc()
+    def _count(self, error: BaseException) -> None:
+        result = next((name for kind, name in RESULTS if isinstance(error, kind)), "error")
+        metrics.dependency_requests.labels(self.upstream, result).inc()
 
 
 @asynccontextmanager

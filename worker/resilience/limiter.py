@@ -52,7 +52,9 @@ class Limiter:
         self._live: deque[_Waiter] = deque()
         self._background: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        metrics.ratelimit_remaining.labels(upstream).set(1)
+        self._remaining = metrics.ratelimit_remaining.labels(upstream)
+        self._waited = metrics.ratelimit_wait.labels(upstream)
+        self._remaining.set(1)
 
     async def acquire(self, *, max_wait: float, background: bool = False) -> None:
         """Wait for leave to make one call: first come, first served, live before background.
@@ -60,8 +62,14 @@ class Limiter:
         Raises RateLimited if the wait would be longer than `max_wait` seconds: as soon as that is
         known, mostly at once, with `retry_after` the wait that would have been needed.
         """
+        now = self._clock()
+        if not (self._live or self._background) and self._pace.take(now):
+            # Nobody waits and there is budget, as mostly: no queue, no timer.
+            self._waited.observe(0)
+            self._remaining.set(self._pace.free(now))
+            return
         queue = self._background if background else self._live
-        waiter = _Waiter(self._clock(), max_wait)
+        waiter = _Waiter(now, max_wait)
         queue.append(waiter)
         self._serve()
         try:
@@ -69,7 +77,7 @@ class Limiter:
         except asyncio.CancelledError:
             self._leave(waiter)
             raise
-        metrics.ratelimit_wait.labels(self.upstream).observe(self._clock() - waiter.since)
+        self._waited.observe(self._clock() - waiter.since)
 
     def spent_for(self) -> float:
         """Return the seconds until a call could be made now; 0 while there is budget."""
@@ -114,7 +122,7 @@ class Limiter:
             queue.popleft().granted.set_result(None)
         self._turn_away(now)
         self._arm(now)
-        metrics.ratelimit_remaining.labels(self.upstream).set(self._pace.free(now))
+        self._remaining.set(self._pace.free(now))
 
     def _forget_cancelled(self) -> None:
         """Drop waiters whose task was cancelled and has not run since to leave by itself."""

@@ -83,6 +83,10 @@ class Pace:
         at = self._counted_at
         if now <= at:
             return
+        if at >= self._paused_until and at >= self._slow_until:  # the last step of the staircase
+            self._tokens = min(self.burst, self._tokens + (now - at) * self.per_second)
+            self._counted_at = now
+            return
         for until, per_second in self._staircase():
             if until > at:
                 self._tokens += (min(until, now) - at) * per_second

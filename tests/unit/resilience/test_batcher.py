@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.resilience.batcher import Batcher
+from worker.telemetry.context import log_fields, merge_log_fields
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -212,11 +212,11 @@ async def test_batch_does_not_log_under_the_ids_of_a_submitter():
     seen = []
 
     async def flush(items):
-        seen.append(structlog.contextvars.get_contextvars())
+        seen.append(dict(merge_log_fields(None, "info", {})))
         return items
 
     batcher = Batcher(flush, max_items=1, max_wait_seconds=1)
-    with structlog.contextvars.bound_contextvars(message_id="m-1"):
+    with log_fields(message_id="m-1"):
         await batcher.submit(1)
 
     assert seen == [{}]

@@ -304,3 +304,16 @@ async def test_no_minute_sees_more_grants_than_rate_and_burst_for_any_callers(
         assert sum(start <= at <= start + 60 for at in grants) <= allowed + 0.001
     assert not limiter._live
     assert not limiter._background
+
+
+async def test_whoever_comes_just_when_there_is_budget_again_does_not_overtake():
+    now = [0.0]
+    limiter = Limiter("overtaken", per_minute=60, burst=1, clock=lambda: now[0])
+    await limiter.acquire(max_wait=0)
+    first = asyncio.create_task(limiter.acquire(max_wait=60))
+    await asyncio.sleep(0)
+    now[0] = 1.0  # there is a token, and the timer has not rung yet
+
+    with pytest.raises(RateLimited):
+        await limiter.acquire(max_wait=0)
+    await first

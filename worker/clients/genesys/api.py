@@ -1,7 +1,5 @@
 """One call of the Genesys API: guarded, authorised, and asked once more when a token is refused."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -75,18 +73,13 @@ class Api:
 
     async def _send(self, request: Request) -> Reply:
         token = await self._tokens.get()
-        reply = await self._http.send(_bearing(request, token))
+        reply = await self._http.send(request, {"Authorization": f"Bearer {token}"})
         if refuses_token(reply):
             self._tokens.invalidate(token)
         budget = budget_of(reply)
         if budget is not None and self._limiter is not None:
             self._limiter.observe(budget.count, budget.allowed, budget.reset_seconds)
         return reply
-
-
-def _bearing(request: Request, token: str) -> Request:
-    headers: Mapping[str, str] = {**request.headers, "Authorization": f"Bearer {token}"}
-    return replace(request, headers=headers)
 
 
 def _log_failure(request: Request, reply: Reply, error: WorkerError) -> None:

@@ -1,0 +1,23 @@
+"""How often the worker collects garbage."""
+
+import gc
+
+import pytest
+
+from worker.app.heap import YOUNG_OBJECTS, spare_collections
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def test_what_is_there_is_not_looked_at_again_and_new_garbage_still_is():
+    spare_collections()
+
+    assert gc.get_freeze_count() > 0
+    assert gc.isenabled()
+    assert gc.get_threshold()[0] == YOUNG_OBJECTS
