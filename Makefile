@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
-.PHONY: venv demo test check chaos format docs lock clean
+.PHONY: venv demo test check chaos bench format docs lock clean
 
 venv: .venv/with-dev
 
@@ -32,6 +32,9 @@ check: venv  ## what a reviewer's machine runs: style, types, layers, spelling
 
 chaos: venv  ## the worker as a process under faults and kills; prints its seed. CHAOS=--full is the long one
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(CHAOS)
+
+bench: venv  ## side by side with its peers; needs node and npm. BENCH="intake sigterm --quick" narrows it
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: venv
 	$(BIN)/ruff check --fix .

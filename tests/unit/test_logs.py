@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from worker.telemetry.context import log_fields
 from worker.telemetry.logs import audit_logger, configure_logging
 from worker.telemetry.scrub import MAX_CHARACTERS, clean, escape, scrub
 
@@ -63,7 +64,7 @@ def test_a_line_is_one_json_object_with_time_level_and_event_first(sink, log):
 
 
 def test_what_is_bound_to_the_context_is_on_every_line(sink, log):
-    with structlog.contextvars.bound_contextvars(message_id="m-1", handler="voice"):
+    with log_fields(message_id="m-1", handler="voice"):
         log.info("message_done")
         logging.getLogger("asyncio").warning("slow")
 

@@ -18,12 +18,12 @@ def run() -> None:
     configure_logging(settings.log.level, settings.log.format)
     for warning in unknown_settings():
         structlog.get_logger(__name__).warning("setting_unknown", warning=warning)
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
         code = runner.run(run_worker(settings))
     raise typer.Exit(code)
 
 
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's loop where the extra is installed, else None for asyncio's own."""
     try:
         import uvloop

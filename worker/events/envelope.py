@@ -5,6 +5,7 @@ Three forms are read: the classic EventBridge event; its bare `detail`, when the
 `SystemMetadata` (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-addressing.html).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,9 @@ MAX_CONTAINERS = 50_000
 
 MAX_LABEL_LENGTH = 256
 """Of a `detail-type` or id. EventBridge allows 128; a topic with two real ids is longer."""
+
+_ID_PART = re.compile(rf"(?<![^.]){UUID.pattern}(?![^.])")
+"""An id that is a whole part of a dotted type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,7 @@ def _sealed(event: Mapping[str, Any]) -> Envelope:
     detail = _object(event.get("detail"), "detail")
     sent = event.get("time")
     return Envelope(
-        detail_type=".".join(
-            "{id}" if UUID.fullmatch(part) else part for part in detail_type.split(".")
-        ),
+        detail_type=_ID_PART.sub("{id}", detail_type),
         detail=detail,
         id=None if event.get("id") is None else _label(event["id"], "id"),
         time=None if sent is None else _time(sent),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from worker.events import platform, reference
 from worker.events.envelope import Envelope, open_envelope
@@ -52,5 +53,6 @@ def open_events(body: str | bytes, types: EventTypes) -> tuple[Event, ...] | Unr
     return events or Unrouted(envelope.detail_type)
 
 
+@lru_cache(maxsize=1024)  # types are few; whoever sends ever new ones fills this and no more
 def _wanted(detail_type: str, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(detail_type, glob) for glob in globs)

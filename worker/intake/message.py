@@ -6,6 +6,8 @@ from typing import Any
 
 from worker.telemetry.tracing import Cause
 
+NO_CAUSE = Cause()
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -25,8 +27,11 @@ class Message:
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Message attributes as SQS gives them, carried along when the message is parked."""
 
-    cause: Cause = field(default_factory=Cause, repr=False)
+    cause: Cause = field(default=NO_CAUSE, repr=False)
     """The span that sent it, for tracing."""
+
+    moved_from: str | None = None
+    """ARN of the queue from which SQS itself moved it: `DeadLetterQueueSourceArn`."""
 
 
 def message_of(entry: Mapping[str, Any], *, received_at: float) -> Message:
@@ -42,8 +47,13 @@ def message_of(entry: Mapping[str, Any], *, received_at: float) -> Message:
         sent_at=int(sent) / 1000 if sent else None,
         group_id=system.get("MessageGroupId"),
         attributes=(attributes := entry.get("MessageAttributes", {})),
-        cause=Cause(
-            traceparent=attributes.get("traceparent", {}).get("StringValue"),
-            trace_header=system.get("AWSTraceHeader"),
-        ),
+        cause=_cause(attributes, system.get("AWSTraceHeader")),
+        moved_from=system.get("DeadLetterQueueSourceArn"),
     )
+
+
+def _cause(attributes: Mapping[str, Any], trace_header: str | None) -> Cause:
+    if "traceparent" not in attributes and trace_header is None:
+        return NO_CAUSE
+    traceparent = attributes.get("traceparent", {}).get("StringValue")
+    return Cause(traceparent=traceparent, trace_header=trace_header)

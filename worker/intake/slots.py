@@ -24,9 +24,11 @@ class Slots:
         """Wait for a place, then take up to `at_most`; 0 once `close` was called."""
         at_most = min(at_most, self.count)
         while not self.closed:
-            if 0 < self.free < at_most:
-                # Without it, single slots freed by fast handlers would cost a call per message.
-                await asyncio.sleep(LINGER_SECONDS)
+            # Without it, single slots freed by fast handlers would cost a call per message; those
+            # that end at once are through after a turn of the loop.
+            for pause in (0, LINGER_SECONDS):
+                if 0 < self.free < at_most:
+                    await asyncio.sleep(pause)
             if (room := min(self.free, at_most)) and not self.closed:
                 self.free -= room
                 return room

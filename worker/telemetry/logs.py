@@ -16,6 +16,7 @@ import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from worker.telemetry.context import merge_log_fields
 from worker.telemetry.scrub import clean_end, escape, scrub_mapping
 from worker.telemetry.tracing import tracing
 
@@ -40,7 +41,7 @@ def configure_logging(
     steps = (*_STEPS, _renderer(output, stream))
     severity = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *steps],
+        processors=[merge_log_fields, *steps],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         # Module-level loggers would keep the stream and level of their first line for ever.
@@ -63,7 +64,7 @@ def _route_standard_library(severity: int, steps: tuple[Processor, ...], stream:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.contextvars.merge_contextvars, _name_logger],
+            foreign_pre_chain=[merge_log_fields, _name_logger],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *steps],
         )
     )

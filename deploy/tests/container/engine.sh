@@ -1,7 +1,9 @@
-# An engine for images: docker where one answers, else podman from Debian's packages. To be sourced.
-# `engine …` runs either; `standin` makes a base image where no registry can be reached.
+# A Docker engine: the machine's where one answers, else one of our own from Debian's packages, which
+# are only unpacked, not installed. To be sourced; wants $scratch. All containers of our own engine
+# live in a network namespace of its own: no port, bridge or firewall rule of the machine is touched.
 
-packages=(podman buildah runc iptables netavark aardvark-dns debootstrap docker-compose)
+packages=(iptables iproute2 libdevmapper1.02.1 libsystemd0 libseccomp2 debootstrap docker-compose curl)
+unpacked=(docker.io containerd runc)
 
 # Debian's packages, those that are not there yet; a line on why not, and no success, elsewhere.
 install_packages() {
@@ -12,51 +14,90 @@ install_packages() {
   [ ${#missing[@]} -eq 0 ] && return
   echo "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -o DPkg::Lock::Timeout=300 -qq update \
-    && apt-get -o DPkg::Lock::Timeout=300 -qq --no-install-recommends -y install "${missing[@]}" >/dev/null
+  # apt's own lock on its lists is not waited for, and other legs may be at it.
+  flock /var/lock/deploy-tests-apt apt-get -o DPkg::Lock::Timeout=300 -qq update \
+    && flock /var/lock/deploy-tests-apt \
+      apt-get -o DPkg::Lock::Timeout=300 -qq --no-install-recommends -y install "${missing[@]}" >/dev/null
 }
 
-engine() { "${engine_command[@]}" "$@"; }
-
+# Sets engine_is: theirs or ours. `compose` is the plugin where there is one, else Debian's 1.29.
 choose_engine() {
+  # No BuildKit in our engine. By the client, so that compose finds what `docker build` has built already.
+  export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=1 COMPOSE_HTTP_TIMEOUT=120
   if docker info >/dev/null 2>&1; then
-    engine_is=docker
-    engine_command=(docker)
-    build() { docker build --network host "$@"; }
+    engine_is=theirs
+    unset DOCKER_BUILDKIT COMPOSE_DOCKER_CLI_BUILD
     return
   fi
-  engine_is=podman
-  # No systemd to make cgroups, and a machine that may not raise limits. crun refuses cgroups v1.
-  cat > "$scratch/containers.conf" <<'CONF'
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-runtime = "runc"
-events_logger = "file"
-CONF
-  export CONTAINERS_CONF="$scratch/containers.conf"
-  # A storage of its own: whatever else podman holds on this machine is left alone.
-  engine_command=(podman --root "$scratch/storage" --runroot "$scratch/run" --log-level fatal)
-  build() { engine build --pull=never --network host --isolation chroot --format docker "$@"; }
+  engine_is=ours
+  engine="$scratch/engine"
+  mkdir -p "$engine/packages" "$engine/config"
+  export DOCKER_HOST="unix://$engine/socket" DOCKER_CONFIG="$engine/config"
+  export PATH="$engine/unpacked/usr/sbin:$engine/unpacked/usr/bin:$PATH:/usr/sbin:/sbin"
+  [ -x "$engine/unpacked/usr/sbin/dockerd" ] && return
+  (cd "$engine/packages" && apt-get -qq -o APT::Sandbox::User=root download "${unpacked[@]}") || return 1
+  local package
+  for package in "$engine"/packages/*.deb; do dpkg -x "$package" "$engine/unpacked"; done
+}
+
+# A build fetches packages, by the machine's own network; there is none other then.
+engine_for_builds() {
+  [ "$engine_is" = theirs ] || start_engine env
+}
+# Docker's defaults, in a network namespace that goes away with the engine.
+engine_for_runs() {
+  [ "$engine_is" = theirs ] || { stop_engine && start_engine unshare --net; }
+}
+
+start_engine() { # env | unshare --net
+  local deadline=$((SECONDS + 60)) options=()
+  [ "$1" = unshare ] || options=(--bridge=none --iptables=false --ip6tables=false)
+  setsid "$@" sh -c 'ip link set lo up && exec "$@"' _ dockerd -H "$DOCKER_HOST" -p "$engine/pid" \
+    --data-root "$engine/data" --exec-root "$engine/run" "${options[@]}" >>"$engine/log" 2>&1 &
+  until docker version >/dev/null 2>&1; do
+    [ $SECONDS -lt $deadline ] || { tail -n 5 "$engine/log"; return 1; }
+    sleep 0.1
+  done
+}
+stop_engine() {
+  local pid deadline=$((SECONDS + 60))
+  pid="$(cat "$engine/pid" 2>/dev/null)" || return 0
+  kill "$pid" 2>/dev/null || return 0
+  while kill -0 "$pid" 2>/dev/null; do
+    [ $SECONDS -lt $deadline ] || { echo "dockerd $pid does not end"; return 1; }
+    sleep 0.1
+  done
+  umount "$engine"/run/netns/* 2>/dev/null || true # it leaves that, and with it the namespace
+}
+
+# A command where the containers' addresses and published ports are.
+beside() {
+  if [ "$engine_is" = theirs ]; then "$@"; else nsenter --net="/proc/$(cat "$engine/pid")/ns/net" "$@"; fi
+}
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 # A stand-in for python:3.11-slim-bookworm, from Debian's own packages: Debian 12 has Python 3.11.
 # It gets what this machine needs to reach its package index, which must not stand in a Dockerfile.
-standin() {
-  local rootfs="$scratch/rootfs" mirror python
+standin() { # makes $scratch/rootfs, and says on failure why
+  local rootfs="$scratch/rootfs" mirror
   mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' | sort -u | head -1)"
-  debootstrap --variant=minbase --include=ca-certificates,python3,python3-pip \
-    bookworm "$rootfs" "$mirror" >"$scratch/debootstrap.log" 2>&1
+  debootstrap --variant=minbase --include=ca-certificates,python3 \
+    bookworm "$rootfs" "$mirror" >"$scratch/debootstrap.log" 2>&1 || return 1
+  # As the published image has them, below /usr/local. Debian's packages of them compile for ten seconds.
+  python3 -m pip install --quiet --no-compile --target "$rootfs/usr/local/lib/python3.11/dist-packages" \
+    pip==24.0 setuptools==65.5.1 wheel==0.45.1 >>"$scratch/debootstrap.log" 2>&1 || return 1
   rm -rf "$rootfs"/var/{cache/apt,lib/apt/lists,log}/* "$rootfs"/usr/share/{doc,man,info,locale}/*
-  python="$rootfs/usr/local/bin/python"
-  ln -s /usr/bin/python3 "$python"
+  ln -s /usr/bin/python3 "$rootfs/usr/local/bin/python"
   cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$rootfs/etc/ssl/certs/ca-certificates.crt"
   {
     echo "[global]"
     echo "cert = /etc/ssl/certs/ca-certificates.crt"
     index="$(python3 -m pip config get global.index-url 2>/dev/null)" && echo "index-url = $index"
   } > "$rootfs/etc/pip.conf" || true
-  tar -C "$rootfs" -c . | engine import - "$1" >/dev/null 2>&1
-  rm -rf "$rootfs"
+}
+import_standin() { # TAG
+  tar -C "$scratch/rootfs" -c . | docker import - "$1" >/dev/null && rm -rf "$scratch/rootfs"
 }

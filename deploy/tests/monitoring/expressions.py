@@ -1,7 +1,7 @@
 """What PromQL expressions name, and panels' queries with their variables filled in. Pure."""  # noqa: INP001  a script's folder
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,17 +34,17 @@ def metric_names(expression: str) -> set[str]:
     return {name for name in NAME.findall(bare) if name not in WORDS and not name[0].isdigit()}
 
 
-def queries(dashboard: dict[str, Any]) -> Iterator[Query]:
-    """Yield every query of every panel, filled in."""
+def queries(dashboard: dict[str, Any], variables: Mapping[str, str] = FILLED) -> Iterator[Query]:
+    """Yield every query of every panel, with values in the place of Grafana's variables."""
     for panel in dashboard["panels"]:
         unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit", "")
         for target in panel.get("targets", ()):
-            yield Query(panel["title"], filled(target["expr"]), unit)
+            yield Query(panel["title"], filled(target["expr"], variables), unit)
 
 
-def filled(expression: str) -> str:
+def filled(expression: str, variables: Mapping[str, str]) -> str:
     """Put values in the place of Grafana's variables."""
-    for name, value in FILLED.items():
+    for name, value in variables.items():
         expression = expression.replace(name, value)
     return expression
 

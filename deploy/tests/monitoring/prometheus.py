@@ -74,14 +74,15 @@ async def prometheus(folder: Path, target: str, rules: Path) -> AsyncIterator[Pr
         )
     try:
         async with aiohttp.ClientSession() as http:
-            await _until_ready(http, f"http://{address}/-/ready")
+            await until_ready(http, f"http://{address}/-/ready")
             yield Prometheus(f"http://{address}", http)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _until_ready(http: aiohttp.ClientSession, url: str) -> None:
+async def until_ready(http: aiohttp.ClientSession, url: str) -> None:
+    """Wait until a page answers with 200."""
     async with asyncio.timeout(READY_SECONDS):
         while True:
             try:

@@ -1,0 +1,144 @@
+"""Memory and cost over many messages; memory at rest and time to ready of the whole worker.
+
+The long run is the intake of no-op messages, every one with an event of its own, in tenths: memory
+is read after each. What is held at rest is `worker run` with all handlers on, on the demo's
+emulators, after it has been ready for some seconds. Memory is VmRSS: what is held, not the peak.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import linear_regression
+
+import orjson
+
+from tests.benchmarks.children import memory_mib
+from tests.benchmarks.contest import say
+from tests.benchmarks.contestants import OURS
+from tests.benchmarks.events import event
+from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table
+from tests.benchmarks.growth import swing
+from tests.benchmarks.queue_server import QueueServer
+from tests.benchmarks.running import Load, running
+from tests.benchmarks.size import Size
+from worker.demo.process import WorkerProcess
+from worker.demo.stage import Stage, open_stage
+from worker.demo.surroundings import make_surroundings
+
+MESSAGES = 200_000
+MESSAGES_QUICK = 20_000
+PARTS = 10
+CONCURRENCY = 64
+WARM_MESSAGES = 1_000
+LONGEST_SECONDS = 120
+STARTS = 5
+STARTS_QUICK = 3
+REST_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The state after so many messages."""
+
+    messages: int
+    mib: float
+    cpu_us: float
+    """A message, over the tenth that ends here."""
+
+
+async def measure(size: Size) -> Findings:
+    """Make the long run and the starts."""
+    samples = await long_run(MESSAGES_QUICK if size.quick else MESSAGES, size.work)
+    ready, idle = [], []
+    async with open_stage() as stage:
+        await make_surroundings(stage)
+        for _ in range(STARTS_QUICK if size.quick else STARTS):
+            seconds, mib = await start(stage)
+            say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
+            ready.append(seconds)
+            idle.append(mib)
+    return told(samples, Spread(ready), Spread(idle))
+
+
+async def long_run(messages: int, work: Path) -> list[Sample]:
+    """Work off so many messages and sample at each tenth."""
+    path, part, samples = work / "messages-part.jsonl", messages // PARTS, []
+    async with QueueServer() as server:
+        await server.reset()
+        async with running(OURS, server, Load(CONCURRENCY), work) as one:
+            # Imports, connections and first-time caches are there before anything is counted.
+            bounds = [0, WARM_MESSAGES, *(WARM_MESSAGES + part * n for n in range(1, PARTS + 1))]
+            for first, end in pairwise(bounds):
+                write_part(path, first, end)
+                # Deleted ones are counted without message 0.
+                begin = max(first - 1, 1)
+                await server.watch(one.session, begin=begin, end=end - 1, seconds=LONGEST_SECONDS)
+                await server.fill(path, first, end - first)
+                stretch = await one.traffic(server, LONGEST_SECONDS)
+                cpu_us = 1e6 * stretch.cpu_seconds / stretch.deleted
+                samples.append(Sample(end, memory_mib(one.session), cpu_us))
+                say(f"memory: {samples[-1]}")
+    return samples
+
+
+def write_part(path: Path, first: int, end: int) -> None:
+    """Write messages `first` to `end`; the server finds each by its number modulo their count."""
+    count = end - first
+    lines = [orjson.dumps([event(number), {}]) for number in range(first, end)]
+    turn = -first % count
+    path.write_bytes(b"\n".join(lines[turn:] + lines[:turn]))
+
+
+async def start(stage: Stage) -> tuple[float, float]:
+    """Start `worker run`; return seconds to ready and MiB at rest."""
+    with tempfile.TemporaryDirectory(prefix="worker-bench-") as folder:
+        began = time.monotonic()
+        async with WorkerProcess(stage.environment(), Path(folder) / "worker.log") as worker:
+            seconds = time.monotonic() - began
+            await asyncio.sleep(REST_SECONDS)
+            return seconds, memory_mib(worker._process.pid)
+
+
+def slope_per_100k(samples: Sequence[Sample]) -> float:
+    """Return MiB that 100,000 messages add, by the line that fits the samples best."""
+    line = linear_regression(
+        [sample.messages for sample in samples], [sample.mib for sample in samples]
+    )
+    return line.slope * 100_000
+
+
+def told(samples: Sequence[Sample], ready: Spread, idle: Spread) -> Findings:
+    """Return tables, curves and claims; the first sample is the warm-up and is only shown."""
+    counted = samples[1:]
+    rows = [[sample.messages, round(sample.mib, 1), round(sample.cpu_us, 1)] for sample in samples]
+    tables = [
+        Table("memory", "Over many messages", ("messages", "MiB", "CPU µs/message"), rows),
+        Table(
+            "start",
+            "worker run, all handlers on",
+            ("starts", "seconds to ready", "MiB at rest"),
+            [[len(ready.rounds), ready, idle]],
+        ),
+    ]
+    memory = [(float(sample.messages), sample.mib) for sample in samples]
+    cost = [(float(sample.messages), sample.cpu_us) for sample in counted]
+    curves = [
+        Curve("memory", "Memory over messages", "messages", "MiB", {"ours": memory}),
+        Curve("memory_cost", "Cost over messages", "messages", "CPU µs/message", {"ours": cost}),
+    ]
+    last = samples[-1].messages
+    claims = [
+        Claim("MiB added by 100,000 messages", slope_per_100k(counted), 5),
+        Claim(
+            f"cost of a message, ± from 1,000 to {last:,} messages",
+            swing([sample.cpu_us for sample in counted]),
+            0.2,
+        ),
+        Claim("MiB at rest", idle.middle, 90),
+        Claim("seconds to ready", ready.middle, 3),
+    ]
+    return Findings(tables, curves, claims)

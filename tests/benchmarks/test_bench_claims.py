@@ -1,0 +1,126 @@
+"""What the benchmarks make of their figures, and the stand-ins they measure against."""
+
+from math import isnan
+
+import orjson
+import pytest
+
+from tests.benchmarks import budget, growth, memory, outgoing, voice
+from tests.benchmarks.contest import Results
+from tests.benchmarks.findings import Spread
+from tests.benchmarks.memory import Sample
+from tests.benchmarks.queue_server import Stretch
+from tests.benchmarks.tables import Refused, dynamodb
+
+ITEM = {"conversationId": {"S": "c"}, "eventTimestamp": {"S": "2026-03-02T10:00:00.000Z"}}
+
+
+def claims_of(findings):
+    return {claim.text: (round(claim.measured, 3), claim.met) for claim in findings.claims}
+
+
+def put(item, **more):
+    return orjson.dumps({"TableName": "t", "Item": item, **more})
+
+
+def look(time):
+    values = {":c": {"S": "c"}, ":t": {"S": time}, ":d": {"S": "d"}}
+    return orjson.dumps({"TableName": "t", "ExpressionAttributeValues": values})
+
+
+def test_the_table_refuses_a_second_item_of_one_key_if_there_is_a_condition():
+    answer, wish = dynamodb(), put(ITEM, ConditionExpression="attribute_not_exists(x)")
+    answer("DynamoDB_20120810.PutItem", wish)
+
+    with pytest.raises(Refused) as refused:
+        answer("DynamoDB_20120810.PutItem", wish)
+
+    assert b"ConditionalCheckFailedException" in refused.value.content
+
+
+def test_the_table_finds_items_from_a_time_on():
+    answer = dynamodb()
+    answer("DynamoDB_20120810.PutItem", put(ITEM))
+
+    def found(time):
+        return orjson.loads(answer("DynamoDB_20120810.Query", look(time)))["Count"]
+
+    assert [found("2026-03-02T10:00:00.000Z"), found("2026-03-02T10:00:00.001Z")] == [1, 0]
+
+
+def test_the_table_refuses_what_it_does_not_know():
+    with pytest.raises(Refused):
+        dynamodb()("DynamoDB_20120810.Scan", b"{}")
+
+
+def test_a_padded_message_is_an_event_of_that_size(tmp_path):
+    growth.write_padded(tmp_path / "m", 3, 16 * 1024)
+
+    bodies = [orjson.loads(line)[0] for line in (tmp_path / "m").read_bytes().splitlines()]
+
+    assert [len(body) for body in bodies] == [16 * 1024] * 3
+    assert len({orjson.loads(body)["id"] for body in bodies}) == 3
+
+
+def test_a_part_of_the_messages_is_found_by_number(tmp_path):
+    path = tmp_path / "m"
+    memory.write_part(path, 25, 35)
+
+    lines = path.read_bytes().splitlines()
+    ids = [
+        orjson.loads(orjson.loads(lines[number % len(lines)])[0])["id"] for number in range(25, 35)
+    ]
+
+    assert [int(one[-12:]) for one in ids] == list(range(25, 35))
+
+
+def test_swing_is_the_distance_from_the_middle_of_the_range():
+    assert growth.swing([80, 100, 120]) == pytest.approx(0.2)
+    assert isnan(growth.swing([80]))
+
+
+def test_the_slope_is_of_a_hundred_thousand_messages():
+    samples = [Sample(n * 20_000, 80 + n, 140) for n in range(11)]
+
+    assert memory.slope_per_100k(samples) == pytest.approx(5)
+
+
+def test_a_claim_about_memory_leaves_the_warm_up_out():
+    samples = [Sample(1_000, 70, 300), *(Sample(n * 20_000, 80, 140) for n in range(1, 11))]
+
+    findings = memory.told(samples, Spread([1.0]), Spread([83.0]))
+
+    assert all(claim.met for claim in findings.claims)
+
+
+def test_an_outgoing_call_is_compared_with_plain_httpx():
+    spent = {way: Spread([100.0]) for way in outgoing.WAYS} | {"httpx": Spread([500.0])}
+
+    assert list(claims_of(outgoing.told(spent)).values()) == [(0.2, True)]
+
+
+def test_events_per_request_are_those_of_the_workflow():
+    findings = budget.told({"voice": (50, 84), "workflow": (150, 10), "reports": (1, 12)})
+
+    assert list(claims_of(findings).values()) == [(15.0, False)]
+
+
+def test_the_pipeline_is_compared_by_clock_and_by_cpu():
+    stretch = Stretch(
+        deleted=100, complete=True, seconds=0.5, cpu_seconds=0.1, server_seconds=0.0, calls={}
+    )
+    slow = voice.Rate(5.0, 200.0)
+    rounds = {one.name: [slow] for one in voice.PIPELINES}
+    rounds[voice.OURS.name] = rounds[voice.OURS_MANY.name] = [voice.rate_of(stretch)]
+
+    claims = list(claims_of(voice.told(Results(rounds))).values())
+
+    assert claims == [(40.0, True), (5.0, True), (5.0, True)]
+
+
+def test_a_pipeline_that_was_not_measured_bears_no_claim_out():
+    rounds = {one.name: [] for one in voice.PIPELINES}
+
+    findings = voice.told(Results(rounds, dict.fromkeys(rounds, "no network")))
+
+    assert not any(claim.met for claim in findings.claims)

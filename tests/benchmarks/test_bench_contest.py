@@ -1,0 +1,81 @@
+"""Rounds: turns are taken, and who fails is told."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.benchmarks.contest import Unmeasured, in_turns
+from tests.benchmarks.sigterm import _judged
+
+
+@dataclass(frozen=True)
+class One:
+    name: str
+
+
+A, B = One("a"), One("b")
+
+
+@pytest.fixture
+def turns():
+    return []
+
+
+@pytest.fixture
+def run(turns):
+    async def run(one):
+        turns.append(one.name)
+        if one is B:
+            raise Unmeasured("no such program")
+        return len(turns)
+
+    return run
+
+
+async def test_the_contestants_take_turns(turns):
+    async def run(one):
+        turns.append(one.name)
+
+    await in_turns("test", [A, B], 2, run)
+
+    assert turns == ["a", "b", "a", "b"]
+
+
+async def test_who_fails_is_not_run_again(run, turns):
+    await in_turns("test", [A, B], 3, run)
+
+    assert turns.count("b") == 1
+
+
+async def test_who_fails_is_in_the_notes_with_the_reason(run):
+    results = await in_turns("test", [A, B], 1, run)
+
+    assert results.notes() == ["b: not measured: no such program"]
+
+
+async def test_who_fails_later_keeps_its_rounds_and_the_notes_say_so(turns):
+    async def run(one):
+        turns.append(one.name)
+        if len(turns) > 1:
+            raise Unmeasured("it ended with 1")
+        return len(turns)
+
+    results = await in_turns("test", [A], 3, run)
+
+    assert results.rounds["a"] == [1]
+    assert results.notes() == ["a: broke off after round 1: it ended with 1"]
+
+
+async def test_who_fails_costs_the_others_no_round(run):
+    results = await in_turns("test", [A, B], 3, run)
+
+    assert len(results.rounds["a"]) == 3
+
+
+def test_an_end_is_judged_by_the_notes_of_the_handlers_and_the_state_of_the_queue(tmp_path):
+    notes = tmp_path / "notes"
+    notes.write_text("begin 1\nbegin 2\nbegin 3\nend 1\nend 2\n")
+
+    end = _judged({"hidden": [2, 3], "deleted": [1]}, notes, 0.5)
+
+    assert (end.hidden, end.twice, end.cut) == (2, 1, 1)
