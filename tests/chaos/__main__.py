@@ -13,12 +13,13 @@ from dataclasses import fields, replace
 
 from tests.chaos.findings import Findings, Violation
 from tests.chaos.regressions import REGRESSIONS
-from tests.chaos.scenarios import copies, fifo, kills, outage, poison, soak, sqs_faults
+from tests.chaos.scenarios import copies, crashes, fifo, kills, outage, poison, soak, sqs_faults
 from tests.chaos.sizes import FULL, SMALL, Sizes
 
 SCENARIOS = {
     "poison": poison.play,
     "copies": copies.play,
+    "crashes": crashes.play,
     "outage": outage.play,
     "sqs_faults": sqs_faults.play,
     "fifo": fifo.play,

@@ -1,7 +1,7 @@
 """Where a scenario plays: the stage of the demo, a wire before each sink, workers as processes."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from worker.demo.surroundings import make_surroundings
 
 VISIBILITY_SECONDS = 10
 LEDGER = "ledger"
+RUN = ("-m", "worker", "run")
 SETTINGS = {
     "SQS_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
     # Long runs must not let the beginnings of conversations grow too old to matter.
@@ -48,12 +49,13 @@ class Arena:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
 
-    async def worker(self, name: str = "worker", **settings: object) -> WorkerProcess:
+    async def worker(
+        self, name: str = "worker", program: Sequence[str] = RUN, **settings: object
+    ) -> WorkerProcess:
         """Return a worker that is not started; it is killed when the arena closes."""
         own = {key: str(value) for key, value in settings.items()}
-        process = WorkerProcess(
-            {**self.stage.environment(), **self.environment, **own}, self.folder / f"{name}.log"
-        )
+        environment = {**self.stage.environment(), **self.environment, **own}
+        process = WorkerProcess(environment, self.folder / f"{name}.log", program)
         self.stack.push_async_exit(process.__aexit__)
         return process
 

@@ -23,7 +23,7 @@ class Sizes:
 
 
 SMALL = Sizes()
-"""For CI: all scenarios in less than four minutes on two cores."""
+"""For CI: all scenarios in some six minutes on two cores."""
 
 FULL = Sizes(
     events=5000,

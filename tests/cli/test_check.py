@@ -72,6 +72,23 @@ def a_table(aws):
 
 
 @pytest.fixture
+def a_ledger_table(aws):
+    def make():
+        name = f"ledger-{uuid4().hex}"
+        aws(
+            "dynamodb",
+            "create_table",
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+    return make
+
+
+@pytest.fixture
 def environ(a_queue, aws, a_table, genesys):
     """All that `worker check` finds nothing wrong with."""
     dead_letters = a_queue(MessageRetentionPeriod=14 * DAY)
@@ -153,6 +170,20 @@ def test_a_table_with_other_keys_fails(worker, environ, a_table):
     run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": a_table("id", "when")})
 
     assert (run.code, states(run)["DynamoDB table"]) == (1, "fail")
+
+
+def test_the_ledgers_table_is_checked_where_there_is_one(worker, environ, a_ledger_table):
+    run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_ledger_table()})
+
+    assert (run.code, states(run)["ledger table"]) == (0, "ok")
+
+
+def test_a_ledger_with_other_keys_fails_and_says_which_it_needs(worker, environ, a_table):
+    run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_table()})
+
+    assert (run.code, states(run)["ledger table"]) == (1, "fail")
+    remedy = next(row["remedy"] for row in run.json if row["name"] == "ledger table")
+    assert "partition key id (S)" in remedy
 
 
 def test_a_refused_oauth_client_fails_without_its_secret(worker, environ):

@@ -17,12 +17,13 @@ from tests.deadletters import ABC, LIMITS, NOW, XYZ, Letter, letters, parked
 from worker.cli.dlq_reading import HIDDEN_SECONDS
 from worker.clients.aws.session import AwsSession
 from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
-from worker.demo.sqs.message import Attribute
+from worker.demo.sqs.message import Attribute, Sending
 from worker.demo.sqs.server import SqsServer
 from worker.intake.parking import ATTRIBUTE
 from worker.settings import Aws
 
 MOVED = "moved by SQS (maxReceiveCount)"
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 
 
 class Clock:
@@ -93,7 +94,7 @@ def moved_by_sqs(aws_call, sqs, queue):
 def aws_call(sqs):
     def call(operation, **arguments):
         async def once():
-            async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+            async with AwsSession(Aws(transport="sdk")).client("sqs", LIMITS) as client:
                 return await getattr(client, operation)(**arguments)
 
         return asyncio.run(once())
@@ -274,6 +275,23 @@ def test_what_sqs_moved_itself_is_redriven_too(dlq, sqs, queue, dead, moved_by_s
     dlq("redrive", "--reason", "maxReceiveCount", "--apply")
 
     assert bodies(sqs, queue) == ['{"n": 1}']
+
+
+def test_a_message_somebody_else_sent_is_not_taken_for_one_that_sqs_moved(dlq, sqs, dead):
+    sqs.send(dead, "{}")
+
+    [cause] = dlq("list", "--json").json["causes"]
+
+    assert (cause["fingerprint"], cause["reason"]) == ("no-note", "no note: sent by somebody else")
+
+
+def test_a_redriven_message_keeps_its_trace(dlq, sqs, queue, dead):
+    sqs._queues.find(dead).send(Sending(body="{}", trace_header=TRACE))
+
+    dlq("redrive", "--apply")
+
+    [message] = sqs.messages(queue)
+    assert message.sent.trace_header == TRACE
 
 
 def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
@@ -460,16 +478,16 @@ def test_ctrl_c_shows_everything_again_at_once(sqs, queue, dead, environ):
             "dlq",
             "redrive",
             "--handler=voice",
-            "--rate=1",
+            "--rate=0.1",
             "--apply",
         ],
         env={**os.environ, **environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _until(lambda: sqs.depth(dead).in_flight, 20)
+    _until(lambda: sqs.depth(dead).in_flight, 60)
     process.send_signal(signal.SIGINT)
-    code = process.wait(30)
+    code = process.wait(60)
 
     assert code == 130
     assert sqs.depth(dead).in_flight == 0
@@ -490,7 +508,7 @@ def test_native_lets_sqs_move_everything(dlq, sqs, queue, dead, moved_by_sqs):
     _until(lambda: bodies(sqs, queue) == sent)
 
 
-def _until(holds, seconds=5):
+def _until(holds, seconds=30):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
@@ -556,7 +574,7 @@ def test_delete_asks_on_a_terminal(sqs, dead, environ, answer, left, code):
     )
     os.write(ours, f"{answer}\n".encode())
 
-    assert process.wait(30) == code
+    assert process.wait(60) == code
     assert visible(sqs, dead) == left
     os.close(ours)
     os.close(theirs)

@@ -163,7 +163,7 @@ async def begin_long_poll(sqs, url):
 
     task = asyncio.create_task(poll())
     changes = sqs._queues._kept[url.rpartition("/")[2]].changes
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not changes._waiting:  # noqa: ASYNC110  nothing rings when a wait begins
             await asyncio.sleep(0)
     return task

@@ -5,11 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from tests.intake.asking import AskGenesys
 from worker.app.intake import build_intake
 from worker.app.workshop import new_workshop
+from worker.demo.genesys.server import GenesysServer
 from worker.demo.sqs.server import SqsServer
 from worker.domain.result import Result
-from worker.events.types import VoiceScored
+from worker.events.types import ConversationEnded, VoiceScored
 from worker.intake.router import Router
 from worker.settings import load_settings
 
@@ -41,6 +43,7 @@ class Intake:
 
     async def drain(self, seconds=5):
         report = await self.parts.consumer.drain(seconds)
+        await self.parts.room.aclose()
         await self.parts.acks.close()
         return report
 
@@ -50,8 +53,11 @@ def start_intake(queue, dead_letters):
     """Return a context manager that runs the intake with one handler for voice scores."""
 
     @asynccontextmanager
-    async def start(handler, make=None, needs=(), **overrides):
-        """`make`: builds the handler from the intake's own workshop, in place of `handler`."""
+    async def start(handler, make=None, needs=(), beside=None, **overrides):
+        """`make`: builds the handler from the intake's own workshop, in place of `handler`.
+
+        `beside`: another handler, of ends of conversations, which needs no upstream.
+        """
         settings = load_settings(
             {
                 "SQS_QUEUE_URL": queue,
@@ -69,6 +75,8 @@ def start_intake(queue, dead_letters):
         async with AsyncExitStack() as stack:
             router, workshop = Router(), new_workshop(settings, stack)
             router.on(VoiceScored, "voice", await make(workshop) if make else handler, needs=needs)
+            if beside:
+                router.on(ConversationEnded, "beside", beside)
             parts = await build_intake(workshop, router)
             heartbeat = asyncio.create_task(parts.leases.run())
             consuming = asyncio.create_task(parts.consumer.run())
@@ -107,3 +115,31 @@ class Recorder:
 @pytest.fixture
 def recorder():
     return Recorder
+
+
+@pytest.fixture
+async def genesys():
+    async with GenesysServer() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def handler():
+    return AskGenesys()
+
+
+@pytest.fixture
+def start(start_intake, genesys, handler):
+    """Return the intake with that handler, to be started inside the test: time begins there."""
+    return lambda beside=None, **overrides: start_intake(
+        None,
+        beside=beside,
+        make=handler.build,
+        needs=("genesys",),
+        GENESYS_API_URL=genesys.url,
+        GENESYS_LOGIN_URL=genesys.url,
+        GENESYS_CLIENT_ID=genesys.client_id,
+        GENESYS_CLIENT_SECRET=genesys.client_secret,
+        GENESYS_REQUESTS_PER_MINUTE=60_000,
+        **overrides,
+    )

@@ -66,7 +66,7 @@ async def test_followers_of_a_failed_head_are_shown_again_at_once(sqs, queue, st
     handler = Sometimes(1)
 
     async with start_intake(handler, RETRY_BASE_SECONDS=300):
-        await sqs.wait_until(lambda: sqs.depth(queue).visible == 4, 2)
+        await sqs.wait_until(lambda: sqs.depth(queue).visible == 4, 8)
         assert sqs.depth(queue).in_flight == 1
 
 
@@ -77,7 +77,7 @@ async def test_a_group_goes_on_past_a_message_that_was_parked(
     handler = Sometimes(0.4, Permanent)
 
     async with start_intake(handler):
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 20)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
     parked = sqs.messages(dead_letters)
     assert len(parked) + len(handler.done) == 5
@@ -98,7 +98,7 @@ async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
 
     handler = OneGroupFails(0)
     async with start_intake(handler, RETRY_BASE_SECONDS=300) as intake:
-        await sqs.wait_until(lambda: len(handler.done) == 3, 20)
+        await sqs.wait_until(lambda: len(handler.done) == 3, 60)
         assert list(intake.parts.consumer.lanes.blocked) == ["g0"]
 
     assert handler.done == sent["g1"]

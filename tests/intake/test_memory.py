@@ -12,10 +12,11 @@ async def test_the_ledger_forgets_its_oldest_beyond_its_size():
         runs.append(1)
         return Result.OK
 
-    for key in "abca":
+    for key in "abcda":
         assert await ledger.once("voice", key, run) is Result.OK
-    assert await ledger.once("voice", "c", run) is Result.DUPLICATE
-    assert len(runs) == 4
+    for key in "cda":
+        assert await ledger.once("voice", key, run) is Result.DUPLICATE
+    assert len(runs) == 5
 
 
 def test_attempts_are_counted_apart_from_receives():
@@ -41,3 +42,12 @@ def test_an_unrouted_type_is_logged_once_a_minute_and_always_counted(capsys):
 
     assert capsys.readouterr().out.count("event_unrouted") == 2
     assert metrics.messages_unrouted._value.get() - before == 4
+
+
+def test_a_message_that_was_given_back_untried_is_known_until_it_is_done():
+    history = History()
+    history.gave_back("m")
+
+    assert history.knows("m")
+    history.forget("m")
+    assert not history.knows("m")

@@ -18,7 +18,7 @@ from worker.settings import Aws
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.tracing import Cause, tracing
 
-LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=1)
+LIMITS = ClientLimits(pool=2, read_seconds=60, attempts=1)
 W3C_AS_XRAY = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1"
 CANARY = "5559876543"
 
@@ -52,7 +52,7 @@ def handle(sqs, queue, send, start_intake, recorder):
     async def run(*behaviour, body=None, attributes=None, system=None):
         await send(body or a_reference_body(a_voice_scored()).decode(), attributes, system)
         async with start_intake(recorder(*behaviour), RETRY_BASE_SECONDS=0.01):
-            await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 10)
+            await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
     return run
 
@@ -155,7 +155,7 @@ async def test_a_parked_message_is_marked_with_the_class_of_its_failure(
     sqs.send(queue, "no event at all")
 
     async with start_intake(recorder()):
-        await sqs.wait_until(lambda: sqs.depth(dead_letters).visible == 1, 10)
+        await sqs.wait_until(lambda: sqs.depth(dead_letters).visible == 1, 60)
 
     (span,) = messages(spans)
     assert (span.attributes["worker.outcome"], span.attributes["error.type"]) == (
@@ -231,7 +231,7 @@ async def test_no_span_holds_a_phone_number_whatever_fails(
         await send(body.decode(), attributes)
 
     async with start_intake(recorder(call, refuse), RETRY_BASE_SECONDS=0.01):
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 10)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
     written = "\n".join(span.to_json() for span in spans.get_finished_spans())
     assert {span.name for span in spans.get_finished_spans()} == {"process events", "crm"}

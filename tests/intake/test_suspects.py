@@ -3,7 +3,14 @@ import asyncio
 import pytest
 
 from worker.intake.message import Message
-from worker.intake.suspects import YOUNG_SECONDS, Suspects
+from worker.intake.suspects import (
+    COMPANY_SECONDS,
+    QUIET_SECONDS,
+    SUSPICIOUS_RECEIVES,
+    YOUNG_SECONDS,
+    Suspects,
+)
+from worker.intake.valve import NO_LIMIT
 
 
 def a_message(receives):
@@ -22,7 +29,7 @@ def test_who_came_often_without_a_word_is_a_suspect_of_a_young_process(
     suspects = Suspects(lambda: now[0])
     now[0] = age
 
-    assert suspects.is_suspect(a_message(receives), known=known) is suspect
+    assert suspects.meet(a_message(receives), known=known) is suspect
 
 
 class Room:
@@ -42,7 +49,7 @@ class Room:
 
 
 @pytest.mark.looptime
-async def test_a_suspect_is_alone_and_the_others_go_on_after_it():
+async def test_a_suspect_is_alone_and_goes_after_what_is_in_hand():
     room = Room(Suspects(lambda: 0.0))
 
     await asyncio.gather(
@@ -52,9 +59,94 @@ async def test_a_suspect_is_alone_and_the_others_go_on_after_it():
         room.visit("c", alone=False),
     )
 
-    assert {"a", "b"} in room.companies
+    assert {"a", "b", "c"} in room.companies
     assert [company for company in room.companies if "suspect" in company] == [{"suspect"}]
-    assert room.companies[-1] == {"c"}
+    assert room.companies[-1] == {"suspect"}
+
+
+@pytest.mark.looptime
+async def test_what_comes_while_a_suspect_runs_waits_for_its_end():
+    room = Room(Suspects(lambda: 0.0))
+    suspect = asyncio.create_task(room.visit("suspect", alone=True))
+    await asyncio.sleep(0.5)
+
+    await room.visit("late", alone=False)
+
+    await suspect
+    assert room.companies == [{"suspect"}, {"late"}]
+
+
+@pytest.mark.looptime
+async def test_a_suspect_waits_a_minute_for_company_to_leave_and_no_longer():
+    room = Room(Suspects(lambda: 0.0))
+    report = asyncio.create_task(room.visit("report", alone=False, seconds=3600))
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(COMPANY_SECONDS + 5):
+        await room.visit("suspect", alone=True)
+
+    report.cancel()
+
+
+def meet(suspects, *receives):
+    for count in receives:
+        suspects.meet(a_message(count), known=False)
+
+
+def test_a_young_process_takes_one_message_then_twice_as_many_with_each_that_is_no_suspect():
+    suspects = Suspects(lambda: 0.0)
+    allowances = [suspects.allowance()]
+    for _ in range(4):
+        meet(suspects, 1)
+        allowances.append(suspects.allowance())
+
+    assert allowances == [1, 2, 4, 8, 16]
+
+
+def test_a_suspect_brings_the_process_back_to_one_message_at_a_time():
+    suspects = Suspects(lambda: 0.0)
+
+    meet(suspects, 1, 1, 1, SUSPICIOUS_RECEIVES)
+
+    assert suspects.allowance() == 1
+
+
+def test_an_old_process_takes_as_many_as_it_can():
+    now = [0.0]
+    suspects = Suspects(lambda: now[0])
+    now[0] = YOUNG_SECONDS + 1
+
+    assert suspects.allowance() == NO_LIMIT
+
+
+@pytest.mark.looptime
+async def test_nothing_is_received_while_a_suspect_waits_or_runs():
+    suspects = Suspects(lambda: 0.0)
+    meet(suspects, 1, 1, 1)
+    room = Room(suspects)
+    company = asyncio.create_task(room.visit("a", alone=False))
+    await asyncio.sleep(0)
+    suspect = asyncio.create_task(room.visit("suspect", alone=True))
+
+    await asyncio.sleep(0.5)
+    waiting = suspects.allowance()
+    await asyncio.sleep(0.6)
+    running = suspects.allowance()
+
+    assert (waiting, running) == (0, 0)
+    await asyncio.gather(company, suspect)
+    assert suspects.allowance() == 8
+
+
+@pytest.mark.looptime
+async def test_a_suspect_waits_until_what_was_done_is_deleted():
+    suspects, loop = Suspects(lambda: 0.0), asyncio.get_running_loop()
+    began = loop.time()
+
+    async with suspects.place(alone=True, quiet=True):
+        waited = loop.time() - began
+
+    assert waited == pytest.approx(QUIET_SECONDS)
 
 
 @pytest.mark.looptime
@@ -77,6 +169,6 @@ async def test_a_suspect_that_is_cancelled_while_it_waits_holds_up_nobody():
     await asyncio.sleep(0)
 
     suspect.cancel()
-    await asyncio.wait_for(behind, 5)
+    await asyncio.wait_for(behind, 30)
 
     await first

@@ -62,7 +62,7 @@ def records(stage):
 def settled(stage):
     """Return a function that waits until the queue is empty."""
 
-    async def wait(seconds=30):
+    async def wait(seconds=120):
         await stage.sqs.wait_until(lambda: sum(stage.sqs.depth(stage.queue_url)) == 0, seconds)
 
     return wait
@@ -72,7 +72,7 @@ def settled(stage):
 def eventually():
     """Return a function that waits for an effect in another process."""
 
-    async def wait(predicate, seconds=20):
+    async def wait(predicate, seconds=60):
         async with asyncio.timeout(seconds):
             while not await predicate():  # noqa: ASYNC110  another process has no event
                 await asyncio.sleep(0.02)

@@ -1,12 +1,23 @@
 """No personal data and no secret leaves the process, whatever fails: every output is searched."""
 
 import json
+from random import Random
+
+import pytest
 
 from tests.service.conftest import sample
+from worker.demo.jobs.attributes import AttributesJob
+from worker.demo.jobs.ended import EndedJob
+from worker.demo.jobs.report import ReportJob
+from worker.demo.stage import WEBHOOK_SECRET
 
 PHONE = "5559876543"
 TIER = "canary-tier-platinum"
 SECRET = "canary-secret-4711"
+WORDS = "canary words of a customer"
+CRM_TOKEN = "canary-crm-token-4712"
+SIGNATURE = "X-Amz-Signature"
+"""Of presigned links, which open a report to whoever has them."""
 
 
 def with_phone(body):
@@ -32,7 +43,7 @@ async def test_no_output_holds_a_number_an_attribute_or_a_secret(
         pages = [await worker.page(path) for path in ("/metrics", "/status", "/readyz", "/livez")]
         outputs = "\n".join([worker.log.read_text(), *pages])
 
-    notes = [m.sent.attributes["worker.failure"].value for m in _parked(stage)]
+    notes = _notes(stage)
     assert len(notes) == 2
     for canary in (PHONE, TIER, SECRET, "demo-secret"):
         assert canary not in outputs
@@ -42,6 +53,89 @@ async def test_no_output_holds_a_number_an_attribute_or_a_secret(
 
 def _parked(stage):
     return stage.sqs.messages(stage.dead_letter_url)
+
+
+@pytest.fixture
+def jobs(stage):
+    """The four jobs beside voice, with canaries in all they ask for."""
+    random = Random(1)
+    attributes, ended, report = AttributesJob(2, random), EndedJob(2, 3, random), ReportJob(random)
+    for job in (attributes, ended, report):
+        job.prepare(stage)
+    genesys = stage.genesys
+    for conversation in genesys.conversations.values():
+        conversation["participants"][0] |= {"name": WORDS, "address": f"tel:+1{PHONE}"}
+    for spoken in genesys.speech.conversations.values():
+        for transcript in spoken.transcripts.values():
+            for phrase in transcript["transcripts"][0]["phrases"]:
+                phrase["text"] = phrase["decoratedText"] = WORDS
+    for known in genesys.ended.values():
+        known.record["participants"][0]["participantName"] = WORDS
+        known.record["participants"][0]["sessions"][0]["ani"] = f"tel:+1{PHONE}"
+    stage.crm.by_phone[f"+1{PHONE}"] = {"tier": TIER, "ltv": WORDS, "vip": WORDS, "note": WORDS}
+    stage.crm.token = CRM_TOKEN
+    return attributes, ended, report
+
+
+def with_canary(body):
+    """Return the event with the canary for a caller, wherever one stands."""
+    event = json.loads(body)
+    leg = event["detail"].get("eventBody", event["detail"])
+    for name in {"ani", "phoneNumber"} & set(leg):
+        leg[name] = f"+1{PHONE}"
+    return json.dumps(event)
+
+
+def break_all(stage, status):
+    """Let everything that jobs ask or tell fail; 200 mends it."""
+    for endpoint in ("attributes", "speech", "details_by_id", "details_query"):
+        if status == 200:
+            stage.genesys.heal(endpoint)
+        else:
+            stage.genesys.fail_with(endpoint, status)
+    stage.crm.status = status
+    for sink in stage.sinks.values():
+        sink.status = status
+
+
+def failed_handlers(worker):
+    return {line.get("handler") for line in worker.lines() if line["event"] == "event_failed"}
+
+
+async def test_no_output_of_the_other_four_jobs_holds_any_either(
+    stage, start_worker, settled, eventually, jobs
+):
+    break_all(stage, 503)
+    messages = [with_canary(one.body) for job in jobs for one in job.traffic()]
+    gone = json.loads(messages[0])
+    detail = gone["detail"].get("eventBody", gone["detail"])
+    detail["conversationId"] = "deadbeef-0000-4000-8000-000000000001"
+    overrides = {
+        "CRM_API_TOKEN": CRM_TOKEN,
+        "BREAKER_ENABLED": "false",  # each job fails by itself
+        "LOG_LEVEL": "debug",
+    }
+
+    async with start_worker(**overrides) as worker:
+        for body in [*messages, json.dumps(gone)]:
+            stage.sqs.send(stage.queue_url, body)
+
+        async def all_failed():
+            return failed_handlers(worker) >= {"attributes", "workflow", "sentiment", "reports"}
+
+        await eventually(all_failed, 40)
+        break_all(stage, 200)
+        await settled(60)
+        pages = [await worker.page(path) for path in ("/metrics", "/status", "/readyz", "/livez")]
+        outputs = "\n".join([worker.log.read_text(), *pages, *_notes(stage)])
+
+    assert _notes(stage)
+    for canary in (PHONE, TIER, WORDS, CRM_TOKEN, WEBHOOK_SECRET, "demo-secret", SIGNATURE):
+        assert canary not in outputs
+
+
+def _notes(stage):
+    return [m.sent.attributes["worker.failure"].value for m in _parked(stage)]
 
 
 async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(

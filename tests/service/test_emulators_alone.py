@@ -67,7 +67,7 @@ async def test_sigterm_ends_the_emulators_well(emulators):
 
     process.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_taken_port_is_a_configuration_error_and_no_endless_wait(emulators):

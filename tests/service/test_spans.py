@@ -29,7 +29,7 @@ async def test_a_drained_worker_has_sent_the_spans_of_its_messages(
             await settled()
             assert bodies == []
             worker.signal(signal.SIGTERM)
-            assert await worker.wait(30) == 0
+            assert await worker.wait(60) == 0
 
     spans = [span for body in bodies for span in _spans_of(body)]
     (message,) = (span for span in spans if span.name.startswith("process "))

@@ -17,17 +17,22 @@ from worker.intake.leases import Leases
 from worker.intake.park_limit import ParkLimit
 from worker.intake.parking import Parking
 from worker.intake.polls import PollRules, Polls
-from worker.intake.queue import Queue, QueueAttributes, QueueError
+from worker.intake.queue import MAX_BATCH, Queue, QueueAttributes, QueueError
 from worker.intake.router import Router
 from worker.intake.slots import Slots
 from worker.intake.suspects import Suspects
 from worker.intake.unrouted import UnroutedTypes
 from worker.intake.valve import Valve
+from worker.intake.waiting_room import WaitingRoom, Waits
+from worker.settings import Settings
 
 READ_MARGIN_SECONDS = 10
 """The reply to a long poll may come that much later than its wait."""
 
 START_ATTEMPTS = 5
+
+WAITING_SHARE = 4
+"""One slot in so many may be held by a message that waits for an upstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Intake:
     acks: Acks
     consumer: Consumer
     park_limit: ParkLimit
+    room: WaitingRoom
 
 
 async def build_intake(
@@ -51,23 +57,28 @@ async def build_intake(
     Raises ConfigurationError when the queue cannot be read: nothing could be leased safely then.
     """
     settings, clock = workshop.settings, asyncio.get_running_loop().time
-    queue = await _queue(workshop)
+    queue = await open_queue(workshop)
     attributes = await _read(queue)
     visibility = settings.sqs.visibility_seconds or attributes.visibility_seconds
     leases = Leases(queue, visibility_seconds=visibility, clock=clock)
     flush_seconds = settings.sqs.ack_flush_milliseconds / 1000
     acks = Acks(queue, leases, flush_seconds=flush_seconds, random=workshop.random)
     park_limit = ParkLimit(settings.sqs.park_limit, clock)
-    valve = Valve(OutageJudge(router.all(), workshop.guards, park_limit, credentials))
+    suspects = Suspects(clock)
+    judge = OutageJudge(router.all(), workshop.guards, park_limit, credentials)
+    valve = Valve(judge, suspects.allowance)
+    room = WaitingRoom(
+        acks, valve, _waits(settings, fifo=attributes.fifo), judge.state_of, workshop.random
+    )
     delivery = Delivery(
         await _desk(workshop, router, queue, acks),
         Rules(settings.events, settings.retry, UnroutedTypes(clock)),
-        Safety(valve, Suspects(clock), park_limit),
+        Safety(valve, suspects, park_limit, room),
         random=workshop.random,
     )
     hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
     consumer = Consumer(_polls(workshop, queue), hold, delivery, valve, fifo=attributes.fifo)
-    return Intake(queue, leases, acks, consumer, park_limit)
+    return Intake(queue, leases, acks, consumer, park_limit, room)
 
 
 async def _desk(workshop: Workshop, router: Router, queue: Queue, acks: Acks) -> Desk:
@@ -82,6 +93,13 @@ async def _desk(workshop: Workshop, router: Router, queue: Queue, acks: Acks) ->
     )
 
 
+def _waits(settings: Settings, *, fifo: bool) -> Waits:
+    # The head of a group may hold the slots of nine followers.
+    share = WAITING_SHARE * MAX_BATCH if fifo else WAITING_SHARE
+    retry = settings.retry
+    return Waits(settings.sqs.concurrency // share, retry.cap_seconds, retry.horizon_seconds)
+
+
 def _polls(workshop: Workshop, queue: Queue) -> Polls:
     settings = workshop.settings.sqs
     rules = PollRules(
@@ -93,7 +111,8 @@ def _polls(workshop: Workshop, queue: Queue) -> Polls:
     return Polls(queue, rules, clock=clock, random=workshop.random)
 
 
-async def _queue(workshop: Workshop) -> Queue:
+async def open_queue(workshop: Workshop) -> Queue:
+    """Open the queue with its two clients: one for long polls, one for everything else."""
     sqs = workshop.settings.sqs
     polls = await workshop.aws_client(
         "sqs",

@@ -7,6 +7,7 @@ from worker.clients.aws.ledger import DynamoLedger
 from worker.clients.aws.ledger_table import LedgerTable, Terms
 from worker.clients.aws.session import ClientLimits
 from worker.intake.ledger import Ledger, MemoryLedger
+from worker.intake.twins import Twins
 
 LEDGER = "ledger"
 """Name of its guard: every handler needs it."""
@@ -16,9 +17,9 @@ async def build_ledger(workshop: Workshop) -> Ledger:
     """Return the ledger that LEDGER_TABLE names, or one in memory when it names none."""
     settings = workshop.settings.ledger
     if settings.table is None:
-        return MemoryLedger()
+        return Twins(MemoryLedger())
     limits = ClientLimits(pool=workshop.settings.sqs.concurrency, read_seconds=3, attempts=4)
     client = await workshop.aws_client("dynamodb", limits)
     terms = Terms(settings.lease_seconds, settings.retention_seconds)
     table = LedgerTable(client, settings.table, workshop.guards.aws(LEDGER), terms, time.time)
-    return DynamoLedger(table, settings.lease_seconds, fail_open=settings.fail_open)
+    return Twins(DynamoLedger(table, settings.lease_seconds, fail_open=settings.fail_open))

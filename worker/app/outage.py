@@ -9,14 +9,12 @@ from worker.intake.router import Route
 from worker.intake.valve import FLOW, Verdict
 from worker.resilience.breaker import State
 
-WORST_FIRST: tuple[State, ...] = ("open", "half_open", "closed")
-
 
 class OutageJudge:
     """Shut while every handler is blocked; one that is free lets everything flow.
 
-    A message of a blocked type then waits by its own backoff: which type the next message is of,
-    only its receive could tell.
+    Which type the next message is of, only its receive could tell: those of a blocked type then
+    wait in the waiting room.
     """
 
     def __init__(
@@ -27,7 +25,11 @@ class OutageJudge:
         credentials: Callable[[], str | None],
     ) -> None:
         """`credentials`: what is wrong with them, if anything."""
-        self._routes = routes
+        self._needs = [(*route.needs, LEDGER) for route in routes]
+        self._needs_of: dict[str, tuple[str, ...]] = {}
+        for route in routes:
+            needs = self._needs_of.get(route.handler, (LEDGER,))
+            self._needs_of[route.handler] = (*needs, *route.needs)
         self._guards = guards
         self._park_limit = park_limit
         self._credentials = credentials
@@ -38,12 +40,25 @@ class OutageJudge:
             return Verdict("shut", problem)
         if self._park_limit.reached:
             return Verdict("shut", "too many messages had to be parked: is the last deploy well?")
-        states = {self._state(route) for route in self._routes}
-        if "closed" in states or not states:
+        states = set()
+        for needs in self._needs:
+            if (state := self._worst(needs)) == "closed":  # as mostly, at the first look
+                return FLOW
+            states.add(state)
+        if not states:
             return FLOW
         why = f"breaker open: {', '.join(self._guards.open_breakers()) or 'half-open'}"
         return Verdict("probe" if "half_open" in states else "shut", why)
 
-    def _state(self, route: Route) -> State:
-        states = {self._guards.state(upstream) for upstream in (*route.needs, LEDGER)}
-        return next((state for state in WORST_FIRST if state in states), "closed")
+    def state_of(self, handler: str) -> State:
+        """Return the worst state among the breakers that a handler needs closed."""
+        return self._worst(self._needs_of[handler])
+
+    def _worst(self, upstreams: tuple[str, ...]) -> State:
+        worst: State = "closed"
+        for upstream in upstreams:
+            state = self._guards.state(upstream)
+            if state == "open":
+                return "open"
+            worst = "half_open" if state == "half_open" else worst
+        return worst

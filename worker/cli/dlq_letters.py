@@ -14,6 +14,8 @@ from worker.intake.parking import ATTRIBUTE
 
 MOVED = "moved-by-sqs"
 MOVED_REASON = "moved by SQS (maxReceiveCount)"
+FOREIGN = "no-note"
+FOREIGN_REASON = "no note: sent by somebody else"
 UNREADABLE = "unreadable"
 
 _AGE = re.compile(r"(\d{1,9})([smhd])")
@@ -137,10 +139,12 @@ class Causes:
 def read_letter(message: Message) -> DeadLetter:
     """Return the message with its reason; a note is somebody's text, so nothing in it is trusted.
 
-    SQS itself moves messages without a note.
+    SQS itself moves messages without a note, and says from where.
     """
     if ATTRIBUTE not in message.attributes:
-        return DeadLetter(message=message, reason=MOVED_REASON, fingerprint=MOVED)
+        if message.moved_from:
+            return DeadLetter(message=message, reason=MOVED_REASON, fingerprint=MOVED)
+        return DeadLetter(message=message, reason=FOREIGN_REASON, fingerprint=FOREIGN)
     note = _note_of(message)
     return DeadLetter(
         message=message,

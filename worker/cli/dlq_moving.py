@@ -15,7 +15,7 @@ from worker.cli.dlq_letters import Causes, DeadLetter, Filter
 from worker.cli.dlq_reading import Reader, reading
 from worker.cli.preflight.faults import fault_of
 from worker.intake.packing import ENCODING, unpacked
-from worker.intake.parking import ATTRIBUTE
+from worker.intake.parking import ATTRIBUTE, traced
 from worker.intake.queue import MAX_BATCH, Queue, QueueError
 
 DELETE_ATTEMPTS = 3
@@ -203,6 +203,7 @@ def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
     copy: dict[str, Any] = {"MessageBody": unpacked(message.body) if is_packed else message.body}
     if attributes := _sendable(message.attributes):
         copy["MessageAttributes"] = attributes
+    copy |= traced(message)
     if message.group_id is not None:
         copy["MessageGroupId"] = message.group_id
     if fifo:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +22,14 @@ class WorkerFailed(Exception):
 class WorkerProcess:
     """`worker run` under an environment of its own, its log in a file."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = ("-m", "worker", "run"),
+    ) -> None:
+        """`program`: arguments of the interpreter."""
+        self._program = program
         self._environment = {"PYTHONUNBUFFERED": "1", "OPS_PORT": "0", **environment}
         self.log = log
         self.url = ""
@@ -54,7 +61,7 @@ class WorkerProcess:
         with self.log.open("ab") as log:
             offset = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "worker", "run", env=self._environment, stdout=log, stderr=log
+                sys.executable, *self._program, env=self._environment, stdout=log, stderr=log
             )
         if until_ready:
             try:

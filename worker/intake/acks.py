@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 10_000
 """Ids of finished messages kept, the newest."""
 
+DELETES_AT_ONCE = 16
+"""Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
+
 RELEASE_ATTEMPTS = 3
 
 
@@ -36,7 +39,10 @@ class Acks:
         self._random = random
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._deletes: Batcher[Lease, None] = Batcher(
-            self._delete_batch, max_items=MAX_BATCH, max_wait_seconds=flush_seconds
+            self._delete_batch,
+            max_items=MAX_BATCH,
+            max_wait_seconds=flush_seconds,
+            max_concurrent=DELETES_AT_ONCE,
         )
         self._shows: Batcher[tuple[Lease, int], None] = Batcher(
             self._show_batch, max_items=MAX_BATCH, max_wait_seconds=flush_seconds

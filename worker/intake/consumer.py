@@ -5,7 +5,9 @@ is always there; more come while receives return full, and leave when they come 
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -61,7 +63,7 @@ class Consumer:
         self.valve = valve
         self.lanes = Lanes(self._deliver, self._give_back_follower) if fifo else None
         self._pollers: set[asyncio.Task[None]] = set()
-        self._at_work: set[asyncio.Task[None]] = set()
+        self._at_work: set[asyncio.Task[object]] = set()
         self._owed = 0
         self.in_flight = 0
         """Messages whose handlers run now; those that only wait for their ack are not counted."""
@@ -69,6 +71,7 @@ class Consumer:
         self.released = 0
         self._ended_count = 0
         metrics.concurrency_limit.set(self.slots.count)
+        metrics.inflight.set_function(lambda: self.in_flight)
 
     @property
     def pollers(self) -> int:
@@ -164,19 +167,17 @@ class Consumer:
             metrics.messages_duplicate.inc()
             self.slots.give_back(1)
             return
-        work = self._give_back(lease, "drain") if self.slots.closed else self._work(lease)
-        task = asyncio.create_task(work, name="message")
+        task = asyncio.create_task(self._work(lease), name="message")
         self._at_work.add(task)
         task.add_done_callback(self._ended)
 
-    async def _work(self, lease: Lease) -> None:
-        if self.lanes is None:
-            await self._deliver(lease)
-        else:
-            await self.lanes.take(lease)
+    def _work(self, lease: Lease) -> Coroutine[Any, Any, object]:
+        if self.slots.closed:
+            return self._give_back(lease, "drain")
+        return self._deliver(lease) if self.lanes is None else self.lanes.take(lease)
 
     async def _deliver(self, lease: Lease) -> bool:
-        self._count_in_flight(1)
+        self.in_flight += 1
         try:
             return await self._delivery(lease, self._free_slot)
         except BaseException:
@@ -193,16 +194,13 @@ class Consumer:
         metrics.messages_released.labels(why).inc()
 
     async def _give_back_follower(self, lease: Lease) -> None:
+        self._delivery.gave_back(lease.message)
         await self._give_back(lease, "follower")
 
     def _free_slot(self) -> None:
-        self._count_in_flight(-1)
+        self.in_flight -= 1
         self._owed += 1
         self._pay()
-
-    def _count_in_flight(self, change: int) -> None:
-        self.in_flight += change
-        metrics.inflight.set(self.in_flight)
 
     def _pay(self) -> None:
         """Give slots back, unless so many acks are outstanding that intake should wait."""
@@ -210,7 +208,7 @@ class Consumer:
             owed, self._owed = self._owed, 0
             self.slots.give_back(owed)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self._at_work.discard(task)
         self._ended_count += 1
         self._pay()
@@ -219,5 +217,8 @@ class Consumer:
 
 
 def most_pollers(concurrency: int) -> int:
-    """Pollers that can keep this many handlers busy, ten messages a receive."""
-    return -(-concurrency // MAX_BATCH)
+    """Pollers that can keep this many handlers busy, each with room for ten messages.
+
+    Rounded down: one more would live on what the others leave, and call for a handful each time.
+    """
+    return max(1, concurrency // MAX_BATCH)

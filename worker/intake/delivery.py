@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from worker.errors import Permanent
 from worker.events.normaliser import Unrouted, open_events
+from worker.events.types import Event
 from worker.intake.acks import Acks
 from worker.intake.history import History
 from worker.intake.jobs import Jobs
@@ -32,9 +32,11 @@ from worker.intake.router import Job, Router
 from worker.intake.suspects import Suspects
 from worker.intake.unrouted import UnroutedTypes
 from worker.intake.valve import Valve
+from worker.intake.waiting_room import WaitingRoom
 from worker.settings import Events
 from worker.settings import Retry as RetrySettings
 from worker.telemetry import metrics
+from worker.telemetry.context import log_fields
 from worker.telemetry.tracing import MessageSpan, tracing
 
 log = structlog.get_logger(__name__)
@@ -69,6 +71,7 @@ class Safety:
     valve: Valve
     suspects: Suspects
     park_limit: ParkLimit
+    room: WaitingRoom
 
 
 class Delivery:
@@ -85,7 +88,7 @@ class Delivery:
         """Open, handle, settle; True when the message is gone from the queue."""
         message = lease.message
         with (
-            bound_contextvars(message_id=message.id, receive_count=message.receive_count),
+            log_fields(message_id=message.id, receive_count=message.receive_count),
             tracing().process(message.id, message.cause) as span,
         ):
             try:
@@ -95,6 +98,10 @@ class Delivery:
                 free_slot()
             _note(span, outcome)
             return await self._settle(lease, outcome)
+
+    def gave_back(self, message: Message) -> None:
+        """Note a message that was shown again untried: its receive says nothing against it."""
+        self._history.gave_back(message.id)
 
     async def _handle(self, lease: Lease) -> Outcome | Release:
         if self._desk.acks.finished(lease.message.id):
@@ -112,8 +119,10 @@ class Delivery:
             return Release()
 
     async def _run(self, message: Message) -> Outcome:
+        known = self._history.knows(message.id)
+        suspect = self._safety.suspects.meet(message, known=known)
         try:
-            events = open_events(message.body, self._rules.events)
+            events = await self._open(message, suspect=suspect)
         except Permanent as error:
             return outcome_of(error)
         if isinstance(events, Unrouted):
@@ -122,22 +131,29 @@ class Delivery:
         jobs = self._desk.router.jobs(events)
         handlers = [job.route.handler for job in jobs]
         tracing().describe(origin.detail_type, origin.correlation_id, handlers)
-        with bound_contextvars(event_id=origin.event_id, correlation_id=origin.correlation_id):
+        with log_fields(event_id=origin.event_id, correlation_id=origin.correlation_id):
             if not jobs:
                 return self._unwanted(origin.detail_type)
-            return await self._attend(message, jobs)
+            return await self._attend(message, jobs, suspect=suspect)
 
-    async def _attend(self, message: Message, jobs: list[Job]) -> Outcome:
+    async def _open(self, message: Message, *, suspect: bool) -> tuple[Event, ...] | Unrouted:
+        if not suspect:
+            return open_events(message.body, self._rules.events)
+        async with self._safety.suspects.place(alone=True, quiet=True):  # its body may kill
+            return open_events(message.body, self._rules.events)
+
+    async def _attend(self, message: Message, jobs: list[Job], *, suspect: bool) -> Outcome:
         """Run the handlers; while an outage lets none succeed, the message waits here for more."""
         valve, suspects = self._safety.valve, self._safety.suspects
-        suspect = suspects.is_suspect(message, known=self._history.knows(message.id))
         while True:
             async with valve.run(), suspects.place(alone=suspect):
                 outcome = await self._desk.jobs.run(jobs)
             if not (isinstance(outcome, Retry) and outcome.outage):
                 return outcome
             if valve.verdict().state == "flow":
-                return outcome
+                stayed = not suspect and await self._safety.room.stay(message, outcome)
+                if not stayed:
+                    return outcome
 
     def _unwanted(self, detail_type: str) -> Outcome:
         self._rules.unrouted.seen(detail_type)
@@ -163,6 +179,7 @@ class Delivery:
         message = lease.message
         self._history.forget(message.id)
         deleted = await self._desk.acks.delete(lease)
+        await self._safety.room.call_back()
         metrics.last_success.set_to_current_time()
         if message.sent_at is not None:
             metrics.message_age.observe(max(0.0, time.time() - message.sent_at))
@@ -187,6 +204,11 @@ class Delivery:
         if message.sent_at is not None and now - message.sent_at > rules.horizon_seconds:
             return await self._park(lease, _given_up(retry.failure))
         attempts = self._history.failed(message.id, receive_count=message.receive_count, now=now)
+        hide = self._safety.room.hide_seconds(message, retry)
+        if hide is not None:
+            await self._show_again(lease, hide, "retry")
+            self._safety.room.remember(lease, retry, hide)
+            return False
         backoff = backoff_seconds(
             attempts.count, base=rules.base_seconds, cap=rules.cap_seconds, random=self._random
         )

@@ -23,6 +23,7 @@ class History:
 
     def __init__(self) -> None:
         self._attempts: OrderedDict[str, Attempts] = OrderedDict()
+        self._given_back: OrderedDict[str, None] = OrderedDict()
 
     def failed(self, message_id: str, *, receive_count: int, now: float) -> Attempts:
         """Count a failed attempt.
@@ -41,10 +42,17 @@ class History:
             self._attempts.popitem(last=False)
         return attempts
 
+    def gave_back(self, message_id: str) -> None:
+        """Note a message that was in hand here and was shown again untried."""
+        self._given_back[message_id] = None
+        if len(self._given_back) > SIZE:
+            self._given_back.popitem(last=False)
+
     def knows(self, message_id: str) -> bool:
-        """Whether the message failed here before."""
-        return message_id in self._attempts
+        """Whether the message was in hand here before, and the process outlived it."""
+        return message_id in self._attempts or message_id in self._given_back
 
     def forget(self, message_id: str) -> None:
         """Drop a message that is done."""
         self._attempts.pop(message_id, None)
+        self._given_back.pop(message_id, None)

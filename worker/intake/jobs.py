@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from prometheus_client import Counter, Histogram
 
 from worker.domain.result import Result
 from worker.intake.ledger import Ledger
-from worker.intake.outcome import Done, Outcome, Park, Retry, foreseen, outcome_of, worst
+from worker.intake.outcome import DONE, Outcome, Park, Retry, foreseen, outcome_of, worst
 from worker.intake.router import Job
 from worker.telemetry import metrics
+from worker.telemetry.context import log_fields
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,8 @@ class Jobs:
     def __init__(self, ledger: Ledger, *, deadline_seconds: float) -> None:
         self._ledger = ledger
         self._deadline_seconds = deadline_seconds
+        # Bound once: a line that is filtered then costs a call, not a logger.
+        self._log = log.bind()
 
     async def run(self, jobs: list[Job]) -> Outcome:
         """Run all and return the worst outcome."""
@@ -32,20 +34,21 @@ class Jobs:
 
     async def _run(self, job: Job) -> Outcome:
         began = time.perf_counter()
-        with bound_contextvars(
-            handler=job.route.handler, conversation_id=getattr(job.event, "conversation_id", None)
+        handler = job.route.handler
+        with log_fields(
+            handler=handler, conversation_id=getattr(job.event, "conversation_id", None)
         ):
             try:
                 result = await self._once(job)
             except Exception as error:  # noqa: BLE001  every fault becomes an outcome
-                outcome = outcome_of(error, handler=job.route.handler)
+                outcome = outcome_of(error, handler=handler)
                 _tell_failure(job, outcome, error)
                 return outcome
             finally:
                 elapsed = time.perf_counter() - began
-                metrics.message_duration.labels(job.route.handler).observe(elapsed)
-            _tell_success(job, result, elapsed)
-        return Done()
+                _duration(handler).observe(elapsed)
+            self._tell_success(job, result, elapsed)
+        return DONE
 
     async def _once(self, job: Job) -> Result:
         run = partial(self._within_deadline, job)
@@ -55,17 +58,17 @@ class Jobs:
         async with asyncio.timeout(job.route.deadline_seconds or self._deadline_seconds):
             return await job.route.run(job.event)
 
-
-def _tell_success(job: Job, result: Result, elapsed: float) -> None:
-    metrics.messages_processed.labels(job.route.handler, result.value).inc()
-    age = (datetime.now(UTC) - job.event.origin.occurred_at).total_seconds()
-    metrics.event_age.labels(job.route.handler).observe(max(0.0, age))
-    log.info("event_handled", result=result.value, milliseconds=round(elapsed * 1000, 1))
+    def _tell_success(self, job: Job, result: Result, elapsed: float) -> None:
+        handler = job.route.handler
+        _processed(handler, result.value).inc()
+        age = time.time() - job.event.origin.occurred_at.timestamp()
+        _age(handler).observe(max(0.0, age))
+        self._log.info("event_handled", result=result.value, milliseconds=round(elapsed * 1000, 1))
 
 
 def _tell_failure(job: Job, outcome: Retry | Park, error: Exception) -> None:
     label = "permanent" if isinstance(outcome, Park) else "retry"
-    metrics.messages_processed.labels(job.route.handler, label).inc()
+    _processed(job.route.handler, label).inc()
     log.log(
         30 if foreseen(error) else 40,
         "event_failed",
@@ -74,3 +77,19 @@ def _tell_failure(job: Job, outcome: Retry | Park, error: Exception) -> None:
         fingerprint=outcome.failure.fingerprint,
         exc_info=None if foreseen(error) else error,
     )
+
+
+# Children by name, found once: `labels` looks at every value and takes a lock each time.
+@cache
+def _processed(handler: str, outcome: str) -> Counter:
+    return metrics.messages_processed.labels(handler, outcome)
+
+
+@cache
+def _duration(handler: str) -> Histogram:
+    return metrics.message_duration.labels(handler)
+
+
+@cache
+def _age(handler: str) -> Histogram:
+    return metrics.event_age.labels(handler)

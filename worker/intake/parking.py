@@ -77,11 +77,21 @@ def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool)
         "MessageAttributes": _typed(kept)
         | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(note).decode()}},
     }
+    copy |= traced(message)
     if message.group_id is not None:  # FIFO order, or the tenant of a fair queue
         copy["MessageGroupId"] = message.group_id
     if fifo:  # the same on every attempt: a copy that was sent but not confirmed is sent once
         copy["MessageDeduplicationId"] = message.id
     return copy
+
+
+def traced(message: Message) -> dict[str, Any]:
+    """Return what SendMessage takes to send the trace on: the one system attribute it takes."""
+    header = message.cause.trace_header
+    if header is None:
+        return {}
+    trace = {"DataType": "String", "StringValue": header}
+    return {"MessageSystemAttributes": {"AWSTraceHeader": trace}}
 
 
 def _typed(attributes: Mapping[str, Any]) -> dict[str, Any]:

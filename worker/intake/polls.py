@@ -53,10 +53,12 @@ class Polls:
         self._clock = clock
         self._random = random
         self._failures = 0
+        self._failed_at = float("-inf")
         self._stopped = asyncio.Event()
 
     async def receive(self, room: int) -> list[Message] | None:
         """Ask for up to `room` messages; None when the call failed."""
+        began = self._clock()
         try:
             # A poll that hangs beyond all time-outs of the SDK is ended, and this poller goes on.
             async with asyncio.timeout(self._rules.wait_seconds + STALLED_SECONDS):
@@ -66,7 +68,7 @@ class Polls:
                     visibility_seconds=self._rules.visibility_seconds,
                 )
         except Exception as error:  # noqa: BLE001  a poller that dies in silence is the worst bug of all
-            self._failed(error)
+            self._failed(error, began)
             return None
         self._answered(messages)
         return messages
@@ -93,8 +95,12 @@ class Polls:
             self.message_at = self.answered_at
             metrics.messages_received.inc(len(messages))
 
-    def _failed(self, error: Exception) -> None:
-        self._failures += 1
+    def _failed(self, error: Exception, began: float) -> None:
+        # Polls that were under way together failed of one cause: counted each, a blip or a thaw
+        # would make a full house of pollers pause as after so many failures in a row.
+        if began > self._failed_at:
+            self._failures += 1
+        self._failed_at = self._clock()
         code = error.code if isinstance(error, QueueError) else type(error).__name__
         self.problem = f"receive fails: {code}"
         metrics.receives.labels("error").inc()

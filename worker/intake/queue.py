@@ -15,7 +15,13 @@ MAX_BATCH = 10
 MAX_VISIBILITY_SECONDS = 43200
 """Twelve hours, counted from the receive; SQS refuses more and does not clamp."""
 
-SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "AWSTraceHeader"]
+SYSTEM_ATTRIBUTES = [
+    "ApproximateReceiveCount",
+    "SentTimestamp",
+    "MessageGroupId",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+]
 LOST_CODES = ("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue")
 BROKEN_CODES = (
     "AccessDenied",

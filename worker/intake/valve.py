@@ -22,6 +22,11 @@ State = Literal["flow", "probe", "shut"]
 LOOK_SECONDS = 0.5
 """How often those who wait look again: breakers change with time, not by an event."""
 
+CAUTION_LOOK_SECONDS = 0.02
+"""How often a careful process looks whether it may receive again: it takes messages one by one."""
+
+NO_LIMIT = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -37,10 +42,17 @@ FLOW = Verdict("flow")
 class Valve:
     """Asks its judge before each receive and before each run."""
 
-    def __init__(self, judge: Callable[[], Verdict]) -> None:
+    def __init__(
+        self, judge: Callable[[], Verdict], allowance: Callable[[], int] = lambda: NO_LIMIT
+    ) -> None:
+        """Take a judge of outages, and who says how many messages more may be in hand."""
         self._judge = judge
+        self._allowance = allowance
+        self._asked = 0
         self._last = FLOW
-        self._stopped = False
+        self.stopped = False
+        """Whether the intake is on its way out."""
+
         self._asking = False
         self._probing = False
 
@@ -60,7 +72,7 @@ class Valve:
 
     def stop(self) -> None:
         """Let nobody wait any longer for leave to receive."""
-        self._stopped = True
+        self.stopped = True
 
     @asynccontextmanager
     async def receive(self, room: int, in_hand: Callable[[], int]) -> AsyncIterator[int]:
@@ -68,18 +80,35 @@ class Valve:
 
         While probing that is one message, and none as long as one is in hand that can be the probe.
         """
-        while (state := self.verdict().state) != "flow" and not self._stopped:
+        while (state := self.verdict().state) != "flow" and not self.stopped:
             if state == "probe" and not (in_hand() or self._asking or self._probing):
                 break
             await asyncio.sleep(LOOK_SECONDS)
-        if state == "flow" or self._stopped:
-            yield 0 if self._stopped else room
+        if state == "flow" or self.stopped:
+            async with self._cautiously(room) as may:
+                yield may
             return
         self._asking = True
         try:
             yield 1
         finally:
             self._asking = False
+
+    @asynccontextmanager
+    async def _cautiously(self, room: int) -> AsyncIterator[int]:
+        """Wait for leave to have more in hand; what is asked for counts as in hand already."""
+        if self._allowance() < NO_LIMIT:
+            await asyncio.sleep(0)  # what was received last has begun, and is known, after that
+        while (  # noqa: ASYNC110  it changes with time, too
+            allowed := self._allowance() - self._asked
+        ) < 1 and not self.stopped:
+            await asyncio.sleep(CAUTION_LOOK_SECONDS)
+        may = 0 if self.stopped else min(room, allowed)
+        self._asked += may
+        try:
+            yield may
+        finally:
+            self._asked -= may
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import time
 from collections import Counter
 from dataclasses import replace
+from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -52,6 +54,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         before = len(arena.tap.effects)
         frozen = await _freeze_one(arena, workers)
         _judge(arena, frozen)
+        _judge_late(arena, frozen)
         refused = [await _refusals(worker) for worker in workers]
         arena.findings.figures |= {
             "copies of each": sizes.copies,
@@ -75,8 +78,15 @@ def _one_of_each(arena: Arena) -> list[Planned]:
     return [job.traffic()[0] for job in jobs]
 
 
-async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> set[str]:
-    """Stop one worker in the middle of its work, and let the others take over; which conversations.
+class Frozen(NamedTuple):
+    """What the frozen worker had in hand."""
+
+    conversations: set[str]
+    thawed_at: float
+
+
+async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> Frozen:
+    """Stop one worker in the middle of its work, and let the others take over.
 
     It must find out that it was too late.
     """
@@ -99,15 +109,26 @@ async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> set[str]:
     arena.findings.expect(
         all(receives[key] > 1 for key in ids), "the frozen worker lost its messages"
     )
+    thawed_at = time.time()
     workers[0].signal(signal.SIGCONT)
     await asyncio.sleep(THAWED_SECONDS)
     ready = await workers[0].ready()
     why = "" if ready else await workers[0].page("/readyz")
     arena.findings.expect(ready, "the frozen worker is well again", why)
-    return {conversation_of(arena.sent[key]) for key in ids}
+    return Frozen({conversation_of(arena.sent[key]) for key in ids}, thawed_at)
 
 
-def _judge(arena: Arena, frozen: set[str]) -> None:
+def _judge_late(arena: Arena, frozen: Frozen) -> None:
+    """What a frozen worker sent before may land, but it does nothing once it wakes."""
+    late = [
+        effect.sink
+        for effect in arena.tap.effects
+        if effect.conversation_id in frozen.conversations and effect.time > frozen.thawed_at
+    ]
+    arena.findings.expect(not late, "a late worker does nothing", Counter(late))
+
+
+def _judge(arena: Arena, frozen: Frozen) -> None:
     history, findings = arena.check(), arena.findings
     done = Counter((effect.sink, effect.conversation_id) for effect in history.effects)
     for planned in {replace(planned) for planned in history.sent.values()}:
@@ -116,7 +137,9 @@ def _judge(arena: Arena, frozen: set[str]) -> None:
             times = done[sink, conversation_id]
             # A request under way when its worker freezes still arrives, and nobody notes that. The
             # same attributes twice are once; all other sinks here have keys, or come later.
-            allowed = (1, 2) if sink == "attributes" and conversation_id in frozen else (1,)
+            allowed = (
+                (1, 2) if sink == "attributes" and conversation_id in frozen.conversations else (1,)
+            )
             findings.expect(times in allowed, f"exactly one effect: {sink}", f"{times}")
     findings.expect(not history.parked, "no copy is parked")
 

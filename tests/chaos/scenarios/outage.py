@@ -4,10 +4,9 @@ import asyncio
 import time
 
 from tests.chaos.arena import Arena, open_arena
-from tests.chaos.checker import OWED, conversation_of
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.plan import Job, Planned
+from worker.demo.jobs.plan import Job
 from worker.demo.run import jobs_of
 
 MAX_RECEIVES = 5
@@ -33,7 +32,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         )
         await worker.start()
         _cut(arena)
-        arena.send(_without_copies(jobs))
+        arena.send(message for job in jobs for message in job.traffic())
         await asyncio.sleep(sizes.outage_seconds)
         asked, in_outage = arena.tap.refused, arena.receives()
         arena.findings.expect(not arena.dead_letters(), "nothing is parked in an outage")
@@ -47,15 +46,6 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             "messages received meanwhile": sum(times > 0 for times in in_outage.values()),
         }
         return arena.findings
-
-
-def _without_copies(jobs: list[Job]) -> list[Planned]:
-    """Leave copies out: one whose twin is in hand comes back by its own backoff, in health too."""
-    kept: dict[tuple[str, str], Planned] = {}
-    for message in (message for job in jobs for message in job.traffic()):
-        key = conversation_of(message) if message.kind in OWED else ""
-        kept.setdefault((message.kind, key), message)
-    return list(kept.values())
 
 
 def _cut(arena: Arena) -> None:

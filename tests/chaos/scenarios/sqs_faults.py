@@ -22,13 +22,21 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
+from worker.intake.delivery import UNPARKED_RETRY_SECONDS
 
 DEAD_SECONDS = 12
 RECOVERY_SECONDS = 30
 SETTLE_SECONDS = 3
 """Time for all pollers but one to notice and leave."""
 
+PARKS_TRIED = 4
+"""One in four dead letters cannot be sent, by two attempts each; it is tried again in a minute."""
+
+POISON_ROUNDS = 3
+"""Eight dead letters each; more than fifty a minute would pause the intake."""
+
 DELETE, HIDE, RECEIVE = "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ReceiveMessage"
+SEND = "SendMessage"
 PLAN: tuple[tuple[str, Fault, float], ...] = (
     (RECEIVE, HTTP_500, 0.1),
     (RECEIVE, Reset(), 0.05),
@@ -46,8 +54,12 @@ PLAN: tuple[tuple[str, Fault, float], ...] = (
     (DELETE, Slow(1), 0.1),
     (HIDE, HTTP_500, 0.2),
     (HIDE, FailEntries(1), 0.2),
-    # Only what the SDK's own second attempt mends: a park that fails is tried again after minutes.
-    ("SendMessage", Slow(1), 0.2),
+    (SEND, HTTP_500, 0.2),
+    (SEND, THROTTLED, 0.1),
+    (SEND, Reset(), 0.1),
+    # A second dead letter of the same message: SQS has no key for it on a standard queue.
+    (SEND, Reset(after_effect=True), 0.1),
+    (SEND, Slow(1), 0.2),
 )
 
 
@@ -55,7 +67,10 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Faults of all kinds, then an SQS that answers nothing but errors, then health."""
     plan = FaultPlan(seed)
     async with open_arena(seed, faults=plan) as arena:
-        jobs: list[Job] = [VoiceJob(sizes.events // 3, arena.random), Noise(sizes.events // 10)]
+        jobs: list[Job] = [
+            VoiceJob(sizes.events // 3, arena.random),
+            *[Noise(sizes.events // 30)] * POISON_ROUNDS,
+        ]
         for job in jobs:
             job.prepare(arena.stage)
         planned = [message for job in jobs for message in job.traffic()]
@@ -65,7 +80,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         for action, fault, share in PLAN:
             plan.add(action, fault, When(probability=share))
         arena.send(planned[::2])
-        with_faults = await arena.settled(60 + sizes.events / 5)
+        with_faults = await arena.settled(PARKS_TRIED * UNPARKED_RETRY_SECONDS + sizes.events / 5)
         arena.findings.expect(with_faults, "all is done in spite of faults")
         await _dead(arena, plan)
         arena.send(planned[1::2])

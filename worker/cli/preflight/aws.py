@@ -1,4 +1,4 @@
-"""Who we are to AWS, and whether the voice table takes our records."""
+"""Who we are to AWS, and whether the tables take what we write."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from worker.cli.preflight.faults import fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
 from worker.settings import Settings
 
-IMPOSSIBLE = "attribute_exists(conversationId) AND attribute_not_exists(conversationId)"
-"""A condition no item meets: the write is refused after permission and keys were checked."""
+MARK = {"S": "worker-check"}
+"""Key of the item that is never written."""
 
 
 async def check_identity(sts: Any) -> Row:
@@ -38,23 +38,35 @@ def check_region(settings: Settings) -> list[Row]:
 
 
 async def check_table(dynamodb: Any, table: str) -> Row:
+    """Try to write a voice record."""
+    key = {"conversationId": MARK, "eventTimestamp": MARK}
+    remedy = "partition key conversationId (S), sort key eventTimestamp (S)"
+    return await _try_write("DynamoDB table", dynamodb, table, key, remedy)
+
+
+async def check_ledger(dynamodb: Any, table: str) -> Row:
+    """Try to write a claim."""
+    remedy = "partition key id (S), no sort key, TTL on expiresAt"
+    return await _try_write("ledger table", dynamodb, table, {"id": MARK}, remedy)
+
+
+async def _try_write(name: str, dynamodb: Any, table: str, key: dict[str, Any], remedy: str) -> Row:
     """Try a write that its own condition forbids: tells name, permission and keys in one call."""
-    name = "DynamoDB table"
-    key = {"conversationId": {"S": "worker-check"}, "eventTimestamp": {"S": "worker-check"}}
+    first = next(iter(key))
+    impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
     try:
-        await dynamodb.put_item(TableName=table, Item=key, ConditionExpression=IMPOSSIBLE)
+        await dynamodb.put_item(TableName=table, Item=key, ConditionExpression=impossible)
     except ClientError as error:
-        return _judge_refusal(name, error)
+        return _judge_refusal(name, error, remedy)
     except BotoCoreError as error:
         return fail(name, fault_of(error).code, fault_of(error).remedy)
     return warn(name, "took an item it should have refused", "delete the item worker-check")
 
 
-def _judge_refusal(name: str, error: ClientError) -> Row:
+def _judge_refusal(name: str, error: ClientError, remedy: str) -> Row:
     fault = fault_of(error)
     if fault.code == "ConditionalCheckFailedException":
         return ok(name, "writable, keys as expected")
     if fault.code == "ValidationException":
-        remedy = "partition key conversationId (S), sort key eventTimestamp (S)"
         return fail(name, "its keys are others", remedy)
     return fail(name, fault.code, fault.remedy)

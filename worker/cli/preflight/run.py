@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from worker.cli.preflight.aws import check_identity, check_region, check_table
+from worker.cli.preflight.aws import check_identity, check_ledger, check_region, check_table
 from worker.cli.preflight.faults import fault_of
 from worker.cli.preflight.genesys import check_genesys
 from worker.cli.preflight.queue import check_queues
@@ -33,6 +34,8 @@ async def preflight(settings: Settings) -> list[Row]:
 
     rows += await _within("AWS credentials", _ask(session, "sts", identity))
     rows += await _within("queue", _ask(session, "sqs", queues))
+    if settings.ledger.table:
+        rows += await _within("ledger table", _ask(session, "dynamodb", partial(_ledger, settings)))
     if "voice" in settings.enabled_handlers():
         rows += await _voice(session, settings)
     return rows
@@ -55,6 +58,10 @@ def settings_rows(settings: Settings) -> list[Row]:
 def problem_rows(problems: list[str]) -> list[Row]:
     """Return a row for each problem of the settings."""
     return [fail("settings", *_halves(problem)) for problem in problems]
+
+
+async def _ledger(settings: Settings, dynamodb: Any) -> list[Row]:
+    return [await check_ledger(dynamodb, settings.ledger.table or "")]
 
 
 async def _voice(session: AwsSession, settings: Settings) -> list[Row]:

@@ -23,7 +23,12 @@ IN_PROGRESS = "IN_PROGRESS"
 DONE = "DONE"
 
 SKEW_SECONDS = 5.0
-"""How far the clocks of two workers may be apart: a lease is taken over that much after its end."""
+"""How far the clocks of two workers may be apart: a lease is taken over that much after its end.
+
+A living owner renews each third of its lease, so its claim also stands when its clock is behind by
+nearly two thirds. Further behind, it is taken over at work: its completion is refused, but what it
+did by then stays done. A clock ahead only makes a dead owner's claim hold longer.
+"""
 
 FREE = (
     "attribute_not_exists(id) OR (#status = :running AND leaseUntil < :abandoned)"

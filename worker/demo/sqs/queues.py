@@ -141,8 +141,8 @@ class Queues:
     async def wait(self, queue: Queue, at_most_seconds: float) -> None:
         """Return when the queue changed, when a message of it comes back, or at the time."""
         due = queue.seconds_to_next_due()
-        seconds = at_most_seconds if due is None else min(at_most_seconds, _not_at_once(due))
-        await self._kept[queue.name].changes.wait(seconds)
+        seconds = at_most_seconds if due is None else min(at_most_seconds, due)
+        await self._kept[queue.name].changes.wait(_not_at_once(seconds))
 
     async def wait_for_any(self) -> None:
         """Return when any queue changed, or a message of any comes back."""

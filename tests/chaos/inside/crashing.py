@@ -1,0 +1,45 @@
+"""`worker run`, but that two kinds of messages end the process on the spot, as a fault in C would.
+
+One kills in its handler, one by its body, before anything is known of it. Which ones, `KILLERS`
+says: their conversations, by commas.
+"""
+
+import os
+from functools import partial
+
+from worker.app import main as composition
+from worker.cli.main import app
+from worker.intake import delivery
+
+STATUS = 139
+"""What a shell calls an end by SIGSEGV."""
+
+IN_HANDLER, BY_BODY = os.environ["KILLERS"].split(",")
+
+
+async def build_router(build, workshop, genesys):
+    """Build the product's own routes, each behind a handler that may kill."""
+    router = await build(workshop, genesys)
+    for kind, routes in list(router._routes.items()):
+        del router._routes[kind]
+        for route in routes:
+            router.on(kind, route.handler, partial(_run, route.run), needs=route.needs)
+    return router
+
+
+async def _run(run, event):
+    if event.conversation_id == IN_HANDLER:
+        os._exit(STATUS)
+    return await run(event)
+
+
+def open_events(read, body, types):
+    """Read a body that may kill."""
+    if BY_BODY in body:
+        os._exit(STATUS)
+    return read(body, types)
+
+
+composition.build_router = partial(build_router, composition.build_router)
+delivery.open_events = partial(open_events, delivery.open_events)
+app(["run"])

@@ -1,0 +1,81 @@
+"""Two messages that end the process, whoever takes them: SQS puts them aside, and only them."""
+
+import time
+from collections import Counter
+
+from tests.chaos.arena import Arena, open_arena
+from tests.chaos.findings import Findings
+from tests.chaos.sizes import Sizes
+from worker.demo.jobs.envelopes import an_id, envelope, iso
+from worker.demo.jobs.plan import Planned
+from worker.demo.jobs.voice import KIND, START, VoiceJob
+from worker.demo.process import WorkerProcess
+
+PROGRAM = ("-m", "tests.chaos.inside.crashing")
+CRASHED = 139
+MAX_RECEIVES = 5
+LONGEST_SECONDS = 240
+
+
+async def play(seed: int, sizes: Sizes) -> Findings:
+    """Send the killers among neighbours, and restart the worker as a supervisor would."""
+    async with open_arena(seed, max_receives=MAX_RECEIVES) as arena:
+        job = VoiceJob(max(60, sizes.events // 3), arena.random)
+        job.prepare(arena.stage)
+        killers = [an_id(arena.random), an_id(arena.random)]
+        planned = [*job.traffic(), *map(_score, killers)]
+        arena.random.shuffle(planned)
+        worker = await arena.worker(program=PROGRAM, KILLERS=",".join(killers))
+        arena.send(planned)
+        arena.findings.figures["crashes"] = await _supervise(arena, worker)
+        await _judge(arena, job)
+        return arena.findings
+
+
+def _score(conversation_id: str) -> Planned:
+    detail = {
+        "conversationId": conversation_id,
+        "timestamp": iso(START),
+        "phoneNumber": "+15550000000",
+        "sentiment": {"overall": 0.5},
+    }
+    body = envelope("voice.analytics", detail, at=START, event_id=conversation_id)
+    return Planned(KIND, body, fate="parked")
+
+
+async def _supervise(arena: Arena, worker: WorkerProcess) -> int:
+    """Start the worker anew whenever it crashed, until the queue is empty; how often it did."""
+    crashes, end = 0, time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < end:
+        await worker.start(until_ready=False)
+        while not (settled := await arena.settled(0.2)) and worker.returncode is None:
+            if time.monotonic() >= end:
+                break
+        if settled or worker.returncode is None:
+            break
+        if worker.returncode != CRASHED:
+            arena.findings.expect(held=False, promise="it only crashes", detail=worker.tail())
+            break
+        crashes += 1
+    return crashes
+
+
+async def _judge(arena: Arena, job: VoiceJob) -> None:
+    history, findings, receives = arena.check(), arena.findings, arena.receives()
+    killers = {key for key, one in history.sent.items() if one.fate == "parked"}
+    findings.expect(
+        set(history.parked) == killers, "the killers, and nobody else, are dead letters"
+    )
+    findings.none_of(
+        (letter.id for letter in arena.dead_letters() if not letter.dead_letter_source_arn),
+        "moved by SQS itself",
+    )
+    findings.none_of((k for k in killers if receives[k] != MAX_RECEIVES), "all receives were used")
+    [records] = await job.effects(arena.stage)
+    findings.expect(records.right, "neighbours are done, each once", list(records.wrong)[:3])
+    others = Counter(times for key, times in receives.items() if key not in killers)
+    findings.figures |= {
+        "neighbours": len(history.sent) - len(killers),
+        "dead letters": len(history.parked),
+        "neighbours by receives": dict(sorted(others.items())),
+    }

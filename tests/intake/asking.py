@@ -1,0 +1,21 @@
+"""A handler that needs an upstream, for tests in which that is down."""
+
+from worker.app.genesys import build_genesys
+from worker.domain.result import Result
+
+
+class AskGenesys:
+    """A handler that needs one answer of the data action."""
+
+    def __init__(self):
+        self.client = None
+        self.seen = []
+
+    async def build(self, workshop):
+        self.client = (await build_genesys(workshop)).client
+        return self
+
+    async def __call__(self, event):
+        await self.client.execute_data_action("action", {"phone_number": "+15550100001"})
+        self.seen.append(event.conversation_id)
+        return Result.OK
