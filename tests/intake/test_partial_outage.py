@@ -7,6 +7,9 @@ from itertools import pairwise
 import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
+from worker.demo.sqs.faults import Slow
+from worker.intake.waiting_room import CLOSING_SECONDS
+from worker.resilience.breaker import PROBES_TO_CLOSE
 
 VOICE = 100
 MAX_RECEIVES = 5
@@ -52,9 +55,7 @@ async def test_a_partial_outage_parks_nothing_and_holds_up_no_other(
         meanwhile = len(free.seen)
         asked_at = [a.at for a in genesys.arrivals if a.endpoint == "data_action"]
         genesys.heal("data_action")
-        healed_at = asyncio.get_running_loop().time()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 300)
-        asyncio.get_running_loop().time() - healed_at
 
     receives = Counter(sqs.journal.receives[key] for key in keys)
     assert sum(sqs.depth(dead_letters)) == 0
@@ -74,9 +75,27 @@ async def test_what_is_hidden_for_an_upstream_is_shown_again_by_a_drain(
     async with start(beside=free) as intake:
         await asyncio.sleep(60)
         hidden = sqs.depth(queue).in_flight
+        told = intake.parts.room.hidden
         await intake.drain()
 
     assert (hidden, sqs.depth(queue).visible) == (VOICE, VOICE)
+    assert told == {"voice": VOICE - PROBES_TO_CLOSE}
+
+
+@pytest.mark.looptime
+async def test_showing_what_is_hidden_ends_though_sqs_is_down(
+    sqs, queue, genesys, handler, free, start
+):
+    send_blocked(sqs, queue)
+    genesys.fail_with("data_action", 503)
+
+    async with start(beside=free) as intake:
+        await asyncio.sleep(60)
+        sqs.faults.add("ChangeMessageVisibilityBatch", Slow(60))
+        began = asyncio.get_running_loop().time()
+        await intake.parts.room.aclose()
+        assert asyncio.get_running_loop().time() - began <= CLOSING_SECONDS + 1
+        sqs.faults.clear()
 
 
 @pytest.mark.looptime

@@ -59,6 +59,11 @@ SENTENCES = [
         "Full: 64 of 64 messages in hand, none was done for 400 s.",
     ),
     (
+        {"suspect_alone": True, "last_receive_seconds_ago": 90.0},
+        "suspect",
+        "Careful: a message that may have killed a process runs alone.",
+    ),
+    (
         {"in_flight": 0, "last_receive_seconds_ago": 90.0},
         "stalled",
         "Stalled: 2 pollers run, but no receive has ended for 90 s.",
@@ -72,6 +77,14 @@ SENTENCES = [
         BREAKER,
         "degraded",
         "Partly moving: the breaker is open for genesys; 3 of 64 messages in hand.",
+    ),
+    (
+        {**BREAKER, "hidden": {"voice": 98}},
+        "degraded",
+        (
+            "Partly moving: the breaker is open for genesys; 3 of 64 messages in hand, "
+            "98 of voice hidden until then."
+        ),
     ),
     (
         {"in_flight": 0, "last_message_seconds_ago": 40.0},
@@ -118,6 +131,8 @@ def test_the_document_is_json_with_all_that_is_known():
         "in_flight": 3,
         "concurrency": 64,
         "paused": "",
+        "suspect_alone": False,
+        "hidden": {},
         "blocked_groups": {},
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,

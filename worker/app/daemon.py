@@ -48,7 +48,7 @@ class Daemon:
         report = await self._drain(signals)
         for task in (*side, consuming):
             task.cancel()
-        await asyncio.wait([*side, consuming])
+        await asyncio.wait([*side, consuming], timeout=HURRY_SECONDS)
         code = EXIT_FAILED if failed or report.stranded else 0
         _say_goodbye(report, code)
         return code

@@ -54,7 +54,9 @@ class Watch:
             concurrency=consumer.slots.count,
             pollers=consumer.pollers,
             paused=consumer.valve.last.why,
+            suspect_alone=consumer.valve.careful,
             blocked_groups=self._blocked_groups(),
+            hidden=self._intake.room.hidden,
             last_receive_seconds_ago=self._ago(consumer.polls.answered_at),
             last_message_seconds_ago=self._ago(consumer.polls.message_at),
             receive_error=consumer.polls.problem,
@@ -95,8 +97,9 @@ class Watch:
         if polls.problem:
             return polls.problem
         silence = self._clock() - (polls.answered_at or self._started_at)
-        # A full house does not poll, nor does a paused one: neither is dead.
-        paused = self._intake.consumer.valve.last.state != "flow"
+        # A full house does not poll, nor does a paused or a careful one: none of them is dead.
+        valve = self._intake.consumer.valve
+        paused = valve.last.state != "flow" or valve.careful
         if (
             slots.free
             and not paused

@@ -70,6 +70,11 @@ class Valve:
         """The verdict last given; safe to read from any thread."""
         return self._last
 
+    @property
+    def careful(self) -> bool:
+        """Whether nothing is received for the sake of what is in hand; safe from any thread."""
+        return self._allowance() < 1
+
     def stop(self) -> None:
         """Let nobody wait any longer for leave to receive."""
         self.stopped = True

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
@@ -35,6 +36,9 @@ REMEMBERED = 2_000
 """Hidden messages that are called back; more than that come by themselves."""
 
 CALLED_AT_ONCE = 100
+CLOSING_SECONDS = 5.0
+"""For showing them at the end: with SQS down, the rest shows itself when its time is over."""
+
 SINGLE_CALL_SECONDS = 30.0
 """How often a hidden message is called to be the probe, when none is in hand."""
 
@@ -81,6 +85,11 @@ class WaitingRoom:
         self._staying: Counter[str] = Counter()
         self._hidden: dict[str, OrderedDict[str, _Hidden]] = {}
         self._next_single_call = float("-inf")
+
+    @property
+    def hidden(self) -> dict[str, int]:
+        """Return how many messages are hidden, by handler; safe from any thread."""
+        return {handler: len(messages) for handler, messages in list(self._hidden.items())}
 
     async def stay(self, message: Message, retry: Retry) -> bool:
         """Keep a message in hand until it is worth another try; False when it has to go."""
@@ -140,9 +149,11 @@ class WaitingRoom:
                 await self._show_one(handler)
 
     async def aclose(self) -> None:
-        """Show all that is hidden: this process will not call it back."""
-        for handler in list(self._hidden):
-            await self._show_all(handler)
+        """Show what is hidden, as this process will not call it back; not beyond some seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                for handler in list(self._hidden):
+                    await self._show_all(handler)
 
     def _has_place(self, handler: str, message: Message) -> bool:
         return (

@@ -28,6 +28,12 @@ class Snapshot:
     paused: str = ""
     """Why intake is held back, if it is."""
 
+    suspect_alone: bool = False
+    """Whether a message that may have killed a process runs now, and nothing beside it."""
+
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """Messages hidden until their upstream is back, by handler."""
+
     blocked_groups: Mapping[str, str] = field(default_factory=dict)
     """FIFO groups that wait for a failed head: group id to message id, some of them."""
 
@@ -115,13 +121,16 @@ def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "paused", f"Paused: {now.paused}; {_in_hand(now)}."
     if now.in_flight >= now.concurrency:
         yield "full", f"Full: {_in_hand(now)}{_slowed(now)}."
+    if now.suspect_alone:
+        yield "suspect", "Careful: a message that may have killed a process runs alone."
     if (silence := _since(now.last_receive_seconds_ago)) > STALLED_SECONDS:
         pollers = f"{now.pollers} pollers run"
         yield "stalled", f"Stalled: {pollers}, but no receive has ended for {silence:.0f} s."
     if now.rate_limited_seconds > 0:
         yield "limited", f"Slow: {_in_hand(now)}{_slowed(now)}."
     if upstreams:
-        yield "degraded", f"Partly moving: the breaker is open for {upstreams}; {_in_hand(now)}."
+        some = f"{_in_hand(now)}{_hidden(now)}"
+        yield "degraded", f"Partly moving: the breaker is open for {upstreams}; {some}."
 
 
 def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
@@ -141,6 +150,10 @@ def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
 
 def _in_hand(now: Snapshot) -> str:
     return f"{now.in_flight} of {now.concurrency} messages in hand"
+
+
+def _hidden(now: Snapshot) -> str:
+    return "".join(f", {count} of {name} hidden until then" for name, count in now.hidden.items())
 
 
 def _slowed(now: Snapshot) -> str:
