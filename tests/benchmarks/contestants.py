@@ -101,6 +101,14 @@ def _ours(name: str, how: str, **settings: str) -> Contestant:
 OURS = _ours("ours", "AWS_TRANSPORT=lean", AWS_TRANSPORT="lean", LOG_LEVEL="warning")
 OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", AWS_TRANSPORT="lean")
 OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
+LEAN_LOOP = Contestant(
+    "bare loop, lean client",
+    "the bare loop on our client, and no work at all: what of our cost is SQS",
+    environment="ours",
+    program="python",
+    arguments=lambda _: ["-m", "tests.benchmarks.lean_loop"],
+    settings=HANDLER | {"AWS_TRANSPORT": "lean"},
+)
 BARE = Contestant(
     "bare loop",
     "aiobotocore on uvloop, a loop per ten messages: receive 10, gather, delete batch",

@@ -7,6 +7,7 @@ from math import nan
 from tests.benchmarks.contest import Results, in_turns
 from tests.benchmarks.contestants import (
     BARE,
+    LEAN_LOOP,
     OURS,
     OURS_LOGGING,
     OURS_SDK,
@@ -20,7 +21,7 @@ from tests.benchmarks.running import Load, messages_of, running
 from tests.benchmarks.size import Size
 
 CONCURRENCY = 64
-CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, BARE, *PEERS_OF_OURS)
+CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, LEAN_LOOP, BARE, *PEERS_OF_OURS)
 ROUND_TRIPS = (0, 5, 20)
 """Milliseconds."""
 

@@ -147,7 +147,7 @@ async def messages_of(contestant: Contestant, server: QueueServer, work: Path, c
 async def _start(
     command: list[str], settings: Mapping[str, str], log: Path
 ) -> asyncio.subprocess.Process:
-    ours = "tests.benchmarks.ours" in command
+    ours = any(part.startswith("tests.benchmarks.") for part in command)
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
             *command,
