@@ -50,7 +50,8 @@ class AttributesJob:
     """The traffic and the proof of attribute injection."""
 
     def __init__(self, count: int, random: Random) -> None:
-        self._began = [_beginning(number, random) for number in range(count)]
+        callers = enumerate(random.sample(range(10**7), count))
+        self._began = [_beginning(number, caller, random) for number, caller in callers]
 
     def prepare(self, stage: Stage) -> None:
         """Make the flow, the CRM's records and the live conversations."""
@@ -98,12 +99,12 @@ class AttributesJob:
         return Effects("analytics webhook, ids", len(ours), found, wrong)
 
 
-def _beginning(number: int, random: Random) -> Beginning:
+def _beginning(number: int, caller: int, random: Random) -> Beginning:
     return Beginning(
         number=number,
         conversation_id=an_id(random),
         participant_id=an_id(random),
-        phone=f"+1666{random.randrange(10**7):07d}",
+        phone=f"+1666{caller:07d}",
         at=datetime.now(UTC).replace(microsecond=0),
         platform=random.random() < 0.7,
     )

@@ -41,7 +41,9 @@ class VoiceJob:
 
     def __init__(self, count: int, random: Random) -> None:
         self._random = random
-        self._scores = [_score(number, random) for number in range(count)]
+        # Drawn without repetition: two callers of one number would be one customer.
+        callers = enumerate(random.sample(range(10**7), count))
+        self._scores = [_score(number, caller, random) for number, caller in callers]
 
     def prepare(self, stage: Stage) -> None:
         """Make customers and live conversations."""
@@ -99,11 +101,11 @@ class VoiceJob:
         return [Effects("DynamoDB records", len(expected), len(items), wrong)]
 
 
-def _score(number: int, random: Random) -> Score:
+def _score(number: int, caller: int, random: Random) -> Score:
     return Score(
         number=number,
         conversation_id=an_id(random),
-        phone=f"+1555{random.randrange(10**7):07d}",
+        phone=f"+1555{caller:07d}",
         overall=Decimal(random.randrange(-100, 101)) / 100,
         tier=random.choice(TIERS) if random.random() < 0.8 else None,
         platform=random.random() < 0.6,
