@@ -159,12 +159,12 @@ async def test_work_that_passed_its_deadline_raises_time_out_and_may_be_claimed_
     assert await either.once("voice", "k", Work()) is Result.OK
 
 
-async def test_a_copy_is_transient_while_its_twin_is_under_way(either, held, outcomes):
-    twin = asyncio.create_task(either.once("voice", "k", held))
+async def test_a_copy_is_transient_while_its_twin_is_under_way(ledger, held, outcomes):
+    twin = asyncio.create_task(ledger.once("voice", "k", held))
     await held.began.wait()
 
     with pytest.raises(Transient, match="a copy of this event") as caught:
-        await either.once("voice", "k", Work())
+        await ledger.once("voice", "k", Work())
 
     held.go_on.set()
     assert await twin is Result.OK

@@ -25,11 +25,10 @@ class OutageJudge:
         credentials: Callable[[], str | None],
     ) -> None:
         """`credentials`: what is wrong with them, if anything."""
-        self._needs = [(*route.needs, LEDGER) for route in routes]
-        self._needs_of: dict[str, tuple[str, ...]] = {}
+        self._needs: dict[str, tuple[str, ...]] = {}
         for route in routes:
-            needs = self._needs_of.get(route.handler, (LEDGER,))
-            self._needs_of[route.handler] = (*needs, *route.needs)
+            needs = self._needs.get(route.handler, (LEDGER,))
+            self._needs[route.handler] = (*needs, *route.needs)
         self._guards = guards
         self._park_limit = park_limit
         self._credentials = credentials
@@ -41,7 +40,7 @@ class OutageJudge:
         if self._park_limit.reached:
             return Verdict("shut", "too many messages had to be parked: is the last deploy well?")
         states = set()
-        for needs in self._needs:
+        for needs in self._needs.values():
             if (state := self._worst(needs)) == "closed":  # as mostly, at the first look
                 return FLOW
             states.add(state)
@@ -52,7 +51,7 @@ class OutageJudge:
 
     def state_of(self, handler: str) -> State:
         """Return the worst state among the breakers that a handler needs closed."""
-        return self._worst(self._needs_of[handler])
+        return self._worst(self._needs[handler])
 
     def _worst(self, upstreams: tuple[str, ...]) -> State:
         worst: State = "closed"

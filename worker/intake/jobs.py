@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 
 from worker.domain.result import Result
 from worker.intake.ledger import Ledger
-from worker.intake.outcome import DONE, Outcome, Park, Retry, foreseen, outcome_of, worst
+from worker.intake.outcome import Done, Outcome, Park, Retry, foreseen, outcome_of, worst
 from worker.intake.router import Job
 from worker.telemetry import metrics
 from worker.telemetry.context import log_fields
@@ -48,7 +48,7 @@ class Jobs:
                 elapsed = time.perf_counter() - began
                 _duration(handler).observe(elapsed)
             self._tell_success(job, result, elapsed)
-        return DONE
+        return Done()
 
     async def _once(self, job: Job) -> Result:
         run = partial(self._within_deadline, job)

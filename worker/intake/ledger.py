@@ -9,13 +9,9 @@ from hashlib import blake2b
 from typing import Protocol
 
 from worker.domain.result import Result
-from worker.errors import Transient
 from worker.telemetry import metrics
 
 _claimed = metrics.ledger_outcomes.labels("claimed")
-
-BUSY_RETRY_SECONDS = 5
-"""When to look again for an event whose twin is being handled in this process."""
 
 DIGEST_BYTES = 16
 """Two of fifty thousand keys are taken for one with a chance of 1 in 10^29."""
@@ -35,9 +31,9 @@ class Ledger(Protocol):
 
 
 class MemoryLedger:
-    """Remembers finished pieces of work, and those under way, in this process.
+    """Remembers finished pieces of work in this process; those under way are known to `Twins`.
 
-    Of the finished ones it knows the newest `size` at least, and never more than twice as many.
+    It knows the newest `size` at least, and never more than twice as many.
     They are kept as digests in two sets, the older of which is dropped whole: an ordered mapping of
     the keys themselves takes three times the memory, and grows again as it is gone through.
     """
@@ -46,7 +42,6 @@ class MemoryLedger:
         self._size = size
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
-        self._busy: set[bytes] = set()
 
     async def once(
         self, handler: str, dedupe_key: str, run: Callable[[], Awaitable[Result]]
@@ -56,17 +51,9 @@ class MemoryLedger:
         if key in self._newer or key in self._older:
             metrics.ledger_outcomes.labels("done").inc()
             return Result.DUPLICATE
-        if key in self._busy:
-            metrics.ledger_outcomes.labels("busy").inc()
-            reason = "a copy of this event is being handled"
-            raise Transient(reason, retry_after=BUSY_RETRY_SECONDS)
         _claimed.inc()
-        self._busy.add(key)
-        try:
-            result = await run()
-            self._remember(key)
-        finally:
-            self._busy.discard(key)
+        result = await run()
+        self._remember(key)
         return result
 
     def _remember(self, key: bytes) -> None:

@@ -16,10 +16,6 @@ class Done:
     """Every effect is there, or nothing was to be done."""
 
 
-DONE = Done()
-"""The one there need be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a run failed, in words that may leave the process."""

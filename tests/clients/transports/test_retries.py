@@ -11,12 +11,10 @@ from botocore.exceptions import (
     EndpointConnectionError,
     ReadTimeoutError,
 )
-from botocore.retries import standard
-from botocore.retries.quota import RetryQuota as SdkQuota
+from botocore.retries.quota import RetryQuota
 
 from tests.aws_stub import CUT, GONE, SILENCE, Say, refusal
-from worker.clients.aws.lean import retry
-from worker.clients.aws.lean.retry import Attempts, RetryQuota
+from worker.clients.aws.lean.retry import Attempts
 from worker.demo.sqs.faults import HTTP_500, THROTTLED, Reset, When
 
 OK = Say()
@@ -212,28 +210,6 @@ async def test_one_connection_serves_all_calls_in_turn(stub, open_client):
     assert len(stub.connections) == 1
 
 
-def test_the_codes_are_the_sdks():
-    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == retry.THROTTLED_CODES
-    assert set(standard.TransientRetryableChecker._TRANSIENT_STATUS_CODES) == (
-        retry.TRANSIENT_STATUSES
-    )
-    # DynamoDB's own model adds one.
-    assert set(standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES) == (
-        retry.TRANSIENT_CODES - {"ReplicatedWriteConflictException"}
-    )
-
-
-def test_the_prices_are_the_sdks():
-    checker = standard.RetryQuotaChecker
-
-    assert SdkQuota.INITIAL_CAPACITY == retry.CAPACITY
-    assert (checker._RETRY_COST, checker._TIMEOUT_RETRY_REQUEST, checker._NO_RETRY_INCREMENT) == (
-        retry.COST,
-        retry.TIMEOUT_COST,
-        retry.REWARD,
-    )
-
-
 @pytest.mark.parametrize(
     ("error", "cost"),
     [
@@ -247,6 +223,6 @@ def test_a_repetition_costs_more_after_a_timeout_and_success_gives_it_back(error
     attempts = Attempts(2, quota, lambda: 1.0)
 
     assert attempts.pause_after(error) == 1.0
-    assert quota.tokens == 500 - cost
+    assert quota.available_capacity == 500 - cost
     attempts.succeeded()
-    assert quota.tokens == 500
+    assert quota.available_capacity == 500

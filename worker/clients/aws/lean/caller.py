@@ -8,11 +8,12 @@ from uuid import uuid4
 
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.retries.quota import RetryQuota
 
 from worker.clients.aws.lean.clock import Clock
 from worker.clients.aws.lean.dialects import Answer, Dialect
 from worker.clients.aws.lean.reply import answer_of
-from worker.clients.aws.lean.retry import Attempts, RetryQuota
+from worker.clients.aws.lean.retry import Attempts
 from worker.clients.aws.lean.signing import Signer
 from worker.clients.aws.lean.transport import Transport
 from worker.clients.aws.lean.values import encoded

@@ -15,39 +15,26 @@ from botocore.exceptions import (
     HTTPClientError,
     ReadTimeoutError,
 )
-
-THROTTLED_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
+from botocore.retries.quota import RetryQuota
+from botocore.retries.standard import (
+    RetryQuotaChecker,
+    ThrottledRetryableChecker,
+    TransientRetryableChecker,
 )
+
+# The SDK's own tables, by whatever release is installed; it has no public names for them.
+THROTTLED_CODES = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # noqa: SLF001
 TRANSIENT_CODES = frozenset(
     {
-        "PriorRequestNotComplete",
+        *TransientRetryableChecker._TRANSIENT_ERROR_CODES,  # noqa: SLF001
         "ReplicatedWriteConflictException",  # DynamoDB's model calls it so
-        "RequestTimeout",
-        "RequestTimeoutException",
     }
 )
-TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset(TransientRetryableChecker._TRANSIENT_STATUS_CODES)  # noqa: SLF001
 
-CAPACITY = 500
-COST = 5
-TIMEOUT_COST = 10
-REWARD = 1
+COST = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
+TIMEOUT_COST = RetryQuotaChecker._TIMEOUT_RETRY_REQUEST  # noqa: SLF001
+REWARD = RetryQuotaChecker._NO_RETRY_INCREMENT  # noqa: SLF001
 """What a call that went well at once gives back."""
 
 MOST_BACKOFF_SECONDS = 20.0
@@ -56,29 +43,14 @@ _NO_REPLY = (ConnectionError, HTTPClientError, ChecksumError)
 _TIMEOUTS = (ConnectTimeoutError, ReadTimeoutError)
 
 
-class RetryQuota:
-    """Tokens that repetitions cost: a service that is down is not called thrice as often."""
-
-    def __init__(self) -> None:
-        self.tokens = CAPACITY
-
-    def take(self, cost: int) -> bool:
-        """Take tokens; False, and none taken, when there are not as many."""
-        if cost > self.tokens:
-            return False
-        self.tokens -= cost
-        return True
-
-    def give_back(self, tokens: int) -> None:
-        """Put tokens back, up to the capacity."""
-        self.tokens = min(CAPACITY, self.tokens + tokens)
-
-
 class Attempts:
     """The attempts of one call."""
 
     def __init__(self, most: int, quota: RetryQuota, random: Callable[[], float]) -> None:
-        """`random`: from 0 to 1; spreads repetitions."""
+        """`quota`: of the client, so that a service that is down is not called thrice as often.
+
+        `random`: from 0 to 1; spreads repetitions.
+        """
         self.number = 1
         self.most = most
         self._quota = quota
@@ -95,7 +67,7 @@ class Attempts:
         if self.number >= self.most or not _is_transient(error):
             return None
         cost = TIMEOUT_COST if isinstance(error, _TIMEOUTS) else COST
-        if not self._quota.take(cost):
+        if not self._quota.acquire(cost):
             return None
         self._cost = cost
         longest = min(2.0 ** (self.number - 1), MOST_BACKOFF_SECONDS)
@@ -104,7 +76,7 @@ class Attempts:
 
     def succeeded(self) -> None:
         """Give back what the last repetition cost."""
-        self._quota.give_back(self._cost or REWARD)
+        self._quota.release(self._cost or REWARD)
 
 
 def _is_transient(error: ClientError | BotoCoreError) -> bool:
