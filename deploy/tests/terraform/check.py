@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 PARTNER = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/test"
 START_SECONDS = 30
+TERRAFORM_SECONDS = 420
+"""Four times what the longest command takes: the provider would wait twenty minutes for an answer
+that moto never gives."""
 LIMITS = (
     "firing of schedules, evaluation of alarms, scaling, start of tasks: moto only keeps these",
     "IAM and queue policies in force: moto holds nobody to them; deploy/tests/iam reads them",
@@ -36,6 +39,7 @@ def main() -> int:
     tally.that("terraform validate: examples/complete", _terraform(example, "validate"))
     tally.that("terraform test, with a mocked provider", _terraform(module, "test"))
     with _moto(work) as url:
+        asyncio.run(_check_emulator(tally, Site({}, url, REGION)))
         _apply_and_destroy(tally, example, url)
     for limit in LIMITS:
         say(f"NOT RUN: {limit}")
@@ -53,6 +57,21 @@ def _apply_and_destroy(tally: Tally, example: Path, url: str) -> None:
             asyncio.run(_look(tally, Site(_outputs(example), url, REGION), example.parents[2]))
     finally:
         tally.that("terraform destroy", _terraform(example, "destroy", *options))
+
+
+async def _check_emulator(tally: Tally, site: Site) -> None:
+    """See that setting one attribute leaves another: what moto loses, the provider waits for."""
+    async with site.client("sqs") as sqs:
+        queue = (await sqs.create_queue(QueueName="attributes"))["QueueUrl"]
+        statement = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        for attributes in ({"Policy": policy}, {"VisibilityTimeout": "7"}):
+            await sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
+        asked = ["Policy", "VisibilityTimeout"]
+        found = await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=asked)
+        await sqs.delete_queue(QueueUrl=queue)
+    wanted = {"Policy": policy, "VisibilityTimeout": "7"}
+    tally.that("the emulator keeps what is set one by one", found["Attributes"], wanted)
 
 
 async def _look(tally: Tally, site: Site, work: Path) -> None:
@@ -96,13 +115,28 @@ def _terraform(folder: Path, *words: str) -> bool:
         *words,
         *(() if words[0] == "fmt" else ("-no-color",)),
     )
-    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own words
-    summary = [line for line in run.stdout.splitlines() if "complete!" in line or "passed," in line]
+    code, output = _ended(command)
+    summary = [line for line in output.splitlines() if "complete!" in line or "passed," in line]
     told = f"{summary[-1].strip()} " if summary else ""
     say(f"       terraform {words[0]}: {told}({time.monotonic() - began:.0f} s)")
-    if run.returncode:
-        say(run.stdout[-6000:] + run.stderr[-6000:])
-    return run.returncode == 0
+    if code != 0:
+        say(output[-6000:])
+    return code == 0
+
+
+def _ended(command: Sequence[str]) -> tuple[int | None, str]:
+    """Run a command to its end or to its limit; return its exit code, or None, and its words."""
+    try:
+        run = subprocess.run(  # noqa: S603  our own words
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=TERRAFORM_SECONDS,
+        )
+    except subprocess.TimeoutExpired as late:
+        return None, (late.stdout or b"").decode() + f"ended after {late.timeout:.0f} s"
+    return run.returncode, run.stdout.decode()
 
 
 @contextmanager

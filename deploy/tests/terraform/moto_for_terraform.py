@@ -76,7 +76,17 @@ def _attributes_with_redrive_allow_policy(queue: Queue) -> dict[str, Any]:
     return attributes
 
 
+def _set_attributes_one_by_one(queue: Queue, attributes: dict[str, Any], *more: Any) -> None:
+    """Set attributes; moto takes a queue's policy away with each call that does not name it.
+
+    The provider sets policies and attributes of a queue side by side, and waits for what is lost.
+    """
+    policy = getattr(queue, "policy", None)  # None for a queue that is being made
+    _set_attributes(queue, {"Policy": policy, **attributes}, *more)
+
+
 _attributes = Queue.attributes.fget
+_set_attributes = Queue._set_attributes  # noqa: SLF001  what is patched
 _invoke = LambdaSimpleBackend.invoke
 
 
@@ -88,6 +98,7 @@ def patch() -> None:
     EventsBackend.list_tags_for_resource = _tags_by_arn
     EventsBackend._normalize_event_bus_arn = _bus_by_arn_or_name  # noqa: SLF001  what is patched
     LambdaSimpleBackend.invoke = _invoke_if_there
+    Queue._set_attributes = _set_attributes_one_by_one  # noqa: SLF001  what is patched
     Queue.redrive_allow_policy = None
     Queue.BASE_ATTRIBUTES.append(REDRIVE_ALLOW_POLICY)
     Queue.attributes = property(_attributes_with_redrive_allow_policy)
