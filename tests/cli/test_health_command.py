@@ -60,3 +60,23 @@ def test_a_proxy_of_the_environment_is_not_asked(worker, server):
     run = worker("health", OPS_PORT=str(server.port), http_proxy="http://127.0.0.1:1")
 
     assert run.code == 0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/livez", "http://127.0.0.1:x/", "nonsense"])
+def test_a_url_that_is_none_is_a_usage_error(worker, url):
+    run = worker("health", "--url", url)
+
+    assert (run.code, "not http://host:port/path" in run.err) == (2, True)
+
+
+def test_https_is_refused_and_not_asked_in_the_clear(worker, server):
+    run = worker("health", "--url", server.url.replace("http", "https"))
+
+    assert (run.code, "not http://host:port/path" in run.err) == (2, True)
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "abc"])
+def test_a_port_that_is_none_is_a_usage_error_that_names_the_setting(worker, port):
+    run = worker("health", OPS_PORT=port)
+
+    assert (run.code, "OPS_PORT" in run.err) == (2, True)

@@ -9,11 +9,24 @@ import typer
 WAIT_SECONDS = 3.0
 
 
+def _http(url: str | None) -> str | None:
+    """Return typer's check of the URL: in the clear, as only this machine's worker is asked."""
+    try:
+        parts = urlsplit(url or "http://worker")
+        if parts.scheme == "http" and parts.hostname and parts.port != 0:
+            return url
+    except ValueError:  # a port beyond 65535, or none at all
+        pass
+    raise typer.BadParameter("not http://host:port/path")
+
+
 def health(
-    url: Annotated[str | None, typer.Option(help="Ask this URL instead.")] = None,
+    url: Annotated[
+        str | None, typer.Option(callback=_http, help="Ask this http:// URL instead.")
+    ] = None,
     # Typer reads the two variables itself: a probe every few seconds must not load all settings.
     host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="OPS_PORT", hidden=True)] = 9464,
+    port: Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)] = 9464,
 ) -> None:
     """Ask /livez of the worker on OPS_PORT: exit code 0 if it is alive, 1 if not."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  listening there, not we
