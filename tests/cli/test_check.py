@@ -193,6 +193,14 @@ def test_a_refused_oauth_client_fails_without_its_secret(worker, environ):
     assert "7f3a" not in run.out + run.err
 
 
+def test_a_refused_oauth_client_fails_whichever_handlers_are_on(worker, environ):
+    environ |= {"HANDLERS": "reports", "REPORT_BUCKET": "reports", "GENESYS_CLIENT_ID": "another"}
+
+    run = worker("check", "--json", **environ)
+
+    assert (run.code, states(run).get("Genesys token")) == (1, "fail")
+
+
 def test_a_warning_is_no_failure(worker, environ):
     environ["SQS_DEAD_LETTER_QUEUE_URL"] = ""
 

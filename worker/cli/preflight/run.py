@@ -37,8 +37,10 @@ async def preflight(settings: Settings) -> list[Row]:
     if settings.ledger.table:
         rows += await _within("ledger table", _ask(session, "dynamodb", partial(_ledger, settings)))
     if "voice" in settings.enabled_handlers():
-        rows += await _voice(session, settings)
-    return rows
+        rows += await _within(
+            "DynamoDB table", _ask(session, "dynamodb", partial(_voice, settings))
+        )
+    return rows + await _within("Genesys token", check_genesys(settings.genesys))
 
 
 def settings_rows(settings: Settings) -> list[Row]:
@@ -64,12 +66,8 @@ async def _ledger(settings: Settings, dynamodb: Any) -> list[Row]:
     return [await check_ledger(dynamodb, settings.ledger.table or "")]
 
 
-async def _voice(session: AwsSession, settings: Settings) -> list[Row]:
-    async def table(dynamodb: Any) -> list[Row]:
-        return [await check_table(dynamodb, settings.dynamodb.table or "")]
-
-    rows = await _within("DynamoDB table", _ask(session, "dynamodb", table))
-    return rows + await _within("Genesys token", check_genesys(settings.genesys))
+async def _voice(settings: Settings, dynamodb: Any) -> list[Row]:
+    return [await check_table(dynamodb, settings.dynamodb.table or "")]
 
 
 async def _ask(session: AwsSession, service: str, question: Ask) -> list[Row]:
