@@ -125,6 +125,11 @@ async def test_a_gzipped_reply_is_unzipped():
         assert (await http.send(a_request())).body == b"x" * 1000
 
 
+async def test_an_empty_reply_is_empty_though_it_claims_to_be_gzip():
+    async with client_of(zipped(b"")) as http:
+        assert (await http.send(a_request())).body == b""
+
+
 async def test_a_decompression_bomb_is_cut_off():
     async with client_of(zipped(gzip.compress(b"x" * 900_000)[:1000])) as http:
         with pytest.raises(Permanent):
