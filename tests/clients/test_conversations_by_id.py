@@ -9,7 +9,8 @@ from tests.factories import NOON, an_id
 from tests.lookups import api_of, details_of, end
 from worker.clients.genesys.conversations import LONGEST_GAP_SECONDS, MOST_REQUESTS, Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails, Wanted
-from worker.demo.genesys import GenesysCloud
+from worker.demo.genesys import GenesysCloud, analytics_by_id
+from worker.demo.genesys.replies import error_body
 from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -133,6 +134,32 @@ async def test_refusals_of_everything_cost_a_bounded_number_of_requests():
     assert all(isinstance(answer, WorkerError) for answer in answers)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_404_is_a_conversation_that_is_not_there_yet(dialect):
+    cloud = GenesysCloud()
+    for endpoint in ("details_by_id", "details_query"):
+        cloud.fail_with(endpoint, 404)
+    async with details_of(cloud, dialect) as details:
+        assert await details.by_id(an_id(), NOON) is None
+
+
+async def test_a_404_for_one_id_hides_no_other_of_its_batch():
+    cloud = GenesysCloud()
+    ids = [end(cloud) for _ in range(20)]
+
+    async def unless_all_are_there(request):
+        if ids[7] in request.query["id"]:
+            return error_body(404)
+        return await analytics_by_id._by_ids(cloud, request)
+
+    cloud.fail_with("details_by_id", unless_all_are_there)
+    async with details_of(cloud) as details:
+        answers = await ask(details, ids)
+
+    assert [place for place, answer in enumerate(answers) if answer is None] == [7]
+    assert sum(isinstance(answer, dict) for answer in answers) == 19
+
+
 async def test_what_is_no_id_is_refused_before_any_request():
     cloud = GenesysCloud()
     async with details_of(cloud) as details:
@@ -155,8 +182,6 @@ async def test_a_failure_of_the_request_is_transient_for_all_of_the_batch():
 
 async def test_a_missing_permission_parks_nothing():
     async def forbidden(_):
-        from worker.demo.genesys.replies import error_body
-
         return error_body(403, "missing.permissions")
 
     cloud = GenesysCloud()
