@@ -10,6 +10,7 @@ from tests.lookups import api_of, details_of, end
 from worker.clients.genesys.conversations import LONGEST_GAP_SECONDS, MOST_REQUESTS, Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails, Wanted
 from worker.demo.genesys import GenesysCloud, analytics_by_id
+from worker.demo.genesys.faults import hang
 from worker.demo.genesys.replies import error_body
 from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
 
@@ -158,6 +159,20 @@ async def test_a_404_for_one_id_hides_no_other_of_its_batch():
 
     assert [place for place, answer in enumerate(answers) if answer is None] == [7]
     assert sum(isinstance(answer, dict) for answer in answers) == 19
+
+
+async def test_closing_waits_for_no_lookup_that_nobody_waits_for():
+    cloud = GenesysCloud()
+    async with details_of(cloud) as details:
+        cloud.fail_with("details_by_id", hang)
+        lookup = asyncio.create_task(details.by_id(an_id(), NOON))
+        await asyncio.sleep(1)
+        lookup.cancel()
+        began = now()
+
+        await details.aclose()
+
+        assert now() - began < 1
 
 
 async def test_what_is_no_id_is_refused_before_any_request():

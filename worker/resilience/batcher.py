@@ -91,6 +91,16 @@ class Batcher(Generic[T, R]):
         while self._sent:
             await asyncio.wait(self._sent)
 
+    async def abandon(self) -> None:
+        """Take no more items and cancel what is there, sent or not: for questions, not effects."""
+        self._closed = True
+        for submission in self._waiting:
+            submission.answer.cancel()
+        self._waiting.clear()
+        for task in self._sent:
+            task.cancel()
+        await self.close()
+
     def _pump(self) -> None:
         while len(self._sent) < self._max_concurrent and self._is_due():
             count = min(self._max_items, len(self._waiting))

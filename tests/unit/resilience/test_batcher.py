@@ -281,3 +281,21 @@ def assert_own(answer, number, patience, kind):
             assert (kind, answer.args) == ("bad", (number,))
         case _:
             assert (kind, answer) == ("good", number)
+
+
+async def test_an_abandoned_batcher_cancels_what_was_sent_and_sends_no_more():
+    sent = []
+
+    async def never(items):
+        sent.append(list(items))
+        await asyncio.Event().wait()
+
+    batcher = Batcher(never, max_items=1, max_wait_seconds=0, max_concurrent=1)
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in "ab"]
+    await asyncio.sleep(0.01)
+
+    await batcher.abandon()
+    await asyncio.wait(tasks)
+
+    assert sent == [["a"]]
+    assert all(task.cancelled() for task in tasks)

@@ -90,8 +90,8 @@ class ConversationDetails:
         return await self._batcher.submit(wanted)
 
     async def aclose(self) -> None:
-        """Wait for the lookups under way."""
-        await self._batcher.close()
+        """End the lookups under way: whoever asked has gone, and an exit must not wait for them."""
+        await self._batcher.abandon()
 
     async def _flush(self, batch: Sequence[Wanted]) -> list[Answer]:
         self._next_at = self._clock() + self._gap_seconds
