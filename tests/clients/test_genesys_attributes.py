@@ -19,8 +19,9 @@ from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.flows import a_flow
+from worker.demo.genesys.replies import error_body
 from worker.domain.attributes.schema import Kind, Schema
-from worker.errors import NotYet, Rejected, Transient, Unavailable
+from worker.errors import NotYet, Rejected, Transient, Unauthorized, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache
 from worker.resilience.guard import Guard, GuardPolicy
@@ -107,6 +108,18 @@ async def test_a_missing_flow_parks_no_message_and_is_asked_for_once_a_minute(di
         assert not isinstance(caught.value, Unavailable)
         assert caught.value.retry_after == 60
         assert cloud.counts["flow"] == 1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_permission_to_see_flows_that_is_missing_parks_nothing(dialect):
+    async def forbidden(_):
+        return error_body(403, "missing.any.permissions")
+
+    async with attributes_of(dialect) as (attributes, cloud):
+        cloud.fail_with("flow", forbidden)
+
+        with pytest.raises(Unauthorized):
+            await attributes.flow_inputs(FLOW)
 
 
 async def test_a_flow_without_a_published_version_is_a_missing_one():

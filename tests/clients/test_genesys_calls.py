@@ -293,7 +293,7 @@ async def test_a_failure_is_logged_with_path_template_status_code_and_correlatio
     cloud.fail_with("data_action", forbidden)
     with structlog.testing.capture_logs() as lines:
         async with genesys_of(cloud) as genesys:
-            with pytest.raises(Rejected):
+            with pytest.raises(Unauthorized):
                 await genesys.execute_data_action("custom_-_1", INPUTS)
 
     assert [line for line in lines if line["event"] == "genesys_call_failed"] == [
@@ -304,9 +304,25 @@ async def test_a_failure_is_logged_with_path_template_status_code_and_correlatio
             "status": 403,
             "code": "missing.permissions",
             "correlation_id": context_id,
-            "failure": "Rejected",
+            "failure": "Unauthorized",
         }
     ]
+
+
+async def forbidden(_):
+    return error_body(403, "missing.permissions")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_missing_permission_parks_nothing(dialect):
+    cloud = a_cloud()
+    for endpoint in ("data_action", "conversation"):
+        cloud.fail_with(endpoint, forbidden)
+    async with genesys_of(cloud, dialect) as genesys:
+        with pytest.raises(Unauthorized):
+            await genesys.execute_data_action("a", INPUTS)
+        with pytest.raises(Unauthorized):
+            await genesys.customer_address(CONVERSATION)
 
 
 async def quoting(_):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, wire
+from worker.clients.genesys import live, refusals, wire
 from worker.clients.genesys.wire import Call
 from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
 from worker.errors import Permanent
@@ -141,7 +141,7 @@ def _id(what: str, value: str | None) -> str:
 def _published_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    version = wire.object_of(reply).get("publishedVersion")
+    version = refusals.object_of(reply).get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
     return of_json_schema(document) if isinstance(document, dict) else None
 
@@ -149,7 +149,7 @@ def _published_inputs(reply: Reply) -> Schema | None:
 def _defined_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    definitions = wire.object_of(reply).get("inputDefinitions")
+    definitions = refusals.object_of(reply).get("inputDefinitions")
     return of_definitions(definitions) if isinstance(definitions, list) else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import wire
+from worker.clients.genesys import refusals, wire
 from worker.clients.genesys.wire import Call
 
 CUSTOMER_PURPOSES = {"customer", "external"}
@@ -30,7 +30,7 @@ def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
 
     Transfers and conferences add customers.
     """
-    listed = wire.object_of(reply).get("participants")
+    listed = refusals.object_of(reply).get("participants")
     everybody = listed if isinstance(listed, list) else []
     found = [who for who in everybody if isinstance(who, dict) and _is_customer(who)]
     return sorted(found, key=_joined)

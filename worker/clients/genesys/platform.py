@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, wire
+from worker.clients.genesys import live, refusals, wire
 from worker.clients.genesys.wire import Call, Token
 
 NO_CUSTOMER = "no.results"
@@ -51,4 +51,4 @@ class Platform:
 def _output(reply: Reply) -> Mapping[str, Any] | None:
     if reply.status == 400 and wire.complaint_of(reply).code == NO_CUSTOMER:
         return None
-    return wire.object_of(reply) or None
+    return refusals.object_of(reply) or None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, wire
+from worker.clients.genesys import live, refusals, wire
 from worker.clients.genesys.wire import Call, Token
 from worker.errors import Unavailable
 
@@ -52,7 +52,7 @@ class Reference:
 
 
 def _result(reply: Reply) -> Mapping[str, Any] | None:
-    answer = wire.object_of(reply)
+    answer = refusals.object_of(reply)
     if answer.get("status") != "SUCCESS":
         # R0's only example is a failed CRM look-up; `result` is free text and never read.
         raise Unavailable("genesys: data action did not succeed")
