@@ -400,6 +400,16 @@ async def test_a_failure_is_audited_with_the_class_of_its_error(lines):
     assert entry["payloadSha256"] == payload_sha256(FITTING)
 
 
+async def test_an_expired_event_is_audited_as_none_that_succeeded(lines):
+    async with a_world(age=901) as world:
+        world.crm.status = 503
+        await world.handler(an_event_in(world))
+
+    (entry,) = audit_of(lines)
+    assert (entry["success"], entry["errorClass"]) == (False, "Unavailable")
+    assert entry["result"] == "expired"
+
+
 async def test_no_value_and_no_number_is_logged_at_debug_whatever_fails(lines):
     async with a_world() as world:
         await world.handler(an_event_in(world))

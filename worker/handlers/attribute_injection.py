@@ -33,6 +33,8 @@ class Trail:
 
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     result: Result | None = None
+    failure: str | None = None
+    """Class of the error that kept the attributes from being written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class InjectAttributes:
                 if not self.policy.outlived(event, self.now()):
                     raise
                 log.warning("attributes_expired", reason=error.reason)
-                trail.result = Result.EXPIRED
+                trail.result, trail.failure = Result.EXPIRED, type(error).__name__
             return trail.result
 
     async def _inject(self, event: AttributesWanted, trail: Trail) -> Result:
@@ -109,22 +111,22 @@ class InjectAttributes:
 @contextmanager
 def _audited(event: AttributesWanted) -> Iterator[Trail]:
     """Write one audit entry for the block, however it ends."""
-    trail, failure = Trail(), None
+    trail = Trail()
     clock = asyncio.get_running_loop().time
     began = clock()
     try:
         yield trail
     except BaseException as error:
-        failure = type(error).__name__
+        trail.failure = type(error).__name__
         raise
     finally:
         audit_logger().info(
             "attributes_injected",
             conversationId=event.conversation_id,
             traceId=trace_id(event),
-            success=failure is None,
+            success=trail.failure is None,
             result=trail.result,
             latencyMs=round((clock() - began) * 1000, 1),
             payloadSha256=payload_sha256(trail.attributes),
-            errorClass=failure,
+            errorClass=trail.failure,
         )
