@@ -149,6 +149,36 @@ async def test_work_that_was_cancelled_may_be_claimed_again_at_once(either, held
     assert running.cancelled()
 
 
+async def test_work_that_was_cancelled_after_its_effects_is_done(ledger):
+    async def effects_then_cancelled():
+        asyncio.get_running_loop().call_soon(running.cancel)
+        return Result.OK
+
+    running = asyncio.create_task(ledger.once("voice", "k", effects_then_cancelled))
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert await ledger.once("voice", "k", Work()) is Result.DUPLICATE
+
+
+async def test_work_that_was_cancelled_while_its_end_is_recorded_is_done(ledger, monkeypatch):
+    complete, calls = ledger._table.complete, []
+
+    async def first_is_cancelled(claim):
+        calls.append(claim)
+        if len(calls) == 1:
+            running.cancel()
+            await asyncio.Event().wait()
+        return await complete(claim)
+
+    monkeypatch.setattr(ledger._table, "complete", first_is_cancelled)
+    running = asyncio.create_task(ledger.once("voice", "k", Work()))
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert await ledger.once("voice", "k", Work()) is Result.DUPLICATE
+
+
 async def test_work_that_passed_its_deadline_raises_time_out_and_may_be_claimed_again(either, held):
     async def within_deadline():
         async with asyncio.timeout(0.05):

@@ -20,8 +20,8 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-RELEASE_SECONDS = 3.0
-"""Longest wait for a release: a claim that is not released ends by its lease."""
+END_SECONDS = 3.0
+"""Longest wait for the end of a claim that was broken off: without one it ends by its lease."""
 
 BUSY_LOOK_SECONDS = 10.0
 """Longest wait for work in other hands; the message's own backoff grows beyond it."""
@@ -52,7 +52,7 @@ class DynamoLedger:
         try:
             taken = await self._table.claim(claim)
         except asyncio.CancelledError:
-            await self._release(claim)  # it may have been written
+            await _briefly(self._table.release(claim))  # it may have been written
             raise
         except Transient as error:
             return await self._unclaimed(error, run)
@@ -77,13 +77,16 @@ class DynamoLedger:
     async def _claimed(
         self, claim: Claim, began: float, run: Callable[[], Awaitable[Result]]
     ) -> Result:
+        has_run = False
         try:
             async with self._leased(claim, began):
                 result = await run()
+                has_run = True
+            await self._complete(claim)
         except BaseException:
-            await self._release(claim)
+            # Cancelled after its effects, it is done: a copy must not have them again.
+            await _briefly((self._table.complete if has_run else self._table.release)(claim))
             raise
-        await self._complete(claim)
         return result
 
     @asynccontextmanager
@@ -145,10 +148,11 @@ class DynamoLedger:
             _tell_late("completion")
             raise Transient(LOST)
 
-    async def _release(self, claim: Claim) -> None:
-        with suppress(WorkerError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
-                await self._table.release(claim)
+
+async def _briefly(end: Awaitable[bool]) -> None:
+    with suppress(WorkerError, TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await end
 
 
 def _tell_late(when: str) -> None:
