@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
 from tests.reporting import (
     DAY,
@@ -286,6 +287,17 @@ async def test_a_slice_that_never_settles_is_counted_and_its_last_reading_stands
     whole = await read(a_cloud(pasts(100), spoil=drop))
 
     assert (whole.total.count, whole.tally.unsettled) == (99, 1)
+
+
+async def test_a_page_token_that_leads_nowhere_is_unavailable():
+    async def answer(_):
+        return web.json_response({"results": [], "nextPageToken": "again"})
+
+    cloud = a_cloud([])
+    cloud.fail_with("details_query", answer)
+
+    with pytest.raises(Unavailable, match="same page"):
+        await read(cloud, dialect=ReferenceDetails())
 
 
 async def test_groups_are_those_that_were_asked_for():

@@ -81,3 +81,27 @@ async def test_a_job_that_never_ends_is_unavailable():
 
     with pytest.raises(Unavailable, match="too long"):
         await read(cloud)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["details_job", "details_job_state", "details_job_results", "details_availability"]
+)
+async def test_a_429_is_waited_out_and_the_report_goes_on(endpoint):
+    cloud = a_cloud(pasts(1_500))
+    cloud.fail_with(endpoint, 429, times=1, retry_after=90)
+
+    whole = await read(cloud)
+
+    assert whole.total.count == 1_500
+
+
+async def test_a_job_whose_cursor_leads_nowhere_is_unavailable():
+    cloud = a_cloud(pasts(1))
+
+    async def answer(_):
+        return web.json_response({"conversations": [], "cursor": "again"})
+
+    cloud.fail_with("details_job_results", answer)
+
+    with pytest.raises(Unavailable, match="same page"):
+        await read(cloud)

@@ -15,6 +15,7 @@ from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import refusals, wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_pages import Page, platform_page, query_body
+from worker.clients.genesys.patience import patiently
 from worker.clients.genesys.wire import Call
 from worker.domain.reports.row import milliseconds_of, text_of
 from worker.domain.reports.slicing import Slice
@@ -43,14 +44,15 @@ class DetailsJobs:
         """Return up to when the data lake is complete."""
         path = f"{BASE}/availability"
         request = Request(method="GET", path=path, template=path)
-        return await self._api.run(Call(request, _available_until), background=True)
+        return await patiently(self._api, Call(request, _available_until))
 
     async def pages(self, due: ReportDue, part: Slice) -> AsyncGenerator[Page, None]:
         """Yield the pages of the slice; more than was asked for, as a job matches by activity.
 
-        Raises Unavailable when the job fails or takes longer than `LONGEST_JOB_SECONDS`.
+        Raises Unavailable when the job fails, takes longer than `LONGEST_JOB_SECONDS` or gives one
+        page over and over.
         """
-        job = await self._api.run(_submit(due, part), background=True)
+        job = await patiently(self._api, _submit(due, part))
         try:
             async with asyncio.timeout(LONGEST_JOB_SECONDS):
                 await self._finished(job)
@@ -58,16 +60,18 @@ class DetailsJobs:
             raise Unavailable("genesys: details job takes too long") from error
         cursor: str | None = None
         while True:
-            page = await self._api.run(_results(due, job, cursor), background=True)
+            page = await patiently(self._api, _results(due, job, cursor))
             yield page
-            cursor = page.token
-            if cursor is None:
+            if page.token is None:
                 return
+            if page.token == cursor:
+                raise Unavailable("genesys: the same page again, for ever")
+            cursor = page.token
 
     async def _finished(self, job: str) -> None:
         path, pause = f"{BASE}/{job}", FIRST_PAUSE_SECONDS
         request = Request(method="GET", path=path, template=f"{BASE}/{{jobId}}")
-        while (state := await self._api.run(Call(request, _state), background=True)) in UNDER_WAY:
+        while (state := await patiently(self._api, Call(request, _state))) in UNDER_WAY:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
         if state != "FULFILLED":

@@ -13,9 +13,10 @@ from worker.clients.exchange import Reply
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_pages import DetailsDialect, Page
+from worker.clients.genesys.patience import patiently, wait_of
 from worker.clients.genesys.wire import Call
 from worker.domain.reports.slicing import Slice
-from worker.errors import BreakerOpen, RateLimited, Rejected, Transient, Unavailable
+from worker.errors import Rejected, Unavailable
 from worker.events.types import ReportDue
 
 MOST_RESULTS = 100_000
@@ -23,12 +24,6 @@ MOST_RESULTS = 100_000
 
 STRIKES = 3
 """Answers 500 or 504, or none at all, after which a slice is taken for too heavy."""
-
-PATIENCE_SECONDS = 300.0
-"""Time one page may wait for budget or breaker. Giving up would throw the whole report away."""
-
-PAUSE_SECONDS = 1.0
-"""Least wait before a page is asked for again."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -78,6 +73,8 @@ class DetailsSource:
         number = 2
         while places := self._places(page, number):
             pages = await all_of([self._page(due, part, place, strikes) for place in places])
+            if page.token is not None and pages[-1].token == page.token:
+                raise Unavailable("genesys: the same page again, for ever")
             yield pages
             page, number = pages[-1], number + len(pages)
 
@@ -94,21 +91,16 @@ class DetailsSource:
     async def _page(
         self, due: ReportDue, part: Slice, place: tuple[int, str | None], strikes: Strikes
     ) -> Page:
-        call, waited = strikes.counting(self._dialect.page(due, part, *place)), 0.0
+        call = strikes.counting(self._dialect.page(due, part, *place))
         while True:
             before = strikes.count
             try:
-                return await self._api.run(call, background=True)
-            except (RateLimited, BreakerOpen) as error:
-                waited += _wait_of(error)
-                if waited > PATIENCE_SECONDS:
-                    raise
-                await asyncio.sleep(_wait_of(error))
+                return await patiently(self._api, call)
             except Unavailable as error:
                 strikes.count = max(strikes.count, before + 1)
                 if strikes.count >= STRIKES:
                     raise TooHeavy(error) from error
-                await asyncio.sleep(_wait_of(error))
+                await asyncio.sleep(wait_of(error))
             except Rejected as error:
                 if error.status == 400 and place[0] > 1:
                     # The first page was fine: it is the paging that is refused.
@@ -135,7 +127,3 @@ async def all_of(work: list[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def _wait_of(error: Transient) -> float:
-    return max(PAUSE_SECONDS, error.retry_after or 0.0)

@@ -1,0 +1,34 @@
+"""Calls of a report: giving one up would throw away all that was read before it."""
+
+import asyncio
+from typing import TypeVar
+
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.wire import Call
+from worker.errors import BreakerOpen, RateLimited, Transient
+
+PATIENCE_SECONDS = 300.0
+"""Time one call may wait for budget or breaker."""
+
+PAUSE_SECONDS = 1.0
+"""Least wait before a call is made again."""
+
+T = TypeVar("T")
+
+
+async def patiently(api: Api, call: Call[T]) -> T:
+    """Run a call after all live work, waiting for budget and breaker as long as it is worth it."""
+    waited = 0.0
+    while True:
+        try:
+            return await api.run(call, background=True)
+        except (RateLimited, BreakerOpen) as error:
+            waited += wait_of(error)
+            if waited > PATIENCE_SECONDS:
+                raise
+            await asyncio.sleep(wait_of(error))
+
+
+def wait_of(error: Transient) -> float:
+    """Return the seconds to wait before the next try."""
+    return max(PAUSE_SECONDS, error.retry_after or 0.0)
