@@ -25,7 +25,7 @@ from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.genesys.replies import error_body
 from worker.domain.sentiment import Sentiment
-from worker.errors import NotYet, Permanent, Transient, Unauthorized, Unavailable
+from worker.errors import Permanent, Transient, Unauthorized, Unavailable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -216,7 +216,6 @@ async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (404, b"", NotYet),
         (403, b"<Error/>", Transient),
         (400, b"<Error/>", Transient),
         (500, b"", Unavailable),
@@ -236,6 +235,14 @@ async def test_each_answer_of_the_store_is_told_by_what_helps(status, body, erro
             await transcripts.fetch(SignedUrl(f"{cloud.url}/transcripts/t.json?X-Amz-Signature=1"))
 
     assert type(caught.value) is error
+
+
+async def test_a_file_that_is_not_there_is_none():
+    cloud = GenesysCloud()
+    cloud.fail_with("transcript_file", 404)
+    async with api_of(cloud), transcripts_of() as transcripts:
+        url = SignedUrl(f"{cloud.url}/transcripts/t.json?X-Amz-Signature=1")
+        assert await transcripts.fetch(url) is None
 
 
 async def test_the_reference_metrics_are_taken_as_they_are():

@@ -1,7 +1,7 @@
 """The sentiment of a chat is forwarded once to each receiver, with the same bytes every time."""
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -262,6 +262,23 @@ async def test_a_chat_that_is_never_analysed_is_skipped_in_the_end(scene_of):
     (entry,) = scene.audit()
     assert entry["outcome"] == "skipped_never_analysed"
     assert entry["accuracyRate"] is None
+
+
+@pytest.mark.parametrize(("age", "waits"), [(31, True), (1800, False)])
+async def test_a_transcript_whose_file_is_missing_is_waited_for_as_long_as_any(
+    scene_of, age, waits
+):
+    async with scene_of(dialect="platform", age=age) as scene:
+        event = a_chat(scene.cloud, None)
+        (participant,) = scene.cloud.ended[event.conversation_id].record["participants"]
+        session = participant["sessions"][0]["sessionId"]
+        scene.cloud.speech.conversations[event.conversation_id] = Spoken(
+            -0.4, {session: a_transcript((-1, 0.9))}
+        )
+        scene.cloud.fail_with("transcript_file", 404)
+
+        with pytest.raises(NotYet) if waits else nullcontext():
+            assert await scene.handle(event) is Result.SKIPPED
 
 
 async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):

@@ -14,7 +14,7 @@ import orjson
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.transcript import SignedUrl
 from worker.clients.http import HttpClient, HttpLimits
-from worker.errors import NotYet, Permanent, Transient, Unavailable
+from worker.errors import Permanent, Transient, Unavailable
 from worker.resilience.guard import Guard
 from worker.settings import is_loopback
 
@@ -33,11 +33,11 @@ class Transcripts:
         self._limits = limits
         self._clients: dict[str, HttpClient] = {}
 
-    async def fetch(self, signed: SignedUrl) -> Mapping[str, Any]:
-        """Return the file.
+    async def fetch(self, signed: SignedUrl) -> Mapping[str, Any] | None:
+        """Return the file; None: there is none (yet).
 
-        Raises Permanent for a host that is not Amazon's, NotYet while there is no file, Transient
-        for a URL that is no longer good, and Unavailable for everything else.
+        Raises Permanent for a host that is not Amazon's, Transient for a URL that is no longer
+        good, and Unavailable for everything else.
         """
         origin, path = _checked(signed.url)
         request = Request(method="GET", path=path, template=TEMPLATE)
@@ -74,13 +74,13 @@ def _checked(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc}", path
 
 
-async def _fetched(client: HttpClient, request: Request) -> Mapping[str, Any]:
+async def _fetched(client: HttpClient, request: Request) -> Mapping[str, Any] | None:
     return _file(await client.send(request))
 
 
-def _file(reply: Reply) -> Mapping[str, Any]:
+def _file(reply: Reply) -> Mapping[str, Any] | None:
     if reply.status == 404:
-        raise NotYet("transcripts: no file yet")
+        return None
     if 400 <= reply.status < 500:
         # S3 answers 400 or 403 to a URL past its time: the next try begins with a new one.
         raise Transient(f"transcripts: link refused ({reply.status})")

@@ -38,7 +38,10 @@ class TranscriptSentiment:
         self._transcripts = transcripts
 
     async def of_chat(self, conversation_id: str, ended_at: datetime) -> Sentiment | None:
-        """Return the shares of the customer's phrases; None until all of it is there."""
+        """Return the shares of the customer's phrases, of all transcripts that are there; or None.
+
+        A session without one is passed over: it may never get any.
+        """
         # Asked first: most of those who come too early are told so by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
@@ -46,8 +49,8 @@ class TranscriptSentiment:
         phrases = []
         for session in chat_sessions(details or {}):
             signed = await self._api.run(transcript_url(conversation_id, session))
-            if signed is not None:
-                phrases += customer_phrases(await self._transcripts.fetch(signed))
+            file = signed and await self._transcripts.fetch(signed)
+            phrases += customer_phrases(file or {})
         return sentiment_of_phrases(phrases)
 
 
