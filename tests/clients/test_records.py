@@ -204,6 +204,7 @@ async def test_an_item_dynamodb_finds_invalid_is_permanent(client, table, record
         (500, "InternalServerError", Unavailable),
         (503, "Anything", Unavailable),
         (400, "TransactionConflictException", Unavailable),
+        (400, "ReplicatedWriteConflictException", Unavailable),
         (400, "AccessDeniedException", Unauthorized),
         (400, "UnrecognizedClientException", Unauthorized),
         (400, "ExpiredTokenException", Unauthorized),

@@ -32,13 +32,15 @@ _THROTTLED = re.compile(
 _REFUSED = re.compile(
     r"AccessDenied|AuthFailure|AuthorizationHeaderMalformed|ExpiredToken"
     r"|IncompleteSignature|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity"
-    r"|InvalidSignature|InvalidToken|KmsAccessDenied|MissingAuthenticationToken"
+    r"|InvalidSignature|InvalidToken|KmsAccessDenied|KmsInvalidState"
+    r"|MissingAuthenticationToken"
     r"|NotAuthorized|OptInRequired|RequestExpired|RequestTimeTooSkewed"
     r"|SignatureDoesNotMatch|TokenRefreshRequired|UnrecognizedClient"
 )
 _BUSY = re.compile(
     r"InternalError|InternalFailure|InternalServer|InternalServerError|RequestTimeout"
-    r"|ResourceInUse|ServiceUnavailable|TransactionConflict|TransactionInProgress"
+    r"|ReplicatedWriteConflict|ResourceInUse|ServiceUnavailable"
+    r"|TransactionConflict|TransactionInProgress"
 )
 _MISSING = re.compile(
     r"NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound"
@@ -61,9 +63,9 @@ _NO_REPLY = (botocore.BotoCoreError, ResponseParserError, aiohttp.ClientError, O
 def aws_errors(service: str) -> Iterator[None]:
     """Turn every failure of the block's AWS calls into a `WorkerError`.
 
-    Throttled is RateLimited; refused credentials or rights are Unauthorized; failures of theirs or
-    of the network are Unavailable, and so is a missing table or queue: a wrong setting must not
-    park healthy messages. Every other refusal is Rejected, with AWS's `status` and `code`.
+    Throttled is RateLimited; refused credentials, rights or keys are Unauthorized; failures of
+    theirs or of the network are Unavailable, and so is a missing table or queue: a wrong setting
+    must not park healthy messages. Every other refusal is Rejected, with AWS's `status` and `code`.
     """
     # From None: a traceback would else print the original's message.
     try:
