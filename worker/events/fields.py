@@ -86,6 +86,9 @@ Instant = Annotated[datetime, BeforeValidator(instant)]
 Score = Annotated[Decimal, BeforeValidator(_exact)]
 Id = Annotated[str, BeforeValidator(_uuid)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Blank = Annotated[str, StringConstraints(max_length=256)]
+"""For what need not be there: an empty text says nothing, so its reader takes it for None."""
+
 MAX_ITEMS = 1000
 """Entries of a list: far above any real event, far below what costs time to refuse."""
 

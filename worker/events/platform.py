@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from worker.events.envelope import Envelope
-from worker.events.fields import WIRE, Id, Instant, Score, Text, read
+from worker.events.fields import WIRE, Blank, Id, Instant, Score, read
 from worker.events.identity import timed
 from worker.events.types import (
     AttributesWanted,
@@ -36,9 +36,9 @@ class _Leg(BaseModel):
 
     conversation_id: Annotated[Id, Field(alias="conversationId")]
     event_time: Annotated[Instant | None, Field(alias="eventTime")] = None
-    session_id: Annotated[Text | None, Field(alias="sessionId")] = None
+    session_id: Annotated[Blank | None, Field(alias="sessionId")] = None
     participant_id: Annotated[Id | None, Field(alias="participantId")] = None
-    media_type: Annotated[Text | None, Field(alias="mediaType")] = None
+    media_type: Annotated[Blank | None, Field(alias="mediaType")] = None
 
 
 class _Addresses(BaseModel):
@@ -46,11 +46,11 @@ class _Addresses(BaseModel):
 
     model_config = WIRE
 
-    direction: Text | None = None
-    ani: Text | None = None
-    dnis: Text | None = None
-    address_from: Annotated[Text | None, Field(alias="addressFrom")] = None
-    address_to: Annotated[Text | None, Field(alias="addressTo")] = None
+    direction: Blank | None = None
+    ani: Blank | None = None
+    dnis: Blank | None = None
+    address_from: Annotated[Blank | None, Field(alias="addressFrom")] = None
+    address_to: Annotated[Blank | None, Field(alias="addressTo")] = None
 
     def customer(self) -> str | None:
         """Return the customer's side, `tel:` stripped; None where the direction is unknown."""
@@ -58,8 +58,8 @@ class _Addresses(BaseModel):
             "INBOUND": self.ani or self.address_from,
             "OUTBOUND": self.dnis or self.address_to,
         }
-        address = sides.get((self.direction or "").upper())
-        return address.removeprefix("tel:") if address else None
+        address = sides.get((self.direction or "").upper()) or ""
+        return address.removeprefix("tel:") or None
 
 
 class _Sentiment(BaseModel):
@@ -88,7 +88,7 @@ def conversation_ended(envelope: Envelope) -> ConversationEnded:
     return ConversationEnded(
         origin=_leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
-        media_type=leg.media_type and leg.media_type.lower(),
+        media_type=(leg.media_type or "").lower() or None,
     )
 
 

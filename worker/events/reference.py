@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from worker.events.envelope import Envelope
-from worker.events.fields import FEW, WIRE, Id, Instant, Score, Text, read
+from worker.events.fields import FEW, WIRE, Blank, Id, Instant, Score, Text, read
 from worker.events.identity import origin, sent_at
 from worker.events.types import (
     AttributesWanted,
@@ -24,7 +24,7 @@ class _Flat(BaseModel):
 
     conversation_id: Annotated[Id, Field(alias="conversationId")]
     timestamp: Instant | None = None
-    media_type: Annotated[Text | None, Field(alias="mediaType")] = None
+    media_type: Annotated[Blank | None, Field(alias="mediaType")] = None
 
 
 class _Caller(BaseModel):
@@ -33,10 +33,10 @@ class _Caller(BaseModel):
     model_config = WIRE
 
     participant_id: Annotated[Id | None, Field(alias="participantId")] = None
-    phone_number: Annotated[Text | None, Field(alias="phoneNumber")] = None
+    phone_number: Annotated[Blank | None, Field(alias="phoneNumber")] = None
 
     def phone(self) -> str | None:
-        return self.phone_number and self.phone_number.removeprefix("tel:")
+        return (self.phone_number or "").removeprefix("tel:") or None
 
 
 class _Speaker(BaseModel):
@@ -81,7 +81,7 @@ def conversation_ended(envelope: Envelope) -> ConversationEnded:
     return ConversationEnded(
         origin=_flat_origin(envelope, flat),
         conversation_id=flat.conversation_id,
-        media_type=flat.media_type and flat.media_type.lower(),
+        media_type=(flat.media_type or "").lower() or None,
     )
 
 

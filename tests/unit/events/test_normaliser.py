@@ -142,6 +142,31 @@ def test_the_end_of_anything_else_is_one_event(media):
     assert isinstance(only(body), ConversationEnded)
 
 
+@pytest.mark.parametrize("name", ["ani", "dnis", "addressFrom", "direction", "sessionId"])
+def test_an_empty_text_that_need_not_be_there_says_nothing(name):
+    leg = {"conversationId": an_id(), "eventTime": 1772452800000}
+
+    empty, missing = (
+        only(a_body(START, {"eventBody": leg | more}, id="1")) for more in ({name: ""}, {})
+    )
+
+    assert empty == missing
+
+
+def test_an_empty_medium_is_none():
+    platform = only(a_leg_body(END, mediaType=""))
+    flat = only(a_body("conversation.end", {"conversationId": an_id(), "mediaType": ""}))
+
+    assert platform.media_type is flat.media_type is None
+
+
+@pytest.mark.parametrize("number", ["", "tel:"])
+def test_an_empty_phone_number_is_none(number):
+    detail = {"conversationId": an_id(), "phoneNumber": number}
+
+    assert only(a_body("voice.analytics", detail)).phone_number is None
+
+
 def test_a_missing_score_stays_missing():
     assert only(a_body(STA, {"eventBody": {"conversationId": an_id()}})).overall is None
 
