@@ -105,3 +105,17 @@ async def test_a_job_whose_cursor_leads_nowhere_is_unavailable():
 
     with pytest.raises(Unavailable, match="same page"):
         await read(cloud)
+
+
+@pytest.mark.parametrize("job", ["../x", "", 7])
+async def test_a_job_under_an_id_that_fits_no_path_is_unavailable(job):
+    cloud = a_cloud(pasts(1))
+
+    async def answer(_):
+        return web.json_response({"jobId": job}, status=202)
+
+    cloud.fail_with("details_job", answer)
+
+    with pytest.raises(Unavailable):
+        await read(cloud)
+    assert cloud.counts["details_job_state"] == 0

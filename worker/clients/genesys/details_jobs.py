@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import refusals, wire
+from worker.clients.genesys import refusals
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_pages import Page, platform_page, query_body
 from worker.clients.genesys.patience import patiently
@@ -20,6 +19,7 @@ from worker.clients.genesys.wire import Call
 from worker.domain.reports.row import milliseconds_of, text_of
 from worker.domain.reports.slicing import Slice
 from worker.errors import Unavailable
+from worker.events.fields import UUID
 from worker.events.types import ReportDue
 
 BASE = "/api/v2/analytics/conversations/details/jobs"
@@ -97,10 +97,10 @@ def _result_page(due: ReportDue, reply: Reply) -> Page:
 
 
 def _job_id(reply: Reply) -> str:
-    job: Any = refusals.object_of(reply).get("jobId")
-    if not isinstance(job, str):
-        raise Unavailable("genesys: details job without jobId")
-    return wire.conversation_id_in_path(job)
+    job = text_of(refusals.object_of(reply).get("jobId"))
+    if job is None or not UUID.fullmatch(job):
+        raise Unavailable("genesys: details job without a jobId that fits a path")
+    return job
 
 
 def _state(reply: Reply) -> str:
