@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import DecimalException
 from enum import StrEnum
 from functools import partial
@@ -12,6 +12,7 @@ from boto3.dynamodb.types import TypeSerializer
 
 from worker.clients.aws.errors import aws_errors
 from worker.domain.customer import Customer
+from worker.domain.moment import utc_text
 from worker.errors import Permanent, Rejected
 from worker.events.types import SpeakerScore, VoiceScored
 from worker.resilience.guard import Guard
@@ -121,7 +122,7 @@ class VoiceRecords:
             raise Permanent("conversationId: empty")
         fields = {
             "conversationId": event.conversation_id,
-            "eventTimestamp": _iso(event.origin.occurred_at),
+            "eventTimestamp": utc_text(event.origin.occurred_at),
             "detailType": event.origin.detail_type,
             "phoneNumber": record.phone_number,
             "sentimentOverall": event.overall,
@@ -129,7 +130,7 @@ class VoiceRecords:
             "crmTier": customer and customer.tier,
             "crmLtv": customer and customer.ltv,
             "enrichmentStatus": record.status.value,
-            "recordedAt": _iso(now),
+            "recordedAt": utc_text(now),
             "expiresAt": self._expires_at(now),
         }
         return {name: _typed(name, value) for name, value in fields.items() if value is not None}
@@ -142,11 +143,6 @@ class VoiceRecords:
 
 def _speaker(speaker: SpeakerScore) -> Mapping[str, Any]:
     return {"id": speaker.id, "score": speaker.score}
-
-
-def _iso(moment: datetime) -> str:
-    """Write milliseconds and `Z`, always, so that the order of texts is the order of time."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _typed(name: str, value: Any) -> Any:

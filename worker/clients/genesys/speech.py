@@ -10,6 +10,7 @@ from typing import Any
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
+from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.refusals import object_of
 from worker.clients.genesys.transcript import SignedUrl, objects_in
 from worker.clients.genesys.wire import Call
@@ -18,7 +19,6 @@ from worker.errors import Permanent
 from worker.events.fields import UUID
 
 CHATS = {"chat", "message"}
-CUSTOMERS = {"customer", "external"}
 MOST_SESSIONS = 10
 """Sessions of one conversation that are read; a customer who comes back makes a new one."""
 
@@ -74,7 +74,7 @@ def chat_sessions(details: Mapping[str, Any]) -> list[str]:
     return [
         session["sessionId"]
         for participant in objects_in(details.get("participants"))
-        if str(participant.get("purpose")).lower() in CUSTOMERS
+        if str(participant.get("purpose")).lower() in CUSTOMER_PURPOSES
         for session in objects_in(participant.get("sessions"))
         if str(session.get("mediaType")).lower() in CHATS
         and UUID.fullmatch(str(session.get("sessionId")))

@@ -14,6 +14,7 @@ import orjson
 
 from worker.clients.exchange import Reply, Request
 from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
+from worker.events.fields import UUID
 from worker.resilience.retry import parse_retry_after
 
 T = TypeVar("T")
@@ -21,7 +22,6 @@ T = TypeVar("T")
 REFUSED_PAUSE_SECONDS = 30.0
 """Pause after refused credentials: only a person mends them, and minting is itself limited."""
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
@@ -158,7 +158,7 @@ def token_of(reply: Reply) -> Token:
 
 def conversation_id_in_path(conversation_id: str) -> str:
     """Return the id if it is a UUID; raise Permanent otherwise. Quoting alone is not enough."""
-    if _UUID.fullmatch(conversation_id) is None:
+    if UUID.fullmatch(conversation_id) is None:
         raise Permanent("conversation id is not a UUID")
     return conversation_id
 

@@ -7,8 +7,6 @@ from aiohttp import web
 
 from worker.demo.genesys.cloud import Endpoint, GenesysCloud
 
-ORGANIZATION_ID = "0a900000-0000-4000-8000-000000000001"
-
 
 def routes() -> list[Endpoint]:
     """Platform: Basic header. R0: form body at its own path. R1, R4: form body at /oauth/token."""
@@ -46,8 +44,8 @@ async def _token_by_form(cloud: GenesysCloud, request: web.Request) -> web.Strea
     return _grant(cloud, form, (form.get("client_id"), form.get("client_secret")))
 
 
-async def _whoami(_: GenesysCloud, __: web.Request) -> web.StreamResponse:
-    return web.json_response({"organization": {"id": ORGANIZATION_ID, "name": "Emulated"}})
+async def _whoami(cloud: GenesysCloud, _: web.Request) -> web.StreamResponse:
+    return web.json_response({"organization": {"id": cloud.organization_id, "name": "Emulated"}})
 
 
 async def _form(request: web.Request) -> dict[str, str]:
