@@ -146,6 +146,21 @@ async def test_the_wait_a_busy_crm_asks_for_is_passed_on():
     assert caught.value.retry_after == 42
 
 
+async def test_nobody_asks_before_the_time_a_429_named():
+    async with a_crm(status=429, retry_after="42") as (crm, desk):
+        for _ in range(42):
+            with pytest.raises(RateLimited) as caught:
+                await crm.find(an_id(), None)
+            await asyncio.sleep(1)
+        asked = desk.counts.total()
+        desk.status = 200
+        await crm.find(an_id(), None)
+
+    assert asked == 1
+    assert caught.value.retry_after == pytest.approx(1, abs=0.1)
+    assert desk.counts.total() == 2
+
+
 async def test_the_token_is_sent():
     async with a_crm(by_phone={PHONE: GOLD}, token="s3cret") as (crm, _desk):
         assert (await crm.find(an_id(), PHONE)).value == GOLD

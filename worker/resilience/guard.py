@@ -81,6 +81,7 @@ class Guard:
         self._random = random
         self._clock = clock or asyncio.get_running_loop().time
         self._budget = RetryBudget(clock=self._clock)
+        self._refused_until = self._clock()
         # What every call touches is looked up once: a look-up by labels costs more than to count.
         self._done = metrics.dependency_requests.labels(self.upstream, "ok")
         self._duration = metrics.dependency_duration.labels(self.upstream)
@@ -138,6 +139,7 @@ class Guard:
     ) -> T:
         try:
             with self._breaker.permit() as permit:
+                self._obey()
                 if self._limiter:
                     room = self._spare(deadline)
                     await self._limiter.acquire(max_wait=room, background=background)
@@ -148,6 +150,12 @@ class Guard:
             raise
         self._done.inc()
         return answer
+
+    def _obey(self) -> None:
+        """Make no call before the time that a 429 to another caller named."""
+        rest = self._refused_until - self._clock()
+        if rest > 0:
+            raise RateLimited(f"{self.upstream} asked for a pause", retry_after=rest)
 
     def _confirm(self, permit: Permit, limiter: Limiter) -> None:
         try:
@@ -194,6 +202,8 @@ class Guard:
             self._limiter.pause_for(error.retry_after or self._policy.retries.base_seconds)
         else:
             metrics.ratelimit_throttled.labels(self.upstream).inc()
+            asked = self._clock() + (error.retry_after or 0)
+            self._refused_until = max(self._refused_until, asked)
 
     def _count(self, error: BaseException) -> None:
         result = next((name for kind, name in RESULTS if isinstance(error, kind)), "error")

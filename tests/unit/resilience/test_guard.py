@@ -417,11 +417,12 @@ async def test_every_attempt_is_counted_by_its_result():
         Rejected("404", status=404),
         NotYet("soon"),
         Unauthorized("401"),
-        RateLimited("429", retry_after=99),
         ValueError("bug"),
+        RateLimited("429", retry_after=99),
     ]
     for answer in script:
         await asyncio.gather(rig.call(Upstream(answer)), return_exceptions=True)
+    await asyncio.sleep(99)
     await rig.call(Upstream(DOWN, "ok"))
     cancelled = asyncio.create_task(rig.call(Upstream("late", seconds=60)))
     await asyncio.sleep(1)
