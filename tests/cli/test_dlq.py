@@ -1,6 +1,7 @@
 """`worker dlq`: nothing is lost, whatever is asked, and whoever interrupts it."""
 
 import asyncio
+import gzip
 import os
 import pty
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections import Counter
 
 import pytest
@@ -348,6 +350,24 @@ def test_one_letter_that_cannot_be_sent_stops_no_other(dlq, sqs, queue, dead):
 
     assert (done.json["done"], done.json["notSent"]) == (24, 1)
     assert visible(sqs, dead) == 1
+
+
+NOT_DEFLATED = b64encode(gzip.compress(b"{}")[:10] + b"\xff" * 8).decode()
+
+
+@pytest.mark.parametrize("body", ["{}", "H4sI", NOT_DEFLATED])
+def test_a_packed_body_that_cannot_be_unpacked_stays_and_stops_no_other(
+    dlq, sqs, queue, dead, body
+):
+    sent = parked(dead, *letters(3))
+    note = '{"reason": "long", "bodyEncoding": "gzip+base64"}'
+    sqs.send(dead, body, attributes={ATTRIBUTE: Attribute("String", note)})
+
+    done = dlq("redrive", "--rate", "1000", "--apply", "--json")
+
+    assert (done.code, done.json["problems"]) == (1, ["BodyNotUnpacked"])
+    assert (done.json["done"], done.json["notSent"]) == (3, 1)
+    assert (bodies(sqs, queue), bodies(sqs, dead)) == (sorted(sent), [body])
 
 
 def test_a_delete_that_fails_at_first_is_tried_again(dlq, sqs, queue, dead):

@@ -1,6 +1,7 @@
 """Dead letters as an operator asks for them: why, whose, since when. Pure."""
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import orjson
 
 from worker.intake.message import Message
+from worker.intake.packing import ENCODING, unpacked
 from worker.intake.parking import ATTRIBUTE
 
 MOVED = "moved-by-sqs"
@@ -20,6 +22,12 @@ UNREADABLE = "unreadable"
 
 _AGE = re.compile(r"(\d{1,9})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class NotUnpacked(Exception):
+    """The note says that the body is packed, and it is not."""
+
+    code = "BodyNotUnpacked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,15 @@ class DeadLetter:
     last_failure: datetime | None = None
     note: Mapping[str, Any] = field(default_factory=dict)
     """The whole of `worker.failure`."""
+
+    def original_body(self) -> str:
+        """Return the body as it was before it was parked. Raises NotUnpacked."""
+        if self.note.get("bodyEncoding") != ENCODING:
+            return self.message.body
+        try:
+            return unpacked(self.message.body)
+        except (ValueError, zlib.error):
+            raise NotUnpacked from None
 
     @property
     def sent_at(self) -> datetime | None:

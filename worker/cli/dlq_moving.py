@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.cli.dlq_letters import Causes, DeadLetter, Filter
+from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotUnpacked
 from worker.cli.dlq_reading import Reader, reading
 from worker.cli.preflight.faults import fault_of
-from worker.intake.packing import ENCODING, unpacked
 from worker.intake.parking import ATTRIBUTE, traced
 from worker.intake.queue import MAX_BATCH, Queue, QueueError
 
@@ -65,7 +64,7 @@ class Tally:
     """They stay; after a redrive a copy is on the queue too."""
 
     problems: set[str] = field(default_factory=set)
-    """Codes of what SQS refused."""
+    """Codes of what SQS refused, or we could not unpack."""
 
     @property
     def failed(self) -> bool:
@@ -164,7 +163,7 @@ class _Desk:
         try:
             copy = copy_of(letter, fifo=self._order.destination.endswith(".fifo"))
             await self._queue.send_to(self._order.destination, **copy)
-        except QueueError as error:
+        except (QueueError, NotUnpacked) as error:
             self._tally.problems.add(error.code)
             return False
         return True
@@ -197,10 +196,9 @@ class _Desk:
 
 
 def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
-    """Return the message as it was before it was parked, in the words of SendMessage."""
+    """Return the message as before it was parked, in SendMessage's words. Raises NotUnpacked."""
     message = letter.message
-    is_packed = letter.note.get("bodyEncoding") == ENCODING
-    copy: dict[str, Any] = {"MessageBody": unpacked(message.body) if is_packed else message.body}
+    copy: dict[str, Any] = {"MessageBody": letter.original_body()}
     if attributes := _sendable(message.attributes):
         copy["MessageAttributes"] = attributes
     copy |= traced(message)
