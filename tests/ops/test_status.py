@@ -89,7 +89,23 @@ SENTENCES = [
     (
         {"in_flight": 0, "last_message_seconds_ago": 40.0},
         "empty",
-        "Idle: everything is done; the last message came 40 s ago.",
+        "Idle: the queue shows no message; the last message came 40 s ago.",
+    ),
+    (
+        {"in_flight": 0, "last_message_seconds_ago": 40.0, "hidden_on_queue": 7},
+        "waiting",
+        (
+            "Waiting: nothing in hand, 7 messages of the queue are hidden: for their retry, or in "
+            "other hands; the last message came 40 s ago."
+        ),
+    ),
+    (
+        {"in_flight": 0, "last_message_seconds_ago": None, "hidden_on_queue": 7},
+        "waiting",
+        (
+            "Waiting: nothing in hand, 7 messages of the queue are hidden: for their retry, or in "
+            "other hands."
+        ),
     ),
     (
         {"in_flight": 0, "last_message_seconds_ago": None},
@@ -133,6 +149,7 @@ def test_the_document_is_json_with_all_that_is_known():
         "paused": "",
         "suspect_alone": False,
         "hidden": {},
+        "hidden_on_queue": 0,
         "blocked_groups": {},
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,

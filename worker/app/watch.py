@@ -35,6 +35,7 @@ class Watch:
         self._genesys = genesys
         self._clock = asyncio.get_running_loop().time
         self._started_at = self._clock()
+        self._hidden_on_queue = 0
 
     def checks(self) -> dict[str, Check]:
         """Return what readiness depends on, by name."""
@@ -57,6 +58,7 @@ class Watch:
             suspect_alone=consumer.valve.careful,
             blocked_groups=self._blocked_groups(),
             hidden=self._intake.room.hidden,
+            hidden_on_queue=self._hidden_on_queue,
             last_receive_seconds_ago=self._ago(consumer.polls.answered_at),
             last_message_seconds_ago=self._ago(consumer.polls.message_at),
             receive_error=consumer.polls.problem,
@@ -86,6 +88,8 @@ class Watch:
         now = await queue.attributes()
         for state in ("visible", "in_flight", "delayed"):
             metrics.queue_messages.labels(state).set(getattr(now, state))
+        hidden = now.in_flight + now.delayed
+        self._hidden_on_queue = max(0, hidden - self._intake.consumer.in_flight)
         if self._settings.visibility_seconds is None:
             # The queue's own may be changed while we run; what is in hand keeps its old lease.
             self._intake.leases.visibility_seconds = now.visibility_seconds

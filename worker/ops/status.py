@@ -34,6 +34,10 @@ class Snapshot:
     hidden: Mapping[str, int] = field(default_factory=dict)
     """Messages hidden until their upstream is back, by handler."""
 
+    hidden_on_queue: int = 0
+    """Messages nobody can receive now and we do not hold, at the last look at the queue: they wait
+    for their retry, or are in the hands of others."""
+
     blocked_groups: Mapping[str, str] = field(default_factory=dict)
     """FIFO groups that wait for a failed head: group id to message id, some of them."""
 
@@ -141,11 +145,20 @@ def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "moving", f"Moving: {_in_hand(now)}."
     if now.last_receive_seconds_ago is None:
         return
-    if now.last_message_seconds_ago is None:
-        yield "empty", "Idle: the queue has brought no message since the start."
-    else:
-        ago = f"{now.last_message_seconds_ago:.0f} s ago"
-        yield "empty", f"Idle: everything is done; the last message came {ago}."
+    yield _idle(now)
+
+
+def _idle(now: Snapshot) -> tuple[str, str]:
+    """Not «everything is done»: what failed and waits for its retry is hidden, and still there."""
+    last = now.last_message_seconds_ago
+    came = "" if last is None else f"; the last message came {last:.0f} s ago"
+    if now.hidden_on_queue:
+        hidden = f"{now.hidden_on_queue} messages of the queue are hidden"
+        why = f"nothing in hand, {hidden}: for their retry, or in other hands{came}."
+        return "waiting", f"Waiting: {why}"
+    if last is None:
+        return "empty", "Idle: the queue has brought no message since the start."
+    return "empty", f"Idle: the queue shows no message{came}."
 
 
 def _in_hand(now: Snapshot) -> str:
