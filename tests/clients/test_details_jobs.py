@@ -58,7 +58,7 @@ async def test_days_younger_than_two_days_are_queried():
     assert cloud.counts["details_job"] == 0
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "EXPIRED", "SINGING"])
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "EXPIRED", "SINGING", ["FULFILLED"]])
 async def test_a_job_that_comes_to_nothing_is_unavailable(state):
     cloud = a_cloud(pasts(1))
 

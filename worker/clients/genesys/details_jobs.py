@@ -104,11 +104,11 @@ def _job_id(reply: Reply) -> str:
 
 
 def _state(reply: Reply) -> str:
-    state = refusals.object_of(reply).get("state")
+    state = text_of(refusals.object_of(reply).get("state"))
     known = {*UNDER_WAY, "FAILED", "CANCELLED", "FULFILLED", "EXPIRED"}
-    if state not in known:
+    if state is None or state not in known:
         raise Unavailable("genesys: details job in an unknown state")
-    return str(state)
+    return state
 
 
 def _available_until(reply: Reply) -> datetime:

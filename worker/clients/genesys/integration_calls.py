@@ -134,9 +134,14 @@ def _page(reply: Reply) -> Page:
     found = tuple(
         Integration(str(one.get("id")), enabled=one.get("intendedState") == "ENABLED")
         for one in entries
-        if (one.get("integrationType") or {}).get("id") == EVENT_BRIDGE
+        if _type_of(one) == EVENT_BRIDGE
     )
     return Page(found, is_last=len(entries) < PAGE_SIZE)
+
+
+def _type_of(integration: Mapping[str, Any]) -> object:
+    kind = integration.get("integrationType")
+    return kind.get("id") if isinstance(kind, dict) else None
 
 
 def _draft(reply: Reply) -> Draft:
@@ -156,13 +161,14 @@ def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
     account, region, suffix = (
         properties.get(name) for name in ("awsAccountId", "awsAccountRegion", "eventSourceSuffix")
     )
+    topics = properties.get("eventFilter")
     if not account or not region or not suffix:
         return None
     return SourceConfig(
         account_id=str(account),
         region=str(region),
         suffix=str(suffix),
-        topics=tuple(str(topic) for topic in properties.get("eventFilter") or ()),
+        topics=tuple(map(str, topics)) if isinstance(topics, list) else (),
     )
 
 

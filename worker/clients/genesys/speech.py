@@ -102,7 +102,7 @@ def _url(reply: Reply) -> SignedUrl | None:
 
 def _of_metrics(entity: Mapping[str, Any]) -> Sentiment | None:
     values = {
-        metric.get("name"): metric.get("value") for metric in objects_in(entity.get("metrics"))
+        str(metric.get("name")): metric.get("value") for metric in objects_in(entity.get("metrics"))
     }
     found = {share: values.get(name) for share, name in METRICS.items()}
     return None if None in found.values() else sentiment_of(**found)

@@ -73,7 +73,7 @@ def _declared(value: object) -> Kind:
     kind = value.get("type")
     if isinstance(kind, list):  # ["string", "null"]: null is no value, whatever is declared
         kind = next((one for one in kind if one != "null"), None)
-    if kind == Kind.STRING and value.get("format") in _DATES:
+    if kind == Kind.STRING and str(value.get("format")) in _DATES:
         return Kind.DATE
     return _kind(kind)
 

@@ -58,7 +58,7 @@ def _sessions(conversation: Json, purposes: Collection[str] | None = None) -> li
     return [
         session
         for participant in objects_in(conversation, "participants")
-        if purposes is None or participant.get("purpose") in purposes
+        if purposes is None or text_of(participant.get("purpose")) in purposes
         for session in objects_in(participant, "sessions")
     ]
 
@@ -100,7 +100,7 @@ def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
 
 def _users(conversation: Json) -> Iterator[str | None]:
     for participant in objects_in(conversation, "participants"):
-        if participant.get("purpose") in AGENTS:
+        if text_of(participant.get("purpose")) in AGENTS:
             yield text_of(participant.get("userId"))
 
 

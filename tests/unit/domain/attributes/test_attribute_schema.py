@@ -41,6 +41,7 @@ def test_a_name_is_the_same_with_and_without_the_flow_prefix(name):
         ({"type": "string", "format": "date"}, Kind.DATE),
         ({"type": "string", "format": "date-time"}, Kind.DATE),
         ({"type": "string", "format": "email"}, Kind.STRING),
+        ({"type": "string", "format": ["date"]}, Kind.STRING),
         ({"type": "number"}, Kind.NUMBER),
         ({"type": "integer"}, Kind.INTEGER),
         ({"type": "boolean"}, Kind.BOOLEAN),
