@@ -27,9 +27,12 @@ class WorkerProcess:
         environment: Mapping[str, str],
         log: Path,
         program: Sequence[str] = ("-m", "worker", "run"),
+        *,
+        process_group: int | None = None,
     ) -> None:
-        """`program`: arguments of the interpreter."""
+        """`program`: arguments of the interpreter. `process_group`: 0 for one of its own."""
         self._program = program
+        self._process_group = process_group
         self._environment = {"PYTHONUNBUFFERED": "1", "OPS_PORT": "0", **environment}
         self.log = log
         self.url = ""
@@ -61,7 +64,12 @@ class WorkerProcess:
         with self.log.open("ab") as log:
             offset = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *self._program, env=self._environment, stdout=log, stderr=log
+                sys.executable,
+                *self._program,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                process_group=self._process_group,
             )
         if until_ready:
             try:

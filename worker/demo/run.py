@@ -42,7 +42,28 @@ def jobs_of(events: int, seed: int) -> list[Job]:
 
 
 async def run_demo(*, events: int, serve: bool, seed: int) -> int:
-    """Run the demo and return its exit code: 0 only if every effect is there exactly once."""
+    """Run the demo and return its exit code: 0 only if every effect is there exactly once.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, so that it leaves no worker behind.
+    """
+    demo = asyncio.ensure_future(_demo(events=events, serve=serve, seed=seed))
+    ended_by: list[int] = []
+
+    def end(number: int) -> None:
+        ended_by.append(number)
+        demo.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    try:
+        return await demo
+    except asyncio.CancelledError:
+        if not ended_by:
+            raise
+        return 128 + ended_by[0]
+
+
+async def _demo(*, events: int, serve: bool, seed: int) -> int:
     console = Console()
     jobs = jobs_of(events, seed)
     with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
@@ -50,17 +71,20 @@ async def run_demo(*, events: int, serve: bool, seed: int) -> int:
             await make_surroundings(stage)
             for job in jobs:
                 job.prepare(stage)
-            async with WorkerProcess(stage.environment(), Path(folder) / "worker.log") as worker:
+            log = Path(folder) / "worker.log"
+            # A group of its own: else Ctrl-C is the worker's first signal, and ours its second.
+            async with WorkerProcess(stage.environment(), log, process_group=0) as worker:
                 play = Play(stage, worker, Random(seed))  # noqa: S311  reproducible traffic
                 console.print(f"worker ready: {worker.url}/status · {worker.url}/metrics")
                 sent = await play.through(jobs, console)
                 effects = [found for job in jobs for found in await job.effects(stage)]
+                unsettled = sent.unsettled()  # before others are sent: those are not judged
                 if serve:
                     print_verdict(console, sent, effects, stage)
                     await _serve(play, events, console)
                 effects.append(Effects("clean exits of the worker", 1, int(await play.stop() == 0)))
                 print_verdict(console, sent, effects, stage)
-    return 0 if all(found.right for found in effects) and not sent.unsettled() else 1
+    return 0 if all(found.right for found in effects) and not unsettled else 1
 
 
 async def _serve(play: "Play", events: int, console: Console) -> None:
