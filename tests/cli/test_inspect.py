@@ -195,9 +195,10 @@ def test_bad_arguments_are_exit_code_2(worker, arguments):
     assert worker("inspect", str(START), *arguments).code == 2
 
 
-def test_a_file_that_is_no_event_is_exit_code_1(worker, a_file):
-    assert worker("inspect", a_file("event.json", b"not JSON")).code == 1
-    assert worker("inspect", "no-such-file").code == 1
+def test_a_file_that_is_no_event_is_a_bad_argument(worker, a_file, tmp_path):
+    assert worker("inspect", a_file("event.json", b"not JSON")).code == 2
+    assert worker("inspect", "no-such-file").code == 2
+    assert worker("inspect", str(tmp_path)).err == f"{tmp_path}: Is a directory\n"
 
 
 def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):

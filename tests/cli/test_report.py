@@ -138,12 +138,16 @@ def test_a_wrong_option_is_a_usage_error(report, arguments):
 
 @pytest.mark.parametrize(
     ("option", "value", "said"),
-    [("--group-by", "colour", "groupBy"), ("--to", "2026-02-01", "start not before end")],
+    [
+        ("--group-by", "colour", "groupBy"),
+        ("--to", "2026-02-01", "start not before end"),
+        ("--to", "2028-03-02", "longer than 400 days"),
+    ],
 )
-def test_what_cannot_be_reported_is_a_clean_failure(report, tmp_path, option, value, said):
+def test_what_cannot_be_reported_is_a_bad_argument(report, tmp_path, option, value, said):
     done = report(*DAY, "--out", str(tmp_path), option, value)
 
-    assert done.code == 1
+    assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
 

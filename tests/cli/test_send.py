@@ -95,7 +95,7 @@ def test_a_fifo_queue_gets_what_it_wants(worker, a_queue, bodies_on, tmp_path):
 def test_nothing_is_sent_when_one_event_is_bad(sent_with, content, complaint):
     run, bodies = sent_with(content)
 
-    assert run.code == 1
+    assert run.code == 2
     assert complaint in run.err
     assert "4915112345678" not in run.err
     assert bodies == []
@@ -117,7 +117,7 @@ def sent_with(worker, a_queue, bodies_on, tmp_path):
 def test_a_file_that_is_not_there_is_said_so(worker, a_queue):
     run = worker("send", "/nowhere.json", SQS_QUEUE_URL=a_queue())
 
-    assert (run.code, "No such file" in run.err) == (1, True)
+    assert (run.code, run.err) == (2, "/nowhere.json: No such file or directory\n")
 
 
 def test_a_queue_that_does_not_exist_is_a_problem_per_event(worker, a_queue, tmp_path):

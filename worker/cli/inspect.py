@@ -34,20 +34,16 @@ def inspect(
     """Show what the worker makes of an event: its handlers, its ids, the attribute report.
 
     The report shows the customer's values. Exit code: 0 all would be handled, 1 something would
-    not or would be left out, 2 bad settings or arguments.
+    not or would be left out, 2 bad settings, arguments or file.
     """
     from worker.cli.inspect_inputs import inspected
-    from worker.cli.sending import BadEvent, events_in
+    from worker.cli.sending import events_of
     from worker.telemetry.logs import configure_logging
 
     if (crm is None) is not (schema is None) or (live and crm is not None):
         raise typer.BadParameter("give --live, or --crm and --schema, or none of them")
     configure_logging("error", "auto", sys.stderr)
-    try:
-        bodies = [event.body for event in events_in(file, _read(file))]
-    except (BadEvent, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    bodies = [event.body for event in events_of(file)]
     files = (crm, schema) if crm and schema else None
     found = asyncio.run(inspected(bodies, files=files, live=live))
     if as_json:
@@ -55,10 +51,6 @@ def inspect(
     else:
         _print(found)
     raise typer.Exit(0 if all(one.is_fine for one in found) else 1)
-
-
-def _read(name: str) -> bytes:
-    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
 
 
 def _print(found: "Sequence[Finding]") -> None:

@@ -24,6 +24,8 @@ from worker.clients.genesys.details_pages import details_dialect
 from worker.domain.reports.files import File, folder
 from worker.domain.reports.manifest import Manifest, manifest_key
 from worker.domain.reports.report import iso
+from worker.domain.reports.row import dimensions_of
+from worker.domain.reports.slicing import day_slices
 from worker.errors import ConfigurationError, Permanent
 from worker.events.types import Origin, ReportDue
 from worker.handlers.scheduled_report import Shelf, links, ready, written
@@ -46,7 +48,15 @@ class Wanted:
     group_by: tuple[str, ...]
 
     def due(self) -> ReportDue:
-        """Return it as the event it stands in for; each run is one of its own."""
+        """Return it as the event it stands in for; each run is one of its own.
+
+        Raises ConfigurationError for an interval or a dimension that no report can have.
+        """
+        try:
+            day_slices(self.start, self.end)
+            dimensions_of(self.group_by)
+        except Permanent as error:
+            raise ConfigurationError([error.reason]) from None
         now = datetime.now(UTC)
         key = sha256("|".join((self.name, iso(self.start), iso(self.end), iso(now))).encode())
         origin = Origin(

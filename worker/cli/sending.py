@@ -1,7 +1,9 @@
 """Events out of files, onto a queue."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from worker.cli.preflight.faults import fault_of
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.errors import ConfigurationError
 from worker.settings import Aws
 
 MAX_BYTES = 1_048_576
@@ -20,8 +23,11 @@ MAX_ENTRIES = 10
 LIMITS = ClientLimits(pool=2, read_seconds=10, attempts=4)
 
 
-class BadEvent(Exception):
+class BadEvent(ConfigurationError):
     """A file that is not events; says which line, never what stands there."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__([f"{source}: {problem}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,15 @@ class Sent:
         return f"{self.source}: {self.problem or self.message_id}"
 
 
+def events_of(name: str) -> list[Event]:
+    """Return the events of the file of that name; `-` is stdin. Raises BadEvent."""
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise BadEvent(name, error.strerror or type(error).__name__) from None
+    return events_in(name, content)
+
+
 def events_in(name: str, content: bytes) -> list[Event]:
     """Return the events of a file: the whole if it is one JSON value, else its lines.
 
@@ -64,9 +79,9 @@ def events_in(name: str, content: bytes) -> list[Event]:
     ]
     for source, line in lines:
         if not _is_json(line):
-            raise BadEvent(f"{source}: is not JSON")
+            raise BadEvent(source, "is not JSON")
     if not lines:
-        raise BadEvent(f"{name}: is empty")
+        raise BadEvent(name, "is empty")
     return [_event(source, line.strip()) for source, line in lines]
 
 
@@ -125,7 +140,7 @@ def _fifo(queue_url: str) -> dict[str, str]:
 
 def _event(source: str, content: bytes) -> Event:
     if len(content) > MAX_BYTES:
-        raise BadEvent(f"{source}: is larger than 1 MiB")
+        raise BadEvent(source, "is larger than 1 MiB")
     return Event(source, content.decode())
 
 
