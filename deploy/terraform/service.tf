@@ -12,6 +12,7 @@ locals {
   record_retention_days = var.record_retention_days == null ? {} : { DYNAMODB_RETENTION_SECONDS = tostring(var.record_retention_days * 86400) }
 
   environment = merge(var.settings, local.record_retention_days, {
+    AWS_REGION                  = local.region
     SQS_QUEUE_URL               = aws_sqs_queue.events.url
     SQS_DEAD_LETTER_QUEUE_URL   = aws_sqs_queue.parked.url
     SQS_CONCURRENCY             = tostring(var.concurrency)

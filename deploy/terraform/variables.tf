@@ -225,6 +225,30 @@ variable "genesys_requests_per_minute" {
   }
 }
 
+locals {
+  # What `settings` and `secret_settings` must leave alone: the module's resources and other variables decide it.
+  decided_here = [
+    "SQS_QUEUE_URL",
+    "SQS_DEAD_LETTER_QUEUE_URL",
+    "SQS_CONCURRENCY",
+    "SQS_WAIT_SECONDS",
+    "SQS_DRAIN_SECONDS",
+    "GENESYS_ENVIRONMENT",
+    "GENESYS_REQUESTS_PER_MINUTE",
+    "DYNAMODB_TABLE",
+    "DYNAMODB_RETENTION_SECONDS",
+    "LEDGER_TABLE",
+    "STEP_FUNCTIONS_ARN",
+    "WORKFLOW_DETAILS_BUCKET",
+    "EVENT_BUS_NAME",
+    "REPORT_BUCKET",
+    "AWS_REGION",
+    "OPS_HOST",
+    "OPS_PORT",
+    "LOG_FORMAT",
+  ]
+}
+
 variable "settings" {
   description = "Further settings of the worker by name (`worker settings` lists them), e.g. GENESYS_ACTION_ID, GENESYS_FLOW_ID, CRM_API_ENDPOINT, CRM_WEBHOOK_URL, LOG_LEVEL. A handler whose settings are missing is off. Not for secrets, and not for what other variables or the module's own resources decide."
   type        = map(string)
@@ -235,7 +259,7 @@ variable "settings" {
     error_message = "Secrets belong into the secret (`secret_arn`, `secret_settings`): settings can be read in the task definition."
   }
   validation {
-    condition     = length(setintersection(keys(var.settings), ["SQS_QUEUE_URL", "SQS_DEAD_LETTER_QUEUE_URL", "SQS_CONCURRENCY", "SQS_WAIT_SECONDS", "SQS_DRAIN_SECONDS", "GENESYS_ENVIRONMENT", "GENESYS_REQUESTS_PER_MINUTE", "DYNAMODB_TABLE", "DYNAMODB_RETENTION_SECONDS", "LEDGER_TABLE", "STEP_FUNCTIONS_ARN", "WORKFLOW_DETAILS_BUCKET", "EVENT_BUS_NAME", "REPORT_BUCKET", "OPS_HOST", "OPS_PORT"])) == 0
+    condition     = length(setintersection(keys(var.settings), local.decided_here)) == 0
     error_message = "Some of these are decided by the module: queue, tables, buckets, bus and state machine are its own, the rest are variables of it."
   }
 }
@@ -254,6 +278,11 @@ variable "secret_settings" {
   description = "Settings that are keys of the secret."
   type        = set(string)
   default     = ["GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"]
+
+  validation {
+    condition     = length(setintersection(var.secret_settings, concat(local.decided_here, keys(var.settings)))) == 0
+    error_message = "Some of these stand in `settings` too, or are decided by the module: ECS refuses a task definition that names one twice."
+  }
 }
 
 variable "secret_kms_key_arn" {

@@ -98,6 +98,10 @@ run "task" {
     error_message = "A secret stands in the environment."
   }
   assert {
+    condition     = local.environment["AWS_REGION"] == local.region
+    error_message = "Who takes the tasks' environment from the output is not told their region."
+  }
+  assert {
     condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
     error_message = "300 × 0.8 ÷ 4 tasks is 60."
   }
@@ -222,6 +226,39 @@ run "setting_that_is_the_modules" {
     settings = { SQS_QUEUE_URL = "https://x" }
   }
   expect_failures = [var.settings]
+}
+
+run "region_among_the_settings" {
+  command = plan
+  variables {
+    settings = { AWS_REGION = "us-east-1" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "log_format_among_the_settings" {
+  command = plan
+  variables {
+    settings = { LOG_FORMAT = "console" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "secret_that_is_a_setting_too" {
+  command = plan
+  variables {
+    settings        = { GENESYS_CLIENT_ID = "one" }
+    secret_settings = ["GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"]
+  }
+  expect_failures = [var.secret_settings]
+}
+
+run "secret_that_the_module_sets" {
+  command = plan
+  variables {
+    secret_settings = ["GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "GENESYS_ENVIRONMENT"]
+  }
+  expect_failures = [var.secret_settings]
 }
 
 run "two_buses" {
