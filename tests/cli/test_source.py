@@ -133,6 +133,13 @@ def test_enable_of_what_is_not_there_fails(source):
     assert "create it first" in done.err
 
 
+def test_show_says_when_nothing_is_there(source):
+    shown = source("source", "show")
+
+    assert (shown.code, shown.out) == (0, "none: `worker source create` makes one\n")
+    assert source("source", "show", "--json").json == []
+
+
 def test_show_lists_what_is_there(source):
     source(*CREATE, "--apply")
 

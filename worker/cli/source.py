@@ -97,6 +97,8 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
+    if not rows:
+        typer.echo("none: `worker source create` makes one")
     for row in rows:
         state = "enabled" if row["enabled"] else "disabled"
         typer.echo(f"{row['partnerSource'] or '(not configured)'}  {state}  {row['integrationId']}")
