@@ -26,9 +26,15 @@ class OutageJudge:
     ) -> None:
         """`credentials`: what is wrong with them, if anything."""
         self._needs: dict[str, tuple[str, ...]] = {}
+        self._holds: dict[str, tuple[str, ...]] = {}
+        """Needs for which nothing stands in: without them no message of a handler can be done."""
+
         for route in routes:
-            needs = self._needs.get(route.handler, (LEDGER,))
+            needs, holds = (
+                each.get(route.handler, (LEDGER,)) for each in (self._needs, self._holds)
+            )
             self._needs[route.handler] = (*needs, *route.needs)
+            self._holds[route.handler] = (*holds, *(route.needs - route.may_miss))
         self._guards = guards
         self._park_limit = park_limit
         self._credentials = credentials
@@ -40,8 +46,8 @@ class OutageJudge:
         if self._park_limit.reached:
             return Verdict("shut", "too many messages had to be parked: is the last deploy well?")
         states = set()
-        for needs in self._needs.values():
-            if (state := self._worst(needs)) == "closed":  # as mostly, at the first look
+        for holds in self._holds.values():
+            if (state := self._worst(holds)) == "closed":  # as mostly, at the first look
                 return FLOW
             states.add(state)
         if not states:

@@ -17,7 +17,10 @@ class Route:
     handler: str
     run: Callable[[Any], Awaitable[Result]]
     needs: frozenset[str]
-    """Upstreams without which it cannot succeed: with one of them down it is not even tried."""
+    """Upstreams without which it cannot succeed: what they block waits for them."""
+
+    may_miss: frozenset[str]
+    """Those of its needs that remembered answers can stand in for: messages are still received."""
 
     deadline_seconds: float | None
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
@@ -37,17 +40,18 @@ class Router:
     def __init__(self) -> None:
         self._routes: dict[type, list[Route]] = {}
 
-    def on(
+    def on(  # noqa: PLR0913  a row of a table, its columns named
         self,
         kind: type[E],
         name: str,
         handler: Callable[[E], Awaitable[Result]],
         *,
         needs: Iterable[str] = (),
+        may_miss: Iterable[str] = (),
         deadline_seconds: float | None = None,
     ) -> None:
         """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
-        route = Route(name, handler, frozenset(needs), deadline_seconds)
+        route = Route(name, handler, frozenset(needs), frozenset(may_miss), deadline_seconds)
         self._routes.setdefault(kind, []).append(route)
 
     def all(self) -> list[Route]:

@@ -17,15 +17,19 @@ from worker.intake.router import Router
 async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
     """Return the routes. A handler that is off is not even built.
 
-    `needs` names the upstreams, as their guards are called, that a handler cannot do without.
+    `needs` names the upstreams, as their guards are called, that a handler cannot do without;
+    `may_miss` those of them whose answers it may remember.
     """
     router, on = Router(), workshop.settings.enabled_handlers()
     if "voice" in on:
         run = await voice.build(workshop, genesys)
-        router.on(VoiceScored, "voice", run, needs=("genesys", "dynamodb"))
+        # A score that may be written without its customer must not wait for Genesys.
+        needs = ("dynamodb",) if run.degrade_after_seconds else ("genesys", "dynamodb")
+        router.on(VoiceScored, "voice", run, needs=needs)
     if "attributes" in on:
         enrich = await attributes.build(workshop, genesys)
-        router.on(AttributesWanted, "attributes", enrich, needs=("genesys", "crm"))
+        needs = ("genesys", "crm")
+        router.on(AttributesWanted, "attributes", enrich, needs=needs, may_miss=("crm",))
     if "workflow" in on:
         start = await workflow.build(workshop, genesys)
         router.on(ConversationEnded, "workflow", start, needs=("genesys", "stepfunctions"))
