@@ -14,7 +14,10 @@ def test_what_was_packed_is_the_same_again(body):
     assert packed(body) == packed(body)
 
 
-@pytest.mark.parametrize("text", ["plain", "H4sIAAAA", "cGxhaW4="])
+DAMAGED = "H4sIAByICGsC//7IADf/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd"
+
+
+@pytest.mark.parametrize("text", ["plain", "H4sIAAAA", "cGxhaW4=", DAMAGED])
 def test_what_was_not_packed_is_refused(text):
     with pytest.raises(ValueError, match="not a packed body"):
         unpacked(text)

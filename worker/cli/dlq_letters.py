@@ -1,7 +1,6 @@
 """Dead letters as an operator asks for them: why, whose, since when. Pure."""
 
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +49,7 @@ class DeadLetter:
             return self.message.body
         try:
             return unpacked(self.message.body)
-        except (ValueError, zlib.error):
+        except ValueError:
             raise NotUnpacked from None
 
     @property

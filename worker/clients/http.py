@@ -89,10 +89,9 @@ class HttpClient:
                     return await self._reply(response, stream)
                 finally:
                     await stream.aclose()
-        # aiohttp's own too: the transport maps the common ones only. Named by class, as texts hold
-        # URLs.
+        # aiohttp's own too: the transport maps the common ones only.
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"{self._upstream}: {type(error).__name__}") from error
+            raise Unavailable(f"{self._upstream}: {_named(error)}") from error
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -148,6 +147,18 @@ class HttpClient:
         reason = f"{self._upstream}: reply larger than {self._limits.reply_bytes} bytes ({status})"
         # The same question will have the same long answer; an error page tells nothing of it.
         return Permanent(reason) if status < 300 else Unavailable(reason)
+
+
+def _named(error: Exception) -> str:
+    """Return the class of what went wrong, not its text, which holds URLs.
+
+    Of aiohttp's error where there is one, and of the system's below it: the transport takes a
+    refused connection and a name without an address for a `ConnectTimeout`.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        cause = cause.os_error
+    return type(cause).__name__
 
 
 def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:

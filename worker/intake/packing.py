@@ -1,6 +1,7 @@
 """Bodies too long to be sent on together with a note: packed, and unpacked when they go back."""
 
 import gzip
+import zlib
 from base64 import b64decode, b64encode
 
 ENCODING = "gzip+base64"
@@ -16,5 +17,5 @@ def unpacked(text: str) -> str:
     """Return the body again. Raises ValueError for a text that was not packed."""
     try:
         return gzip.decompress(b64decode(text, validate=True)).decode()
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError("not a packed body") from error
