@@ -64,7 +64,7 @@ def figures_of(group):
         "talk_ratio": half_up(talk / total, "0.0001"),
         "hold_ratio": half_up(hold / total, "0.0001"),
         "efficiency_score": half_up(max(Decimal(0), 100 - 50 * hold / total), "0.01"),
-        "unique_wrapup_codes": ";".join(sorted(group["wrapup_code"].unique())),
+        "unique_wrapup_codes": "|".join(sorted(group["wrapup_code"].unique())),
     }
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     lengths = group["duration_ms"].to_numpy() / 1000

@@ -12,7 +12,8 @@ from unicodedata import normalize
 
 from worker.domain.reports.report import METRICS, Report, cells
 
-BETWEEN_CODES = ";"
+BETWEEN_CODES = "|"
+"""Not `;`: half of Europe's spreadsheets part cells by it, and would run a code that begins one."""
 
 _STARTERS = {*"=+-@", "\u2212"}  # the last one: the minus sign, which normalises to itself
 _IGNORED = " '\t\r\n\x0b\x0c\xa0\u2007\u202f\u3000\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"

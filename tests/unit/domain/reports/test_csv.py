@@ -117,3 +117,10 @@ def test_a_wrapup_code_that_is_a_formula_does_not_run():
 
 def test_a_report_of_nothing_is_a_header():
     assert len(read(csv_text(a_report()))) == 1
+
+
+def test_a_code_begins_no_cell_where_cells_are_parted_by_semicolons():
+    text = csv_text(a_report(a_row(wrapup_codes=("#1", "=1+1"))))
+
+    cells = [cell for line in text.splitlines() for cell in line.split(";")]
+    assert not any(cell.startswith("=") for cell in cells)
