@@ -40,7 +40,7 @@ def customer_of(
 
 
 def _ltv(value: object, field: str) -> Decimal | None:
-    if value is None:
+    if value is None or value == "":  # a translation map gives "" where it finds nothing
         return None
     # Through repr: Decimal(0.1) would carry the float's binary tail, and True reads as no number.
     digits = repr(value) if isinstance(value, int | float) else value

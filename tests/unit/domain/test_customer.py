@@ -13,6 +13,7 @@ def read(output):
 @pytest.mark.parametrize(
     ("ltv", "exact"),
     [
+        ("", None),
         (12500.0, "12500.0"),
         (0.1, "0.1"),
         (7, "7"),
@@ -34,7 +35,7 @@ def test_an_output_without_a_tier_is_no_customer(output):
 
 
 @pytest.mark.parametrize(
-    "ltv", [True, float("nan"), float("inf"), "", "NaN", "1,000", "a lot", [], 10**40, "1" * 31]
+    "ltv", [True, float("nan"), float("inf"), " ", "NaN", "1,000", "a lot", [], 10**40, "1" * 31]
 )
 def test_a_lifetime_value_that_is_none_is_refused_by_name(ltv):
     with pytest.raises(Permanent, match=r"^data action output ltv: not a number$"):
