@@ -12,7 +12,7 @@ doubles that with each that is no suspect, and goes back to one with each that i
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import structlog
 
@@ -33,16 +33,45 @@ QUIET_SECONDS = 0.2
 """Pause before a suspect: what is done beside it is deleted by then."""
 
 
+class _Company:
+    """Those that run together, and whether a suspect keeps them waiting.
+
+    One object that all of them enter and leave: a generator for each message costs five times that.
+    """
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Condition()
+        self.together = 0
+        self.alone = False
+        """Whether a suspect runs."""
+
+        self.waiting = 0
+        """Suspects that wait until nothing else runs."""
+
+    async def __aenter__(self) -> None:
+        if self.alone:
+            async with self.changed:
+                await self.changed.wait_for(lambda: not self.alone)
+        self.together += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.together -= 1
+        if self.waiting:
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Let all that wait look again."""
+        async with self.changed:
+            self.changed.notify_all()
+
+
 class Suspects:
     """Lets ordinary messages run together, and each suspect by itself."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._born = clock()
-        self._changed = asyncio.Condition()
-        self._together = 0
-        self._alone = False
-        self._waiting = 0
+        self._company = _Company()
         self._window = 1
 
     def meet(self, message: Message, *, known: bool) -> bool:
@@ -50,7 +79,7 @@ class Suspects:
 
         `known`: this process saw it fail, and live.
         """
-        suspect = self._young and not known and message.receive_count >= SUSPICIOUS_RECEIVES
+        suspect = message.receive_count >= SUSPICIOUS_RECEIVES and not known and self._young
         self._window = 1 if suspect else min(NO_LIMIT, self._window * 2)
         return suspect
 
@@ -58,59 +87,45 @@ class Suspects:
         """Return how many messages more may be in hand: none while a suspect is."""
         if not self._young:
             return NO_LIMIT
-        if self._waiting or self._alone:
+        if self._company.waiting or self._company.alone:
             return 0
-        return self._window - self._together
+        return self._window - self._company.together
 
-    @asynccontextmanager
-    async def place(self, *, alone: bool, quiet: bool = False) -> AsyncIterator[None]:
+    def place(self, *, alone: bool, quiet: bool = False) -> AbstractAsyncContextManager[None]:
         """Wait for a place and keep it for the block; what is in hand goes before a suspect.
 
         `quiet`: a suspect waits until what was done before it is deleted.
         """
-        if alone:
-            async with self._apart():
-                if quiet:
-                    await asyncio.sleep(QUIET_SECONDS)
-                yield
-            return
-        if self._alone:
-            async with self._changed:
-                await self._changed.wait_for(lambda: not self._alone)
-        self._together += 1
-        try:
-            yield
-        finally:
-            self._together -= 1
-            if self._waiting:
-                async with self._changed:
-                    self._changed.notify_all()
+        return self._apart(quiet=quiet) if alone else self._company
 
     @property
     def _young(self) -> bool:
         return self._clock() - self._born < YOUNG_SECONDS
 
     @asynccontextmanager
-    async def _apart(self) -> AsyncIterator[None]:
-        self._waiting += 1
+    async def _apart(self, *, quiet: bool) -> AsyncIterator[None]:
+        company = self._company
+        company.waiting += 1
         try:
-            async with self._changed:
+            async with company.changed:
                 await self._until_alone()
-                self._alone = True
+                company.alone = True
         finally:
-            self._waiting -= 1
+            company.waiting -= 1
         log.warning("crash_suspect_runs_alone")
         try:
+            if quiet:
+                await asyncio.sleep(QUIET_SECONDS)
             yield
         finally:
-            self._alone = False
-            async with self._changed:
-                self._changed.notify_all()
+            company.alone = False
+            await company.tell()
 
     async def _until_alone(self) -> None:
+        company = self._company
         with suppress(TimeoutError):
             async with asyncio.timeout(COMPANY_SECONDS):
-                await self._changed.wait_for(lambda: not (self._alone or self._together))
+                await company.changed.wait_for(lambda: not (company.alone or company.together))
                 return
         # Beside what will not end, but never two suspects at once.
-        await self._changed.wait_for(lambda: not self._alone)
+        await company.changed.wait_for(lambda: not company.alone)

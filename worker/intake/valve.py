@@ -8,7 +8,7 @@ ones to the dead letters.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,7 @@ class Verdict:
 
 
 FLOW = Verdict("flow")
+_AT_ONCE = nullcontext()
 
 
 class Valve:
@@ -115,9 +116,13 @@ class Valve:
         finally:
             self._asked -= may
 
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
+    def run(self) -> AbstractAsyncContextManager[None]:
         """Wait for leave to run a message, and keep it until the run is over."""
+        # As mostly nobody waits: a generator for each message would cost more than the verdict.
+        return _AT_ONCE if self.verdict().state == "flow" else self._in_turn()
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
         while (state := self.verdict().state) != "flow":
             if state == "probe" and not self._probing:
                 break
