@@ -59,7 +59,6 @@ class Acks:
         while not lease.lost:
             failed = await _failure_of(self._deletes.submit(lease))
             if failed is None:
-                metrics.messages_acked.inc()
                 self._leases.forget(lease)
                 return True
             attempt += 1
@@ -105,7 +104,9 @@ class Acks:
 
     async def _delete_batch(self, leases: Sequence[Lease]) -> Results:
         # The receipt is read now, not at submit: a second copy may have brought a newer one.
-        return await self._queue.delete([lease.message.receipt for lease in leases])
+        results = await self._queue.delete([lease.message.receipt for lease in leases])
+        metrics.messages_acked.inc(results.count(None))
+        return results
 
     async def _show_batch(self, wanted: Sequence[tuple[Lease, int]]) -> Results:
         return await self._queue.hide([(x.message.receipt, seconds) for x, seconds in wanted])
