@@ -204,7 +204,7 @@ class Consumer:
 
     def _pay(self) -> None:
         """Give slots back, unless so many acks are outstanding that intake should wait."""
-        if len(self._at_work) <= self.slots.count * UNSETTLED_PER_SLOT:
+        if self._owed and len(self._at_work) <= self.slots.count * UNSETTLED_PER_SLOT:
             owed, self._owed = self._owed, 0
             self.slots.give_back(owed)
 

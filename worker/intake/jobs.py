@@ -39,7 +39,9 @@ class Jobs:
             handler=handler, conversation_id=getattr(job.event, "conversation_id", None)
         ):
             try:
-                result = await self._once(job)
+                result = await self._ledger.once(
+                    handler, job.event.origin.dedupe_key, partial(self._within_deadline, job)
+                )
             except Exception as error:  # noqa: BLE001  every fault becomes an outcome
                 outcome = outcome_of(error, handler=handler)
                 _tell_failure(job, outcome, error)
@@ -49,10 +51,6 @@ class Jobs:
                 _duration(handler).observe(elapsed)
             self._tell_success(job, result, elapsed)
         return Done()
-
-    async def _once(self, job: Job) -> Result:
-        run = partial(self._within_deadline, job)
-        return await self._ledger.once(job.route.handler, job.event.origin.dedupe_key, run)
 
     async def _within_deadline(self, job: Job) -> Result:
         async with asyncio.timeout(job.route.deadline_seconds or self._deadline_seconds):
