@@ -7,7 +7,7 @@ Three forms are read: the classic EventBridge event; its bare `detail`, when the
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 
 from worker.errors import Permanent
 from worker.events.fields import UUID, instant
+from worker.events.record import record
 
 MAX_BYTES = 1_048_576
 """What SQS and EventBridge carry at most."""
@@ -29,7 +30,7 @@ _ID_PART = re.compile(rf"(?<![^.]){UUID.pattern}(?![^.])")
 """An id that is a whole part of a dotted type."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Envelope:
     """An event before anybody knows what it means."""
 

@@ -1,11 +1,13 @@
 """The five events the worker acts on. Nothing behind this module knows which form came in."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 
+from worker.events.record import record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record
 class Origin:
     """Where an event came from, and how a second copy of it is recognised."""
 
@@ -29,7 +31,7 @@ class Origin:
     """True when the bus says that the event comes from an archive replay."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SpeakerScore:
     """Sentiment of one speaker."""
 
@@ -37,7 +39,7 @@ class SpeakerScore:
     score: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VoiceScored:
     """The sentiment of a voice conversation is known."""
 
@@ -51,7 +53,7 @@ class VoiceScored:
     """As the event gives it, `tel:` stripped; out of `repr`, so out of tracebacks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ConversationEnded:
     """The customer's side of a conversation is over."""
 
@@ -61,7 +63,7 @@ class ConversationEnded:
     """Lower case, e.g. `voice`, `message`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttributesWanted:
     """A conversation began and may be given CRM attributes."""
 
@@ -73,7 +75,7 @@ class AttributesWanted:
     phone_number: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ChatScored:
     """A chat or message conversation ended: its sentiment can be asked for."""
 
@@ -81,7 +83,7 @@ class ChatScored:
     conversation_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReportDue:
     """A report over an interval is wanted."""
 

@@ -1,15 +1,16 @@
 """One received SQS message, as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from worker.events.record import record
 from worker.telemetry.tracing import Cause
 
 NO_CAUSE = Cause()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Message:
     """A message in hand; a second receive of the same id makes a new one with a newer receipt."""
 
