@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import Literal
 
 from worker.events import platform, reference
 from worker.events.envelope import Envelope, open_envelope
@@ -13,20 +14,25 @@ from worker.settings import Events as EventTypes
 
 Reader = Callable[[Envelope], Event | None]
 
-_PLATFORM: Mapping[str, Reader] = {
-    "voice_types": platform.voice_scored,
-    "ended_types": platform.conversation_ended,
-    "attributes_types": platform.attributes_wanted,
-    "chat_types": platform.chat_scored,
-    "report_types": report_due,
+Form = Literal["platform", "reference"]
+
+_READERS: Mapping[Form, Mapping[str, Reader]] = {
+    "platform": {
+        "voice_types": platform.voice_scored,
+        "ended_types": platform.conversation_ended,
+        "attributes_types": platform.attributes_wanted,
+        "chat_types": platform.chat_scored,
+        "report_types": report_due,
+    },
+    "reference": {
+        "voice_types": reference.voice_scored,
+        "ended_types": reference.conversation_ended,
+        "attributes_types": reference.attributes_wanted,
+        "chat_types": reference.chat_scored,
+        "report_types": report_due,
+    },
 }
-_REFERENCE: Mapping[str, Reader] = {
-    "voice_types": reference.voice_scored,
-    "ended_types": reference.conversation_ended,
-    "attributes_types": reference.attributes_wanted,
-    "chat_types": reference.chat_scored,
-    "report_types": report_due,
-}
+"""By the setting that names the types each one reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +49,16 @@ def open_events(body: str | bytes, types: EventTypes) -> tuple[Event, ...] | Unr
     Permanent, naming the field, when the body cannot be read; nothing else is raised.
     """
     envelope = open_envelope(body)
-    readers = _PLATFORM if "eventBody" in envelope.detail else _REFERENCE
-    events = tuple(
-        event
-        for setting, reader in readers.items()
-        if _wanted(envelope.detail_type, getattr(types, setting))
-        and (event := reader(envelope)) is not None
-    )
+    form: Form = "platform" if "eventBody" in envelope.detail else "reference"
+    readers = _readers_of(envelope.detail_type, form, types)
+    events = tuple(event for reader in readers if (event := reader(envelope)) is not None)
     return events or Unrouted(envelope.detail_type)
 
 
 @lru_cache(maxsize=1024)  # types are few; whoever sends ever new ones fills this and no more
-def _wanted(detail_type: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(detail_type, glob) for glob in globs)
+def _readers_of(detail_type: str, form: Form, types: EventTypes) -> tuple[Reader, ...]:
+    return tuple(
+        reader
+        for setting, reader in _READERS[form].items()
+        if any(fnmatchcase(detail_type, glob) for glob in getattr(types, setting))
+    )
