@@ -71,12 +71,21 @@ class _Sentiment(BaseModel):
     overall: Annotated[Score | None, Field(alias="sentimentOverallScore")] = None
 
 
+class _Scored(BaseModel):
+    """`detail` with a sentiment; the body comes first, so that its faults are told first."""
+
+    model_config = WIRE
+
+    body: Annotated[_Sentiment, Field(alias="eventBody")]
+    timestamp: Instant | None = None
+
+
 def voice_scored(envelope: Envelope) -> VoiceScored:
     """Read a sentiment event."""
-    body = read(_Sentiment, envelope.detail["eventBody"], _BODY)
-    emitted = read(_Emitted, envelope.detail, "detail")
+    scored = read(_Scored, envelope.detail, "detail")
+    body = scored.body
     return VoiceScored(
-        origin=timed(envelope, emitted.timestamp, body.conversation_id),
+        origin=timed(envelope, scored.timestamp, body.conversation_id),
         conversation_id=body.conversation_id,
         overall=body.overall,
     )
