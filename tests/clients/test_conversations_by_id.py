@@ -162,11 +162,16 @@ async def test_a_404_for_one_id_hides_no_other_of_its_batch():
 
 
 async def test_closing_waits_for_no_lookup_that_nobody_waits_for():
-    cloud = GenesysCloud()
+    cloud, asked = GenesysCloud(), asyncio.Event()
+
+    async def never(request):
+        asked.set()
+        return await hang(request)
+
     async with details_of(cloud) as details:
-        cloud.fail_with("details_by_id", hang)
+        cloud.fail_with("details_by_id", never)
         lookup = asyncio.create_task(details.by_id(an_id(), NOON))
-        await asyncio.sleep(1)
+        await asked.wait()
         lookup.cancel()
         began = now()
 

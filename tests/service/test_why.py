@@ -2,17 +2,16 @@
 
 import json
 
-import aioboto3
-
+from tests.aws import sdk_client
 from tests.service.conftest import sample
-from worker.demo.stage import AWS_KEYS
 
 
 async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_queue(
-    stage, start_worker, eventually
+    stage, start_worker, eventually, monkeypatch
 ):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.sqs.endpoint_url)
     stage.sqs.send(stage.queue_url, sample("events/platform/sta_sentiment.json"))
-    async with sqs_of(stage) as sqs:
+    async with sdk_client("sqs") as sqs:
         await sqs.receive_message(QueueUrl=stage.queue_url, VisibilityTimeout=600)
 
     async with start_worker() as worker:
@@ -22,13 +21,3 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
             return why.startswith("Waiting: nothing in hand, 1 messages of the queue are hidden")
 
         await eventually(says_so)
-
-
-def sqs_of(stage):
-    return aioboto3.Session().client(
-        "sqs",
-        endpoint_url=stage.sqs.endpoint_url,
-        region_name=AWS_KEYS["AWS_REGION"],
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-    )

@@ -1,6 +1,6 @@
 """Judges whether any message could be handled now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from worker.app.guards import Guards
 from worker.app.ledger import LEDGER
@@ -25,16 +25,10 @@ class OutageJudge:
         credentials: Callable[[], str | None],
     ) -> None:
         """`credentials`: what is wrong with them, if anything."""
-        self._needs: dict[str, tuple[str, ...]] = {}
-        self._holds: dict[str, tuple[str, ...]] = {}
+        self._needs = _by_handler((route.handler, route.needs) for route in routes)
+        self._holds = _by_handler((one.handler, one.needs - one.may_miss) for one in routes)
         """Needs for which nothing stands in: without them no message of a handler can be done."""
 
-        for route in routes:
-            needs, holds = (
-                each.get(route.handler, (LEDGER,)) for each in (self._needs, self._holds)
-            )
-            self._needs[route.handler] = (*needs, *route.needs)
-            self._holds[route.handler] = (*holds, *(route.needs - route.may_miss))
         self._guards = guards
         self._park_limit = park_limit
         self._credentials = credentials
@@ -67,3 +61,11 @@ class OutageJudge:
                 return "open"
             worst = "half_open" if state == "half_open" else worst
         return worst
+
+
+def _by_handler(upstreams: Iterable[tuple[str, frozenset[str]]]) -> dict[str, tuple[str, ...]]:
+    """Join what the routes of each handler ask for, and the ledger, which all of them do."""
+    found: dict[str, tuple[str, ...]] = {}
+    for handler, some in upstreams:
+        found[handler] = (*found.get(handler, (LEDGER,)), *some)
+    return found

@@ -89,7 +89,8 @@ class Watch:
         for state in ("visible", "in_flight", "delayed"):
             metrics.queue_messages.labels(state).set(getattr(now, state))
         hidden = now.in_flight + now.delayed
-        self._hidden_on_queue = max(0, hidden - self._intake.consumer.in_flight)
+        # Leases, not handlers at work: what only waits for its delete is in hand, too.
+        self._hidden_on_queue = max(0, hidden - len(self._intake.leases))
         if self._settings.visibility_seconds is None:
             # The queue's own may be changed while we run; what is in hand keeps its old lease.
             self._intake.leases.visibility_seconds = now.visibility_seconds

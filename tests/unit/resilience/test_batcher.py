@@ -284,15 +284,16 @@ def assert_own(answer, number, patience, kind):
 
 
 async def test_an_abandoned_batcher_cancels_what_was_sent_and_sends_no_more():
-    sent = []
+    sent, begun = [], asyncio.Event()
 
     async def never(items):
         sent.append(list(items))
+        begun.set()
         await asyncio.Event().wait()
 
     batcher = Batcher(never, max_items=1, max_wait_seconds=0, max_concurrent=1)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in "ab"]
-    await asyncio.sleep(0.01)
+    await begun.wait()
 
     await batcher.abandon()
     await asyncio.wait(tasks)
