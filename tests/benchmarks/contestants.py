@@ -109,6 +109,15 @@ LEAN_LOOP = Contestant(
     arguments=lambda _: ["-m", "tests.benchmarks.lean_loop"],
     settings=HANDLER | {"AWS_TRANSPORT": "lean"},
 )
+LEAST_LOOP = Contestant(
+    "least loop, lean client",
+    "the same; each event opened in full, in a task with a deadline, a counter and a histogram: "
+    "the least that any worker in Python does",
+    environment="ours",
+    program="python",
+    arguments=lambda _: ["-m", "tests.benchmarks.least_loop"],
+    settings=HANDLER | {"AWS_TRANSPORT": "lean"},
+)
 BARE = Contestant(
     "bare loop",
     "aiobotocore on uvloop, a loop per ten messages: receive 10, gather, delete batch",

@@ -8,6 +8,7 @@ from tests.benchmarks.contest import Results, in_turns
 from tests.benchmarks.contestants import (
     BARE,
     LEAN_LOOP,
+    LEAST_LOOP,
     OURS,
     OURS_LOGGING,
     OURS_SDK,
@@ -21,7 +22,7 @@ from tests.benchmarks.running import Load, messages_of, running
 from tests.benchmarks.size import Size
 
 CONCURRENCY = 64
-CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, LEAN_LOOP, BARE, *PEERS_OF_OURS)
+CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, LEAN_LOOP, LEAST_LOOP, BARE, *PEERS_OF_OURS)
 ROUND_TRIPS = (0, 5, 20)
 """Milliseconds."""
 

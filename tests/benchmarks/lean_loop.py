@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from worker.cli.run import fast_loop
@@ -11,19 +12,20 @@ from worker.settings import load_settings
 LOOPS = -(-int(os.environ["BENCH_CONCURRENCY"]) // 10)
 LIMITS = ClientLimits(pool=LOOPS + 1, read_seconds=30, attempts=1)
 
-
-async def main() -> None:
-    """Receive and delete, until the end of the process."""
-    settings = load_settings()
-    async with AwsSession(settings.aws).client("sqs", LIMITS) as sqs:
-        await asyncio.gather(*(loop(sqs, str(settings.sqs.queue_url)) for _ in range(LOOPS)))
+Message = dict[str, Any]
+Work = Callable[[list[Message]], Awaitable[None]]
 
 
-async def loop(sqs: Any, url: str) -> None:
-    """Receive ten, delete them in one call."""
+async def nothing(_: list[Message]) -> None:
+    """Do no work at all."""
+
+
+async def loop(sqs: Any, url: str, work: Work) -> None:
+    """Receive ten, work on them, delete them in one call."""
     while True:
         answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
         if messages := answer.get("Messages"):
+            await work(messages)
             entries = [
                 {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
                 for place, message in enumerate(messages)
@@ -31,6 +33,19 @@ async def loop(sqs: Any, url: str) -> None:
             await sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
 
-if __name__ == "__main__":
+async def main(work: Work) -> None:
+    """Receive, work and delete, until the end of the process."""
+    settings = load_settings()
+    async with AwsSession(settings.aws).client("sqs", LIMITS) as sqs:
+        url = str(settings.sqs.queue_url)
+        await asyncio.gather(*(loop(sqs, url, work) for _ in range(LOOPS)))
+
+
+def run(work: Work) -> None:
+    """Run it on the worker's own event loop."""
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        runner.run(main())
+        runner.run(main(work))
+
+
+if __name__ == "__main__":
+    run(nothing)
