@@ -22,6 +22,7 @@ class Wire:
         self.upstream = upstream
         self.url = ""
         self.cut = False
+        self.requests = 0
         self.replies_to_lose = 0
         """Requests that reach the other side and whose connection is closed then."""
 
@@ -33,6 +34,7 @@ class Wire:
 
     async def serve(self, request):
         body = await request.read()
+        self.requests += 1
         if self.cut:
             return web.Response(status=500, body=b"{}", content_type="application/x-amz-json-1.0")
         async with (

@@ -352,6 +352,19 @@ async def test_an_owner_that_was_frozen_past_its_lease_is_refused(client, table,
     assert [(x["event"], x["refused"]) for x in logs] == [("ledger_late_owner", "completion")]
 
 
+async def test_a_completion_that_was_refused_is_not_asked_for_again(client, table, wire, held):
+    late = asyncio.create_task(a_ledger(client, table).once("voice", "k", held))
+    await held.began.wait()
+    await a_ledger(client, table, ahead=PAST_THE_LEASE).once("voice", "k", Work())
+    before = wire.requests
+
+    held.go_on.set()
+    with pytest.raises(Transient, match="claim was lost"):
+        await late
+
+    assert wire.requests - before == 1
+
+
 async def test_a_handler_that_wakes_after_its_lease_is_cancelled_before_its_next_effect(
     client, table
 ):

@@ -82,11 +82,14 @@ class DynamoLedger:
             async with self._leased(claim, began):
                 result = await run()
                 has_run = True
-            await self._complete(claim)
+            mine = await self._complete(claim)
         except BaseException:
             # Cancelled after its effects, it is done: a copy must not have them again.
             await _briefly((self._table.complete if has_run else self._table.release)(claim))
             raise
+        if not mine:
+            _tell_late("completion")
+            raise Transient(LOST)
         return result
 
     @asynccontextmanager
@@ -136,17 +139,15 @@ class DynamoLedger:
         """
         return None if self._fail_open else began + 0.9 * self._lease_seconds
 
-    async def _complete(self, claim: Claim) -> None:
+    async def _complete(self, claim: Claim) -> bool:
+        """Record the work as done; False when it is another's by now."""
         try:
-            mine = await self._table.complete(claim)
+            return await self._table.complete(claim)
         except WorkerError as error:
             # Not raised: the effects are there, and a retry would surely repeat them.
             _count("unavailable")
             log.warning("ledger_completion_failed", reason=str(error))
-            return
-        if not mine:
-            _tell_late("completion")
-            raise Transient(LOST)
+            return True
 
 
 async def _briefly(end: Awaitable[bool]) -> None:
