@@ -1,6 +1,8 @@
-"""All commands, and what becomes of a configuration error: a clean message and exit code 2."""
+"""All commands, and what becomes of bad settings and lost output: a clean message, exit code 2."""
 
+import os
 import sys
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Annotated
 
 import typer
@@ -10,6 +12,10 @@ from worker.cli import check, demo, dlq, health, inspect, report, run, send, set
 from worker.errors import ConfigurationError
 
 BAD_CONFIGURATION = 2
+OUTPUT_LOST = 2
+
+NO_SPACE = (ENOSPC, EDQUOT, EFBIG)
+"""What a full disk, a spent quota or a file at its limit answers. Not EPIPE: typer ends quietly."""
 
 app = typer.Typer(
     name="worker",
@@ -56,3 +62,15 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(problem, err=True)
         sys.exit(BAD_CONFIGURATION)
+    except OSError as error:
+        # Of output: `report --out`, the one command that writes files, tells its failures itself.
+        if error.errno not in NO_SPACE:
+            raise
+        _drop_output()
+        typer.echo(f"output could not be written: {error.strerror}", err=True)
+        sys.exit(OUTPUT_LOST)
+
+
+def _drop_output() -> None:
+    """Let what is still held go nowhere: written at the end of the process, it would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
