@@ -215,6 +215,18 @@ def test_a_bad_value_is_named_and_never_shown(name):
     assert "7f3a" not in str(problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("GENESYS_FLOW_ID", "not a UUID"),
+        ("GENESYS_ENVIRONMENT", "not a domain such as mypurecloud.ie"),
+        ("GENESYS_TOKEN_PATH", "must begin with /"),
+    ],
+)
+def test_a_text_of_the_wrong_form_is_refused_in_words(name, said):
+    assert problems_of(**{name: BAD[name]}) == [f"{name}: {said}"]
+
+
 def test_all_bad_fields_of_all_groups_are_named_at_once():
     assert {line.split(":")[0] for line in problems_of(**BAD)} == set(BAD)
 

@@ -1,5 +1,6 @@
 """What the groups of settings are made of: their base, lists, durations and URLs."""
 
+import re
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -20,6 +21,20 @@ def split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def like(pattern: str, otherwise: str) -> AfterValidator:
+    """Return a check of a whole text, with the words that refuse it.
+
+    Not pydantic's `pattern`: its refusal shows the expression, and says nothing to most people.
+    """
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(otherwise)
+        return text
+
+    return AfterValidator(check)
 
 
 def is_loopback(host: str | None) -> bool:

@@ -4,9 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from worker.settings.fields import Group, Seconds, Url, group
+from worker.settings.fields import Group, Seconds, Url, group, like
 
-UuidText = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+Uuid = Annotated[str, like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "not a UUID")]
+Domain = Annotated[str, like(r"[a-z0-9.-]+", "not a domain such as mypurecloud.ie")]
+Path = Annotated[str, like("/.*", "must begin with /")]
 
 
 class Genesys(Group):
@@ -20,7 +22,7 @@ class Genesys(Group):
     client_secret: SecretStr | None = None
     """Its secret."""
 
-    environment: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "mypurecloud.com"
+    environment: Domain = "mypurecloud.com"
     """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`."""
 
     dialect: Literal["platform", "reference"] = "platform"
@@ -32,7 +34,7 @@ class Genesys(Group):
     login_url: Url | None = None
     """Overrides https://login.{environment} (reference dialect: the API host)."""
 
-    token_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    token_path: Path | None = None
     """Path of the token request. Unset: /oauth/token (reference: /api/v2/oauth/token)."""
 
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
@@ -53,7 +55,7 @@ class Genesys(Group):
     action_id: str | None = None
     """Data action that knows the customer behind a phone number."""
 
-    flow_id: UuidText | None = None
+    flow_id: Uuid | None = None
     """Flow whose inputs say which attributes a conversation gets, and of what kind."""
 
 
