@@ -24,7 +24,7 @@ async def test_a_receive_that_hangs_is_given_up_and_said_to_be_the_problem():
     assert await polls.receive(10) is None
 
     assert loop.time() - began == pytest.approx(10 + STALLED_SECONDS, abs=1)
-    assert polls.problem == "receive fails: TimeoutError"
+    assert polls.problem == "TimeoutError"
     assert polls.answered_at is None
 
 

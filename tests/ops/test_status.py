@@ -13,6 +13,7 @@ def a_snapshot(**over):
         "in_flight": 3,
         "concurrency": 64,
         "pollers": 2,
+        "uptime_seconds": 65.5,
         "last_receive_seconds_ago": 0.2,
         "last_message_seconds_ago": 0.2,
         "last_success_seconds_ago": 0.1,
@@ -21,6 +22,7 @@ def a_snapshot(**over):
 
 
 BREAKER = {"open_breakers": ("genesys",)}
+NONE_YET = {"in_flight": 0, "last_receive_seconds_ago": None, "last_message_seconds_ago": None}
 
 SENTENCES = [
     ({}, "moving", "Moving: 3 of 64 messages in hand."),
@@ -113,9 +115,19 @@ SENTENCES = [
         "Idle: the queue has brought no message since the start.",
     ),
     (
-        {"in_flight": 0, "last_receive_seconds_ago": None, "last_message_seconds_ago": None},
+        {**NONE_YET, "uptime_seconds": 12.0},
         "starting",
-        "Starting: no receive has ended yet.",
+        "Starting: no receive has ended in the 12 s since the start.",
+    ),
+    (
+        {**NONE_YET, "uptime_seconds": 90.0},
+        "stalled",
+        "Stalled: 2 pollers run, but no receive has ended for 90 s.",
+    ),
+    (
+        {**NONE_YET, "uptime_seconds": 90.0, "receive_error": "AccessDenied"},
+        "error",
+        "Not moving: receiving fails with AccessDenied.",
     ),
 ]
 
@@ -130,7 +142,7 @@ def test_the_sentence_names_the_worst_cause_that_holds(over, state, sentence):
 def test_the_document_is_json_with_all_that_is_known():
     health = Health(clock=lambda: 7.0, stall_seconds=30, checks={"queue": lambda: "AccessDenied"})
     health.beat()
-    status = Status(a_snapshot, health, clock=iter([10.0, 75.5]).__next__)
+    status = Status(a_snapshot, health)
 
     document = orjson.loads(orjson.dumps(status()))
 

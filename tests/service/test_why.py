@@ -4,6 +4,7 @@ import json
 
 from tests.aws import sdk_client
 from tests.service.conftest import sample
+from worker.demo.sqs.faults import ACCESS_DENIED
 
 
 async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_queue(
@@ -21,3 +22,18 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
             return why.startswith("Waiting: nothing in hand, 1 messages of the queue are hidden")
 
         await eventually(says_so)
+
+
+async def test_receives_that_all_fail_are_named_with_their_error(stage, start_worker, eventually):
+    stage.sqs.faults.add("ReceiveMessage", ACCESS_DENIED)
+
+    async with start_worker() as worker:
+
+        async def says_so():
+            status = json.loads(await worker.page("/status"))
+            return (status["why"], status["not_ready_because"]) == (
+                "Not moving: receiving fails with AccessDenied.",
+                ["queue: receive fails: AccessDenied"],
+            )
+
+        await eventually(says_so, seconds=30)

@@ -53,6 +53,7 @@ class Watch:
             draining=consumer.slots.closed,
             in_flight=consumer.in_flight,
             concurrency=consumer.slots.count,
+            uptime_seconds=self._clock() - self._started_at,
             pollers=consumer.pollers,
             paused=consumer.valve.last.why,
             suspect_alone=consumer.valve.careful,
@@ -100,7 +101,7 @@ class Watch:
     def _queue_problem(self) -> str | None:
         polls, slots = self._intake.consumer.polls, self._intake.consumer.slots
         if polls.problem:
-            return polls.problem
+            return f"receive fails: {polls.problem}"
         silence = self._clock() - (polls.answered_at or self._started_at)
         # A full house does not poll, nor does a paused or a careful one: none of them is dead.
         valve = self._intake.consumer.valve

@@ -42,7 +42,7 @@ class Polls:
     ) -> None:
         self.most_pollers = rules.most_pollers
         self.problem: str | None = None
-        """Why the last receive failed; None when it did not."""
+        """Class or code of the error of the last receive; None when it did not fail."""
 
         self.answered_at: float | None = None
         """Clock time of the last answer, empty or not."""
@@ -102,7 +102,7 @@ class Polls:
             self._failures += 1
         self._failed_at = self._clock()
         code = error.code if isinstance(error, QueueError) else type(error).__name__
-        self.problem = f"receive fails: {code}"
+        self.problem = code
         metrics.receives.labels("error").inc()
         broken = isinstance(error, QueueError) and error.broken
         log.log(40 if broken else 30, "receive_failed", code=code, failures=self._failures)

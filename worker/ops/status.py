@@ -1,6 +1,5 @@
 """/status: why is this queue moving, or not? Ids of nobody, numbers and words only."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ class Snapshot:
     blocked_groups: Mapping[str, str] = field(default_factory=dict)
     """FIFO groups that wait for a failed head: group id to message id, some of them."""
 
+    uptime_seconds: float = 0.0
     pollers: int = 0
     last_receive_seconds_ago: float | None = None
     """Since a receive succeeded, with messages or without; None: none did yet."""
@@ -62,17 +62,10 @@ class Snapshot:
 class Status:
     """Makes the /status document; called from the server's thread."""
 
-    def __init__(
-        self,
-        snapshot: Callable[[], Snapshot],
-        health: Health,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`snapshot` only reads. `clock`: monotonic seconds, for the uptime."""
+    def __init__(self, snapshot: Callable[[], Snapshot], health: Health) -> None:
+        """`snapshot` only reads."""
         self._snapshot = snapshot
         self._health = health
-        self._clock = clock
-        self._started = clock()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def __call__(self) -> dict[str, Any]:
@@ -82,7 +75,6 @@ class Status:
         return {
             "version": __version__,
             "started": self._started_at,
-            "uptime_seconds": round(self._clock() - self._started, 1),
             "live": self._health.live(),
             "ready": not reasons,
             "not_ready_because": reasons,
@@ -107,7 +99,8 @@ def _judge(now: Snapshot) -> tuple[str, str]:
     for verdicts in (_refused, _held_back, _working):
         for verdict in verdicts(now):
             return verdict
-    return "starting", "Starting: no receive has ended yet."
+    since = f"in the {now.uptime_seconds:.0f} s since the start"
+    return "starting", f"Starting: no receive has ended {since}."
 
 
 def _refused(now: Snapshot) -> Iterator[tuple[str, str]]:
@@ -127,7 +120,7 @@ def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "full", f"Full: {_in_hand(now)}{_slowed(now)}."
     if now.suspect_alone:
         yield "suspect", "Careful: a message that may have killed a process runs alone."
-    if (silence := _since(now.last_receive_seconds_ago)) > STALLED_SECONDS:
+    if (silence := _silence(now)) > STALLED_SECONDS:
         pollers = f"{now.pollers} pollers run"
         yield "stalled", f"Stalled: {pollers}, but no receive has ended for {silence:.0f} s."
     if now.rate_limited_seconds > 0:
@@ -178,6 +171,12 @@ def _slowed(now: Snapshot) -> str:
     if (silence := _since(now.last_success_seconds_ago)) > STUCK_SECONDS:
         parts.append(f"none was done for {silence:.0f} s")
     return "".join(f", {part}" for part in parts)
+
+
+def _silence(now: Snapshot) -> float:
+    """Return the seconds without an answer to a receive; before the first one, since the start."""
+    last = now.last_receive_seconds_ago
+    return now.uptime_seconds if last is None else last
 
 
 def _since(seconds: float | None) -> float:
