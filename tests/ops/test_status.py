@@ -89,6 +89,22 @@ SENTENCES = [
         ),
     ),
     (
+        {"asked_pauses": {"crm": 40.4, "alert_webhook": 7.0}},
+        "degraded",
+        (
+            "Partly moving: crm asked for a pause, 40 s left, alert_webhook asked for a pause, "
+            "7 s left; 3 of 64 messages in hand."
+        ),
+    ),
+    (
+        {"in_flight": 64, "asked_pauses": {"crm": 40.4}, **BREAKER},
+        "full",
+        (
+            "Full: 64 of 64 messages in hand, the breaker is open for genesys, crm asked for a "
+            "pause, 40 s left."
+        ),
+    ),
+    (
         {"in_flight": 0, "last_message_seconds_ago": 40.0},
         "empty",
         "Idle: the queue shows no message; the last message came 40 s ago.",
@@ -142,7 +158,7 @@ def test_the_sentence_names_the_worst_cause_that_holds(over, state, sentence):
 def test_the_document_is_json_with_all_that_is_known():
     health = Health(clock=lambda: 7.0, stall_seconds=30, checks={"queue": lambda: "AccessDenied"})
     health.beat()
-    status = Status(a_snapshot, health)
+    status = Status(lambda: a_snapshot(asked_pauses={"crm": 40.44}), health)
 
     document = orjson.loads(orjson.dumps(status()))
 
@@ -153,8 +169,8 @@ def test_the_document_is_json_with_all_that_is_known():
         "live": True,
         "ready": False,
         "not_ready_because": ["queue: AccessDenied"],
-        "why": "Moving: 3 of 64 messages in hand.",
-        "queue": "moving",
+        "why": ("Partly moving: crm asked for a pause, 40 s left; 3 of 64 messages in hand."),
+        "queue": "degraded",
         "draining": False,
         "in_flight": 3,
         "concurrency": 64,
@@ -168,6 +184,7 @@ def test_the_document_is_json_with_all_that_is_known():
         "last_message_seconds_ago": 0.2,
         "receive_error": None,
         "open_breakers": [],
+        "asked_pauses": {"crm": 40.4},
         "rate_limited_seconds": 0.0,
         "token_problem": None,
         "last_success_seconds_ago": 0.1,

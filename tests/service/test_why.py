@@ -1,8 +1,10 @@
 """/status of a whole worker: is its sentence true of the queue?"""
 
 import json
+from datetime import UTC, datetime
 
 from tests.aws import sdk_client
+from tests.factories import a_reference_body, an_attributes_wanted, an_origin
 from tests.service.conftest import sample
 from worker.demo.sqs.faults import ACCESS_DENIED
 
@@ -20,6 +22,24 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
         async def says_so():
             why = json.loads(await worker.page("/status"))["why"]
             return why.startswith("Waiting: nothing in hand, 1 messages of the queue are hidden")
+
+        await eventually(says_so)
+
+
+async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left(
+    stage, start_worker, eventually
+):
+    stage.crm.status, stage.crm.retry_after = 429, "3000"
+
+    async with start_worker(HANDLERS="attributes") as worker:
+        event = an_attributes_wanted(origin=an_origin(occurred_at=datetime.now(UTC)))
+        stage.sqs.send(stage.queue_url, a_reference_body(event).decode())
+
+        async def says_so():
+            status = json.loads(await worker.page("/status"))
+            return 2900 < status["asked_pauses"].get("crm", 0) <= 3000 and status["why"].startswith(
+                "Partly moving: crm asked for a pause, "
+            )
 
         await eventually(says_so)
 

@@ -18,12 +18,13 @@ ONCE = RetryPolicy(attempts=1, base_seconds=1, cap_seconds=1)
 
 
 class Guards:
-    """Builds guards and remembers their breakers."""
+    """Builds guards and remembers them and their breakers."""
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self._policy = BreakerPolicy(**settings.model_dump())
         self._random = random
         self._breakers: dict[str, Breaker] = {}
+        self._guards: list[Guard] = []
 
     def aws(self, service: str) -> Guard:
         """Return a guard for a client of an AWS service."""
@@ -42,6 +43,10 @@ class Guards:
         """Return the upstreams that are not called at present."""
         return tuple(name for name, breaker in self._breakers.items() if breaker.state == "open")
 
+    def asked_pauses(self) -> dict[str, float]:
+        """Return the seconds that upstreams without a request budget want no call for, by name."""
+        return {one.upstream: left for one in self._guards if (left := one.paused_for())}
+
     def state(self, upstream: str) -> State:
         """Return the state of an upstream's breaker; one that is not used counts as closed."""
         breaker = self._breakers.get(upstream)
@@ -51,7 +56,9 @@ class Guards:
         clock = asyncio.get_running_loop().time
         breaker = Breaker(upstream, self._policy, clock=clock, random=self._random)
         self._breakers[upstream] = breaker
-        return Guard(policy, breaker=breaker, random=self._random, limiter=limiter, clock=clock)
+        guard = Guard(policy, breaker=breaker, random=self._random, limiter=limiter, clock=clock)
+        self._guards.append(guard)
+        return guard
 
 
 def _retries(attempts: int) -> RetryPolicy:

@@ -64,6 +64,7 @@ class Watch:
             last_message_seconds_ago=self._ago(consumer.polls.message_at),
             receive_error=consumer.polls.problem,
             open_breakers=self._guards.open_breakers(),
+            asked_pauses=self._guards.asked_pauses(),
             rate_limited_seconds=self._genesys.limiter.spent_for(),
             token_problem=self._token_problem(),
             last_success_seconds_ago=time.time() - success if success else None,

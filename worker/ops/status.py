@@ -52,6 +52,10 @@ class Snapshot:
     """Class or code of the error of the last receive, when it failed."""
 
     open_breakers: tuple[str, ...] = ()
+    asked_pauses: Mapping[str, float] = field(default_factory=dict)
+    """Seconds left of the pauses that upstreams asked for (Retry-After), by upstream; for the one
+    with a request budget it is `rate_limited_seconds`."""
+
     rate_limited_seconds: float = 0.0
     """How long the request budget is spent from now on."""
 
@@ -113,7 +117,6 @@ def _refused(now: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
-    upstreams = ", ".join(now.open_breakers)
     if now.paused:
         yield "paused", f"Paused: {now.paused}; {_in_hand(now)}."
     if now.in_flight >= now.concurrency:
@@ -125,9 +128,8 @@ def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "stalled", f"Stalled: {pollers}, but no receive has ended for {silence:.0f} s."
     if now.rate_limited_seconds > 0:
         yield "limited", f"Slow: {_in_hand(now)}{_slowed(now)}."
-    if upstreams:
-        some = f"{_in_hand(now)}{_hidden(now)}"
-        yield "degraded", f"Partly moving: the breaker is open for {upstreams}; {some}."
+    if not_called := ", ".join(_not_called(now)):
+        yield "degraded", f"Partly moving: {not_called}; {_in_hand(now)}{_hidden(now)}."
 
 
 def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
@@ -166,11 +168,17 @@ def _slowed(now: Snapshot) -> str:
     parts = []
     if now.rate_limited_seconds > 0:
         parts.append(f"the request budget is spent for {now.rate_limited_seconds:.0f} s")
-    if now.open_breakers:
-        parts.append(f"the breaker is open for {', '.join(now.open_breakers)}")
+    parts += _not_called(now)
     if (silence := _since(now.last_success_seconds_ago)) > STUCK_SECONDS:
         parts.append(f"none was done for {silence:.0f} s")
     return "".join(f", {part}" for part in parts)
+
+
+def _not_called(now: Snapshot) -> Iterator[str]:
+    if now.open_breakers:
+        yield f"the breaker is open for {', '.join(now.open_breakers)}"
+    for upstream, seconds in now.asked_pauses.items():
+        yield f"{upstream} asked for a pause, {seconds:.0f} s left"
 
 
 def _silence(now: Snapshot) -> float:
@@ -184,7 +192,10 @@ def _since(seconds: float | None) -> float:
 
 
 def _rounded(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        name: round(value, 1) if isinstance(value, float) else value
-        for name, value in asdict(snapshot).items()
-    }
+    return {name: _tenths(value) for name, value in asdict(snapshot).items()}
+
+
+def _tenths(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tenths(entry) for name, entry in value.items()}
+    return round(value, 1) if isinstance(value, float) else value

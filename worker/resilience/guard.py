@@ -151,10 +151,16 @@ class Guard:
         self._done.inc()
         return answer
 
+    def paused_for(self) -> float:
+        """Return the seconds left of a pause that a 429 named; 0 when there is none.
+
+        With a limiter always 0: that one keeps the pause, as a part of its budget.
+        """
+        return max(0.0, self._refused_until - self._clock())
+
     def _obey(self) -> None:
         """Make no call before the time that a 429 to another caller named."""
-        rest = self._refused_until - self._clock()
-        if rest > 0:
+        if rest := self.paused_for():
             raise RateLimited(f"{self.upstream} asked for a pause", retry_after=rest)
 
     def _confirm(self, permit: Permit, limiter: Limiter) -> None:
