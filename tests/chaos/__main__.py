@@ -13,7 +13,17 @@ from dataclasses import fields, replace
 
 from tests.chaos.findings import Findings, Violation
 from tests.chaos.regressions import REGRESSIONS
-from tests.chaos.scenarios import copies, crashes, fifo, kills, outage, poison, soak, sqs_faults
+from tests.chaos.scenarios import (
+    copies,
+    crashes,
+    fifo,
+    kills,
+    outage,
+    poison,
+    soak,
+    sqs_faults,
+    throttled,
+)
 from tests.chaos.sizes import FULL, SMALL, Sizes
 
 SCENARIOS = {
@@ -22,6 +32,7 @@ SCENARIOS = {
     "crashes": crashes.play,
     "outage": outage.play,
     "sqs_faults": sqs_faults.play,
+    "throttled": throttled.play,
     "fifo": fifo.play,
     "kills": kills.play,
     "soak": soak.play,

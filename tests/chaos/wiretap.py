@@ -14,8 +14,8 @@ from worker.demo.loopback import serving
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 
 Answer = web.StreamResponse
-Cut = Callable[[Request], int | None]
-"""Says with which status a request is refused; None lets it through."""
+Cut = Callable[[Request], int | web.Response | None]
+"""Says how a request is refused, by a status or a whole reply; None lets it through."""
 
 
 class Wiretap:
@@ -57,10 +57,12 @@ class Wiretap:
         headers = {name.lower(): value for name, value in given.headers.items()}
         request = Request(upstream, given.method, given.path_qs, headers, await given.read())
         if cut := self.cuts.get(upstream):
-            status = cut(request)
-            if status is not None:
+            refusal = cut(request)
+            if isinstance(refusal, int):
+                refusal = web.json_response({"message": "cut"}, status=refusal)
+            if refusal is not None:
                 self.refused += 1
-                return web.json_response({"message": "cut"}, status=status)
+                return refusal
         kept = {name: value for name, value in headers.items() if name not in HOP_BY_HOP}
         async with http.request(
             request.method, f"{url}{given.raw_path}", headers=kept, data=request.body

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -224,6 +225,22 @@ async def test_the_life_of_a_token_is_told_by_the_given_clock():
         now += 86_400
 
         assert await tokens.get() != first
+
+
+@pytest.mark.parametrize("step_seconds", [3600, -3600])
+async def test_a_step_of_the_wall_clock_neither_expires_a_token_nor_keeps_it(
+    step_seconds, monkeypatch
+):
+    wall_clock = time.time
+    async with tokens_of(GenesysCloud(token_lifetime_seconds=600)) as (tokens, genesys):
+        first = await tokens.get()
+        monkeypatch.setattr(time, "time", lambda: wall_clock() + step_seconds)
+
+        assert await tokens.get() == first
+        await asyncio.sleep(601)
+        assert await tokens.get() != first
+
+    assert [arrival.endpoint for arrival in genesys.arrivals] == ["token", "token"]
 
 
 async def test_token_requests_are_counted_by_outcome():

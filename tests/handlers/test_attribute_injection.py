@@ -345,6 +345,25 @@ async def test_analytics_that_hangs_holds_nobody_up_for_long():
         assert asyncio.get_running_loop().time() - started < 1
 
 
+async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_throughput():
+    async def handled(hook_seconds):
+        async with a_world() as world, asyncio.TaskGroup() as group:
+            world.cloud.latency_seconds, world.sink.latency_seconds = 2, hook_seconds
+            end = asyncio.get_running_loop().time() + 600
+
+            async def slot():
+                count = 0
+                while asyncio.get_running_loop().time() < end:
+                    await world.handler(an_event_in(world))
+                    count += 1
+                return count
+
+            slots = [group.create_task(slot()) for _ in range(8)]
+        return sum(task.result() for task in slots)
+
+    assert await handled(30) > 0.9 * await handled(0)
+
+
 async def test_no_connection_is_made_to_an_address_an_event_names(monkeypatch):
     called = []
     connect = asyncio.get_running_loop().sock_connect

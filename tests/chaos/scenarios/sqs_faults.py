@@ -9,6 +9,7 @@ from tests.chaos.sizes import Sizes
 from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Job
 from worker.demo.jobs.voice import VoiceJob
+from worker.demo.process import WorkerProcess
 from worker.demo.sqs.faults import (
     HTTP_500,
     THROTTLED,
@@ -24,10 +25,12 @@ from worker.demo.sqs.faults import (
 )
 from worker.intake.delivery import UNPARKED_RETRY_SECONDS
 
-DEAD_SECONDS = 12
 RECOVERY_SECONDS = 30
 SETTLE_SECONDS = 3
 """Time for all pollers but one to notice and leave."""
+
+CPU_SHARE = 0.2
+"""Of one core, while SQS answers nothing but errors."""
 
 PARKS_TRIED = 4
 """One in four dead letters cannot be sent, by two attempts each; it is tried again in a minute."""
@@ -82,7 +85,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         arena.send(planned[::2])
         with_faults = await arena.settled(PARKS_TRIED * UNPARKED_RETRY_SECONDS + sizes.events / 5)
         arena.findings.expect(with_faults, "all is done in spite of faults")
-        await _dead(arena, plan)
+        await _dead(arena, plan, worker, sizes.dead_seconds - SETTLE_SECONDS)
         arena.send(planned[1::2])
         await _heal(arena, plan, sizes)
         arena.findings.expect(await worker.ready(), "ready again")
@@ -90,18 +93,26 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         return arena.findings
 
 
-async def _dead(arena: Arena, plan: FaultPlan) -> None:
-    """Let every call fail, and count how often the worker asks."""
+async def _dead(arena: Arena, plan: FaultPlan, worker: WorkerProcess, seconds: float) -> None:
+    """Let every call fail, and see how often the worker asks, and what that costs."""
     plan.clear()
     plan.add("*", HTTP_500, When(probability=0.7))
     plan.add("*", Reset())
     await asyncio.sleep(SETTLE_SECONDS)
-    before = arena.stage.sqs.counts[RECEIVE]
-    await asyncio.sleep(DEAD_SECONDS - SETTLE_SECONDS)
-    asked = arena.stage.sqs.counts[RECEIVE] - before
-    rate = asked / (DEAD_SECONDS - SETTLE_SECONDS)
+    before, cpu_before = arena.stage.sqs.counts[RECEIVE], await _cpu_seconds(worker)
+    await asyncio.sleep(seconds)
+    rate = (arena.stage.sqs.counts[RECEIVE] - before) / seconds
+    share = (await _cpu_seconds(worker) - cpu_before) / seconds
     arena.findings.figures["receives/s while dead"] = round(rate, 2)
+    arena.findings.figures["CPU % while dead"] = round(100 * share, 1)
     arena.findings.expect(rate <= 1, "at most one receive a second while SQS fails", rate)
+    arena.findings.expect(share < CPU_SHARE, "hardly any CPU while SQS fails", share)
+
+
+async def _cpu_seconds(worker: WorkerProcess) -> float:
+    text = await worker.page("/metrics")
+    [line] = [x for x in text.splitlines() if x.startswith("process_cpu_seconds_total ")]
+    return float(line.split()[1])
 
 
 async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:

@@ -1,0 +1,89 @@
+"""DynamoDB has too little capacity for a minute: no dead letter, no handler that hangs, no lag."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from tests.chaos.arena import Arena, open_arena
+from tests.chaos.effects import Request
+from tests.chaos.findings import Findings
+from tests.chaos.sizes import Sizes
+from worker.demo.jobs.voice import VoiceJob
+from worker.demo.process import WorkerProcess
+
+RECEIVES_ALLOWED = 8
+"""Throttling is no outage, it may hit one call and not the next: no breaker holds the intake, and
+each message comes back by its own backoff."""
+
+MINUTE = 60
+"""What the throttling stands for, in seconds; a shorter one shortens the breaker's times."""
+
+LONGEST_RUN_SECONDS = 30
+"""A bucket of the histogram: the guard's 15 s, and as long again for a busy machine."""
+
+LONGEST_LAG_SECONDS = 1
+RECOVERY_SECONDS = 30
+THROTTLED = "ProvisionedThroughputExceededException"
+
+
+async def play(seed: int, sizes: Sizes) -> Findings:
+    """Refuse every DynamoDB call for want of capacity."""
+    async with open_arena(seed) as arena:
+        job = VoiceJob(sizes.events // 3, arena.random)
+        job.prepare(arena.stage)
+        scale = MINUTE / sizes.dead_seconds
+        worker = await arena.worker(
+            BREAKER_OPEN_SECONDS=5 / scale,
+            BREAKER_MAX_OPEN_SECONDS=60 / scale,
+            RETRY_BASE_SECONDS=5 / scale,
+            RETRY_CAP_SECONDS=900 / scale,
+        )
+        await worker.start()
+        arena.tap.cuts["aws"] = _throttle
+        arena.send(job.traffic())
+        await asyncio.sleep(sizes.dead_seconds)
+        arena.findings.expect(arena.tap.refused, "DynamoDB was asked at all")
+        arena.findings.figures["calls throttled"] = arena.tap.refused
+        arena.findings.expect(not arena.dead_letters(), "nothing is parked meanwhile")
+        arena.tap.cuts.clear()
+        await _recover(arena, job, MINUTE / scale + RECOVERY_SECONDS + sizes.events / 10)
+        await _judge_times(arena.findings, worker)
+        return arena.findings
+
+
+def _throttle(request: Request) -> web.Response | None:
+    if not request.headers.get("x-amz-target", "").startswith("DynamoDB"):
+        return None
+    return web.json_response({"__type": THROTTLED, "message": "too much"}, status=400)
+
+
+async def _recover(arena: Arena, job: VoiceJob, seconds: float) -> None:
+    findings = arena.findings
+    findings.expect(await arena.settled(seconds), "all is done once there is capacity")
+    arena.check()
+    receives = arena.receives()
+    findings.none_of(
+        (key for key, times in receives.items() if times > RECEIVES_ALLOWED),
+        f"received more than {RECEIVES_ALLOWED} times",
+    )
+    findings.expect(not arena.dead_letters(), "nothing is parked afterwards")
+    for effects in await job.effects(arena.stage):
+        detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
+        findings.expect(effects.right, f"{effects.sink}, each once", detail)
+    findings.figures |= {"messages": len(receives), "most receives": max(receives.values())}
+
+
+async def _judge_times(findings: Findings, worker: WorkerProcess) -> None:
+    """Read what the worker itself measured, in the buckets of its histograms."""
+    text = await worker.page("/metrics")
+    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    run = 'worker_message_duration_seconds_bucket{handler="voice",le="%s"}'
+    lag = 'worker_loop_lag_seconds_bucket{le="%s"}'
+    findings.expect(_all_within(figures, run, LONGEST_RUN_SECONDS), "no run hangs", figures)
+    findings.expect(_all_within(figures, lag, LONGEST_LAG_SECONDS), "the loop is free", figures)
+
+
+def _all_within(figures: Mapping[str, str], bucket: str, seconds: float) -> bool:
+    all_of_them = float(figures[bucket % "+Inf"])
+    return 0 < all_of_them == float(figures[bucket % f"{seconds:.1f}"])
