@@ -54,11 +54,13 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     ] = None,
     name: Annotated[str, typer.Option(help="Name, part of the key.", callback=_name)] = "by-hand",
     media_type: Annotated[str | None, typer.Option(help="e.g. voice, message.")] = None,
-    queue_id: Annotated[list[str] | None, typer.Option(help="Repeat for more queues.")] = None,
+    queue_id: Annotated[list[str] | None, typer.Option(help="UUID; repeat for more.")] = None,
     group_by: Annotated[
         list[str] | None, typer.Option(help="Dimension; repeat. mediaType and queueId if none.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the conversations that started in the interval and write the report.
@@ -69,7 +71,8 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         return
     if start is None or end is None:
         raise typer.BadParameter("--from and --to are needed")
-    from worker.cli.reporting import Wanted, report_to_bucket, report_to_folder
+    from worker.cli.report_wanted import Wanted
+    from worker.cli.reporting import report_to_bucket, report_to_folder
 
     wanted = Wanted(
         name=name,

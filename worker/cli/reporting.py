@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from worker.app.guards import Guards
+from worker.cli.report_wanted import Wanted
 from worker.cli.upstream import open_genesys
 from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.session import AwsSession, ClientLimits
@@ -24,56 +23,14 @@ from worker.clients.genesys.details_pages import details_dialect
 from worker.domain.reports.files import File, folder
 from worker.domain.reports.manifest import Manifest, manifest_key
 from worker.domain.reports.report import iso
-from worker.domain.reports.row import dimensions_of
-from worker.domain.reports.slicing import day_slices
 from worker.errors import ConfigurationError, Permanent
-from worker.events.types import Origin, ReportDue
+from worker.events.types import ReportDue
 from worker.handlers.scheduled_report import Shelf, links, ready, written
 from worker.settings import Aws, Genesys, Report, load_group
 from worker.settings import Breaker as BreakerSettings
 
 S3_LIMITS = ClientLimits(pool=4, read_seconds=30, attempts=4)
 GLANCE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What was asked for on the command line."""
-
-    name: str
-    start: datetime
-    end: datetime
-    media_type: str | None
-    queue_ids: tuple[str, ...]
-    group_by: tuple[str, ...]
-
-    def due(self) -> ReportDue:
-        """Return it as the event it stands in for; each run is one of its own.
-
-        Raises ConfigurationError for an interval or a dimension that no report can have.
-        """
-        try:
-            day_slices(self.start, self.end)
-            dimensions_of(self.group_by)
-        except Permanent as error:
-            raise ConfigurationError([error.reason]) from None
-        now = datetime.now(UTC)
-        key = sha256("|".join((self.name, iso(self.start), iso(self.end), iso(now))).encode())
-        origin = Origin(
-            event_id=key.hexdigest(),
-            detail_type="report.due",
-            dedupe_key=key.hexdigest(),
-            occurred_at=now,
-        )
-        return ReportDue(
-            origin=origin,
-            name=self.name,
-            start=self.start,
-            end=self.end,
-            media_type=self.media_type and self.media_type.lower(),
-            queue_ids=self.queue_ids,
-            group_by=self.group_by,
-        )
 
 
 class Folder:

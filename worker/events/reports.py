@@ -8,12 +8,13 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from worker.errors import Permanent
 from worker.events.envelope import Envelope
-from worker.events.fields import FEW, MAX_ITEMS, WIRE, Text, instant, read
+from worker.events.fields import FEW, MAX_ITEMS, WIRE, Id, Text, instant, read
 from worker.events.identity import origin, sent_at
 from worker.events.types import ReportDue
 
 Interval = tuple[datetime, datetime]
 _Texts = Annotated[list[Text], FEW]
+_Ids = Annotated[list[Id], FEW]
 
 
 def _interval(value: object) -> Interval:
@@ -56,8 +57,9 @@ class _Report(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
     interval: Annotated[Interval, BeforeValidator(_interval)] | None = None
     period: Literal["day", "hour"] | None = None
+    # Not one of a list: Genesys may add a type before we know it.
     media_type: Annotated[Text | None, Field(alias="mediaType")] = None
-    queue_ids: Annotated[_Texts | None, Field(alias="queueIds")] = None
+    queue_ids: Annotated[_Ids | None, Field(alias="queueIds")] = None
     filters: Annotated[list[tuple[str, str]], BeforeValidator(_pairs)] | None = None
     group_by: Annotated[_Texts | None, Field(alias="groupBy")] = None
 

@@ -77,7 +77,8 @@ def test_a_report_without_grouping_is_grouped_by_media_type_and_queue():
             "detail.period: not allowed beside an interval",
         ),
         ({"period": "day", "queueIds": "q"}, "detail.queueIds: not a list"),
-        ({"period": "day", "queueIds": [5]}, "detail.queueIds.0: not text"),
+        ({"period": "day", "queueIds": [5]}, "detail.queueIds.0: not a UUID"),
+        ({"period": "day", "queueIds": ["../../x"]}, "detail.queueIds.0: not a UUID"),
         ({"period": "day", "filters": [5]}, "detail.filters: not pairs of dimension and value"),
         ({"period": "day", "filters": 5}, "detail.filters: neither an object nor a short list"),
     ],
@@ -88,6 +89,10 @@ def test_a_report_that_cannot_be_made_is_refused_by_name(detail, reason):
         opened(due(**detail))
 
     assert caught.value.reason == reason
+
+
+def test_a_media_type_of_tomorrow_is_taken():
+    assert only(due(period="day", mediaType="Hologram")).media_type == "hologram"
 
 
 def test_a_bare_scheduled_event_is_refused_for_its_missing_name():

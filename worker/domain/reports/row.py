@@ -37,6 +37,21 @@ class Row:
     wrapup_codes: tuple[str, ...] = ()
 
 
+MEDIA_TYPES = (
+    "callback",
+    "chat",
+    "cobrowse",
+    "email",
+    "internalmessage",
+    "message",
+    "screenmonitoring",
+    "screenshare",
+    "unknown",
+    "video",
+    "voice",
+)
+"""Of a session, as Genesys lists them (GENESYS sheet 5.6)."""
+
 DIMENSIONS = {
     "mediaType": attrgetter("media_type"),
     "queueId": attrgetter("queue_id"),
