@@ -82,9 +82,16 @@ def _uuid(value: object) -> str:
     return value
 
 
+def _uuid_if_any(value: object) -> str | None:
+    return None if value is None or value == "" else _uuid(value)
+
+
 Instant = Annotated[datetime, BeforeValidator(instant)]
 Score = Annotated[Decimal, BeforeValidator(_exact)]
 Id = Annotated[str, BeforeValidator(_uuid)]
+IdIfAny = Annotated[str | None, BeforeValidator(_uuid_if_any)]
+"""As `Blank`: an empty text is None."""
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Blank = Annotated[str, StringConstraints(max_length=256)]
 """For what need not be there: an empty text says nothing, so its reader takes it for None."""

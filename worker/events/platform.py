@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from worker.events.envelope import Envelope
-from worker.events.fields import WIRE, Blank, Id, Instant, Score, read
+from worker.events.fields import WIRE, Blank, Id, IdIfAny, Instant, Score, read
 from worker.events.identity import timed
 from worker.events.types import (
     AttributesWanted,
@@ -19,6 +19,8 @@ from worker.events.types import (
 )
 
 _BODY = "detail.eventBody"
+_CUSTOMERS = ".customer."
+"""In the types of the legs whose participant is the customer."""
 
 
 class _Emitted(BaseModel):
@@ -37,7 +39,7 @@ class _Leg(BaseModel):
     conversation_id: Annotated[Id, Field(alias="conversationId")]
     event_time: Annotated[Instant | None, Field(alias="eventTime")] = None
     session_id: Annotated[Blank | None, Field(alias="sessionId")] = None
-    participant_id: Annotated[Id | None, Field(alias="participantId")] = None
+    participant_id: Annotated[IdIfAny, Field(alias="participantId")] = None
     media_type: Annotated[Blank | None, Field(alias="mediaType")] = None
 
 
@@ -110,12 +112,14 @@ def chat_scored(envelope: Envelope) -> ChatScored | None:
 
 
 def attributes_wanted(envelope: Envelope) -> AttributesWanted:
-    """Read a `customer.start`."""
+    """Read a `customer.start`, or another leg that the settings take for one."""
     leg = _leg(envelope)
+    # On any other leg it is the queue's or the agent's (GENESYS sheet 8.2).
+    is_customer = _CUSTOMERS in envelope.detail_type
     return AttributesWanted(
         origin=_leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
-        participant_id=leg.participant_id,
+        participant_id=leg.participant_id if is_customer else None,
         phone_number=read(_Addresses, envelope.detail["eventBody"], _BODY).customer(),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from worker.events.envelope import Envelope
-from worker.events.fields import FEW, WIRE, Blank, Id, Instant, Score, Text, read
+from worker.events.fields import FEW, WIRE, Blank, Id, IdIfAny, Instant, Score, Text, read
 from worker.events.identity import origin, sent_at
 from worker.events.types import (
     AttributesWanted,
@@ -32,7 +32,7 @@ class _Caller(BaseModel):
 
     model_config = WIRE
 
-    participant_id: Annotated[Id | None, Field(alias="participantId")] = None
+    participant_id: Annotated[IdIfAny, Field(alias="participantId")] = None
     phone_number: Annotated[Blank | None, Field(alias="phoneNumber")] = None
 
     def phone(self) -> str | None:
@@ -43,7 +43,7 @@ class _Speaker(BaseModel):
     model_config = WIRE
 
     id: Text
-    score: Score
+    score: Score | None = None
 
 
 class _Sentiment(BaseModel):
@@ -53,7 +53,12 @@ class _Sentiment(BaseModel):
     speaker: Annotated[list[_Speaker], FEW] | None = None
 
     def speakers(self) -> tuple[SpeakerScore, ...]:
-        return tuple(SpeakerScore(id=one.id, score=one.score) for one in self.speaker or ())
+        """Return who has a score: of one who said nothing there is none, and 0 is a mood."""
+        return tuple(
+            SpeakerScore(id=one.id, score=one.score)
+            for one in self.speaker or ()
+            if one.score is not None
+        )
 
 
 class _Voice(BaseModel):
@@ -96,7 +101,7 @@ def attributes_wanted(envelope: Envelope) -> AttributesWanted:
     flat = _flat(envelope)
     caller = read(_Caller, envelope.detail, "detail")
     return AttributesWanted(
-        origin=_flat_origin(envelope, flat),
+        origin=_flat_origin(envelope, flat, caller.participant_id),
         conversation_id=flat.conversation_id,
         participant_id=caller.participant_id,
         phone_number=caller.phone(),
@@ -107,6 +112,8 @@ def _flat(envelope: Envelope) -> _Flat:
     return read(_Flat, envelope.detail, "detail")
 
 
-def _flat_origin(envelope: Envelope, flat: _Flat) -> Origin:
+def _flat_origin(envelope: Envelope, flat: _Flat, participant_id: str | None = None) -> Origin:
     occurred_at = flat.timestamp or sent_at(envelope)
-    return origin(envelope, occurred_at, flat.conversation_id, occurred_at.isoformat())
+    # Times are often whole seconds: two participants of one conversation may share one.
+    who = (flat.conversation_id, participant_id) if participant_id else (flat.conversation_id,)
+    return origin(envelope, occurred_at, *who, occurred_at.isoformat())

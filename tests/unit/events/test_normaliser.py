@@ -153,6 +153,24 @@ def test_an_empty_text_that_need_not_be_there_says_nothing(name):
     assert empty == missing
 
 
+def test_an_empty_participant_is_none():
+    detail = {"conversationId": an_id(), "participantId": ""}
+    bodies = (a_body(START, {"eventBody": detail}), a_body("conversation.start", detail))
+
+    assert [only(body).participant_id for body in bodies] == [None, None]
+
+
+@pytest.mark.parametrize("leg", ["acd.start", "user.start", "attributes"])
+def test_a_leg_that_is_not_the_customers_names_no_customer(leg):
+    """Its participant is the queue or the agent: the CRM's attributes must not go there."""
+    detail_type = f"v2.detail.events.conversation.{{id}}.{leg}"
+    body = a_leg_body(detail_type, participantId=an_id())
+
+    (event,) = opened(body, attributes_types=(detail_type,))
+
+    assert event.participant_id is None
+
+
 def test_an_empty_medium_is_none():
     platform = only(a_leg_body(END, mediaType=""))
     flat = only(a_body("conversation.end", {"conversationId": an_id(), "mediaType": ""}))
@@ -165,6 +183,14 @@ def test_an_empty_phone_number_is_none(number):
     detail = {"conversationId": an_id(), "phoneNumber": number}
 
     assert only(a_body("voice.analytics", detail)).phone_number is None
+
+
+@pytest.mark.parametrize("silent", [{"id": "agent"}, {"id": "agent", "score": None}])
+def test_a_speaker_without_a_score_is_left_out(silent):
+    speakers = [silent, {"id": "customer", "score": -0.1}]
+    detail = {"conversationId": an_id(), "sentiment": {"speaker": speakers}}
+
+    assert [one.id for one in only(a_body("voice.analytics", detail)).speakers] == ["customer"]
 
 
 def test_a_missing_score_stays_missing():
