@@ -11,7 +11,13 @@ from itertools import islice
 import structlog
 
 from worker.intake.message import Message
-from worker.intake.queue import MAX_BATCH, MAX_VISIBILITY_SECONDS, Queue, QueueError
+from worker.intake.queue import (
+    MAX_BATCH,
+    MAX_VISIBILITY_SECONDS,
+    EntryFailed,
+    Queue,
+    QueueError,
+)
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -133,21 +139,37 @@ class Leases:
         wanted = [self.at_most(lease, self.visibility_seconds) for lease in batch]
         pairs = [(x.message.receipt, s) for x, s in zip(batch, wanted, strict=True)]
         try:
-            results = await self._queue.hide(pairs)
-        except QueueError as error:
+            async with asyncio.timeout(self._patience(batch)):
+                results = await self._queue.hide(pairs)
+        except (QueueError, TimeoutError) as error:
+            code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))
-            log.warning("heartbeat_failed", code=error.code, messages=len(batch))
+            log.warning("heartbeat_failed", code=code, messages=len(batch))
             self._give_up_the_late(batch)
             return
-        for lease, seconds, failed in zip(batch, wanted, results, strict=True):
-            if failed is None and seconds > 0:
-                lease.ends_at = began + seconds
-                metrics.visibility_extensions.labels("ok").inc()
-            elif failed is None or failed.lease_lost:
-                self._lose(lease)
-            else:
-                metrics.visibility_extensions.labels("error").inc()
+        for lease, (receipt, seconds), failed in zip(batch, pairs, results, strict=True):
+            # A copy that came meanwhile brought a newer receipt, and a lease of its own.
+            if lease.message.receipt == receipt:
+                self._note(lease, failed, seconds, began=began)
         self._give_up_the_late(batch)
+
+    def _patience(self, batch: Sequence[Lease]) -> float:
+        """Return for how long a beat may wait: its messages must be given up while still ours.
+
+        The SDK's own time-outs, twice over, are longer than half of a short visibility timeout.
+        """
+        return max(MARGIN_SECONDS, batch[0].ends_at - MARGIN_SECONDS - self._clock())
+
+    def _note(
+        self, lease: Lease, failed: EntryFailed | None, seconds: int, *, began: float
+    ) -> None:
+        if failed is None and seconds > 0:
+            lease.ends_at = began + seconds
+            metrics.visibility_extensions.labels("ok").inc()
+        elif failed is None or failed.lease_lost:
+            self._lose(lease)
+        else:
+            metrics.visibility_extensions.labels("error").inc()
 
     def _give_up_the_late(self, batch: Sequence[Lease]) -> None:
         for lease in batch:
