@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import Slow
+from worker.intake.outcome import Failure, Retry
 from worker.intake.waiting_room import CLOSING_SECONDS
 from worker.resilience.breaker import PROBES_TO_CLOSE
 
@@ -107,3 +109,27 @@ async def test_one_failure_hides_nothing_for_long(sqs, queue, genesys, handler, 
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 120)
 
     assert handler.seen == ids
+
+
+async def test_two_successes_at_once_call_back_what_two_handlers_hid(
+    sqs, queue, start_intake, recorder
+):
+    for event in (a_voice_scored(), a_conversation_ended()):
+        sqs.send(queue, a_reference_body(event).decode())
+    everybody = asyncio.Barrier(3)
+
+    async def work():
+        await everybody.wait()
+        await asyncio.Event().wait()
+
+    async with start_intake(recorder(work), beside=recorder(work), SQS_CONCURRENCY=2) as intake:
+        await asyncio.wait_for(everybody.wait(), 60)
+        room = intake.parts.room
+        for lease, handler in zip(intake.parts.leases, ("voice", "beside"), strict=True):
+            failure = Failure("down", "Unavailable", "fingerprint", handler)
+            room.remember(lease, Retry(failure, outage=True), 600)
+        await asyncio.gather(room.call_back(), room.call_back())
+
+        assert room.hidden == {}
+        assert sqs.depth(queue).visible == 2
+        await intake.drain(0)

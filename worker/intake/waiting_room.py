@@ -10,7 +10,7 @@ way: they would fill the slots of those that can be handled.
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -141,7 +141,7 @@ class WaitingRoom:
 
         While a breaker is half-open, one message at most is shown, if none is in hand to ask.
         """
-        for handler in list(self._hidden):
+        for handler in self._in_hiding():
             state = self._state_of(handler)
             if state == "closed":
                 await self._show_all(handler)
@@ -152,8 +152,15 @@ class WaitingRoom:
         """Show what is hidden, as this process will not call it back; not beyond some seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
-                for handler in list(self._hidden):
+                for handler in self._in_hiding():
                     await self._show_all(handler)
+
+    def _in_hiding(self) -> Iterator[str]:
+        """Yield each handler of which something is hidden when its turn comes.
+
+        While one is called back, another success may call back those of the next.
+        """
+        return (handler for handler in list(self._hidden) if handler in self._hidden)
 
     def _has_place(self, handler: str, message: Message) -> bool:
         return (
