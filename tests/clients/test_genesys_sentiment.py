@@ -91,6 +91,28 @@ async def test_all_chat_sessions_of_the_customer_are_read_together():
     assert (found.positive, found.negative) == (Decimal("0.5"), Decimal("0.5"))
 
 
+@pytest.mark.parametrize("order", [list, reversed], ids=["oldest first", "newest first"])
+async def test_of_very_many_sessions_the_latest_are_read(order):
+    """The customer came back for the eleventh time, and this is the event of that time."""
+    cloud = GenesysCloud()
+    conversation, first = a_chat(cloud, (1, 1))
+    customer = cloud.ended[conversation].record["participants"][0]
+    later = [(an_id(), f"2026-03-02T10:{minute}:00.000Z") for minute in range(10, 20)]
+    customer["sessions"] = [
+        {
+            "sessionId": session,
+            "mediaType": "message",
+            "segments": [{"segmentStart": began, "segmentType": "interact"}],
+        }
+        for session, began in order([(first, "2026-03-01T10:00:00.000Z"), *later])
+    ]
+    cloud.speech.conversations[conversation].transcripts[later[-1][0]] = a_transcript((-1, 1))
+    async with platform_of(cloud) as sentiment:
+        found = await sentiment.of_chat(conversation, NOON)
+
+    assert (found.positive, found.negative) == (0, 1)
+
+
 async def test_a_session_without_a_transcript_is_passed_over():
     cloud = GenesysCloud()
     conversation, _ = a_chat(cloud, (-1, 1))
@@ -187,6 +209,7 @@ async def test_the_token_is_not_sent_with_a_link():
         "//evil.example/t",
         "file:///etc/passwd",
         "https://[::ffff:169.254.169.254]/",
+        "https://bucket.s3.evilamazonaws.eu/t.json",
         "",
     ],
 )
@@ -197,6 +220,25 @@ async def test_a_link_to_a_host_that_is_not_amazons_is_never_followed(url):
 
         assert transcripts._clients == {}
     assert "evil" not in str(caught.value)
+
+
+class Unsent:
+    """A guard that makes no call: no test reaches Amazon."""
+
+    async def call(self, _):
+        return {}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["b.s3.eu-central-1.amazonaws.com", "b.s3.eusc-de-east-1.amazonaws.eu"],
+    ids=["worldwide", "sovereign cloud"],
+)
+async def test_a_link_to_amazon_is_followed_in_every_region_of_genesys(host):
+    transcripts = Transcripts(Unsent(), LIMITS)
+
+    assert await transcripts.fetch(SignedUrl(f"https://{host}/t.json?X-Amz-Signature=1")) == {}
+    await transcripts.aclose()
 
 
 async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():

@@ -18,7 +18,9 @@ from worker.errors import Permanent, Transient, Unavailable
 from worker.resilience.guard import Guard
 from worker.settings import is_loopback
 
-AMAZON = ".amazonaws.com"
+AMAZON = (".amazonaws.com", ".amazonaws.eu")
+"""The second is the European Sovereign Cloud's, a region of Genesys (`edee1.eusc-pure.cloud`)."""
+
 MOST_HOSTS = 16
 """A region keeps its transcripts in a bucket or two; more hosts than this are no transcripts."""
 

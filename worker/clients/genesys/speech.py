@@ -70,15 +70,25 @@ def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
 
 
 def chat_sessions(details: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the customer's chat and message sessions, which transcripts go by."""
-    return [
-        session["sessionId"]
+    """Return the ids of the customer's chat and message sessions, which transcripts go by.
+
+    In order of time; of more than `MOST_SESSIONS` the latest, as it is the last one that ended.
+    """
+    sessions = [
+        session
         for participant in objects_in(details.get("participants"))
         if str(participant.get("purpose")).lower() in CUSTOMER_PURPOSES
         for session in objects_in(participant.get("sessions"))
         if str(session.get("mediaType")).lower() in CHATS
         and UUID.fullmatch(str(session.get("sessionId")))
-    ][:MOST_SESSIONS]
+    ]
+    return [session["sessionId"] for session in sorted(sessions, key=_began)[-MOST_SESSIONS:]]
+
+
+def _began(session: Mapping[str, Any]) -> str:
+    """Return when its first segment began, in ISO 8601 UTC, which sorts as text."""
+    starts = (segment.get("segmentStart") for segment in objects_in(session.get("segments")))
+    return min((start for start in starts if isinstance(start, str)), default="")
 
 
 def _is_analysed(reply: Reply) -> bool:
