@@ -238,6 +238,23 @@ async def test_an_event_expires_when_the_crm_is_down_for_longer_than_it_matters(
         assert world.cloud.counts["attributes"] == 0
 
 
+@pytest.mark.parametrize("status", [404, 410])
+async def test_an_event_expires_whose_conversation_is_gone_when_it_no_longer_matters(status):
+    """After an outage, or by a replay, a day of them comes: the dead letters are not for these."""
+    async with a_world(age=901) as world:
+        world.cloud.fail_with("attributes", status)
+
+        assert await world.handler(an_event_in(world)) is Result.EXPIRED
+
+
+async def test_an_old_event_is_parked_all_the_same_when_its_write_is_forbidden():
+    async with a_world(age=901) as world:
+        world.cloud.fail_with("attributes", 403)
+
+        with pytest.raises(Rejected):
+            await world.handler(an_event_in(world))
+
+
 async def test_an_old_event_is_written_when_nothing_is_in_its_way():
     async with a_world(age=86_400) as world:
         event = an_event_in(world)

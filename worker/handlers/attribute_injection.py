@@ -16,7 +16,7 @@ from worker.domain.attributes.inspector import inspect, sendable
 from worker.domain.attributes.schema import Schema
 from worker.domain.phone import e164
 from worker.domain.result import Result
-from worker.errors import Transient
+from worker.errors import Rejected, Transient
 from worker.events.types import AttributesWanted
 from worker.resilience.cache import Cached
 from worker.resilience.guard import best_effort
@@ -25,6 +25,7 @@ from worker.telemetry.logs import audit_logger
 log = structlog.get_logger(__name__)
 
 ANALYTICS = "analytics_webhook"
+GONE = {404, 410}
 
 
 @dataclass(slots=True)
@@ -51,16 +52,24 @@ class InjectAttributes:
     """Wall clock, aware: an event's age is measured by it."""
 
     async def __call__(self, event: AttributesWanted) -> Result:
-        """Write the attributes; raises Transient while the conversation is young enough to wait."""
+        """Write the attributes; raises Transient while the conversation is young enough to wait.
+
+        Rejected when it is refused; but a conversation that is gone by then has expired.
+        """
         with _audited(event) as trail:
             try:
                 trail.result = await self._inject(event, trail)
-            except Transient as error:
-                if not self.policy.outlived(event, self.now()):
+            except (Transient, Rejected) as error:
+                if not self._is_moot(event, error):
                     raise
                 log.warning("attributes_expired", reason=error.reason)
                 trail.result, trail.failure = Result.EXPIRED, type(error).__name__
             return trail.result
+
+    def _is_moot(self, event: AttributesWanted, error: Transient | Rejected) -> bool:
+        """Tell whether the event is too old for the failure to matter: what is gone was to be."""
+        may_pass = isinstance(error, Transient) or error.status in GONE
+        return may_pass and self.policy.outlived(event, self.now())
 
     async def _inject(self, event: AttributesWanted, trail: Trail) -> Result:
         customer, schema = await self._ask(event)
