@@ -39,7 +39,7 @@ def ticks(largest: float, at_most: int = 5) -> list[float]:
     rough = max(largest, 1) / at_most
     magnitude = 10 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough)
-    step = max(step, 1)
+    step = max(math.ceil(step), 1)  # 2.5 would be labelled 2, 5, 8: these are counts
     return [step * index for index in range(math.ceil(max(largest, 1) / step) + 1)]
 
 

@@ -82,7 +82,8 @@ def _sum(metric: str, sessions: Iterable[Json]) -> int:
 
 
 def _media_type(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
-    sessions = agents or _sessions(conversation)
+    # The agent's, before the customer's; an asked one before both, as for queues.
+    sessions = [*agents, *_sessions(conversation)]
     media = (text_of(session.get("mediaType")) for session in sessions)
     return _pick((kind and kind.lower() for kind in media), asked)
 
@@ -99,9 +100,14 @@ def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
 
 
 def _users(conversation: Json) -> Iterator[str | None]:
-    for participant in objects_in(conversation, "participants"):
+    everybody = sorted(objects_in(conversation, "participants"), key=_joined)
+    for participant in everybody:
         if text_of(participant.get("purpose")) in AGENTS:
             yield text_of(participant.get("userId"))
+
+
+def _joined(participant: Json) -> str:
+    return min(map(_first_segment, objects_in(participant, "sessions")), default="~")
 
 
 def _divisions(conversation: Json) -> list[str | None]:

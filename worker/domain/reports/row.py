@@ -1,6 +1,5 @@
 """One conversation as a report sees it: small, exact, and never with an invented value."""
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,6 +67,9 @@ ALIASES = {
 }
 """R4's names, and a short one, for the same."""
 
+LONGEST_MS = 2**53
+"""What a float still counts to the millisecond; a longer time is none, and no sum could hold it."""
+
 Asked = Mapping[str, Collection[str]]
 """Values the query asked for, by dimension."""
 
@@ -96,7 +98,7 @@ def whole_milliseconds(value: object, *, per_unit: int = 1) -> int | None:
     """Read a length of time given in units of `per_unit` ms; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return round(value * per_unit) if math.isfinite(value) and value >= 0 else None
+    return round(value * per_unit) if 0 <= value * per_unit <= LONGEST_MS else None
 
 
 def text_of(value: object) -> str | None:

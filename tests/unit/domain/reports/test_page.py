@@ -141,8 +141,9 @@ def test_an_axis_has_few_marks_and_holds_the_largest_value(largest):
         assert 2 <= len(marks) <= 7
 
 
-def test_an_axis_of_counts_has_whole_numbers_only():
-    assert all(mark == int(mark) for mark in ticks(3))
+@pytest.mark.parametrize("largest", [3, 11, 12])
+def test_an_axis_of_counts_has_whole_numbers_only(largest):
+    assert all(mark == int(mark) for mark in ticks(largest))
 
 
 def test_lengths_of_time_read_as_on_a_clock():

@@ -135,6 +135,38 @@ def test_a_transferred_conversation_counts_for_the_queue_that_was_asked_for(conv
     assert row_of_platform(conversation, {"queueId": {SECOND}}).queue_id == SECOND
 
 
+def test_a_conversation_that_changed_its_medium_counts_for_the_one_that_was_asked_for(conversation):
+    """A caller left a voicemail, and the agent called back."""
+    agent_of(conversation)["sessions"][0]["mediaType"] = "callback"
+
+    assert row_of_platform(conversation).media_type == "callback"
+    assert row_of_platform(conversation, {"mediaType": {"voice"}}).media_type == "voice"
+
+
+def test_a_transferred_conversation_counts_for_the_agent_who_was_first(conversation):
+    transferred(conversation)
+    first, second = agent_of(conversation), conversation["participants"][0]
+    first["userId"], second["userId"] = "first", "second"
+
+    assert row_of_platform(conversation).user_id == "first"
+    assert row_of_platform(conversation, {"userId": {"second"}}).user_id == "second"
+
+
+def test_an_agent_whose_sessions_are_not_told_is_an_agent_all_the_same(conversation):
+    agent_of(conversation).update(userId="agent", sessions=None)
+
+    assert row_of_platform(conversation).user_id == "agent"
+
+
+@pytest.mark.parametrize("length", [1e300, 1e308, 10**16])
+def test_a_length_of_time_beyond_all_reason_is_none(conversation, result, length):
+    agent_of(conversation)["sessions"][0]["metrics"] = [{"name": "tTalk", "value": length}]
+    result["metrics"]["conversation.duration.seconds"] = length
+
+    assert row_of_platform(conversation).talk_ms == 0
+    assert row_of_reference(result) is None
+
+
 def test_a_conversation_nobody_answered_counts_for_the_queue_it_waited_in(conversation):
     agent_of(conversation)["purpose"] = "acd"
 
