@@ -16,20 +16,25 @@ class Tally:
         found = list(problems)
         self.passed += not found
         self.failed += bool(found)
-        self.say(f"{'FAILED' if found else 'ok    '} {name}")
+        say(f"{'FAILED' if found else 'ok    '} {name}")
         for problem in found:
-            self.say(f"         {problem}")
+            say(f"         {problem}")
+
+    def equal(self, name: str, found: object, wanted: object) -> None:
+        """Count a check that passes when what is found is what is wanted."""
+        self.that(name, () if found == wanted else (f"found {found!r}, wanted {wanted!r}",))
 
     def refused(self, name: str, problems: Iterable[str]) -> None:
         """Count a check that passes when a problem was found."""
         self.that(f"refused: {name}", () if list(problems) else ("nothing was found wrong",))
 
-    def say(self, line: str) -> None:
-        """Print a line at once: a pipe would hold it back."""
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-
     def end(self) -> int:
-        """Print the sum; return the exit code."""
-        self.say(f"{self.passed} passed, {self.failed} failed")
-        return int(self.failed > 0)
+        """Print the sum; return the exit code: 1 also when nothing was checked."""
+        say(f"{self.passed} passed, {self.failed} failed")
+        return int(self.failed > 0 or self.passed == 0)
+
+
+def say(line: str) -> None:
+    """Print a line at once: a pipe would hold it back."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

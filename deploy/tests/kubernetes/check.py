@@ -12,7 +12,7 @@ import faults
 import scaling
 import yaml
 from schemas import VERSIONS, Schemas
-from tally import Tally
+from tally import Tally, say
 
 SETTINGS_READER = Path(__file__).with_name("read_settings.py")
 
@@ -30,13 +30,13 @@ def main() -> int:
     }
     secret = rendered["secret"].items[0]["stringData"]
     for kind, source in schemas.sources.items():
-        tally.say(f"schema of {kind}: {source}")
+        say(f"schema of {kind}: {source}")
     for name, overlay in rendered.items():
         _check_overlay(tally, schemas, name, overlay)
         _check_settings(tally, given.worker, name, overlay, secret)
     _check_refusals(tally, schemas, rendered["pod-identity"])
     _check_scaling(tally, rendered["pod-identity"])
-    tally.say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
+    say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
     return tally.end()
 
 
@@ -113,7 +113,7 @@ def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
         policy, lambda second: 600.0 * (second == 60), per_pod=per_pod, hold=hold, seconds=hour
     )
     done = max(second for second, left in enumerate(burst.backlog) if left) - 60
-    tally.say(f"600 at once: {done} s, sizes {sorted(set(burst.sizes))}")
+    say(f"600 at once: {done} s, sizes {sorted(set(burst.sizes))}")
     ends = {max(burst.sizes): policy.most, burst.sizes[-1]: policy.least}
     tally.that(
         "KEDA: a burst takes all pods, is worked off, and gives them back",
@@ -122,7 +122,7 @@ def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
     rate = per_pod * policy.most * 0.7
     steady = scaling.simulate(policy, lambda _: rate, per_pod=per_pod, hold=hold, seconds=hour)
     wait = max(steady.backlog[-600:]) / rate
-    tally.say(f"{rate:.1f} a second: waits up to {wait:.0f} s with {steady.sizes[-1]} pods")
+    say(f"{rate:.1f} a second: waits up to {wait:.0f} s with {steady.sizes[-1]} pods")
     target = policy.queue_length / per_pod * (1 + scaling.TOLERANCE) + policy.poll_seconds
     tally.that(
         "KEDA: a steady load waits no longer than was aimed at", [f"{wait}"] * (wait > target)

@@ -20,7 +20,7 @@ from expressions import fixed_ids, metric_names, queries, without_fallback
 from prometheus import Prometheus, prometheus
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
-from tally import Tally
+from tally import Tally, say
 
 from worker.demo.process import WorkerProcess
 from worker.demo.run import Play, jobs_of
@@ -117,7 +117,7 @@ async def _check_names(
     shown = {name for query in queries(dashboard) for name in metric_names(query.text)}
     tally.that(f"{len(shown)} metrics of the dashboard are there", shown - there - FOREIGN)
     unseen = {_family(name) for name in there} - {_family(name) for name in shown}
-    tally.say(f"not on the dashboard: {sorted(n for n in unseen if SHOWABLE.match(n))}")
+    say(f"not on the dashboard: {sorted(n for n in unseen if SHOWABLE.match(n))}")
     tally.refused("a metric that is not there", metric_names("rate(worker_x{a='b'}[5m])") - there)
     tally.that("no data source is fixed", fixed_ids(dashboard))
     tally.that("units are set", (q.panel for q in queries(dashboard) if not q.unit))
@@ -139,7 +139,7 @@ async def _check_panels(tally: Tally, server: Prometheus, dashboard: dict[str, A
         bare = without_fallback(query.text)
         if bare and not await server.query(bare):
             zeros.append(query.panel)
-    tally.say(f"{series} series; zero as nothing of the kind happened yet: {zeros}")
+    say(f"{series} series; zero as nothing of the kind happened yet: {zeros}")
     nothing = await server.query("worker_no_such_metric")
     tally.refused("a query of nothing", ["empty"] * (not nothing))
 
@@ -165,7 +165,7 @@ async def _check_stop(tally: Tally, server: Prometheus, play: Play) -> None:
     await server.until("up == 0", 30)
     seen = await server.query("max_over_time(worker_drain_messages[1m])")
     fates = {sample["metric"]["fate"]: sample["value"][1] for sample in seen}
-    tally.say(f"worker_drain_messages as scraped each second: {fates or 'never seen'}")
+    say(f"worker_drain_messages as scraped each second: {fates or 'never seen'}")
     tally.that("a worker that is gone is down", [] if await server.query("up == 0") else ["up"])
 
 

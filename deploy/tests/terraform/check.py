@@ -43,17 +43,17 @@ def main() -> int:
         _apply_and_destroy(tally, example, url)
     for limit in LIMITS:
         say(f"NOT RUN: {limit}")
-    return tally.close()
+    return tally.end()
 
 
 def _apply_and_destroy(tally: Tally, example: Path, url: str) -> None:
     variables = example / "emulator.tfvars.json"
     variables.write_text(json.dumps(_variables(url)))
     options = ("-auto-approve", "-input=false", "-parallelism=20", f"-var-file={variables.name}")
-    applied = _terraform(example, "apply", *options)
-    tally.that("terraform apply of examples/complete", applied)
+    problems = _terraform(example, "apply", *options)
+    tally.that("terraform apply of examples/complete", problems)
     try:
-        if applied:
+        if not problems:
             asyncio.run(_look(tally, Site(_outputs(example), url, REGION), example.parents[2]))
     finally:
         tally.that("terraform destroy", _terraform(example, "destroy", *options))
@@ -71,7 +71,7 @@ async def _check_emulator(tally: Tally, site: Site) -> None:
         found = await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=asked)
         await sqs.delete_queue(QueueUrl=queue)
     wanted = {"Policy": policy, "VisibilityTimeout": "7"}
-    tally.that("the emulator keeps what is set one by one", found["Attributes"], wanted)
+    tally.equal("the emulator keeps what is set one by one", found["Attributes"], wanted)
 
 
 async def _look(tally: Tally, site: Site, work: Path) -> None:
@@ -106,8 +106,8 @@ def _outputs(example: Path) -> dict[str, Any]:
     return outputs
 
 
-def _terraform(folder: Path, *words: str) -> bool:
-    """Run Terraform; show its words only when it fails."""
+def _terraform(folder: Path, *words: str) -> Sequence[str]:
+    """Run Terraform; return its words, the last of them, when it fails, and nothing else."""
     began = time.monotonic()
     command = (
         "terraform",
@@ -119,9 +119,7 @@ def _terraform(folder: Path, *words: str) -> bool:
     summary = [line for line in output.splitlines() if "complete!" in line or "passed," in line]
     told = f"{summary[-1].strip()} " if summary else ""
     say(f"       terraform {words[0]}: {told}({time.monotonic() - began:.0f} s)")
-    if code != 0:
-        say(output[-6000:])
-    return code == 0
+    return () if code == 0 else (f"ended with {code}", *output[-6000:].splitlines())
 
 
 def _ended(command: Sequence[str]) -> tuple[int | None, str]:

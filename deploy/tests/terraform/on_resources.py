@@ -81,9 +81,9 @@ async def check(tally: Tally, site: Site, folder: Path) -> None:
             sent = await _send(site)
             await _check_effects(tally, site, crm)
             received = _metric(await worker.page("/metrics"), "worker_messages_received_total")
-            tally.that("only what the rules and the schedule send arrived", received, float(sent))
+            tally.equal("only what the rules and the schedule send arrived", received, float(sent))
             worker.signal(signal.SIGTERM)
-            tally.that("the worker drained and ended with 0", await worker.wait(STOP_SECONDS), 0)
+            tally.equal("the worker drained and ended with 0", await worker.wait(STOP_SECONDS), 0)
         await _check_queues(tally, site)
     if tally.failed:
         say(worker.tail())
@@ -91,7 +91,7 @@ async def check(tally: Tally, site: Site, folder: Path) -> None:
 
 def _check_settings(tally: Tally, environment: Mapping[str, str]) -> None:
     strangers = set(environment) - {row.name for row in describe({})}
-    tally.that("every variable of the task definition is a setting", strangers, set())
+    tally.that("every variable of the task definition is a setting", strangers)
 
 
 def _check_report_events(tally: Tally, templates: Mapping[str, str]) -> None:
@@ -99,7 +99,7 @@ def _check_report_events(tally: Tally, templates: Mapping[str, str]) -> None:
         events = open_events(traffic.as_sent_by_the_scheduler(template), Events())
         due = events[0] if isinstance(events, tuple) else None
         found = due.name if isinstance(due, ReportDue) else events
-        tally.that(f"the worker reads what the schedule {name} sends", found, name)
+        tally.equal(f"the worker reads what the schedule {name} sends", found, name)
 
 
 async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None:
@@ -109,7 +109,7 @@ async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None
     rows = json.loads((await process.communicate())[0])
     # A handler that is off for want of settings is no fault of the resources.
     bad = [row for row in rows if row["state"] != "ok" and row["name"] != "settings"]
-    tally.that(f"worker check is content with the resources ({len(rows)} checks)", bad, [])
+    tally.that(f"worker check is content with the resources ({len(rows)} checks)", map(str, bad))
 
 
 async def _listen(site: Site) -> None:
@@ -142,22 +142,21 @@ async def _send(site: Site) -> int:
 
 async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
     record = await _found(lambda: _record(site))
-    tally.that("voice score → bus → rule → queue → record in DynamoDB", record, "gold")
+    tally.equal("voice score → bus → rule → queue → record in DynamoDB", record, "gold")
     for conversation in (traffic.CALL, traffic.CHAT):
         ran = await _found(lambda which=conversation: _execution(site, which))
         steps = {"crmContact": "not_configured", "sentiment": "not_configured"}
         wanted = ("SUCCEEDED", {**steps, "ticket": "not_configured"})
-        tally.that(f"conversation end → execution {conversation[:8]}…", ran, wanted)
+        tally.equal(f"conversation end → execution {conversation[:8]}…", ran, wanted)
     for name, start in (("daily", "20260302"), ("by-hand", "20260301")):
         key = f"reports/{name}/{start}T000000Z/manifest.json"
-        tally.that(
-            f"report {name} → bucket", await _found(lambda which=key: _is_there(site, which))
-        )
+        there = await _found(lambda which=key: _is_there(site, which))
+        tally.that(f"report {name} → bucket", () if there else (f"no {key}",))
     heard = await _found(lambda: _heard(site, 3))
     told = ["ChatSentimentAnalysis", "report.ready", "report.ready"]
-    tally.that("own events → own bus", heard, told)
+    tally.equal("own events → own bus", heard, told)
     delivered = [one.body["data"]["conversationId"] for one in crm.taken]
-    tally.that("chat sentiment → CRM webhook", delivered, [traffic.CHAT])
+    tally.equal("chat sentiment → CRM webhook", delivered, [traffic.CHAT])
 
 
 async def _found(look: Callable[[], Awaitable[Any]]) -> Any:
@@ -216,7 +215,7 @@ async def _check_queues(tally: Tally, site: Site) -> None:
             )
             names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
             left[queue] = sum(int(reply["Attributes"][name]) for name in names)
-    tally.that("nothing is left on any queue", sum(left.values()), 0)
+    tally.that("nothing is left on any queue", (name for name, some in left.items() if some))
 
 
 def _metric(page: str, name: str) -> float | None:
