@@ -102,3 +102,59 @@ async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
         assert list(intake.parts.consumer.lanes.blocked) == ["g0"]
 
     assert handler.done == sent["g1"]
+
+
+@pytest.fixture
+def grown_up(monkeypatch):
+    """Let the process take a group's messages in one receive from the beginning."""
+    monkeypatch.setattr("worker.intake.suspects.YOUNG_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("grown_up")
+async def test_a_drain_tells_of_each_message_of_a_group_once(sqs, queue, start_intake, recorder):
+    send(sqs, queue, groups=1, per_group=5)
+    begun = asyncio.Event()
+
+    async def work():
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with start_intake(recorder(work)) as intake:
+        await asyncio.wait_for(begun.wait(), 60)
+        report = await intake.drain(2)
+
+    assert (report.finished, report.released, report.stranded) == (0, 5, 0)
+
+
+@pytest.mark.usefixtures("grown_up")
+async def test_a_drain_counts_every_message_of_a_group_that_it_let_finish(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue, groups=1, per_group=5)
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        begun.set()
+        await release.wait()
+
+    async with start_intake(recorder(work)) as intake:
+        await asyncio.wait_for(begun.wait(), 60)
+        asyncio.get_running_loop().call_soon(release.set)
+        report = await intake.drain(10)
+
+    assert (report.finished, report.released, report.stranded) == (5, 0, 0)
+
+
+@pytest.mark.usefixtures("grown_up")
+async def test_followers_given_back_before_a_drain_are_none_of_its_business(
+    sqs, queue, start_intake
+):
+    send(sqs, queue, groups=1, per_group=5)
+
+    async with start_intake(Sometimes(1), RETRY_BASE_SECONDS=300) as intake:
+        await sqs.wait_until(lambda: sqs.depth(queue).visible == 4, 8)
+        while intake.parts.consumer._at_work:  # noqa: ASYNC110  their answers are on the way
+            await asyncio.sleep(0.01)
+        report = await intake.drain(10)
+
+    assert (report.finished, report.released, report.stranded) == (0, 0, 0)

@@ -78,8 +78,7 @@ class Daemon:
         A plain return would wait for handlers that may ignore their cancellation.
         """
         await self.intake.consumer.let_go(HURRY_SECONDS)
-        left = len(self.intake.leases)
-        _say_goodbye(DrainReport(0, self.intake.consumer.released, left), EXIT_FAILED)
+        _say_goodbye(self.intake.consumer.report(), EXIT_FAILED)
         sys.stdout.flush()
         os._exit(EXIT_FAILED)
 

@@ -68,8 +68,8 @@ class Consumer:
         self.in_flight = 0
         """Messages whose handlers run now; those that only wait for their ack are not counted."""
 
-        self.released = 0
-        self._ended_count = 0
+        self._finished = 0
+        self._released = 0
         metrics.concurrency_limit.set(self.slots.count)
         metrics.inflight.set_function(lambda: self.in_flight)
 
@@ -101,21 +101,22 @@ class Consumer:
     async def drain(self, seconds: float) -> DrainReport:
         """Stop, give running handlers up to `seconds`, then cancel and release the rest."""
         self.stop()
-        ended = self._ended_count
         await self._idle(seconds)
         if self._at_work:
             log.warning("drain_deadline_passed", running=len(self._at_work))
             await self.let_go(CANCEL_SECONDS)
-        finished = self._ended_count - ended - self.released
-        return DrainReport(max(0, finished), self.released, stranded=len(self._leases))
+        return self.report()
 
     async def let_go(self, seconds: float) -> None:
         """Cancel what runs and make it visible again."""
         for lease in self._leases:
             if not lease.settled:
-                self.released += 1
                 lease.cancel("drain")
         await self._idle(seconds)
+
+    def report(self) -> DrainReport:
+        """Return what became by now of the messages that were in hand at the stop."""
+        return DrainReport(self._finished, self._released, stranded=len(self._leases))
 
     async def _idle(self, seconds: float) -> None:
         """Wait until no poll and no message is left, at most that long."""
@@ -178,20 +179,31 @@ class Consumer:
 
     async def _deliver(self, lease: Lease) -> bool:
         self.in_flight += 1
+        gone = False
         try:
-            return await self._delivery(lease, self._free_slot)
+            gone = await self._delivery(lease, self._free_slot)
         except BaseException:
             # Not kept by the heartbeat: it comes again when its visibility timeout ends.
             self._leases.forget(lease)
             raise
+        finally:
+            if self.slots.closed:
+                self._tell(released=lease.why_cancelled == "drain" and not gone)
+        return gone
 
     async def _give_back(self, lease: Lease, why: str) -> None:
         """Show a message again at once that was not begun."""
         lease.settled = True
-        self.released += 1
         self.slots.give_back(1)
         await self._acks.show_again(lease, 0)
         metrics.messages_released.labels(why).inc()
+        if self.slots.closed:
+            self._tell(released=True)
+
+    def _tell(self, *, released: bool) -> None:
+        """Count a message, not a task: that of a FIFO group's head works off its followers."""
+        self._released += released
+        self._finished += not released
 
     async def _give_back_follower(self, lease: Lease) -> None:
         self._delivery.gave_back(lease.message)
@@ -210,7 +222,6 @@ class Consumer:
 
     def _ended(self, task: asyncio.Task[object]) -> None:
         self._at_work.discard(task)
-        self._ended_count += 1
         self._pay()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_failed", exc_info=error)
