@@ -103,6 +103,16 @@ def test_an_empty_platform_page_may_omit_its_conversations():
     assert read(PlatformDetails(), b'{"totalHits":0}').rows == []
 
 
+def test_a_full_page_that_does_not_say_how_many_there_are_is_not_taken_for_the_last():
+    """Its report would lack all the others, and say that it is complete."""
+    one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
+    body = orjson.dumps({"conversations": [one, one]})
+
+    assert len(read(PlatformDetails(page_size=3), body).rows) == 2
+    with pytest.raises(Unavailable):
+        read(PlatformDetails(page_size=2), body)
+
+
 def test_rows_are_sorted_whatever_the_order_of_the_page():
     one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
     early = one | {"conversationId": "early", "conversationStart": "2026-03-02T00:00:00.000Z"}

@@ -51,8 +51,9 @@ class _Addresses(BaseModel):
     direction: Blank | None = None
     ani: Blank | None = None
     dnis: Blank | None = None
-    address_from: Annotated[Blank | None, Field(alias="addressFrom")] = None
-    address_to: Annotated[Blank | None, Field(alias="addressTo")] = None
+    # Of any length: an email may be to many. What is no phone number goes nowhere.
+    address_from: Annotated[str | None, Field(alias="addressFrom")] = None
+    address_to: Annotated[str | None, Field(alias="addressTo")] = None
 
     def customer(self) -> str | None:
         """Return the customer's side, `tel:` stripped; None where the direction is unknown."""

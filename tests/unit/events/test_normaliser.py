@@ -153,6 +153,14 @@ def test_an_empty_text_that_need_not_be_there_says_nothing(name):
     assert empty == missing
 
 
+@pytest.mark.parametrize("name", ["addressTo", "addressFrom"])
+def test_an_email_to_very_many_is_no_reason_to_refuse_it(name):
+    many = ", ".join(f"customer{number}@example.com" for number in range(50))
+    body = a_leg_body(START, mediaType="EMAIL", **{name: many})
+
+    assert isinstance(only(body), AttributesWanted)
+
+
 def test_an_empty_participant_is_none():
     detail = {"conversationId": an_id(), "participantId": ""}
     bodies = (a_body(START, {"eventBody": detail}), a_body("conversation.start", detail))

@@ -7,6 +7,7 @@ report query of text R4, on the same path.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from worker.domain.reports.reference_row import row_of_reference
 from worker.domain.reports.report import iso
 from worker.domain.reports.row import ALIASES, Row, objects_in
 from worker.domain.reports.slicing import Slice
+from worker.errors import Unavailable
 from worker.events.types import ReportDue
 
 PATH = "/api/v2/analytics/conversations/details/query"
@@ -71,10 +73,15 @@ class PlatformDetails:
         del token
         paging = {"pageSize": self.page_size, "pageNumber": number}
         body = {**query_body(due, part), "paging": paging}
-        return Call(
-            Request(method="POST", path=PATH, template=PATH, json=body),
-            lambda reply: platform_page(refusals.object_of(reply), due),
-        )
+        request = Request(method="POST", path=PATH, template=PATH, json=body)
+        return Call(request, partial(self._read, due))
+
+    def _read(self, due: ReportDue, reply: Reply) -> Page:
+        page = platform_page(refusals.object_of(reply), due)
+        if page.total is None and page.entries >= self.page_size:
+            # It would pass for the last one, and the report without the others for complete.
+            raise Unavailable("genesys: full page of details without totalHits")
+        return page
 
 
 class ReferenceDetails:
