@@ -23,16 +23,38 @@ resource "aws_appautoscaling_policy" "backlog" {
     # Metric math: no metric of our own has to be published.
     customized_metric_specification {
       metrics {
-        id          = "backlog"
+        id          = "visible"
         return_data = false
 
-        # What waits for its retry is not visible, and no task more would be of use to it.
         metric_stat {
           stat = "Sum"
 
           metric {
             namespace   = "AWS/SQS"
             metric_name = "ApproximateNumberOfMessagesVisible"
+
+            dimensions {
+              name  = "QueueName"
+              value = aws_sqs_queue.events.name
+            }
+          }
+        }
+      }
+
+      # In flight is what tasks have in hand, and what waits hidden for its retry. A task hides what is
+      # beyond its Genesys budget within seconds: by visible messages alone, a backlog of hours would
+      # look like an empty queue, and another task with its share of the budget would not be started.
+      # The price: an outage that hides messages holds more tasks, too.
+      metrics {
+        id          = "in_flight"
+        return_data = false
+
+        metric_stat {
+          stat = "Sum"
+
+          metric {
+            namespace   = "AWS/SQS"
+            metric_name = "ApproximateNumberOfMessagesNotVisible"
 
             dimensions {
               name  = "QueueName"
@@ -68,8 +90,8 @@ resource "aws_appautoscaling_policy" "backlog" {
 
       metrics {
         id          = "backlog_per_task"
-        label       = "Visible messages per running task"
-        expression  = "backlog / tasks"
+        label       = "Messages, visible and in flight, per running task"
+        expression  = "(visible + in_flight) / tasks"
         return_data = true
       }
     }

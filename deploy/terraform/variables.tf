@@ -361,7 +361,7 @@ variable "max_tasks" {
 }
 
 variable "backlog_per_task" {
-  description = "Visible messages per task that scaling aims at: what a task does in the time W that a message may wait, W × min(concurrency ÷ seconds a message takes, Genesys requests a minute of a task ÷ 60 ÷ requests a message takes). Nearly always the second is the smaller one: 30 s × 60 ÷ 60 ÷ 1 is 30."
+  description = "Messages, visible and in flight, per task that scaling aims at: what a task does in the time W that a message may wait, W × min(concurrency ÷ seconds a message takes, Genesys requests a minute of a task ÷ 60 ÷ requests a message takes). Nearly always the second is the smaller one: 30 s × 60 ÷ 60 ÷ 1 is 30."
   type        = number
   default     = 30
 

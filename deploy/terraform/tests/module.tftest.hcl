@@ -118,8 +118,12 @@ run "task" {
     error_message = "Scaling has other bounds, or is about another service."
   }
   assert {
-    condition     = one([for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data]) == "backlog / tasks"
+    condition     = one([for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data]) == "(visible + in_flight) / tasks"
     error_message = "Scaling is not by the backlog of each task."
+  }
+  assert {
+    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.metric_stat[0].metric[0].metric_name if !metric.return_data } == { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible", tasks = "RunningTaskCount" }
+    error_message = "The backlog is not what KEDA counts: visible messages and those in flight."
   }
   assert {
     condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["parked-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-conversation-started", "failed-invocations-conversation-ended", "failed-invocations-voice-scored", "failed-invocations-report-due"])

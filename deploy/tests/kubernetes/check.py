@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import yaml
 from schemas import VERSIONS, Schemas
 from tally import Tally, say
 
+DEPLOY = Path(__file__).parents[2]
 SETTINGS_READER = Path(__file__).with_name("read_settings.py")
 
 
@@ -104,7 +106,10 @@ def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
             f"KEDA: {visible} waiting and {in_flight} in hand of {pods} want {right}",
             () if found == right else [f"wants {found}"],
         )
+    counted = scaling.counted_by_terraform((DEPLOY / "terraform/scaling.tf").read_text())
+    tally.equal("KEDA and Terraform count the same messages", counted, policy.counts)
     _check_runs(tally, policy, per_pod)
+    _check_hidden_backlog(tally, policy, per_pod)
 
 
 def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
@@ -127,10 +132,23 @@ def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
     tally.that(
         "KEDA: a steady load waits no longer than was aimed at", [f"{wait}"] * (wait > target)
     )
-    blind = scaling.Policy(policy.queue_length, policy.least, policy.most, counts_in_flight=False)
+
+
+def _check_hidden_backlog(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
+    """See it: a worker hides what is beyond its Genesys budget, 600 messages within seconds."""
+    without = dataclasses.replace(policy, counts=scaling.VISIBLE)
+
+    def blind(one: scaling.Policy) -> list[str]:
+        run = scaling.simulate(
+            one, lambda second: 600.0 * (second == 60), per_pod=per_pod, hold=600, seconds=3600
+        )
+        return ["it takes no pod more"] * (max(run.sizes) == policy.least)
+
+    tally.that("KEDA: a backlog that waits hidden for the budget takes more pods", blind(policy))
+    tally.refused("scaleOnInFlight false, with a backlog that waits hidden", blind(without))
     tally.refused(
         "scaleOnInFlight false, with two pods busy and nothing waiting",
-        ["a busy pod is taken away"] * (blind.wanted(0, policy.queue_length * 2, 2) < 2),
+        ["a busy pod is taken away"] * (without.wanted(0, policy.queue_length * 2, 2) < 2),
     )
 
 

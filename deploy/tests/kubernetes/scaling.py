@@ -1,9 +1,21 @@
 """KEDA's arithmetic for a queue, and a queue worked off under it. Pure, in steps of one second."""  # noqa: INP001  a script's folder
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+VISIBLE = frozenset({"visible"})
+METRICS = {
+    "ApproximateNumberOfMessagesVisible": "visible",
+    "ApproximateNumberOfMessagesNotVisible": "in flight",
+    "ApproximateNumberOfMessagesDelayed": "delayed",
+}
+"""What CloudWatch calls the messages of a queue."""
+
+COUNTED = {"in flight": "scaleOnInFlight", "delayed": "scaleOnDelayed"}
+"""Which option of the trigger counts them besides."""
 
 TOLERANCE = 0.1
 """The HPA leaves the size alone while the metric is that near to its target."""
@@ -16,13 +28,15 @@ class Policy:
     queue_length: int
     least: int
     most: int
-    counts_in_flight: bool = True
+    counts: frozenset[str]
+    """Which messages are backlog: visible, in flight, delayed."""
+
     poll_seconds: int = 15
     down_window_seconds: int = 300
 
     def wanted(self, visible: int, in_flight: int, pods: int) -> int:
         """Return the number of pods the HPA asks for, before windows and step limits."""
-        messages = visible + (in_flight if self.counts_in_flight else 0)
+        messages = visible + (in_flight if "in flight" in self.counts else 0)
         if pods and abs(messages / (pods * self.queue_length) - 1) <= TOLERANCE:
             return pods
         return min(self.most, max(self.least, math.ceil(messages / self.queue_length)))
@@ -44,10 +58,16 @@ def policy_of(scaled: dict[str, Any]) -> Policy:
         queue_length=int(trigger["queueLength"]),
         least=spec["minReplicaCount"],
         most=spec["maxReplicaCount"],
-        counts_in_flight=trigger["scaleOnInFlight"] == "true",
+        counts=VISIBLE | {name for name, option in COUNTED.items() if trigger[option] == "true"},
         poll_seconds=spec["pollingInterval"],
         down_window_seconds=behavior["scaleDown"]["stabilizationWindowSeconds"],
     )
+
+
+def counted_by_terraform(scaling: str) -> frozenset[str]:
+    """Read from the text of the module's scaling which messages of the queue it counts."""
+    named = re.findall(r'metric_name\s*=\s*"(\w+)"', scaling)
+    return frozenset(METRICS[name] for name in named if name in METRICS)
 
 
 def simulate(
