@@ -357,3 +357,18 @@ async def test_types_nobody_wants_are_parked_when_the_operator_says_so(
     [parked] = sqs.messages(dead_letters)
     note = json.loads(parked.sent.attributes["worker.failure"].value)
     assert note["reason"] == "detail-type: no handler wants v2.unknown"
+
+
+async def test_others_that_succeed_do_not_displace_the_memory_of_a_refused_delete(
+    sqs, queue, start_intake, recorder, monkeypatch
+):
+    monkeypatch.setattr("worker.intake.acks.REMEMBERED", 5)
+    sqs.faults.add("DeleteMessageBatch", FailEntries(1, sender_fault=True), When(last=1))
+    send(sqs, queue, 30)
+    before = metrics.messages_duplicate._value.get()
+
+    async with start_intake(recorder()):
+        await sqs.wait_until(empty(sqs, queue), 60)
+
+    assert sorted(sqs.journal.receives.values()) == [1] * 29 + [2]
+    assert metrics.messages_duplicate._value.get() - before == 1

@@ -20,7 +20,7 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 REMEMBERED = 10_000
-"""Ids of finished messages kept, the newest."""
+"""Ids of finished messages kept, the newest; as many again of those whose delete failed."""
 
 DELETES_AT_ONCE = 16
 """Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
@@ -38,6 +38,10 @@ class Acks:
         self._leases = leases
         self._random = random
         self._finished: OrderedDict[str, None] = OrderedDict()
+        self._undeleted: OrderedDict[str, None] = OrderedDict()
+        """Finished ones that will come again. Apart: a busy worker finishes ten thousand others
+        before a visibility timeout is over."""
+
         self._deletes: Batcher[Lease, None] = Batcher(
             self._delete_batch,
             max_items=MAX_BATCH,
@@ -50,11 +54,11 @@ class Acks:
 
     def finished(self, message_id: str) -> bool:
         """Whether this message was done here before, so that a copy is only to be deleted."""
-        return message_id in self._finished
+        return message_id in self._finished or message_id in self._undeleted
 
     async def delete(self, lease: Lease) -> bool:
         """Delete a finished message; True when SQS confirmed it, False when the lease is gone."""
-        self._remember(lease.message.id)
+        _remember(self._finished, lease.message.id)
         attempt = 0
         while not lease.lost:
             failed = await _failure_of(self._deletes.submit(lease))
@@ -64,6 +68,7 @@ class Acks:
             attempt += 1
             if not await self._again(lease, failed, attempt):
                 break
+        _remember(self._undeleted, lease.message.id)
         self._leases.forget(lease)
         return False
 
@@ -96,12 +101,6 @@ class Acks:
         await asyncio.sleep(full_jitter(attempt, base=0.2, cap=5, random=self._random))
         return True
 
-    def _remember(self, message_id: str) -> None:
-        self._finished[message_id] = None
-        self._finished.move_to_end(message_id)
-        if len(self._finished) > REMEMBERED:
-            self._finished.popitem(last=False)
-
     async def _delete_batch(self, leases: Sequence[Lease]) -> Results:
         # The receipt is read now, not at submit: a second copy may have brought a newer one.
         results = await self._queue.delete([lease.message.receipt for lease in leases])
@@ -121,3 +120,10 @@ async def _failure_of(submission: Awaitable[None]) -> EntryFailed | None:
     except QueueError as error:
         return EntryFailed(error.code, sender_fault=False)
     return None
+
+
+def _remember(ids: OrderedDict[str, None], message_id: str) -> None:
+    ids[message_id] = None
+    ids.move_to_end(message_id)
+    if len(ids) > REMEMBERED:
+        ids.popitem(last=False)
