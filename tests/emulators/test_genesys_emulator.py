@@ -240,6 +240,7 @@ REFERENCE_ACTION = "/api/v2/data/actions/a/execute"
     ("method", "path", "over", "status"),
     [
         ("GET", ACTION, {}, 404),
+        ("GET", "/api/v2/integrations/actions/a?expand=contract", {}, 400),
         ("POST", ACTION + "/", {"json": {"n": "1"}}, 404),
         ("POST", ACTION + "?flatten=true", {"json": {"n": "1"}}, 400),
         ("POST", ACTION, {}, 415),

@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.stepfunctions.parser.api import InvalidExecutionInput
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from worker.demo.loopback import ANYWHERE, Place
@@ -30,6 +31,8 @@ def moto_server(place: Place = ANYWHERE) -> Iterator[str]:
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    # moto 5.2 refuses an input that is not JSON without saying so: the code is under another name.
+    InvalidExecutionInput.TYPE = "InvalidExecutionInput"
     server = _bound(place)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

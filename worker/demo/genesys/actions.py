@@ -5,20 +5,33 @@ from typing import Any
 from aiohttp import web
 
 from worker.demo.genesys.cloud import Endpoint, GenesysCloud
-from worker.demo.genesys.replies import Refusal, error_body, json_object
+from worker.demo.genesys.replies import Refusal, error_body, json_object, no_query
 
 
 def routes() -> list[Endpoint]:
-    """Both forms count as `data_action`."""
+    """Both forms count as `data_action`, a look at one as `data_action_read`."""
     return [
+        Endpoint("data_action_read", "GET", "/api/v2/integrations/actions/{id}", _action),
         Endpoint("data_action", "POST", "/api/v2/integrations/actions/{id}/execute", _execute),
         Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
     ]
 
 
+def an_action(action_id: str) -> dict[str, Any]:
+    """Return a data action, less its contract."""
+    uri = f"/api/v2/integrations/actions/{action_id}"
+    return {"id": action_id, "name": "Find the customer", "secure": False, "selfUri": uri}
+
+
 async def crm_lookup_failed(_: web.Request) -> web.StreamResponse:
     """Answer as R0's API does when the system behind the action is down."""
     return web.json_response({"status": "ERROR", "result": "CRM lookup failed"})
+
+
+async def _action(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    no_query(request)
+    _check_there(cloud, request)
+    return web.json_response(an_action(request.match_info["id"]))
 
 
 async def _execute(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
@@ -40,9 +53,14 @@ def _customer(
     cloud: GenesysCloud, request: web.Request, inputs: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Return the output for the first input that is a known number."""
-    if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
-        raise Refusal(404)
+    _check_there(cloud, request)
     if not inputs or not all(isinstance(value, str) for value in inputs.values()):
         raise Refusal(400, "invalid.schema")
     found = (cloud.customers[value] for value in inputs.values() if value in cloud.customers)
     return next(found, None)
+
+
+def _check_there(cloud: GenesysCloud, request: web.Request) -> None:
+    """Raise Refusal if there is no such action."""
+    if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
+        raise Refusal(404)
