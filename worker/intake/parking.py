@@ -22,8 +22,8 @@ ATTRIBUTE = "worker.failure"
 
 MAX_ATTRIBUTES = 10
 
-LONGEST_BODY = 1_048_576 - 16_384
-"""Bytes; SQS takes 1 MiB, attributes included, and the note needs some of it."""
+LONGEST = 1_048_576 - 16_384
+"""Bytes of a body with its attributes; SQS takes 1 MiB, and the note needs some of it."""
 
 
 class Parking:
@@ -55,7 +55,9 @@ def _refused(failure: Failure, cause: str) -> None:
 
 
 def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool) -> dict[str, Any]:
-    kept = dict(list(message.attributes.items())[: MAX_ATTRIBUTES - 1])
+    # A note of old is replaced, so it takes nobody's place.
+    own = [(name, value) for name, value in message.attributes.items() if name != ATTRIBUTE]
+    kept = _typed(dict(own[: MAX_ATTRIBUTES - 1]))
     note = {
         "reason": failure.reason,
         "errorClass": failure.error_class,
@@ -70,11 +72,11 @@ def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool)
         "codeVersion": __version__,
     }
     body = message.body
-    if len(body.encode()) > LONGEST_BODY:
+    if len(body.encode()) + _bytes_of(kept) > LONGEST:
         body, note["bodyEncoding"] = packed(body), ENCODING
     copy: dict[str, Any] = {
         "MessageBody": body,
-        "MessageAttributes": _typed(kept)
+        "MessageAttributes": kept
         | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(note).decode()}},
     }
     copy |= traced(message)
@@ -98,6 +100,12 @@ def _typed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what SendMessage takes of what ReceiveMessage gave."""
     wanted = ("DataType", "StringValue", "BinaryValue")
     return {n: {k: v for k, v in value.items() if k in wanted} for n, value in attributes.items()}
+
+
+def _bytes_of(attributes: Mapping[str, Any]) -> int:
+    """Return what they count for: names, types and values."""
+    words = (word for name, value in attributes.items() for word in (name, *value.values()))
+    return sum(len(word if isinstance(word, bytes) else word.encode()) for word in words)
 
 
 def _iso(seconds: float | None) -> str | None:
