@@ -201,6 +201,16 @@ def test_show_tells_why_and_the_body_only_when_asked(dlq, dead):
     assert plain["failure"]["attempts"] == 3
 
 
+def test_show_unpacks_a_body_that_was_too_long_for_its_note(dlq, dead):
+    body = '{"n": "' + "x" * 1_040_000 + '"}'
+    parked(dead, Letter(body))
+
+    (full,) = dlq("show", ABC.fingerprint, "--json", "--body").json
+
+    assert full["body"] == body
+    assert full["bodyBytes"] == len(body)
+
+
 def test_show_finds_a_message_by_its_id_before_and_after_it_was_parked(dlq, dead):
     parked(dead, *letters(3))
     (one, *_) = dlq("show", ABC.fingerprint, "--count", "3", "--json").json

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from worker.cli.dlq_letters import Causes, DeadLetter, iso
+from worker.cli.dlq_letters import Causes, DeadLetter, NotUnpacked, iso
 from worker.cli.dlq_moving import Order, Tally, Tell, start_native, work_off
 from worker.cli.dlq_reading import reading
 from worker.clients.aws.session import AwsSession, ClientLimits
@@ -90,7 +90,7 @@ async def carry_out_native(both: Urls, rate: float) -> str:
 
 def letter_as_dict(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
     """Return a letter for people and machines; its body is personal data, so only if asked for."""
-    message = letter.message
+    message, body = letter.message, _readable_body(letter)
     told = {
         "messageId": message.id,
         "fingerprint": letter.fingerprint,
@@ -99,10 +99,17 @@ def letter_as_dict(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
         "receiveCount": message.receive_count,
         "groupId": message.group_id,
         "attributes": sorted(name for name in message.attributes if name != ATTRIBUTE),
-        "bodyBytes": len(message.body.encode()),
+        "bodyBytes": len(body.encode()),
         "failure": dict(letter.note),
     }
-    return told | ({"body": message.body} if with_body else {})
+    return told | ({"body": body} if with_body else {})
+
+
+def _readable_body(letter: DeadLetter) -> str:
+    try:
+        return letter.original_body()
+    except NotUnpacked:
+        return letter.message.body
 
 
 def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:
