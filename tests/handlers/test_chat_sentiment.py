@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from tests.eventbridge import an_event_bridge
-from tests.factories import NOON, a_chat_scored, an_id, an_origin
+from tests.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
 from tests.lookups import a_guard, api_of, end
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
@@ -34,10 +34,11 @@ from worker.demo.sinks import WebhookSink
 from worker.domain.result import Result
 from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
 from worker.errors import NotYet, Rejected, Transient, Unavailable
+from worker.events.normaliser import open_events
 from worker.handlers.chat_sentiment import WRITES, ForwardChatSentiment, Receivers
 from worker.resilience.cache import Cache
 from worker.resilience.steps import Steps
-from worker.settings import Aws
+from worker.settings import Aws, Events
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
 
@@ -262,6 +263,37 @@ async def test_a_chat_that_is_never_analysed_is_skipped_in_the_end(scene_of):
     (entry,) = scene.audit()
     assert entry["outcome"] == "skipped_never_analysed"
     assert entry["accuracyRate"] is None
+
+
+def the_end_of(conversation, session):
+    """The events of a chat's session that ended at NOON, as Genesys sends them."""
+    topic = "v2.detail.events.conversation.{id}.customer.end"
+    body = a_leg_body(topic, conversationId=conversation, sessionId=session, mediaType="MESSAGE")
+    (event,) = open_events(body, Events(ended_types=()))
+    return event
+
+
+@pytest.mark.parametrize("missing", ["session", "transcript"])
+async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(scene_of, missing):
+    """Each session has its own event; that of the first one told what was said in it."""
+    async with scene_of(dialect="platform", age=31) as scene:
+        cloud, conversation = scene.cloud, a_chat(scene.cloud, None).conversation_id
+        (participant,) = cloud.ended[conversation].record["participants"]
+        (first,), second = participant["sessions"], an_id()
+        spoken = {first["sessionId"]: a_transcript((1, 0.9))}
+        cloud.speech.conversations[conversation] = Spoken(0.4, spoken)
+        event = the_end_of(conversation, second)
+        if missing == "transcript":
+            participant["sessions"].append({**first, "sessionId": second})
+
+        with pytest.raises(NotYet):
+            await scene.handle(event)
+        participant["sessions"][1:] = [{**first, "sessionId": second}]
+        spoken[second] = a_transcript((-1, 0.9), (-1, 0.9), (-1, 0.9))
+        await scene.handle(event)
+
+    ((_, detail),) = scene.bridge.events()
+    assert orjson.loads(detail)["sentimentMatrix"]["negative"] == 0.75
 
 
 @pytest.mark.parametrize(("age", "waits"), [(31, True), (1800, False)])

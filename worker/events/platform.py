@@ -19,8 +19,6 @@ from worker.events.types import (
 )
 
 _BODY = "detail.eventBody"
-_CUSTOMERS = ".customer."
-"""In the types of the legs whose participant is the customer."""
 
 
 class _Emitted(BaseModel):
@@ -109,20 +107,30 @@ def chat_scored(envelope: Envelope) -> ChatScored | None:
     leg = _leg(envelope)
     if (leg.media_type or "").upper() not in {"CHAT", "MESSAGE"}:
         return None
-    return ChatScored(origin=_leg_origin(envelope, leg), conversation_id=leg.conversation_id)
+    return ChatScored(
+        origin=_leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        session_id=(leg.session_id or None) if _is_customers(envelope) else None,
+    )
 
 
 def attributes_wanted(envelope: Envelope) -> AttributesWanted:
     """Read a `customer.start`, or another leg that the settings take for one."""
     leg = _leg(envelope)
-    # On any other leg it is the queue's or the agent's (GENESYS sheet 8.2).
-    is_customer = _CUSTOMERS in envelope.detail_type
     return AttributesWanted(
         origin=_leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
-        participant_id=leg.participant_id if is_customer else None,
+        participant_id=leg.participant_id if _is_customers(envelope) else None,
         phone_number=read(_Addresses, envelope.detail["eventBody"], _BODY).customer(),
     )
+
+
+def _is_customers(envelope: Envelope) -> bool:
+    """Tell whether participant and session are the customer's, or the queue's or an agent's.
+
+    GENESYS sheet 8.2; the settings may name any leg.
+    """
+    return ".customer." in envelope.detail_type
 
 
 def _leg(envelope: Envelope) -> _Leg:

@@ -81,6 +81,8 @@ class ChatScored:
 
     origin: Origin
     conversation_id: str
+    session_id: str | None = None
+    """The customer's session that ended, when the event names it; a later one may follow."""
 
 
 @record

@@ -66,7 +66,9 @@ class ForwardChatSentiment:
     async def __call__(self, event: ChatScored) -> Result:
         """Forward the sentiment; raises NotYet while the analysis may still come."""
         began = asyncio.get_running_loop().time()
-        sentiment = await self.sentiment.of_chat(event.conversation_id, event.origin.occurred_at)
+        sentiment = await self.sentiment.of_chat(
+            event.conversation_id, event.origin.occurred_at, event.session_id
+        )
         if sentiment is None:
             self._wait(event)
             return _skipped(event, "skipped_never_analysed", None, began)

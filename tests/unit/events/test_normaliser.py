@@ -135,6 +135,16 @@ def test_the_end_of_a_chat_is_two_events(media):
     assert (ended.media_type, ended.origin) == (media.lower(), scored.origin)
 
 
+def test_only_the_customers_own_leg_names_the_session_that_ended():
+    own, queue = END, END.replace("customer", "acd")
+    bodies = {one: a_leg_body(one, mediaType="CHAT", sessionId="s") for one in (own, queue)}
+    opens = {"ended_types": (), "chat_types": (own, queue)}
+
+    found = [opened(body, **opens)[0].session_id for body in bodies.values()]
+
+    assert found == ["s", None]
+
+
 @pytest.mark.parametrize("media", ["VOICE", "EMAIL", "", None])
 def test_the_end_of_anything_else_is_one_event(media):
     body = a_leg_body(END, mediaType=media or None)

@@ -1,6 +1,7 @@
 """The sentiment of a chat that ended, in either dialect."""
 
 from datetime import datetime
+from itertools import chain
 from typing import Protocol
 
 from worker.clients.genesys.api import Api
@@ -12,7 +13,11 @@ from worker.clients.genesys.speech import (
     sentiment_metrics,
     transcript_url,
 )
-from worker.clients.genesys.transcript import customer_phrases, sentiment_of_phrases
+from worker.clients.genesys.transcript import (
+    ScoredPhrase,
+    customer_phrases,
+    sentiment_of_phrases,
+)
 from worker.clients.transcripts import Transcripts
 from worker.domain.sentiment import Sentiment
 
@@ -20,8 +25,13 @@ from worker.domain.sentiment import Sentiment
 class ChatSentiment(Protocol):
     """How a dialect finds the sentiment of a chat."""
 
-    async def of_chat(self, conversation_id: str, ended_at: datetime) -> Sentiment | None:
-        """Return the sentiment; None: not analysed, yet or ever."""
+    async def of_chat(
+        self, conversation_id: str, ended_at: datetime, session_id: str | None = None
+    ) -> Sentiment | None:
+        """Return the sentiment; None: not analysed, yet or ever.
+
+        `session_id`: the customer's session that ended; without it, any that is there will do.
+        """
 
 
 class TranscriptSentiment:
@@ -37,21 +47,30 @@ class TranscriptSentiment:
         self._details = details
         self._transcripts = transcripts
 
-    async def of_chat(self, conversation_id: str, ended_at: datetime) -> Sentiment | None:
+    async def of_chat(
+        self, conversation_id: str, ended_at: datetime, session_id: str | None = None
+    ) -> Sentiment | None:
         """Return the shares of the customer's phrases, of all transcripts that are there; or None.
 
-        A session without one is passed over: it may never get any.
+        A session without one is passed over: it may never get any. But not the one that ended: what
+        the customer said before coming back is no answer, and was told by the event of that time.
         """
         # Asked first: most of those who come too early are told so by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
         details = await self._details.by_id(conversation_id, ended_at)
-        phrases = []
-        for session in chat_sessions(details or {}):
-            signed = await self._api.run(transcript_url(conversation_id, session))
-            file = signed and await self._transcripts.fetch(signed)
-            phrases += customer_phrases(file or {})
-        return sentiment_of_phrases(phrases)
+        sessions = chat_sessions(details or {})
+        if session_id is not None and session_id not in sessions:
+            return None
+        said = {session: await self._phrases(conversation_id, session) for session in sessions}
+        if session_id is not None and not said[session_id]:
+            return None
+        return sentiment_of_phrases(chain.from_iterable(said.values()))
+
+    async def _phrases(self, conversation_id: str, session_id: str) -> list[ScoredPhrase]:
+        signed = await self._api.run(transcript_url(conversation_id, session_id))
+        file = signed and await self._transcripts.fetch(signed)
+        return customer_phrases(file or {})
 
 
 class QuerySentiment:
@@ -60,6 +79,11 @@ class QuerySentiment:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def of_chat(self, conversation_id: str, ended_at: datetime) -> Sentiment | None:
+    async def of_chat(
+        self,
+        conversation_id: str,
+        ended_at: datetime,
+        session_id: str | None = None,  # noqa: ARG002  the reference knows none
+    ) -> Sentiment | None:
         """Return the four metrics as they are; None unless all are there."""
         return await self._api.run(sentiment_metrics(Wanted(conversation_id, ended_at)))
