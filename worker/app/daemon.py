@@ -60,17 +60,19 @@ class Daemon:
         return self.intake.consumer.slots.count
 
     async def _drain(self, signals: Signals) -> DrainReport:
-        drain: asyncio.Task[DrainReport] = _owned(
-            self.intake.consumer.drain(self.drain_seconds), "drain"
-        )
+        drain: asyncio.Task[DrainReport] = _owned(self._let_finish(), "drain")
         hurry = _owned(signals.hurry.wait(), "hurry")
         await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not drain.done():
             await self._rush()
+        return drain.result()
+
+    async def _let_finish(self) -> DrainReport:
+        report = await self.intake.consumer.drain(self.drain_seconds)
         await self.intake.room.aclose()
         await self.intake.acks.close()
-        return drain.result()
+        return report
 
     async def _rush(self) -> None:
         """Show again what can be within a second, then end the process the hard way.

@@ -1,0 +1,43 @@
+"""The end of a drain: a second signal is heard while the last acks are on their way."""
+
+import asyncio
+
+import pytest
+
+from tests.factories import a_reference_body, a_voice_scored
+from worker.app.daemon import HURRY_SECONDS, Daemon
+from worker.app.signals import Signals
+from worker.demo.sqs.faults import Slow
+from worker.intake.consumer import CANCEL_SECONDS
+
+
+class Ended(BaseException):
+    """The process would be gone."""
+
+
+@pytest.mark.looptime
+async def test_a_second_signal_ends_the_process_while_deletes_hang(
+    sqs, queue, start_intake, recorder, monkeypatch
+):
+    def end(_code):
+        raise Ended
+
+    monkeypatch.setattr("worker.app.daemon.os._exit", end)
+    sqs.faults.add("DeleteMessageBatch", Slow(3600))
+    sqs.send(queue, a_reference_body(a_voice_scored()).decode())
+    signals, loop = Signals(), asyncio.get_running_loop()
+
+    async with start_intake(recorder()) as intake:
+        while not sqs.counts["DeleteMessageBatch"]:  # noqa: ASYNC110  a call begins in silence
+            await asyncio.sleep(0.1)  # of virtual time
+        daemon = Daemon(intake.parts, watch=None, health=None, drain_seconds=1)
+        signals.came()
+        draining = asyncio.create_task(daemon._drain(signals))
+        await asyncio.sleep(1 + CANCEL_SECONDS + 0.5)
+        assert not draining.done()
+        signals.came()
+        began = loop.time()
+        with pytest.raises(Ended):
+            await draining
+        assert loop.time() - began <= HURRY_SECONDS + 0.1
+        sqs.faults.clear()
