@@ -40,7 +40,8 @@ def _customer_address(reply: Reply) -> str | None:
     if reply.status == 404:
         # Not NotYet: it has left the live store, or is another division's; waiting shows neither.
         return None
-    return next(filter(None, map(_address, customers_of(reply))), None)
+    # The first one's or none: of the others, some are parties whom the agent consulted.
+    return next(map(_address, customers_of(reply)), None)
 
 
 def _is_customer(participant: Mapping[str, Any]) -> bool:
