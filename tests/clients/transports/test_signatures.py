@@ -159,6 +159,15 @@ async def test_credentials_that_ended_and_cannot_be_renewed_are_told_as_such(rol
     assert keys_used(role) == []
 
 
+async def test_renewed_credentials_that_have_ended_by_our_clock_are_told_as_such(role):
+    role.replies = [Say(body=credentials_document(1, timedelta(hours=-1)))]
+    async with a_client("lean") as client:
+        with pytest.raises(CredentialRetrievalError):
+            await client.receive_message(QueueUrl="q")
+
+    assert keys_used(role) == []
+
+
 HOUR = 3600
 SKEWED = ["RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch"]
 

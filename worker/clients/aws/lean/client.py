@@ -7,6 +7,7 @@ from ssl import SSLContext
 
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import CredentialRetrievalError
 
 from worker.clients.aws.lean.caller import Caller, Credentials
 from worker.clients.aws.lean.dialects import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS, dialect_of
@@ -48,7 +49,12 @@ class LeanClients:
         found = await self._chain.get_credentials()
 
         async def current() -> ReadOnlyCredentials | None:
-            return None if found is None else await found.get_frozen_credentials()
+            try:
+                return None if found is None else await found.get_frozen_credentials()
+            except RuntimeError as error:
+                # Renewed, and past their end by our clock: the one failure that the chain has no
+                # word of its own for. Unknown to callers, it would end the heartbeat.
+                raise CredentialRetrievalError(provider="role", error_msg=error) from error
 
         return current
 
