@@ -6,6 +6,7 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import Slow, When
+from worker.errors import RateLimited
 
 VISIBILITY = 30
 BEAT = "ChangeMessageVisibilityBatch"
@@ -78,3 +79,21 @@ async def test_a_beat_for_a_receipt_that_a_copy_has_replaced_ends_no_lease(
 
     assert how == "done"
     assert work.runs == 1
+
+
+@pytest.mark.looptime
+async def test_a_beat_under_way_does_not_overwrite_the_backoff(sqs, queue, start_intake, recorder):
+    sqs.faults.add(BEAT, Slow(4), When(last=1))
+    send(sqs, queue)
+
+    async def work():
+        while not sqs.counts[BEAT]:  # noqa: ASYNC110  a beat begins in silence
+            await asyncio.sleep(0.1)  # of virtual time
+        raise RateLimited("429", retry_after=600)
+
+    async with start_intake(recorder(work)):
+        await sqs.wait_until(lambda: sqs.journal.receives.total() == 1, 60)
+        await asyncio.sleep(40)
+        [message] = sqs.messages(queue)
+
+    assert message.hidden_until > 600
