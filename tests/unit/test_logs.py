@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from worker.telemetry.context import log_fields
 from worker.telemetry.logs import audit_logger, configure_logging
-from worker.telemetry.scrub import MAX_CHARACTERS, clean, escape, scrub
+from worker.telemetry.scrub import MAX_CHARACTERS, clean, clean_end, escape, scrub
 
 PHONE = "+4915112345678"
 TOKEN = "canary-tok3n"
@@ -118,6 +118,9 @@ CANARIES = {
     "nested values": lambda log: log.info("asked", a={"b": [f"tel:{PHONE}", (EMAIL,)]}),
     "a header": lambda log: log.info("asked", headers={"Authorization": TOKEN, "x-api-key": TOKEN}),
     "a key named like a secret": lambda log: log.info("asked", client_secret=TOKEN, password=TOKEN),
+    "a header deep inside": lambda log: log.info(
+        "asked", a={"b": {"c": {"d": {"e": {"f": {"Authorization": TOKEN, "Cookie": TOKEN}}}}}}
+    ),
     "a secret": lambda log: log.info("asked", value=SecretStr(TOKEN)),
     "a URL": lambda log: log.info("asked", url=f"https://x/?p=%2B{PHONE[1:]}&token={TOKEN}"),
     "a spaced number": lambda log: log.info("asked", text="+49 (0) 151 1234-5678"),
@@ -216,6 +219,14 @@ def test_a_number_is_masked_also_where_a_long_value_is_cut(sink, log):
     log.info("asked", text="x" * (MAX_CHARACTERS - 5) + f" {PHONE}")
 
     assert "+49" not in sink.getvalue()
+
+
+@given(st.integers(0, 40))
+def test_a_number_is_masked_also_where_the_beginning_of_a_text_is_cut(visible):
+    text = "x" * 100 + f" call {PHONE} or {EMAIL} " + "y" * (MAX_CHARACTERS - visible)
+
+    assert_no_canary(clean_end(text))
+    assert PHONE[6:] not in clean_end(text)
 
 
 def test_a_long_traceback_keeps_the_end_that_names_the_error(sink, log):

@@ -37,7 +37,11 @@ _PERSONAL = re.compile(
         | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                        # AWS access key id
         | \bwhsec_[A-Za-z0-9+/=]+                              # webhook secret
       )
-    | (?P<name>[\w\-]{0,32}(?:secret|token|passw(?:or)?d|signature|api[_\-]?key)[\w\-]{0,32})
+    | (?P<name>
+          [\w\-]{0,32}
+          (?:secret|token|passw(?:or)?d|signature|api[_\-]?key|authorization|cookie|credential)
+          [\w\-]{0,32}
+      )
       (?P<is>["']?\s?=\s?["']?|["']\s?:\s?["'])                # key=value, "key": "value"
       (?:[^\s"'&,;}{]+)
     | (?P<email>[\w.%+\-]{1,64}@[\w\-]{1,64}(?:\.[\w\-]{1,64}){1,6})
@@ -93,7 +97,10 @@ def clean(text: str, limit: int = MAX_CHARACTERS) -> str:
 
 def clean_end(text: str, limit: int = MAX_CHARACTERS) -> str:
     """Do as `clean` does but keep the end, where a traceback names the error."""
-    return clean(text) if len(text) <= limit else f"(cut) …{clean(text[-limit:])}"
+    if len(text) <= limit:
+        return clean(text)
+    # Masked before it is cut: half a number looks like none.
+    return f"(cut) …{clean(text[-limit - _MARGIN :], limit + _MARGIN)[-limit:]}"
 
 
 def escape(text: str) -> str:
