@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import Slow, When
+from worker.demo.sqs.faults import HTTP_500, Slow, When
 from worker.errors import RateLimited
 
 VISIBILITY = 30
@@ -97,3 +97,18 @@ async def test_a_beat_under_way_does_not_overwrite_the_backoff(sqs, queue, start
         [message] = sqs.messages(queue)
 
     assert message.hidden_until > 600
+
+
+@pytest.mark.looptime
+async def test_a_message_stays_hidden_until_its_delete_is_confirmed(
+    sqs, queue, start_intake, recorder
+):
+    sqs.faults.add("DeleteMessageBatch", HTTP_500)
+    send(sqs, queue)
+
+    async with start_intake(recorder()):
+        await asyncio.sleep(3 * VISIBILITY)
+        sqs.faults.clear()
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+
+    assert sqs.journal.receives.total() == 1
