@@ -91,6 +91,16 @@ async def test_filters_reach_the_platform(dialect):
     assert whole.total.count == 1
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_filters_may_be_written_as_events_write_them(dialect):
+    """Events have VOICE and INBOUND, analytics voice and inbound (GENESYS sheet 9.1)."""
+    filters = (("mediaType", "VOICE"), ("originatingDirection", "Inbound"))
+
+    whole = await read(a_cloud([a_past(1)]), a_day(filters=filters), dialect)
+
+    assert whole.total.count == 1
+
+
 async def test_pages_of_a_single_day_are_asked_for_side_by_side():
     cloud = a_cloud(pasts(900))
     cloud.latency_seconds = 1

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from worker.errors import Permanent
 from worker.events.envelope import Envelope
-from worker.events.fields import FEW, MAX_ITEMS, WIRE, Id, Text, instant, read
+from worker.events.fields import FEW, MAX_ITEMS, WIRE, Blank, Id, Text, instant, read
 from worker.events.identity import origin, sent_at
 from worker.events.types import ReportDue
 
@@ -58,7 +58,7 @@ class _Report(BaseModel):
     interval: Annotated[Interval, BeforeValidator(_interval)] | None = None
     period: Literal["day", "hour"] | None = None
     # Not one of a list: Genesys may add a type before we know it.
-    media_type: Annotated[Text | None, Field(alias="mediaType")] = None
+    media_type: Annotated[Blank | None, Field(alias="mediaType")] = None
     queue_ids: Annotated[_Ids | None, Field(alias="queueIds")] = None
     filters: Annotated[list[tuple[str, str]], BeforeValidator(_pairs)] | None = None
     group_by: Annotated[_Texts | None, Field(alias="groupBy")] = None
@@ -78,7 +78,7 @@ def report_due(envelope: Envelope) -> ReportDue:
         name=report.name,
         start=start,
         end=end,
-        media_type=report.media_type and report.media_type.lower(),
+        media_type=(report.media_type or "").lower() or None,
         queue_ids=tuple(report.queue_ids or ()),
         filters=tuple(report.filters or ()),
         **optional,

@@ -91,6 +91,10 @@ def test_a_report_that_cannot_be_made_is_refused_by_name(detail, reason):
     assert caught.value.reason == reason
 
 
+def test_an_empty_media_type_is_none():
+    assert only(due(period="day", mediaType="")).media_type is None
+
+
 def test_a_media_type_of_tomorrow_is_taken():
     assert only(due(period="day", mediaType="Hologram")).media_type == "hologram"
 

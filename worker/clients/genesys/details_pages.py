@@ -29,6 +29,9 @@ LARGEST_PAGE = 100
 CONVERSATION_DIMENSIONS = {"conversationId", "divisionId", "externalTag", "originatingDirection"}
 """Those that are no dimension of a segment, among the ones a report is likely filtered by."""
 
+ENUMS = {"mediaType", "originatingDirection"}
+"""Dimensions whose values analytics writes in lower case, and events in upper case."""
+
 Json = Mapping[str, Any]
 
 
@@ -160,7 +163,8 @@ def _reference_page(reply: Reply) -> Page:
 def _asked(due: ReportDue) -> list[tuple[str, tuple[str, ...]]]:
     """Return dimension and values of every filter; the values of one are alternatives."""
     asked = [("mediaType", (due.media_type,))] if due.media_type else []
-    further = [(ALIASES.get(name, name), (value,)) for name, value in due.filters]
+    named = [(ALIASES.get(name, name), value) for name, value in due.filters]
+    further = [(name, (value.lower() if name in ENUMS else value,)) for name, value in named]
     queues = [("queueId", due.queue_ids)] if due.queue_ids else []
     return [*asked, *queues, *further]
 
