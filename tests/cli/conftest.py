@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -82,6 +83,14 @@ def worker_process():
         return Run(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def closed_port():
+    """A port of loopback that refuses whoever comes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listened on
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from tests import official_sdk
 from tests.factories import a_report_due, an_id
-from worker.cli.preflight.genesys import WHO_AM_I
+from worker.cli.preflight import genesys_reads
 from worker.clients.exchange import Request
 from worker.clients.genesys import details_jobs, live, speech
 from worker.clients.genesys import integration_calls as calls
@@ -20,6 +20,7 @@ from worker.clients.genesys.details_by_id import Wanted
 from worker.clients.genesys.details_pages import PlatformDetails as DetailsPages
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
+from worker.demo.genesys.actions import an_action
 from worker.demo.genesys.ended import a_conversation
 from worker.demo.genesys.flows import a_flow
 from worker.domain.reports.slicing import Slice
@@ -66,7 +67,8 @@ REQUESTS = {
     "integration draft": (calls.draft(ID).request, None),
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
-    "who am I": (get(WHO_AM_I), None),
+    "who am I": (genesys_reads.organization().request, None),
+    "data action itself": (genesys_reads.action("custom_-_1").request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
 
@@ -124,6 +126,7 @@ def test_what_the_emulator_answers_is_of_the_sdks_models():
 
     assert official_sdk.strangers(details, "AnalyticsConversationWithoutAttributes") == []
     assert official_sdk.strangers(flow, "Flow") == []
+    assert official_sdk.strangers(an_action(ID), "Action") == []
 
 
 def test_a_field_or_value_that_the_sdk_does_not_have_is_found():

@@ -35,7 +35,7 @@ class Crm:
         self._http = http
         self._guard = guard
         self._cache = cache
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._token = token
         # Keys are HMACs, so that a memory dump shows no phone numbers.
         self._key = secrets.token_bytes(32)
 
@@ -49,17 +49,22 @@ class Crm:
         return await self._cache.get(key, lambda: self._load(conversation_id, phone))
 
     async def _load(self, conversation_id: str, phone: str | None) -> Record | None:
-        request = Request(
-            method="GET",
-            path=path_of(self._url, conversationId=conversation_id, phone=phone),
-            template="CRM_API_ENDPOINT",
-            headers=self._headers,
-        )
+        request = look_up(self._url, self._token, conversation_id, phone)
 
         async def attempt() -> Record | None:
             return record_of(await self._http.send(request))
 
         return await self._guard.call(attempt)
+
+
+def look_up(url: str, token: str | None, conversation_id: str, phone: str | None) -> Request:
+    """Return the question for a conversation's customer; for the parameters see `Crm`."""
+    return Request(
+        method="GET",
+        path=path_of(url, conversationId=conversation_id, phone=phone),
+        template="CRM_API_ENDPOINT",
+        headers={} if token is None else {"Authorization": f"Bearer {token}"},
+    )
 
 
 def record_of(reply: Reply) -> Record | None:

@@ -184,13 +184,13 @@ def _is_loopback(host: str) -> bool:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """Return the TLS settings of all clients: reading the authorities costs 20 ms and a MiB."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def _transport(limits: HttpLimits) -> AiohttpTransport:
-    tls = _tls()
+    tls = trusted()
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=15, ssl=tls)

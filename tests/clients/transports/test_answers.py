@@ -62,6 +62,7 @@ CALLS = [
     ("events", "put_events", {"Entries": [{"Time": NOON, "Detail": TEXT}]}),
     ("events", "put_events", {"Entries": [{"Time": NOON.replace(tzinfo=None)}]}),
     ("events", "put_events", {"Entries": [{"Time": NOON.astimezone(ELSEWHERE)}]}),
+    ("events", "describe_event_bus", {"Name": "own"}),
 ]  # fmt: skip
 
 
@@ -160,6 +161,7 @@ REPLIES = [
     ("dynamodb", "update_item", {"Attributes": {"b": {"B": "AP8="}, "no": {"NULL": True}}}),
     ("stepfunctions", "start_execution", {"executionArn": "a", "startDate": 1772452800.123}),
     ("events", "put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Busy"}]}),
+    ("events", "describe_event_bus", {"Name": "own", "CreationTime": 1772452800}),
 ]  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""What `worker check` looks at: nothing here receives, sends, writes or deletes."""
+"""What `worker check` looks at: nothing here receives, sends, writes, starts or deletes."""

@@ -4,12 +4,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from worker.cli.preflight.dry import MARK, refusal_of
 from worker.cli.preflight.faults import fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
 from worker.settings import Settings
 
-MARK = {"S": "worker-check"}
-"""Key of the item that is never written."""
+KEY = {"S": MARK}
+"""Of the item that is never written."""
 
 
 async def check_identity(sts: Any) -> Row:
@@ -39,7 +40,7 @@ def check_region(settings: Settings) -> list[Row]:
 
 async def check_table(dynamodb: Any, table: str) -> Row:
     """Try to write a voice record."""
-    key = {"conversationId": MARK, "eventTimestamp": MARK}
+    key = {"conversationId": KEY, "eventTimestamp": KEY}
     remedy = "partition key conversationId (S), sort key eventTimestamp (S)"
     return await _try_write("DynamoDB table", dynamodb, table, key, remedy)
 
@@ -47,24 +48,18 @@ async def check_table(dynamodb: Any, table: str) -> Row:
 async def check_ledger(dynamodb: Any, table: str) -> Row:
     """Try to write a claim."""
     remedy = "partition key id (S), no sort key, TTL on expiresAt"
-    return await _try_write("ledger table", dynamodb, table, {"id": MARK}, remedy)
+    return await _try_write("ledger table", dynamodb, table, {"id": KEY}, remedy)
 
 
 async def _try_write(name: str, dynamodb: Any, table: str, key: dict[str, Any], remedy: str) -> Row:
     """Try a write that its own condition forbids: tells name, permission and keys in one call."""
     first = next(iter(key))
     impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
-    try:
-        await dynamodb.put_item(TableName=table, Item=key, ConditionExpression=impossible)
-    except ClientError as error:
-        return _judge_refusal(name, error, remedy)
-    except BotoCoreError as error:
-        return fail(name, fault_of(error).code, fault_of(error).remedy)
-    return warn(name, "took an item it should have refused", "delete the item worker-check")
-
-
-def _judge_refusal(name: str, error: ClientError, remedy: str) -> Row:
-    fault = fault_of(error)
+    fault = await refusal_of(
+        dynamodb.put_item(TableName=table, Item=key, ConditionExpression=impossible)
+    )
+    if fault is None:
+        return warn(name, "took an item it should have refused", f"delete the item {MARK}")
     if fault.code == "ConditionalCheckFailedException":
         return ok(name, "writable, keys as expected")
     if fault.code == "ValidationException":

@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+REFUSALS = (ClientError, BotoCoreError, ResponseParserError)
+"""All that an AWS call may end with in place of its answer."""
 
 DENIED = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "KMS.AccessDeniedException"}
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "KMS.AccessDeniedException",
+        "KmsAccessDeniedException",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
+    }
 )
 BAD_CREDENTIALS = frozenset(
     {
@@ -18,8 +30,19 @@ BAD_CREDENTIALS = frozenset(
     }
 )
 MISSING = frozenset(
-    {"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "ResourceNotFoundException"}
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidArn",
+        "NoSuchBucket",
+        "ParamValidationError",
+        "PermanentRedirect",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "StateMachineDeleting",
+        "StateMachineDoesNotExist",
+    }
 )
+"""A bucket of another region redirects; a name that none can have never leaves this machine."""
 
 _REMEDIES = {
     "NoCredentialsError": "give the task a role, or set AWS_ACCESS_KEY_ID and its secret",
@@ -45,11 +68,16 @@ class Fault:
         return f"{self.code} — {self.remedy}"
 
 
-def fault_of(error: ClientError | BotoCoreError) -> Fault:
+def fault_of(error: ClientError | BotoCoreError | ResponseParserError) -> Fault:
     """Return what `error` means."""
     code = type(error).__name__
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", code))
+    return fault_called(code)
+
+
+def fault_called(code: str) -> Fault:
+    """Return what an error of this code means."""
     return Fault(code, _remedy(code))
 
 

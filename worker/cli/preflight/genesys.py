@@ -1,28 +1,28 @@
-"""The OAuth client: whether it gets a token, and of which organization."""
+"""The OAuth client: whether it gets a token, and what it sees of Genesys with it."""
 
-from worker.cli.preflight.rows import Row, fail, ok, warn
-from worker.clients.exchange import Request
+import asyncio
+
+from worker.cli.preflight.genesys_reads import Read, reads_of
+from worker.cli.preflight.rows import Row, fail, ok
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.token import Tokens
-from worker.clients.genesys.wire import object_of
 from worker.clients.http import HttpClient, HttpLimits
-from worker.errors import Unauthorized, WorkerError
-from worker.settings import Genesys
-
-WHO_AM_I = "/api/v2/tokens/me"
+from worker.errors import Permanent, Unauthorized, WorkerError
+from worker.settings import Genesys, Settings
 
 
-async def check_genesys(settings: Genesys) -> list[Row]:
-    """Get a token; on the real platform, ask whose it is."""
-    name = "Genesys token"
+async def check_genesys(settings: Settings) -> list[Row]:
+    """Get a token, and with it read what the handlers that are on need to be there."""
+    name, genesys = "Genesys token", settings.genesys
     try:
-        token = await _token(settings)
+        token = await _token(genesys)
     except Unauthorized as error:
         return [fail(name, str(error), "check GENESYS_CLIENT_ID, _SECRET and _ENVIRONMENT")]
     except WorkerError as error:
         return [fail(name, str(error), "check GENESYS_ENVIRONMENT and the way to the login host")]
-    rows = [ok(name, "granted")]
-    return [*rows, await _organization(settings, token)] if _is_platform(settings) else rows
+    async with HttpClient("genesys", api_url(genesys), _limits(genesys)) as http:
+        rows = await asyncio.gather(*(_row(http, token, read) for read in reads_of(settings)))
+    return [ok(name, "granted"), *rows]
 
 
 async def _token(settings: Genesys) -> str:
@@ -36,28 +36,16 @@ async def _token(settings: Genesys) -> str:
             await tokens.aclose()
 
 
-async def _organization(settings: Genesys, token: str) -> Row:
-    name = "Genesys organization"
-    request = Request(
-        method="GET",
-        path=WHO_AM_I,
-        template=WHO_AM_I,
-        headers={"Authorization": f"Bearer {token}"},
-    )
+async def _row(http: HttpClient, token: str, read: Read) -> Row:
     try:
-        async with HttpClient("genesys", api_url(settings), _limits(settings)) as http:
-            reply = await http.send(request)
+        call = read.call()
+        reply = await http.send(call.request, {"Authorization": f"Bearer {token}"})
+        return call.read(reply)
+    except Permanent as error:
+        return fail(read.name, str(error), f"check {read.setting}")
     except WorkerError as error:
-        return fail(name, str(error), "check GENESYS_API_URL and the way to the API host")
-    if reply.status != 200:
-        return warn(name, f"{WHO_AM_I} answered {reply.status}", "check the region and the client")
-    organization = object_of(reply).get("organization") or {}
-    return ok(name, f"{organization.get('name', '?')} ({organization.get('id', '?')})")
-
-
-def _is_platform(settings: Genesys) -> bool:
-    return settings.dialect == "platform"
+        return fail(read.name, str(error), "check GENESYS_API_URL and the way to the API host")
 
 
 def _limits(settings: Genesys) -> HttpLimits:
-    return HttpLimits(total_seconds=settings.timeout_seconds, connections=1)
+    return HttpLimits(total_seconds=settings.timeout_seconds, connections=3)

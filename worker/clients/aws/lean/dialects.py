@@ -59,6 +59,7 @@ EVENTS = Dialect(
     signing_name="events",
     target_prefix="AWSEvents",
     content_type="application/x-amz-json-1.1",
+    read=moments_read,
 )
 
 

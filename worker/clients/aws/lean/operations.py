@@ -94,3 +94,7 @@ class Events:
     async def put_events(self, **parameters: Any) -> Answer:
         """Put up to ten events on a bus, each with its own fate."""
         return await self._call("PutEvents", parameters)
+
+    async def describe_event_bus(self, **parameters: Any) -> Answer:
+        """Read what a bus says of itself."""
+        return await self._call("DescribeEventBus", parameters)

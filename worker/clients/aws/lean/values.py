@@ -11,7 +11,7 @@ from botocore.exceptions import ParamValidationError
 _TABLE_ITEMS = ("Item", "Attributes", "LastEvaluatedKey")
 """Members of DynamoDB's answers that hold one item; `Items` holds several."""
 
-_MOMENTS = ("startDate",)
+_MOMENTS = ("startDate", "CreationTime", "LastModifiedTime")
 
 
 def encoded(parameters: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,322 @@
+"""`worker check` on Genesys, the CRM and the webhooks: read, looked up, reached; never used."""
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from tests.tls import a_certificate
+from tests.unit.test_settings import GOOD
+from worker.cli.preflight import webhooks
+from worker.cli.preflight.crm import NOBODY, check_crm
+from worker.cli.preflight.genesys import check_genesys
+from worker.cli.preflight.webhooks import check_webhook, webhooks_of
+from worker.demo.crm import CrmDesk, CrmServer
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.flows import a_flow
+from worker.demo.loopback import serving
+from worker.demo.sinks import WebhookSink
+from worker.settings import load_settings
+
+ACTION = GOOD["GENESYS_ACTION_ID"]
+FLOW = "f1000000-0000-4000-8000-000000000001"
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return a_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+async def cloud():
+    flow = a_flow(FLOW, {"tier": "string", "ltv": "number"})
+    known = {"action_ids": {ACTION}, "flows": {FLOW: flow}}
+    client = {"client_id": "client", "client_secret": "canary-secret"}
+    async with GenesysServer(GenesysCloud(**client, **known)) as cloud:
+        yield cloud
+
+
+async def genesys_rows(cloud, handlers="voice,attributes", **environ):
+    settings = load_settings(
+        {
+            **GOOD,
+            "HANDLERS": handlers,
+            "GENESYS_API_URL": cloud.url,
+            "GENESYS_LOGIN_URL": cloud.url,
+            "GENESYS_FLOW_ID": FLOW,
+            "CRM_API_ENDPOINT": "https://crm.example",
+            **environ,
+        }
+    )
+    return {row.name: row for row in await check_genesys(settings)}
+
+
+async def test_data_action_and_flow_that_are_there_are_well_and_nothing_runs(cloud):
+    rows = await genesys_rows(cloud)
+
+    assert {name: row.state for name, row in rows.items()} == {
+        "Genesys token": "ok",
+        "Genesys organization": "ok",
+        "Genesys data action": "ok",
+        "Genesys flow": "ok",
+    }
+    assert rows["Genesys flow"].found == "is there, with 2 inputs"
+    assert dict(cloud.counts) == {"token": 1, "whoami": 1, "data_action_read": 1, "flow": 1}
+
+
+@pytest.mark.parametrize(
+    ("handlers", "dialect", "names"),
+    [
+        ("voice", "platform", {"Genesys organization", "Genesys data action"}),
+        ("attributes", "platform", {"Genesys organization", "Genesys flow"}),
+        ("voice", "reference", set()),
+        ("attributes", "reference", {"Genesys flow"}),
+    ],
+)
+async def test_only_what_a_handler_that_is_on_needs_is_read(cloud, handlers, dialect, names):
+    rows = await genesys_rows(cloud, handlers, GENESYS_DIALECT=dialect)
+
+    assert set(rows) == {"Genesys token", *names}
+    assert {row.state for row in rows.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "found"),
+    [
+        (
+            "GENESYS_ACTION_ID",
+            "custom_-_other",
+            "Genesys data action",
+            "there is no such data action",
+        ),
+        (
+            "GENESYS_ACTION_ID",
+            "../users",
+            "Genesys data action",
+            "data action id cannot be part of a path",
+        ),
+        ("GENESYS_FLOW_ID", FLOW.replace("f1", "f2"), "Genesys flow", "there is no such flow"),
+    ],
+)
+async def test_an_id_that_nothing_has_fails_and_names_the_setting(
+    cloud, setting, value, name, found
+):
+    row = (await genesys_rows(cloud, **{setting: value}))[name]
+
+    assert (row.state, row.found) == ("fail", found)
+    assert setting in row.remedy
+
+
+async def test_a_flow_of_which_nothing_is_published_fails(cloud):
+    del cloud.flows[FLOW]["publishedVersion"]
+
+    row = (await genesys_rows(cloud))["Genesys flow"]
+
+    assert (row.state, row.found) == ("fail", "no version with inputs is published")
+
+
+async def test_no_right_to_look_at_the_data_action_is_a_warning_as_the_worker_needs_none(cloud):
+    cloud.fail_with("data_action_read", 403)
+
+    row = (await genesys_rows(cloud))["Genesys data action"]
+
+    assert (row.state, row.found) == ("warn", "cannot be looked up: 403")
+    assert "integrations:action:view" in row.remedy
+
+
+async def test_no_right_to_read_the_flow_fails_as_the_worker_needs_it(cloud):
+    cloud.fail_with("flow", 403)
+
+    row = (await genesys_rows(cloud))["Genesys flow"]
+
+    assert (row.state, "architect:flow:view" in row.remedy) == ("fail", True)
+
+
+async def test_a_genesys_that_fails_now_hides_nothing_else(cloud):
+    cloud.fail_with("data_action_read", 503)
+    cloud.fail_with("flow", 503)
+
+    rows = await genesys_rows(cloud)
+
+    assert rows["Genesys organization"].state == "ok"
+    assert rows["Genesys data action"].state == "warn"
+    assert rows["Genesys flow"].state == "fail"
+
+
+async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
+    rows = await genesys_rows(cloud, GENESYS_API_URL=f"http://127.0.0.1:{closed_port}")
+
+    assert rows.pop("Genesys token").state == "ok"
+    assert {row.state for row in rows.values()} == {"fail"}
+    assert {row.found for row in rows.values()} == {"genesys: ConnectionRefusedError"}
+
+
+async def crm_row(url, **environ):
+    settings = load_settings({**GOOD, "CRM_API_ENDPOINT": url, **environ})
+    [row] = await check_crm(settings.crm)
+    return row
+
+
+@asynccontextmanager
+async def a_crm(**desk):
+    async with CrmServer(CrmDesk(**desk)) as served:
+        yield served
+
+
+async def test_a_crm_that_knows_nobody_of_that_id_is_well():
+    async with a_crm(token=CANARY) as desk:
+        row = await crm_row(desk.url, CRM_API_TOKEN=CANARY)
+
+    assert (row.state, dict(desk.counts)) == ("ok", {404: 1})
+    assert "as would a wrong path" in row.found
+
+
+async def test_a_crm_that_has_an_answer_for_everybody_is_well():
+    async with a_crm(by_conversation={NOBODY: {"tier": "none"}}) as desk:
+        row = await crm_row(desk.url)
+
+    assert (row.state, row.found) == ("ok", "answers 200 for a conversation that nobody had")
+
+
+@pytest.mark.parametrize(
+    ("desk", "setting"),
+    [
+        ({"token": CANARY}, "CRM_API_TOKEN"),
+        ({"status": 403}, "CRM_API_TOKEN"),
+        ({"status": 400}, "CRM_API_ENDPOINT"),
+        ({"status": 503}, "CRM_API_ENDPOINT"),
+        ({"status": 302}, "CRM_API_ENDPOINT"),
+    ],
+)
+async def test_a_crm_that_would_fail_every_event_fails_and_names_the_setting(desk, setting):
+    async with a_crm(**desk) as served:
+        row = await crm_row(served.url, CRM_API_TOKEN="stale-7f3a")
+
+    assert (row.state, setting in row.remedy) == ("fail", True)
+    assert "7f3a" not in str(row)
+
+
+async def test_a_page_in_place_of_a_record_fails():
+    async def page(_):
+        return web.Response(text="<html>please sign in</html>")
+
+    app = web.Application()
+    app.router.add_get("/customers", page)
+    async with serving(app) as url:
+        row = await crm_row(f"{url}/customers")
+
+    assert (row.state, row.found) == ("fail", "crm: unreadable reply")
+
+
+async def test_a_crm_out_of_reach_fails(closed_port):
+    row = await crm_row(f"http://127.0.0.1:{closed_port}/customers?key={CANARY}")
+
+    assert (row.state, row.found) == ("fail", "crm: ConnectionRefusedError")
+    assert CANARY not in str(row)
+
+
+def the_webhook(url):
+    [found] = webhooks_of(load_settings({**GOOD, "HANDLERS": "sentiment", "CRM_WEBHOOK_URL": url}))
+    return found
+
+
+async def webhook_row(url):
+    [row] = await check_webhook(*the_webhook(url))
+    return row
+
+
+def test_only_webhooks_of_handlers_that_are_on_are_reached():
+    names = ("ANALYTICS_WEBHOOK_URL", "CRM_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "REPORT_WEBHOOK_URL")
+    urls = {name: f"https://{name.lower().replace('_', '-')}.example/x" for name in names}
+    handlers = {"attributes": names[:1], "sentiment": names[1:3], "reports": names[3:], "voice": ()}
+    others = {"CRM_API_ENDPOINT": "https://crm.example", "REPORT_BUCKET": "b"}
+
+    for handler, wanted in handlers.items():
+        environ = {**GOOD, **urls, **others, "GENESYS_FLOW_ID": FLOW, "HANDLERS": handler}
+        found = webhooks_of(load_settings(environ))
+        assert [(name, str(url)) for name, url in found] == [(name, urls[name]) for name in wanted]
+
+
+async def test_a_webhook_that_is_reached_is_well_and_nothing_is_posted():
+    async with WebhookSink() as sink:
+        row = await webhook_row(f"{sink.url}/{CANARY}?key={CANARY}")
+
+    assert (row.state, sink.deliveries) == ("ok", [])
+    assert row.found.endswith("is reached without TLS; not called")
+    assert CANARY not in str(row)
+
+
+@asynccontextmanager
+async def a_tls_host(certificate):
+    """Yields its port, and a future of what its first client sent after the handshake."""
+    sent = asyncio.get_running_loop().create_future()
+
+    async def listen(reader, writer):
+        try:
+            sent.set_result(await reader.read())
+        except ConnectionError:
+            sent.set_result(b"")
+        writer.transport.abort()
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    async with await asyncio.start_server(listen, "127.0.0.1", 0, ssl=tls) as server:
+        yield server.sockets[0].getsockname()[1], sent
+
+
+async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certificate, monkeypatch):
+    tls = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(webhooks, "trusted", lambda: tls)
+
+    async with a_tls_host(certificate) as (port, sent):
+        row = await webhook_row(f"https://localhost:{port}/{CANARY}")
+
+        assert await asyncio.wait_for(sent, 10) == b""
+    assert (row.state, row.found) == (
+        "ok",
+        f"localhost:{port} is reached and shakes hands; not called",
+    )
+
+
+async def test_a_certificate_that_nobody_vouches_for_fails(certificate):
+    async with a_tls_host(certificate) as (port, _):
+        row = await webhook_row(f"https://localhost:{port}/{CANARY}")
+
+    assert row.state == "fail"
+    assert row.found == f"localhost:{port} is not reached: SSLCertVerificationError"
+    assert "certificate" in row.remedy
+    assert CANARY not in str(row)
+
+
+async def test_a_webhook_out_of_reach_fails_without_its_path(closed_port):
+    row = await webhook_row(f"https://127.0.0.1:{closed_port}/{CANARY}?key={CANARY}")
+
+    assert row.state == "fail"
+    assert row.found == f"127.0.0.1:{closed_port} is not reached: ConnectionRefusedError"
+    assert "CRM_WEBHOOK_URL" in row.remedy
+    assert CANARY not in str(row)
+
+
+async def test_a_host_without_an_address_fails():
+    row = await webhook_row("https://nowhere.invalid/x")
+
+    assert (row.state, row.found) == ("fail", "nowhere.invalid:443 is not reached: gaierror")
+
+
+async def test_a_host_that_never_shakes_hands_is_given_up(monkeypatch):
+    monkeypatch.setattr(webhooks, "CONNECT_SECONDS", 0.2)
+    silence = asyncio.Event()
+
+    async def listen(_, writer):
+        await silence.wait()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        row = await webhook_row(f"https://127.0.0.1:{port}/x")
+        silence.set()
+
+    assert (row.state, row.found) == ("fail", f"127.0.0.1:{port} is not reached: TimeoutError")

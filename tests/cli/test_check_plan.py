@@ -1,0 +1,184 @@
+"""`worker check`: which checks are made, and that they neither wait for nor stop each other."""
+
+import asyncio
+
+import orjson
+import pytest
+from aiohttp import web
+
+from tests.aws_stub import SILENCE, Stub
+from tests.cli.in_thread import in_thread
+from tests.factories import an_id
+from tests.unit.test_settings import GOOD, VOICE
+from worker.cli.preflight import run
+from worker.cli.preflight.plan import aws_checks, http_checks
+from worker.demo.crm import CrmDesk, CrmServer
+from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.flows import a_flow
+from worker.demo.loopback import serving
+from worker.demo.sinks import WebhookSink
+from worker.demo.surroundings import PASS
+from worker.settings import load_settings
+
+FLOW = "f1000000-0000-4000-8000-000000000001"
+TOKEN = "canary-crm-token"
+ALL = {
+    **GOOD,
+    "GENESYS_FLOW_ID": FLOW,
+    "CRM_API_ENDPOINT": "https://crm.example/customers",
+    "STEP_FUNCTIONS_ARN": "arn:aws:states:eu-west-1:1:stateMachine:m",
+    "CRM_WEBHOOK_URL": "https://crm.example/hook",
+    "REPORT_BUCKET": "reports",
+}
+
+
+def checks_of(**environ):
+    settings = load_settings({**ALL, **environ})
+    return {check.name for check in (*aws_checks(settings), *http_checks(settings))}
+
+
+@pytest.mark.parametrize(
+    ("handler", "names"),
+    [
+        ("voice", {"DynamoDB table"}),
+        ("attributes", {"CRM"}),
+        ("workflow", {"state machine"}),
+        ("sentiment", {"event bus", "CRM_WEBHOOK_URL"}),
+        ("reports", {"report bucket", "event bus"}),
+    ],
+)
+def test_only_what_a_handler_that_is_on_needs_is_looked_at(handler, names):
+    always = {"AWS credentials", "queue", "Genesys token"}
+
+    assert checks_of(HANDLERS=handler) == always | names
+
+
+@pytest.mark.parametrize(
+    ("handler", "names"), [("workflow", {"call details bucket"}), ("voice", set())]
+)
+def test_the_bucket_of_call_details_is_looked_at_where_it_is_named_and_used(handler, names):
+    with_bucket = checks_of(HANDLERS=handler, WORKFLOW_DETAILS_BUCKET="details")
+
+    assert with_bucket - checks_of(HANDLERS=handler) == names
+
+
+def test_the_ledger_is_looked_at_where_one_is_named():
+    assert checks_of(LEDGER_TABLE="ledger") - checks_of() == {"ledger table"}
+
+
+@pytest.fixture
+def a_workflow(aws):
+    reply = aws(
+        "stepfunctions",
+        "create_state_machine",
+        name=f"m-{an_id()}",
+        definition=orjson.dumps(PASS).decode(),
+        roleArn="arn:aws:iam::123456789012:role/demo",
+    )
+    return reply["stateMachineArn"]
+
+
+@pytest.fixture
+def others():
+    """Genesys, a CRM, and one receiver of all webhooks."""
+    flows = {FLOW: a_flow(FLOW, {"tier": "string"})}
+    cloud = GenesysCloud(client_id="client", client_secret="canary-secret", flows=flows)
+    desk = CrmDesk(token=TOKEN)
+    servers = (lambda: GenesysServer(cloud), lambda: CrmServer(desk), WebhookSink)
+    with in_thread(*servers) as started:
+        yield started
+
+
+def test_every_handlers_upstreams_have_a_row_and_no_secret_is_in_it(
+    worker, aws, a_queue, a_workflow, others
+):
+    genesys, crm, sink = others
+    aws("s3", "create_bucket", Bucket=(bucket := f"bucket-{an_id()}"))
+    hooks = ("ANALYTICS_WEBHOOK_URL", "CRM_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "REPORT_WEBHOOK_URL")
+
+    done = worker(
+        "check",
+        "--json",
+        **VOICE,
+        SQS_QUEUE_URL=a_queue(),
+        GENESYS_API_URL=genesys.url,
+        GENESYS_LOGIN_URL=genesys.url,
+        GENESYS_FLOW_ID=FLOW,
+        CRM_API_ENDPOINT=crm.url,
+        CRM_API_TOKEN=TOKEN,
+        STEP_FUNCTIONS_ARN=a_workflow,
+        WORKFLOW_DETAILS_BUCKET=bucket,
+        REPORT_BUCKET=bucket,
+        **dict.fromkeys(hooks, f"{sink.url}?key=canary-key"),
+    )
+
+    states = {row["name"]: row["state"] for row in done.json}
+    # moto takes objects whatever their checksums: what S3 refuses is a warning here.
+    assert {name: states[name] for name in states if "bucket" in name} == {
+        "call details bucket": "warn",
+        "report bucket": "warn",
+    }
+    wanted = ("state machine", "event bus", "Genesys data action", "Genesys flow", "CRM", *hooks)
+    assert {name: states.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")
+    assert sink.deliveries == []
+    assert "canary" not in done.out + done.err
+
+
+async def test_services_that_never_answer_have_a_row_each_and_hide_no_other(monkeypatch):
+    stub = Stub()
+    stub.replies = [SILENCE]
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", stub.serve)
+    monkeypatch.setattr(run, "DEADLINE_SECONDS", 3)
+    async with serving(app) as url, GenesysServer() as genesys:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        environ = {
+            **ALL,
+            "HANDLERS": "workflow,reports",
+            "GENESYS_CLIENT_ID": genesys.client_id,
+            "GENESYS_CLIENT_SECRET": genesys.client_secret,
+            "GENESYS_API_URL": genesys.url,
+            "GENESYS_LOGIN_URL": genesys.url,
+        }
+        rows = {row.name: row for row in await run.preflight(load_settings(environ))}
+
+    silent = ("AWS credentials", "queue", "state machine", "report bucket", "event bus")
+    assert {rows[name].found for name in silent} == {"no answer in 3 s"}
+    assert rows["Genesys token"].state == "ok"
+
+
+async def test_a_host_that_no_name_service_can_be_asked_for_stops_no_other(
+    monkeypatch, closed_port
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
+    host = f"https://{'a' * 64}.example"
+    environ = {**ALL, "GENESYS_API_URL": host, "GENESYS_LOGIN_URL": host, "CRM_API_ENDPOINT": host}
+
+    rows = await run.preflight(load_settings({**environ, "CRM_WEBHOOK_URL": f"{host}/x"}))
+
+    found = {row.name: row.found for row in rows if row.name in ("CRM", "CRM_WEBHOOK_URL")}
+    assert set(found.values()) == {"its host has a name that none can have"}
+    assert len(found) == 2
+
+
+async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
+    """None is answered before all of them have asked."""
+    asked, everybody = set(), asyncio.Event()
+
+    async def answer(request):
+        asked.add(request.headers["Authorization"].split("/")[3])
+        if asked == {"sts", "sqs", "states", "s3", "events"}:
+            everybody.set()
+        await everybody.wait()
+        return web.json_response({"__type": "AccessDeniedException"}, status=400)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    async with serving(app) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        nowhere = f"http://127.0.0.1:{closed_port}"
+        environ = {**ALL, "GENESYS_LOGIN_URL": nowhere, "HANDLERS": "workflow,reports"}
+        rows = {row.name: row.found for row in await run.preflight(load_settings(environ))}
+
+    assert everybody.is_set()
+    assert rows["state machine"] == "AccessDeniedException to states:StartExecution"
