@@ -17,9 +17,11 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check settings, AWS permissions, the queues, the table and the Genesys client.
+    """Check settings, queues, and all that the handlers which are on will call.
 
-    Sends, receives and changes nothing. Exit code: 0 all well, 1 a check failed, 2 bad settings.
+    AWS by calls that it must refuse, Genesys by reads; the CRM is asked for nobody, webhooks are
+    reached and not called. Sends, receives and changes nothing.
+    Exit code: 0 all well, 1 a check failed, 2 bad settings.
     """
     from worker.cli.preflight.run import preflight, problem_rows
     from worker.errors import ConfigurationError
