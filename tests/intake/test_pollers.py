@@ -1,0 +1,71 @@
+"""Pollers come while receives return full, and leave when they come back empty."""
+
+import asyncio
+
+import pytest
+
+from tests.factories import a_reference_body, a_voice_scored
+from worker.demo.sqs.faults import HTTP_500
+from worker.intake.consumer import UNSETTLED_PER_SLOT, most_pollers
+
+CONCURRENCY = 60
+
+
+@pytest.fixture(autouse=True)
+def _grown_up(monkeypatch):
+    """A process that takes as many messages as it has room for, from the beginning."""
+    monkeypatch.setattr("worker.intake.suspects.YOUNG_SECONDS", 0)
+
+
+def send(sqs, queue, count):
+    for _ in range(count):
+        sqs.send(queue, a_reference_body(a_voice_scored()).decode())
+
+
+@pytest.mark.looptime
+async def test_pollers_come_with_a_backlog_and_leave_after_several_empty_polls(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue, 300)
+
+    async with start_intake(recorder(), SQS_CONCURRENCY=CONCURRENCY) as intake:
+        consumer = intake.parts.consumer
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+        busy = consumer.pollers
+        await asyncio.sleep(1.9)  # an empty poll takes a second here
+        patient = consumer.pollers
+        await asyncio.sleep(3)
+
+        assert busy == patient == most_pollers(CONCURRENCY)
+        assert consumer.pollers == 1
+
+
+@pytest.mark.looptime
+async def test_while_receives_fail_one_poller_is_enough_to_find_out(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue, 300)
+
+    async with start_intake(recorder(), SQS_CONCURRENCY=CONCURRENCY) as intake:
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+        busy = intake.parts.consumer.pollers
+        sqs.faults.add("ReceiveMessage", HTTP_500)
+        await asyncio.sleep(2)
+
+        assert (busy, intake.parts.consumer.pollers) == (most_pollers(CONCURRENCY), 1)
+
+
+@pytest.mark.looptime
+async def test_the_intake_waits_when_too_many_deletes_are_outstanding(
+    sqs, start_intake, recorder, queue
+):
+    sqs.faults.add("DeleteMessageBatch", HTTP_500)
+    send(sqs, queue, 300)
+
+    async with start_intake(recorder(), SQS_CONCURRENCY=2, SQS_VISIBILITY_SECONDS=600):
+        await asyncio.sleep(60)
+        in_hand = sqs.depth(queue).in_flight
+        sqs.faults.clear()
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+
+    assert 2 * UNSETTLED_PER_SLOT <= in_hand <= 2 * (UNSETTLED_PER_SLOT + 1)
