@@ -91,6 +91,18 @@ async def test_filters_reach_the_platform(dialect):
     assert whole.total.count == 1
 
 
+@pytest.mark.parametrize("name", ["userId", "divisionId", "direction"])
+async def test_a_dimension_that_the_reference_does_not_tell_is_refused_before_any_call(name):
+    """A report would else be one group without a value, and look like an answer."""
+    cloud = a_cloud([a_past(1)])
+
+    with pytest.raises(Permanent, match="groupBy"):
+        await read(cloud, a_day(group_by=("mediaType", name)), ReferenceDetails())
+
+    assert cloud.counts["details_query"] == 0
+    assert (await read(cloud, a_day(group_by=("mediaType", name)))).total.count == 1
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_filters_may_be_written_as_events_write_them(dialect):
     """Events have VOICE and INBOUND, analytics voice and inbound (GENESYS sheet 9.1)."""

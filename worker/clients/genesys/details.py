@@ -22,6 +22,7 @@ from worker.domain.reports.aggregate import Aggregate
 from worker.domain.reports.merge import Merge
 from worker.domain.reports.row import dimensions_of
 from worker.domain.reports.slicing import Slice, day_slices, hour_slices
+from worker.errors import Permanent
 from worker.events.types import ReportDue
 
 READINGS = 3
@@ -69,7 +70,7 @@ class DetailsReader:
         raise; Unavailable when even an hour is answered with 500 or 504.
         """
         parts = day_slices(due.start, due.end)
-        whole = Aggregate(dimensions_of(due.group_by))
+        whole = Aggregate(self._told(dimensions_of(due.group_by)))
         progress = progress if progress is not None else Progress()
         progress.slices = len(parts)
         side_by_side = min(self._concurrency, len(parts))
@@ -79,6 +80,13 @@ class DetailsReader:
         turns = _turns(parts)
         await all_of([reading.work(turns, whole) for _ in range(side_by_side)])
         return whole
+
+    def _told(self, group_by: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the dimensions if rows have them: a column without values looks like an answer."""
+        for name in group_by:
+            if name not in self._dialect.dimensions:
+                raise Permanent(f"groupBy: the dialect does not tell {name}")
+        return group_by
 
     async def _jobs_until(self) -> tuple[DetailsJobs, datetime] | None:
         if self._jobs is None:

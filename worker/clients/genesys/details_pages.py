@@ -4,7 +4,7 @@ Platform: `POST /api/v2/analytics/conversations/details/query` (GENESYS sheet 5.
 report query of text R4, on the same path.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from worker.domain.reports import reference_row
 from worker.domain.reports.platform_row import row_of_platform
 from worker.domain.reports.reference_row import row_of_reference
 from worker.domain.reports.report import iso
-from worker.domain.reports.row import ALIASES, Row, objects_in
+from worker.domain.reports.row import ALIASES, DIMENSIONS, Row, objects_in
 from worker.domain.reports.slicing import Slice
 from worker.errors import Unavailable
 from worker.events.types import ReportDue
@@ -61,6 +61,9 @@ class DetailsDialect(Protocol):
     page_size: int
     """Entries of a full page."""
 
+    dimensions: Collection[str]
+    """What its rows can be grouped by."""
+
     def page(self, due: ReportDue, part: Slice, number: int, token: str | None) -> Call[Page]:
         """Ask for a page: by its number, from 1, or by the token of the one before."""
 
@@ -70,6 +73,7 @@ class PlatformDetails:
 
     def __init__(self, page_size: int = LARGEST_PAGE) -> None:
         self.page_size = page_size
+        self.dimensions: Collection[str] = DIMENSIONS
 
     def page(self, due: ReportDue, part: Slice, number: int, token: str | None) -> Call[Page]:
         """Ask by number; the platform has no tokens here."""
@@ -92,6 +96,7 @@ class ReferenceDetails:
 
     def __init__(self, page_size: int = LARGEST_PAGE) -> None:
         self.page_size = page_size
+        self.dimensions: Collection[str] = ("mediaType", "queueId")
 
     def page(self, due: ReportDue, part: Slice, number: int, token: str | None) -> Call[Page]:
         """Ask by token; R4's pages have no numbers."""
