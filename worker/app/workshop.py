@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from worker.app.guards import Guards
+from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Settings
 
@@ -22,17 +23,23 @@ class Workshop:
     random: Random
 
     async def aws_client(self, service: str, limits: ClientLimits) -> Any:
-        """Open an AWS client for the life of the worker."""
-        return await self.stack.enter_async_context(self.aws.client(service, limits))
+        """Open an AWS client for the life of the worker. Raises ConfigurationError."""
+        with setting_errors():
+            return await self.stack.enter_async_context(self.aws.client(service, limits))
 
 
 def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
-    """Return a workshop with its own randomness, so that replicas do not act in step."""
+    """Return a workshop with its own randomness, so that replicas do not act in step.
+
+    Raises ConfigurationError.
+    """
     random = Random()  # noqa: S311  jitter, not secrets
+    with setting_errors():
+        aws = AwsSession(settings.aws)
     return Workshop(
         settings=settings,
         guards=Guards(settings.breaker, random),
-        aws=AwsSession(settings.aws),
+        aws=aws,
         stack=stack,
         random=random,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from worker.cli.dlq_letters import Causes, DeadLetter, NotUnpacked, iso
 from worker.cli.dlq_moving import Order, Tally, Tell, start_native, work_off
 from worker.cli.dlq_reading import reading
+from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.errors import ConfigurationError
 from worker.intake.parking import ATTRIBUTE
@@ -84,7 +85,7 @@ async def carry_out(queue_url: str, order: Order, tell: Tell) -> Tally:
 
 async def carry_out_native(both: Urls, rate: float) -> str:
     """Start a move task of SQS; return the ARN by which it is followed. Raises QueueError."""
-    async with AwsSession(load_group(Aws)).client("sqs", LIMITS) as client:
+    async with _client() as client:
         return await start_native(client, both.dead_letters, both.events, rate)
 
 
@@ -134,5 +135,12 @@ def _is_called(letter: DeadLetter, name: str) -> bool:
 
 @asynccontextmanager
 async def _open(queue_url: str) -> AsyncIterator[Queue]:
-    async with AwsSession(load_group(Aws)).client("sqs", LIMITS) as client:
+    async with _client() as client:
         yield Queue(queue_url, polls=client, acks=client)
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[Any]:
+    with setting_errors():
+        async with AwsSession(load_group(Aws)).client("sqs", LIMITS) as client:
+            yield client

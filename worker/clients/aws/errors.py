@@ -14,6 +14,7 @@ from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
 from worker.errors import (
+    ConfigurationError,
     Permanent,
     RateLimited,
     Rejected,
@@ -78,6 +79,22 @@ def aws_errors(service: str) -> Iterator[None]:
         raise Permanent(f"{service}: {type(error).__name__}") from None
     except _NO_REPLY as error:
         raise Unavailable(f"{service}: {type(error).__name__}") from None
+
+
+@contextmanager
+def setting_errors() -> Iterator[None]:
+    """Name the setting without which no client can be made. Raises ConfigurationError."""
+    try:
+        yield
+    except botocore.NoRegionError:
+        problem = "AWS_REGION: is missing, and no profile names one"
+    except botocore.InvalidRegionError:
+        problem = "AWS_REGION: is not the name of a region"
+    except botocore.ProfileNotFound:
+        problem = "AWS_PROFILE: there is no such profile"
+    else:
+        return
+    raise ConfigurationError([problem])
 
 
 def _of_reply(service: str, response: Mapping[str, Any]) -> WorkerError:

@@ -1,0 +1,36 @@
+"""Commands that cannot make an AWS client say which setting is to blame; nobody was asked yet."""
+
+import pytest
+
+SETTINGS = {
+    "SQS_QUEUE_URL": "http://127.0.0.1:9/000000000000/events",
+    "SQS_DEAD_LETTER_QUEUE_URL": "http://127.0.0.1:9/000000000000/dead",
+    "HANDLERS": "voice",
+    "GENESYS_CLIENT_ID": "id",
+    "GENESYS_CLIENT_SECRET": "secret",
+    "GENESYS_ACTION_ID": "action",
+    "DYNAMODB_TABLE": "table",
+    "OPS_PORT": "0",
+    "AWS_CONFIG_FILE": "/none",
+    "AWS_SHARED_CREDENTIALS_FILE": "/none",
+}
+COMMANDS = [("run",), ("dlq", "list"), ("dlq", "redrive", "--native", "--apply")]
+WRONG = {
+    "AWS_REGION: is missing, and no profile names one": {},
+    "AWS_REGION: is not the name of a region": {"AWS_REGION": "not a region"},
+    "AWS_PROFILE: there is no such profile": {"AWS_REGION": "eu-west-1", "AWS_PROFILE": "none"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("problem", WRONG)
+def test_the_setting_without_which_no_client_can_be_made_is_named(worker, command, problem):
+    done = worker(*command, **SETTINGS, **WRONG[problem])
+
+    assert (done.code, done.err.splitlines()[-1]) == (2, problem)
