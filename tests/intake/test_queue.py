@@ -1,6 +1,8 @@
 """What the answers of SQS mean, where the emulated one would never give them."""
 
-from worker.intake.queue import Queue
+import pytest
+
+from worker.intake.queue import Queue, QueueError
 
 
 class Unsure:
@@ -17,3 +19,17 @@ async def test_an_entry_that_the_answer_does_not_name_was_not_deleted():
 
     assert second is None
     assert (first.sender_fault, first.lease_lost) == (False, False)
+
+
+class Gateway:
+    """Answers 200 in the place of SQS, with nothing in it."""
+
+    async def get_queue_attributes(self, **_):
+        return {}
+
+
+async def test_an_answer_without_attributes_is_a_failed_call():
+    queue = Queue("", polls=None, acks=Gateway())
+
+    with pytest.raises(QueueError, match="Unanswered"):
+        await queue.attributes()

@@ -34,6 +34,8 @@ BROKEN_CODES = (
     "SignatureDoesNotMatch",
     "UnrecognizedClient",
 )
+UNANSWERED = "Unanswered"
+"""Code of what a success does not mention."""
 
 
 class QueueError(Exception):
@@ -125,7 +127,9 @@ class Queue:
         answer = await self._call(
             self._acks.get_queue_attributes, QueueUrl=url or self.url, AttributeNames=["All"]
         )
-        return _attributes_of(answer["Attributes"])
+        if not (attributes := answer.get("Attributes")):
+            raise QueueError("get_queue_attributes", UNANSWERED)
+        return _attributes_of(attributes)
 
     async def _call(self, operation: Any, **parameters: Any) -> Mapping[str, Any]:
         try:
@@ -146,7 +150,7 @@ def _results(answer: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) ->
         for entry in answer.get("Failed", ())
     }
     # An entry that is in neither list was not confirmed: treated as the service's fault.
-    missing = EntryFailed("Unanswered", sender_fault=False)
+    missing = EntryFailed(UNANSWERED, sender_fault=False)
     return [None if e["Id"] in done else failed.get(e["Id"], missing) for e in entries]
 
 
