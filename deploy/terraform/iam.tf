@@ -223,16 +223,43 @@ resource "aws_iam_policy" "operator" {
         Resource = aws_sqs_queue.parked.arn
       },
       {
-        Sid      = "VoiceRecords"
-        Effect   = "Allow"
-        Action   = "dynamodb:PutItem"
-        Resource = aws_dynamodb_table.records.arn
-      },
-      {
         Sid      = "Reports"
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:GetObject"]
         Resource = "${aws_s3_bucket.reports.arn}/reports/*"
+      },
+      # `worker check` makes calls that are refused for what they carry. Whoever may send messages can
+      # have the worker do all of this in earnest.
+      {
+        Sid      = "CheckTables"
+        Effect   = "Allow"
+        Action   = "dynamodb:PutItem"
+        Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.ledger.arn]
+      },
+      {
+        Sid      = "CheckWorkflow"
+        Effect   = "Allow"
+        Action   = "states:StartExecution"
+        Resource = aws_sfn_state_machine.workflow.arn
+      },
+      {
+        Sid       = "CheckBus"
+        Effect    = "Allow"
+        Action    = "events:PutEvents"
+        Resource  = local.own_bus_arn
+        Condition = { StringEquals = { "events:source" = local.own_sources } }
+      },
+      {
+        Sid      = "SeeBus"
+        Effect   = "Allow"
+        Action   = "events:DescribeEventBus"
+        Resource = local.own_bus_arn
+      },
+      {
+        Sid      = "CheckCallDetails"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${aws_s3_bucket.reports.arn}/call-details/*"
       },
     ]
   })

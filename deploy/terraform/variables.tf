@@ -419,6 +419,10 @@ variable "reports" {
     condition     = alltrue([for report in values(var.reports) : can(regex("^(cron|rate|at)\\(.+\\)$", report.schedule))])
     error_message = "schedule: a cron(), rate() or at() expression."
   }
+  validation {
+    condition     = alltrue([for id in flatten([for report in values(var.reports) : coalesce(report.queue_ids, [])]) : can(regex("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", id))])
+    error_message = "queue_ids: UUIDs, not names; the worker would park the event."
+  }
 }
 
 variable "report_retention_days" {

@@ -265,6 +265,14 @@ run "secret_that_the_module_sets" {
   expect_failures = [var.secret_settings]
 }
 
+run "queue_by_its_name" {
+  command = plan
+  variables {
+    reports = { daily = { schedule = "cron(0 3 * * ? *)", queue_ids = ["Support"] } }
+  }
+  expect_failures = [var.reports]
+}
+
 run "two_buses" {
   command = plan
   variables {

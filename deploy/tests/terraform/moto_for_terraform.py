@@ -19,6 +19,7 @@ from moto.core.responses import ActionResult
 from moto.events.models import EventsBackend
 from moto.server import ThreadedMotoServer
 from moto.sqs.models import Queue
+from moto.stepfunctions.parser.api import InvalidExecutionInput
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -98,6 +99,8 @@ def patch() -> None:
     EventsBackend.list_tags_for_resource = _tags_by_arn
     EventsBackend._normalize_event_bus_arn = _bus_by_arn_or_name  # noqa: SLF001  what is patched
     LambdaSimpleBackend.invoke = _invoke_if_there
+    # Without it, an input that is no JSON is refused without a code; `worker check` asks with one.
+    InvalidExecutionInput.TYPE = "InvalidExecutionInput"
     Queue._set_attributes = _set_attributes_one_by_one  # noqa: SLF001  what is patched
     Queue.redrive_allow_policy = None
     Queue.BASE_ATTRIBUTES.append(REDRIVE_ALLOW_POLICY)
