@@ -85,6 +85,19 @@ async def test_stale_answer_serves_while_the_upstream_is_down(cache, clock):
     assert count(cache, "miss") == 1
 
 
+async def test_stale_answer_that_serves_is_not_the_next_to_go(cache, clock):
+    down = Upstream(Unavailable("down"))
+    for key in ("a", "b", "c"):
+        await cache.get(key, Upstream(key))
+    clock[0] = 500
+    await cache.get("a", down)
+    await cache.get("d", Upstream("d"))
+
+    assert await cache.get("a", down) == Cached("a", stale=True)
+    with pytest.raises(Unavailable):
+        await cache.get("b", down)
+
+
 async def test_answer_past_its_hard_lifetime_does_not_serve(cache, clock):
     await cache.get("k", Upstream("old"))
     clock[0] = 1101
