@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
+from worker.app.intake import WAITING_SHARE
 from worker.demo.sqs.faults import Slow
 from worker.intake.outcome import Failure, Retry
 from worker.intake.waiting_room import CLOSING_SECONDS
@@ -132,3 +133,15 @@ async def test_two_successes_at_once_call_back_what_two_handlers_hid(
         assert room.hidden == {}
         assert sqs.depth(queue).visible == 2
         await intake.drain(0)
+
+
+@pytest.mark.looptime
+async def test_what_waits_in_hand_leaves_slots_to_others(sqs, queue, genesys, handler, free, start):
+    send_blocked(sqs, queue)
+    genesys.fail_with("data_action", 503)
+
+    async with start(beside=free, SQS_CONCURRENCY=4) as intake:
+        await asyncio.sleep(60)
+        staying = intake.parts.room._staying.total()
+
+    assert staying == 4 // WAITING_SHARE
