@@ -116,12 +116,13 @@ async def test_an_endless_reply_is_cut_off():
             await http.send(a_request())
 
 
-def zipped(body):
-    return answering(body=body, headers={"Content-Encoding": "gzip"})
+def zipped(body, named="gzip"):
+    return answering(body=body, headers={"Content-Encoding": named})
 
 
-async def test_a_gzipped_reply_is_unzipped():
-    async with client_of(zipped(gzip.compress(b"x" * 1000))) as http:
+@pytest.mark.parametrize("named", ["gzip", "GZIP"])
+async def test_a_gzipped_reply_is_unzipped(named):
+    async with client_of(zipped(gzip.compress(b"x" * 1000), named)) as http:
         assert (await http.send(a_request())).body == b"x" * 1000
 
 

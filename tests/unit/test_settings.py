@@ -143,6 +143,7 @@ BAD = {
     "GENESYS_TOKEN_PATH": "canary-7f3a",
     "GENESYS_FLOW_ID": "canary-7f3a",
     "CRM_API_ENDPOINT": "http://canary-7f3a.example",
+    "CRM_API_TOKEN": "canary 7f3a\u00e9",
     "CRM_WEBHOOK_URL": "canary-7f3a",
     "ANALYTICS_WEBHOOK_URL": "http://canary-7f3a.example/hook",
     "LOG_LEVEL": "canary-7f3a",

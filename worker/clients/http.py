@@ -132,7 +132,9 @@ class HttpClient:
             if len(body) > limit:
                 raise self._too_large(response.status_code)
         whole = bytes(body)
-        if whole and headers.get("content-encoding") == "gzip":  # not even gzip, a 202 may say so
+        if (
+            whole and headers.get("content-encoding", "").lower() == "gzip"
+        ):  # not even gzip, a 202 may say so
             whole = _unzipped(self._upstream, whole, limit + 1)
         if len(whole) > limit:
             raise self._too_large(response.status_code)

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from math import isfinite
 from random import Random
+
+LONGEST_PAUSE_SECONDS = 366 * 86400.0
+"""A number beyond it is no pause: some upstreams write a time since the epoch there."""
 
 _MAX_EXPONENT = 1023  # 2.0**1024 is an OverflowError, and message receive counts have no end
 
@@ -37,13 +39,13 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     """Return the seconds a `Retry-After` header asks for (RFC 9110, 10.2.3), never clipped.
 
     Both forms are read: whole seconds and an HTTP date (compared with `now`, which must be aware).
-    A date in the past is 0; what cannot be read, a negative number included, is None, so that the
-    caller's own backoff decides.
+    A date in the past is 0; what cannot be read, a negative number or one of more than a year
+    included, is None, so that the caller's own backoff decides.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         seconds = float(text)
-        return seconds if isfinite(seconds) else None
+        return seconds if seconds <= LONGEST_PAUSE_SECONDS else None
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

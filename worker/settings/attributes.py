@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from worker.settings.fields import Group, Seconds, Url, group
+from worker.settings.fields import BearerToken, Group, Seconds, Url, group
 
 
 class Attributes(Group):
@@ -36,7 +36,7 @@ class Crm(Group):
     api_endpoint: Url | None = None
     """Look-up of a customer: called with `conversationId` and, when known, `phone`."""
 
-    api_token: SecretStr | None = None
+    api_token: BearerToken | None = None
     """Sent to it as a bearer token. Unset: none is sent."""
 
     timeout_seconds: Seconds = 5

@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -35,6 +35,13 @@ def like(pattern: str, otherwise: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _fit_for_a_header(secret: SecretStr) -> SecretStr:
+    # Every call would fail otherwise, and none of them would say why.
+    if re.fullmatch(r"[!-~]+", secret.get_secret_value()) is None:
+        raise ValueError("must be printable ASCII without spaces, as it goes into a header")
+    return secret
 
 
 def is_loopback(host: str | None) -> bool:
@@ -68,6 +75,7 @@ def _without_user(url: HttpUrl) -> HttpUrl:
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local)]
 AgentUrl = Annotated[HttpUrl, AfterValidator(_of_the_ecs_agent)]

@@ -50,7 +50,8 @@ class Genesys(Group):
     """Attempts of one call within its deadline; after that the message is retried later."""
 
     action_repeatable: bool = True
-    """False for a data action that writes: one that may have run is not sent a second time."""
+    """False for a data action that writes: one that may have run is not sent again by the same run.
+    The message still comes back, and asks anew."""
 
     action_id: str | None = None
     """Data action that knows the customer behind a phone number."""

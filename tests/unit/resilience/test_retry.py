@@ -59,7 +59,10 @@ def test_retry_after_is_read_in_both_forms_and_never_clipped(header, seconds):
     assert parse_retry_after(header, now=NOW) == seconds
 
 
-@pytest.mark.parametrize("header", [None, "", "abc", "-1", "1.5", "\u0667", "\u00b2", "9" * 5000])
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "abc", "-1", "1.5", "\u0667", "\u00b2", "9" * 5000, "1795730782"],
+)
 def test_retry_after_that_cannot_be_read_is_none(header):
     assert parse_retry_after(header, now=NOW) is None
 

@@ -11,7 +11,10 @@ class Genesys:
     """The verbs. Each raises the error tree of `worker.errors`, and nothing else."""
 
     def __init__(self, api: Api, dialect: Dialect, *, actions_repeatable: bool = True) -> None:
-        """`actions_repeatable`: False for data actions that write: they are never sent twice."""
+        """`actions_repeatable`: False for data actions that write: no call is made twice.
+
+        A message that comes back is another call.
+        """
         self._api = api
         self._dialect = dialect
         self._actions_repeatable = actions_repeatable
