@@ -132,9 +132,8 @@ class HttpClient:
             if len(body) > limit:
                 raise self._too_large(response.status_code)
         whole = bytes(body)
-        if (
-            whole and headers.get("content-encoding", "").lower() == "gzip"
-        ):  # not even gzip, a 202 may say so
+        # Nothing is not even gzip, whatever a 202 says of it.
+        if whole and headers.get("content-encoding", "").lower() == "gzip":
             whole = _unzipped(self._upstream, whole, limit + 1)
         if len(whole) > limit:
             raise self._too_large(response.status_code)
