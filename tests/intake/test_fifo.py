@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
+from worker.demo.sqs.faults import Reset, When
 from worker.domain.result import Result
 from worker.errors import Permanent, Unavailable
 
@@ -84,6 +85,20 @@ async def test_a_group_goes_on_past_a_message_that_was_parked(
     assert parked
     assert [one for one in ids if one in handler.done] == handler.done
     assert {message.sent.group_id for message in parked} == {"g0"}
+
+
+@pytest.mark.looptime
+async def test_a_copy_that_was_sent_but_not_confirmed_is_parked_once(
+    sqs, queue, dead_letters, start_intake
+):
+    sqs.faults.add("SendMessage", Reset(after_effect=True), When(last=2))
+    send(sqs, queue, groups=1, per_group=1)
+
+    async with start_intake(Sometimes(1, Permanent)):
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 120)
+
+    assert set(sqs.journal.receives.values()) == {2}
+    assert len(sqs.messages(dead_letters)) == 1
 
 
 async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):

@@ -1,4 +1,4 @@
-"""The end of a drain: a second signal is heard while the last acks are on their way."""
+"""The end of a drain: leases outlive it, and a second signal is heard to the last ack."""
 
 import asyncio
 
@@ -41,3 +41,40 @@ async def test_a_second_signal_ends_the_process_while_deletes_hang(
             await draining
         assert loop.time() - began <= HURRY_SECONDS + 0.1
         sqs.faults.clear()
+
+
+class Idle:
+    """A part of the worker with nothing to do."""
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    def drain(self):
+        pass
+
+
+@pytest.mark.looptime
+async def test_leases_are_extended_for_as_long_as_a_drain_lasts(
+    sqs, queue, start_intake, recorder, monkeypatch
+):
+    monkeypatch.setattr("worker.app.daemon.spare_collections", lambda: None)
+    begun = asyncio.Event()
+
+    async def work():
+        begun.set()
+        await asyncio.sleep(40)
+
+    sqs.send(queue, a_reference_body(a_voice_scored()).decode())
+    signals = Signals()
+    async with start_intake(recorder(work)) as intake:
+        intake.heartbeat.cancel()  # the daemon has its own
+        daemon = Daemon(intake.parts, watch=Idle(), health=Idle(), drain_seconds=50)
+        running = asyncio.create_task(daemon.run(signals))
+        await begun.wait()
+        signals.came()
+        await asyncio.sleep(30)
+        visible = sqs.depth(queue).visible
+        code = await running
+
+    assert (code, visible) == (0, 0)
+    assert sum(sqs.depth(queue)) == 0
