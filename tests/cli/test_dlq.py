@@ -340,6 +340,19 @@ def test_what_is_parked_again_meanwhile_is_left_alone(worker, sqs, queue, dead, 
     assert visible(sqs, dead) == 1
 
 
+def test_letters_behind_many_that_came_after_the_start_are_redriven(
+    worker, sqs, queue, dead, environ
+):
+    parked(dead, *letters(45))
+    for message in sqs.messages(dead)[:40]:
+        message.sent_at_milliseconds += 3_600_000
+
+    done = worker("dlq", "redrive", "--rate", "1000", "--apply", "--json", **environ)
+
+    assert (done.json["done"], done.json["newer"]) == (5, 40)
+    assert visible(sqs, dead) == 40
+
+
 def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
     sent = parked(dead, *letters(45))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q"))

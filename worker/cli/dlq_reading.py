@@ -51,12 +51,16 @@ class Reader:
 
     async def next(self, at_most: int) -> list[DeadLetter]:
         """Return up to ten more letters; none when all are read. Raises QueueError."""
-        for _ in range(IDLE_RECEIVES):
-            messages = await self._receive(min(at_most, MAX_BATCH))
+        room, idle = min(at_most, MAX_BATCH), 0
+        while idle < IDLE_RECEIVES:
+            newer = self.newer
+            messages = await self._receive(room)
             if new := [message for message in messages if self._is_new(message)]:
                 return [read_letter(message) for message in new]
             if not messages and not (await self._queue.attributes()).visible:
                 break
+            # SQS puts behind the others what was received three times: letters may come yet.
+            idle = 0 if self.newer - newer == room else idle + 1
         return []
 
     def forget(self, letter: DeadLetter) -> None:
