@@ -10,6 +10,7 @@ SETTINGS = {
     "GENESYS_CLIENT_SECRET": "secret",
     "GENESYS_ACTION_ID": "action",
     "DYNAMODB_TABLE": "table",
+    "REPORT_BUCKET": "bucket",
     "OPS_PORT": "0",
     "AWS_CONFIG_FILE": "/none",
     "AWS_SHARED_CREDENTIALS_FILE": "/none",
@@ -34,3 +35,21 @@ def test_the_setting_without_which_no_client_can_be_made_is_named(worker, comman
     done = worker(*command, **SETTINGS, **WRONG[problem])
 
     assert (done.code, done.err.splitlines()[-1]) == (2, problem)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "--json"),
+        ("report", "--from", "2026-03-01", "--to", "2026-03-02"),
+        ("report", "url", "daily", "2026-03-01"),
+    ],
+    ids=" ".join,
+)
+def test_a_missing_profile_is_named_by_all_others_too(worker, command):
+    """S3 can do without a region, and `check` has a row for it."""
+    done = worker(*command, **SETTINGS, AWS_REGION="eu-west-1", AWS_PROFILE="none")
+
+    assert done.code == 2
+    assert "AWS_PROFILE" in done.out + done.err
+    assert "Traceback" not in done.out + done.err

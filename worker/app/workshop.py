@@ -34,12 +34,10 @@ def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
     Raises ConfigurationError.
     """
     random = Random()  # noqa: S311  jitter, not secrets
-    with setting_errors():
-        aws = AwsSession(settings.aws)
     return Workshop(
         settings=settings,
         guards=Guards(settings.breaker, random),
-        aws=aws,
+        aws=AwsSession(settings.aws),
         stack=stack,
         random=random,
     )

@@ -107,8 +107,8 @@ async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe)
     rows = json.loads((await process.communicate())[0])
-    # A handler that is off for want of settings is no fault of the resources; and that an object was
-    # taken is one of moto's, which looks at no checksum.
+    # A handler that is off for want of settings is no fault of the resources, and that an object
+    # was taken is one of moto's, which looks at no checksum.
     bad = [
         row
         for row in rows

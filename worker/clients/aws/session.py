@@ -13,6 +13,7 @@ import aioboto3
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
+from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.lean.client import LeanClients
 from worker.clients.aws.limits import ClientLimits
 from worker.clients.aws.models import slim
@@ -25,8 +26,10 @@ class AwsSession:
     """Makes AWS clients from the SDK's own chain of region, endpoint and credentials."""
 
     def __init__(self, settings: Aws) -> None:
+        """Raise ConfigurationError for a profile that there is not."""
         chain = AioSession()
-        slim(chain)
+        with setting_errors():
+            slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
         self._lean = LeanClients(chain) if settings.transport == "lean" else None
