@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import HTTP_500, Slow, When
-from worker.errors import RateLimited
+from worker.errors import ConfigurationError, RateLimited
 
 VISIBILITY = 30
 BEAT = "ChangeMessageVisibilityBatch"
@@ -112,3 +112,30 @@ async def test_a_message_stays_hidden_until_its_delete_is_confirmed(
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
     assert sqs.journal.receives.total() == 1
+
+
+@pytest.mark.looptime
+async def test_a_queue_that_hides_nothing_is_refused_at_the_start(sqs, start_intake, recorder):
+    bare = sqs.create_queue("bare", VisibilityTimeout="0")
+
+    with pytest.raises(ConfigurationError, match="SQS_VISIBILITY_SECONDS"):
+        async with start_intake(recorder(), SQS_QUEUE_URL=bare):
+            pass
+
+
+@pytest.mark.looptime
+async def test_a_queue_that_comes_to_hide_nothing_keeps_the_loop_free(
+    queue, start_intake, recorder
+):
+    async with start_intake(recorder()) as intake:
+        intake.parts.leases.visibility_seconds = 0
+        beats = 0
+
+        async def beat():
+            nonlocal beats
+            beats += 1
+
+        intake.parts.leases.extend_due = beat
+        await asyncio.sleep(2)
+
+    assert 1 <= beats <= 30

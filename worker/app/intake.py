@@ -34,6 +34,11 @@ START_ATTEMPTS = 5
 WAITING_SHARE = 4
 """One slot in so many may be held by a message that waits for an upstream."""
 
+NOTHING_HIDDEN = (
+    "SQS_VISIBILITY_SECONDS: is missing, and the queue's own VisibilityTimeout is 0 — others would "
+    "be given what is in hand here"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -60,6 +65,8 @@ async def build_intake(
     queue = await open_queue(workshop)
     attributes = await _read(queue)
     visibility = settings.sqs.visibility_seconds or attributes.visibility_seconds
+    if not visibility:
+        raise ConfigurationError([NOTHING_HIDDEN])
     leases = Leases(queue, visibility_seconds=visibility, clock=clock)
     flush_seconds = settings.sqs.ack_flush_milliseconds / 1000
     acks = Acks(queue, leases, flush_seconds=flush_seconds, random=workshop.random)

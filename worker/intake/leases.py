@@ -22,6 +22,7 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
+SHORTEST_BEAT_SECONDS = 0.1
 MARGIN_SECONDS = 1.0
 """A lease closer to its end than this is given up: another worker may hold the message already."""
 
@@ -117,7 +118,8 @@ class Leases:
         """Extend what is half used up, for ever."""
         while True:
             await self.extend_due()
-            await asyncio.sleep(min(1.0, self.visibility_seconds / 10))
+            # Not 0: a queue may be set to hide nothing at all while we run.
+            await asyncio.sleep(max(SHORTEST_BEAT_SECONDS, min(1.0, self.visibility_seconds / 10)))
 
     async def extend_due(self) -> None:
         """Extend every lease of which half is gone, ten a call, the calls side by side."""
