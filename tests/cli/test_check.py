@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from botocore.exceptions import ClientError
 
+from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
 from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.queue import check_queues, judge_dead_letters, judge_queue
@@ -338,3 +339,22 @@ async def test_a_denied_permission_is_told_from_a_refused_receipt_handle():
 
     assert rows["sqs:DeleteMessage"] == "fail"
     assert rows["sqs:ChangeMessageVisibility"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("handler", "wait"),
+    [
+        ("voice", "VOICE_DEGRADE_AFTER_SECONDS"),
+        ("attributes", "ATTRIBUTES_MAX_AGE_SECONDS"),
+        ("workflow", "WORKFLOW_SETTLE_SECONDS"),
+        ("sentiment", "SENTIMENT_SETTLE_SECONDS"),
+    ],
+)
+def test_a_wait_that_outlasts_the_retries_is_told(handler, wait):
+    def told(seconds):
+        settings = load_settings({**ALL, "HANDLERS": handler, wait: seconds})
+        return [row for row in settings_rows(settings) if wait in row.found]
+
+    [row] = told("21600")
+    assert (row.state, "RETRY_HORIZON_SECONDS" in row.remedy) == ("warn", True)
+    assert told("21599") == []

@@ -8,6 +8,7 @@ from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.faults import REFUSALS, fault_of
 from worker.cli.preflight.plan import AwsCheck, Found, aws_checks, http_checks
 from worker.cli.preflight.rows import Row, fail, ok, warn
+from worker.cli.preflight.waits import judge_waits
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Settings, unknown_settings
 
@@ -37,6 +38,7 @@ def settings_rows(settings: Settings) -> list[Row]:
             )
             for handler, lacking in settings.disabled_handlers().items()
         ]
+    rows += judge_waits(settings)
     return rows + [warn("settings", *_halves(line)) for line in unknown_settings()]
 
 
