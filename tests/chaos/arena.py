@@ -13,7 +13,7 @@ import orjson
 from tests.chaos.checker import History, check
 from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
-from worker.demo.jobs.plan import Planned
+from worker.demo.jobs.plan import Job, Planned
 from worker.demo.process import WorkerProcess
 from worker.demo.sqs.faults import FaultPlan
 from worker.demo.sqs.message import Message
@@ -113,6 +113,17 @@ class Arena:
         counts = self.stage.sqs.journal.receives
         return {key: counts[key] for key in self.sent}
 
+    async def expect_effects(self, jobs: Iterable[Job]) -> None:
+        """Note a violation for each sink that does not hold what the jobs' traffic must leave."""
+        for effects in [effects for job in jobs for effects in await job.effects(self.stage)]:
+            detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
+            self.findings.expect(effects.right, f"{effects.sink}, each once", detail)
+
+    def expect_receives(self, at_most: int) -> None:
+        """Note a violation if a message was given out more often."""
+        beyond = (key for key, times in self.receives().items() if times > at_most)
+        self.findings.none_of(beyond, f"received more than {at_most} times")
+
     def keep(self) -> None:
         """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
         journals = {
@@ -135,6 +146,23 @@ class Arena:
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             )
         return {"LEDGER_TABLE": LEDGER}
+
+
+def shortened(scale: float) -> dict[str, float]:
+    """Return settings under which breakers and retries live so many times faster."""
+    return {
+        "BREAKER_OPEN_SECONDS": 5 / scale,
+        "BREAKER_MAX_OPEN_SECONDS": 60 / scale,
+        "RETRY_BASE_SECONDS": 5 / scale,
+        "RETRY_CAP_SECONDS": 900 / scale,
+    }
+
+
+async def figures_of(worker: WorkerProcess) -> dict[str, float]:
+    """Return the worker's own metrics by series, as its page writes them."""
+    lines = (await worker.page("/metrics")).splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {series: float(value) for series, value in pairs}
 
 
 def origin_of(letter: Message) -> str:

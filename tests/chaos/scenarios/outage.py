@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from tests.chaos.arena import Arena, open_arena
+from tests.chaos.arena import Arena, open_arena, shortened
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.jobs.plan import Job
@@ -24,12 +24,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         for job in jobs:
             job.prepare(arena.stage)
         scale = sizes.outage_scale
-        worker = await arena.worker(
-            BREAKER_OPEN_SECONDS=5 / scale,
-            BREAKER_MAX_OPEN_SECONDS=60 / scale,
-            RETRY_BASE_SECONDS=5 / scale,
-            RETRY_CAP_SECONDS=900 / scale,
-        )
+        worker = await arena.worker(**shortened(scale))
         await worker.start()
         _cut(arena)
         arena.send(message for job in jobs for message in job.traffic())
@@ -58,20 +53,14 @@ async def _recover(arena: Arena, jobs: list[Job], seconds: float) -> None:
     healed_at, findings = time.time(), arena.findings
     findings.expect(await arena.settled(seconds), "all is done after the outage")
     history = arena.check()
-    receives = arena.receives()
-    findings.none_of(
-        (key for key, times in receives.items() if times > RECEIVES_ALLOWED),
-        f"received more than {RECEIVES_ALLOWED} times",
-    )
+    arena.expect_receives(RECEIVES_ALLOWED)
     findings.expect(not arena.dead_letters(), "nothing is parked after the outage")
-    for effects in [effects for job in jobs for effects in await job.effects(arena.stage)]:
-        detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
-        findings.expect(effects.right, f"{effects.sink}, each once", detail)
+    await arena.expect_effects(jobs)
     first = min((effect.time for effect in history.effects), default=healed_at)
     last = max(history.deleted_at.values(), default=healed_at)
     findings.figures |= {
         "messages": len(history.sent),
-        "most receives": max(receives.values()),
+        "most receives": max(arena.receives().values()),
         "first effect after s": round(first - healed_at, 1),
         "all done after s": round(last - healed_at, 1),
     }

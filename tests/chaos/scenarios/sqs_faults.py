@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from tests.chaos.arena import Arena, open_arena
+from tests.chaos.arena import Arena, figures_of, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.jobs.noise import Noise
@@ -110,9 +110,7 @@ async def _dead(arena: Arena, plan: FaultPlan, worker: WorkerProcess, seconds: f
 
 
 async def _cpu_seconds(worker: WorkerProcess) -> float:
-    text = await worker.page("/metrics")
-    [line] = [x for x in text.splitlines() if x.startswith("process_cpu_seconds_total ")]
-    return float(line.split()[1])
+    return (await figures_of(worker))["process_cpu_seconds_total"]
 
 
 async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
@@ -130,9 +128,7 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
 
 async def _judge(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
-    [records] = await jobs[0].effects(arena.stage)
-    detail = f"{records.found} of {records.expected} {list(records.wrong)[:3]}"
-    findings.expect(records.right, "each record once", detail)
+    await arena.expect_effects(jobs[:1])
     journal = arena.stage.sqs.journal
     findings.figures |= {
         "messages": len(history.sent),
