@@ -1,13 +1,17 @@
 """Every failure of the worker, sorted by who must act.
 
     WorkerError
-    ├── Transient            come back later; `retry_after` seconds when somebody named a time
+    ├── Transient            come back later; `retry_after` seconds when a time was named
     │   ├── NotYet           nothing is broken, the data is not there yet
-    │   ├── RateLimited      a budget, theirs or ours, is spent
+    │   ├── RateLimited      a budget, theirs or ours, is exhausted
     │   ├── Unavailable      the other side failed (5xx, time-out, reset): breakers count these
+    │   │   ├── TooHeavy     the request asked for too much; halved, it may succeed: not counted
+    │   │   └── Unreadable   one reply cannot be read, a fault of that request: not counted
     │   ├── BreakerOpen      refused on our side, no call was made
-    │   └── Unauthorized     our credentials are refused; no message is at fault
-    ├── Permanent            coming back cannot help: the message is parked with `reason`
+    │   ├── LeaseLost        the message is another consumer's by now: nothing more is done for it
+    │   └── Misconfigured    a person must change a setting or a permission: the job waits
+    │       └── Unauthorized our credentials are refused
+    ├── Permanent            coming back cannot help: the message is dead-lettered with `reason`
     │   └── Rejected         an upstream understood and said no (400, 403, 404 ...)
     └── ConfigurationError   a person must change a setting: exit code 2
 
@@ -36,7 +40,7 @@ class NotYet(Transient):
 
 
 class RateLimited(Transient):
-    """A request budget is spent: a 429, or our own limiter's wait is longer than the deadline."""
+    """A request budget is exhausted: a 429, or our own limiter's wait is longer than allowed."""
 
 
 class Unavailable(Transient):
@@ -47,12 +51,46 @@ class BreakerOpen(Transient):
     """The circuit breaker refused the call; `retry_after` is when it will let a probe through."""
 
 
-class Unauthorized(Transient):
-    """Our credentials are refused. Transient: parking healthy messages would not mend them."""
+class TooHeavy(Unavailable):
+    """A request that asked for too much (500, 504 of a slice that can be halved)."""
+
+
+class Unreadable(Unavailable):
+    """A reply that cannot be read. It is retried; it says nothing about other requests."""
+
+
+class LeaseLost(Transient):
+    """The message may be in work elsewhere: no further effect is made for it."""
+
+
+class Misconfigured(Transient):
+    """A person must change a setting or a permission; no message is at fault, and none is lost."""
+
+    def __init__(
+        self, reason: str, *, setting: str, remedy: str, retry_after: float | None = None
+    ) -> None:
+        """Take the variable, `setting`, and what to do about it in one sentence, `remedy`."""
+        super().__init__(reason, retry_after=retry_after)
+        self.setting = setting
+        self.remedy = remedy
+
+
+class Unauthorized(Misconfigured):
+    """Our credentials are refused."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        setting: str = "GENESYS_CLIENT_SECRET",
+        remedy: str = "check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and GENESYS_ENVIRONMENT",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason, setting=setting, remedy=remedy, retry_after=retry_after)
 
 
 class Permanent(WorkerError):
-    """Something that no repetition can mend; the message is parked with this reason."""
+    """Something that no repetition can mend; the message is dead-lettered with this reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
