@@ -8,7 +8,7 @@ import typer
 from worker.errors import ConfigurationError
 
 
-def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
+def demo(
     events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, about.")] = 300,
     serve: Annotated[bool, typer.Option("--serve", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed, the same traffic.")] = 1,

@@ -51,7 +51,7 @@ Suffix = Annotated[
 
 
 @app.command()
-def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
+def create(
     suffix: Suffix,
     account: Annotated[
         str,

@@ -40,7 +40,7 @@ class Router:
     def __init__(self) -> None:
         self._routes: dict[type, list[Route]] = {}
 
-    def on(  # noqa: PLR0913  a row of a table, its columns named
+    def on(
         self,
         kind: type[E],
         name: str,
