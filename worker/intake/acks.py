@@ -1,19 +1,21 @@
-"""The last word on a message, in batches: delete it, or show it again later.
+"""Deletes and visibility changes, ten a call, without a future or a task for each message.
 
-Each entry of a batch has its own answer. A delete that SQS refuses is tried again while the lease
-lives, and its message is remembered: if it comes again it is deleted, not run.
+Finished leases go to a list; ten of them, or what is there after a moment, are a call, and each
+entry's result is handled there. A delete that fails is tried again while the lease lives, and its
+message is remembered: if it comes again it is deleted, not run.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
+from typing import Any
 
 import structlog
 
 from worker.intake.leases import Lease, Leases
 from worker.intake.queue import MAX_BATCH, EntryFailed, Queue, QueueError, Results
-from worker.resilience.batcher import Batcher
 from worker.resilience.retry import full_jitter
 from worker.telemetry import metrics
 
@@ -22,104 +24,201 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 10_000
 """Ids of finished messages kept, the newest; as many again of those whose delete failed."""
 
-DELETES_AT_ONCE = 16
+CALLS_AT_ONCE = 16
 """Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
 
 RELEASE_ATTEMPTS = 3
 
+Settled = Callable[[Lease, bool], None]
+"""Told of each message at its end; True when it is gone from the queue."""
+
 
 class Acks:
-    """Deletes and visibility changes of messages in hand."""
+    """The ends of the messages of one queue."""
 
     def __init__(
-        self, queue: Queue, leases: Leases, *, flush_seconds: float, random: Random
+        self,
+        queue: Queue,
+        leases: Leases,
+        *,
+        flush_seconds: float,
+        random: Random,
+        settled: Settled | None = None,
     ) -> None:
+        self.problems: dict[str, str] = {}
+        """What fails now: code by action, until a call of that action goes through."""
+
         self._queue = queue
         self._leases = leases
+        self._flush_seconds = flush_seconds
         self._random = random
+        self.settled = settled
+        self._loop = asyncio.get_running_loop()
+        self._deletes: list[Lease] = []
+        self._releases: list[tuple[Lease, float]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._again: set[asyncio.TimerHandle] = set()
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._undeleted: OrderedDict[str, None] = OrderedDict()
         """Finished ones that will come again. Apart: a busy worker finishes ten thousand others
         before a visibility timeout is over."""
 
-        self._deletes: Batcher[Lease, None] = Batcher(
-            self._delete_batch,
-            max_items=MAX_BATCH,
-            max_wait_seconds=flush_seconds,
-            max_concurrent=DELETES_AT_ONCE,
-        )
-        self._shows: Batcher[tuple[Lease, int], None] = Batcher(
-            self._show_batch, max_items=MAX_BATCH, max_wait_seconds=flush_seconds
-        )
+        self._acked = metrics.messages_acked.labels()
+        self._age = metrics.message_age.labels()
+
+    @property
+    def outstanding(self) -> int:
+        """Messages whose end was not yet told to SQS, those on their way included."""
+        return len(self._deletes) + len(self._releases) + len(self._calls) + len(self._again)
 
     def finished(self, message_id: str) -> bool:
         """Whether this message was done here before, so that a copy is only to be deleted."""
         return message_id in self._finished or message_id in self._undeleted
 
-    async def delete(self, lease: Lease) -> bool:
-        """Delete a finished message; True when SQS confirmed it, False when the lease is gone."""
+    def delete(self, lease: Lease) -> None:
+        """Delete a finished message, soon."""
         _remember(self._finished, lease.message.id)
-        attempt = 0
-        while not lease.lost:
-            failed = await _failure_of(self._deletes.submit(lease))
-            if failed is None:
-                self._leases.forget(lease)
-                return True
-            attempt += 1
-            if not await self._again(lease, failed, attempt):
-                break
-        _remember(self._undeleted, lease.message.id)
-        self._leases.forget(lease)
-        return False
+        self._deletes.append(lease)
+        self._schedule(len(self._deletes))
 
-    async def show_again(self, lease: Lease, seconds: float) -> bool:
-        """Make the message visible `seconds` from now; False when that could not be said to SQS.
+    def release(self, lease: Lease, seconds: float) -> None:
+        """Make the message visible `seconds` from now, soon.
 
-        It then comes back when its visibility timeout ends, which is later, but not lost.
+        When that cannot be told to SQS it becomes visible as its visibility timeout ends: later,
+        but not lost.
         """
-        await self._leases.still(lease)
-        for attempt in range(1, RELEASE_ATTEMPTS + 1):
-            shown = self._shows.submit((lease, self._leases.at_most(lease, seconds)))
-            failed = await _failure_of(shown)
-            if failed is None:
-                return True
-            if not await self._again(lease, failed, attempt):
-                break
-        return False
+        # Out of the heartbeat now: a late beat would overwrite the backoff.
+        self._leases.forget(lease)
+        self._releases.append((lease, seconds))
+        self._schedule(len(self._releases))
+
+    def flush(self) -> None:
+        """Send what waits, as far as calls are free; the rest when one ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._deletes and len(self._calls) < CALLS_AT_ONCE:
+            batch, self._deletes = self._deletes[:MAX_BATCH], self._deletes[MAX_BATCH:]
+            self._call(self._delete(batch))
+        while self._releases and len(self._calls) < CALLS_AT_ONCE:
+            some, self._releases = self._releases[:MAX_BATCH], self._releases[MAX_BATCH:]
+            self._call(self._release(some))
+
+    async def progress(self) -> None:
+        """Wait until a call has ended, or was begun."""
+        if self._calls:
+            await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(self._flush_seconds)
 
     async def close(self) -> None:
-        """Send what waits for company, and wait for the answers."""
-        await self._deletes.close()
-        await self._shows.close()
+        """Send what waits, and wait until all of it is answered or given up."""
+        while self.outstanding:
+            self.flush()
+            await self.progress()
 
-    async def _again(self, lease: Lease, failed: EntryFailed, attempt: int) -> bool:
-        """Count a failed entry, wait, and tell whether another try makes sense."""
-        metrics.ack_failures.labels("sender" if failed.sender_fault else "service").inc()
-        log.warning("ack_failed", message_id=lease.message.id, code=failed.code, attempt=attempt)
-        if failed.sender_fault or failed.lease_lost:
-            return False
-        await asyncio.sleep(full_jitter(attempt, base=0.2, cap=5, random=self._random))
-        return True
+    def _schedule(self, waiting: int) -> None:
+        if waiting >= MAX_BATCH:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._flush_seconds, self.flush)
 
-    async def _delete_batch(self, leases: Sequence[Lease]) -> Results:
-        # The receipt is read now, not at submit: a second copy may have brought a newer one.
-        results = await self._queue.delete([lease.message.receipt for lease in leases])
-        metrics.messages_acked.inc(results.count(None))
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        call = self._loop.create_task(work, name="ack")
+        self._calls.add(call)
+        call.add_done_callback(self._called)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled() and (error := call.exception()) is not None:
+            log.error("ack_call_failed", exc_info=error)
+        if self._deletes or self._releases:
+            self._schedule(max(len(self._deletes), len(self._releases)))
+
+    async def _delete(self, leases: Sequence[Lease]) -> None:
+        # The receipt is read now, not before: a second copy may have brought a newer one.
+        receipts = [lease.message.receipt for lease in leases]
+        results = await self._results(
+            "DeleteMessage", self._queue.delete(receipts), entries=len(leases)
+        )
+        now, done = time.time(), 0
+        for lease, failed in zip(leases, results, strict=True):
+            if failed is None:
+                done += 1
+                self._deleted(lease, now)
+            else:
+                self._not_deleted(lease, failed)
+        self._acked.inc(done)
+
+    def _deleted(self, lease: Lease, now: float) -> None:
+        self._leases.forget(lease)
+        sent_at = lease.message.sent_at
+        if sent_at is not None:
+            self._age.observe(now - sent_at if now > sent_at else 0.0)
+        if self.settled is not None:
+            self.settled(lease, True)  # noqa: FBT003  see Settled
+
+    def _not_deleted(self, lease: Lease, failed: EntryFailed) -> None:
+        if not lease.lost and self._is_worth_another(failed):
+            self._later(lease, lambda: self.delete(lease))
+            return
+        _remember(self._undeleted, lease.message.id)
+        self._leases.forget(lease)
+        if self.settled is not None:
+            self.settled(lease, False)  # noqa: FBT003  see Settled
+
+    async def _release(self, some: Sequence[tuple[Lease, float]]) -> None:
+        if beats := {lease.beat for lease, _ in some if lease.beat is not None}:
+            await asyncio.wait(beats)
+        entries = [(x.message.receipt, self._leases.at_most(x, seconds)) for x, seconds in some]
+        results = await self._results(
+            "ChangeMessageVisibility", self._queue.hide(entries), entries=len(some)
+        )
+        for (lease, seconds), failed in zip(some, results, strict=True):
+            if failed is None or not self._retry_release(lease, seconds, failed):
+                lease.attempts = 0
+                if self.settled is not None:
+                    self.settled(lease, False)  # noqa: FBT003  see Settled
+
+    def _retry_release(self, lease: Lease, seconds: float, failed: EntryFailed) -> bool:
+        again = self._is_worth_another(failed) and lease.attempts < RELEASE_ATTEMPTS
+        if again:
+            self._later(lease, lambda: self.release(lease, seconds))
+        return again
+
+    async def _results(
+        self, action: str, call: Coroutine[Any, Any, Results], *, entries: int
+    ) -> Results:
+        """Await a call; one that failed as a whole failed each of its entries."""
+        try:
+            results = await call
+        except QueueError as error:
+            results = [EntryFailed(error.code, sender_fault=False)] * entries
+        codes = sorted({failed.code for failed in results if failed is not None})
+        if codes:
+            log.warning("ack_failed", action=action, code=", ".join(codes))
+        if None in results:
+            self.problems.pop(action, None)
+        elif codes:
+            self.problems[action] = codes[0]
         return results
 
-    async def _show_batch(self, wanted: Sequence[tuple[Lease, int]]) -> Results:
-        return await self._queue.hide([(x.message.receipt, seconds) for x, seconds in wanted])
+    @staticmethod
+    def _is_worth_another(failed: EntryFailed) -> bool:
+        metrics.ack_failures.labels("sender" if failed.sender_fault else "service").inc()
+        return not (failed.sender_fault or failed.lease_lost)
 
+    def _later(self, lease: Lease, again: Callable[[], None]) -> None:
+        lease.attempts += 1
+        pause = full_jitter(lease.attempts, base=0.2, cap=5, random=self._random)
 
-async def _failure_of(submission: Awaitable[None]) -> EntryFailed | None:
-    """Wait for an entry; a call that failed as a whole failed each of its entries."""
-    try:
-        await submission
-    except EntryFailed as failed:
-        return failed
-    except QueueError as error:
-        return EntryFailed(error.code, sender_fault=False)
-    return None
+        def run() -> None:
+            self._again.discard(timer)
+            again()
+
+        timer = self._loop.call_later(pause, run)
+        self._again.add(timer)
 
 
 def _remember(ids: OrderedDict[str, None], message_id: str) -> None:

@@ -1,152 +1,304 @@
-"""The loop: room → receive → start; stop → drain.
+"""One queue: receive, work, settle. Start reading at `_work`.
 
-Slots are reserved before a receive, so that nothing is fetched that cannot run at once. One poller
-is always there; more come while receives return full, and leave when they come back empty.
+Permits are taken before a receive, so that nothing is fetched that cannot run. One poller is always
+there; more come while receives return full, and leave when they come back empty.
 """
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import structlog
 
-from worker.intake.acks import Acks
 from worker.intake.delivery import Delivery
-from worker.intake.lanes import Lanes
+from worker.intake.fifo import Groups
+from worker.intake.gate import CHECK_SECONDS, Gate
 from worker.intake.leases import Lease, Leases
 from worker.intake.message import Message
-from worker.intake.polls import Polls
+from worker.intake.outcome import DONE, RELEASED, Outcome
+from worker.intake.permits import Permits
+from worker.intake.poller import Poller
 from worker.intake.queue import MAX_BATCH
-from worker.intake.slots import Slots
-from worker.intake.valve import Valve
+from worker.intake.settlement import Settlement
 from worker.telemetry import metrics
+from worker.telemetry.context import log_as
 
 log = structlog.get_logger(__name__)
 
-UNSETTLED_PER_SLOT = 10
-"""Messages whose handlers are through may wait for their ack; beyond this, slots stay taken."""
+UNSETTLED_PER_PERMIT = 10
+"""Messages whose handlers have ended may wait for their ack; beyond this, receives wait."""
 
 CANCEL_SECONDS = 2.0
-"""Time for cancelled handlers to let go and for their messages to be shown again."""
+"""Time for cancelled handlers to let go and for their messages to become visible again."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrainReport:
-    """What became of the messages that were in hand at the signal."""
+    """What became of the messages that were in flight at the signal."""
 
     finished: int
     released: int
     stranded: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What a consumer holds messages with."""
-
-    slots: Slots
-    leases: Leases
-    acks: Acks
-
-
 class Consumer:
-    """Takes messages and gives each to the delivery."""
+    """Takes messages of one queue and gives each to the delivery, then to the settlement."""
 
     def __init__(
-        self, polls: Polls, hold: Hold, delivery: Delivery, valve: Valve, *, fifo: bool
+        self,
+        poller: Poller,
+        leases: Leases,
+        gate: Gate,
+        permits: Permits,
+        delivery: Delivery,
+        settlement: Settlement,
+        *,
+        fifo: bool,
     ) -> None:
-        self.polls = polls
-        self.slots = hold.slots
-        self._leases = hold.leases
-        self._acks = hold.acks
-        self._delivery = delivery
-        self.valve = valve
-        self.lanes = Lanes(self._deliver, self._give_back_follower) if fifo else None
+        self.name = gate.queue
+        self.poller = poller
+        self.leases = leases
+        self.gate = gate
+        self.delivery = delivery
+        self.settlement = settlement
+        self.groups = Groups(self._begin, self._release_follower) if fifo else None
+        self._acks = settlement.acks
+        self._acks.settled = self.groups.settled if self.groups else None
+        self._permits = permits
         self._pollers: set[asyncio.Task[None]] = set()
-        self._at_work: set[asyncio.Task[object]] = set()
-        self._owed = 0
-        self.in_flight = 0
-        """Messages whose handlers run now; those that only wait for their ack are not counted."""
-
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.draining = False
         self._finished = 0
         self._released = 0
-        metrics.concurrency_limit.set(self.slots.count)
-        metrics.inflight.set_function(lambda: self.in_flight)
 
     @property
     def pollers(self) -> int:
         """Pollers running now."""
         return len(self._pollers)
 
+    @property
+    def in_flight(self) -> int:
+        """Messages received and not settled."""
+        return len(self.leases)
+
+    async def _work(self, lease: Lease) -> None:
+        log_as(lease)
+        try:
+            outcome = await self._outcome(lease)
+        except asyncio.CancelledError:
+            if lease.why_cancelled is None:
+                raise  # not by us: the process is being torn down
+            outcome = RELEASED
+        finally:
+            self._leave(lease)
+        await self.settlement(lease, outcome)
+        self._count(outcome)
+
+    async def _outcome(self, lease: Lease) -> Outcome:
+        """Deliver the message when the gate lets it pass, again and again while it keeps it."""
+        if self._acks.finished(lease.message.id):
+            metrics.messages_duplicate.inc()
+            return DONE
+        while True:
+            if self.gate.state != "open":
+                self._release_permit(lease)
+                await self.gate.enter(lease)
+            if not (lease.has_permit or await self._permit(lease)):
+                return RELEASED
+            outcome = await self.delivery(lease)
+            if outcome is DONE and not lease.probe:
+                return outcome
+            if not self.gate.keeps(lease, outcome):
+                return outcome
+
     async def run(self) -> None:
         """Poll until `stop`, and until the last running poll has ended."""
+        ticker = self._loop.create_task(self._tick(), name="ticker")
         self._add_poller()
-        while self._pollers:
-            done, _ = await asyncio.wait(self._pollers, return_when=asyncio.FIRST_COMPLETED)
-            self._pollers -= done
-            metrics.pollers.set(len(self._pollers))
-            for poller in done:
-                poller.result()
+        try:
+            while self._pollers:
+                done, _ = await asyncio.wait(self._pollers, return_when=asyncio.FIRST_COMPLETED)
+                self._pollers -= done
+                for poller in done:
+                    poller.result()
+        finally:
+            ticker.cancel()
 
     def stop(self) -> None:
-        """Begin no further receive.
+        """Begin no further receive, and release what was not begun.
 
-        A running poll is not cut: SQS may have hidden its messages already, and they would stay
-        hidden for a whole visibility timeout.
+        A running poll is not cut: SQS may have made its messages invisible already, and they would
+        stay so for a whole visibility timeout.
         """
-        self.slots.close()
-        self.valve.stop()
-        self.polls.stop()
+        self.draining = True
+        self.gate.stop()
+        self.poller.stop()
+        if self.groups:
+            self.groups.clear()
+        for lease in self.leases:
+            if not lease.settled and self._only_waits(lease):
+                lease.cancel("drain")
 
     async def drain(self, seconds: float) -> DrainReport:
         """Stop, give running handlers up to `seconds`, then cancel and release the rest."""
         self.stop()
         await self._idle(seconds)
-        if self._at_work:
-            log.warning("drain_deadline_passed", running=len(self._at_work))
+        if self._tasks:
+            log.warning("drain_deadline_passed", queue=self.name, running=len(self._tasks))
             await self.let_go(CANCEL_SECONDS)
         return self.report()
 
     async def let_go(self, seconds: float) -> None:
         """Cancel what runs and make it visible again."""
-        for lease in self._leases:
+        for lease in self.leases:
             if not lease.settled:
                 lease.cancel("drain")
+        self._acks.flush()
         await self._idle(seconds)
 
     def report(self) -> DrainReport:
-        """Return what became by now of the messages that were in hand at the stop."""
-        return DrainReport(self._finished, self._released, stranded=len(self._leases))
+        """Return what became by now of the messages that were in flight at the stop."""
+        return DrainReport(self._finished, self._released, stranded=len(self.leases))
+
+    async def _tick(self) -> None:
+        """Check what changes by time alone: gates, deadlines, and waits that a drain ends."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            self.gate.check()
+            self.delivery.cancel_overdue()
 
     async def _idle(self, seconds: float) -> None:
-        """Wait until no poll and no message is left, at most that long."""
-        try:
-            async with asyncio.timeout(seconds):
-                while tasks := self._pollers | self._at_work:
-                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                    self._pollers -= {task for task in self._pollers if task.done()}
-        except TimeoutError:
-            return
+        """Wait until no poll and no message is left, at most that long.
+
+        What begins to wait for a token, the budget or the gate meanwhile is released at once.
+        """
+        until = self._loop.time() + seconds
+        while (tasks := self._pollers | self._tasks) and (left := until - self._loop.time()) > 0:
+            await asyncio.wait(
+                tasks, timeout=min(left, CHECK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+            )
+            self._pollers -= {task for task in self._pollers if task.done()}
+            self.stop()
+
+    def _only_waits(self, lease: Lease) -> bool:
+        if lease.stage != "working":
+            return lease.stage != "settling"
+        works = [work for work, held in self.delivery.running.items() if held is lease]
+        return bool(works) and all(work.waiting_for for work in works)
 
     async def _poll(self) -> None:
         empties = 0
-        while room := await self.slots.take(at_most=MAX_BATCH):
-            async with self.valve.receive(room, lambda: self.in_flight) as may:
-                messages = await self.polls.receive(may) if may else []
-            self.slots.give_back(room - len(messages or ()))
+        while (how := await self.gate.until_receiving()) != "stopped":
+            messages = await (self._receive_one() if how == "one" else self._receive(empties > 0))
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again
                     return
-                await self.polls.pause()
+                await self.poller.pause()
                 continue
-            for message in messages:
-                self._start(message)
             empties = 0 if messages else empties + 1
-            if len(messages) == room and self.slots.free:
+            if len(messages) == MAX_BATCH:
                 self._add_poller()
-            # One empty poll says little: SQS asks a sample of its servers.
-            elif empties >= self.polls.patience and self._left():
+            elif empties >= self.poller.rules.empty_polls and self._left():
                 return
+
+    async def _receive(self, idle: bool) -> list[Message] | None:  # noqa: FBT001  its one switch
+        """Receive as much as there is room for, and begin its work; None: the call failed."""
+        while len(self.leases) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining:
+            await self._acks.progress()
+        shared = len(self._permits.used) > 1
+        # An idle queue polls on one permit: what it brings beyond that waits, leased, for others.
+        permits = await self._permits.acquire_some(self.name, 1 if shared and idle else MAX_BATCH)
+        room = self._permits.room(self.name, MAX_BATCH) if shared else 0
+        return await self._receive_with(permits, min(MAX_BATCH, permits + room), wait=True)
+
+    async def _receive_one(self) -> list[Message] | None:
+        """Receive one message to probe: by a long poll only if none is in flight that could."""
+        messages: list[Message] | None = None
+        try:
+            permits = await self._permits.acquire_some(self.name, 1)
+            messages = await self._receive_with(permits, 1, wait=not self.gate.waiting)
+        finally:
+            self.gate.received_one(len(messages or ()))
+        return messages
+
+    async def _receive_with(
+        self, permits: int, at_most: int, *, wait: bool
+    ) -> list[Message] | None:
+        messages: list[Message] | None = []
+        begun = 0
+        try:
+            if permits and not self.draining:
+                messages = await self.poller.receive(at_most, wait=wait)
+                begun = self._start(messages or [], permits)
+        finally:
+            self._permits.release(self.name, permits - begun)
+        return messages
+
+    def _start(self, messages: list[Message], permits: int) -> int:
+        """Begin the work on messages; return how many of the permits they took."""
+        begun = 0
+        for message in messages:
+            lease = self.leases.hold(message)
+            if lease is None:
+                metrics.messages_duplicate.inc()
+            elif self.draining:
+                self.settlement.release(lease, 0, "drain")
+                self._released += 1
+            elif self.groups is not None:
+                self.groups.add(lease)
+            else:
+                if begun < permits:
+                    lease.has_permit = True
+                    begun += 1
+                self._begin(lease)
+        return begun
+
+    def _begin(self, lease: Lease) -> None:
+        task = self._loop.create_task(self._work(lease), name="message")
+        lease.task = task
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, lease))
+
+    def _ended(self, lease: Lease, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("message_task_failed", exc_info=error, **lease.log_fields())
+        # Not kept by the heartbeat: it comes again when its visibility timeout ends.
+        self.leases.forget(lease)
+        if self.groups is not None:
+            self.groups.settled(lease, False)  # noqa: FBT003  see acks.Settled
+
+    async def _permit(self, lease: Lease) -> bool:
+        lease.stage = "permit"
+        lease.has_permit = await self._permits.acquire(self.name)
+        return lease.has_permit
+
+    def _leave(self, lease: Lease) -> None:
+        """Give back what the message holds, however its work ended."""
+        self.gate.leave(lease)
+        self._release_permit(lease)
+
+    def _release_permit(self, lease: Lease) -> None:
+        if lease.has_permit:
+            lease.has_permit = False
+            self._permits.release(self.name)
+
+    def _release_follower(self, lease: Lease) -> None:
+        lease.settled = True
+        self.settlement.release(lease, 0, "follower")
+        if self.draining:
+            self._released += 1
+
+    def _count(self, outcome: Outcome) -> None:
+        if self.draining:
+            self._released += outcome is RELEASED
+            self._finished += outcome is not RELEASED
+
+    def _add_poller(self) -> None:
+        if len(self._pollers) < self.poller.rules.most_pollers and not self.draining:
+            self._pollers.add(self._loop.create_task(self._poll(), name="poller"))
 
     def _left(self) -> bool:
         """Take the calling poller off the list, unless it is the last one."""
@@ -154,82 +306,4 @@ class Consumer:
         if poller is None or len(self._pollers) == 1:
             return False
         self._pollers.discard(poller)
-        metrics.pollers.set(len(self._pollers))
         return True
-
-    def _add_poller(self) -> None:
-        if len(self._pollers) < self.polls.most_pollers and not self.slots.closed:
-            self._pollers.add(asyncio.create_task(self._poll(), name="poller"))
-            metrics.pollers.set(len(self._pollers))
-
-    def _start(self, message: Message) -> None:
-        lease = self._leases.hold(message)
-        if lease is None:
-            metrics.messages_duplicate.inc()
-            self.slots.give_back(1)
-            return
-        task = asyncio.create_task(self._work(lease), name="message")
-        self._at_work.add(task)
-        task.add_done_callback(self._ended)
-
-    def _work(self, lease: Lease) -> Coroutine[Any, Any, object]:
-        if self.slots.closed:
-            return self._give_back(lease, "drain")
-        return self._deliver(lease) if self.lanes is None else self.lanes.take(lease)
-
-    async def _deliver(self, lease: Lease) -> bool:
-        self.in_flight += 1
-        gone = False
-        try:
-            gone = await self._delivery(lease, self._free_slot)
-        except BaseException:
-            # Not kept by the heartbeat: it comes again when its visibility timeout ends.
-            self._leases.forget(lease)
-            raise
-        finally:
-            if self.slots.closed:
-                self._tell(released=lease.why_cancelled == "drain" and not gone)
-        return gone
-
-    async def _give_back(self, lease: Lease, why: str) -> None:
-        """Show a message again at once that was not begun."""
-        lease.settled = True
-        self.slots.give_back(1)
-        await self._acks.show_again(lease, 0)
-        metrics.messages_released.labels(why).inc()
-        if self.slots.closed:
-            self._tell(released=True)
-
-    def _tell(self, *, released: bool) -> None:
-        """Count a message, not a task: that of a FIFO group's head works off its followers."""
-        self._released += released
-        self._finished += not released
-
-    async def _give_back_follower(self, lease: Lease) -> None:
-        self._delivery.gave_back(lease.message)
-        await self._give_back(lease, "follower")
-
-    def _free_slot(self) -> None:
-        self.in_flight -= 1
-        self._owed += 1
-        self._pay()
-
-    def _pay(self) -> None:
-        """Give slots back, unless so many acks are outstanding that intake should wait."""
-        if self._owed and len(self._at_work) <= self.slots.count * UNSETTLED_PER_SLOT:
-            owed, self._owed = self._owed, 0
-            self.slots.give_back(owed)
-
-    def _ended(self, task: asyncio.Task[object]) -> None:
-        self._at_work.discard(task)
-        self._pay()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery_failed", exc_info=error)
-
-
-def most_pollers(concurrency: int) -> int:
-    """Pollers that can keep this many handlers busy, each with room for ten messages.
-
-    Rounded down: one more would live on what the others leave, and call for a handful each time.
-    """
-    return max(1, concurrency // MAX_BATCH)

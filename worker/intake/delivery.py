@@ -1,235 +1,276 @@
-"""One message, from its body to its fate: open, handle, settle. Start reading here."""
+"""From a message to its outcome: open, route, run. Knows no SQS."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from random import Random
+from functools import cache, partial
+from typing import Protocol
 
 import structlog
 
-from worker.errors import Permanent
-from worker.events.normaliser import Unrouted, open_events
+from worker.domain.result import Result
+from worker.errors import Misconfigured, Permanent
+from worker.events.normaliser import Unrouted as UnroutedEvent
 from worker.events.types import Event
-from worker.intake.acks import Acks
-from worker.intake.history import History
-from worker.intake.jobs import Jobs
+from worker.intake.gate import JobState
 from worker.intake.leases import Lease
-from worker.intake.message import Message
 from worker.intake.outcome import (
-    Done,
-    Failure,
+    DONE,
+    Blocked,
+    DeadLetter,
     Outcome,
-    Park,
-    Release,
     Retry,
-    backoff_seconds,
+    failure_of,
+    foreseen,
     outcome_of,
+    worst,
 )
-from worker.intake.park_limit import ParkLimit
-from worker.intake.parking import Parking
-from worker.intake.router import Job, Router
-from worker.intake.suspects import Suspects
-from worker.intake.unrouted import UnroutedTypes
-from worker.intake.valve import Valve
-from worker.intake.waiting_room import WaitingRoom
-from worker.settings import Events
-from worker.settings import Retry as RetrySettings
+from worker.intake.quarantine import Marks, Quarantine
+from worker.intake.router import Proof, Routed, Router
+from worker.intake.unrouted import Unrouted
+from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
 from worker.telemetry.context import log_fields
+from worker.telemetry.tallies import Count, Distribution
 from worker.telemetry.tracing import MessageSpan, tracing
 
 log = structlog.get_logger(__name__)
 
-UNPARKED_RETRY_SECONDS = 60
-"""When a message that could not be parked is looked at again."""
+LONGEST_WAIT_SECONDS = 43_000.0
+"""For the request budget, from the receive: SQS hides a message for twelve hours at most."""
+
+Open = Callable[[str], tuple[Event, ...] | UnroutedEvent]
+
+
+class Idempotency(Protocol):
+    """Once per job and dedupe key."""
+
+    async def once(
+        self,
+        job: str,
+        dedupe_key: str,
+        run: Callable[[], Awaitable[Result]],
+        *,
+        proof: Proof,
+        conversation_id: str | None = None,
+    ) -> Result:
+        """Run unless it was done before: `Result.DUPLICATE` then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Where a message goes: to its handlers, and then back, away or aside."""
+class Reading:
+    """How a body becomes events, and what becomes of those that no job wants."""
 
-    router: Router
-    jobs: Jobs
-    acks: Acks
-    parking: Parking
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How messages are read and when they come back."""
-
-    events: Events
-    retry: RetrySettings
-    unrouted: UnroutedTypes
-
-
-@dataclass(frozen=True, slots=True)
-class Safety:
-    """What holds messages back for their own good."""
-
-    valve: Valve
-    suspects: Suspects
-    park_limit: ParkLimit
-    room: WaitingRoom
+    open: Open
+    unrouted: Unrouted
 
 
 class Delivery:
-    """Works off one message. Its slot is given back when the handlers are through."""
+    """Works on messages of all queues."""
 
-    def __init__(self, desk: Desk, rules: Rules, safety: Safety, *, random: Random) -> None:
-        self._desk = desk
-        self._rules = rules
-        self._safety = safety
-        self._random = random
-        self._history = History()
+    def __init__(
+        self,
+        router: Router,
+        reading: Reading,
+        jobs: Mapping[str, JobState],
+        idempotency: Idempotency,
+        marks: Marks | None,
+        *,
+        deadline_seconds: float,
+    ) -> None:
+        self.jobs = jobs
+        self.running: dict[Work, Lease] = {}
+        """What is worked on now."""
 
-    async def __call__(self, lease: Lease, free_slot: Callable[[], None]) -> bool:
-        """Open, handle, settle; True when the message is gone from the queue."""
-        message = lease.message
-        with (
-            log_fields(message_id=message.id, receive_count=message.receive_count),
-            tracing().process(message.id, message.cause) as span,
-        ):
-            try:
-                outcome = await self._handle(lease)
-            finally:
-                lease.task, lease.settled = None, True
-                free_slot()
-            _note(span, outcome)
-            return await self._settle(lease, outcome)
+        self.quarantine = Quarantine(marks, self.running.__len__)
+        self._router = router
+        self._reading = reading
+        self._idempotency = idempotency
+        self._deadline_seconds = deadline_seconds
+        self._loop = asyncio.get_running_loop()
+        # Bound once: a line that is filtered then costs a call, not a logger.
+        self._log = log.bind()
 
-    def gave_back(self, message: Message) -> None:
-        """Note a message that was shown again untried: its receive says nothing against it."""
-        self._history.gave_back(message.id)
+    async def __call__(self, lease: Lease) -> Outcome:
+        """Open, route and run; raises CancelledError when the lease was cancelled."""
+        if self.quarantine.exclusive:
+            await self.quarantine.until_shared()
+        lease.stage, lease.began_at = "working", self._loop.time()
+        spans = tracing()
+        if not spans.on:
+            return await self._watched(lease)
+        with spans.process(lease.message.id, lease.message.cause) as span:
+            outcome = await self._watched(lease)
+            _mark(span, outcome)
+            return outcome
 
-    async def _handle(self, lease: Lease) -> Outcome | Release:
-        if self._desk.acks.finished(lease.message.id):
-            metrics.messages_duplicate.inc()
-            return Done()
-        if lease.why_cancelled:  # before it began
-            return Release()
-        lease.task = asyncio.current_task()
+    def cancel_overdue(self) -> None:
+        """Cancel the runs that passed their deadline; those that wait for budget or token do not.
+
+        Called by a ticker: a timer for each message would cost more than all its bookkeeping.
+        """
+        now = self._loop.time()
+        for work in [one for one in self.running if now >= one.ends_by and not one.waiting_for]:
+            if work.task is not None and not work.overdue:
+                work.overdue = True
+                work.task.cancel()
+
+    async def _watched(self, lease: Lease) -> Outcome:
+        if lease.message.receive_count > 1:
+            return await self.quarantine.watch(lease, self._deliver)
+        return await self._deliver(lease)
+
+    async def _deliver(self, lease: Lease) -> Outcome:
         try:
-            return await self._run(lease.message)
-        except asyncio.CancelledError:
-            if lease.why_cancelled is None or lease.task is None:
-                raise  # not by us: the process is being torn down
-            lease.task.uncancel()
-            return Release()
-
-    async def _run(self, message: Message) -> Outcome:
-        known = self._history.knows(message.id)
-        suspect = self._safety.suspects.meet(message, known=known)
-        try:
-            events = await self._open(message, suspect=suspect)
+            events = self._reading.open(lease.message.body)
         except Permanent as error:
             return outcome_of(error)
-        if isinstance(events, Unrouted):
-            return self._unwanted(events.detail_type)
-        origin = events[0].origin
-        jobs = self._desk.router.jobs(events)
-        handlers = [job.route.handler for job in jobs]
-        tracing().describe(origin.detail_type, origin.correlation_id, handlers)
-        with log_fields(event_id=origin.event_id, correlation_id=origin.correlation_id):
-            if not jobs:
-                return self._unwanted(origin.detail_type)
-            return await self._attend(message, jobs, suspect=suspect)
+        unrouted = self._reading.unrouted
+        if isinstance(events, UnroutedEvent):
+            return unrouted.outcome(events.detail_type, lease.source)
+        origin = lease.origin = events[0].origin
+        lease.conversation_id = getattr(events[0], "conversation_id", None)
+        routed = self._router.routed(events, lease.source.jobs)
+        lacking = unrouted.half_configured(events, lease.source)
+        if not routed:
+            return lacking or unrouted.outcome(origin.detail_type, lease.source)
+        lease.jobs = tuple([one.route.job for one in routed])
+        if tracing().on:
+            tracing().describe(origin.detail_type, origin.correlation_id, lease.jobs)
+        if len(routed) == 1:  # the common case, without a task of its own
+            outcome = await self._run(lease, routed[0], lease.task)
+        else:
+            outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in routed)))
+        return outcome if lacking is None else worst((outcome, lacking))
 
-    async def _open(self, message: Message, *, suspect: bool) -> tuple[Event, ...] | Unrouted:
-        if not suspect:
-            return open_events(message.body, self._rules.events)
-        async with self._safety.suspects.place(alone=True, quiet=True):  # its body may kill
-            return open_events(message.body, self._rules.events)
+    async def _beside(self, lease: Lease, one: Routed) -> Outcome:
+        with log_fields(handler=one.route.job):
+            return await self._run(lease, one, asyncio.current_task())
 
-    async def _attend(self, message: Message, jobs: list[Job], *, suspect: bool) -> Outcome:
-        """Run the handlers; while an outage lets none succeed, the message waits here for more."""
-        valve, suspects = self._safety.valve, self._safety.suspects
-        while True:
-            async with valve.run(), suspects.place(alone=suspect):
-                outcome = await self._desk.jobs.run(jobs)
-            if not (isinstance(outcome, Retry) and outcome.outage):
-                return outcome
-            if valve.verdict().state == "flow":
-                stayed = not suspect and await self._safety.room.stay(message, outcome)
-                if not stayed:
-                    return outcome
+    async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
+        job = self.jobs[one.route.job]
+        if job.state != "open" and not self._may_probe(job, lease):
+            return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
+        wall = time.time()
+        work = self._work(lease, one, wall)
+        work.task = task
+        begin(work)
+        self.running[work] = lease
+        try:
+            result = await self._once(one, lease)
+        except asyncio.CancelledError:
+            if not work.overdue or lease.why_cancelled or task is None:
+                raise
+            task.uncancel()
+            return self._overdue(job.name)
+        except Exception as error:  # noqa: BLE001  every fault becomes an outcome
+            return self._failed(job, work, error)
+        else:
+            job.succeeded()
+            self._count(job.name, result, self._loop.time() - work.began_at, one.event, wall)
+            return DONE
+        finally:
+            del self.running[work]
+            if job.probing is lease:
+                job.probing = None
+            if self.quarantine.exclusive:
+                self.quarantine.ended()
 
-    def _unwanted(self, detail_type: str) -> Outcome:
-        self._rules.unrouted.seen(detail_type)
-        if self._rules.events.unrouted == "drop":
-            return Done()
-        return outcome_of(Permanent(f"detail-type: no handler wants {detail_type[:100]}"))
-
-    async def _settle(self, lease: Lease, outcome: Outcome | Release) -> bool:
-        """Say the last word to SQS; a lost lease leaves no right to say anything."""
-        if lease.lost:
-            metrics.messages_released.labels("lease_lost").inc()
-            return False
-        if isinstance(outcome, Park):
-            return await self._park(lease, outcome.failure)
-        self._safety.park_limit.done()
-        if isinstance(outcome, Done):
-            return await self._finish(lease)
-        if isinstance(outcome, Retry):
-            return await self._retry(lease, outcome)
-        return await self._show_again(lease, 0, "drain")
-
-    async def _finish(self, lease: Lease) -> bool:
-        message = lease.message
-        self._history.forget(message.id)
-        deleted = await self._desk.acks.delete(lease)
-        await self._safety.room.call_back()
-        metrics.last_success.set_to_current_time()
-        if message.sent_at is not None:
-            metrics.message_age.observe(max(0.0, time.time() - message.sent_at))
-        return deleted
-
-    async def _park(self, lease: Lease, failure: Failure) -> bool:
-        message = lease.message
-        if not self._safety.park_limit.admit():
-            return await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_limit")
-        attempts = self._history.failed(
-            message.id, receive_count=message.receive_count, now=time.time()
+    def _once(self, one: Routed, lease: Lease) -> Awaitable[Result]:
+        return self._idempotency.once(
+            one.route.job,
+            one.event.origin.dedupe_key,
+            partial(one.route.run, one.event),
+            proof=one.route.proof,
+            conversation_id=lease.conversation_id,
         )
-        if await self._desk.parking.park(message, failure, attempts):
-            self._history.forget(message.id)
-            return await self._desk.acks.delete(lease)
-        # Not deleted: a lost message is worse than a second one.
-        return await self._show_again(lease, UNPARKED_RETRY_SECONDS, "park_failed")
 
-    async def _retry(self, lease: Lease, retry: Retry) -> bool:
-        message, now = lease.message, time.time()
-        rules = self._rules.retry
-        if message.sent_at is not None and now - message.sent_at > rules.horizon_seconds:
-            return await self._park(lease, _given_up(retry.failure))
-        attempts = self._history.failed(message.id, receive_count=message.receive_count, now=now)
-        hide = self._safety.room.hide_seconds(message, retry)
-        if hide is not None:
-            await self._show_again(lease, hide, "retry")
-            self._safety.room.remember(lease, retry, hide)
-            return False
-        backoff = backoff_seconds(
-            attempts.count, base=rules.base_seconds, cap=rules.cap_seconds, random=self._random
+    def _work(self, lease: Lease, one: Routed, wall: float) -> Work:
+        route, message, now = one.route, lease.message, self._loop.time()
+        waits_until = message.received_at + LONGEST_WAIT_SECONDS
+        if route.age_limit_seconds is not None:
+            age = wall - one.event.origin.occurred_at.timestamp()
+            waits_until = min(waits_until, now + route.age_limit_seconds - age)
+        return Work(
+            message.id,
+            route.job,
+            now,
+            now + (route.deadline_seconds or self._deadline_seconds),
+            waits_until,
+            lease.probe or self.jobs[route.job].probing is lease,
+            lease.failed_probes > 0,
+            "",
+            lease.is_held,
         )
-        return await self._show_again(lease, max(backoff, retry.after or 0), "retry")
 
-    async def _show_again(self, lease: Lease, seconds: float, why: str) -> bool:
-        if await self._desk.acks.show_again(lease, seconds):
-            metrics.messages_released.labels(why).inc()
-            log.debug("message_released", why=why, seconds=round(seconds))
-        return False
+    def _may_probe(self, job: JobState, lease: Lease) -> bool:
+        """Tell whether the message may find out if a job that is not open can succeed again."""
+        if lease.probe:
+            return job.state == "half_open"
+        if job.state == "closed" or len(lease.source.jobs) == 1 or job.probing is not None:
+            return False
+        job.probing = lease
+        return True
+
+    def _failed(self, job: JobState, work: Work, error: Exception) -> Outcome:
+        outcome = outcome_of(error, job=job.name)
+        if isinstance(error, Misconfigured):
+            job.misconfigured(error)
+        elif isinstance(outcome, Retry) and outcome.outage and job.is_down():
+            # Any other message would meet the same: not a failure of its own.
+            outcome = (
+                Retry(outcome.failure, outcome.after, own=False, outage=True)
+                if work.probe
+                else Blocked(outcome.failure, outcome.after)
+            )
+        _processed(job.name, _label(outcome)).inc()
+        log.log(
+            30 if foreseen(error) else 40,
+            "event_failed",
+            reason=outcome.failure.reason,
+            error_class=outcome.failure.error_class,
+            fingerprint=outcome.failure.fingerprint,
+            exc_info=None if foreseen(error) else error,
+        )
+        return outcome
+
+    def _overdue(self, job: str) -> Outcome:
+        _processed(job, "retry").inc()
+        reason = f"{job} passed its deadline"
+        log.warning("event_failed", reason=reason, error_class="DeadlinePassed")
+        return Retry(failure_of(reason, error_class="DeadlinePassed", cause=reason, job=job))
+
+    def _count(self, job: str, result: Result, seconds: float, event: Event, wall: float) -> None:
+        _processed(job, result.value).inc()
+        _duration(job).observe(seconds)
+        age = wall + seconds - event.origin.occurred_at.timestamp()
+        _age(job).observe(age if age > 0 else 0.0)
+        self._log.info("event_handled", result=result.value, milliseconds=round(seconds * 1000, 1))
 
 
-def _note(span: MessageSpan, outcome: Outcome | Release) -> None:
-    failure = outcome.failure if isinstance(outcome, Park | Retry) else None
-    span.mark(type(outcome).__name__.lower(), failure.error_class if failure else None)
+def _mark(span: MessageSpan, outcome: Outcome) -> None:
+    failed = outcome if isinstance(outcome, Retry | Blocked | DeadLetter) else None
+    span.mark(type(outcome).__name__.lower(), failed.failure.error_class if failed else None)
 
 
-def _given_up(failure: Failure) -> Failure:
-    return Failure(
-        reason=f"retry horizon passed; last: {failure.reason}",
-        error_class=failure.error_class,
-        fingerprint=failure.fingerprint,
-        handler=failure.handler,
-    )
+def _label(outcome: Outcome) -> str:
+    if isinstance(outcome, DeadLetter):
+        return "permanent"
+    return "blocked" if isinstance(outcome, Blocked) else "retry"
+
+
+# Series by name, found once.
+@cache
+def _processed(job: str, outcome: str) -> Count:
+    return metrics.messages_processed.labels(job, outcome)
+
+
+@cache
+def _duration(job: str) -> Distribution:
+    return metrics.message_duration.labels(job)
+
+
+@cache
+def _age(job: str) -> Distribution:
+    return metrics.event_age.labels(job)

@@ -1,15 +1,17 @@
-"""What we hold of the queue, and the heartbeat that keeps it hidden from others.
+"""What is in flight here, and the heartbeat that keeps it hidden from other consumers.
 
 A lease is tied to its message, not to the worker's life: it is extended while the message is
 handled, through a drain, and until its delete is confirmed.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any, Literal
 
 import structlog
 
+from worker.events.types import Origin
 from worker.intake.message import Message
 from worker.intake.queue import (
     MAX_BATCH,
@@ -18,63 +20,128 @@ from worker.intake.queue import (
     Queue,
     QueueError,
 )
+from worker.intake.source import Source
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 SHORTEST_BEAT_SECONDS = 0.1
+LEASE_LOST = "lease_lost"
 MARGIN_SECONDS = 1.0
 """A lease closer to its end than this is given up: another worker may hold the message already."""
 
 
+Stage = Literal["queued", "gate", "permit", "alone", "working", "settling"]
+"""Where a message in flight is; `queued` behind the head of its FIFO group."""
+
+
 class Lease:
-    """One message in hand, until when it is ours, and who works on it."""
+    """One message in flight, until when it is ours, and what is done with it."""
 
     __slots__ = (
+        "_clock",
+        "attempts",
         "beat",
+        "began_at",
+        "conversation_id",
         "ends_at",
+        "failed_probes",
         "first_received_at",
+        "has_permit",
+        "jobs",
         "message",
+        "origin",
+        "probe",
         "settled",
+        "source",
+        "stage",
         "task",
         "why_cancelled",
     )
 
-    def __init__(self, message: Message, ends_at: float) -> None:
+    def __init__(
+        self, message: Message, ends_at: float, source: Source, clock: Callable[[], float]
+    ) -> None:
         self.message = message
+        self.source = source
+        """The queue it came from."""
+
+        self._clock = clock
         self.ends_at = ends_at
         self.first_received_at = message.received_at
+        self.began_at = message.received_at
+        """When it entered its stage, by the loop's clock."""
+
+        self.stage: Stage = "queued"
         self.task: asyncio.Task[None] | None = None
-        """The run that may be cancelled; None before it starts and once it is settling."""
+        """The task that may be cancelled; None before it starts and once the message settles."""
 
         self.why_cancelled: str | None = None
         self.settled = False
-        """The fate is decided; the heartbeat stays on for a delete and stops for a release."""
+        """Its end is decided; the heartbeat goes on for a delete and stops for a release."""
 
         self.beat: asyncio.Task[None] | None = None
+        self.has_permit = False
+        self.probe = False
+        """Chosen by the gate to find out whether an upstream is back."""
+
+        self.failed_probes = 0
+        self.attempts = 0
+        """Failed attempts to delete it or to change its visibility."""
+
+        self.jobs: tuple[str, ...] = ()
+        """The jobs that want it; empty before it was opened."""
+
+        self.origin: Origin | None = None
+        self.conversation_id: str | None = None
 
     @property
     def lost(self) -> bool:
         """Whether the message is no longer ours to settle."""
-        return self.why_cancelled == "lease_lost"
+        return self.why_cancelled == LEASE_LOST
+
+    @property
+    def visibility_seconds(self) -> float:
+        """How long the receive, or the last heartbeat, hid it."""
+        return self.ends_at - self.message.received_at
+
+    def is_held(self) -> bool:
+        """Whether the message is surely still ours; asked before each effect."""
+        return self.why_cancelled is None and self._clock() < self.ends_at
 
     def cancel(self, why: str) -> None:
-        """Stop the run, if one is under way, and remember why: `lease_lost` or `drain`."""
+        """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
         self.why_cancelled = self.why_cancelled or why
         if self.task is not None:
             self.task.cancel()
 
+    def log_fields(self) -> Mapping[str, Any]:
+        """Return what each log line about this message says."""
+        fields = {"message_id": self.message.id, "receive_count": self.message.receive_count}
+        if self.origin is not None:
+            fields["event_id"] = self.origin.event_id
+            fields["correlation_id"] = self.origin.correlation_id
+            fields["conversation_id"] = self.conversation_id
+        if len(self.jobs) == 1:
+            fields["handler"] = self.jobs[0]
+        return fields
+
 
 class Leases:
-    """All messages in hand, keyed by message id; `run` is the heartbeat."""
+    """All messages in flight of one queue, keyed by message id; `run` is the heartbeat."""
 
     def __init__(
-        self, queue: Queue, *, visibility_seconds: float, clock: Callable[[], float]
+        self, queue: Queue, source: Source, *, visibility_seconds: float, clock: Callable[[], float]
     ) -> None:
         self.visibility_seconds = visibility_seconds
+        self._source = source
+        self.problem: str | None = None
+        """Why the last heartbeat failed; None when it did not."""
+
         self._queue = queue
         self._clock = clock
         self._held: dict[str, Lease] = {}
+        self._extended = metrics.visibility_extensions.labels("ok")
 
     def __len__(self) -> int:
         return len(self._held)
@@ -83,20 +150,20 @@ class Leases:
         return iter(list(self._held.values()))
 
     def hold(self, message: Message) -> Lease | None:
-        """Begin a lease; None when this message is in hand already, its receipt is renewed then.
+        """Begin a lease; None when this message is in flight already, its receipt is renewed then.
 
-        SQS may deliver a second copy while the first is in work. It is not run beside it, and the
+        SQS may deliver a second copy while the first is worked on. It is not run beside it, and the
         newest receipt is kept: the older one may no longer delete.
         """
         ends_at = message.received_at + self.visibility_seconds
         if (held := self._held.get(message.id)) is not None:
             held.message, held.ends_at = message, ends_at
             return None
-        lease = self._held[message.id] = Lease(message, ends_at)
+        lease = self._held[message.id] = Lease(message, ends_at, self._source, self._clock)
         return lease
 
     def forget(self, lease: Lease) -> None:
-        """End a lease: its message is deleted, shown again, or lost."""
+        """End a lease: its message is deleted, visible again, or lost."""
         if self._held.get(lease.message.id) is lease:
             del self._held[lease.message.id]
 
@@ -146,9 +213,11 @@ class Leases:
         except (QueueError, TimeoutError) as error:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))
+            self.problem = f"ChangeMessageVisibility fails: {code}"
             log.warning("heartbeat_failed", code=code, messages=len(batch))
             self._give_up_the_late(batch)
             return
+        self.problem = None
         for lease, (receipt, seconds), failed in zip(batch, pairs, results, strict=True):
             # A copy that came meanwhile brought a newer receipt, and a lease of its own.
             if lease.message.receipt == receipt:
@@ -167,7 +236,7 @@ class Leases:
     ) -> None:
         if failed is None and seconds > 0:
             lease.ends_at = began + seconds
-            metrics.visibility_extensions.labels("ok").inc()
+            self._extended.inc()
         elif failed is None or failed.lease_lost:
             self._lose(lease)
         else:
@@ -184,8 +253,8 @@ class Leases:
             return
         self.forget(lease)
         if lease.settled:  # most likely the beat met our own delete
-            lease.why_cancelled = "lease_lost"
+            lease.why_cancelled = LEASE_LOST
             return
         metrics.visibility_extensions.labels("lost").inc()
         log.warning("lease_lost", message_id=lease.message.id)
-        lease.cancel("lease_lost")
+        lease.cancel(LEASE_LOST)

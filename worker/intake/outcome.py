@@ -1,14 +1,25 @@
-"""What becomes of a message: Done, Retry or Park. Pure."""
+"""What becomes of a message: Done, Retry, Blocked, DeadLetter or Released. Pure."""
 
 import hashlib
+import re
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from random import Random
 
-from worker.errors import BreakerOpen, Permanent, Transient, Unavailable
-from worker.resilience.retry import full_jitter
+from worker.errors import (
+    BreakerOpen,
+    LeaseLost,
+    Misconfigured,
+    Permanent,
+    RateLimited,
+    Transient,
+    Unavailable,
+)
+
+_VARIABLE = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{15,}|\d{5,}")
+"""What differs from message to message in a reason: ids of conversations and of replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,49 +34,70 @@ class Failure:
     reason: str
     error_class: str
     fingerprint: str
-    """Equal for equal causes: twelve hex digits over handler, class and place or reason."""
+    """Equal for equal causes: twelve hex digits over job, class and place or reason."""
 
-    handler: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Show the message again; `after` seconds when somebody named a time."""
+    """Make the message visible again; `after` seconds when a time was named."""
 
     failure: Failure
     after: float | None = None
+    own: bool = True
+    """Whether the message itself is to blame: only its own failures end its retries."""
+
     outage: bool = False
-    """An upstream failed or was not asked: the same would happen to any other message."""
+    """An upstream failed: while that is known to be down, the message waits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Park:
+class Blocked:
+    """The job cannot run now, and no message is at fault: an open breaker, a wrong setting."""
+
+    failure: Failure
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
     """Copy the message to the dead-letter queue, then delete it."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """Show the message at once to others: its run was cancelled before it came to an end."""
+class Released:
+    """Make the message visible to others at once: its run was cancelled, or never began."""
 
 
-Outcome = Done | Retry | Park
+Outcome = Done | Retry | Blocked | DeadLetter | Released
+DONE = Done()
+RELEASED = Released()
 
 
-def outcome_of(error: Exception, *, handler: str | None = None) -> Retry | Park:
-    """Return Park for Permanent, Retry for everything else: a lost message is worse than a second.
+def outcome_of(error: Exception, *, job: str | None = None) -> Retry | Blocked | DeadLetter:
+    """Return DeadLetter for Permanent, and a kind of retry for all else: nothing is lost.
 
-    What nobody foresaw is retried too: until its age passes the horizon a fix may be deployed.
+    What was not foreseen is retried too: until its age passes the horizon a fix may be deployed.
     """
     if isinstance(error, Permanent):
-        return Park(_failure(error, error.reason, error.reason, handler))
-    if isinstance(error, Transient):
-        failure = _failure(error, error.reason, error.reason, handler)
-        return Retry(failure, error.retry_after, isinstance(error, Unavailable | BreakerOpen))
-    # The text of a foreign exception may quote customer data: only its class and place are told.
-    place = _place(error)
-    return Retry(_failure(error, f"unforeseen {type(error).__name__} at {place}", place, handler))
+        return DeadLetter(_failure(error, error.reason, error.reason, job))
+    if not isinstance(error, Transient):
+        # The text of a foreign exception may quote customer data: only class and place are told.
+        place = _place(error)
+        reason = f"unforeseen {type(error).__name__} at {place}"
+        return Retry(_failure(error, reason, place, job))
+    failure = _failure(error, error.reason, error.reason, job)
+    if isinstance(error, BreakerOpen | Misconfigured):
+        return Blocked(failure, error.retry_after)
+    return Retry(
+        failure,
+        error.retry_after,
+        own=not isinstance(error, RateLimited | LeaseLost),
+        outage=isinstance(error, Unavailable),
+    )
 
 
 def foreseen(error: Exception) -> bool:
@@ -74,35 +106,45 @@ def foreseen(error: Exception) -> bool:
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Join the outcomes of one message's handlers: Retry before Park before Done.
+    """Join the outcomes of one message's jobs: Retry, Blocked, DeadLetter, Done.
 
-    Retry comes first, since parking deletes the message that the other handler still needs; of
+    A retry comes first, since dead-lettering deletes the message that another job still needs; of
     several retries the one that comes back soonest.
     """
     found = list(outcomes)
     if retries := [outcome for outcome in found if isinstance(outcome, Retry)]:
         return min(retries, key=lambda retry: retry.after or 0)
-    parks = [outcome for outcome in found if isinstance(outcome, Park)]
-    return parks[0] if parks else Done()
+    for kind in (Blocked, DeadLetter):
+        for outcome in found:
+            if isinstance(outcome, kind):
+                return outcome
+    return DONE
 
 
 def backoff_seconds(attempt: int, *, base: float, cap: float, random: Random) -> float:
-    """Return the wait after that many failed attempts: jittered between `base` and `cap`.
+    """Return the wait after that many failed attempts: half of it fixed, half random.
 
-    `base` is added to the full jitter: a message that comes straight back burns a receive and
-    meets the same outage.
+    Not full jitter: its short draws add up to 55 receives in six hours in the median (simulated),
+    and SQS dead-letters at fifty; with half of it fixed the most are 42.
     """
-    return min(cap, base + full_jitter(attempt, base=base, cap=cap, random=random))
+    longest = min(cap, base * 2.0 ** min(attempt - 1, 64))
+    return longest / 2 + random.uniform(0, longest / 2)
 
 
-def _failure(error: Exception, reason: str, place: str, handler: str | None) -> Failure:
-    mark = f"{handler}|{type(error).__name__}|{place}".encode()
-    return Failure(
-        reason=reason[:500],
-        error_class=type(error).__name__,
-        fingerprint=hashlib.sha256(mark).hexdigest()[:12],
-        handler=handler,
-    )
+def failure_of(reason: str, *, error_class: str, cause: str, job: str | None = None) -> Failure:
+    """Return a failure that no exception stands for; `cause`: equal for equal causes."""
+    mark = f"{job}|{error_class}|{_VARIABLE.sub('#', cause)}".encode()
+    fingerprint = hashlib.sha256(mark).hexdigest()[:12]
+    return Failure(reason[:500], error_class, fingerprint, job)
+
+
+def given_up(failure: Failure) -> Failure:
+    """Return the failure of a message whose retries have ended."""
+    return replace(failure, reason=f"retry horizon passed; last: {failure.reason}"[:500])
+
+
+def _failure(error: Exception, reason: str, cause: str, job: str | None) -> Failure:
+    return failure_of(reason, error_class=type(error).__name__, cause=cause, job=job)
 
 
 def _place(error: Exception) -> str:

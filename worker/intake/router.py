@@ -1,46 +1,54 @@
-"""Which handlers want which event: data, not code."""
+"""Which jobs want which event: data, not code."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from worker.domain.result import Result
 from worker.events.types import Event
 
 E = TypeVar("E", bound=Event)
 
+Proof = Literal["sink", "store"]
+"""Where it shows that an effect is there: at its sink, by a key, or in the idempotency store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handler, as it is wired."""
+    """One job, as it is wired."""
 
-    handler: str
+    job: str
     run: Callable[[Any], Awaitable[Result]]
     needs: frozenset[str]
-    """Upstreams without which it cannot succeed: what they block waits for them."""
+    """Upstreams without which it cannot succeed: its messages wait for them."""
 
     may_miss: frozenset[str]
-    """Those of its needs that remembered answers can stand in for: messages are still received."""
+    """Upstreams whose answers may be missing or remembered: they hold nothing back."""
 
     deadline_seconds: float | None
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
 
+    age_limit_seconds: float | None
+    """Age of an event from which a wait for the request budget is in vain."""
+
+    proof: Proof
+
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One event for one handler."""
+class Routed:
+    """One event for one job."""
 
     event: Event
     route: Route
 
 
 class Router:
-    """Event class → named handlers."""
+    """Event class → jobs."""
 
     def __init__(self) -> None:
         self._routes: dict[type, list[Route]] = {}
 
-    def on(
+    def on(  # noqa: PLR0913  a row of a table, its columns named
         self,
         kind: type[E],
         name: str,
@@ -49,17 +57,30 @@ class Router:
         needs: Iterable[str] = (),
         may_miss: Iterable[str] = (),
         deadline_seconds: float | None = None,
+        age_limit_seconds: float | None = None,
+        proof: Proof = "store",
     ) -> None:
         """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
-        route = Route(name, handler, frozenset(needs), frozenset(may_miss), deadline_seconds)
+        route = Route(
+            name,
+            handler,
+            frozenset(needs),
+            frozenset(may_miss),
+            deadline_seconds,
+            age_limit_seconds,
+            proof,
+        )
         self._routes.setdefault(kind, []).append(route)
 
     def all(self) -> list[Route]:
         """Return every route."""
         return [route for routes in self._routes.values() for route in routes]
 
-    def jobs(self, events: Iterable[Event]) -> list[Job]:
-        """Return what is to be run for the events of one message; empty when nobody wants them."""
+    def routed(self, events: Iterable[Event], jobs: frozenset[str]) -> list[Routed]:
+        """Return what is to be run for the events of one message, by the jobs of its queue."""
         return [
-            Job(event, route) for event in events for route in self._routes.get(type(event), ())
+            Routed(event, route)
+            for event in events
+            for route in self._routes.get(type(event), ())
+            if route.job in jobs
         ]

@@ -1,10 +1,16 @@
-"""Types that no handler wants: counted, and told of once a minute each."""
+"""Messages that no job here wants: dropped, or dead-lettered with the reason.
+
+A type of a job that is set up by half is not unknown: to delete its events would lose them to a
+misspelt setting. On a queue of its own a type of another job means that the bindings were swapped.
+"""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
+from worker.intake.source import Source
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -13,21 +19,61 @@ QUIET_SECONDS = 60
 REMEMBERED = 1000
 
 
-class UnroutedTypes:
-    """When each type was last logged; bounded, as types come from outside."""
+class Unrouted:
+    """What becomes of them, by type."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        dead_letter: bool,
+        jobs_of_type: Callable[[str], frozenset[str]],
+        half_configured: Mapping[type, str],
+        clock: Callable[[], float],
+    ) -> None:
+        """`dead_letter`: unknown types are dead-lettered.
+
+        `half_configured`: reason by event class, of jobs that lack a setting.
+        """
+        self._dead_letter = dead_letter
+        self._jobs_of_type = jobs_of_type
+        self._half_configured = half_configured
         self._clock = clock
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._logged: OrderedDict[str, float] = OrderedDict()
 
-    def seen(self, detail_type: str) -> None:
+    def outcome(self, detail_type: str, source: Source) -> Outcome:
+        """Return what becomes of a message of which no event is for a job of its queue."""
+        jobs = self._jobs_of_type(detail_type)
+        if jobs & source.jobs:  # of the right type, and not for them by its content
+            return DONE
+        if jobs and source.bound:
+            reason = f"detail-type {detail_type[:100]} is of job {', '.join(sorted(jobs))}"
+            bound = ", ".join(sorted(source.jobs))
+            return _dead_letter(f"{reason}; queue {source.name} is bound to {bound}", "WrongQueue")
+        self._count(detail_type)
+        if self._dead_letter:
+            return _dead_letter(f"detail-type: no job wants {detail_type[:100]}", "Permanent")
+        return DONE
+
+    def half_configured(self, events: Iterable[object], source: Source) -> DeadLetter | None:
+        """Return the dead letter of a message that a job would want which lacks a setting."""
+        if self._half_configured and not source.bound:
+            for event in events:
+                if reason := self._half_configured.get(type(event)):
+                    return _dead_letter(reason, "HalfConfigured")
+        return None
+
+    def _count(self, detail_type: str) -> None:
         """Count one, and log its type unless that was done within the last minute."""
         metrics.messages_unrouted.inc()
         now = self._clock()
-        if now - self._told.get(detail_type, float("-inf")) < QUIET_SECONDS:
+        if now - self._logged.get(detail_type, float("-inf")) < QUIET_SECONDS:
             return
-        self._told[detail_type] = now
-        self._told.move_to_end(detail_type)
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
-        log.info("event_unrouted", detail_type=detail_type)
+        self._logged[detail_type] = now
+        self._logged.move_to_end(detail_type)
+        if len(self._logged) > REMEMBERED:
+            self._logged.popitem(last=False)
+        log.warning("event_unrouted", detail_type=detail_type)
+
+
+def _dead_letter(reason: str, error_class: str) -> DeadLetter:
+    return DeadLetter(failure_of(reason, error_class=error_class, cause=reason))

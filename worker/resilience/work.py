@@ -4,6 +4,7 @@ Guards stand far below the intake, and yet a breaker counts messages, a budget i
 and no effect may follow a lost lease. All three ask here, so that no handler has to pass it down.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ class Work:
 
     message_id: str
     job: str
+    began_at: float = 0.0
     ends_by: float = inf
     """When the run is cancelled; put off by what it waits for a token or the budget."""
 
@@ -38,6 +40,11 @@ class Work:
 
     holds_lease: Callable[[], bool] = _held
     """Whether the message is still ours: asked before each effect."""
+
+    task: asyncio.Task[None] | None = None
+    """Cancelled when it is overdue."""
+
+    overdue: bool = False
 
 
 _current: ContextVar[tuple[Work, ...]] = ContextVar("work", default=())

@@ -14,6 +14,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from worker.telemetry.tallies import Tally, TallyHistogram
+
 # One more series per series, which nothing here reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the package annotates most, not this
 REGISTRY = CollectorRegistry()
@@ -26,11 +28,17 @@ AGES = (0.1, 0.5, 1, 5, 15, 30, 60, 300, 900, 3600, 14400, 86400)
 info = Info("worker", "Version of the running code.", registry=REGISTRY)
 
 # ── intake ─────────────────────────────────────────────────────────────────────────────────────
-messages_received = Counter(
-    "worker_messages_received_total", "Messages received from the queue.", registry=REGISTRY
+messages_received = Tally(
+    "worker_messages_received_total",
+    "Messages received from the queue.",
+    [],
+    REGISTRY,
 )
-messages_acked = Counter(
-    "worker_messages_acked_total", "Messages whose delete SQS confirmed.", registry=REGISTRY
+messages_acked = Tally(
+    "worker_messages_acked_total",
+    "Messages whose delete SQS confirmed.",
+    [],
+    REGISTRY,
 )
 messages_released = Counter(
     "worker_messages_released_total",
@@ -58,11 +66,11 @@ messages_duplicate = Counter(
     "Copies not run: the same message was in hand, or was done and its delete had failed.",
     registry=REGISTRY,
 )
-receives = Counter(
+receives = Tally(
     "worker_receives_total",
     "ReceiveMessage calls, by outcome: messages, empty, error.",
     ["outcome"],
-    registry=REGISTRY,
+    REGISTRY,
 )
 inflight = Gauge("worker_inflight", "Messages being handled now.", registry=REGISTRY)
 concurrency_limit = Gauge(
@@ -74,11 +82,11 @@ paused = Gauge(
     registry=REGISTRY,
 )
 pollers = Gauge("worker_pollers", "Pollers running now.", registry=REGISTRY)
-visibility_extensions = Counter(
+visibility_extensions = Tally(
     "worker_visibility_extensions_total",
     "Leases extended by the heartbeat, by outcome: ok, error, lost.",
     ["outcome"],
-    registry=REGISTRY,
+    REGISTRY,
 )
 ack_failures = Counter(
     "worker_ack_failures_total",
@@ -97,26 +105,27 @@ dlq_messages = Gauge(
 )
 
 # ── handlers ───────────────────────────────────────────────────────────────────────────────────
-messages_processed = Counter(
+messages_processed = Tally(
     "worker_messages_processed_total",
     "Runs of a handler, by outcome: ok, skipped, degraded, duplicate, expired, retry, permanent.",
     ["handler", "outcome"],
-    registry=REGISTRY,
+    REGISTRY,
 )
-message_duration = Histogram(
+message_duration = TallyHistogram(
     "worker_message_duration_seconds",
     "One run of a handler.",
     ["handler"],
     buckets=SECONDS,
     registry=REGISTRY,
 )
-message_age = Histogram(
+message_age = TallyHistogram(
     "worker_message_age_seconds",
     "From SentTimestamp to done, per message.",
+    [],
     buckets=AGES,
     registry=REGISTRY,
 )
-event_age = Histogram(
+event_age = TallyHistogram(
     "worker_event_age_seconds",
     "From the event's own time to done, per handler.",
     ["handler"],
@@ -126,12 +135,12 @@ event_age = Histogram(
 last_success = Gauge(
     "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
 )
-ledger_outcomes = Counter(
+ledger_outcomes = Tally(
     "worker_ledger_outcomes_total",
     "What the ledger answered, by outcome: claimed, done, busy; late_owner: a claim was taken over "
     "by another; unavailable: no answer.",
     ["outcome"],
-    registry=REGISTRY,
+    REGISTRY,
 )
 sentiment_escalations = Counter(
     "worker_sentiment_escalations_total",

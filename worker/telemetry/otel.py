@@ -45,6 +45,8 @@ class OtelSpan:
 class OtelTracing:
     """Spans of one queue's messages and of the calls they make."""
 
+    on = True
+
     def __init__(self, provider: trace.TracerProvider, queue: str) -> None:
         self._tracer = provider.get_tracer("worker", __version__)
         self._queue = queue

@@ -40,6 +40,9 @@ class MessageSpan(Protocol):
 class Tracing(Protocol):
     """What may be traced. Values are ids and names from closed sets, never a text of an event."""
 
+    on: bool
+    """Whether anything is: asked once per message, which then opens no span."""
+
     def process(self, message_id: str, cause: Cause) -> AbstractContextManager[MessageSpan]:
         """Open the span of a message: linked to its cause, and child of nothing."""
 
@@ -66,6 +69,7 @@ class _NoSpan:
 class NoTracing:
     """Tracing that is off: one object for all spans, and no work."""
 
+    on = False
     _span = nullcontext(_NoSpan())
 
     def process(self, _message_id: str, _cause: Cause) -> AbstractContextManager[MessageSpan]:

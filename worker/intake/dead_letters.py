@@ -1,4 +1,4 @@
-"""Parks messages: a copy with its reason on the dead-letter queue."""
+"""Dead letters: a copy of the message with the reason, on the dead-letter queue."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import orjson
 import structlog
 
 from worker import __version__
-from worker.intake.history import Attempts
+from worker.intake.attempts import Attempt
 from worker.intake.message import Message
 from worker.intake.outcome import Failure
 from worker.intake.packing import ENCODING, packed
@@ -18,71 +18,83 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 ATTRIBUTE = "worker.failure"
-"""The one message attribute that explains a parked message: SQS allows ten in all."""
+"""The one message attribute that explains a dead letter: SQS allows ten in all."""
 
 MAX_ATTRIBUTES = 10
 
 LONGEST = 1_048_576 - 16_384
-"""Bytes of a body with its attributes; SQS takes 1 MiB, and the note needs some of it."""
+"""Bytes of a body with its attributes; SQS takes 1 MiB, and the record needs some of it."""
 
 
-class Parking:
+class DeadLetters:
     """Copies messages that cannot succeed to the dead-letter queue."""
 
     def __init__(self, queue: Queue, url: str | None) -> None:
         self._queue = queue
         self._url = url
+        self.problem: str | None = None
+        """Why the last copy was not taken; None when it was."""
 
-    async def park(self, message: Message, failure: Failure, attempts: Attempts) -> bool:
+    async def send(self, message: Message, failure: Failure, attempt: Attempt) -> bool:
         """Copy the message with its reason; False when that failed: it must not be deleted then."""
         if self._url is None:
-            _refused(failure, "SQS_DEAD_LETTER_QUEUE_URL is not set")
-            return False
+            return self._refused(failure, "SQS_DEAD_LETTER_QUEUE_URL is not set")
         try:
-            copy = _copy(message, failure, attempts, fifo=self._url.endswith(".fifo"))
+            copy = _copy(message, failure, attempt, self._queue.url, self._url)
             await self._queue.send_to(self._url, **copy)
         except QueueError as error:
-            _refused(failure, error.code)
-            return False
+            return self._refused(failure, error.code)
+        self.problem = None
         metrics.messages_parked.labels(failure.error_class).inc()
-        log.warning("message_parked", reason=failure.reason, fingerprint=failure.fingerprint)
+        log.warning(
+            "message_dead_lettered",
+            reason=failure.reason,
+            fingerprint=failure.fingerprint,
+            job=failure.job,
+        )
         return True
 
+    def _refused(self, failure: Failure, cause: str) -> bool:
+        self.problem = cause
+        metrics.park_failures.inc()
+        log.error("message_not_dead_lettered", reason=failure.reason, cause=cause)
+        return False
 
-def _refused(failure: Failure, cause: str) -> None:
-    metrics.park_failures.inc()
-    log.error("message_not_parked", reason=failure.reason, cause=cause)
 
-
-def _copy(message: Message, failure: Failure, attempts: Attempts, *, fifo: bool) -> dict[str, Any]:
-    # A note of old is replaced, so it takes nobody's place.
+def _copy(
+    message: Message, failure: Failure, attempt: Attempt, queue: str, dead_letters: str
+) -> dict[str, Any]:
+    # An older record is replaced, so it takes the place of no other attribute.
     own = [(name, value) for name, value in message.attributes.items() if name != ATTRIBUTE]
     kept = _typed(dict(own[: MAX_ATTRIBUTES - 1]))
-    note = {
+    record = {
         "reason": failure.reason,
         "errorClass": failure.error_class,
         "fingerprint": failure.fingerprint,
-        "handler": failure.handler,
+        "job": failure.job,
+        "queue": queue,
         "messageId": message.id,
-        "attempts": attempts.count,
+        "attempts": attempt.all,
         "receiveCount": message.receive_count,
-        "firstFailure": _iso(attempts.first_failure),
-        "lastFailure": _iso(attempts.last_failure),
+        "firstFailure": _iso(attempt.first_failure),
+        "lastFailure": _iso(attempt.last_failure),
         "sentAt": _iso(message.sent_at),
         "codeVersion": __version__,
     }
     body = message.body
     if len(body.encode()) + _bytes_of(kept) > LONGEST:
-        body, note["bodyEncoding"] = packed(body), ENCODING
+        body, record["bodyEncoding"] = packed(body), ENCODING
     copy: dict[str, Any] = {
         "MessageBody": body,
         "MessageAttributes": kept
-        | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(note).decode()}},
+        | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(record).decode()}},
     }
     copy |= traced(message)
     if message.group_id is not None:  # FIFO order, or the tenant of a fair queue
         copy["MessageGroupId"] = message.group_id
-    if fifo:  # the same on every attempt: a copy that was sent but not confirmed is sent once
+    if dead_letters.endswith(
+        ".fifo"
+    ):  # the same on every attempt: a copy that was sent but not confirmed is sent once
         copy["MessageDeduplicationId"] = message.id
     return copy
 

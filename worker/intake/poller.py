@@ -1,4 +1,4 @@
-"""Receives that survive anything: an error is counted, told, waited out, and tried again."""
+"""Receives that survive anything: an error is counted, logged, waited out, and tried again."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,28 +19,30 @@ STALLED_SECONDS = 20.0
 PAUSE_SECONDS = (1.0, 20.0)
 """Shortest and longest pause after a failed receive."""
 
+_received = metrics.messages_received.labels()
+_full, _empty = metrics.receives.labels("messages"), metrics.receives.labels("empty")
+
 
 @dataclass(frozen=True, slots=True)
 class PollRules:
-    """How the queue is asked."""
+    """How the queue is polled."""
 
     wait_seconds: int
     visibility_seconds: int | None
     """Sent with each receive when set by the operator; otherwise the queue's own holds."""
 
     most_pollers: int
+    empty_polls: int = 3
+    """Empty polls after which a surplus poller leaves: SQS asks a sample of its servers."""
 
 
-class Polls:
+class Poller:
     """ReceiveMessage, and what is known from its answers."""
-
-    patience = 3
-    """Empty polls after which a surplus poller leaves."""
 
     def __init__(
         self, queue: Queue, rules: PollRules, *, clock: Callable[[], float], random: Random
     ) -> None:
-        self.most_pollers = rules.most_pollers
+        self.rules = rules
         self.problem: str | None = None
         """Class or code of the error of the last receive; None when it did not fail."""
 
@@ -49,23 +51,21 @@ class Polls:
 
         self.message_at: float | None = None
         self._queue = queue
-        self._rules = rules
         self._clock = clock
         self._random = random
         self._failures = 0
         self._failed_at = float("-inf")
         self._stopped = asyncio.Event()
 
-    async def receive(self, room: int) -> list[Message] | None:
-        """Ask for up to `room` messages; None when the call failed."""
+    async def receive(self, at_most: int, *, wait: bool = True) -> list[Message] | None:
+        """Ask for up to `at_most` messages; None when the call failed. `wait`: a long poll."""
         began = self._clock()
+        seconds = self.rules.wait_seconds if wait else 0
         try:
-            # A poll that hangs beyond all time-outs of the SDK is ended, and this poller goes on.
-            async with asyncio.timeout(self._rules.wait_seconds + STALLED_SECONDS):
+            # A poll that hangs beyond all time-outs of the client is ended, and this one goes on.
+            async with asyncio.timeout(seconds + STALLED_SECONDS):
                 messages = await self._queue.receive(
-                    room,
-                    wait_seconds=self._rules.wait_seconds,
-                    visibility_seconds=self._rules.visibility_seconds,
+                    at_most, wait_seconds=seconds, visibility_seconds=self.rules.visibility_seconds
                 )
         except Exception as error:  # noqa: BLE001  a poller that dies in silence is the worst bug of all
             self._failed(error, began)
@@ -90,14 +90,16 @@ class Polls:
     def _answered(self, messages: list[Message]) -> None:
         self.answered_at = self._clock()
         self._failures, self.problem = 0, None
-        metrics.receives.labels("messages" if messages else "empty").inc()
         if messages:
+            _full.inc()
+            _received.inc(len(messages))
             self.message_at = self.answered_at
-            metrics.messages_received.inc(len(messages))
+        else:
+            _empty.inc()
 
     def _failed(self, error: Exception, began: float) -> None:
-        # Polls that were under way together failed of one cause: counted each, a blip or a thaw
-        # would make a full house of pollers pause as after so many failures in a row.
+        # Polls that were under way together failed of one cause: counted each, a short outage would
+        # make all pollers pause as after so many failures in a row.
         if began > self._failed_at:
             self._failures += 1
         self._failed_at = self._clock()
@@ -106,3 +108,11 @@ class Polls:
         metrics.receives.labels("error").inc()
         broken = isinstance(error, QueueError) and error.broken
         log.log(40 if broken else 30, "receive_failed", code=code, failures=self._failures)
+
+
+def most_pollers(concurrency: int, batch: int) -> int:
+    """Return how many pollers keep that many handlers busy, each with room for a full batch.
+
+    Rounded down: one more would live on what the others leave, and call for a handful each time.
+    """
+    return max(1, concurrency // batch)

@@ -1,0 +1,158 @@
+"""A limit on dead letters, per cause: a bad deploy must not dead-letter all that is healthy.
+
+Fifty of one cause, and one more for every ten messages that its job has done since. Beyond that the
+messages of the cause stay on the queue, hidden, and one at a time tries, after 1, 2, 4 .. 15
+minutes; only the success of one that had failed by that cause ends it. Everything else flows.
+Not a limit a minute, as it was: that is three thousand an hour, for ever.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+
+from worker.intake.outcome import Failure
+
+log = structlog.get_logger(__name__)
+
+DONE_PER_LETTER = 10
+FIRST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 900.0
+
+CAUSES = 1_000
+"""Causes counted; the oldest that is within its limit is forgotten first."""
+
+HIDDEN_CAP = 500
+"""Hidden messages of one cause from which, while its job does nothing, its gate closes."""
+
+IDLE_SECONDS = 60.0
+GATE_PAUSE_SECONDS = (5.0, 60.0)
+
+
+@dataclass(slots=True)
+class _Cause:
+    reason: str
+    job: str | None
+    done_before: int
+    """What the job had done when the cause was first met."""
+
+    letters: int = 0
+    reached: bool = False
+    pause: float = 0.0
+    next_try: float = 0.0
+    hidden: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    gate_pause: float = GATE_PAUSE_SECONDS[0] / 2
+    gate_opens_at: float = 0.0
+
+
+class DeadLetterLimit:
+    """Counts dead letters by fingerprint, and what each job has done."""
+
+    def __init__(self, most: int, clock: Callable[[], float], random: Random) -> None:
+        self._most = most
+        self._clock = clock
+        self._random = random
+        self._done: Counter[str | None] = Counter()
+        self._done_at: dict[str | None, float] = {}
+        self._causes: OrderedDict[str, _Cause] = OrderedDict()
+        self._cause_of: dict[str, str] = {}
+        """Fingerprint by message id, of the messages hidden by a cause that is at its limit."""
+
+    def hold(self, message_id: str, failure: Failure) -> float | None:
+        """Return for how long to hide the message instead; None when it may be dead-lettered."""
+        now = self._clock()
+        cause = self._cause(failure)
+        if not cause.reached and cause.letters < self._allowed(cause):
+            cause.letters += 1
+            return None
+        if not cause.reached:
+            self._reach(cause, failure)
+            cause.pause, cause.next_try = FIRST_PAUSE_SECONDS, now + FIRST_PAUSE_SECONDS
+        elif now >= cause.next_try:  # this is the one that tried
+            cause.pause = min(LONGEST_PAUSE_SECONDS, cause.pause * 2)
+            cause.next_try = now + cause.pause
+            self._forget(message_id)
+            self._delay_gate(cause, now)
+            return None
+        cause.hidden[message_id] = None
+        self._cause_of[message_id] = failure.fingerprint
+        self._delay_gate(cause, now)
+        # Spread: all of a cause in one second would be a burst each time.
+        return min(LONGEST_PAUSE_SECONDS, cause.next_try - now + self._random.uniform(0, 1))
+
+    def succeeded(self, job: str | None, message_id: str) -> None:
+        """Count a message that its job has done."""
+        self._done[job] += 1
+        self._done_at[job] = self._clock()
+        if self._cause_of and (fingerprint := self._cause_of.get(message_id)):
+            cause = self._causes[fingerprint]
+            log.info("dead_letter_limit_lifted", reason=cause.reason, job=cause.job)
+            self._forget(message_id)
+            for hidden in cause.hidden:
+                self._cause_of.pop(hidden, None)
+            del self._causes[fingerprint]
+
+    def gate(self, job: str) -> tuple[float, str] | None:
+        """Return when the gate of the job lets a message try, and why; None while it is open.
+
+        The time may be past: one may try then.
+        """
+        for cause in self._causes.values():
+            if not cause.reached or cause.job != job or len(cause.hidden) < HIDDEN_CAP:
+                continue
+            idle = self._clock() - self._done_at.get(job, float("-inf"))
+            if idle >= IDLE_SECONDS:
+                return cause.gate_opens_at, f"dead-letter limit reached for: {cause.reason}"
+        return None
+
+    def reached(self) -> Iterator[tuple[str, str | None, int]]:
+        """Yield reason, job and number of hidden messages of each cause at its limit."""
+        for cause in list(self._causes.values()):
+            if cause.reached:
+                yield cause.reason, cause.job, len(cause.hidden)
+
+    def letters(self) -> list[tuple[str, str | None, int]]:
+        """Return reason, job and number of dead letters by cause, the most first."""
+        found = [(one.reason, one.job, one.letters) for one in list(self._causes.values())]
+        return sorted((one for one in found if one[2]), key=lambda one: -one[2])
+
+    def _cause(self, failure: Failure) -> _Cause:
+        if (cause := self._causes.get(failure.fingerprint)) is None:
+            cause = _Cause(failure.reason, failure.job, self._done[failure.job])
+            self._causes[failure.fingerprint] = cause
+            self._make_place()
+        return cause
+
+    def _make_place(self) -> None:
+        if len(self._causes) > CAUSES:
+            oldest = next((key for key, one in self._causes.items() if not one.reached), None)
+            if oldest is not None:
+                del self._causes[oldest]
+
+    def _allowed(self, cause: _Cause) -> float:
+        # A body that could not be opened belongs to no job: what all jobs did stands for it.
+        done = self._done.total() if cause.job is None else self._done[cause.job]
+        return self._most + (done - cause.done_before) / DONE_PER_LETTER
+
+    def _reach(self, cause: _Cause, failure: Failure) -> None:
+        cause.reached = True
+        log.error(
+            "dead_letter_limit_reached",
+            reason=failure.reason,
+            fingerprint=failure.fingerprint,
+            job=failure.job,
+            dead_letters=cause.letters,
+            remedy="check the latest deployment; the messages stay on the queue",
+        )
+
+    def _delay_gate(self, cause: _Cause, now: float) -> None:
+        if len(cause.hidden) >= HIDDEN_CAP:
+            cause.gate_pause = min(GATE_PAUSE_SECONDS[1], cause.gate_pause * 2)
+            cause.gate_opens_at = now + cause.gate_pause
+
+    def _forget(self, message_id: str) -> None:
+        fingerprint = self._cause_of.pop(message_id, None)
+        if fingerprint is not None and fingerprint in self._causes:
+            self._causes[fingerprint].hidden.pop(message_id, None)

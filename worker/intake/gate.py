@@ -1,0 +1,317 @@
+"""One gate per queue: open, half-open or closed, and why. All reasons to hold the intake are here.
+
+A queue is the business of the jobs bound to it. Its gate closes while none of them can succeed: an
+upstream that a job needs is down, a setting of it is wrong, or its dead letters are at their limit.
+Closed, nothing is received, and what is in flight waits here, its lease kept and its permit given
+back: messages sent back during an outage would come again at once, and their receives would count.
+Half-open, one message at a time finds out.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
+
+import structlog
+
+from worker.errors import Misconfigured
+from worker.intake.leases import Lease
+from worker.intake.outcome import Blocked, Outcome, Retry
+
+log = structlog.get_logger(__name__)
+
+State = Literal["closed", "half_open", "open"]
+"""Of a gate: what may pass. A breaker's words are the other way round: closed is well."""
+
+CHECK_SECONDS = 0.25
+"""How often the gate is checked: breakers change with time, not by an event alone."""
+
+MOST_WAITING_TO_PROBE = 10
+"""Messages in flight at a half-open gate, up to which one more is received to probe."""
+
+FAILED_PROBES = 3
+"""Failed probes of one message after which it goes back to the queue, if others can take over."""
+
+PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
+"""First and longest pause of a job whose setting is wrong: then one message tries."""
+
+RECENT_SUCCESS_SECONDS = 30.0
+"""A setting through which a job succeeded that lately is not wrong for all of its messages."""
+
+
+class Upstreams(Protocol):
+    """What is known of the upstreams; see `worker.app.upstreams`."""
+
+    def state(self, name: str) -> Literal["closed", "half_open", "open"]:
+        """Return the state of its breaker."""
+
+    def reason(self, name: str) -> str:
+        """Return why it is not called."""
+
+    def problem(self, name: str) -> Misconfigured | None:
+        """Return what a person must change, as far as is known without a message."""
+
+
+class Limit(Protocol):
+    """What is asked of the dead-letter limit."""
+
+    def gate(self, job: str) -> tuple[float, str] | None:
+        """Return when one message may try, and why; None while nothing holds the job."""
+
+
+class JobState:
+    """Whether messages of one job can succeed now."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        needs: Iterable[str],
+        may_miss: Iterable[str],
+        upstreams: Upstreams,
+        limit: Limit,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take upstreams without which it cannot succeed, `needs`, and those it can do without."""
+        self.name = name
+        self.needs = tuple(dict.fromkeys(needs))
+        self.may_miss = tuple(dict.fromkeys(may_miss))
+        self.probing: Lease | None = None
+        """The message that probes while the job is half-open; one at a time."""
+
+        self.reason = ""
+        self.problem: Misconfigured | None = None
+        """What a person must change, as its messages found out."""
+
+        self._upstreams = upstreams
+        self._limit = limit
+        self._clock = clock
+        self._problem_pause = 0.0
+        self._probe_at = 0.0
+        self._succeeded_at = float("-inf")
+        self.state: State = "open"
+        """As last checked; `check` renews it."""
+
+    def check(self) -> State:
+        """Return what may pass now, worst reason first, and note it."""
+        self.state, self.reason = self._judge()
+        return self.state
+
+    def is_down(self) -> bool:
+        """Whether an upstream is known to be down, one that may be missing included."""
+        state = self._upstreams.state
+        return any(state(name) != "closed" for name in (*self.needs, *self.may_miss))
+
+    def misconfigured(self, problem: Misconfigured) -> None:
+        """Note what a message met: the job waits, unless others succeed meanwhile."""
+        now = self._clock()
+        if now - self._succeeded_at < RECENT_SUCCESS_SECONDS:
+            return
+        first, longest = PROBLEM_PAUSE_SECONDS
+        self._problem_pause = min(longest, self._problem_pause * 2) or first
+        self._probe_at = now + self._problem_pause
+        if self.problem is None:
+            log.error(
+                "job_misconfigured",
+                job=self.name,
+                setting=problem.setting,
+                reason=problem.reason,
+                remedy=problem.remedy,
+            )
+        self.problem = problem
+
+    def succeeded(self) -> None:
+        """Note a message that was done."""
+        self._succeeded_at = self._clock()
+        if self.problem is not None:
+            log.info("job_recovered", job=self.name, setting=self.problem.setting)
+            self.problem, self._problem_pause = None, 0.0
+
+    def _judge(self) -> tuple[State, str]:
+        for name in (*self.needs, *self.may_miss):
+            if problem := self._upstreams.problem(name):
+                return "closed", f"{problem.reason}; {problem.remedy}"
+        if self.problem is not None:
+            return self._until(self._probe_at), f"{self.problem.reason}; {self.problem.remedy}"
+        if limited := self._limit.gate(self.name):
+            return self._until(limited[0]), limited[1]
+        worst: tuple[State, str] = ("open", "")
+        for name in self.needs:
+            state = self._upstreams.state(name)
+            if state == "open":
+                return "closed", self._upstreams.reason(name)
+            if state == "half_open":
+                worst = ("half_open", self._upstreams.reason(name))
+        return worst
+
+    def _until(self, moment: float) -> State:
+        return "half_open" if self._clock() >= moment else "closed"
+
+
+class _Waiter:
+    """A message in flight at a gate that is not open."""
+
+    __slots__ = ("arrived", "lease", "passed")
+
+    def __init__(self, lease: Lease, arrived: int) -> None:
+        self.lease = lease
+        self.arrived = arrived
+        self.passed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Whether it was chosen to probe, once it may pass."""
+
+
+class Gate:
+    """The gate of one queue."""
+
+    def __init__(self, queue: str, jobs: Sequence[JobState]) -> None:
+        self.queue = queue
+        self.jobs = {job.name: job for job in jobs}
+        self.state: State = "open"
+        self.reason = ""
+        self.overfull = False
+        """Whether the queue has nearly as many messages in flight as SQS allows."""
+
+        self._stopped = False
+        self._waiting: list[_Waiter] = []
+        self._arrivals = 0
+        self._chosen: Lease | None = None
+        self._receiving = False
+        self._none_to_receive = False
+        """Whether the last receive for a fresh probe brought none: one that failed may go then."""
+
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Messages in flight that wait here."""
+        return len(self._waiting)
+
+    def check(self) -> State:
+        """Renew the state, let pass who may, and return it."""
+        before = self.state
+        self.state, self.reason = self._judge()
+        if self.state != before:
+            level = 40 if self.state == "closed" else 20
+            log.log(level, "gate_changed", queue=self.queue, state=self.state, reason=self.reason)
+            self._none_to_receive = False
+            self._changed.set()
+        if self._waiting:
+            self._let_pass()
+        return self.state
+
+    def stop(self) -> None:
+        """Let nothing be received any more."""
+        self._stopped = True
+        self._changed.set()
+
+    async def until_receiving(self) -> Literal["freely", "one", "stopped"]:
+        """Wait until messages may be received: any number, or one that is to probe."""
+        while not self._stopped:
+            state = self.check()
+            if state == "open" and not self.overfull:
+                return "freely"
+            if state == "half_open" and not self._receiving and self._wants_one():
+                self._receiving = True
+                return "one"
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        return "stopped"
+
+    def received_one(self, messages: int) -> None:
+        """Note the end of a receive that was for one message."""
+        self._receiving = False
+        self._none_to_receive = not messages
+        self._changed.set()
+
+    async def enter(self, lease: Lease) -> None:
+        """Wait until the gate is open or the message is chosen to probe."""
+        self._arrivals += 1
+        waiter = _Waiter(lease, self._arrivals)
+        self._waiting.append(waiter)
+        lease.stage = "gate"
+        try:
+            self.check()
+            lease.probe = await waiter.passed
+        except asyncio.CancelledError:
+            self.leave(lease)
+            raise
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def keeps(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell whether the message stays in flight at the gate, now that its run has ended."""
+        was_probe = lease.probe
+        self.leave(lease)
+        state = self.check()
+        if state == "open" or self._stopped:
+            return False
+        if isinstance(outcome, Blocked):
+            return True
+        if not isinstance(outcome, Retry) or not outcome.outage:
+            return False
+        if not was_probe:
+            return True
+        lease.failed_probes += 1
+        return lease.failed_probes < FAILED_PROBES or not self._waiting
+
+    def leave(self, lease: Lease) -> None:
+        """Free the place of the probe, however its run ended: else the gate stays shut for ever."""
+        lease.probe = False
+        if self._chosen is lease:
+            self._chosen = None
+            self._changed.set()
+
+    def _judge(self) -> tuple[State, str]:
+        best: State | None = None
+        reasons = []
+        for job in self.jobs.values():
+            state = job.check()
+            if state == "open":
+                return "open", ""
+            reasons.append(f"{job.name}: {job.reason}")
+            if state == "half_open" or best is None:
+                best = state
+        return (best or "open"), "; ".join(reasons)
+
+    def _let_pass(self) -> None:
+        if self.state == "open":
+            for waiter in self._waiting:
+                _pass(waiter, probe=False)
+            self._waiting.clear()
+        elif self.state == "half_open" and self._chosen is None and not self._receiving:
+            able = [waiter for waiter in self._waiting if self._may_probe(waiter.lease)]
+            if not able:
+                return
+            best = min(able, key=lambda one: (one.lease.failed_probes, one.arrived))
+            if best.lease.failed_probes and self._fresh_may_come(len(able)):
+                self._changed.set()  # a poller receives one first
+                return
+            self._chosen, self._none_to_receive = best.lease, False
+            self._waiting.remove(best)
+            _pass(best, probe=True)
+
+    def _may_probe(self, lease: Lease) -> bool:
+        """Tell whether its job asks for a probe; not known before it was opened once."""
+        if not lease.jobs:
+            return True
+        return any(self.jobs[job].state != "closed" for job in lease.jobs if job in self.jobs)
+
+    def _fresh_may_come(self, able: int) -> bool:
+        return not self._none_to_receive and able < MOST_WAITING_TO_PROBE and not self._stopped
+
+    def _wants_one(self) -> bool:
+        if self._chosen is not None:
+            return False
+        able = [waiter for waiter in self._waiting if self._may_probe(waiter.lease)]
+        if not able:
+            return True
+        return self._fresh_may_come(len(able)) and all(one.lease.failed_probes for one in able)
+
+
+def _pass(waiter: _Waiter, *, probe: bool) -> None:
+    if not waiter.passed.done():
+        waiter.passed.set_result(probe)

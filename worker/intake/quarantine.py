@@ -1,0 +1,127 @@
+"""Crash quarantine by evidence: what killed two processes runs alone, a third death ends it.
+
+From its second receive on, a message is marked in the table while it is in flight, before its body
+is opened, and unmarked at its outcome. A mark that another process left behind, its lease over, is
+one death. Receive counts are no evidence: outages, drains and restarts inflate them, and a process
+that trusted them ran healthy messages one by one after each incident.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+import structlog
+
+from worker.intake.leases import Lease
+from worker.intake.outcome import DeadLetter, Failure, Outcome, failure_of
+
+log = structlog.get_logger(__name__)
+
+DEATHS_TO_ISOLATE = 2
+DEATHS_TO_END = 3
+
+ALONE_AFTER_SECONDS = 60.0
+"""How long a message waits until nothing else runs. A report may run for an hour."""
+
+
+class Evidence(Protocol):
+    """What the mark of a message says."""
+
+    @property
+    def deaths(self) -> int:
+        """Processes that ended while they had the message."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it ran alone in the last of them."""
+
+
+class Marks(Protocol):
+    """The table; a mark that cannot be written is done without."""
+
+    async def begin(self, queue: str, message_id: str, lease_seconds: float) -> Evidence:
+        """Mark a message as in flight here, and return what was known of it."""
+
+    async def alone(self, queue: str, message_id: str, lease_seconds: float) -> Any:
+        """Note that it runs alone from now on."""
+
+    async def end(self, queue: str, message_id: str) -> Any:
+        """Take the mark off."""
+
+
+class Quarantine:
+    """Runs what may kill the process by itself. One for all queues."""
+
+    def __init__(self, marks: Marks | None, running: Callable[[], int]) -> None:
+        """Take the table, if there is one, and who knows how many messages are worked on now."""
+        self.exclusive = False
+        """Whether nothing may begin, as a message is to run alone."""
+
+        self._marks = marks
+        self._running = running
+        self._isolated = 0
+        self._turn = asyncio.Lock()
+        self._idle = asyncio.Event()
+        self._shared = asyncio.Event()
+
+    async def until_shared(self) -> None:
+        """Wait until others may run again."""
+        await self._shared.wait()
+
+    def ended(self) -> None:
+        """Tell that a message was worked on; needed while `exclusive` only."""
+        if not self._running():
+            self._idle.set()
+
+    async def watch(self, lease: Lease, deliver: Callable[[Lease], Awaitable[Outcome]]) -> Outcome:
+        """Deliver a message that was received before, as its evidence asks."""
+        if self._marks is None:
+            return await deliver(lease)
+        marks, queue, message_id = self._marks, lease.source.name, lease.message.id
+        seconds = lease.visibility_seconds
+        evidence = await marks.begin(queue, message_id, seconds)
+        if evidence.deaths >= DEATHS_TO_END and evidence.alone:
+            outcome: Outcome = DeadLetter(_killer(evidence.deaths))
+        elif evidence.deaths >= DEATHS_TO_ISOLATE:
+            async with self._alone(lease):
+                await marks.alone(queue, message_id, seconds)
+                outcome = await deliver(lease)
+        else:
+            outcome = await deliver(lease)
+        await marks.end(queue, message_id)
+        return outcome
+
+    @asynccontextmanager
+    async def _alone(self, lease: Lease) -> AsyncIterator[None]:
+        lease.stage = "alone"
+        self._isolated += 1
+        self.exclusive = True
+        self._shared.clear()
+        try:
+            async with self._turn:
+                await self._until_idle()
+                lease.stage = "working"
+                log.warning("quarantined_message_runs_alone")
+                yield
+        finally:
+            self._isolated -= 1
+            if not self._isolated:
+                self.exclusive = False
+                self._shared.set()
+
+    async def _until_idle(self) -> None:
+        self._idle.clear()
+        if not self._running():
+            return
+        with suppress(TimeoutError):  # beside what will not end
+            async with asyncio.timeout(ALONE_AFTER_SECONDS):
+                await self._idle.wait()
+
+
+def _killer(deaths: int) -> Failure:
+    return failure_of(
+        f"the process ended {deaths} times while it handled this message, at last alone",
+        error_class="ProcessKilled",
+        cause="killed",
+    )

@@ -1,0 +1,136 @@
+"""From an outcome to SQS: delete, retry later, dead-letter. Knows no job."""
+
+import time
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from worker.intake.acks import Acks
+from worker.intake.attempts import Attempt, Attempts
+from worker.intake.dead_letter_limit import DeadLetterLimit
+from worker.intake.dead_letters import DeadLetters
+from worker.intake.leases import Lease
+from worker.intake.outcome import (
+    Blocked,
+    DeadLetter,
+    Done,
+    Failure,
+    Outcome,
+    Retry,
+    backoff_seconds,
+    given_up,
+)
+from worker.settings import Retry as RetrySettings
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+OWN_FAILURES = 8
+"""A message is given up by its age only after it failed so often by itself: outages end nothing."""
+
+NOT_DEAD_LETTERED_SECONDS = 60.0
+"""When a message that could not be dead-lettered is tried again."""
+
+BLOCKED_SECONDS = (60.0, 900.0)
+"""Shortest and longest time that a message of a blocked job is hidden: for as long again as it has
+waited, which makes some thirty receives in six hours."""
+
+SPREAD = (0.8, 1.0)
+"""Shares of that time, so that not all become visible at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of messages that failed, and of their causes; for all queues."""
+
+    attempts: Attempts
+    limit: DeadLetterLimit
+
+
+class Settlement:
+    """Settles the messages of one queue."""
+
+    def __init__(
+        self,
+        acks: Acks,
+        dead_letters: DeadLetters,
+        memory: Memory,
+        rules: RetrySettings,
+        random: Random,
+    ) -> None:
+        self.acks = acks
+        self.dead_letters = dead_letters
+        self._attempts = memory.attempts
+        self._limit = memory.limit
+        self._rules = rules
+        self._random = random
+
+    async def __call__(self, lease: Lease, outcome: Outcome) -> None:
+        """Tell SQS; a lost lease leaves no right to tell anything."""
+        lease.task, lease.settled, lease.stage = None, True, "settling"
+        if lease.lost:
+            metrics.messages_released.labels("lease_lost").inc()
+        elif isinstance(outcome, Done):
+            self._done(lease)
+        elif isinstance(outcome, Retry):
+            await self._retry(lease, outcome)
+        elif isinstance(outcome, Blocked):
+            self._hide_blocked(lease, outcome)
+        elif isinstance(outcome, DeadLetter):
+            await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
+        else:
+            self.release(lease, 0, "drain")
+
+    def release(self, lease: Lease, seconds: float, why: str) -> None:
+        """Make the message visible again, `seconds` from now."""
+        self.acks.release(lease, seconds)
+        metrics.messages_released.labels(why).inc()
+        log.debug("message_released", why=why, seconds=round(seconds))
+
+    def _done(self, lease: Lease) -> None:
+        message_id = lease.message.id
+        self._attempts.forget(message_id)
+        for job in lease.jobs:
+            self._limit.succeeded(job, message_id)
+        self.acks.delete(lease)
+
+    async def _retry(self, lease: Lease, retry: Retry) -> None:
+        attempt = self._failed(lease, own=retry.own)
+        if attempt.own >= OWN_FAILURES and self._age(lease) > self._rules.horizon_seconds:
+            await self._dead_letter(lease, given_up(retry.failure), attempt)
+            return
+        backoff = backoff_seconds(
+            attempt.all,
+            base=self._rules.base_seconds,
+            cap=self._rules.cap_seconds,
+            random=self._random,
+        )
+        self.release(lease, max(backoff, retry.after or 0), "retry")
+
+    def _hide_blocked(self, lease: Lease, blocked: Blocked) -> None:
+        shortest, longest = BLOCKED_SECONDS
+        seconds = min(longest, max(shortest, self._age(lease), blocked.after or 0))
+        self.release(lease, seconds * self._random.uniform(*SPREAD), "blocked")
+
+    async def _dead_letter(self, lease: Lease, failure: Failure, attempt: Attempt) -> None:
+        message = lease.message
+        held = self._limit.hold(message.id, failure)
+        if held is not None:
+            self.release(lease, held, "dead_letter_limit")
+            return
+        if await self.dead_letters.send(message, failure, attempt):
+            self._attempts.forget(message.id)
+            self.acks.delete(lease)
+        else:  # not deleted: a lost message is worse than a second one
+            self.release(lease, NOT_DEAD_LETTERED_SECONDS, "dead_letter_failed")
+
+    def _failed(self, lease: Lease, *, own: bool) -> Attempt:
+        message = lease.message
+        return self._attempts.failed(
+            message.id, own=own, receive_count=message.receive_count, now=time.time()
+        )
+
+    def _age(self, lease: Lease) -> float:
+        sent_at = lease.message.sent_at
+        return 0.0 if sent_at is None else lease.source.age_seconds(sent_at)
