@@ -5,9 +5,11 @@ are made of these docstrings. All bad fields are reported at once, and never wit
 """
 
 from worker.settings.attributes import Attributes, Crm, Webhooks
+from worker.settings.bindings import QueueBinding
 from worker.settings.describe import Row, describe
 from worker.settings.fields import Globs, Group, Seconds, Url, is_loopback
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
+from worker.settings.job_types import jobs_of_type
 from worker.settings.ledger import Ledger
 from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
 from worker.settings.process import HANDLER_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel
@@ -39,6 +41,7 @@ __all__ = [
     "Log",
     "Ops",
     "Otel",
+    "QueueBinding",
     "Report",
     "Retry",
     "Row",
@@ -54,6 +57,7 @@ __all__ = [
     "describe",
     "heartbeat_capacity",
     "is_loopback",
+    "jobs_of_type",
     "load_group",
     "load_groups",
     "load_settings",

@@ -28,7 +28,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     groups, problems = load_groups(environ)
     present = {name.upper() for name, value in environ.items() if value}
     problems += unmet_needs(groups, present.__contains__)
-    problems += broken_rules(groups)
+    problems += broken_rules(groups, present.__contains__)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**groups)  # type: ignore[arg-type]  # keyed by the fields of Settings
@@ -92,6 +92,6 @@ def _problems_of(kind: type[Group], error: ValidationError) -> list[str]:
 def _problem(kind: type[Group], field: str, fault: str, message: str) -> str:
     name = variable_name(kind, field)
     if fault == "missing":
-        doc = kind.model_fields[field].description or ""
+        doc = " ".join((kind.model_fields[field].description or "").split())
         return f"{name}: is missing — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
     return f"{name}: {message.removeprefix('Value error, ')}"

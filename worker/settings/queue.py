@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from worker.settings.fields import Globs, Group, Seconds, Url, group
+from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_fifo
+from worker.settings.fields import Globs, Group, Seconds, group
 
 
 class Sqs(Group):
@@ -12,11 +13,13 @@ class Sqs(Group):
 
     model_config = group("SQS_")
 
-    queue_url: Url
-    """URL of the queue the events arrive on."""
+    queue_url: QueueUrls
+    """URL of the queue the events arrive on, or a list of queues, each bound to its jobs:
+    `voice=https://…,attributes+sentiment=https://…`."""
 
-    dead_letter_queue_url: Url | None = None
-    """URL of the queue for parked messages. Unset: nothing is parked, such messages stay."""
+    dead_letter_queue_url: DeadLetterUrls | None = None
+    """URL of the queue for dead letters, or two: a standard one and a `.fifo` one, each for the
+    queues of its kind. Unset: nothing is dead-lettered, such messages stay."""
 
     concurrency: Annotated[int, Field(ge=1, le=2000)] = 64
     """Messages handled at once."""
@@ -30,12 +33,32 @@ class Sqs(Group):
     drain_seconds: Seconds = 25
     """Seconds given to messages in hand after SIGTERM; keep below the platform's kill time."""
 
+    start_seconds: Seconds = 300
+    """How long the start waits for SQS to answer, and for permissions to arrive; then exit code
+    3."""
+
     park_limit: Annotated[int, Field(ge=1)] = 50
-    """Messages parked within a minute beyond which, if they are most of all, intake pauses: a bad
-    deploy must not park everything."""
+    """Dead letters of one cause (fingerprint) and process before the limit closes, plus one for
+    every ten messages that its job has done. Beyond it messages of that cause stay on the queue,
+    and one at a time tries."""
 
     ack_flush_milliseconds: Annotated[int, Field(ge=0, le=1000)] = 100
     """How long a delete waits for nine others to share its call."""
+
+    @property
+    def queue_urls(self) -> tuple[str, ...]:
+        """The URLs of all queues."""
+        return tuple(entry.url for entry in entries_of(self.queue_url))
+
+    @property
+    def dead_letter_queue_urls(self) -> tuple[str, ...]:
+        """The URLs of all dead-letter queues."""
+        return tuple(entry.url for entry in entries_of(self.dead_letter_queue_url or ""))
+
+    def dead_letter_queue_for(self, queue_url: str) -> str | None:
+        """Return the dead-letter queue of a queue: the one of its kind. None: there is none."""
+        kind = is_fifo(queue_url)
+        return next((url for url in self.dead_letter_queue_urls if is_fifo(url) == kind), None)
 
 
 class Retry(Group):

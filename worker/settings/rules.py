@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from worker.settings.bindings import binding_problems, dead_letter_problems, entries_of
 from worker.settings.fields import Group
 from worker.settings.process import Handlers, missing_needs
 from worker.settings.queue import Handler, Retry, Sqs
@@ -20,10 +21,34 @@ def heartbeat_capacity(visibility_seconds: float) -> int:
     return int(EXTENSIONS_PER_SECOND * visibility_seconds / 4)
 
 
-def broken_rules(groups: Mapping[str, Group]) -> Iterator[str]:
+def broken_rules(groups: Mapping[str, Group], is_set: Callable[[str], bool]) -> Iterator[str]:
     """Yield a line for each broken rule; a rule whose groups did not load is not judged."""
-    for rule in (_drain, _heartbeat, _genesys, _backoff):
+    for rule in (_drain, _heartbeat, _dead_letters, _genesys, _backoff):
         yield from rule(groups)
+    yield from _bindings(groups, missing_needs(is_set))
+
+
+def _bindings(groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs, "handlers": Handlers(handlers=named)}:
+            on = named or tuple(job for job, needs in lacking.items() if not needs)
+            entries = entries_of(sqs.queue_url)
+            for problem in binding_problems(entries, lacking, on) if on else ():
+                yield f"SQS_QUEUE_URL: {problem}"
+            if len(entries) > sqs.concurrency:
+                yield (
+                    f"SQS_CONCURRENCY: must be at least {len(entries)}, the number of queues in "
+                    "SQS_QUEUE_URL — each is polled on a permit of its own"
+                )
+
+
+def _dead_letters(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs}:
+            entries = entries_of(sqs.queue_url)
+            dead_letters = entries_of(sqs.dead_letter_queue_url or "")
+            for problem in dead_letter_problems(entries, dead_letters):
+                yield f"SQS_DEAD_LETTER_QUEUE_URL: {problem}"
 
 
 def _drain(groups: Mapping[str, Group]) -> Iterator[str]:

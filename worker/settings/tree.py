@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from worker.settings.attributes import Attributes, Crm, Webhooks
+from worker.settings.bindings import QueueBinding, bindings_of
 from worker.settings.fields import Group
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
 from worker.settings.ledger import Ledger
@@ -42,6 +43,14 @@ class Settings:
     otel: Otel
     handlers: Handlers
 
+    def queues(self) -> tuple[QueueBinding, ...]:
+        """Return the queues with the jobs of each."""
+        return bindings_of(self.sqs.queue_url, self.enabled_handlers())
+
+    def dead_letter_queue_for(self, queue_url: str) -> str | None:
+        """Return the URL of the dead-letter queue that serves a queue. None: there is none."""
+        return self.sqs.dead_letter_queue_for(queue_url)
+
     def enabled_handlers(self) -> tuple[str, ...]:
         """Return the handlers that run: those named, or else all whose settings are there."""
         if self.handlers.handlers:
@@ -59,7 +68,11 @@ class Settings:
         return any(value_of(getattr(self, name), variable) is not None for name in GROUPS)
 
 
-GROUPS: dict[str, type[Group]] = {field.name: field.type for field in fields(Settings)}  # type: ignore[misc]  # the annotations are classes
+GROUPS: dict[str, type[Group]] = {
+    group.name: group.type
+    for group in fields(Settings)
+    if isinstance(group.type, type) and issubclass(group.type, Group)
+}
 """The groups by their name in the tree, in reading order."""
 
 
@@ -70,8 +83,8 @@ def variable_name(kind: type[Group], field: str) -> str:
 
 def value_of(group: Group, variable: str) -> object:
     """Return the value of `variable` in `group`; None when it is unset or not of this group."""
-    for field in type(group).model_fields:
-        if variable_name(type(group), field) == variable:
-            value: object = getattr(group, field)
+    for name in type(group).model_fields:
+        if variable_name(type(group), name) == variable:
+            value: object = getattr(group, name)
             return value
     return None

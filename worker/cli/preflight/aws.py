@@ -1,6 +1,7 @@
 """Who we are to AWS, and whether the tables take what we write."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -30,12 +31,18 @@ async def check_identity(sts: Any) -> Row:
 
 def check_region(settings: Settings) -> list[Row]:
     """Compare the queue's region with ours; a signature for the wrong one is refused."""
-    host = settings.sqs.queue_url.host or ""
-    parts = host.split(".")
     region = settings.aws.region
-    if region is None or parts[0] != "sqs" or "amazonaws" not in parts or parts[1] == region:
-        return []
-    return [fail("AWS region", f"AWS_REGION is {region}, the queue's {parts[1]}", "make them one")]
+    theirs = dict.fromkeys(filter(None, map(_region_of, settings.sqs.queue_urls)))
+    return [
+        fail("AWS region", f"AWS_REGION is {region}, the queue's {one}", "use the queue's region")
+        for one in theirs
+        if region not in (None, one)
+    ]
+
+
+def _region_of(queue_url: str) -> str | None:
+    parts = (urlsplit(queue_url).hostname or "").split(".")
+    return parts[1] if parts[0] == "sqs" and "amazonaws" in parts else None
 
 
 async def check_table(dynamodb: Any, table: str) -> Row:
