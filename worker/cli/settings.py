@@ -26,7 +26,7 @@ def settings(
         load_settings(os.environ)
     except ConfigurationError as error:
         problems = error.problems
-    warnings = unknown_settings(os.environ)
+    warnings = [line for line in unknown_settings(os.environ) if line not in problems]
     if as_json:
         document = {
             "settings": [asdict(row) for row in rows],

@@ -12,7 +12,7 @@ from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions
 from worker.settings.job_types import jobs_of_type
 from worker.settings.ledger import Ledger
 from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
-from worker.settings.process import HANDLER_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel
+from worker.settings.process import HANDLER_NEEDS, OWN_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.reports import Report
 from worker.settings.rules import heartbeat_capacity
@@ -22,6 +22,7 @@ from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
 __all__ = [
     "GROUPS",
     "HANDLER_NEEDS",
+    "OWN_NEEDS",
     "Alert",
     "Attributes",
     "Aws",

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -10,36 +9,43 @@ from pydantic_settings import EnvSettingsSource
 
 from worker.errors import ConfigurationError
 from worker.settings.fields import Group
+from worker.settings.near_names import near_names, unknown_lines
 from worker.settings.rules import broken_rules, unmet_needs
 from worker.settings.tree import GROUPS, Settings, variable_name
 
 G = TypeVar("G", bound=Group)
 
-SIMILAR = 0.85
-"""Likeness (difflib) from which an unknown variable counts as a misspelt setting."""
+KNOWN = tuple(variable_name(kind, field) for kind in GROUPS.values() for field in kind.model_fields)
+"""The variables that are settings."""
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Return all settings from `environ` (None: the process's own).
 
-    Raises `ConfigurationError` that names every bad field of every group.
+    Raises `ConfigurationError` that names every bad field of every group, and then every variable
+    that looks like a misspelt setting: it may well be the cause.
     """
     environ = _environ(environ)
     groups, problems = load_groups(environ)
-    present = {name.upper() for name, value in environ.items() if value}
+    present = _present(environ)
     problems += unmet_needs(groups, present.__contains__)
     problems += broken_rules(groups, present.__contains__)
+    near = near_names(present, KNOWN)
     if problems:
-        raise ConfigurationError(problems)
-    return Settings(**groups)  # type: ignore[arg-type]  # keyed by the fields of Settings
+        raise ConfigurationError(problems + unknown_lines(near))
+    return Settings(**groups, near_names=near)  # type: ignore[arg-type]  # keyed by its fields
 
 
 def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
     """Return one group, for commands that need no more; raises as `load_settings` does."""
-    try:
-        return _read(kind, _environ(environ))
-    except ValidationError as error:
-        raise ConfigurationError(_problems_of(kind, error)) from None
+    environ = _environ(environ)
+    group, problems = _loaded(kind, environ)
+    if group is None:
+        own = {variable_name(kind, field) for field in kind.model_fields}
+        near = near_names(_present(environ), KNOWN)
+        meant = {name: setting for name, setting in near.items() if setting in own}
+        raise ConfigurationError(problems + unknown_lines(meant))
+    return group
 
 
 def load_groups(environ: Mapping[str, str]) -> tuple[dict[str, Group], list[str]]:
@@ -47,27 +53,27 @@ def load_groups(environ: Mapping[str, str]) -> tuple[dict[str, Group], list[str]
     groups: dict[str, Group] = {}
     problems: list[str] = []
     for name, kind in GROUPS.items():
-        try:
-            groups[name] = load_group(kind, environ)
-        except ConfigurationError as error:
-            problems += error.problems
+        group, faults = _loaded(kind, environ)
+        problems += faults
+        if group is not None:
+            groups[name] = group
     return groups, problems
 
 
-def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Return a warning for each variable that looks like a misspelt setting.
+def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[str]]:
+    try:
+        return _read(kind, environ), []
+    except ValidationError as error:
+        return None, _problems_of(kind, error)
 
-    Only what resembles a known name: Kubernetes puts variables such as `CACHE_SERVICE_HOST` into
-    every container, named after services that are not ours. `AWS_`, `OTEL_`: their SDKs own these.
-    """
-    known = [variable_name(kind, field) for kind in GROUPS.values() for field in kind.model_fields]
-    strangers = sorted(set(map(str.upper, _environ(environ))) - set(known))
-    return [
-        f"{name}: unknown; did you mean {match[0]}?"
-        for name in strangers
-        if not name.startswith(("AWS_", "OTEL_"))
-        and (match := get_close_matches(name, known, 1, SIMILAR))
-    ]
+
+def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return a warning for each variable that looks like a misspelt setting."""
+    return unknown_lines(near_names(_present(_environ(environ)), KNOWN))
+
+
+def _present(environ: Mapping[str, str]) -> set[str]:
+    return {name.upper() for name, value in environ.items() if value}
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:

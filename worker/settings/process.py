@@ -1,5 +1,6 @@
 """Settings of the process itself: its server, its logs, its region, its handlers."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
@@ -91,6 +92,15 @@ HANDLER_NEEDS: Mapping[str, tuple[str, ...]] = {
     "reports": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "REPORT_BUCKET"),
 }
 """The handlers there are, and the settings without which each cannot work."""
+
+
+_NEEDED_BY = Counter(need for needs in HANDLER_NEEDS.values() for need in needs)
+
+OWN_NEEDS: Mapping[str, tuple[str, ...]] = {
+    job: tuple(need for need in needs if _NEEDED_BY[need] == 1)
+    for job, needs in HANDLER_NEEDS.items()
+}
+"""What each job needs and no other does: whoever sets one of these wants that job."""
 
 
 class Handlers(Group):

@@ -1,13 +1,14 @@
 """All settings as one frozen tree."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 from worker.settings.attributes import Attributes, Crm, Webhooks
 from worker.settings.bindings import QueueBinding, bindings_of
 from worker.settings.fields import Group
 from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
 from worker.settings.ledger import Ledger
-from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel, missing_needs
+from worker.settings.process import OWN_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel, missing_needs
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.reports import Report
 from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
@@ -43,6 +44,9 @@ class Settings:
     otel: Otel
     handlers: Handlers
 
+    near_names: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
+    """Variables of the environment that look like a misspelt setting, with that setting."""
+
     def queues(self) -> tuple[QueueBinding, ...]:
         """Return the queues with the jobs of each."""
         return bindings_of(self.sqs.queue_url, self.enabled_handlers())
@@ -64,8 +68,38 @@ class Settings:
         missing = missing_needs(self._is_set)
         return {handler: needs for handler, needs in missing.items() if handler not in enabled}
 
+    def half_configured(self) -> dict[str, str]:
+        """Return the jobs that somebody wanted and that are off, each with the reason.
+
+        That is: one of the settings that only this job needs is there, or a misspelt name of one.
+        With HANDLERS there are none, as it names the jobs that are wanted.
+        """
+        if self.handlers.handlers:
+            return {}
+        written = {meant: name for name, meant in self.near_names.items()}
+        return {
+            job: _why_off(job, lacking, written)
+            for job, lacking in self.disabled_handlers().items()
+            if any(need not in lacking or need in written for need in OWN_NEEDS[job])
+        }
+
+    def unused_jobs(self) -> tuple[str, ...]:
+        """Return the jobs not wanted here: nothing of them is set, or HANDLERS leaves them out."""
+        half = self.half_configured()
+        return tuple(job for job in self.disabled_handlers() if job not in half)
+
     def _is_set(self, variable: str) -> bool:
         return any(value_of(getattr(self, name), variable) is not None for name in GROUPS)
+
+
+def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> str:
+    """Return the reason as dead letters carry it; `written`: settings as somebody misspelt them."""
+    plain = [f"{need} is missing" for need in lacking if need not in written]
+    misspelt = [
+        f"{need} is missing; did you mean {written[need]}?" for need in lacking if need in written
+    ]
+    first = "; ".join([*plain, *misspelt[:1]])
+    return f"job {job} is off: {' '.join([first, *misspelt[1:]])}"
 
 
 GROUPS: dict[str, type[Group]] = {
