@@ -8,6 +8,7 @@ import botocore.session
 import orjson
 import pytest
 from botocore import xform_name
+from botocore.exceptions import HTTPClientError
 
 import worker
 from tests.aws import SET_UP, an_aws_client
@@ -255,3 +256,40 @@ async def test_a_body_of_a_mebibyte_arrives_whole(sqs):
         (message,) = (await client.receive_message(QueueUrl=url))["Messages"]
 
     assert message["Body"] == body
+
+
+async def test_the_date_of_an_answer_is_told_alike(stub, open_client):
+    stub.replies = [Say(200, b"{}", {"Date": "Mon, 02 Mar 2026 12:00:00 GMT"})]
+    async with open_client() as client:
+        answer = await client.receive_message(QueueUrl="q")
+
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["date"] == "Mon, 02 Mar 2026 12:00:00 GMT"
+
+
+ODD_ITEMS = [
+    ("dynamodb", "query", {"Items": {"a": 1}}),
+    ("dynamodb", "query", {"Items": [{"b": {"B": "x"}}]}),
+    ("dynamodb", "update_item", {"Attributes": 1}),
+    ("stepfunctions", "start_execution", {"startDate": "x"}),
+    ("stepfunctions", "start_execution", {"startDate": 1e300}),
+    ("events", "describe_event_bus", {"CreationTime": {}}),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "reply"), ODD_ITEMS, ids=str)
+async def test_an_answer_of_another_shape_is_the_failure_of_a_call(stub, service, operation, reply):
+    stub.replies = [Say(200, orjson.dumps(reply))]
+    async with a_client("lean", service) as client:
+        with pytest.raises(HTTPClientError, match="another shape"):
+            await getattr(client, operation)()
+
+
+async def test_a_message_of_another_shape_costs_none_beside_it(stub):
+    whole = {"MessageId": "m", "MessageAttributes": {"b": {"BinaryValue": "AP8="}}}
+    odd = [1, None, {"MessageAttributes": 1}, {"MessageAttributes": {"b": {"BinaryValue": "x"}}}]
+    stub.replies = [Say(200, orjson.dumps({"Messages": [*odd, whole]}))]
+    async with a_client("lean") as client:
+        answer = await client.receive_message(QueueUrl="q")
+
+    assert answer["Messages"][-1]["MessageAttributes"] == {"b": {"BinaryValue": b"\x00\xff"}}
+    assert answer["Messages"][:3] == odd[:3]

@@ -6,12 +6,16 @@ time-out, legacy retries) starve acks behind long polls and hold a throttled cal
 client is made without these numbers.
 """
 
+import math
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from botocore.config import Config
 
 from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.lean.client import LeanClients
@@ -38,7 +42,8 @@ class AwsSession:
         """Return a client to be entered; `Any`, as botocore makes its classes at run time."""
         if self._lean is not None and self._lean.speaks(service):
             return self._lean.open(service, limits)
-        config = Config(
+        config = AioConfig(
+            http_session_cls=partial(_Connections, limits=limits),
             max_pool_connections=limits.pool,
             connect_timeout=limits.connect_seconds,
             read_timeout=limits.read_seconds,
@@ -50,3 +55,19 @@ class AwsSession:
         )
         client: AbstractAsyncContextManager[Any] = self._sdk.client(service, config=config)
         return client
+
+
+class _Connections(AIOHTTPSession):  # type: ignore[misc]  untyped
+    """The SDK's own, with a deadline over the whole of an attempt, streamed bodies included.
+
+    It knows none: its time-outs are for one connection and for one silence.
+    """
+
+    def __init__(self, *arguments: Any, limits: ClientLimits, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._timeout = aiohttp.ClientTimeout(
+            total=limits.attempt_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.read_seconds,
+            ceil_threshold=math.inf,
+        )

@@ -1,10 +1,12 @@
 """Opens lean clients: one pool of connections each, with the chain's credentials."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from ssl import SSLContext
 
+from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
@@ -39,18 +41,23 @@ class LeanClients:
             raise KeyError(service)
         place = place_of(self._chain, service)
         trusted = self._trusted if place.url.scheme == "https" else None
-        credentials = await self._credentials()
+        credentials = await self._credentials(limits.attempt_seconds)
         async with transport_to(place, limits, trusted) as transport:
             signer = Signer(dialect, place)
             yield _client(service, Caller(dialect, signer, transport, credentials, limits.attempts))
 
-    async def _credentials(self) -> Credentials:
+    async def _credentials(self, renewal_seconds: float) -> Credentials:
         # None is no error yet: the SDK's clients open without, too, and fail when they call.
         found = await self._chain.get_credentials()
 
         async def current() -> ReadOnlyCredentials | None:
-            try:
+            if not isinstance(found, AioRefreshableCredentials):
                 return None if found is None else await found.get_frozen_credentials()
+            try:
+                async with asyncio.timeout(renewal_seconds):
+                    return await found.get_frozen_credentials()
+            except TimeoutError as error:
+                raise CredentialRetrievalError(provider="role", error_msg="no answer") from error
             except RuntimeError as error:
                 # Renewed, and past their end by our clock: the one failure that the chain has no
                 # word of its own for. Unknown to callers, it would end the heartbeat.

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from botocore.exceptions import ClientError
 
@@ -37,15 +39,22 @@ class Clock:
         """Take over the server's time if ours may be why it refused; True when it was."""
         if error.response["Error"]["Code"] not in REFUSED_CODES:
             return False
-        told = _seconds_of(error.response["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        told = seconds_of(error.response["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         if told is None or abs(told - self.seconds()) <= TOLERATED_SECONDS:
             return False
         self._ahead_seconds = told - self._wall_clock()
         return True
 
 
-def _seconds_of(date: str) -> float | None:
+@lru_cache(maxsize=4)
+def seconds_of(date: str) -> float | None:
+    """Return the moment of a `Date` header, since the epoch; None when it says none.
+
+    Remembered: all replies within a second say the same.
+    """
     try:
-        return parsedate_to_datetime(date).timestamp()
-    except ValueError:
+        moment = parsedate_to_datetime(date)
+        # "-0000" is UTC too, and not the machine's own zone.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None

@@ -26,7 +26,10 @@ def answer_of(reply: Reply, dialect: Dialect, operation: str, attempts: Answer) 
     content = _json(reply.body) if reply.body else {}
     if not isinstance(content, dict):
         raise HTTPClientError(error="the reply is no JSON object")
-    answer = dialect.read({name: value for name, value in content.items() if value is not None})
+    answer = _read(dialect, {name: value for name, value in content.items() if value is not None})
+    if date := reply.headers.get("date"):
+        # The one header that is read of an answer: the age of messages, by SQS's own clock.
+        metadata["HTTPHeaders"] = {"date": date}
     answer["ResponseMetadata"] = metadata
     return answer
 
@@ -53,7 +56,7 @@ def _refusal(reply: Reply, dialect: Dialect, metadata: Answer) -> Answer:
     fields = {
         name: value for name, value in content.items() if name != "__type" and value is not None
     }
-    return {**dialect.read(fields), "Error": error, "ResponseMetadata": metadata}
+    return {**_read(dialect, fields), "Error": error, "ResponseMetadata": metadata}
 
 
 def _code(content: Answer, reply: Reply) -> dict[str, str]:
@@ -62,6 +65,16 @@ def _code(content: Answer, reply: Reply) -> dict[str, str]:
     if old and separator and ";" not in blame:
         return {"Code": old, "QueryErrorCode": code, "Type": blame}
     return {"Code": code}
+
+
+def _read(dialect: Dialect, fields: Answer) -> Answer:
+    try:
+        return dialect.read(fields)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        # Not of the model's shape. The kind of the error only: its text may quote a value.
+        raise HTTPClientError(
+            error=f"the reply has another shape ({type(error).__name__})"
+        ) from None
 
 
 def _json(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """One POST: bytes out, bytes in, within limits; what goes wrong is told in botocore's words."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -104,7 +105,10 @@ async def transport_to(
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=limits.connect_seconds, sock_read=limits.read_seconds
+            total=limits.attempt_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.read_seconds,
+            ceil_threshold=math.inf,  # else deadlines above 5 s are put off to a whole second
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

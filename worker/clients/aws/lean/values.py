@@ -28,12 +28,25 @@ def unchanged(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def queue_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
-    """Decode the binary attributes of received messages, in place."""
-    for message in answer.get("Messages", ()):
-        for attribute in message.get("MessageAttributes", {}).values():
-            if "BinaryValue" in attribute:
-                attribute["BinaryValue"] = b64decode(attribute["BinaryValue"])
+    """Decode the binary attributes of received messages, in place.
+
+    One message of another shape must not cost those beside it, which are leased by now: what
+    cannot be decoded is taken out, and judged by whoever reads the message.
+    """
+    messages = answer.get("Messages")
+    for message in messages if isinstance(messages, list) else ():
+        attributes = message.get("MessageAttributes") if isinstance(message, dict) else None
+        for attribute in attributes.values() if isinstance(attributes, dict) else ():
+            if isinstance(attribute, dict) and "BinaryValue" in attribute:
+                _read_blob(attribute)
     return answer
+
+
+def _read_blob(attribute: dict[str, Any]) -> None:
+    try:
+        attribute["BinaryValue"] = b64decode(attribute["BinaryValue"])
+    except (TypeError, ValueError):
+        del attribute["BinaryValue"]
 
 
 def table_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:

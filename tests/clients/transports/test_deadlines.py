@@ -1,0 +1,162 @@
+"""Every attempt ends, however little of a reply keeps coming, and whoever holds the connections."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import AioSession
+from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, ReadTimeoutError
+
+from tests.aws_stub import REGION, SILENCE, Say, a_client
+from tests.buckets import a_guard
+from worker.clients.aws.bucket import Bucket
+from worker.clients.aws.lean.client import LeanClients
+from worker.clients.aws.limits import ClientLimits
+from worker.errors import Unavailable
+
+TOTAL_SECONDS = 0.4
+BETWEEN_BYTES = 0.02
+"""Far less than the longest silence allowed: only a deadline over all of it ends such a reply."""
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nDate: Mon, 02 Mar 2026 12:00:00 GMT\r\n"
+    b"Content-Type: application/x-amz-json-1.0\r\nContent-Length: 500\r\n\r\n"
+)
+BODY = b'{"Messages": [' + b" " * 484 + b"]}"
+
+
+@asynccontextmanager
+async def a_dripping_server(monkeypatch, at_once=b""):
+    """Sends `at_once`, and then byte by byte what is left of a reply of 200."""
+    reply, connections = (HEAD + BODY)[len(at_once) :], []
+
+    async def serve(reader, writer):
+        connections.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(at_once)
+            for byte in reply:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(BETWEEN_BYTES)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    try:
+        yield connections
+    finally:
+        server.close()
+        for writer in connections:
+            writer.transport.abort()
+        await server.wait_closed()
+        await asyncio.sleep(BETWEEN_BYTES)  # the drip that is under way
+
+
+async def seconds_of(call):
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    with pytest.raises(ReadTimeoutError):
+        await call
+    return clock() - began
+
+
+@pytest.mark.parametrize("at_once", [b"", HEAD], ids=["head", "body"])
+async def test_a_reply_that_drips_ends_after_the_whole_time_of_an_attempt(
+    monkeypatch, open_client, at_once
+):
+    async with (
+        a_dripping_server(monkeypatch, at_once),
+        open_client(read_seconds=5, total_seconds=TOTAL_SECONDS) as client,
+    ):
+        took = await seconds_of(client.receive_message(QueueUrl="q"))
+
+    assert took == pytest.approx(TOTAL_SECONDS, abs=0.3)
+
+
+async def test_without_a_number_the_whole_time_is_one_connection_and_one_silence(
+    monkeypatch, open_client
+):
+    async with (
+        a_dripping_server(monkeypatch),
+        open_client(connect_seconds=0.2, read_seconds=0.3) as client,
+    ):
+        took = await seconds_of(client.receive_message(QueueUrl="q"))
+
+    assert took == pytest.approx(0.5, abs=0.3)
+
+
+async def test_each_attempt_has_the_whole_time(monkeypatch, open_client):
+    async with (
+        a_dripping_server(monkeypatch) as connections,
+        open_client(read_seconds=5, total_seconds=TOTAL_SECONDS, attempts=2) as client,
+    ):
+        await seconds_of(client.receive_message(QueueUrl="q"))
+
+    assert len(connections) == 2
+
+
+async def test_a_server_that_takes_calls_and_answers_none_ends_as_late(stub, open_client):
+    stub.replies = [SILENCE]
+    async with open_client(read_seconds=5, total_seconds=TOTAL_SECONDS) as client:
+        took = await seconds_of(client.receive_message(QueueUrl="q"))
+
+    assert took == pytest.approx(TOTAL_SECONDS, abs=0.3)
+
+
+async def test_the_wait_for_a_connection_is_part_of_it(stub, open_client):
+    stub.replies = [SILENCE, Say()]
+    async with open_client(pool=1, read_seconds=5, total_seconds=TOTAL_SECONDS) as client:
+        holder = asyncio.create_task(client.receive_message(QueueUrl="q"))
+        await stub.waiting.wait()
+        await asyncio.sleep(TOTAL_SECONDS / 2)
+        waiting = asyncio.create_task(client.receive_message(QueueUrl="q"))
+        with pytest.raises(ReadTimeoutError):
+            await holder
+
+        answer = await waiting  # its own time was not over yet
+
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+async def test_a_wait_for_a_connection_alone_ends_too(monkeypatch, open_client):
+    async with (
+        a_dripping_server(monkeypatch),
+        open_client(pool=1, read_seconds=5, total_seconds=TOTAL_SECONDS) as client,
+    ):
+        holder = asyncio.create_task(client.receive_message(QueueUrl="q"))
+        others = [asyncio.create_task(client.receive_message(QueueUrl="q")) for _ in range(3)]
+        done, pending = await asyncio.wait({holder, *others}, timeout=5 * TOTAL_SECONDS)
+
+    assert not pending
+    assert all(isinstance(one.exception(), ReadTimeoutError | ConnectTimeoutError) for one in done)
+
+
+async def test_a_file_of_s3_that_drips_ends_as_late(monkeypatch):
+    async with (
+        a_dripping_server(monkeypatch, HEAD),
+        a_client("sdk", "s3", read_seconds=5, total_seconds=TOTAL_SECONDS) as client,
+    ):
+        clock = asyncio.get_running_loop().time
+        bucket, began = Bucket(client, "b", a_guard(), 60, lambda: None), clock()
+        with pytest.raises(Unavailable):
+            await bucket.get("k")
+
+    assert clock() - began == pytest.approx(TOTAL_SECONDS, abs=0.3)
+
+
+async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub):
+    chain = AioSession()
+    chain.set_config_variable("region", REGION)
+    chain._credentials = AioRefreshableCredentials(
+        "k", "s", "t", datetime.now(UTC), refresh_using=asyncio.Event().wait, method="role"
+    )
+    limits = ClientLimits(pool=1, read_seconds=5, attempts=1, total_seconds=TOTAL_SECONDS)
+    async with LeanClients(chain).open("sqs", limits) as client:
+        with pytest.raises(CredentialRetrievalError, match="no answer"):
+            await client.receive_message(QueueUrl="q")
+
+    assert not stub.asked
