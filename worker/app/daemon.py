@@ -1,11 +1,11 @@
-"""The life of the worker: start, run until a signal, drain, stop."""
+"""The life of the worker: run until a signal, drain, stop."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -13,17 +13,26 @@ from worker import __version__
 from worker.app.heap import spare_collections
 from worker.app.intake import Intake
 from worker.app.signals import Signals
-from worker.app.watch import Watch
 from worker.intake.consumer import DrainReport
 from worker.ops.health import Health
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-HURRY_SECONDS = 1.0
-"""After the second signal: time to make visible again what was in hand."""
+FORCED_SECONDS = 1.0
+"""After the second signal: time to make visible again what was in flight."""
+
+ACK_MARGIN_SECONDS = 8.0
+"""After the drain: time for the last acks, whatever SQS does."""
 
 EXIT_FAILED = 1
+
+
+class Watch(Protocol):
+    """Samples what nothing else asks for."""
+
+    async def run(self) -> None:
+        """Sample for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +46,49 @@ class Daemon:
 
     async def run(self, signals: Signals) -> int:
         """Work until a signal or until a part fails; return the exit code."""
-        metrics.info.info({"version": __version__})
         spare_collections()
-        # The heartbeat outlives the drain: it belongs to the messages, not to the intake.
-        side = [_owned(part.run(), name) for name, part in self._side_parts()]
-        consuming = _owned(self.intake.consumer.run(), "consumer")
-        log.info("worker_started", version=__version__, concurrency=self._concurrency())
-        failed = await _first_failure(signals, [consuming, *side])
+        # The heartbeats outlive the drain: they belong to the messages, not to the intake.
+        side = [_owned(self.watch.run(), "watch")]
+        side += [_owned(one.leases.run(), "heartbeat") for one in self.intake.consumers]
+        consuming = [_owned(one.run(), f"consumer {one.name}") for one in self.intake.consumers]
+        failed = await _first_failure(signals, [*consuming, *side])
         self.health.drain()
         report = await self._drain(signals)
-        for task in (*side, consuming):
+        for task in (*side, *consuming):
             task.cancel()
-        await asyncio.wait([*side, consuming], timeout=HURRY_SECONDS)
+        await asyncio.wait([*side, *consuming], timeout=FORCED_SECONDS)
         code = EXIT_FAILED if failed or report.stranded else 0
-        _say_goodbye(report, code)
+        _log_exit(report, code)
         return code
-
-    def _side_parts(self) -> list[tuple[str, Any]]:
-        return [("heartbeat", self.intake.leases), ("health", self.health), ("watch", self.watch)]
-
-    def _concurrency(self) -> int:
-        return self.intake.consumer.slots.count
 
     async def _drain(self, signals: Signals) -> DrainReport:
         drain: asyncio.Task[DrainReport] = _owned(self._let_finish(), "drain")
-        hurry = _owned(signals.hurry.wait(), "hurry")
-        await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        force = _owned(signals.force.wait(), "force")
+        await asyncio.wait({drain, force}, return_when=asyncio.FIRST_COMPLETED)
+        force.cancel()
         if not drain.done():
-            await self._rush()
+            await self._force_exit()
         return drain.result()
 
     async def _let_finish(self) -> DrainReport:
-        report = await self.intake.consumer.drain(self.drain_seconds)
-        await self.intake.room.aclose()
-        await self.intake.acks.close()
-        return report
+        self.intake.permits.close()
+        consumers = self.intake.consumers
+        await asyncio.gather(*(one.drain(self.drain_seconds) for one in consumers))
+        try:
+            async with asyncio.timeout(ACK_MARGIN_SECONDS):
+                await asyncio.gather(*(one.settlement.acks.close() for one in consumers))
+        except TimeoutError:
+            log.warning("acks_given_up", outstanding=sum(len(one.leases) for one in consumers))
+        return _sum([one.report() for one in consumers])
 
-    async def _rush(self) -> None:
-        """Show again what can be within a second, then end the process the hard way.
+    async def _force_exit(self) -> None:
+        """Release what can be within a second, then end the process the hard way.
 
         A plain return would wait for handlers that may ignore their cancellation.
         """
-        await self.intake.consumer.let_go(HURRY_SECONDS)
-        _say_goodbye(self.intake.consumer.report(), EXIT_FAILED)
+        consumers = self.intake.consumers
+        await asyncio.gather(*(one.let_go(FORCED_SECONDS) for one in consumers))
+        _log_exit(_sum([one.report() for one in consumers]), EXIT_FAILED)
         sys.stdout.flush()
         os._exit(EXIT_FAILED)
 
@@ -89,7 +97,7 @@ def _owned(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
     return asyncio.create_task(work, name=name)
 
 
-async def _first_failure(signals: Signals, parts: list[asyncio.Task[Any]]) -> bool:
+async def _first_failure(signals: Signals, parts: Sequence[asyncio.Task[Any]]) -> bool:
     """Wait for a signal; True when a part of the worker ended before."""
     stop = _owned(signals.stop.wait(), "stop")
     done, _ = await asyncio.wait({stop, *parts}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,11 +109,20 @@ async def _first_failure(signals: Signals, parts: list[asyncio.Task[Any]]) -> bo
     return bool(failed)
 
 
-def _say_goodbye(report: DrainReport, code: int) -> None:
-    for fate in ("finished", "released", "stranded"):
-        metrics.drain_messages.labels(fate).set(getattr(report, fate))
+def _sum(reports: Sequence[DrainReport]) -> DrainReport:
+    return DrainReport(
+        finished=sum(one.finished for one in reports),
+        released=sum(one.released for one in reports),
+        stranded=sum(one.stranded for one in reports),
+    )
+
+
+def _log_exit(report: DrainReport, code: int) -> None:
+    for disposition in ("finished", "released", "stranded"):
+        metrics.drain_messages.labels(disposition).set(getattr(report, disposition))
     log.info(
         "worker_stopped",
+        version=__version__,
         finished=report.finished,
         released=report.released,
         stranded=report.stranded,

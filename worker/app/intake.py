@@ -1,147 +1,162 @@
-"""Builds the intake: queue, slots, leases, acks, delivery, consumer."""
+"""Builds the intake: a consumer per queue, and what all of them share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from worker.app.ledger import build_ledger
-from worker.app.outage import OutageJudge
+from worker.app.ledger import LEDGER, build_idempotency
+from worker.app.queues import OpenQueue, open_queues
 from worker.app.workshop import Workshop
-from worker.clients.aws.session import ClientLimits
 from worker.errors import ConfigurationError
-from worker.intake.acks import Acks
-from worker.intake.consumer import Consumer, Hold, most_pollers
-from worker.intake.delivery import Delivery, Desk, Rules, Safety
-from worker.intake.jobs import Jobs
-from worker.intake.leases import Leases
-from worker.intake.park_limit import ParkLimit
-from worker.intake.parking import Parking
-from worker.intake.polls import PollRules, Polls
-from worker.intake.queue import MAX_BATCH, Queue, QueueAttributes, QueueError
-from worker.intake.router import Router
-from worker.intake.slots import Slots
-from worker.intake.suspects import Suspects
-from worker.intake.unrouted import UnroutedTypes
-from worker.intake.valve import Valve
-from worker.intake.waiting_room import WaitingRoom, Waits
-from worker.settings import Settings
-
-READ_MARGIN_SECONDS = 10
-"""The reply to a long poll may come that much later than its wait."""
-
-START_ATTEMPTS = 5
-
-WAITING_SHARE = 4
-"""One slot in so many may be held by a message that waits for an upstream."""
-
-NOTHING_HIDDEN = (
-    "SQS_VISIBILITY_SECONDS: is missing, and the queue's own VisibilityTimeout is 0 — others would "
-    "be given what is in hand here"
+from worker.events.normaliser import open_events
+from worker.events.types import (
+    AttributesWanted,
+    ChatScored,
+    ConversationEnded,
+    ReportDue,
+    VoiceScored,
 )
+from worker.intake.acks import Acks
+from worker.intake.attempts import Attempts
+from worker.intake.consumer import Consumer
+from worker.intake.dead_letter_limit import DeadLetterLimit
+from worker.intake.dead_letters import DeadLetters
+from worker.intake.delivery import Delivery, Reading
+from worker.intake.gate import Gate, JobState, Upstreams
+from worker.intake.leases import Leases
+from worker.intake.permits import Permits
+from worker.intake.poller import Poller, PollRules, most_pollers
+from worker.intake.queue import MAX_BATCH
+from worker.intake.router import Route, Router
+from worker.intake.settlement import Memory, Settlement
+from worker.intake.source import Source
+from worker.intake.unrouted import Unrouted
+from worker.settings import Settings
+from worker.settings.job_types import jobs_of_type
+from worker.telemetry import metrics
+
+EVENT_OF_JOB: Mapping[str, type] = {
+    "voice": VoiceScored,
+    "workflow": ConversationEnded,
+    "attributes": AttributesWanted,
+    "sentiment": ChatScored,
+    "reports": ReportDue,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The parts of the intake that the daemon drives."""
+    """The parts of the intake that the daemon drives and that /status shows."""
 
-    queue: Queue
-    leases: Leases
-    acks: Acks
-    consumer: Consumer
-    park_limit: ParkLimit
-    room: WaitingRoom
+    consumers: Sequence[Consumer]
+    permits: Permits
+    delivery: Delivery
+    limit: DeadLetterLimit
+    queues: Sequence[OpenQueue]
 
 
-async def build_intake(
-    workshop: Workshop, router: Router, credentials: Callable[[], str | None] = lambda: None
-) -> Intake:
-    """Open the SQS clients and join the intake to its router.
+async def build_intake(workshop: Workshop, router: Router) -> Intake:
+    """Open the queues and join them to the jobs.
 
-    `credentials`: what is wrong with them; nothing is received while that lasts.
-
-    Raises ConfigurationError when the queue cannot be read: nothing could be leased safely then.
+    Raises ConfigurationError for what is wrong in a setting, Unreachable when SQS does not answer.
     """
     settings, clock = workshop.settings, asyncio.get_running_loop().time
-    queue = await open_queue(workshop)
-    attributes = await _read(queue)
-    visibility = settings.sqs.visibility_seconds or attributes.visibility_seconds
-    if not visibility:
-        raise ConfigurationError([NOTHING_HIDDEN])
-    leases = Leases(queue, visibility_seconds=visibility, clock=clock)
-    flush_seconds = settings.sqs.ack_flush_milliseconds / 1000
-    acks = Acks(queue, leases, flush_seconds=flush_seconds, random=workshop.random)
-    park_limit = ParkLimit(settings.sqs.park_limit, clock)
-    suspects = Suspects(clock)
-    judge = OutageJudge(router.all(), workshop.guards, park_limit, credentials)
-    valve = Valve(judge, suspects.allowance)
-    room = WaitingRoom(
-        acks, valve, _waits(settings, fifo=attributes.fifo), judge.state_of, workshop.random
-    )
+    limit = DeadLetterLimit(settings.sqs.park_limit, clock, workshop.random)
+    jobs = _job_states(router, workshop.upstreams, limit)
+    queues = await open_queues(workshop)
+    idempotency, marks = await build_idempotency(workshop)
     delivery = Delivery(
-        await _desk(workshop, router, queue, acks),
-        Rules(settings.events, settings.retry, UnroutedTypes(clock)),
-        Safety(valve, suspects, park_limit, room),
+        router,
+        _reading(settings),
+        jobs,
+        idempotency,
+        marks,
+        deadline_seconds=settings.handler.deadline_seconds,
+    )
+    permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])
+    memory = Memory(Attempts(), limit)
+    consumers = [_consumer(workshop, one, delivery, permits, memory) for one in queues]
+    metrics.concurrency_limit.set(permits.count)
+    metrics.inflight.set_function(lambda: len(delivery.running))
+    return Intake(consumers, permits, delivery, limit, queues)
+
+
+def _reading(settings: Settings) -> Reading:
+    types = settings.events
+    unrouted = Unrouted(
+        dead_letter=types.unrouted == "park",
+        jobs_of_type=partial(jobs_of_type, events=types),
+        half_configured={
+            EVENT_OF_JOB[job]: reason for job, reason in settings.half_configured().items()
+        },
+        clock=asyncio.get_running_loop().time,
+    )
+    return Reading(partial(open_events, types=types), unrouted)
+
+
+def _job_states(
+    router: Router, upstreams: Upstreams, limit: DeadLetterLimit
+) -> dict[str, JobState]:
+    routes: dict[str, list[Route]] = {}
+    for route in router.all():
+        routes.setdefault(route.job, []).append(route)
+    clock = asyncio.get_running_loop().time
+    known = upstreams.names() | {LEDGER}
+    unknown = {
+        name: job
+        for job, some in routes.items()
+        for route in some
+        for name in route.needs | route.may_miss
+        if name not in known
+    }
+    if unknown:
+        names = ", ".join(f"{name} (job {job})" for name, job in sorted(unknown.items()))
+        raise ConfigurationError([f"needs: unknown upstreams: {names}; there are: {sorted(known)}"])
+    return {
+        job: JobState(
+            job,
+            needs=[LEDGER, *(name for route in some for name in sorted(route.needs))],
+            may_miss=[name for route in some for name in sorted(route.may_miss)],
+            upstreams=upstreams,
+            limit=limit,
+            clock=clock,
+        )
+        for job, some in routes.items()
+    }
+
+
+def _consumer(
+    workshop: Workshop, one: OpenQueue, delivery: Delivery, permits: Permits, memory: Memory
+) -> Consumer:
+    settings, clock = workshop.settings, asyncio.get_running_loop().time
+    binding, queue = one.binding, one.queue
+    source = Source(
+        binding.name, binding.url, frozenset(binding.jobs), binding.bound, queue.age_seconds
+    )
+    leases = Leases(queue, source, visibility_seconds=one.visibility_seconds, clock=clock)
+    acks = Acks(
+        queue,
+        leases,
+        flush_seconds=settings.sqs.ack_flush_milliseconds / 1000,
         random=workshop.random,
     )
-    hold = Hold(Slots(settings.sqs.concurrency), leases, acks)
-    consumer = Consumer(_polls(workshop, queue), hold, delivery, valve, fifo=attributes.fifo)
-    return Intake(queue, leases, acks, consumer, park_limit, room)
-
-
-async def _desk(workshop: Workshop, router: Router, queue: Queue, acks: Acks) -> Desk:
-    settings = workshop.settings
-    dead_letters = settings.sqs.dead_letter_queue_url
-    ledger = await build_ledger(workshop)
-    return Desk(
-        router=router,
-        jobs=Jobs(ledger, deadline_seconds=settings.handler.deadline_seconds),
-        acks=acks,
-        parking=Parking(queue, str(dead_letters) if dead_letters else None),
+    letters = DeadLetters(queue, settings.dead_letter_queue_for(binding.url))
+    jobs = [delivery.jobs[job] for job in binding.jobs if job in delivery.jobs]
+    return Consumer(
+        Poller(queue, _poll_rules(settings), clock=clock, random=workshop.random),
+        leases,
+        Gate(binding.name, jobs),
+        permits,
+        delivery,
+        Settlement(acks, letters, memory, settings.retry, workshop.random),
+        fifo=one.attributes.fifo,
     )
 
 
-def _waits(settings: Settings, *, fifo: bool) -> Waits:
-    # The head of a group may hold the slots of nine followers.
-    share = WAITING_SHARE * MAX_BATCH if fifo else WAITING_SHARE
-    retry = settings.retry
-    return Waits(settings.sqs.concurrency // share, retry.cap_seconds, retry.horizon_seconds)
-
-
-def _polls(workshop: Workshop, queue: Queue) -> Polls:
-    settings = workshop.settings.sqs
-    rules = PollRules(
-        wait_seconds=settings.wait_seconds,
-        visibility_seconds=settings.visibility_seconds,
-        most_pollers=most_pollers(settings.concurrency),
+def _poll_rules(settings: Settings) -> PollRules:
+    return PollRules(
+        wait_seconds=settings.sqs.wait_seconds,
+        visibility_seconds=settings.sqs.visibility_seconds,
+        most_pollers=most_pollers(settings.sqs.concurrency, MAX_BATCH),
     )
-    clock = asyncio.get_running_loop().time
-    return Polls(queue, rules, clock=clock, random=workshop.random)
-
-
-async def open_queue(workshop: Workshop) -> Queue:
-    """Open the queue with its two clients: one for long polls, one for everything else."""
-    sqs = workshop.settings.sqs
-    polls = await workshop.aws_client(
-        "sqs",
-        ClientLimits(
-            pool=most_pollers(sqs.concurrency) + 2,
-            read_seconds=sqs.wait_seconds + READ_MARGIN_SECONDS,
-            attempts=1,  # the poller itself backs off, with every failure counted
-        ),
-    )
-    acks = await workshop.aws_client("sqs", ClientLimits(pool=20, read_seconds=5, attempts=2))
-    return Queue(str(sqs.queue_url), polls=polls, acks=acks)
-
-
-async def _read(queue: Queue) -> QueueAttributes:
-    """Read the queue's attributes, patient with an outage and not with a wrong name."""
-    for attempt in range(1, START_ATTEMPTS + 1):
-        try:
-            return await queue.attributes()
-        except QueueError as error:
-            if error.broken or attempt == START_ATTEMPTS:
-                raise ConfigurationError(
-                    [f"SQS_QUEUE_URL: the queue's attributes cannot be read ({error.code})"]
-                ) from error
-            await asyncio.sleep(attempt)
-    raise AssertionError  # the loop returns or raises

@@ -1,23 +1,29 @@
 """From settings to a running worker, in order of need."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
 
+from worker import __version__
 from worker.app.daemon import Daemon
 from worker.app.genesys import build_genesys
 from worker.app.handlers.routes import build_router
 from worker.app.intake import build_intake
+from worker.app.queues import Unreachable
 from worker.app.signals import Signals
-from worker.app.watch import Watch
+from worker.app.snapshot import Watch
 from worker.app.workshop import Workshop, new_workshop
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.ops.status import Status
 from worker.settings import Settings
+from worker.telemetry import metrics
 from worker.telemetry.tracing import traced
 
 log = structlog.get_logger(__name__)
+
+EXIT_UNREACHABLE = 3
 
 
 async def run_worker(settings: Settings) -> int:
@@ -26,26 +32,69 @@ async def run_worker(settings: Settings) -> int:
     signals.listen()
     async with AsyncExitStack() as stack:
         # Entered first, so left last: the spans of the drain are sent too.
-        stack.enter_context(traced(settings.otel, str(settings.sqs.queue_url)))
-        daemon = await _build(new_workshop(settings, stack))
+        stack.enter_context(traced(settings.otel, settings.queues()[0].url))
+        watch = Watch(settings)
+        health = Health(stall_seconds=settings.ops.stall_seconds, checks=watch.checks())
+        # Before the queue answers: a worker that waits for it is alive, and says why it waits.
+        server = OpsServer(settings.ops, health, Status(watch.snapshot, health))
+        stack.enter_context(server)
+        _log_start(settings, server.url)
+        stack.push_async_callback(_ended, asyncio.create_task(health.run(), name="health"))
+        workshop = new_workshop(settings, stack)
+        try:
+            daemon = await _unless_stopped(signals, _build(workshop, watch, health))
+        except Unreachable as error:
+            log.error("queue_unreachable", reason=str(error))  # noqa: TRY400  no bug: no traceback
+            return EXIT_UNREACHABLE
+        if daemon is None:
+            log.info("worker_stopped", finished=0, released=0, stranded=0, exit_code=0)
+            return 0
         return await daemon.run(signals)
 
 
-async def _build(workshop: Workshop) -> Daemon:
-    settings = workshop.settings
-    _tell_handlers(settings)
+async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
     genesys = await build_genesys(workshop)
     router = await build_router(workshop, genesys)
-    intake = await build_intake(workshop, router, lambda: genesys.tokens.problem)
-    watch = Watch(settings.sqs, intake, workshop.guards, genesys)
-    health = Health(stall_seconds=settings.ops.stall_seconds, checks=watch.checks())
-    server = OpsServer(settings.ops, health, Status(watch.snapshot, health))
-    workshop.stack.enter_context(server)
-    log.info("ops_server_listening", url=server.url)
-    return Daemon(intake, watch, health, settings.sqs.drain_seconds)
+    intake = await build_intake(workshop, router)
+    watch.attach(intake, workshop.upstreams, genesys)
+    log.info(
+        "worker_started",
+        concurrency=intake.permits.count,
+        queues=[one.binding.name for one in intake.queues],
+        jobs=sorted(intake.delivery.jobs),
+    )
+    return Daemon(intake, watch, health, workshop.settings.sqs.drain_seconds)
 
 
-def _tell_handlers(settings: Settings) -> None:
-    log.info("handlers_on", handlers=settings.enabled_handlers())
-    for name, missing in settings.disabled_handlers().items():
-        log.info("handler_off", handler=name, missing=missing)
+async def _unless_stopped(signals: Signals, work: "asyncio._CoroutineLike[Daemon]") -> Daemon | None:
+    """Await the work; None when a signal came first: nothing is in flight yet, so it just ends."""
+    building = asyncio.ensure_future(work)
+    stop = asyncio.create_task(signals.stop.wait(), name="stop")
+    await asyncio.wait({building, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if building.done():
+        stop.cancel()
+        return building.result()
+    building.cancel()
+    await asyncio.wait({building}, timeout=1)
+    return None
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _log_start(settings: Settings, url: str) -> None:
+    metrics.info.info({"version": __version__})
+    log.info(
+        "worker_starting",
+        version=__version__,
+        queues=[one.name for one in settings.queues()],
+        region=settings.aws.region,
+        organization_id=getattr(settings.genesys, "organization_id", None),
+        ops=url,
+    )
+    for job, reason in settings.half_configured().items():
+        log.warning("job_half_configured", job=job, reason=reason)
+    for job in settings.unused_jobs():
+        log.info("job_off", job=job, missing=settings.disabled_handlers()[job])

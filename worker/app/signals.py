@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks to drain, the second to be quick about it."""
+"""SIGTERM and SIGINT: the first asks to drain, the second to exit at once."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ class Signals:
         self.stop = asyncio.Event()
         """Set by the first signal."""
 
-        self.hurry = asyncio.Event()
+        self.force = asyncio.Event()
         """Set by the second."""
 
     def listen(self) -> None:
@@ -23,5 +23,5 @@ class Signals:
     def came(self) -> None:
         """Note one signal."""
         if self.stop.is_set():
-            self.hurry.set()
+            self.force.set()
         self.stop.set()

@@ -45,8 +45,8 @@ class Acks:
         random: Random,
         settled: Settled | None = None,
     ) -> None:
-        self.problems: dict[str, str] = {}
-        """What fails now: code by action, until a call of that action goes through."""
+        self.problems: dict[str, tuple[str, float]] = {}
+        """What fails now, until a call of that action goes through: its code, and since when."""
 
         self._queue = queue
         self._leases = leases
@@ -201,7 +201,8 @@ class Acks:
         if None in results:
             self.problems.pop(action, None)
         elif codes:
-            self.problems[action] = codes[0]
+            since = self.problems.get(action, ("", self._loop.time()))[1]
+            self.problems[action] = (codes[0], since)
         return results
 
     @staticmethod

@@ -5,6 +5,7 @@ there; more come while receives return full, and leave when they come back empty
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,6 +82,14 @@ class Consumer:
     def in_flight(self) -> int:
         """Messages received and not settled."""
         return len(self.leases)
+
+    def failing(self, for_seconds: float = 0.0) -> Iterator[tuple[str, str]]:
+        """Yield action and code of what SQS has refused for that long, beside receives."""
+        now = self._loop.time()
+        for problems in (self._acks.problems, self.leases.problems):
+            for action, (code, since) in list(problems.items()):
+                if now - since >= for_seconds:
+                    yield action, code
 
     async def _work(self, lease: Lease) -> None:
         log_as(lease)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,6 +19,7 @@ from worker.intake.outcome import (
     DONE,
     Blocked,
     DeadLetter,
+    Failure,
     Outcome,
     Retry,
     failure_of,
@@ -66,6 +67,23 @@ class Reading:
     unrouted: Unrouted
 
 
+@dataclass(frozen=True, slots=True)
+class LastFailure:
+    """What a job last failed of."""
+
+    failure: Failure
+    at: float
+    """Seconds since the epoch."""
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """Return it as /status shows it."""
+        return {
+            "reason": self.failure.reason,
+            "fingerprint": self.failure.fingerprint,
+            "seconds_ago": now - self.at,
+        }
+
+
 class Delivery:
     """Works on messages of all queues."""
 
@@ -82,6 +100,9 @@ class Delivery:
         self.jobs = jobs
         self.running: dict[Work, Lease] = {}
         """What is worked on now."""
+
+        self.last_failures: dict[str, LastFailure] = {}
+        """By job."""
 
         self.quarantine = Quarantine(marks, self.running.__len__)
         self._router = router
@@ -225,6 +246,7 @@ class Delivery:
                 else Blocked(outcome.failure, outcome.after)
             )
         _processed(job.name, _label(outcome)).inc()
+        self.last_failures[job.name] = LastFailure(outcome.failure, time.time())
         log.log(
             30 if foreseen(error) else 40,
             "event_failed",

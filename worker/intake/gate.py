@@ -16,6 +16,7 @@ import structlog
 from worker.errors import Misconfigured
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, Outcome, Retry
+from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,9 @@ class Upstreams(Protocol):
 
     def problem(self, name: str) -> Misconfigured | None:
         """Return what a person must change, as far as is known without a message."""
+
+    def names(self) -> frozenset[str]:
+        """Return the upstreams there are."""
 
 
 class Limit(Protocol):
@@ -101,6 +105,13 @@ class JobState:
         state = self._upstreams.state
         return any(state(name) != "closed" for name in (*self.needs, *self.may_miss))
 
+    def known_problem(self) -> Misconfigured | None:
+        """Return what a person must change for this job; safe from any thread."""
+        for name in (*self.needs, *self.may_miss):
+            if problem := self._upstreams.problem(name):
+                return problem
+        return self.problem
+
     def misconfigured(self, problem: Misconfigured) -> None:
         """Note what a message met: the job waits, unless others succeed meanwhile."""
         now = self._clock()
@@ -127,9 +138,9 @@ class JobState:
             self.problem, self._problem_pause = None, 0.0
 
     def _judge(self) -> tuple[State, str]:
-        for name in (*self.needs, *self.may_miss):
-            if problem := self._upstreams.problem(name):
-                return "closed", f"{problem.reason}; {problem.remedy}"
+        problem = self.known_problem()
+        if problem is not None and problem is not self.problem:
+            return "closed", f"{problem.reason}; {problem.remedy}"
         if self.problem is not None:
             return self._until(self._probe_at), f"{self.problem.reason}; {self.problem.remedy}"
         if limited := self._limit.gate(self.name):
@@ -192,6 +203,7 @@ class Gate:
         if self.state != before:
             level = 40 if self.state == "closed" else 20
             log.log(level, "gate_changed", queue=self.queue, state=self.state, reason=self.reason)
+            metrics.paused.labels(self.queue).set(self.state != "open")
             self._none_to_receive = False
             self._changed.set()
         if self._waiting:

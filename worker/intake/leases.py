@@ -26,6 +26,7 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 SHORTEST_BEAT_SECONDS = 0.1
+HEARTBEAT = "ChangeMessageVisibility of the heartbeat"
 LEASE_LOST = "lease_lost"
 MARGIN_SECONDS = 1.0
 """A lease closer to its end than this is given up: another worker may hold the message already."""
@@ -135,8 +136,8 @@ class Leases:
     ) -> None:
         self.visibility_seconds = visibility_seconds
         self._source = source
-        self.problem: str | None = None
-        """Why the last heartbeat failed; None when it did not."""
+        self.problems: dict[str, tuple[str, float]] = {}
+        """What of the heartbeat fails now, by action: its code, and since when."""
 
         self._queue = queue
         self._clock = clock
@@ -213,11 +214,12 @@ class Leases:
         except (QueueError, TimeoutError) as error:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))
-            self.problem = f"ChangeMessageVisibility fails: {code}"
+            since = self.problems.get(HEARTBEAT, ("", self._clock()))[1]
+            self.problems[HEARTBEAT] = (code, since)
             log.warning("heartbeat_failed", code=code, messages=len(batch))
             self._give_up_the_late(batch)
             return
-        self.problem = None
+        self.problems.clear()
         for lease, (receipt, seconds), failed in zip(batch, pairs, results, strict=True):
             # A copy that came meanwhile brought a newer receipt, and a lease of its own.
             if lease.message.receipt == receipt:

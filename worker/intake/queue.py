@@ -1,8 +1,11 @@
 """The verbs of SQS, and what their failures mean. Nothing above this module sees botocore."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +14,9 @@ from worker.intake.message import Message, message_of
 
 MAX_BATCH = 10
 """Entries of one SQS batch call."""
+
+MAX_IN_FLIGHT = 100_000
+"""SQS refuses receives from 120,000 messages in flight on."""
 
 MAX_VISIBILITY_SECONDS = 43200
 """Twelve hours, counted from the receive; SQS refuses more and does not clamp."""
@@ -86,6 +92,9 @@ class Queue:
         self.url = url
         self._polls = polls
         self._acks = acks
+        self._clock_set_at = 0.0
+        self._ahead_seconds = 0.0
+        """How far SQS's clock is before this machine's, as its last reply says."""
 
     async def receive(
         self, at_most: int, *, wait_seconds: int, visibility_seconds: int | None
@@ -131,6 +140,10 @@ class Queue:
             raise QueueError("get_queue_attributes", UNANSWERED)
         return _attributes_of(attributes)
 
+    def age_seconds(self, sent_at: float) -> float:
+        """Return the age of a message by SQS's own clock: a step of ours dead-letters nothing."""
+        return max(0.0, time.time() + self._ahead_seconds - sent_at)
+
     async def _call(self, operation: Any, **parameters: Any) -> Mapping[str, Any]:
         try:
             answer: Mapping[str, Any] = await operation(**{"QueueUrl": self.url, **parameters})
@@ -138,7 +151,18 @@ class Queue:
             raise QueueError(operation.__name__, error.response["Error"]["Code"]) from error
         except (BotoCoreError, OSError, TimeoutError) as error:
             raise QueueError(operation.__name__, type(error).__name__) from error
+        self._set_clock(answer)
         return answer
+
+    def _set_clock(self, answer: Mapping[str, Any]) -> None:
+        """Read the date of a reply, once a second at most: it has no fractions."""
+        now = time.time()
+        if abs(now - self._clock_set_at) < 1:
+            return
+        self._clock_set_at = now
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        with suppress(ValueError, TypeError):
+            self._ahead_seconds = parsedate_to_datetime(date).timestamp() - now
 
 
 def _results(answer: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Results:

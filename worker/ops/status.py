@@ -1,9 +1,9 @@
-"""/status: why is this queue moving, or not? Ids of nobody, numbers and words only."""
+"""/status: why is each queue moving, or not? No personal data: ids of messages, names, numbers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from worker import __version__
 from worker.ops.health import Health
@@ -12,55 +12,127 @@ STALLED_SECONDS = 60.0
 """Silence of all receives from which polling counts as stalled: three of the longest polls."""
 
 STUCK_SECONDS = 300.0
-"""Time without a success, with a full house, from which that is worth saying."""
+"""Time without a success, with all permits in use, from which that is worth saying."""
+
+Gate = Literal["open", "half_open", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """One message in flight here."""
+
+    message_id: str
+    jobs: tuple[str, ...]
+    """Empty until it was opened."""
+
+    stage: str
+    """`queued`, `gate`, `permit`, `alone`, `working`, `settling`; with what it waits for."""
+
+    seconds: float
+    """Since its stage began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """One queue."""
+
+    name: str
+    jobs: tuple[str, ...]
+    gate: Gate = "open"
+    gate_reason: str = ""
+    in_flight: int = 0
+    """Messages received here and not settled."""
+
+    oldest: tuple[InFlight, ...] = ()
+    """Those of them that are longest in their stage."""
+
+    visible: int | None = None
+    """Messages that can be received, as last sampled; None: no sample yet."""
+
+    invisible: int | None = None
+    """Messages that no consumer can receive now and that are not in flight here: scheduled retries,
+    or other consumers'."""
+
+    pollers: int = 0
+    receive_error: str | None = None
+    """Class or code of the error of the last receive, when it failed."""
+
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """What SQS refuses beside receives: code by action."""
+
+    last_receive_seconds_ago: float | None = None
+    """Since a receive succeeded, with messages or without; None: none did yet."""
+
+    last_message_seconds_ago: float | None = None
+    blocked_groups: Mapping[str, str] = field(default_factory=dict)
+    """FIFO groups that wait for a failed head: group id to message id, some of them."""
+
+    dead_letters: int | None = None
+    """Messages on its dead-letter queue, as last sampled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One job."""
+
+    name: str
+    state: Literal["open", "half_open", "closed", "off"]
+    reason: str = ""
+    """Why it cannot run now, or which settings it lacks."""
+
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Runs since the start, by outcome."""
+
+    last_failure: Mapping[str, Any] | None = None
+    """`reason`, `fingerprint`, `seconds_ago`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamStatus:
+    """One upstream; those that are well are left out."""
+
+    name: str
+    breaker: str
+    reason: str = ""
+    pause_seconds: float = 0.0
+    """Left of a pause that it asked for (Retry-After)."""
+
+    asked_seconds: float = 0.0
+    """The pause as it was asked for; obeyed up to RETRY_AFTER_CAP_SECONDS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Dead letters of one cause since the start."""
+
+    reason: str
+    job: str | None
+    dead_letters: int
+    held_back: int = 0
+    """Messages of the cause that stay on the queue, as the limit is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What the worker knew of itself at one moment."""
 
+    starting: str = ""
+    """What the start waits for; empty once it is over."""
+
     draining: bool = False
-    in_flight: int = 0
-    """Messages in hand."""
-
-    concurrency: int = 1
-    paused: str = ""
-    """Why intake is held back, if it is."""
-
-    suspect_alone: bool = False
-    """Whether a message that may have killed a process runs now, and nothing beside it."""
-
-    hidden: Mapping[str, int] = field(default_factory=dict)
-    """Messages hidden until their upstream is back, by handler."""
-
-    hidden_on_queue: int = 0
-    """Messages nobody can receive now and we do not hold, at the last look at the queue: they wait
-    for their retry, or are in the hands of others."""
-
-    blocked_groups: Mapping[str, str] = field(default_factory=dict)
-    """FIFO groups that wait for a failed head: group id to message id, some of them."""
-
     uptime_seconds: float = 0.0
-    pollers: int = 0
-    last_receive_seconds_ago: float | None = None
-    """Since a receive succeeded, with messages or without; None: none did yet."""
+    concurrency: int = 1
+    in_flight: int = 0
+    queues: tuple[QueueStatus, ...] = ()
+    jobs: tuple[JobStatus, ...] = ()
+    upstreams: tuple[UpstreamStatus, ...] = ()
+    dead_letter_causes: tuple[Cause, ...] = ()
+    budget_exhausted_seconds: float = 0.0
+    """Until a request to Genesys is granted, if one was asked for now."""
 
-    last_message_seconds_ago: float | None = None
-    """Since a receive brought a message."""
-
-    receive_error: str | None = None
-    """Class or code of the error of the last receive, when it failed."""
-
-    open_breakers: tuple[str, ...] = ()
-    asked_pauses: Mapping[str, float] = field(default_factory=dict)
-    """Seconds left of the pauses that upstreams asked for (Retry-After), by upstream; for the one
-    with a request budget it is `rate_limited_seconds`."""
-
-    rate_limited_seconds: float = 0.0
-    """How long the request budget is spent from now on."""
-
-    token_problem: str | None = None
     last_success_seconds_ago: float | None = None
+    warnings: tuple[str, ...] = ()
+    """What was found at the start."""
 
 
 class Status:
@@ -76,6 +148,9 @@ class Status:
         """Return the document."""
         snapshot = self._snapshot()
         reasons = self._health.ready()
+        document: dict[str, Any] = _rounded(asdict(snapshot))
+        for queue, shown in zip(snapshot.queues, document["queues"], strict=True):
+            shown["state"], shown["why"] = judge(queue, snapshot)
         return {
             "version": __version__,
             "started": self._started_at,
@@ -83,119 +158,106 @@ class Status:
             "ready": not reasons,
             "not_ready_because": reasons,
             "why": why(snapshot),
-            "queue": queue_state(snapshot),
-            **_rounded(snapshot),
+            **document,
         }
 
 
-def queue_state(now: Snapshot) -> str:
-    """Return the queue's state in one word."""
-    return _judge(now)[0]
-
-
 def why(now: Snapshot) -> str:
-    """Return one sentence that says why this queue moves, or does not."""
-    return _judge(now)[1]
-
-
-def _judge(now: Snapshot) -> tuple[str, str]:
-    """Return the first verdict that holds, worst cause first."""
-    for verdicts in (_refused, _held_back, _working):
-        for verdict in verdicts(now):
-            return verdict
-    since = f"in the {now.uptime_seconds:.0f} s since the start"
-    return "starting", f"Starting: no receive has ended {since}."
-
-
-def _refused(now: Snapshot) -> Iterator[tuple[str, str]]:
+    """Return one sentence a queue that says why it moves, or does not."""
     if now.draining:
-        yield "draining", f"Draining: nothing is received, {_in_hand(now)} to be finished."
-    if now.receive_error:
-        yield "error", f"Not moving: receiving fails with {now.receive_error}."
-    if now.token_problem:
-        yield "token", f"Not moving: no Genesys token ({now.token_problem})."
+        return f"Draining: nothing is received; {now.in_flight} messages in flight to finish."
+    if now.starting:
+        return f"Starting: {now.starting}."
+    sentences = [(queue.name, judge(queue, now)[1]) for queue in now.queues]
+    if len(sentences) == 1:
+        return sentences[0][1]
+    return " ".join(f"[{name}] {sentence}" for name, sentence in sentences)
 
 
-def _held_back(now: Snapshot) -> Iterator[tuple[str, str]]:
-    if now.paused:
-        yield "paused", f"Paused: {now.paused}; {_in_hand(now)}."
+def judge(queue: QueueStatus, now: Snapshot) -> tuple[str, str]:
+    """Return the state of a queue in one word, and why, worst cause first."""
+    for verdicts in (_refused, _held_back, _working):
+        for verdict in verdicts(queue, now):
+            return verdict
+    return "starting", f"Starting: no receive has ended in the {now.uptime_seconds:.0f} s so far."
+
+
+def _refused(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
+    if now.draining:
+        yield "draining", f"Draining: {queue.in_flight} in flight."
+    if queue.receive_error:
+        yield "error", f"Not moving: ReceiveMessage fails with {queue.receive_error}."
+    for action, code in queue.failing.items():
+        yield "error", f"Not moving: {action} fails with {code}; {_counts(queue)}."
+
+
+def _held_back(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
+    if queue.gate == "closed":
+        yield "closed", f"Gate closed: {queue.gate_reason}; {_counts(queue)}."
+    if queue.gate == "half_open":
+        yield "half_open", f"Gate half-open, one message probes: {queue.gate_reason}."
+    if any(one.stage == "alone" for one in queue.oldest):
+        yield "quarantine", "Quarantine: a message that killed the process twice runs alone."
     if now.in_flight >= now.concurrency:
-        yield "full", f"Full: {_in_hand(now)}{_slowed(now)}."
-    if now.suspect_alone:
-        yield "suspect", "Careful: a message that may have killed a process runs alone."
-    if (silence := _silence(now)) > STALLED_SECONDS:
-        pollers = f"{now.pollers} pollers run"
-        yield "stalled", f"Stalled: {pollers}, but no receive has ended for {silence:.0f} s."
-    if now.rate_limited_seconds > 0:
-        yield "limited", f"Slow: {_in_hand(now)}{_slowed(now)}."
-    if not_called := ", ".join(_not_called(now)):
-        yield "degraded", f"Partly moving: {not_called}; {_in_hand(now)}{_hidden(now)}."
+        yield "full", f"Full: all {now.concurrency} permits in use{_slowed(now)}; {_counts(queue)}."
+    if (silence := _silence(queue, now)) > STALLED_SECONDS:
+        yield "stalled", f"Stalled: {queue.pollers} pollers, no receive ended for {silence:.0f} s."
+    if slow := _slowed(now):
+        yield "slow", f"Moving slowly{slow}; {_counts(queue)}."
 
 
-def _working(now: Snapshot) -> Iterator[tuple[str, str]]:
-    if now.blocked_groups:
-        groups = ", ".join(f"{group} by {head}" for group, head in now.blocked_groups.items())
+def _working(queue: QueueStatus, _: Snapshot) -> Iterator[tuple[str, str]]:
+    if queue.blocked_groups:
+        groups = ", ".join(f"{group} by {head}" for group, head in queue.blocked_groups.items())
         yield "blocked", f"Moving, but FIFO groups wait for their heads: {groups}."
-    if now.in_flight:
-        yield "moving", f"Moving: {_in_hand(now)}."
-    if now.last_receive_seconds_ago is None:
+    if queue.in_flight or queue.visible:
+        yield "moving", f"Moving: {_counts(queue)}."
+    if queue.last_receive_seconds_ago is None:
         return
-    yield _idle(now)
-
-
-def _idle(now: Snapshot) -> tuple[str, str]:
-    """Not «everything is done»: what failed and waits for its retry is hidden, and still there."""
-    last = now.last_message_seconds_ago
+    last = queue.last_message_seconds_ago
     came = "" if last is None else f"; the last message came {last:.0f} s ago"
-    if now.hidden_on_queue:
-        hidden = f"{now.hidden_on_queue} messages of the queue are hidden"
-        why = f"nothing in hand, {hidden}: for their retry, or in other hands{came}."
-        return "waiting", f"Waiting: {why}"
+    if queue.invisible:
+        yield "waiting", f"Waiting: {_counts(queue)}{came}."
     if last is None:
-        return "empty", "Idle: the queue has brought no message since the start."
-    return "empty", f"Idle: the queue shows no message{came}."
+        yield "empty", "Idle: no message has come since the start."
+    yield "empty", f"Idle: no message is visible{came}."
 
 
-def _in_hand(now: Snapshot) -> str:
-    return f"{now.in_flight} of {now.concurrency} messages in hand"
-
-
-def _hidden(now: Snapshot) -> str:
-    return "".join(f", {count} of {name} hidden until then" for name, count in now.hidden.items())
+def _counts(queue: QueueStatus) -> str:
+    parts = [f"{queue.in_flight} in flight"]
+    if queue.visible:
+        parts.append(f"{queue.visible} visible")
+    if queue.invisible:
+        parts.append(f"{queue.invisible} invisible (scheduled retries or other consumers)")
+    return ", ".join(parts)
 
 
 def _slowed(now: Snapshot) -> str:
     parts = []
-    if now.rate_limited_seconds > 0:
-        parts.append(f"the request budget is spent for {now.rate_limited_seconds:.0f} s")
-    parts += _not_called(now)
-    if (silence := _since(now.last_success_seconds_ago)) > STUCK_SECONDS:
-        parts.append(f"none was done for {silence:.0f} s")
+    if now.budget_exhausted_seconds > 0:
+        parts.append(f"the request budget is exhausted for {now.budget_exhausted_seconds:.0f} s")
+    parts += [_of(upstream) for upstream in now.upstreams]
+    if (silence := now.last_success_seconds_ago or 0.0) > STUCK_SECONDS:
+        parts.append(f"no message was done for {silence:.0f} s")
     return "".join(f", {part}" for part in parts)
 
 
-def _not_called(now: Snapshot) -> Iterator[str]:
-    if now.open_breakers:
-        yield f"the breaker is open for {', '.join(now.open_breakers)}"
-    for upstream, seconds in now.asked_pauses.items():
-        yield f"{upstream} asked for a pause, {seconds:.0f} s left"
+def _of(upstream: UpstreamStatus) -> str:
+    if upstream.pause_seconds:
+        asked, left = upstream.asked_seconds, upstream.pause_seconds
+        return f"{upstream.name} asked for a pause of {asked:.0f} s, {left:.0f} s left"
+    return f"{upstream.name}: {upstream.reason or f'breaker {upstream.breaker}'}"
 
 
-def _silence(now: Snapshot) -> float:
+def _silence(queue: QueueStatus, now: Snapshot) -> float:
     """Return the seconds without an answer to a receive; before the first one, since the start."""
-    last = now.last_receive_seconds_ago
+    last = queue.last_receive_seconds_ago
     return now.uptime_seconds if last is None else last
 
 
-def _since(seconds: float | None) -> float:
-    return 0.0 if seconds is None else seconds
-
-
-def _rounded(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: _tenths(value) for name, value in asdict(snapshot).items()}
-
-
-def _tenths(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _tenths(entry) for name, entry in value.items()}
+        return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
     return round(value, 1) if isinstance(value, float) else value

@@ -42,8 +42,8 @@ messages_acked = Tally(
 )
 messages_released = Counter(
     "worker_messages_released_total",
-    "Messages made visible again, by reason: retry, drain, lease_lost, park_failed, park_limit, "
-    "follower.",
+    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, dead_letter_failed, "
+    "dead_letter_limit, follower.",
     ["reason"],
     registry=REGISTRY,
 )
@@ -78,7 +78,8 @@ concurrency_limit = Gauge(
 )
 paused = Gauge(
     "worker_paused",
-    "1 while intake waits: every handler is blocked by an outage, or too much was parked.",
+    "1 while the gate of a queue is not open: none of its jobs can succeed now.",
+    ["queue"],
     registry=REGISTRY,
 )
 pollers = Gauge("worker_pollers", "Pollers running now.", registry=REGISTRY)
@@ -96,8 +97,8 @@ ack_failures = Counter(
 )
 queue_messages = Gauge(
     "worker_queue_messages",
-    "Approximate messages on the queue, by state: visible, in_flight, delayed.",
-    ["state"],
+    "Approximate messages on a queue, by state: visible, in_flight, delayed.",
+    ["queue", "state"],
     registry=REGISTRY,
 )
 dlq_messages = Gauge(
@@ -107,7 +108,8 @@ dlq_messages = Gauge(
 # ── handlers ───────────────────────────────────────────────────────────────────────────────────
 messages_processed = Tally(
     "worker_messages_processed_total",
-    "Runs of a handler, by outcome: ok, skipped, degraded, duplicate, expired, retry, permanent.",
+    "Runs of a job, by outcome: ok, skipped, degraded, duplicate, expired, retry, blocked, "
+    "permanent.",
     ["handler", "outcome"],
     REGISTRY,
 )
@@ -233,7 +235,7 @@ drain_messages = Gauge(
 
 # Children of closed sets start at 0: `increase()` does not see a series that is born at 1.
 for _counter, _values in (
-    (messages_released, "retry drain lease_lost park_failed park_limit follower"),
+    (messages_released, "retry blocked drain lease_lost dead_letter_failed dead_letter_limit follower"),
     (receives, "messages empty error"),
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),

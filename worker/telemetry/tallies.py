@@ -65,6 +65,10 @@ class Tally:
         """Return the series of these label values; keep it where every message counts."""
         return self._series.setdefault(values, Count())
 
+    def series(self) -> list[tuple[tuple[str, ...], Count]]:
+        """Return all series with their label values; safe from any thread."""
+        return list(self._series.items())
+
     def inc(self, amount: float = 1) -> None:
         """Add to the series without labels."""
         self._series[()].inc(amount)
@@ -76,7 +80,7 @@ class Tally:
     def collect(self) -> Iterable[Metric]:
         """Return the metric with its series; called from the thread that scrapes."""
         family = CounterMetricFamily(self.name, self._documentation, labels=self.label_names)
-        for values, count in list(self._series.items()):
+        for values, count in self.series():
             family.add_metric(values, count.value)
         return [family]
 

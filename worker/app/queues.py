@@ -1,0 +1,101 @@
+"""Opens the queues: waits for one that does not answer yet, and refuses what is wrong in itself."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from worker.app.workshop import Workshop
+from worker.clients.aws.session import ClientLimits
+from worker.errors import ConfigurationError
+from worker.intake.poller import most_pollers
+from worker.intake.queue import MAX_BATCH, Queue, QueueAttributes, QueueError
+from worker.settings.bindings import QueueBinding
+
+log = structlog.get_logger(__name__)
+
+READ_MARGIN_SECONDS = 10
+"""The reply to a long poll may come that much later than its wait."""
+
+ACK_SECONDS = 5
+WRONG_CODES = ("NonExistentQueue", "QueueDoesNotExist", "InvalidAddress")
+"""The queue's URL is wrong in itself: no waiting helps."""
+
+LONGEST_PAUSE_SECONDS = 5.0
+
+NOTHING_HIDDEN = (
+    "SQS_VISIBILITY_SECONDS: is missing, and the VisibilityTimeout of queue {name} is 0 — other "
+    "consumers would receive what is in flight here"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQueue:
+    """A queue that answered, with what it says of itself."""
+
+    binding: QueueBinding
+    queue: Queue
+    attributes: QueueAttributes
+    visibility_seconds: float
+
+
+class Unreachable(Exception):
+    """SQS did not answer within SQS_START_SECONDS."""
+
+
+async def open_queues(workshop: Workshop) -> list[OpenQueue]:
+    """Open all queues of SQS_QUEUE_URL.
+
+    Raises ConfigurationError for one that does not exist, Unreachable when SQS_START_SECONDS pass
+    without an answer.
+    """
+    bindings = workshop.settings.queues()
+    return list(await asyncio.gather(*(_open(workshop, binding) for binding in bindings)))
+
+
+async def _open(workshop: Workshop, binding: QueueBinding) -> OpenQueue:
+    queue = await connect(workshop, binding.url)
+    attributes = await _answered(workshop, binding, queue)
+    visibility = workshop.settings.sqs.visibility_seconds or attributes.visibility_seconds
+    if not visibility:
+        raise ConfigurationError([NOTHING_HIDDEN.format(name=binding.name)])
+    return OpenQueue(binding, queue, attributes, visibility)
+
+
+async def connect(workshop: Workshop, url: str) -> Queue:
+    """Open a queue with its two clients: one for long polls, one for everything else."""
+    sqs = workshop.settings.sqs
+    longest = sqs.wait_seconds + READ_MARGIN_SECONDS
+    polls = await workshop.aws_client(
+        "sqs",
+        ClientLimits(
+            pool=most_pollers(sqs.concurrency, MAX_BATCH) + 2,
+            read_seconds=longest,
+            total_seconds=longest + READ_MARGIN_SECONDS,
+            attempts=1,  # the poller itself backs off, with every failure counted
+        ),
+    )
+    acks = await workshop.aws_client(
+        "sqs",
+        ClientLimits(pool=20, read_seconds=ACK_SECONDS, total_seconds=ACK_SECONDS, attempts=2),
+    )
+    return Queue(url, polls=polls, acks=acks)
+
+
+async def _answered(workshop: Workshop, binding: QueueBinding, queue: Queue) -> QueueAttributes:
+    """Read the attributes; a queue that does not answer, or not yet to us, is waited for."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + workshop.settings.sqs.start_seconds
+    pause = 0.5
+    while True:
+        try:
+            return await queue.attributes()
+        except QueueError as error:
+            if any(code in error.code for code in WRONG_CODES):
+                problem = f"SQS_QUEUE_URL: queue {binding.name} does not exist ({error.code})"
+                raise ConfigurationError([problem]) from error
+            if loop.time() >= until:
+                raise Unreachable(f"queue {binding.name}: {error.code}") from error
+            log.warning("queue_not_answering", queue=binding.name, code=error.code)
+        await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
+        pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
