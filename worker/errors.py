@@ -24,6 +24,9 @@ value, a URL with a query or a secret: ids, field names, codes and statuses only
 class WorkerError(Exception):
     """A failure with a known owner."""
 
+    upstream: str | None = None
+    """Whose guard let it through: the innermost one where guards are nested (`login`)."""
+
 
 class Transient(WorkerError):
     """Something that may succeed later, unchanged."""

@@ -1,10 +1,13 @@
-"""Single requests, sent together: whoever submits waits for the own answer only."""
+"""Single requests, sent together: each caller waits only for its own answer."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import copy_context
 from typing import Final, Generic, TypeVar
+
+from worker.errors import LeaseLost
+from worker.resilience.work import Work, current_work, working_for
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,7 +20,13 @@ class _Submission(Generic[T, R]):
     def __init__(self, item: T, due: float) -> None:
         self.item: Final = item
         self.due: Final = due
+        self.works: Final = current_work()
         self.answer: Final[asyncio.Future[R]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_wanted(self) -> bool:
+        """False once the lease of its message is lost: another consumer does all of it."""
+        return not self.works or any(work.holds_lease() for work in self.works)
 
     def settle(self, result: R | BaseException) -> None:
         if self.answer.done():
@@ -34,6 +43,7 @@ class Batcher(Generic[T, R]):
     `flush` gets the items in the order of their submission and returns one result for each, in
     place; an exception among the results fails that submitter alone, one that is raised fails all
     of the batch. Up to `max_concurrent` flushes run at once; meanwhile the next batches fill up.
+    A flush works for the messages of all its submitters.
     """
 
     def __init__(
@@ -43,8 +53,11 @@ class Batcher(Generic[T, R]):
         max_items: int,
         max_wait_seconds: float,
         max_concurrent: int = 4,
+        waits_for: str = "",
     ) -> None:
+        """`waits_for`: what those wait for whose batch has not gone yet; no deadline runs then."""
         self._flush = flush
+        self._waits_for = waits_for
         self._max_items = max_items
         self._max_wait_seconds = max_wait_seconds
         self._max_concurrent = max_concurrent
@@ -70,9 +83,12 @@ class Batcher(Generic[T, R]):
         """
         if self._closed:
             raise RuntimeError("batcher is closed")
-        due = asyncio.get_running_loop().time() + self._max_wait_seconds
-        submission: _Submission[T, R] = _Submission(item, due)
+        now = asyncio.get_running_loop().time()
+        submission: _Submission[T, R] = _Submission(item, now + self._max_wait_seconds)
         self._waiting.append(submission)
+        if self._waits_for:
+            for work in submission.works:
+                work.start_waiting(self._waits_for, now)
         if len(self._waiting) >= self._max_items:
             self._pump()
         elif self._timer is None:
@@ -82,6 +98,7 @@ class Batcher(Generic[T, R]):
         except asyncio.CancelledError:
             if submission in self._waiting:
                 self._waiting.remove(submission)
+                self._stop_waiting(submission)
             raise
 
     async def close(self) -> None:
@@ -96,6 +113,7 @@ class Batcher(Generic[T, R]):
         self._closed = True
         for submission in self._waiting:
             submission.answer.cancel()
+            self._stop_waiting(submission)
         self._waiting.clear()
         for task in self._sent:
             task.cancel()
@@ -104,8 +122,23 @@ class Batcher(Generic[T, R]):
     def _pump(self) -> None:
         while len(self._sent) < self._max_concurrent and self._is_due():
             count = min(self._max_items, len(self._waiting))
-            self._send([self._waiting.popleft() for _ in range(count)])
+            batch = [self._waiting.popleft() for _ in range(count)]
+            for submission in batch:
+                self._stop_waiting(submission)
+            if wanted := [submission for submission in batch if self._is_wanted(submission)]:
+                self._send(wanted)
         self._arm()
+
+    def _stop_waiting(self, submission: _Submission[T, R]) -> None:
+        if self._waits_for:
+            now = asyncio.get_running_loop().time()
+            for work in submission.works:
+                work.stop_waiting(now)
+
+    def _is_wanted(self, submission: _Submission[T, R]) -> bool:
+        if not submission.is_wanted:
+            submission.settle(LeaseLost("not sent, the lease of the message is lost"))
+        return submission.is_wanted
 
     def _is_due(self) -> bool:
         if not self._waiting:
@@ -119,13 +152,15 @@ class Batcher(Generic[T, R]):
 
     def _send(self, batch: list[_Submission[T, R]]) -> None:
         loop = asyncio.get_running_loop()
-        flushing = self._run([submission.item for submission in batch])
+        works = {id(work): work for submission in batch for work in submission.works}
+        flushing = self._run([submission.item for submission in batch], works.values())
         task = loop.create_task(flushing, context=self._context.copy())
         self._sent[task] = batch
         task.add_done_callback(self._land)
 
-    async def _run(self, items: Sequence[T]) -> Sequence[R | Exception]:
-        results = await self._flush(items)
+    async def _run(self, items: Sequence[T], works: Iterable[Work]) -> Sequence[R | Exception]:
+        with working_for(works):
+            results = await self._flush(items)
         if len(results) != len(items):
             raise RuntimeError(f"flush answered {len(results)} of {len(items)} items")
         return results

@@ -1,15 +1,20 @@
 """A circuit breaker: stops calling an upstream that fails, and asks now and then if it is back.
 
-                 too many failed or slow calls                 pause is over
+              several messages meet failures                pause is over
         closed ───────────────────────────────▶ open ◀─────────────────────────▶ half-open
-           ▲                                            a probe failed or was slow   │
+           ▲                                            a probe failed               │
            └─────────────────────────── two good probes ─────────────────────────────┘
+
+It counts messages, not calls: one message whose own look-up always fails is no outage, however
+often it tries. What a call is made for, `worker.resilience.work` knows; a call made for no message
+(a command, a token) counts as a message of its own.
 
 No library fits: those there are let every caller through when half-open, count consecutive
 failures in place of a rate, or take a cancelled call for a failed one. The semantics here are those
-of Genesys's own mollitia.
+of Genesys's own mollitia, but for the slow calls: permits and deadlines bound those.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -20,6 +25,7 @@ import structlog
 
 from worker.errors import BreakerOpen
 from worker.resilience.window import Window
+from worker.resilience.work import Work, current_work
 from worker.telemetry import metrics
 
 log = structlog.get_logger()
@@ -29,6 +35,12 @@ Verdict = Literal["succeeded", "failed", "alive", "neutral"]
 
 GAUGE: Final[dict[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 PROBES_TO_CLOSE = 2
+FEWEST_FAILING = 3
+"""Messages that must be failing before anything opens: fewer may have only themselves to blame."""
+
+REMEMBERED = 1000
+"""Messages that failed here and are remembered for it, the latest ones."""
+
 PAUSE_JITTER = 0.2
 """A pause is cut by up to this share, so that replicas do not probe in step."""
 
@@ -47,18 +59,12 @@ class BreakerPolicy:
     """Calls in the window before anything is judged."""
 
     failure_ratio: float = 0.5
-    """Share of failed calls that opens."""
-
-    slow_seconds: float = 8
-    """A call that takes longer counts as slow, whatever its end."""
-
-    slow_ratio: float = 0.8
-    """Share of slow calls that opens."""
+    """Share of failing messages that opens; a message counts once, by its latest call."""
 
     open_seconds: float = 5
-    """First pause; doubled each time a probe fails."""
+    """First pause; doubled each time the probe of a message that had not failed before fails."""
 
-    max_open_seconds: float = 60
+    max_open_seconds: float = 30
     """Longest pause."""
 
 
@@ -68,10 +74,17 @@ class Permit:
     Only the first verdict counts.
     """
 
-    __slots__ = ("_settle", "_settled", "generation")
+    __slots__ = ("_settle", "_settled", "generation", "probe", "works")
 
-    def __init__(self, generation: int, settle: "Callable[[Permit, Verdict, float], None]") -> None:
+    def __init__(
+        self,
+        generation: int,
+        works: tuple[Work, ...],
+        settle: "Callable[[Permit, Verdict], None]",
+    ) -> None:
         self.generation: Final = generation
+        self.works: Final = works
+        self.probe = False
         self._settle = settle
         self._settled = False
 
@@ -86,30 +99,30 @@ class Permit:
     ) -> None:
         self.neutral()
 
-    def succeeded(self, duration: float) -> None:
-        """Tell that the call did what it should, in `duration` seconds."""
-        self._say("succeeded", duration)
+    def succeeded(self) -> None:
+        """Tell that the call did what it should."""
+        self._say("succeeded")
 
-    def failed(self, duration: float) -> None:
+    def failed(self) -> None:
         """Tell that the upstream failed: 5xx, time-out, broken connection."""
-        self._say("failed", duration)
+        self._say("failed")
 
-    def alive(self, duration: float) -> None:
+    def alive(self) -> None:
         """Tell that the upstream refused for reasons of its own (4xx).
 
         That closes a half-open breaker as a success does, but is not weighed while closed: a row of
         404s must not hide that every other call fails.
         """
-        self._say("alive", duration)
+        self._say("alive")
 
     def neutral(self) -> None:
-        """Tell nothing: the call was cancelled, never made, or met a rate limit."""
-        self._say("neutral", 0)
+        """Tell nothing: the call was cancelled, never made, too heavy, or met a rate limit."""
+        self._say("neutral")
 
-    def _say(self, verdict: Verdict, duration: float) -> None:
+    def _say(self, verdict: Verdict) -> None:
         if not self._settled:
             self._settled = True
-            self._settle(self, verdict, duration)
+            self._settle(self, verdict)
 
 
 class Breaker:
@@ -128,11 +141,13 @@ class Breaker:
         self._clock = clock
         self._random = random
         self._window = Window(policy.window_seconds)
+        self._failed: OrderedDict[str, None] = OrderedDict()
+        """Messages whose latest call failed here."""
         self._state: State = "closed"
         self._generation = 0
         self._failed_probes = 0
         self._good_probes = 0
-        self._probe: Permit | None = None
+        self._probes: set[Permit] = set()
         self._probe_at = 0.0
         metrics.breaker_state.labels(upstream).set(0)
 
@@ -155,20 +170,25 @@ class Breaker:
         match self.state:
             case "open":
                 return self._probe_at - self._clock()
-            case "half_open" if self._probe:
+            case "half_open" if self._probes:
                 return self._policy.open_seconds
         return 0.0
 
     def permit(self) -> Permit:
-        """Return leave for one call; raise BreakerOpen, with `retry_after`, if there is none."""
-        permit = Permit(self._generation, self._settle)
+        """Return leave for one call; raise BreakerOpen, with `retry_after`, if there is none.
+
+        Half-open, the intake chooses who probes (`Work.probe`); of calls made for no message, one
+        at a time does.
+        """
+        permit = Permit(self._generation, current_work(), self._settle)
         if self._state == "closed":  # as mostly; the words below cost more than the answer
             return permit
-        match self.state:
-            case "half_open" if self._probe is None:
-                self._probe = permit
-            case "half_open" | "open":
-                raise self._refusal()
+        state = self.state
+        if state == "open" or (state == "half_open" and not self._may_probe(permit.works)):
+            raise self._refusal()
+        if state == "half_open":
+            permit.probe = True
+            self._probes.add(permit)
         return permit
 
     def confirm(self, permit: Permit) -> None:
@@ -176,41 +196,62 @@ class Breaker:
         if permit.generation != self._generation:
             raise self._refusal()
 
-    def _refusal(self) -> BreakerOpen:
-        return BreakerOpen(f"breaker of {self.upstream} is open", retry_after=self.retry_after())
+    def _may_probe(self, works: tuple[Work, ...]) -> bool:
+        if works:
+            return any(work.probe for work in works)
+        return all(probe.works for probe in self._probes)
 
-    def _settle(self, permit: Permit, verdict: Verdict, duration: float) -> None:
+    def _refusal(self) -> BreakerOpen:
+        wait = self.retry_after() or self._policy.open_seconds
+        return BreakerOpen(f"breaker of {self.upstream} is open", retry_after=wait)
+
+    def _settle(self, permit: Permit, verdict: Verdict) -> None:
         if not self._policy.enabled or permit.generation != self._generation:
             return  # begun before the breaker opened: it says nothing about now
-        if permit is self._probe:
-            self._probe = None
-            self._judge_probe(verdict, duration)
-        elif verdict in ("succeeded", "failed"):
-            self._judge_window(failed=verdict == "failed", duration=duration)
-
-    def _judge_probe(self, verdict: Verdict, duration: float) -> None:
+        self._probes.discard(permit)
         if verdict == "neutral":
             return
-        # A slow probe is a failed one: closing on it would only open again a window later.
-        if verdict == "failed" or duration > self._policy.slow_seconds:
-            self._failed_probes += 1
+        if permit.probe and self._state == "half_open":
+            self._judge_probe(permit, failed=verdict == "failed")
+        elif verdict != "alive":
+            self._judge_window(permit, failed=verdict == "failed")
+
+    def _judge_probe(self, permit: Permit, *, failed: bool) -> None:
+        if failed:
+            # Nothing new: it may be the message, and the upstream well for all others.
+            again = bool(permit.works) and all(map(self._has_failed, permit.works))
+            self._remember(permit.works, failed=True)
+            if not again:
+                self._failed_probes += 1
+                self._good_probes = 0
             self._open()
             return
+        self._remember(permit.works, failed=False)
         self._good_probes += 1
         if self._good_probes >= PROBES_TO_CLOSE:
             self._close()
 
-    def _judge_window(self, *, failed: bool, duration: float) -> None:
+    def _judge_window(self, permit: Permit, *, failed: bool) -> None:
         policy, now = self._policy, self._clock()
-        self._window.add(now, failed=failed, slow=duration > policy.slow_seconds)
+        self._remember(permit.works, failed=failed)
+        self._window.add(now, [work.message_id for work in permit.works] or [permit], failed=failed)
         tally = self._window.tally(now)
-        if tally.calls < policy.min_calls or not (tally.failed or tally.slow):
+        if tally.failing < FEWEST_FAILING or tally.calls < policy.min_calls:
             return
-        if (
-            tally.failed / tally.calls >= policy.failure_ratio
-            or tally.slow / tally.calls >= policy.slow_ratio
-        ):
+        if tally.failing / tally.messages >= policy.failure_ratio:
+            self._good_probes = 0
             self._open()
+
+    def _has_failed(self, work: Work) -> bool:
+        return work.failed_before or work.message_id in self._failed
+
+    def _remember(self, works: tuple[Work, ...], *, failed: bool) -> None:
+        for work in works:
+            self._failed.pop(work.message_id, None)
+            if failed:
+                self._failed[work.message_id] = None
+        while len(self._failed) > REMEMBERED:
+            self._failed.popitem(last=False)
 
     def _open(self) -> None:
         policy = self._policy
@@ -224,13 +265,13 @@ class Breaker:
         log.warning("breaker_opened", upstream=self.upstream, pause_seconds=round(pause, 3))
 
     def _half_open(self) -> None:
-        self._good_probes = 0
-        self._probe = None
+        self._probes.clear()
         self._enter("half_open")
         log.info("breaker_half_open", upstream=self.upstream)
 
     def _close(self) -> None:
         self._failed_probes = 0
+        self._good_probes = 0
         self._window.clear()
         self._enter("closed")
         log.info("breaker_closed", upstream=self.upstream)

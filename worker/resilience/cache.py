@@ -8,6 +8,7 @@ from random import Random
 from typing import Final, Generic, TypeVar
 
 from worker.errors import Transient, Unavailable
+from worker.resilience.work import WorkGroup, current_work, working_for
 from worker.telemetry import metrics
 
 K = TypeVar("K", bound=Hashable)
@@ -52,9 +53,10 @@ class _Entry(Generic[V]):
 
 @dataclass(slots=True, eq=False)
 class _Flight(Generic[V]):
-    """A load that is under way, and how many wait for it."""
+    """A load that is under way, what it works for, and how many wait for it."""
 
     task: "asyncio.Task[Cached[V]]"
+    works: WorkGroup
     waiting: int = 0
 
 
@@ -106,11 +108,14 @@ class Cache(Generic[K, V]):
     async def _join(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
         flight = self._flights.get(key) or self._take_off(key, load)
         flight.waiting += 1
+        works = current_work()
+        flight.works.join(works, self._clock())
         try:
             # Not `shield`: it hands an error nobody waits for to the loop's exception handler.
             await asyncio.wait([flight.task])
         finally:
             flight.waiting -= 1
+            flight.works.leave(works, self._clock())
             if not flight.waiting:
                 self._forget(key, flight)
                 flight.task.cancel()
@@ -119,7 +124,8 @@ class Cache(Generic[K, V]):
         return flight.task.result()
 
     def _take_off(self, key: K, load: Callable[[], Awaitable[V | None]]) -> _Flight[V]:
-        flight = _Flight(asyncio.create_task(self._load(key, load)))
+        with working_for(()) as works:  # whoever joins, whoever leaves
+            flight = _Flight(asyncio.create_task(self._load(key, load)), works)
         self._flights[key] = flight
         flight.task.add_done_callback(lambda _: self._land(key, flight))
         return flight

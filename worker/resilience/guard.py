@@ -1,4 +1,4 @@
-"""What stands around every call to one upstream: deadline, retry, breaker, limiter, call.
+"""What stands around every call to one upstream: deadline, retry, breaker, token, limiter, call.
 
 Why the limiter is inside the breaker: a call the breaker refuses must not use up budget, nor wait
 for it first. The price is that a permit is older than its call by the wait for budget. So the
@@ -21,17 +21,23 @@ import structlog
 
 from worker.errors import (
     BreakerOpen,
+    LeaseLost,
+    Misconfigured,
     NotYet,
     Permanent,
     RateLimited,
+    TooHeavy,
     Transient,
     Unauthorized,
     Unavailable,
+    Unreadable,
     WorkerError,
 )
 from worker.resilience.breaker import Breaker, Permit
 from worker.resilience.limiter import Limiter
+from worker.resilience.pause import PAUSE_CAP_SECONDS, AskedPause
 from worker.resilience.retry import RetryBudget, RetryPolicy, full_jitter
+from worker.resilience.work import current_work, waiting_for
 from worker.telemetry import metrics
 from worker.telemetry.tracing import tracing
 
@@ -45,8 +51,12 @@ RESERVE = 0.2
 RESULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (Permanent, "rejected"),
     (RateLimited, "rate_limited"),
+    (TooHeavy, "too_heavy"),
+    (Unreadable, "unreadable"),
     (Unavailable, "unavailable"),
     (Unauthorized, "unauthorized"),
+    (Misconfigured, "misconfigured"),
+    (LeaseLost, "lease_lost"),
     (NotYet, "not_yet"),
     (BreakerOpen, "breaker_open"),
     (asyncio.CancelledError, "cancelled"),
@@ -59,7 +69,19 @@ class GuardPolicy:
 
     retries: RetryPolicy
     deadline_seconds: float
-    """Time for one call with its retries, its waits and its budget."""
+    """Time for one call with its retries; what a message waits for token and budget aside."""
+
+    pause_cap_seconds: float = PAUSE_CAP_SECONDS
+    """How much of a pause is obeyed that the upstream asks for."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call with all its attempts."""
+
+    deadline: float
+    first: Callable[[], Awaitable[object]] | None
+    background: bool
 
 
 class Guard:
@@ -81,7 +103,7 @@ class Guard:
         self._random = random
         self._clock = clock or asyncio.get_running_loop().time
         self._budget = RetryBudget(clock=self._clock)
-        self._refused_until = self._clock()
+        self._pause = AskedPause(policy.pause_cap_seconds)
         # What every call touches is looked up once: a look-up by labels costs more than to count.
         self._done = metrics.dependency_requests.labels(self.upstream, "ok")
         self._duration = metrics.dependency_duration.labels(self.upstream)
@@ -90,117 +112,179 @@ class Guard:
         self,
         attempt: Callable[[], Awaitable[T]],
         *,
+        first: Callable[[], Awaitable[object]] | None = None,
         repeatable: bool = True,
         background: bool = False,
     ) -> T:
         """Return what `attempt` returns, trying again within the deadline where that may help.
 
+        `first`: awaited before each attempt and before the budget is asked: a token.
         `repeatable` False: an attempt that may have had its effect (`Unavailable`) is not
         repeated; one that was refused for its rate always is. `background`: after all live calls.
 
-        Raises BreakerOpen when no call was made, or no further one; RateLimited when the budget,
-        ours or theirs, has no room within the deadline; Unavailable when the last attempt failed
-        or the deadline passed; anything else as `attempt` raised it.
+        Raises BreakerOpen when no call was made; RateLimited when the budget, ours or theirs, has
+        no room in time; Unavailable when the last attempt failed or the deadline passed;
+        LeaseLost when the message is no longer ours; anything else as `attempt` raised it.
         """
-        deadline = self._clock() + self._policy.deadline_seconds
+        run = _Run(self._clock() + self._policy.deadline_seconds, first, background)
         number = 1
         while True:
             try:
-                return await self._try(attempt, deadline, background=background)
+                return await self._try(attempt, run)
             except (Unavailable, RateLimited) as error:
-                if isinstance(error, Unavailable) and not repeatable:
-                    raise
                 pause = self._pause_after(error, number)
-                if number >= self._policy.retries.attempts or pause > self._spare(deadline):
-                    raise
-                if not self._budget.spend():
+                if not self._may_repeat(error, number, pause, run, repeatable=repeatable):
                     raise
             await asyncio.sleep(pause)
             number += 1
             metrics.dependency_retries.labels(self.upstream).inc()
 
+    def asked_pause(self) -> tuple[float, float] | None:
+        """Return the seconds left of a pause and those a reply asked for; None without one.
+
+        With a limiter always None: that one keeps the pause, as a part of its budget.
+        """
+        return self._pause.asked(self._clock())
+
+    def _may_repeat(
+        self, error: Transient, number: int, pause: float, run: _Run, *, repeatable: bool
+    ) -> bool:
+        if isinstance(error, TooHeavy):
+            return False  # whoever asked for so much asks for less
+        if isinstance(error, Unavailable) and (not repeatable or self._breaker.state != "closed"):
+            return False  # the breaker would refuse it, and a refusal says less than this failure
+        if number >= self._policy.retries.attempts or pause > self._spare(run):
+            return False
+        return self._budget.spend()
+
     def _pause_after(self, error: Transient, number: int) -> float:
+        if self._limiter and isinstance(error, RateLimited) and current_work():
+            return 0.0  # it waits in hand, for the budget
         # On top of Retry-After, not the larger of both: all who were refused got the same number.
         retries = self._policy.retries
         return (error.retry_after or 0) + full_jitter(
             number, base=retries.base_seconds, cap=retries.cap_seconds, random=self._random
         )
 
-    def _spare(self, deadline: float) -> float:
+    def _spare(self, run: _Run) -> float:
         """Return the seconds that may be spent on waiting.
 
         Not all that is left: a call begun in the last instant would end as a time-out, and the
         breaker would blame the upstream for our queue.
         """
-        return deadline - self._clock() - RESERVE * self._policy.deadline_seconds
+        return run.deadline - self._clock() - RESERVE * self._policy.deadline_seconds
 
-    async def _try(
-        self, attempt: Callable[[], Awaitable[T]], deadline: float, *, background: bool
-    ) -> T:
+    async def _try(self, attempt: Callable[[], Awaitable[T]], run: _Run) -> T:
         try:
             with self._breaker.permit() as permit:
-                self._obey()
-                if self._limiter:
-                    room = self._spare(deadline)
-                    await self._limiter.acquire(max_wait=room, background=background)
-                    self._confirm(permit, self._limiter)
-                answer = await self._judged(permit, attempt, deadline)
+                if run.first:
+                    await self._in_hand("token", run.first(), run)
+                    self._breaker.confirm(permit)
+                trial = await self._admitted(permit, run)
+                answer = await self._judged(permit, attempt, run, trial=trial)
         except BaseException as error:
             self._count(error)
+            self._label(error)
             raise
         self._done.inc()
         return answer
 
-    def paused_for(self) -> float:
-        """Return the seconds left of a pause that a 429 named; 0 when there is none.
-
-        With a limiter always 0: that one keeps the pause, as a part of its budget.
-        """
-        return max(0.0, self._refused_until - self._clock())
-
-    def _obey(self) -> None:
-        """Make no call before the time that a 429 to another caller named."""
-        if rest := self.paused_for():
-            raise RateLimited(f"{self.upstream} asked for a pause", retry_after=rest)
-
-    def _confirm(self, permit: Permit, limiter: Limiter) -> None:
+    async def _admitted(self, permit: Permit, run: _Run) -> bool:
+        """Wait for budget; True for the one call that tries after a pause beyond the cap."""
+        if self._limiter is None:
+            return self._obey()
+        trial = await self._budgeted(self._limiter, run)
         try:
             self._breaker.confirm(permit)
-        except BreakerOpen:
-            limiter.give_back()
+            self._check_lease()
+        except (BreakerOpen, LeaseLost):
+            if trial:
+                self._limiter.tried(answered=False)
+            self._limiter.give_back()
             raise
+        return trial
 
-    async def _timed(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def _budgeted(self, limiter: Limiter, run: _Run) -> bool:
+        works = current_work()
+        if not works:
+            return await limiter.acquire(max_wait=self._spare(run), background=run.background)
+        # As long as it is of use to any message of a batch.
+        room = max(work.waits_until for work in works) - self._clock()
+        asking = limiter.acquire(max_wait=room, job=works[0].job, background=run.background)
+        return await self._in_hand("budget", asking, run)
+
+    async def _in_hand(self, what: str, wait: Awaitable[T], run: _Run) -> T:
+        """Wait while no deadline runs."""
+        began = self._clock()
         try:
-            async with asyncio.timeout(deadline - self._clock()) as timeout:
+            with waiting_for(what, self._clock):
+                return await wait
+        finally:
+            run.deadline += self._clock() - began
+
+    def _obey(self) -> bool:
+        """Make no call before the time that a 429 to another caller named."""
+        now = self._clock()
+        if rest := self._pause.left(now):
+            raise RateLimited(f"{self.upstream} asked for a pause", retry_after=rest)
+        self._check_lease()
+        return self._pause.begin_trial(now)
+
+    def _check_lease(self) -> None:
+        works = current_work()
+        if works and not any(work.holds_lease() for work in works):
+            raise LeaseLost(f"{self.upstream}: not called, the lease of the message is lost")
+
+    async def _timed(self, attempt: Callable[[], Awaitable[T]], run: _Run) -> T:
+        try:
+            async with asyncio.timeout(run.deadline - self._clock()) as timeout:
                 return await attempt()
         except TimeoutError as error:
             what = "passed its deadline" if timeout.expired() else "timed out"
             raise Unavailable(f"{self.upstream} {what}") from error
 
     async def _judged(
-        self, permit: Permit, attempt: Callable[[], Awaitable[T]], deadline: float
+        self, permit: Permit, attempt: Callable[[], Awaitable[T]], run: _Run, *, trial: bool
     ) -> T:
         """Attempt, and tell breaker, limiter and retry budget how it went."""
-        started = self._clock()
+        started, answered = self._clock(), False
         try:
             with tracing().call(self.upstream):
-                answer = await self._timed(attempt, deadline)
-        except Unavailable:
-            permit.failed(self._clock() - started)
-            raise
-        except (Permanent, NotYet, Unauthorized):
-            permit.alive(self._clock() - started)
-            raise
-        except RateLimited as error:
-            self._throttled(error)
+                answer = await self._timed(attempt, run)
+        except WorkerError as error:
+            answered = self._is_ours(error)
+            self._judge(permit, error)
             raise
         else:
-            permit.succeeded(self._clock() - started)
+            answered = True
+            permit.succeeded()
             self._budget.earn()
             return answer
         finally:
             self._duration.observe(self._clock() - started)
+            if trial:
+                (self._limiter or self).tried(answered=answered)
+
+    def tried(self, *, answered: bool) -> None:
+        """Let the others go on after the call that tried whether a long pause still holds."""
+        self._pause.end_trial(self._clock(), answered=answered)
+
+    def _judge(self, permit: Permit, error: WorkerError) -> None:
+        if not self._is_ours(error):
+            return
+        match error:
+            case TooHeavy() | Unreadable() | LeaseLost():
+                pass  # a fault of this request, not of the upstream
+            case Unavailable():
+                permit.failed()
+            case Permanent() | NotYet() | Misconfigured():
+                permit.alive()
+            case RateLimited():
+                self._throttled(error)
+
+    def _is_ours(self, error: WorkerError) -> bool:
+        """Tell whether it is no failure of another upstream, met on the way: the login's."""
+        return error.upstream in {None, self.upstream}
 
     def _throttled(self, error: RateLimited) -> None:
         if self._limiter:
@@ -208,8 +292,14 @@ class Guard:
             self._limiter.pause_for(error.retry_after or self._policy.retries.base_seconds)
         else:
             metrics.ratelimit_throttled.labels(self.upstream).inc()
-            asked = self._clock() + (error.retry_after or 0)
-            self._refused_until = max(self._refused_until, asked)
+            self._pause.ask(self._clock(), error.retry_after or 0)
+
+    def _label(self, error: BaseException) -> None:
+        """Say where it happened, and bound for how long it keeps a message away."""
+        if isinstance(error, WorkerError):
+            error.upstream = error.upstream or self.upstream
+        if isinstance(error, Transient) and error.retry_after is not None:
+            error.retry_after = min(error.retry_after, self._policy.pause_cap_seconds)
 
     def _count(self, error: BaseException) -> None:
         result = next((name for kind, name in RESULTS if isinstance(error, kind)), "error")

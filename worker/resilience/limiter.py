@@ -1,12 +1,16 @@
-"""A budget of requests: callers queue for it, live work first, and nobody waits in vain."""
+"""A budget of requests: callers queue for it, live work first and its jobs by turns.
+
+A caller that cannot be served in time is refused at once.
+"""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from worker.errors import RateLimited
 from worker.resilience.pace import ROUNDING, Pace
+from worker.resilience.pause import PAUSE_CAP_SECONDS, TRIAL_SECONDS, AskedPause
 from worker.telemetry import metrics
 
 BURST_SECONDS = 5
@@ -23,10 +27,50 @@ SLOWEST = 1 / 8
 
 
 class _Waiter:
-    def __init__(self, now: float, max_wait: float) -> None:
-        self.granted: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+    def __init__(self, now: float, max_wait: float, job: str) -> None:
+        self.granted: Final[asyncio.Future[bool]] = asyncio.get_running_loop().create_future()
+        """The result is True for the one call that tries after a pause beyond the cap."""
         self.since: Final = now
         self.until: Final = now + max_wait
+        self.job: Final = job
+
+
+class _Turns:
+    """Waiters in the order in which they are served: one of each job, then one of each again."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def __iter__(self) -> Iterator[_Waiter]:
+        """Yield a snapshot, in order."""
+        waiting = [iter(tuple(waiters)) for waiters in self._jobs.values()]
+        while waiting:
+            left = []
+            for waiters in waiting:
+                if (waiter := next(waiters, None)) is not None:
+                    yield waiter
+                    left.append(waiters)
+            waiting = left
+
+    def add(self, waiter: _Waiter) -> None:
+        self._jobs.setdefault(waiter.job, deque()).append(waiter)
+
+    def pop(self) -> _Waiter:
+        """Take the next one out; its job's next turn is after all others'."""
+        job, waiters = self._jobs.popitem(last=False)
+        waiter = waiters.popleft()
+        if waiters:
+            self._jobs[job] = waiters
+        return waiter
+
+    def remove(self, waiter: _Waiter) -> None:
+        waiters = self._jobs[waiter.job]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._jobs[waiter.job]
 
 
 class Limiter:
@@ -42,6 +86,7 @@ class Limiter:
         *,
         per_minute: float,
         burst: float | None = None,
+        pause_cap_seconds: float = PAUSE_CAP_SECONDS,
         clock: Callable[[], float] | None = None,
     ) -> None:
         per_second = per_minute / 60
@@ -49,39 +94,47 @@ class Limiter:
         self.upstream: Final = upstream
         self._clock = clock or asyncio.get_running_loop().time
         self._pace = Pace(per_second, max(1.0, burst), now=self._clock())
-        self._live: deque[_Waiter] = deque()
-        self._background: deque[_Waiter] = deque()
+        self._asked = AskedPause(pause_cap_seconds)
+        self._live = _Turns()
+        self._background = _Turns()
         self._timer: asyncio.TimerHandle | None = None
         self._remaining = metrics.ratelimit_remaining.labels(upstream)
         self._waited = metrics.ratelimit_wait.labels(upstream)
         self._remaining.set(1)
 
-    async def acquire(self, *, max_wait: float, background: bool = False) -> None:
-        """Wait for leave to make one call: first come, first served, live before background.
+    async def acquire(self, *, max_wait: float, job: str = "", background: bool = False) -> bool:
+        """Wait for leave to make one call: live before background, jobs by turns, each in order.
 
-        Raises RateLimited if the wait would be longer than `max_wait` seconds: as soon as that is
-        known, mostly at once, with `retry_after` the wait that would have been needed.
+        True for the call that tries whether a pause beyond the cap still holds: its caller says
+        how it went by `tried`. Raises RateLimited if the wait would be longer than `max_wait`
+        seconds: as soon as that is known, mostly at once, with `retry_after` the wait that would
+        have been needed.
         """
         now = self._clock()
         if not (self._live or self._background) and self._pace.take(now):
             # Nobody waits and there is budget, as mostly: no queue, no timer.
             self._waited.observe(0)
             self._remaining.set(self._pace.free(now))
-            return
+            return self._begins_trial(now)
         queue = self._background if background else self._live
-        waiter = _Waiter(now, max_wait)
-        queue.append(waiter)
+        waiter = _Waiter(now, max_wait, "" if background else job)
+        queue.add(waiter)
         self._serve()
         try:
-            await waiter.granted
+            trial = await waiter.granted
         except asyncio.CancelledError:
             self._leave(waiter)
             raise
         self._waited.observe(self._clock() - waiter.since)
+        return trial
 
     def spent_for(self) -> float:
         """Return the seconds until a call could be made now; 0 while there is budget."""
         return self._pace.wait(self._clock(), 1)
+
+    def asked_pause(self) -> tuple[float, float] | None:
+        """Return the seconds left of a pause and those a reply asked for; None without one."""
+        return self._asked.asked(self._clock())
 
     def give_back(self) -> None:
         """Return a grant that was not used; the next in the queue gets it."""
@@ -89,18 +142,29 @@ class Limiter:
         self._serve()
 
     def pause_for(self, seconds: float) -> None:
-        """Obey a 429: grant nothing for `seconds`, never clipped, never cut by a smaller value.
+        """Obey a 429: grant nothing for `seconds`, up to the cap; never cut by a smaller value.
 
         The rate is halved for a minute after the pause, so that a budget shared with others is
         not run into again at once; replies of one burst count as one.
         """
         now = self._clock()
         metrics.ratelimit_throttled.labels(self.upstream).inc()
+        if self._asked.trying:
+            self._pace.lift(now)
+        obeyed = self._asked.ask(now, seconds)
         if now >= self._pace.paused_until():
             halved = max(self._pace.current_per_second(now) / 2, self._pace.per_second * SLOWEST)
-            self._pace.slow(now, halved, until=now + seconds + PLATFORM_WINDOW_SECONDS)
-        self._pace.pause(now, seconds)
+            self._pace.slow(now, halved, until=now + obeyed + PLATFORM_WINDOW_SECONDS)
+        self._pace.pause(now, obeyed)
         self._serve()
+
+    def tried(self, *, answered: bool) -> None:
+        """Let the others go on after the call that tried; not `answered`: the next one tries."""
+        now = self._clock()
+        if self._asked.trying:
+            self._asked.end_trial(now, answered=answered)
+            self._pace.lift(now)
+            self._serve()
 
     def observe(self, count: float, allowed: float, reset_seconds: float) -> None:
         """Heed `inin-ratelimit-count`, `-allowed` and `-reset` of a reply.
@@ -119,22 +183,29 @@ class Limiter:
         now = self._clock()
         self._forget_cancelled()
         while (queue := self._live or self._background) and self._pace.take(now):
-            queue.popleft().granted.set_result(None)
+            queue.pop().granted.set_result(self._begins_trial(now))
         self._turn_away(now)
         self._arm(now)
         self._remaining.set(self._pace.free(now))
 
+    def _begins_trial(self, now: float) -> bool:
+        if not self._asked.begin_trial(now):
+            return False
+        self._pace.pause(now, TRIAL_SECONDS)  # the others wait for what it finds out
+        return True
+
     def _forget_cancelled(self) -> None:
         """Drop waiters whose task was cancelled and has not run since to leave by itself."""
         for queue in (self._live, self._background):
-            for waiter in [waiter for waiter in queue if waiter.granted.done()]:
-                queue.remove(waiter)
+            for waiter in queue:
+                if waiter.granted.done():
+                    queue.remove(waiter)
 
     def _turn_away(self, now: float) -> None:
         """Refuse everybody whose turn would come too late; waiting would only hold their slot."""
         place = 1
         for queue in (self._live, self._background):
-            for waiter in tuple(queue):
+            for waiter in queue:
                 wait = self._pace.wait(now, place)
                 if now + wait <= waiter.until + ROUNDING:
                     place += 1
@@ -157,4 +228,6 @@ class Limiter:
         if waiter.granted.cancelled():
             self._serve()
         elif waiter.granted.exception() is None:
+            if waiter.granted.result():
+                self.tried(answered=False)
             self.give_back()

@@ -58,6 +58,11 @@ class Pace:
         self._tokens = min(self._tokens, 1.0)
         self._paused_until = max(self._paused_until, now + seconds)
 
+    def lift(self, now: float) -> None:
+        """End the pause now."""
+        self._count(now)
+        self._paused_until = min(self._paused_until, now)
+
     def slow(self, now: float, per_second: float, *, until: float) -> None:
         """Earn at most `per_second` until then; the stricter of two overlapping spells stands."""
         self._count(now)

@@ -1,5 +1,6 @@
 """When to try again: full jitter, `Retry-After`, and a budget against retry storms. Pure."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +8,10 @@ from email.utils import parsedate_to_datetime
 from random import Random
 
 LONGEST_PAUSE_SECONDS = 366 * 86400.0
-"""A number beyond it is no pause: some upstreams write a time since the epoch there."""
+"""What is read of a longer one. Some upstreams write a time since the epoch there: they want no
+call for very long, as far as anybody can tell, and the cap on pauses bounds that."""
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 _MAX_EXPONENT = 1023  # 2.0**1024 is an OverflowError, and message receive counts have no end
 
@@ -36,23 +40,22 @@ def full_jitter(attempt: int, *, base: float, cap: float, random: Random) -> flo
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Return the seconds a `Retry-After` header asks for (RFC 9110, 10.2.3), never clipped.
+    """Return the seconds a `Retry-After` header asks for (RFC 9110, 10.2.3), a year at most.
 
-    Both forms are read: whole seconds and an HTTP date (compared with `now`, which must be aware).
-    A date in the past is 0; what cannot be read, a negative number or one of more than a year
-    included, is None, so that the caller's own backoff decides.
+    Both forms are read, seconds with or without a fraction and an HTTP date (compared with `now`,
+    which must be aware). A date in the past is 0; what cannot be read, a negative number included,
+    is None, so that the caller's own backoff decides. How much of it is obeyed: see `AskedPause`.
     """
     text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text)
-        return seconds if seconds <= LONGEST_PAUSE_SECONDS else None
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_PAUSE_SECONDS)
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
+    return min(max(0.0, (when - now).total_seconds()), LONGEST_PAUSE_SECONDS)
 
 
 class RetryBudget:

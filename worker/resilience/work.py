@@ -5,10 +5,10 @@ and no effect may follow a lost lease. All three ask here, so that no handler ha
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 
@@ -46,26 +46,88 @@ class Work:
 
     overdue: bool = False
 
+    _waits: int = field(default=0, init=False, repr=False)
+    _waiting_since: float = field(default=0.0, init=False, repr=False)
 
-_current: ContextVar[tuple[Work, ...]] = ContextVar("work", default=())
+    def start_waiting(self, what: str, now: float) -> None:
+        """Let no deadline run from now on; several waits at once count as one."""
+        if not self._waits:
+            self._waiting_since = now
+        self._waits += 1
+        self.waiting_for = what
+
+    def stop_waiting(self, now: float) -> None:
+        """End one wait; with the last one the deadline runs again."""
+        self._waits -= 1
+        if not self._waits:
+            self.waiting_for = ""
+            self.ends_by += now - self._waiting_since
+
+
+class WorkGroup:
+    """The works that running code works for; others may join it, and wait along, or leave."""
+
+    __slots__ = ("_waits", "_what", "works")
+
+    def __init__(self, works: tuple[Work, ...] = ()) -> None:
+        self.works = works
+        self._waits = 0
+        self._what = ""
+
+    def join(self, works: tuple[Work, ...], now: float) -> None:
+        """Add works to those that share what is under way."""
+        self.works += works
+        if self._waits:
+            for work in works:
+                work.start_waiting(self._what, now)
+
+    def leave(self, works: tuple[Work, ...], now: float) -> None:
+        """Take works out that no longer care."""
+        left = list(self.works)
+        for work in works:
+            left.remove(work)  # once: the same one may have joined by two ways
+        self.works = tuple(left)
+        if self._waits:
+            for work in works:
+                work.stop_waiting(now)
+
+    def start_waiting(self, what: str, now: float) -> None:
+        """Begin a wait of all of them."""
+        self._waits += 1
+        self._what = what
+        if self._waits == 1:
+            for work in self.works:
+                work.start_waiting(what, now)
+
+    def stop_waiting(self, now: float) -> None:
+        """End it, for all that are there by now."""
+        self._waits -= 1
+        if not self._waits:
+            for work in self.works:
+                work.stop_waiting(now)
+
+
+_NONE = WorkGroup()
+_current: ContextVar[WorkGroup] = ContextVar("work", default=_NONE)
 
 
 def current_work() -> tuple[Work, ...]:
     """Return what the running code works for: none for a command, several within a batch."""
-    return _current.get()
+    return _current.get().works
 
 
 def begin(work: Work) -> None:
     """Say what the running task works for, until it ends: each message has a task of its own."""
-    _current.set((work,))
+    _current.set(WorkGroup((work,)))
 
 
 @contextmanager
-def working_for(works: tuple[Work, ...]) -> Iterator[None]:
+def working_for(works: Iterable[Work]) -> Iterator[WorkGroup]:
     """Work for all of them within the block: one call that answers several messages."""
-    before = _current.set(works)
+    group = WorkGroup(tuple(works))
+    before = _current.set(group)
     try:
-        yield
+        yield group
     finally:
         _current.reset(before)
 
@@ -73,13 +135,12 @@ def working_for(works: tuple[Work, ...]) -> Iterator[None]:
 @contextmanager
 def waiting_for(what: str, clock: Callable[[], float]) -> Iterator[None]:
     """Let no deadline run within the block: nothing is done in it but to wait for `what`."""
-    works, began = _current.get(), clock()
-    for work in works:
-        work.waiting_for = what
+    group = _current.get()
+    if group is _NONE:
+        yield
+        return
+    group.start_waiting(what, clock())
     try:
         yield
     finally:
-        waited = clock() - began
-        for work in works:
-            work.waiting_for = ""
-            work.ends_by += waited
+        group.stop_waiting(clock())

@@ -70,7 +70,10 @@ class Retry(Group):
     """First backoff; doubled per attempt, with full jitter."""
 
     cap_seconds: Annotated[Seconds, Field(le=43200)] = 900
-    """Longest backoff of our own choice; an upstream's Retry-After may be longer."""
+    """Longest backoff of our own choice."""
+
+    after_cap_seconds: Annotated[Seconds, Field(le=43200)] = 900
+    """How much of an upstream's Retry-After is obeyed; then one call tries whether it holds."""
 
     horizon_seconds: Seconds = 21600
     """Age of a message (since it was sent to SQS) at which a failure parks it."""

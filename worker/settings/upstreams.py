@@ -44,7 +44,7 @@ class Genesys(Group):
     """Longest wait for one reply."""
 
     deadline_seconds: Seconds = 25
-    """Longest one call may take with its retries and its wait for the budget."""
+    """Longest one call may take with its retries; what it waits for token and budget aside."""
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Attempts of one call within its deadline; after that the message is retried later."""
@@ -55,6 +55,10 @@ class Genesys(Group):
 
     action_id: str | None = None
     """Data action that knows the customer behind a phone number."""
+
+    action_not_found: Literal["unknown", "retry"] = "unknown"
+    """What a 404 of the system behind the data action means. `unknown`: no such customer, the
+    record says tier `unknown`. `retry`: the customer is expected to be there later."""
 
     flow_id: Uuid | None = None
     """Flow whose inputs say which attributes a conversation gets, and of what kind."""
@@ -130,18 +134,13 @@ class Breaker(Group):
     """Calls in the window before anything is judged."""
 
     failure_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of failed calls that opens."""
-
-    slow_seconds: Seconds = 8
-    """A call that takes longer counts as slow."""
-
-    slow_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Share of slow calls that opens."""
+    """Share of failing messages, at least three of them, that opens. A message counts once, by its
+    latest call."""
 
     open_seconds: Seconds = 5
-    """First pause; doubled each time a probe fails."""
+    """First pause; doubled each time the probe of a message that had not failed before fails."""
 
-    max_open_seconds: Seconds = 60
+    max_open_seconds: Seconds = 30
     """Longest pause."""
 
     @model_validator(mode="after")

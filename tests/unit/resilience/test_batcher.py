@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.errors import LeaseLost
 from worker.resilience.batcher import Batcher
+from worker.resilience.work import Work, begin, current_work
 from worker.telemetry.context import log_fields, merge_log_fields
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -300,3 +302,71 @@ async def test_an_abandoned_batcher_cancels_what_was_sent_and_sends_no_more():
 
     assert sent == [["a"]]
     assert all(task.cancelled() for task in tasks)
+
+
+# ── on behalf of messages ──────────────────────────────────────────────────────────────────────
+def submitted(batcher, item, work):
+    async def working():
+        begin(work)
+        return await batcher.submit(item)
+
+    return asyncio.create_task(working())
+
+
+async def test_a_batch_works_for_the_messages_of_all_who_submitted():
+    seen = []
+
+    async def flush(items):
+        seen.append({work.message_id for work in current_work()})
+        return items
+
+    batcher = Batcher(flush, max_items=3, max_wait_seconds=10)
+
+    await asyncio.gather(
+        submitted(batcher, 1, Work("a", "voice")),
+        submitted(batcher, 2, Work("b", "workflow")),
+        batcher.submit(3),
+    )
+
+    assert seen == [{"a", "b"}]
+
+
+async def test_no_deadline_runs_before_the_batch_goes_where_the_batcher_is_told_so():
+    sink = Sink(seconds=30)
+    batcher = Batcher(sink, max_items=1, max_wait_seconds=0, max_concurrent=1, waits_for="budget")
+    first, second = Work("a", "voice", ends_by=100), Work("b", "voice", ends_by=100)
+    running = [submitted(batcher, 1, first), submitted(batcher, 2, second)]
+    await asyncio.sleep(10)
+    told = (first.waiting_for, second.waiting_for)
+
+    await asyncio.gather(*running)
+
+    assert told == ("", "budget")
+    assert (first.ends_by, second.ends_by) == (100, pytest.approx(130))
+    assert second.waiting_for == ""
+
+
+async def test_cancelled_before_the_batch_goes_its_deadline_runs_again():
+    batcher = Batcher(Sink(), max_items=9, max_wait_seconds=10, waits_for="budget")
+    work = Work("a", "voice")
+    waiting = submitted(batcher, 1, work)
+    await asyncio.sleep(1)
+
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert work.waiting_for == ""
+
+
+async def test_what_was_submitted_for_a_message_whose_lease_is_lost_is_not_sent():
+    sink = Sink()
+    batcher = Batcher(sink, max_items=2, max_wait_seconds=10)
+
+    lost, kept = await asyncio.gather(
+        submitted(batcher, 1, Work("a", "voice", holds_lease=lambda: False)),
+        submitted(batcher, 2, Work("b", "voice")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(lost, LeaseLost)
+    assert (kept, sink.batches) == (4, [[2]])

@@ -10,19 +10,16 @@ from structlog.testing import capture_logs
 
 from worker.errors import BreakerOpen
 from worker.resilience.breaker import Breaker, BreakerPolicy
+from worker.resilience.work import Work, working_for
 from worker.telemetry import metrics
 
 POLICY = BreakerPolicy(
     window_seconds=30,
     min_calls=10,
     failure_ratio=0.5,
-    slow_seconds=8,
-    slow_ratio=0.8,
     open_seconds=5,
-    max_open_seconds=60,
+    max_open_seconds=30,
 )
-FAST = 0.1
-SLOW = 9.0
 
 
 class Rig:
@@ -34,16 +31,23 @@ class Rig:
             upstream, replace(POLICY, **over), clock=lambda: self.now, random=Random(seed)
         )
 
-    def succeed(self, times=1, duration=FAST):
-        for _ in range(times):
-            self.breaker.permit().succeeded(duration)
+    def permit(self, *messages, **over):
+        """Ask on behalf of messages; for none of them, as a command does."""
+        with working_for([Work(message, "voice", **over) for message in messages]):
+            return self.breaker.permit()
 
-    def fail(self, times=1, duration=FAST):
+    def succeed(self, times=1, *messages, **over):
         for _ in range(times):
-            self.breaker.permit().failed(duration)
+            self.permit(*messages, **over).succeeded()
+
+    def fail(self, times=1, *messages, **over):
+        for _ in range(times):
+            self.permit(*messages, **over).failed()
 
     def open(self):
-        self.fail(10)
+        for _ in range(10):
+            if self.breaker.state == "closed":
+                self.fail()
         assert self.breaker.state == "open"
 
     def open_and_wait(self):
@@ -78,9 +82,52 @@ def test_breaker_stays_closed_when_under_half_of_the_calls_failed(rig):
     assert rig.breaker.state == "closed"
 
 
-def test_breaker_opens_when_calls_succeed_but_slowly(rig):
-    rig.succeed(2)
-    rig.succeed(8, duration=SLOW)
+def test_one_message_that_always_fails_opens_nothing_however_often_it_tries(rig):
+    rig.fail(1000, "bad")
+
+    assert rig.breaker.state == "closed"
+
+
+def test_two_messages_that_always_fail_open_nothing_and_a_third_does(rig):
+    rig.fail(10, "bad")
+    rig.fail(10, "worse")
+    assert rig.breaker.state == "closed"
+
+    rig.fail(1, "third")
+
+    assert rig.breaker.state == "open"
+
+
+def test_a_message_counts_by_its_latest_call(rig):
+    for message in "abc":
+        rig.fail(2, message)
+        rig.succeed(1, message)
+    rig.fail(1, "d")
+
+    assert rig.breaker.state == "closed"
+
+
+def test_few_failing_messages_among_many_healthy_ones_open_nothing_however_often_they_try(rig):
+    for message in ("h1", "h2", "h3", "h4", "h5", "h6"):
+        rig.succeed(1, message)
+    for _ in range(20):
+        for message in ("one", "two", "three", "four", "five"):
+            rig.fail(3, message)
+
+    assert rig.breaker.state == "closed"
+
+
+def test_failed_call_of_a_batch_is_a_failure_of_each_message_in_it_and_one_call(rig):
+    rig.fail(9, "a", "b", "c", "d")
+    assert rig.breaker.state == "closed"
+
+    rig.fail(1, "a", "b", "c", "d")
+
+    assert rig.breaker.state == "open"
+
+
+def test_calls_for_no_message_count_as_one_message_each(rig):
+    rig.fail(10)
 
     assert rig.breaker.state == "open"
 
@@ -164,7 +211,7 @@ def test_pause_doubles_with_each_failed_probe_up_to_the_longest(rig):
         rig.now += pauses[-1]
         rig.fail()
 
-    for pause, longest in zip(pauses, [5, 10, 20, 40, 60, 60, 60], strict=True):
+    for pause, longest in zip(pauses, [5, 10, 20, 30, 30, 30, 30], strict=True):
         assert longest * 0.8 <= pause <= longest
 
 
@@ -188,10 +235,84 @@ def test_pause_starts_short_again_after_the_breaker_closed(rig):
     assert rig.breaker.retry_after() <= 5
 
 
-def test_slow_probe_opens_again(rig):
+def test_half_open_breaker_lets_only_messages_through_that_were_chosen_to_probe(rig):
     rig.open_and_wait()
 
-    rig.succeed(duration=SLOW)
+    with pytest.raises(BreakerOpen) as refused:
+        rig.permit("m")
+
+    assert refused.value.retry_after == 5
+    assert rig.permit("m", probe=True)
+
+
+def test_two_queues_may_probe_at_once_and_a_command_does_not_join_another_command(rig):
+    rig.open_and_wait()
+
+    assert rig.permit("m", probe=True)
+    assert rig.permit("n", probe=True)
+    assert rig.permit()
+    with pytest.raises(BreakerOpen):
+        rig.permit()
+
+
+def test_batch_passes_a_half_open_breaker_when_one_of_it_was_chosen_to_probe(rig):
+    rig.open_and_wait()
+    with working_for([Work("a", "voice"), Work("b", "voice", probe=True)]):
+        assert rig.breaker.permit()
+
+
+@pytest.mark.parametrize("before", ["in an earlier run", "at this breaker"])
+def test_failed_probe_of_a_message_that_failed_before_neither_lengthens_the_pause(rig, before):
+    if before == "at this breaker":
+        rig.fail(1, "m")
+    told = {"failed_before": before == "in an earlier run", "probe": True}
+    rig.open_and_wait()
+
+    for _ in range(5):
+        rig.fail(1, "m", **told)
+        assert 4 <= rig.breaker.retry_after() <= 5
+        rig.now += rig.breaker.retry_after()
+
+
+def test_nor_does_it_reset_the_count_of_good_probes(rig):
+    rig.open_and_wait()
+    rig.succeed(1, "good", probe=True)
+    rig.fail(1, "bad", probe=True, failed_before=True)
+    rig.now += rig.breaker.retry_after()
+
+    rig.succeed(1, "better", probe=True)
+
+    assert rig.breaker.state == "closed"
+
+
+def test_failed_probe_of_a_batch_says_something_when_one_of_it_had_not_failed(rig):
+    rig.open_and_wait()
+    with working_for([Work("a", "v", probe=True, failed_before=True), Work("b", "v")]):
+        rig.breaker.permit().failed()
+
+    assert 8 <= rig.breaker.retry_after() <= 10
+
+
+def test_message_that_succeeded_since_counts_as_one_that_had_not_failed(rig):
+    rig.fail(1, "m")
+    rig.succeed(1, "m")
+    rig.open_and_wait()
+
+    rig.fail(1, "m", probe=True)
+
+    assert 8 <= rig.breaker.retry_after() <= 10
+
+
+def test_probes_that_end_after_the_breaker_closed_are_calls_like_others(rig):
+    rig.open_and_wait()
+    permits = [rig.permit(str(number), probe=True) for number in range(20)]
+
+    for permit in permits[:2]:
+        permit.succeeded()
+    for permit in permits[2:11]:
+        permit.failed()
+    assert rig.breaker.state == "closed"
+    permits[11].failed()
 
     assert rig.breaker.state == "open"
 
@@ -199,15 +320,15 @@ def test_slow_probe_opens_again(rig):
 def test_probe_that_the_upstream_rejects_counts_as_good(rig):
     rig.open_and_wait()
 
-    rig.breaker.permit().alive(FAST)
-    rig.breaker.permit().alive(FAST)
+    rig.breaker.permit().alive()
+    rig.breaker.permit().alive()
 
     assert rig.breaker.state == "closed"
 
 
 def test_rejections_are_not_weighed_while_closed(rig):
     for _ in range(100):
-        rig.breaker.permit().alive(FAST)
+        rig.breaker.permit().alive()
 
     rig.fail(10)
 
@@ -250,7 +371,7 @@ def test_only_the_first_verdict_of_a_permit_counts(rig):
     permit = rig.breaker.permit()
 
     for _ in range(10):
-        permit.failed(FAST)
+        permit.failed()
 
     assert rig.breaker.state == "closed"
 
@@ -260,7 +381,7 @@ def test_success_of_a_call_begun_before_the_opening_does_not_close(rig):
     rig.open_and_wait()
 
     for permit in old:
-        permit.succeeded(FAST)
+        permit.succeeded()
 
     assert rig.breaker.state == "half_open"
 
@@ -271,7 +392,7 @@ def test_failure_of_a_call_begun_before_the_opening_does_not_weigh_after_it(rig)
     rig.succeed(2)
 
     for permit in old:
-        permit.failed(FAST)
+        permit.failed()
 
     assert rig.breaker.state == "closed"
 
@@ -345,21 +466,20 @@ class AnyHistory(RuleBasedStateMachine):
             self.running.append((permit, self.openings, state == "half_open"))
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), verdict=st.sampled_from(["good", "slow", "failed", "alive", "neutral"]))
+    @rule(data=st.data(), verdict=st.sampled_from(["good", "failed", "alive", "neutral"]))
     def call_ends(self, data, verdict):
         index = data.draw(st.integers(min_value=0, max_value=len(self.running) - 1))
         permit, began_at, probe = self.running.pop(index)
         {
-            "good": lambda: permit.succeeded(FAST),
-            "slow": lambda: permit.succeeded(SLOW),
-            "failed": lambda: permit.failed(FAST),
-            "alive": lambda: permit.alive(FAST),
+            "good": permit.succeeded,
+            "failed": permit.failed,
+            "alive": permit.alive,
             "neutral": permit.neutral,
         }[verdict]()
         if began_at != self.openings or verdict == "neutral":
             self.note(allowed={state: state for state in ("closed", "open", "half_open")})
         elif probe:
-            bad = verdict in ("slow", "failed")
+            bad = verdict == "failed"
             self.note(allowed={"half_open": "open" if bad else "half_open closed"})
         else:
             self.note(allowed={"closed": "closed open"})

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.errors import Rejected, Unavailable
 from worker.resilience.cache import Cache, Cached, CachePolicy
+from worker.resilience.work import Work, begin, current_work, waiting_for
 from worker.telemetry import metrics
 
 POLICY = CachePolicy(
@@ -354,3 +355,33 @@ class AnyUse(RuleBasedStateMachine):
 
 
 TestAnyUse = AnyUse.TestCase
+
+
+# ── on behalf of messages ──────────────────────────────────────────────────────────────────────
+async def test_a_load_works_for_all_messages_that_wait_for_it_and_they_wait_along(cache, clock):
+    go, seen = asyncio.Event(), []
+
+    async def load():
+        with waiting_for("budget", lambda: clock[0]):
+            await go.wait()
+        seen.append({work.message_id for work in current_work()})
+        return "ann"
+
+    async def asking(work):
+        begin(work)
+        return await cache.get("k", load)
+
+    works = [Work(name, "attributes", ends_by=60) for name in ("a", "b", "gone")]
+    tasks = [asyncio.create_task(asking(work)) for work in works]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    told = [work.waiting_for for work in works]
+    clock[0] = 50
+    tasks[2].cancel()
+    await asyncio.gather(tasks[2], return_exceptions=True)
+    go.set()
+    await asyncio.gather(*tasks[:2])
+
+    assert told == ["budget"] * 3
+    assert seen == [{"a", "b"}]
+    assert [(work.waiting_for, work.ends_by) for work in works] == [("", 110)] * 3

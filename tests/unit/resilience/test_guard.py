@@ -10,17 +10,23 @@ from structlog.testing import capture_logs
 from worker.errors import (
     BreakerOpen,
     ConfigurationError,
+    LeaseLost,
+    Misconfigured,
     NotYet,
     Permanent,
     RateLimited,
     Rejected,
+    TooHeavy,
     Unauthorized,
     Unavailable,
+    Unreadable,
+    WorkerError,
 )
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy, best_effort
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryBudget, RetryPolicy
+from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -44,9 +50,21 @@ class Upstream:
         self.at.append(now())
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         await asyncio.sleep(3600 if answer == "hang" else self.seconds)
+        if isinstance(answer, WorkerError):
+            answer.upstream = None  # as a new one
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+def on_behalf(call, **over):
+    """Make a call as part of a message's work; return its task."""
+
+    async def working():
+        begin(Work(**{"message_id": "m", "job": "voice"} | over))
+        return await call
+
+    return asyncio.create_task(working())
 
 
 class Rig:
@@ -152,12 +170,13 @@ async def test_retry_after_of_an_unavailable_upstream_is_waited_out_too():
     assert upstream.at[1] >= 7
 
 
-async def test_retry_after_past_the_deadline_is_raised_at_once_and_unclipped():
+@pytest.mark.parametrize(("asked", "told"), [(600, 600), (86400, 900)])
+async def test_retry_after_past_the_deadline_is_raised_at_once_up_to_the_cap(asked, told):
     with pytest.raises(RateLimited) as raised:
-        await Rig().call(Upstream(RateLimited("429", retry_after=86400)))
+        await Rig().call(Upstream(RateLimited("429", retry_after=asked)))
 
     assert now() == 0
-    assert raised.value.retry_after == 86400
+    assert raised.value.retry_after == told
 
 
 async def test_retries_stop_when_their_budget_is_spent():
@@ -201,9 +220,9 @@ async def test_deadline_covers_all_attempts_together():
 
 
 async def test_deadline_counts_as_a_failure_for_the_breaker():
-    rig = Rig(deadline=1, min_calls=2, slow_seconds=100)
+    rig = Rig(deadline=1, min_calls=3)
 
-    for _ in range(2):
+    for _ in range(3):
         with pytest.raises(Unavailable):
             await rig.call(Upstream("late", seconds=3600))
 
@@ -273,6 +292,9 @@ async def test_cancelled_probe_frees_its_place():
         (Rejected("404", status=404), "closed"),
         (NotYet("soon"), "closed"),
         (Unauthorized("401"), "closed"),
+        (Misconfigured("403", setting="X", remedy="y"), "closed"),
+        (TooHeavy("504"), "half_open"),
+        (Unreadable("[]"), "half_open"),
         (RateLimited("429", retry_after=90), "half_open"),
         (ValueError("bug"), "half_open"),
         (Unavailable("503"), "open"),
@@ -385,7 +407,8 @@ async def test_call_that_waited_for_budget_is_refused_when_the_breaker_opened_me
     upstream = Upstream("ok")
     waiting = asyncio.create_task(rig.call(upstream))
     await asyncio.sleep(0.5)
-    rig.breaker.permit().failed(0.1)
+    for _ in range(3):
+        rig.breaker.permit().failed()
 
     with pytest.raises(BreakerOpen):
         await waiting
@@ -409,6 +432,197 @@ async def test_probe_refused_for_its_budget_frees_its_place():
     assert rig.breaker.permit()
 
 
+@pytest.mark.parametrize("error", [TooHeavy("504"), Unreadable("[]")])
+async def test_fault_of_one_request_opens_no_breaker_however_often_it_is_met(error):
+    rig = Rig(min_calls=1)
+
+    for _ in range(50):
+        with pytest.raises(type(error)):
+            await rig.call(Upstream(error))
+
+    assert rig.breaker.state == "closed"
+
+
+async def test_what_is_too_heavy_is_not_asked_for_again_unchanged():
+    upstream = Upstream(TooHeavy("504"), "ok")
+
+    with pytest.raises(TooHeavy):
+        await Rig().call(upstream)
+
+
+async def test_failed_probe_is_told_as_the_failure_it_was_and_not_as_a_refusal():
+    rig = Rig()
+    await rig.open()
+    await asyncio.sleep(rig.breaker.retry_after())
+    upstream = Upstream(DOWN)
+
+    with pytest.raises(Unavailable):
+        await on_behalf(rig.call(upstream), probe=True)
+
+    assert len(upstream.at) == 1
+
+
+# ── on behalf of a message ─────────────────────────────────────────────────────────────────────
+async def test_message_waits_for_budget_in_hand_beyond_the_deadline_of_its_call():
+    rig = Rig(per_minute=1, deadline=10)
+    await rig.call(Upstream("ok"))
+
+    assert await on_behalf(rig.call(Upstream("ok", seconds=9))) == "ok"
+
+    assert now() == pytest.approx(69)
+
+
+async def test_no_deadline_runs_while_a_message_waits_for_budget():
+    rig = Rig(per_minute=1)
+    await rig.call(Upstream("ok"))
+    work = Work("m", "voice", ends_by=100)
+
+    async def working():
+        begin(work)
+        await rig.call(Upstream("ok", seconds=1))
+
+    running = asyncio.create_task(working())
+    await asyncio.sleep(30)
+    while_waiting = work.waiting_for
+    await running
+
+    assert while_waiting == "budget"
+    assert (work.waiting_for, work.ends_by) == ("", pytest.approx(160))
+
+
+async def test_message_that_could_not_be_served_in_time_is_refused_at_once():
+    rig = Rig(per_minute=1)
+    await rig.call(Upstream("ok"))
+
+    with pytest.raises(RateLimited) as refused:
+        await on_behalf(rig.call(Upstream("ok")), waits_until=59)
+
+    assert now() == 0
+    assert refused.value.retry_after == pytest.approx(60)
+
+
+async def test_message_waits_in_hand_through_a_pause_that_its_own_call_was_asked_for():
+    rig = Rig(per_minute=240)
+    upstream = Upstream(RateLimited("429", retry_after=300), "ok")
+
+    assert await on_behalf(rig.call(upstream)) == "ok"
+
+    assert upstream.at == pytest.approx([0, 300])
+
+
+async def test_wait_for_a_token_holds_up_no_deadline_and_says_so():
+    rig, work = Rig(deadline=10), Work("m", "voice", ends_by=20)
+
+    async def working():
+        begin(work)
+        return await rig.call(Upstream("ok", seconds=9), first=lambda: asyncio.sleep(30))
+
+    running = asyncio.create_task(working())
+    await asyncio.sleep(1)
+    while_waiting = work.waiting_for
+
+    assert await running == "ok"
+    assert (while_waiting, work.waiting_for, work.ends_by) == ("token", "", pytest.approx(50))
+
+
+async def test_no_budget_is_used_when_the_token_cannot_be_had():
+    rig = Rig(per_minute=60)
+
+    async def refused():
+        raise Unauthorized("no")
+
+    for _ in range(10):
+        with pytest.raises(Unauthorized):
+            await rig.call(Upstream("ok"), first=refused)
+
+    assert rig.limiter.spent_for() == 0
+
+
+async def test_failure_of_another_upstream_on_the_way_says_nothing_of_this_one():
+    rig, login = Rig(min_calls=1), Rig("login", min_calls=1000, attempts=1)
+
+    for _ in range(20):
+        with pytest.raises(Unavailable) as raised:
+            await rig.call(lambda: login.call(Upstream(Unavailable("503"))))
+
+    assert rig.breaker.state == "closed"
+    assert raised.value.upstream == "login"
+
+
+async def test_no_attempt_is_made_for_a_message_whose_lease_is_lost():
+    rig, upstream = Rig(per_minute=60), Upstream(DOWN, "ok")
+    held = iter([True, False])
+
+    with pytest.raises(LeaseLost):
+        await on_behalf(rig.call(upstream), holds_lease=lambda: next(held))
+
+    assert len(upstream.at) == 1
+    assert rig.breaker.state == "closed"
+
+
+async def test_lease_is_looked_at_after_the_wait_for_the_budget_and_its_grant_given_back():
+    rig, upstream = Rig(per_minute=1), Upstream("ok")
+    await rig.call(Upstream("ok"))
+
+    with pytest.raises(LeaseLost):
+        await on_behalf(rig.call(upstream), holds_lease=lambda: now() < 30)
+
+    assert upstream.at == []
+    await rig.limiter.acquire(max_wait=0)
+
+
+# ── pauses beyond the cap ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("per_minute", [None, 240])
+async def test_pause_of_a_year_holds_for_the_cap_and_then_one_call_tries(per_minute):
+    rig, year = Rig(per_minute=per_minute, attempts=1), 31_536_000
+    refusing = Upstream(RateLimited("429", retry_after=year))
+    with pytest.raises(RateLimited):
+        await rig.call(refusing)
+    asked = (rig.limiter or rig.guard).asked_pause()
+    await asyncio.sleep(850)
+    with pytest.raises(RateLimited):
+        await rig.call(Upstream("ok"))
+    await asyncio.sleep(50)
+
+    begin_at = now()
+    ended = await asyncio.gather(
+        *(rig.call(refusing) for _ in range(50)), return_exceptions=True
+    )
+
+    assert asked == (900, year)
+    assert refusing.at == pytest.approx([0, begin_at])
+    assert {type(end) for end in ended} == {RateLimited}
+    assert max(end.retry_after for end in ended) <= 900
+
+
+@pytest.mark.parametrize("per_minute", [None, 240])
+async def test_all_go_on_once_the_call_that_tries_is_answered(per_minute):
+    rig = Rig(per_minute=per_minute, attempts=1)
+    with pytest.raises(RateLimited):
+        await rig.call(Upstream(RateLimited("429", retry_after=31_536_000)))
+    await asyncio.sleep(900)
+
+    await rig.call(Upstream("ok"))
+
+    assert (rig.limiter or rig.guard).asked_pause() is None
+    assert await asyncio.gather(*(rig.call(Upstream("ok")) for _ in range(5))) == ["ok"] * 5
+
+
+@pytest.mark.parametrize("per_minute", [None, 240])
+async def test_another_call_tries_when_the_one_that_did_was_cancelled(per_minute):
+    rig = Rig(per_minute=per_minute, attempts=1)
+    with pytest.raises(RateLimited):
+        await rig.call(Upstream(RateLimited("429", retry_after=31_536_000)))
+    await asyncio.sleep(900)
+    trying = asyncio.create_task(rig.call(Upstream("late", seconds=20)))
+    await asyncio.sleep(1)
+
+    trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+
+    assert await rig.call(Upstream("ok")) == "ok"
+
+
 # ── metrics ────────────────────────────────────────────────────────────────────────────────────
 async def test_every_attempt_is_counted_by_its_result():
     rig = Rig("counted", attempts=2)
@@ -429,7 +643,7 @@ async def test_every_attempt_is_counted_by_its_result():
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
     while rig.breaker.state == "closed":
-        rig.breaker.permit().failed(0.1)
+        rig.breaker.permit().failed()
     await asyncio.gather(rig.call(Upstream("ok")), return_exceptions=True)
 
     assert results("counted") == {

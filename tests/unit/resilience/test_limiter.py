@@ -26,8 +26,8 @@ async def spent(limiter):
             return limiter
 
 
-async def granted_at(limiter, log=None, name=None, *, max_wait=3600, background=False):
-    await limiter.acquire(max_wait=max_wait, background=background)
+async def granted_at(limiter, log=None, name=None, *, max_wait=3600, background=False, job=""):
+    await limiter.acquire(max_wait=max_wait, background=background, job=job)
     if log is not None:
         log.append(name)
     return now()
@@ -93,6 +93,46 @@ async def test_live_callers_go_before_background_ones_and_in_order():
     assert order == ["l1", "l2", "b1", "b2"]
 
 
+async def test_jobs_take_turns_whoever_came_first_and_however_many_wait():
+    limiter = await spent(Limiter("x", per_minute=60))
+    order: list[str] = []
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1"):
+            group.create_task(granted_at(limiter, order, name, job=name[0]))
+
+    assert order == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+
+
+async def test_job_that_comes_later_gets_its_turn_before_the_rest_of_a_backlog():
+    limiter = await spent(Limiter("x", per_minute=60))
+    order: list[str] = []
+    backlog = [
+        asyncio.create_task(granted_at(limiter, order, f"a{n}", job="a")) for n in range(100)
+    ]
+    await asyncio.sleep(2.5)
+
+    at = await granted_at(limiter, order, "b", job="b")
+
+    assert order[:4] == ["a0", "a1", "a2", "b"] or order[:4] == ["a0", "a1", "b", "a2"]
+    assert at <= 4 + 1e-5
+    for task in backlog:
+        task.cancel()
+    await asyncio.gather(*backlog, return_exceptions=True)
+
+
+async def test_place_that_is_foretold_is_that_in_the_order_of_turns():
+    limiter = await spent(Limiter("x", per_minute=60))
+    backlog = [asyncio.create_task(granted_at(limiter, job="a")) for _ in range(10)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RateLimited) as refused:
+        await limiter.acquire(max_wait=1.9, job="b")
+
+    assert refused.value.retry_after == pytest.approx(2)
+    await asyncio.gather(*backlog)
+
+
 async def test_background_caller_is_refused_as_soon_as_live_ones_make_it_hopeless():
     limiter = await spent(Limiter("x", per_minute=60))
     background = asyncio.create_task(granted_at(limiter, max_wait=2.5, background=True))
@@ -149,13 +189,13 @@ async def test_429_of_seven_seconds_is_followed_by_no_call_for_seven_seconds():
 
 async def test_pause_is_not_cut_by_a_smaller_later_one():
     limiter = Limiter("x", per_minute=240)
-    limiter.pause_for(86400)
+    limiter.pause_for(600)
     limiter.pause_for(1)
 
     with pytest.raises(RateLimited) as refused:
         await limiter.acquire(max_wait=60)
 
-    assert refused.value.retry_after == 86400
+    assert refused.value.retry_after == 600
 
 
 async def test_pause_refuses_those_who_wait_and_could_not_be_served_in_time():
@@ -270,6 +310,7 @@ async def test_waits_throttling_and_free_share_are_measured():
             st.sampled_from([0, 1, 20, 200]),  # how long it would wait
             st.booleans(),  # background
             st.sampled_from(["call", "call", "call", "leave", "429", "headers"]),
+            st.sampled_from(["", "a", "b"]),  # job
         ),
         min_size=20,
         max_size=150,
@@ -282,7 +323,7 @@ async def test_no_minute_sees_more_grants_than_rate_and_burst_for_any_callers(
     begin = now()
     grants = []
 
-    async def caller(at, max_wait, background, kind):
+    async def caller(at, max_wait, background, kind, job):
         await asyncio.sleep(at)
         if kind == "429":
             limiter.pause_for(max_wait)
@@ -291,7 +332,7 @@ async def test_no_minute_sees_more_grants_than_rate_and_burst_for_any_callers(
         asked = now()
         try:
             async with asyncio.timeout(0.3 if kind == "leave" else None):
-                await limiter.acquire(max_wait=max_wait, background=background)
+                await limiter.acquire(max_wait=max_wait, background=background, job=job)
             grants.append(now() - begin)
         except (RateLimited, TimeoutError):
             pass
