@@ -42,10 +42,26 @@ class Intake:
         self.heartbeat = heartbeat
 
     async def drain(self, seconds=5):
-        report = await self.parts.consumer.drain(seconds)
-        await self.parts.room.aclose()
-        await self.parts.acks.close()
-        return report
+        report = await self.consumer.drain(seconds)
+        await self.acks.close()
+        return self.consumer.report() if report else report
+
+    @property
+    def consumer(self):
+        [consumer] = self.parts.consumers
+        return consumer
+
+    @property
+    def acks(self):
+        return self.consumer.settlement.acks
+
+    @property
+    def leases(self):
+        return self.consumer.leases
+
+    @property
+    def permits(self):
+        return self.parts.permits
 
 
 @pytest.fixture
@@ -78,13 +94,15 @@ def start_intake(queue, dead_letters):
             if beside:
                 router.on(ConversationEnded, "beside", beside)
             parts = await build_intake(workshop, router)
-            heartbeat = asyncio.create_task(parts.leases.run())
-            consuming = asyncio.create_task(parts.consumer.run())
+            [consumer] = parts.consumers
+            heartbeat = asyncio.create_task(consumer.leases.run())
+            consuming = asyncio.create_task(consumer.run())
             try:
                 yield Intake(parts, consuming, heartbeat)
             finally:
-                await parts.consumer.drain(3)
-                await parts.acks.close()
+                parts.permits.close()
+                await consumer.drain(3)
+                await consumer.settlement.acks.close()
                 heartbeat.cancel()
                 await asyncio.wait([heartbeat, consuming])
 

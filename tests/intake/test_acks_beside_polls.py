@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from worker.app.intake import open_queue
+from worker.app.queues import connect
 from worker.app.workshop import new_workshop
 from worker.settings import load_settings
 
@@ -59,7 +59,7 @@ async def test_deletes_are_answered_at_once_while_every_poller_is_in_a_long_poll
 ):
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        client = await open_queue(new_workshop(settings, stack))
+        client = await connect(new_workshop(settings, stack), queue)
         receipts = await receive_all(sqs, queue, client)
         polls = long_polls(client)
         await asyncio.sleep(1)

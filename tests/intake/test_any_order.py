@@ -103,10 +103,8 @@ async def queue(make_queue):
 
 
 @pytest.fixture(params=SEEDS)
-def random(request, monkeypatch):
-    random = Random(request.param)
-    monkeypatch.setattr("worker.intake.suspects.YOUNG_SECONDS", random.choice([0, 60]))
-    return random
+def random(request):
+    return Random(request.param)
 
 
 @pytest.fixture
@@ -130,10 +128,16 @@ def harm(sqs, random):
 
 
 def nothing_is_held(intake):
-    consumer = intake.parts.consumer
-    lanes = consumer.lanes._lanes if consumer.lanes else {}
-    staying = +intake.parts.room._staying
-    return not (consumer.in_flight or consumer._at_work or intake.parts.leases or lanes or staying)
+    consumer = intake.consumer
+    groups = consumer.groups._groups if consumer.groups else {}
+    return not (
+        consumer.delivery.running
+        or consumer._tasks
+        or intake.leases
+        or intake.acks.outstanding
+        or groups
+        or consumer.gate.waiting
+    )
 
 
 def lost(sqs, dead_letters, sent, done):
@@ -158,7 +162,7 @@ async def test_each_message_is_done_once_in_its_order_or_parked(
         await asyncio.sleep(60)
         assert nothing_is_held(intake)
         report = await intake.drain()
-        assert intake.parts.consumer.slots.taken == 0
+        assert sum(intake.permits.used.values()) == 0
 
     assert (report.released, report.stranded) == (0, 0)
     assert lost(sqs, dead_letters, sent, set(whims.done)) == []
@@ -182,8 +186,8 @@ async def test_a_drain_at_any_moment_leaves_the_rest_to_the_next_process(
             await intake.drain(random.choice([0, 3, 20]))
             await asyncio.sleep(30)
             assert nothing_is_held(intake)
-            assert intake.parts.consumer.slots.taken == 0
-            assert not intake.parts.consumer.pollers
+            assert sum(intake.permits.used.values()) == 0
+            assert not intake.consumer.pollers
     sqs.faults.clear()
     async with start_intake(whims, beside=whims, RETRY_CAP_SECONDS=30):
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 3600)

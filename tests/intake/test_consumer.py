@@ -148,7 +148,7 @@ async def test_a_permanent_failure_is_parked_once_with_its_reason(
 
     [parked] = sqs.messages(dead_letters)
     note = json.loads(parked.sent.attributes["worker.failure"].value)
-    assert (note["reason"], note["handler"], note["errorClass"]) == (
+    assert (note["reason"], note["job"], note["errorClass"]) == (
         "no such thing",
         "voice",
         "Permanent",
@@ -236,7 +236,7 @@ async def test_a_message_whose_delete_was_refused_is_deleted_and_not_run_when_it
     async with start_intake(handler) as intake:
         await sqs.wait_until(empty(sqs, queue), 60)
 
-    assert len(intake.parts.leases) == 0
+    assert len(intake.leases) == 0
     assert handler.seen == ids
     assert set(sqs.journal.receives.values()) == {2}
     assert metrics.messages_duplicate._value.get() - before == 1
@@ -264,7 +264,7 @@ async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intak
 async def test_a_poller_survives_any_failure_of_receives(
     fault, sqs, queue, start_intake, recorder, monkeypatch
 ):
-    monkeypatch.setattr("worker.intake.polls.PAUSE_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr("worker.intake.poller.PAUSE_SECONDS", (0.01, 0.05))
     handler = recorder()
 
     async with start_intake(handler) as intake:
@@ -336,7 +336,7 @@ async def test_what_a_late_poll_brings_is_shown_again_at_once(sqs, queue, start_
         async with asyncio.timeout(30):
             while not sqs.counts["ReceiveMessage"]:  # noqa: ASYNC110  a poll begins in silence
                 await asyncio.sleep(0)
-        intake.parts.consumer.stop()
+        intake.consumer.stop()
         send(sqs, queue)
         report = await intake.drain()
 
@@ -356,7 +356,7 @@ async def test_types_nobody_wants_are_parked_when_the_operator_says_so(
 
     [parked] = sqs.messages(dead_letters)
     note = json.loads(parked.sent.attributes["worker.failure"].value)
-    assert note["reason"] == "detail-type: no handler wants v2.unknown"
+    assert note["reason"] == "detail-type: no job wants v2.unknown"
 
 
 async def test_others_that_succeed_do_not_displace_the_memory_of_a_refused_delete(

@@ -114,7 +114,7 @@ async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
     handler = OneGroupFails(0)
     async with start_intake(handler, RETRY_BASE_SECONDS=300) as intake:
         await sqs.wait_until(lambda: len(handler.done) == 3, 60)
-        assert list(intake.parts.consumer.lanes.blocked) == ["g0"]
+        assert list(intake.consumer.lanes.blocked) == ["g0"]
 
     assert handler.done == sent["g1"]
 
@@ -168,7 +168,7 @@ async def test_followers_given_back_before_a_drain_are_none_of_its_business(
 
     async with start_intake(Sometimes(1), RETRY_BASE_SECONDS=300) as intake:
         await sqs.wait_until(lambda: sqs.depth(queue).visible == 4, 8)
-        while intake.parts.consumer._at_work:  # noqa: ASYNC110  their answers are on the way
+        while intake.consumer._at_work:  # noqa: ASYNC110  their answers are on the way
             await asyncio.sleep(0.01)
         report = await intake.drain(10)
 

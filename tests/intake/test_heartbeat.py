@@ -128,14 +128,14 @@ async def test_a_queue_that_comes_to_hide_nothing_keeps_the_loop_free(
     queue, start_intake, recorder
 ):
     async with start_intake(recorder()) as intake:
-        intake.parts.leases.visibility_seconds = 0
+        intake.leases.visibility_seconds = 0
         beats = 0
 
         async def beat():
             nonlocal beats
             beats += 1
 
-        intake.parts.leases.extend_due = beat
+        intake.leases.extend_due = beat
         await asyncio.sleep(2)
 
     assert 1 <= beats <= 30

@@ -9,7 +9,7 @@ def a_message(receipt="r1", at=0.0):
 
 
 def leases(now=0.0):
-    return Leases(None, visibility_seconds=VISIBILITY, clock=lambda: now)
+    return Leases(None, None, visibility_seconds=VISIBILITY, clock=lambda: now)
 
 
 def test_a_second_copy_gets_no_lease_of_its_own_and_renews_the_receipt():

@@ -1,7 +1,8 @@
 from worker.domain.result import Result
-from worker.intake.history import History
+from worker.intake.attempts import Attempts
 from worker.intake.ledger import MemoryLedger
-from worker.intake.unrouted import UnroutedTypes
+from worker.intake.source import Source
+from worker.intake.unrouted import Unrouted
 from worker.telemetry import metrics
 
 
@@ -20,34 +21,43 @@ async def test_the_ledger_forgets_its_oldest_beyond_its_size():
 
 
 def test_attempts_are_counted_apart_from_receives():
-    history = History()
-    history.failed("m", receive_count=1, now=10)
+    attempts = Attempts()
+    attempts.failed("m", own=True, receive_count=1, now=10)
 
-    attempts = history.failed("m", receive_count=40, now=20)
+    attempt = attempts.failed("m", own=False, receive_count=40, now=20)
 
-    assert (attempts.count, attempts.first_failure, attempts.last_failure) == (2, 10, 20)
+    assert (attempt.own, attempt.all) == (1, 2)
+    assert (attempt.first_failure, attempt.last_failure) == (10, 20)
 
 
-def test_a_message_unknown_here_counts_from_its_receives():
-    assert History().failed("m", receive_count=6, now=10).count == 6
+def test_the_backoff_of_a_message_unknown_here_counts_from_its_receives():
+    attempt = Attempts().failed("m", own=True, receive_count=6, now=10)
+
+    assert (attempt.all, attempt.own) == (6, 1)
+
+
+def test_a_message_that_is_done_is_forgotten():
+    attempts = Attempts()
+    attempts.failed("m", own=True, receive_count=1, now=10)
+
+    attempts.forget("m")
+
+    assert not attempts.known("m")
 
 
 def test_an_unrouted_type_is_logged_once_a_minute_and_always_counted(capsys):
     now = [0.0]
-    types = UnroutedTypes(lambda: now[0])
+    unrouted = Unrouted(
+        dead_letter=False,
+        jobs_of_type=lambda _: frozenset(),
+        half_configured={},
+        clock=lambda: now[0],
+    )
     before = metrics.messages_unrouted._value.get()
+    source = Source("events", "url", frozenset({"voice"}), False, lambda _: 0.0)
 
     for now[0] in (0.0, 1.0, 59.0, 61.0):
-        types.seen("v2.unknown")
+        unrouted.outcome("v2.unknown", source)
 
     assert capsys.readouterr().out.count("event_unrouted") == 2
     assert metrics.messages_unrouted._value.get() - before == 4
-
-
-def test_a_message_that_was_given_back_untried_is_known_until_it_is_done():
-    history = History()
-    history.gave_back("m")
-
-    assert history.knows("m")
-    history.forget("m")
-    assert not history.knows("m")

@@ -125,7 +125,7 @@ async def test_two_successes_at_once_call_back_what_two_handlers_hid(
     async with start_intake(recorder(work), beside=recorder(work), SQS_CONCURRENCY=2) as intake:
         await asyncio.wait_for(everybody.wait(), 60)
         room = intake.parts.room
-        for lease, handler in zip(intake.parts.leases, ("voice", "beside"), strict=True):
+        for lease, handler in zip(intake.leases, ("voice", "beside"), strict=True):
             failure = Failure("down", "Unavailable", "fingerprint", handler)
             room.remember(lease, Retry(failure, outage=True), 600)
         await asyncio.gather(room.call_back(), room.call_back())

@@ -6,7 +6,8 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import HTTP_500
-from worker.intake.consumer import UNSETTLED_PER_SLOT, most_pollers
+from worker.intake.consumer import UNSETTLED_PER_PERMIT
+from worker.intake.poller import most_pollers
 
 CONCURRENCY = 60
 
@@ -29,7 +30,7 @@ async def test_pollers_come_with_a_backlog_and_leave_after_several_empty_polls(
     send(sqs, queue, 300)
 
     async with start_intake(recorder(), SQS_CONCURRENCY=CONCURRENCY) as intake:
-        consumer = intake.parts.consumer
+        consumer = intake.consumer
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
         busy = consumer.pollers
         await asyncio.sleep(1.9)  # an empty poll takes a second here
@@ -48,11 +49,11 @@ async def test_while_receives_fail_one_poller_is_enough_to_find_out(
 
     async with start_intake(recorder(), SQS_CONCURRENCY=CONCURRENCY) as intake:
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
-        busy = intake.parts.consumer.pollers
+        busy = intake.consumer.pollers
         sqs.faults.add("ReceiveMessage", HTTP_500)
         await asyncio.sleep(2)
 
-        assert (busy, intake.parts.consumer.pollers) == (most_pollers(CONCURRENCY), 1)
+        assert (busy, intake.consumer.pollers) == (most_pollers(CONCURRENCY), 1)
 
 
 @pytest.mark.looptime
@@ -68,4 +69,4 @@ async def test_the_intake_waits_when_too_many_deletes_are_outstanding(
         sqs.faults.clear()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
-    assert 2 * UNSETTLED_PER_SLOT <= in_hand <= 2 * (UNSETTLED_PER_SLOT + 1)
+    assert 2 * UNSETTLED_PER_PERMIT <= in_hand <= 2 * (UNSETTLED_PER_PERMIT + 1)

@@ -22,4 +22,4 @@ async def test_a_changed_visibility_timeout_counts_unless_the_settings_name_one(
         settings = Sqs(queue_url=queue, visibility_seconds=told)
         await Watch(settings, intake.parts, None, None)._sample()
 
-        assert intake.parts.leases.visibility_seconds == then
+        assert intake.leases.visibility_seconds == then

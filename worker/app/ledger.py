@@ -23,3 +23,15 @@ async def build_ledger(workshop: Workshop) -> Ledger:
     terms = Terms(settings.lease_seconds, settings.retention_seconds)
     table = LedgerTable(client, settings.table, workshop.guards.aws(LEDGER), terms, time.time)
     return Twins(DynamoLedger(table, settings.lease_seconds, fail_open=settings.fail_open))
+
+
+class _Adapter:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def once(self, job, dedupe_key, run, *, proof, conversation_id=None):
+        return await self._ledger.once(job, dedupe_key, run)
+
+
+async def build_idempotency(workshop: Workshop):
+    return _Adapter(await build_ledger(workshop)), None

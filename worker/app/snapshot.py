@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from worker.app.genesys import GenesysParts
-from worker.app.guards import Upstreams
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
+from worker.app.upstreams import Upstreams
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
 from worker.intake.leases import Lease

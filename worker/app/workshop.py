@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from worker.app.guards import Guards
+from worker.app.upstreams import Upstreams
 from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Settings
@@ -17,10 +17,14 @@ class Workshop:
     """Settings and tools; what is opened with `stack` is closed with the worker, last one first."""
 
     settings: Settings
-    guards: Guards
+    upstreams: Upstreams
     aws: AwsSession
     stack: AsyncExitStack
     random: Random
+
+    @property
+    def guards(self) -> Upstreams:
+        return self.upstreams
 
     async def aws_client(self, service: str, limits: ClientLimits) -> Any:
         """Open an AWS client for the life of the worker. Raises ConfigurationError."""
@@ -36,7 +40,9 @@ def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
     random = Random()  # noqa: S311  jitter, not secrets
     return Workshop(
         settings=settings,
-        guards=Guards(settings.breaker, random),
+        upstreams=Upstreams(
+            settings.breaker, random, settings.retry.after_cap_seconds
+        ),
         aws=AwsSession(settings.aws),
         stack=stack,
         random=random,

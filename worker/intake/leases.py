@@ -7,6 +7,7 @@ handled, through a drain, and until its delete is confirmed.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from math import ceil
 from typing import Any, Literal
 
 import structlog
@@ -180,7 +181,8 @@ class Leases:
     def at_most(self, lease: Lease, seconds: float) -> int:
         """Return what may be asked for: SQS refuses, and does not clamp, what passes 12 hours."""
         held_for = self._clock() - lease.first_received_at
-        return max(0, int(min(seconds, MAX_VISIBILITY_SECONDS - held_for - 1)))
+        # Up: a backoff of half a second cut to none would come straight back.
+        return max(0, min(ceil(seconds), int(MAX_VISIBILITY_SECONDS - held_for - 1)))
 
     async def run(self) -> None:
         """Extend what is half used up, for ever."""

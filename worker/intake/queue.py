@@ -40,6 +40,9 @@ BROKEN_CODES = (
     "SignatureDoesNotMatch",
     "UnrecognizedClient",
 )
+TOLERATED_SECONDS = 5.0
+"""Difference of the two clocks that is none."""
+
 UNANSWERED = "Unanswered"
 """Code of what a success does not mention."""
 
@@ -162,7 +165,9 @@ class Queue:
         self._clock_set_at = now
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         with suppress(ValueError, TypeError):
-            self._ahead_seconds = parsedate_to_datetime(date).timestamp() - now
+            ahead = parsedate_to_datetime(date).timestamp() - now
+            # Its date is cut to the second, and took its time: less than that is no difference.
+            self._ahead_seconds = ahead if abs(ahead) > TOLERATED_SECONDS else 0.0
 
 
 def _results(answer: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Results:
