@@ -57,7 +57,7 @@ class AwsSession:
         return client
 
 
-class _Connections(AIOHTTPSession):  # type: ignore[misc]  untyped
+class _Connections(AIOHTTPSession):  # type: ignore[misc]
     """The SDK's own, with a deadline over the whole of an attempt, streamed bodies included.
 
     It knows none: its time-outs are for one connection and for one silence.
