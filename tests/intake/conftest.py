@@ -86,13 +86,14 @@ def start_intake(queue, dead_letters):
                 "GENESYS_ACTION_ID": "action",
                 "DYNAMODB_TABLE": "table",
             }
+            | ({"STEP_FUNCTIONS_ARN": "arn"} if beside else {})
             | {name: str(value) for name, value in overrides.items()}
         )
         async with AsyncExitStack() as stack:
             router, workshop = Router(), new_workshop(settings, stack)
             router.on(VoiceScored, "voice", await make(workshop) if make else handler, needs=needs)
             if beside:
-                router.on(ConversationEnded, "beside", beside)
+                router.on(ConversationEnded, "workflow", beside)
             parts = await build_intake(workshop, router)
             [consumer] = parts.consumers
             heartbeat = asyncio.create_task(consumer.leases.run())

@@ -114,18 +114,11 @@ async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
     handler = OneGroupFails(0)
     async with start_intake(handler, RETRY_BASE_SECONDS=300) as intake:
         await sqs.wait_until(lambda: len(handler.done) == 3, 60)
-        assert list(intake.consumer.lanes.blocked) == ["g0"]
+        assert list(intake.consumer.groups.blocked) == ["g0"]
 
     assert handler.done == sent["g1"]
 
 
-@pytest.fixture
-def grown_up(monkeypatch):
-    """Let the process take a group's messages in one receive from the beginning."""
-    monkeypatch.setattr("worker.intake.suspects.YOUNG_SECONDS", 0)
-
-
-@pytest.mark.usefixtures("grown_up")
 async def test_a_drain_tells_of_each_message_of_a_group_once(sqs, queue, start_intake, recorder):
     send(sqs, queue, groups=1, per_group=5)
     begun = asyncio.Event()
@@ -141,7 +134,6 @@ async def test_a_drain_tells_of_each_message_of_a_group_once(sqs, queue, start_i
     assert (report.finished, report.released, report.stranded) == (0, 5, 0)
 
 
-@pytest.mark.usefixtures("grown_up")
 async def test_a_drain_counts_every_message_of_a_group_that_it_let_finish(
     sqs, queue, start_intake, recorder
 ):
@@ -160,7 +152,6 @@ async def test_a_drain_counts_every_message_of_a_group_that_it_let_finish(
     assert (report.finished, report.released, report.stranded) == (5, 0, 0)
 
 
-@pytest.mark.usefixtures("grown_up")
 async def test_followers_given_back_before_a_drain_are_none_of_its_business(
     sqs, queue, start_intake
 ):

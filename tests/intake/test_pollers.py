@@ -12,12 +12,6 @@ from worker.intake.poller import most_pollers
 CONCURRENCY = 60
 
 
-@pytest.fixture(autouse=True)
-def _grown_up(monkeypatch):
-    """A process that takes as many messages as it has room for, from the beginning."""
-    monkeypatch.setattr("worker.intake.suspects.YOUNG_SECONDS", 0)
-
-
 def send(sqs, queue, count):
     for _ in range(count):
         sqs.send(queue, a_reference_body(a_voice_scored()).decode())

@@ -27,7 +27,6 @@ from worker.intake.gate import Gate, JobState, Upstreams
 from worker.intake.leases import Leases
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller, PollRules, most_pollers
-from worker.intake.queue import MAX_BATCH
 from worker.intake.router import Route, Router
 from worker.intake.settlement import Memory, Settlement
 from worker.intake.source import Source
@@ -158,5 +157,5 @@ def _poll_rules(settings: Settings) -> PollRules:
     return PollRules(
         wait_seconds=settings.sqs.wait_seconds,
         visibility_seconds=settings.sqs.visibility_seconds,
-        most_pollers=most_pollers(settings.sqs.concurrency, MAX_BATCH),
+        most_pollers=most_pollers(settings.sqs.concurrency),
     )

@@ -1,7 +1,9 @@
 """From settings to a running worker, in order of need."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
@@ -66,9 +68,11 @@ async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
     return Daemon(intake, watch, health, workshop.settings.sqs.drain_seconds)
 
 
-async def _unless_stopped(signals: Signals, work: "asyncio._CoroutineLike[Daemon]") -> Daemon | None:
+async def _unless_stopped(
+    signals: Signals, work: "asyncio._CoroutineLike[Daemon]"
+) -> Daemon | None:
     """Await the work; None when a signal came first: nothing is in flight yet, so it just ends."""
-    building = asyncio.ensure_future(work)
+    building = asyncio.create_task(work, name="start")
     stop = asyncio.create_task(signals.stop.wait(), name="stop")
     await asyncio.wait({building, stop}, return_when=asyncio.FIRST_COMPLETED)
     if building.done():

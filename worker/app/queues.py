@@ -7,9 +7,10 @@ import structlog
 
 from worker.app.workshop import Workshop
 from worker.clients.aws.session import ClientLimits
+from worker.clients.aws.sqs import Queue
+from worker.clients.aws.sqs_replies import QueueAttributes, QueueError
 from worker.errors import ConfigurationError
 from worker.intake.poller import most_pollers
-from worker.intake.queue import MAX_BATCH, Queue, QueueAttributes, QueueError
 from worker.settings.bindings import QueueBinding
 
 log = structlog.get_logger(__name__)
@@ -69,7 +70,7 @@ async def connect(workshop: Workshop, url: str) -> Queue:
     polls = await workshop.aws_client(
         "sqs",
         ClientLimits(
-            pool=most_pollers(sqs.concurrency, MAX_BATCH) + 2,
+            pool=most_pollers(sqs.concurrency) + 2,
             read_seconds=longest,
             total_seconds=longest + READ_MARGIN_SECONDS,
             attempts=1,  # the poller itself backs off, with every failure counted

@@ -12,10 +12,11 @@ from worker.app.genesys import GenesysParts
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
+from worker.clients.aws.sqs import MAX_IN_FLIGHT
+from worker.clients.aws.sqs_replies import QueueError
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
 from worker.intake.leases import Lease
-from worker.intake.queue import MAX_IN_FLIGHT, QueueError
 from worker.ops.health import Check
 from worker.ops.status import (
     Cause,

@@ -40,9 +40,7 @@ def new_workshop(settings: Settings, stack: AsyncExitStack) -> Workshop:
     random = Random()  # noqa: S311  jitter, not secrets
     return Workshop(
         settings=settings,
-        upstreams=Upstreams(
-            settings.breaker, random, settings.retry.after_cap_seconds
-        ),
+        upstreams=Upstreams(settings.breaker, random, settings.retry.after_cap_seconds),
         aws=AwsSession(settings.aws),
         stack=stack,
         random=random,

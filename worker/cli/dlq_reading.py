@@ -118,7 +118,7 @@ class Reader:
 
         async def hide(batch: Sequence[tuple[str, int]]) -> None:
             async with places:
-                await self._queue.hide(batch)
+                await self._queue.change_visibility(batch)
 
         batches = [receipts[i : i + MAX_BATCH] for i in range(0, len(receipts), MAX_BATCH)]
         done = await asyncio.gather(*map(hide, batches), return_exceptions=True)

@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
+from worker.clients.aws.sqs import MAX_BATCH, Queue, Results
+from worker.clients.aws.sqs_replies import EntryFailed, QueueError
 from worker.intake.leases import Lease, Leases
-from worker.intake.queue import MAX_BATCH, EntryFailed, Queue, QueueError, Results
 from worker.resilience.retry import full_jitter
 from worker.telemetry import metrics
 
@@ -93,6 +94,10 @@ class Acks:
         self._releases.append((lease, seconds))
         self._schedule(len(self._releases))
 
+    def lost(self, lease: Lease) -> None:
+        """Note the end of a message that is another consumer's by now: nothing is sent."""
+        self._ended(lease, gone=False)
+
     def flush(self) -> None:
         """Send what waits, as far as calls are free; the rest when one ends."""
         if self._timer is not None:
@@ -156,8 +161,7 @@ class Acks:
         sent_at = lease.message.sent_at
         if sent_at is not None:
             self._age.observe(now - sent_at if now > sent_at else 0.0)
-        if self.settled is not None:
-            self.settled(lease, True)  # noqa: FBT003  see Settled
+        self._ended(lease, gone=True)
 
     def _not_deleted(self, lease: Lease, failed: EntryFailed) -> None:
         if not lease.lost and self._is_worth_another(failed):
@@ -165,21 +169,22 @@ class Acks:
             return
         _remember(self._undeleted, lease.message.id)
         self._leases.forget(lease)
+        self._ended(lease, gone=False)
+
+    def _ended(self, lease: Lease, *, gone: bool) -> None:
         if self.settled is not None:
-            self.settled(lease, False)  # noqa: FBT003  see Settled
+            self.settled(lease, gone)
 
     async def _release(self, some: Sequence[tuple[Lease, float]]) -> None:
         if beats := {lease.beat for lease, _ in some if lease.beat is not None}:
             await asyncio.wait(beats)
         entries = [(x.message.receipt, self._leases.at_most(x, seconds)) for x, seconds in some]
         results = await self._results(
-            "ChangeMessageVisibility", self._queue.hide(entries), entries=len(some)
+            "ChangeMessageVisibility", self._queue.change_visibility(entries), entries=len(some)
         )
         for (lease, seconds), failed in zip(some, results, strict=True):
             if failed is None or not self._retry_release(lease, seconds, failed):
-                lease.attempts = 0
-                if self.settled is not None:
-                    self.settled(lease, False)  # noqa: FBT003  see Settled
+                self._ended(lease, gone=False)
 
     def _retry_release(self, lease: Lease, seconds: float, failed: EntryFailed) -> bool:
         again = self._is_worth_another(failed) and lease.attempts < RELEASE_ATTEMPTS

@@ -11,15 +11,15 @@ from functools import partial
 
 import structlog
 
+from worker.clients.aws.sqs import MAX_BATCH
+from worker.clients.aws.sqs_replies import Message
 from worker.intake.delivery import Delivery
 from worker.intake.fifo import Groups
 from worker.intake.gate import CHECK_SECONDS, Gate
 from worker.intake.leases import Lease, Leases
-from worker.intake.message import Message
 from worker.intake.outcome import DONE, RELEASED, Outcome
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller
-from worker.intake.queue import MAX_BATCH
 from worker.intake.settlement import Settlement
 from worker.telemetry import metrics
 from worker.telemetry.context import log_as

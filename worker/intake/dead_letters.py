@@ -8,11 +8,11 @@ import orjson
 import structlog
 
 from worker import __version__
+from worker.clients.aws.sqs import Queue
+from worker.clients.aws.sqs_replies import Message, QueueError
 from worker.intake.attempts import Attempt
-from worker.intake.message import Message
 from worker.intake.outcome import Failure
 from worker.intake.packing import ENCODING, packed
-from worker.intake.queue import Queue, QueueError
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

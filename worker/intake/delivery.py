@@ -19,8 +19,10 @@ from worker.intake.outcome import (
     DONE,
     Blocked,
     DeadLetter,
+    Done,
     Failure,
     Outcome,
+    Released,
     Retry,
     failure_of,
     foreseen,
@@ -40,6 +42,14 @@ log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_SECONDS = 43_000.0
 """For the request budget, from the receive: SQS hides a message for twelve hours at most."""
+
+SPAN_OUTCOMES = {
+    Done: "done",
+    Retry: "retry",
+    Blocked: "blocked",
+    DeadLetter: "dead_letter",
+    Released: "released",
+}
 
 Open = Callable[[str], tuple[Event, ...] | UnroutedEvent]
 
@@ -273,7 +283,7 @@ class Delivery:
 
 def _mark(span: MessageSpan, outcome: Outcome) -> None:
     failed = outcome if isinstance(outcome, Retry | Blocked | DeadLetter) else None
-    span.mark(type(outcome).__name__.lower(), failed.failure.error_class if failed else None)
+    span.mark(SPAN_OUTCOMES[type(outcome)], failed.failure.error_class if failed else None)
 
 
 def _label(outcome: Outcome) -> str:

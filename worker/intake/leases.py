@@ -12,15 +12,9 @@ from typing import Any, Literal
 
 import structlog
 
+from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Queue
+from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueError
 from worker.events.types import Origin
-from worker.intake.message import Message
-from worker.intake.queue import (
-    MAX_BATCH,
-    MAX_VISIBILITY_SECONDS,
-    EntryFailed,
-    Queue,
-    QueueError,
-)
 from worker.intake.source import Source
 from worker.telemetry import metrics
 
@@ -212,7 +206,7 @@ class Leases:
         pairs = [(x.message.receipt, s) for x, s in zip(batch, wanted, strict=True)]
         try:
             async with asyncio.timeout(self._patience(batch)):
-                results = await self._queue.hide(pairs)
+                results = await self._queue.change_visibility(pairs)
         except (QueueError, TimeoutError) as error:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))

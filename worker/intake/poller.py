@@ -7,8 +7,8 @@ from random import Random
 
 import structlog
 
-from worker.intake.message import Message
-from worker.intake.queue import Queue, QueueError
+from worker.clients.aws.sqs import MAX_BATCH, Queue
+from worker.clients.aws.sqs_replies import Message, QueueError
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -110,9 +110,9 @@ class Poller:
         log.log(40 if broken else 30, "receive_failed", code=code, failures=self._failures)
 
 
-def most_pollers(concurrency: int, batch: int) -> int:
+def most_pollers(concurrency: int) -> int:
     """Return how many pollers keep that many handlers busy, each with room for a full batch.
 
     Rounded down: one more would live on what the others leave, and call for a handful each time.
     """
-    return max(1, concurrency // batch)
+    return max(1, concurrency // MAX_BATCH)

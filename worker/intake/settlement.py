@@ -71,6 +71,7 @@ class Settlement:
         lease.task, lease.settled, lease.stage = None, True, "settling"
         if lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
+            self.acks.lost(lease)
         elif isinstance(outcome, Done):
             self._done(lease)
         elif isinstance(outcome, Retry):

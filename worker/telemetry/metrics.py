@@ -235,7 +235,10 @@ drain_messages = Gauge(
 
 # Children of closed sets start at 0: `increase()` does not see a series that is born at 1.
 for _counter, _values in (
-    (messages_released, "retry blocked drain lease_lost dead_letter_failed dead_letter_limit follower"),
+    (
+        messages_released,
+        "retry blocked drain lease_lost dead_letter_failed dead_letter_limit follower",
+    ),
     (receives, "messages empty error"),
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),
