@@ -1,0 +1,38 @@
+"""The scenarios by name."""
+
+from collections.abc import Awaitable, Callable
+
+from tests.isolation.scenarios import (
+    bad_messages,
+    bindings,
+    budget,
+    causes,
+    customers,
+    data_action,
+    refusals,
+    reports,
+    restarts,
+    sinks,
+    starts_and_ends,
+    without,
+)
+from tests.isolation.sizes import Size
+from tests.isolation.verdict import Verdict
+
+Play = Callable[[Size], Awaitable[Verdict]]
+
+SCENARIOS: dict[str, Play] = {
+    **data_action.PLAYS,
+    **bad_messages.PLAYS,
+    **reports.PLAYS,
+    **causes.PLAYS,
+    **restarts.PLAYS,
+    **budget.PLAYS,
+    **customers.PLAYS,
+    **sinks.PLAYS,
+    **refusals.PLAYS,
+    **starts_and_ends.PLAYS,
+    **without.PLAYS,
+    **bindings.PLAYS,
+}
+"""In the order of issue 10's «Must show»."""

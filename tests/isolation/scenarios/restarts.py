@@ -1,0 +1,150 @@
+"""A new process after trouble: at full speed, and only what kills is put aside."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from tests.isolation.emulators import LEDGER_TABLE, Request
+from tests.isolation.lab import Lab, failure_of, open_lab, origin_of
+from tests.isolation.process import Worker
+from tests.isolation.sizes import Size
+from tests.isolation.traffic import Event, voice
+from tests.isolation.verdict import Verdict
+
+MESSAGES = 200
+RECEIVES = 4
+UPSTREAM_SECONDS = 0.3
+RATIO = 2.0
+LONGEST_SECONDS = 180
+
+KILLS = 10
+NEIGHBOURS = 60
+MOST_RECEIVES = 5
+VISIBILITY_SECONDS = 10
+INSIDE = Path(__file__).parents[1] / "inside"
+
+
+async def received_before(size: Size) -> Verdict:
+    """Compare what was received four times with what never was; without a table and with one."""
+    verdict = Verdict()
+    for table in (None, LEDGER_TABLE):
+        fresh = await _run(size, table, receives=0)
+        old = await _run(size, table, receives=RECEIVES)
+        word = "with the table" if table else "without a table"
+        verdict.note(f"{word}: 200 fresh ones, s", fresh)
+        verdict.note(f"{word}: 200 with four receives, s", old)
+        verdict.at_most(f"{word}: their ratio", old / fresh, RATIO)
+    return verdict
+
+
+async def _run(size: Size, table: str | None, *, receives: int) -> float:
+    """Return the seconds from the first receive of a new process to the last delete."""
+    async with open_lab(size) as lab:
+        lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
+        ids = lab.send(*[voice(lab.stage) for _ in range(MESSAGES)])
+        for _ in range(receives):
+            await _received_by_nobody(lab)
+        before = len(lab.stage.sqs.journal.records)
+        await lab.worker(("voice",), LEDGER_TABLE=table).start()
+        if await lab.until_done(ids, LONGEST_SECONDS) is None:
+            return float("inf")
+        records = lab.stage.sqs.journal.records[before:]
+        first = next(r.time for r in records if r.action == "ReceiveMessage" and r.message_ids)
+        return max(lab.deleted_at()[one] for one in ids) - first
+
+
+async def _received_by_nobody(lab: Lab) -> None:
+    """Receive every message once, and give all of them back."""
+    url, handles = lab.queues["voice"], []
+    async with aiohttp.ClientSession() as http:
+
+        async def call(action: str, **parameters: object) -> dict[str, object]:
+            headers = {"X-Amz-Target": f"AmazonSQS.{action}"}
+            body = {"QueueUrl": url, **parameters}
+            async with http.post(lab.stage.sqs.endpoint_url, json=body, headers=headers) as reply:
+                return await reply.json(content_type=None)
+
+        while found := (await call("ReceiveMessage", MaxNumberOfMessages=10)).get("Messages"):
+            handles += [message["ReceiptHandle"] for message in found]
+        for handle in handles:
+            await call("ChangeMessageVisibility", ReceiptHandle=handle, VisibilityTimeout=0)
+
+
+async def killer_in_handler(size: Size) -> Verdict:
+    """Kill the process whenever it asks for the killer's caller."""
+    async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
+        killer = voice(lab.stage)
+        worker = lab.worker(("voice",), LEDGER_TABLE=LEDGER_TABLE)
+
+        def kill(request: Request) -> web.Response | None:
+            if killer.phone.encode() not in request.body:
+                return None
+            worker.signal(signal.SIGKILL)
+            return web.Response(status=503)
+
+        lab.tap.cuts["genesys"] = kill
+        await _kills(lab, killer, worker)
+        return lab.verdict
+
+
+async def killer_by_body(size: Size) -> Verdict:
+    """Let the process die when it opens the killer's body."""
+    async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
+        killer = voice(lab.stage)
+        mark = killer.conversation_id
+        worker = lab.worker(
+            ("voice",), LEDGER_TABLE=LEDGER_TABLE, KILL_MARK=mark, PYTHONPATH=INSIDE
+        )
+        await _kills(lab, killer, worker)
+        return lab.verdict
+
+
+async def _kills(lab: Lab, killer: Event, worker: Worker) -> None:
+    lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
+    neighbours = [voice(lab.stage) for _ in range(NEIGHBOURS)]
+    mixed = [killer, *neighbours]
+    random.Random(10).shuffle(mixed)
+    ids = lab.send(*mixed)
+    [bad] = [one for one in ids if lab.by_message[one] is killer]
+    kills, took = await _supervised(lab, worker, ids)
+    verdict, others = lab.verdict, [one for one in ids if one != bad]
+    verdict.note("kills", kills)
+    verdict.holds("the killer did kill", kills, worker.tail())
+    verdict.at_most("all settled, after s", took, LONGEST_SECONDS)
+    dead = lab.dead_ids()
+    verdict.equal("the killer is dead-lettered", dead.count(bad), 1)
+    verdict.equal("others that are", len([one for one in dead if one != bad]), 0)
+    told = [failure_of(letter) for letter in lab.dead_letters() if origin_of(letter) == bad]
+    verdict.holds("by the worker, with a reason", told and told[0].get("reason"), told)
+    verdict.at_most("most receives of a neighbour", max(lab.receives(others)), MOST_RECEIVES)
+    recorded = len(await lab.records_of(neighbours))
+    verdict.equal("neighbours that are recorded", recorded, NEIGHBOURS)
+
+
+async def _supervised(lab: Lab, worker: Worker, ids: list[str]) -> tuple[int, float | None]:
+    """Start the worker anew whenever it died, ten times at most, until all is settled."""
+    kills, began = 0, time.monotonic()
+    while kills < KILLS:
+        await worker.start(until_ready=False)
+
+        def over() -> bool:
+            return worker.returncode is not None or not lab.open(ids)
+
+        left = began + LONGEST_SECONDS - time.monotonic()
+        if await lab.until(over, max(left, 0)) is None:
+            return kills, None
+        if worker.returncode is None:
+            return kills, time.monotonic() - began
+        kills += 1
+    return kills, None
+
+
+PLAYS = {
+    "received_before": received_before,
+    "killer_in_handler": killer_in_handler,
+    "killer_by_body": killer_by_body,
+}

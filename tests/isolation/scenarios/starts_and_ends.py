@@ -1,0 +1,104 @@
+"""An SQS that drips, is half open or is not there yet: the worker waits, and ends when told to."""
+
+import asyncio
+import time
+
+from tests.isolation.emulators import ACCESS_DENIED, Refuse
+from tests.isolation.lab import Lab, open_lab
+from tests.isolation.process import Worker
+from tests.isolation.proxy import Drip, half_open
+from tests.isolation.sizes import Size
+from tests.isolation.traffic import voice
+from tests.isolation.verdict import Verdict
+
+DRAIN_SECONDS = 5
+MARGIN_SECONDS = 10
+START_SECONDS = 6
+AWAY_SECONDS = 20
+VOICES = 30
+
+
+async def dripping_deletes(size: Size) -> Verdict:
+    """Let replies to deletes come a byte a second; end the worker."""
+    async with open_lab(size) as lab:
+        drip = Drip(lab.stage.sqs.endpoint_url, "DeleteMessage")
+        async with drip.serving():
+            worker = _at(lab, drip.url, SQS_DRAIN_SECONDS=DRAIN_SECONDS)
+            await worker.start()
+            drip.on = True
+            lab.send(*[voice(lab.stage) for _ in range(VOICES)])
+            await lab.until(lambda: drip.dripped, 20)
+            took = await worker.stop(60)
+            verdict = lab.verdict
+            verdict.at_least("replies that drip", drip.dripped, 1)
+            verdict.at_most("ended after SIGTERM, s", took, DRAIN_SECONDS + MARGIN_SECONDS)
+            verdict.note("exit code", worker.returncode)
+            return verdict
+
+
+async def half_open_start(size: Size) -> Verdict:
+    """Start at an SQS that takes connections and answers nothing; end the worker."""
+    async with open_lab(size) as lab, half_open() as url:
+        worker = _at(lab, url)
+        await worker.start(until_ready=False)
+        await asyncio.sleep(START_SECONDS)
+        verdict = lab.verdict
+        verdict.equal("/livez", (await worker.page("/livez"))[0], 200)
+        verdict.equal("/readyz", (await worker.page("/readyz"))[0], 503)
+        verdict.holds("it waits", worker.returncode is None, worker.tail())
+        verdict.at_most("ended after one SIGTERM, s", await worker.stop(80), MARGIN_SECONDS)
+        verdict.note("exit code", worker.returncode)
+        return verdict
+
+
+async def late_sqs(size: Size) -> Verdict:
+    """Answer 503 for 20 s from the start on."""
+    return await _late(size, Refuse("ServiceUnavailable", 503))
+
+
+async def late_rights(size: Size) -> Verdict:
+    """Deny everything for 20 s from the start on: rights arrive late."""
+    return await _late(size, ACCESS_DENIED)
+
+
+async def _late(size: Size, refusal: Refuse) -> Verdict:
+    async with open_lab(size) as lab:
+        lab.stage.sqs.faults.add("*", refusal)
+        ids = lab.send(*[voice(lab.stage) for _ in range(VOICES)])
+        worker = lab.worker(("voice",))
+        began = time.monotonic()
+        await worker.start(until_ready=False)
+        await asyncio.sleep(START_SECONDS)
+        seen = set()
+        while time.monotonic() < began + AWAY_SECONDS:
+            seen.add(((await worker.page("/livez"))[0], (await worker.page("/readyz"))[0]))
+            await asyncio.sleep(0.5)
+        verdict = lab.verdict
+        verdict.equal("/livez and /readyz meanwhile", sorted(seen), [(200, 503)])
+        verdict.holds("it waits", worker.returncode is None, worker.tail()[-300:])
+        lab.stage.sqs.faults.clear()
+        took = await lab.until_done(ids, 40) if worker.returncode is None else None
+        verdict.at_most("all done, s after it healed", took, 40)
+        verdict.equal("they are recorded", len(await lab.records()), VOICES)
+        return verdict
+
+
+def _at(lab: Lab, url: str, **settings: object) -> Worker:
+    """Return a worker whose SQS is somewhere else."""
+    queues = lab.queue_setting(("voice",)).replace(lab.stage.sqs.endpoint_url, url)
+    dead_letters = lab.stage.dead_letter_url.replace(lab.stage.sqs.endpoint_url, url)
+    return lab.worker(
+        ("voice",),
+        AWS_ENDPOINT_URL_SQS=url,
+        SQS_QUEUE_URL=queues,
+        SQS_DEAD_LETTER_QUEUE_URL=dead_letters,
+        **settings,
+    )
+
+
+PLAYS = {
+    "dripping_deletes": dripping_deletes,
+    "half_open_start": half_open_start,
+    "late_sqs": late_sqs,
+    "late_rights": late_rights,
+}
