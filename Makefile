@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
-.PHONY: venv demo test check chaos bench format docs lock clean
+.PHONY: venv demo test check chaos bench prove format docs lock clean
 
 venv: .venv/with-dev
 
@@ -35,6 +35,9 @@ chaos: venv  ## the worker as a process under faults and kills; prints its seed.
 
 bench: venv  ## side by side with its peers; needs node and npm. BENCH="intake sigterm --quick" narrows it
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+prove: venv  ## the long proofs, hours: isolation, full chaos, bench, and their figures. PROVE="isolation --quick" narrows it
+	$(BIN)/python -m tests.isolation.prove $(PROVE)
 
 format: venv
 	$(BIN)/ruff check --fix .

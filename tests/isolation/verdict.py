@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 NEVER = float("inf")
+SHOWN = 300
+"""Characters of a detail."""
 
 
 class Row(NamedTuple):
@@ -57,7 +59,7 @@ class Verdict:
 
     def holds(self, figure: str, held: object, detail: object = "") -> None:
         """Hold a sentence to its truth; `detail` is told where it is not true."""
-        told = "yes" if held else f"no {str(detail)[:600]}".strip()
+        told = "yes" if held else f"no {' '.join(str(detail).split())[:SHOWN]}".strip()
         self.rows.append(Row(figure, told, "yes", bool(held)))
 
 

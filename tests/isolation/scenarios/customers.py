@@ -8,7 +8,7 @@ from tests.isolation.traffic import Event, attributes_of, new_phone, started
 from tests.isolation.verdict import Verdict
 
 DONE_SECONDS = 20
-DOWN_SECONDS = 10
+DOWN_MINUTES = (1 / 3, 1 / 12)
 
 
 async def two_callers(size: Size) -> Verdict:
@@ -39,7 +39,7 @@ async def _crm_down(lab: Lab, phone: str) -> None:
     lab.stage.crm.status = 503
     third = _caller(lab, phone, "A-3")
     ids = lab.send(third)
-    await asyncio.sleep(DOWN_SECONDS)
+    await asyncio.sleep(lab.size.minutes(*DOWN_MINUTES))
     _has(lab, "CRM down, nothing of another's", third, None)
     lab.stage.crm.status = 200
     await lab.until_done(ids, 60)

@@ -62,11 +62,15 @@ async def remote_faults(size: Size) -> Verdict:
     async with open_lab(size) as lab:
         worker = lab.worker(("voice", "workflow"))
         await worker.start()
-        # The token is fetched: from here on, nobody has a reason to speak of it.
-        await lab.until_done(lab.send(ended(lab.stage), voice(lab.stage)), 30)
+        await warm(lab)
         for fault in FAULTS:
             await one_fault(lab, worker, fault)
         return lab.verdict
+
+
+async def warm(lab: Lab) -> None:
+    """Let the token be fetched: from here on, nobody has a reason to speak of it."""
+    await lab.until_done(lab.send(ended(lab.stage), voice(lab.stage)), 30)
 
 
 async def one_fault(lab: Lab, worker: Worker, fault: RemoteFault) -> None:
