@@ -1,23 +1,7 @@
-from worker.domain.result import Result
 from worker.intake.attempts import Attempts
-from worker.intake.ledger import MemoryLedger
 from worker.intake.source import Source
 from worker.intake.unrouted import Unrouted
 from worker.telemetry import metrics
-
-
-async def test_the_ledger_forgets_its_oldest_beyond_its_size():
-    ledger, runs = MemoryLedger(size=2), []
-
-    async def run():
-        runs.append(1)
-        return Result.OK
-
-    for key in "abcda":
-        assert await ledger.once("voice", key, run) is Result.OK
-    for key in "cda":
-        assert await ledger.once("voice", key, run) is Result.DUPLICATE
-    assert len(runs) == 5
 
 
 def test_attempts_are_counted_apart_from_receives():

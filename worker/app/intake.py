@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from worker.app.ledger import LEDGER, build_idempotency
+from worker.app.idempotency import LEDGER, build_idempotency
 from worker.app.queues import OpenQueue, open_queues
 from worker.app.workshop import Workshop
 from worker.errors import ConfigurationError
@@ -64,13 +64,13 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
     limit = DeadLetterLimit(settings.sqs.park_limit, clock, workshop.random)
     jobs = _job_states(router, workshop.upstreams, limit)
     queues = await open_queues(workshop)
-    idempotency, marks = await build_idempotency(workshop)
+    idempotency = await build_idempotency(workshop)
     delivery = Delivery(
         router,
         _reading(settings),
         jobs,
         idempotency,
-        marks,
+        None,
         deadline_seconds=settings.handler.deadline_seconds,
     )
     permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])
@@ -115,7 +115,7 @@ def _job_states(
     return {
         job: JobState(
             job,
-            needs=[LEDGER, *(name for route in some for name in sorted(route.needs))],
+            needs=[*_store(some), *(name for route in some for name in sorted(route.needs))],
             may_miss=[name for route in some for name in sorted(route.may_miss)],
             upstreams=upstreams,
             limit=limit,
@@ -123,6 +123,10 @@ def _job_states(
         )
         for job, some in routes.items()
     }
+
+
+def _store(routes: list[Route]) -> list[str]:
+    return [LEDGER] if any(route.proof == "store" for route in routes) else []
 
 
 def _consumer(

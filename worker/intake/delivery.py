@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -14,6 +14,7 @@ from worker.errors import Misconfigured, Permanent
 from worker.events.normaliser import Unrouted as UnroutedEvent
 from worker.events.types import Event
 from worker.intake.gate import JobState
+from worker.intake.idempotency import Idempotency
 from worker.intake.leases import Lease
 from worker.intake.outcome import (
     DONE,
@@ -30,7 +31,7 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Marks, Quarantine
-from worker.intake.router import Proof, Routed, Router
+from worker.intake.router import Routed, Router
 from worker.intake.unrouted import Unrouted
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
@@ -52,21 +53,6 @@ SPAN_OUTCOMES = {
 }
 
 Open = Callable[[str], tuple[Event, ...] | UnroutedEvent]
-
-
-class Idempotency(Protocol):
-    """Once per job and dedupe key."""
-
-    async def once(
-        self,
-        job: str,
-        dedupe_key: str,
-        run: Callable[[], Awaitable[Result]],
-        *,
-        proof: Proof,
-        conversation_id: str | None = None,
-    ) -> Result:
-        """Run unless it was done before: `Result.DUPLICATE` then."""
 
 
 @dataclass(frozen=True, slots=True)

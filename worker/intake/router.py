@@ -2,15 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from worker.domain.result import Result
 from worker.events.types import Event
+from worker.intake.idempotency import Proof
 
 E = TypeVar("E", bound=Event)
-
-Proof = Literal["sink", "store"]
-"""Where it shows that an effect is there: at its sink, by a key, or in the idempotency store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Settings of the ledger: the memory of what was done."""
+"""Settings of the idempotency store: what was done already."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from worker.settings.fields import Group, Seconds, group
 
 
 class Ledger(Group):
-    """What was done already, remembered for all workers."""
+    """The idempotency store: what was done already, remembered for all workers."""
 
     model_config = group("LEDGER_")
 

@@ -139,8 +139,8 @@ last_success = Gauge(
 )
 ledger_outcomes = Tally(
     "worker_ledger_outcomes_total",
-    "What the ledger answered, by outcome: claimed, done, busy; late_owner: a claim was taken over "
-    "by another; unavailable: no answer.",
+    "Idempotency, by outcome: claimed, done, busy; stale_owner: a claim was taken over by another; "
+    "unavailable: no answer.",
     ["outcome"],
     REGISTRY,
 )
@@ -243,7 +243,7 @@ for _counter, _values in (
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
-    (ledger_outcomes, "claimed done busy late_owner unavailable"),
+    (ledger_outcomes, "claimed done busy stale_owner unavailable"),
     (drain_messages, "finished released stranded"),
 ):
     for _value in _values.split():

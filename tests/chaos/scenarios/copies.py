@@ -148,13 +148,15 @@ def _gave_up(worker: WorkerProcess) -> list[str]:
     return [
         line["event"]
         for line in worker.lines()
-        if line["event"] in ("lease_lost", "ledger_lease_lost")
+        if line["event"] in ("lease_lost", "idempotency_claim_lost")
     ]
 
 
 async def _refusals(worker: WorkerProcess) -> int:
     for family in text_string_to_metric_families(await worker.page("/metrics")):
         for sample in family.samples:
-            if sample.name == "worker_ledger_outcomes_total" and "late_owner" in str(sample.labels):
+            if sample.name == "worker_ledger_outcomes_total" and "stale_owner" in str(
+                sample.labels
+            ):
                 return int(sample.value)
     return 0

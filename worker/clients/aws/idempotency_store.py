@@ -1,8 +1,8 @@
-"""The ledger of all workers: what was done already, per handler and dedupe key.
+"""The idempotency store of all workers: what was done already, per job and dedupe key.
 
 A claim has an owner and a lease. The lease is renewed while the handler runs; a handler whose lease
-ends, or was taken over, is cancelled before somebody else begins. A worker that was frozen past its
-lease finds out at the latest when it marks its work as done: that is refused.
+ends, or was taken over, is cancelled before another begins. A worker that was frozen past its lease
+is a stale owner: it finds out at the latest when it marks its work as done, which is refused.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import structlog
 
-from worker.clients.aws.ledger_table import Claim, LedgerTable
+from worker.clients.aws.idempotency_table import Claim, IdempotencyTable
 from worker.domain.result import Result
-from worker.errors import Transient, WorkerError
+from worker.errors import LeaseLost, Transient, WorkerError
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -23,16 +23,16 @@ log = structlog.get_logger(__name__)
 END_SECONDS = 3.0
 """Longest wait for the end of a claim that was broken off: without one it ends by its lease."""
 
-BUSY_LOOK_SECONDS = 10.0
-"""Longest wait for work in other hands; the message's own backoff grows beyond it."""
+BUSY_RETRY_SECONDS = 10.0
+"""Longest wait for work of another worker; the message's own backoff grows beyond it."""
 
-LOST = "ledger: the claim was lost while the handler ran"
+LOST = "idempotency: the claim was lost while the handler ran"
 
 
-class DynamoLedger:
+class IdempotencyStore:
     """Runs work once over all workers; while the table is down it fails closed, or open if told."""
 
-    def __init__(self, table: LedgerTable, lease_seconds: float, *, fail_open: bool) -> None:
+    def __init__(self, table: IdempotencyTable, lease_seconds: float, *, fail_open: bool) -> None:
         self._table = table
         self._lease_seconds = lease_seconds
         self._fail_open = fail_open
@@ -40,20 +40,28 @@ class DynamoLedger:
         self._numbers = count(1)
 
     async def once(
-        self, handler: str, dedupe_key: str, run: Callable[[], Awaitable[Result]]
+        self,
+        job: str,
+        dedupe_key: str,
+        run: Callable[[], Awaitable[Result]],
+        *,
+        conversation_id: str | None = None,
     ) -> Result:
         """Run unless it was done before: `Result.DUPLICATE` then.
 
-        Raises Transient while somebody else is at it, when the claim was lost, and, unless told to
+        Raises Transient while another worker is at it, when the claim was lost, and, unless told to
         fail open, when the table does not answer; else whatever `run` raises.
         """
-        claim = Claim(f"{handler}|{dedupe_key}", f"{self._process}-{next(self._numbers)}")
+        owner = f"{self._process}-{next(self._numbers)}"
+        claim = Claim(f"{job}|{dedupe_key}", owner, conversation_id)
         began = _now()
         try:
             taken = await self._table.claim(claim)
         except asyncio.CancelledError:
             await _briefly(self._table.release(claim))  # it may have been written
             raise
+        except LeaseLost:
+            raise  # no reason to run without a claim: it must not run here at all
         except Transient as error:
             return await self._unclaimed(error, run)
         if taken is None:
@@ -64,14 +72,14 @@ class DynamoLedger:
             return Result.DUPLICATE
         _count("busy")
         # Not the whole lease: it mostly ends soon, with the handler, and not by a silent worker.
-        wait = min(taken.free_in_seconds, BUSY_LOOK_SECONDS)
+        wait = min(taken.free_in_seconds, BUSY_RETRY_SECONDS)
         raise Transient("a copy of this event is being handled", retry_after=wait)
 
     async def _unclaimed(self, error: Transient, run: Callable[[], Awaitable[Result]]) -> Result:
         _count("unavailable")
         if not self._fail_open:
             raise error
-        log.warning("ledger_bypassed", reason=error.reason)
+        log.warning("idempotency_bypassed", reason=error.reason)
         return await run()
 
     async def _claimed(
@@ -88,7 +96,7 @@ class DynamoLedger:
             await _briefly((self._table.complete if has_run else self._table.release)(claim))
             raise
         if not mine:
-            _tell_late("completion")
+            _report_stale("completion")
             raise Transient(LOST)
         return result
 
@@ -106,7 +114,7 @@ class DynamoLedger:
         except TimeoutError:
             if not lease.expired():
                 raise  # the handler's own
-            log.warning("ledger_lease_lost")
+            log.warning("idempotency_claim_lost")
             raise Transient(LOST) from None
 
     async def _renew(self, claim: Claim, lease: asyncio.Timeout) -> None:
@@ -119,13 +127,13 @@ class DynamoLedger:
             except WorkerError as error:
                 # No answer is no refusal: asked again until the lease ends by itself.
                 _count("unavailable")
-                log.warning("ledger_renewal_failed", reason=str(error))
+                log.warning("idempotency_renewal_failed", reason=str(error))
                 pause = self._lease_seconds / 10
                 continue
             if lease.expired():
                 return
             if not mine:
-                _tell_late("renewal")
+                _report_stale("renewal")
                 lease.reschedule(_now())
                 return
             lease.reschedule(self._must_end(began))
@@ -146,7 +154,7 @@ class DynamoLedger:
         except WorkerError as error:
             # Not raised: the effects are there, and a retry would surely repeat them.
             _count("unavailable")
-            log.warning("ledger_completion_failed", reason=str(error))
+            log.warning("idempotency_completion_failed", reason=str(error))
             return True
 
 
@@ -156,9 +164,9 @@ async def _briefly(end: Awaitable[bool]) -> None:
             await end
 
 
-def _tell_late(when: str) -> None:
-    _count("late_owner")
-    log.warning("ledger_late_owner", refused=when)
+def _report_stale(when: str) -> None:
+    _count("stale_owner")
+    log.warning("idempotency_stale_owner", refused=when)
 
 
 def _count(outcome: str) -> None:

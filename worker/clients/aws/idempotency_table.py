@@ -1,26 +1,30 @@
-"""The table of the ledger: one item per handler and dedupe key, changed by its owner only.
+"""The table of the idempotency store: one item per job and dedupe key, changed by its owner only.
 
-Partition key `id` (S); `status`, `owner`, `leaseUntil` (N, milliseconds since the epoch) and the
-TTL `expiresAt` (N, seconds). Every write has a condition, so no look is ever stale.
+Partition key `id` (S): `job|dedupe key`; `status`, `owner`, `conversationId` (S, when there is
+one), `leaseUntil` (N, milliseconds since the epoch) and the TTL `expiresAt` (N, seconds). Every
+write has a condition, so no read is ever stale.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
-from worker.errors import Permanent, Unavailable
+from worker.errors import Misconfigured, Permanent
 from worker.resilience.guard import Guard
+from worker.resilience.work import current_work, working_for
 
 T = TypeVar("T")
 Operation = Callable[..., Awaitable[Any]]
 
 IN_PROGRESS = "IN_PROGRESS"
 DONE = "DONE"
+REMEDY = "name a table with the partition key id (S) and no sort key, or none"
 
 SKEW_SECONDS = 5.0
 """How far the clocks of two workers may be apart: a lease is taken over that much after its end.
@@ -38,46 +42,48 @@ FREE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """For how long things hold, in seconds."""
-
-    lease_seconds: float
-    retention_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
-    """One piece of work in the hands of one owner; each attempt is an owner of its own."""
+    """One piece of work of one owner; each attempt is an owner of its own."""
 
     id: str
     owner: str
+    conversation_id: str | None = None
+    """Written along, so that what was done for a conversation can be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Somebody else's record of the work that was to be claimed."""
+    """Another owner's record of the work that was to be claimed."""
 
     done: bool
     free_in_seconds: float
     """When its lease can be taken over at the latest; 0 for done work."""
 
 
-class LedgerTable:
-    """Conditional writes, told as what they mean. All raise Transient when there is no answer."""
+class IdempotencyTable:
+    """Conditional writes, by what they mean. All raise Transient when there is no answer."""
 
     def __init__(
-        self, client: Any, name: str, guard: Guard, terms: Terms, wall_clock: Callable[[], float]
+        self,
+        client: Any,
+        name: str,
+        guard: Guard,
+        wall_clock: Callable[[], float],
+        *,
+        lease_seconds: float,
+        retention_seconds: float,
     ) -> None:
         """`client`: DynamoDB. `wall_clock`: seconds since the epoch, as other workers see them."""
         self._client = client
         self._name = name
         self._guard = guard
-        self._terms = terms
         self._wall_clock = wall_clock
+        self._lease_seconds = lease_seconds
+        self._retention_seconds = retention_seconds
 
     async def claim(self, claim: Claim) -> Taken | None:
         """Take the work; what stands in the way, if anything does."""
-        return await self._ask(partial(self._claim, claim))
+        return await asked(self._guard, partial(self._claim, claim))
 
     async def renew(self, claim: Claim) -> bool:
         """Let the lease begin anew; False when the work is no longer the owner's."""
@@ -113,7 +119,7 @@ class LedgerTable:
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={
                         ":running": {"S": IN_PROGRESS},
-                        ":abandoned": {"N": _milliseconds(now - SKEW_SECONDS)},
+                        ":abandoned": {"N": milliseconds(now - SKEW_SECONDS)},
                         ":now": {"N": str(int(now))},
                     },
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -125,7 +131,9 @@ class LedgerTable:
         return None
 
     def _item(self, claim: Claim) -> Mapping[str, Any]:
+        found = claim.conversation_id
         return {
+            **({"conversationId": {"S": found}} if found else {}),
             "id": {"S": claim.id},
             "status": {"S": IN_PROGRESS},
             "owner": {"S": claim.owner},
@@ -141,7 +149,7 @@ class LedgerTable:
         until = float(item.get("leaseUntil", {}).get("N", 0)) / 1000
         rest = until + SKEW_SECONDS - self._wall_clock()
         # Bounded: the lease may have been written by a clock that is hours off.
-        most = self._terms.lease_seconds + SKEW_SECONDS
+        most = self._lease_seconds + SKEW_SECONDS
         return Taken(done=False, free_in_seconds=min(most, max(1.0, rest)))
 
     async def _if_mine(
@@ -161,23 +169,42 @@ class LedgerTable:
             "ExpressionAttributeNames": {"#owner": "owner", **(names or {})},
             "ExpressionAttributeValues": {":owner": {"S": claim.owner}, **(values or {})},
         }
-        return await self._ask(partial(_changed, operation, change))
-
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await self._guard.call(call, repeatable=True)
-        except Permanent as error:
-            # A table of another shape must not park healthy messages.
-            raise Unavailable(f"{error.reason} (is LEDGER_TABLE right?)") from None
+        with without_lease():
+            return await asked(self._guard, partial(changed, operation, change))
 
     def _lease_until(self) -> str:
-        return _milliseconds(self._wall_clock() + self._terms.lease_seconds)
+        return milliseconds(self._wall_clock() + self._lease_seconds)
 
     def _expires_at(self) -> str:
-        return str(int(self._wall_clock() + self._terms.retention_seconds))
+        return str(int(self._wall_clock() + self._retention_seconds))
 
 
-async def _changed(operation: Operation, change: Mapping[str, Any]) -> bool:
+async def asked(guard: Guard, call: Callable[[], Awaitable[T]]) -> T:
+    """Call the table through its guard. Raises Transient: no message is at fault."""
+    try:
+        return await guard.call(call, repeatable=True)
+    except Permanent as error:
+        reason = error.reason
+    raise Misconfigured(reason, setting="LEDGER_TABLE", remedy=REMEDY)
+
+
+@contextmanager
+def without_lease() -> Iterator[None]:
+    """Let the block's calls pass although the message is another consumer's by now.
+
+    What was done must be recorded then, too: the next owner would do it again. The condition on
+    the owner is what protects the record.
+    """
+    with working_for(tuple(replace(work, holds_lease=_always) for work in current_work())):
+        yield
+
+
+def _always() -> bool:
+    return True
+
+
+async def changed(operation: Operation, change: Mapping[str, Any]) -> bool:
+    """Write under a condition; False when it does not hold."""
     with aws_errors("ledger"):
         try:
             await operation(**change)
@@ -193,5 +220,6 @@ def _refused(error: ClientError) -> bool:
     return code == "ConditionalCheckFailedException"
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """Return a time as the table keeps it."""
     return str(int(seconds * 1000))

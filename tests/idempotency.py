@@ -1,4 +1,4 @@
-"""A ledger to test with: its table on moto, and a wire to it that can be cut."""
+"""An idempotency store to test with: its table on moto, and a wire to it that can be cut."""
 
 import asyncio
 import time
@@ -9,8 +9,8 @@ from aiohttp import web
 
 from tests.dynamodb import a_guard
 from tests.factories import an_id
-from worker.clients.aws.ledger import DynamoLedger
-from worker.clients.aws.ledger_table import LedgerTable, Terms
+from worker.clients.aws.idempotency_store import IdempotencyStore
+from worker.clients.aws.idempotency_table import IdempotencyTable
 
 RETENTION_SECONDS = 1_296_000
 
@@ -72,8 +72,8 @@ async def a_wire(upstream):
         await runner.cleanup()
 
 
-async def a_ledger_table(client):
-    name = f"ledger-{an_id()}"
+async def a_store_table(client):
+    name = f"idempotency-{an_id()}"
     await client.create_table(
         TableName=name,
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -83,8 +83,14 @@ async def a_ledger_table(client):
     return name
 
 
-def a_ledger(client, table, *, lease_seconds=120.0, fail_open=False, ahead=0.0):
+def a_store(client, table, *, lease_seconds=120.0, fail_open=False, ahead=0.0):
     """`ahead`: seconds by which this worker's wall clock is before the others'."""
-    terms = Terms(lease_seconds, RETENTION_SECONDS)
-    rows = LedgerTable(client, table, a_guard(), terms, lambda: time.time() + ahead)
-    return DynamoLedger(rows, lease_seconds, fail_open=fail_open)
+    rows = IdempotencyTable(
+        client,
+        table,
+        a_guard(),
+        lambda: time.time() + ahead,
+        lease_seconds=lease_seconds,
+        retention_seconds=RETENTION_SECONDS,
+    )
+    return IdempotencyStore(rows, lease_seconds, fail_open=fail_open)

@@ -1,0 +1,118 @@
+"""Once per job and dedupe key: what is done here is not done again, nor twice at the same time.
+
+Effects do not depend on it: their ids derive from the same dedupe key. It spares repeats when one
+of two jobs of a message failed, or when an event came under several message ids.
+
+A copy of an event that is in work in this process waits for it. It is another SQS message, with a
+receive count of its own: sent back while the first is at work, it uses up a receive, and in an
+outage, with one at work each time it comes, one after the other. Copies in other processes are the
+store's business.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from worker.clients.aws.idempotency_store import IdempotencyStore
+from worker.domain.result import Result
+from worker.errors import Transient
+from worker.telemetry import metrics
+
+Proof = Literal["store", "sink"]
+"""What proves that a job's effect is there: the idempotency store, or the sink by a key of its own
+(a conditional put, a named execution), which then needs neither a claim nor a completion."""
+
+LONGEST_WAIT_SECONDS = 60.0
+"""Then a copy goes back to the queue after all: reports run for up to an hour."""
+
+MOST_WAITING = 5
+"""Copies of one event that wait, each with a permit; more of them go back at once."""
+
+BUSY_RETRY_SECONDS = 5
+"""When a copy that could not wait is tried again at the soonest."""
+
+_claimed = metrics.ledger_outcomes.labels("claimed")
+
+
+class Idempotency:
+    """Runs work unless it was done before, in this process or, by the store, in any other.
+
+    It knows the newest `size` pieces of work at least, and never more than twice as many. They are
+    kept as hashes in two sets, the older of which is dropped whole: an ordered mapping of the keys
+    themselves takes five times the memory, and grows again as it is gone through. Python's hash of
+    texts is keyed anew by each process and 64 bits long: an event is taken for one of fifty
+    thousand others with a chance of 1 in 10^14, whoever chose its ids.
+    """
+
+    def __init__(self, store: IdempotencyStore | None = None, *, size: int = 25_000) -> None:
+        """`store`: of all workers; None: each process remembers for itself."""
+        self._store = store
+        self._size = size
+        self._newer: set[int] = set()
+        self._older: set[int] = set()
+        self._in_flight: dict[int, list[asyncio.Future[None]] | None] = {}
+        """What runs now, and the copies that wait for its end: a list from the first one on."""
+
+    async def once(
+        self,
+        job: str,
+        dedupe_key: str,
+        run: Callable[[], Awaitable[Result]],
+        *,
+        proof: Proof,
+        conversation_id: str | None = None,
+    ) -> Result:
+        """Run unless it was done before: `Result.DUPLICATE` then.
+
+        Raises Transient while a copy is in work for too long, or in another process, and when the
+        store does not answer; whatever `run` raises: the next may try at once then.
+        """
+        key = hash((job, dedupe_key))
+        if key in self._in_flight:
+            await self._end_of(key)
+        if key in self._newer or key in self._older:
+            metrics.ledger_outcomes.labels("done").inc()
+            return Result.DUPLICATE
+        self._in_flight[key] = None
+        try:
+            if self._store is None or proof == "sink":
+                _claimed.inc()
+                result = await run()
+            else:
+                result = await self._store.once(
+                    job, dedupe_key, run, conversation_id=conversation_id
+                )
+            self._remember(key)
+        finally:
+            # Without an await since: whoever wakes finds the work done, or free.
+            if copies := self._in_flight.pop(key):
+                _wake(copies)
+        return result
+
+    def _remember(self, key: int) -> None:
+        self._newer.add(key)
+        if len(self._newer) >= self._size:
+            self._older, self._newer = self._newer, set()
+
+    async def _end_of(self, key: int) -> None:
+        """Wait until the key is not in flight; raise Transient when that takes too long."""
+        metrics.ledger_outcomes.labels("busy").inc()
+        if len(self._in_flight[key] or ()) >= MOST_WAITING:
+            raise Transient("copies of this event are in work", retry_after=BUSY_RETRY_SECONDS)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                while key in self._in_flight:  # of those that wake together, one is the next
+                    end = loop.create_future()
+                    copies = self._in_flight[key] = self._in_flight[key] or []
+                    copies.append(end)
+                    await end
+        except TimeoutError:
+            # No time is named: the backoff grows, and a report may go on for an hour.
+            raise Transient("a copy of this event is in work") from None
+
+
+def _wake(copies: list[asyncio.Future[None]]) -> None:
+    for end in copies:
+        if not end.done():
+            end.set_result(None)
