@@ -32,7 +32,7 @@ def test_a_process_is_dead_when_the_loop_was_silent_too_long():
     clock.now += 30
 
     assert not health.live()
-    assert health.ready() == ["process: the event loop stands still"]
+    assert health.ready() == ["process: event loop stalled"]
 
 
 def test_a_beat_brings_it_back():

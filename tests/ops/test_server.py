@@ -11,8 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.errors import ConfigurationError
+from worker.ops.connections import CLIENT_SECONDS
 from worker.ops.health import Health
-from worker.ops.server import CLIENT_SECONDS, OpsServer
+from worker.ops.server import OpsServer
 from worker.settings import Ops
 from worker.telemetry import metrics
 
@@ -181,7 +182,7 @@ async def test_it_answers_while_the_loop_is_blocked_and_livez_turns_503():
         "early": 200,
         "livez": 503,
         "metrics": 200,
-        "readyz": "process: the event loop stands still\n",
+        "readyz": "process: event loop stalled\n",
         "while_blocked": True,
     }
 

@@ -45,6 +45,7 @@ PINNED = {
     "worker_token_expires_seconds": ("gauge", ()),
     "worker_best_effort_failures": ("counter", ("effect",)),
     "worker_loop_lag_seconds": ("histogram", ()),
+    "worker_log_lines_dropped": ("counter", ("kind",)),
     "worker_drain_messages": ("gauge", ("fate",)),
 }
 """Name (counters without `_total`) → kind and labels."""
@@ -80,6 +81,7 @@ def test_no_metric_is_labelled_by_something_without_bounds():
         "cache",
         "effect",
         "fate",
+        "kind",
     }
 
 

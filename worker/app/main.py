@@ -21,6 +21,7 @@ from worker.ops.server import OpsServer
 from worker.ops.status import Status
 from worker.settings import Settings
 from worker.telemetry import metrics
+from worker.telemetry.logs import log_sink_problem
 from worker.telemetry.tracing import traced
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,9 @@ async def run_worker(settings: Settings) -> int:
         # Entered first, so left last: the spans of the drain are sent too.
         stack.enter_context(traced(settings.otel, settings.queues()[0].url))
         watch = Watch(settings)
-        health = Health(stall_seconds=settings.ops.stall_seconds, checks=watch.checks())
+        health = Health(
+            stall_seconds=settings.ops.stall_seconds, checks=watch.checks(), sink=log_sink_problem
+        )
         # Before the queue answers: a worker that waits for it is alive, and says why it waits.
         server = OpsServer(settings.ops, health, Status(watch.snapshot, health))
         stack.enter_context(server)
@@ -69,7 +72,7 @@ async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
 
 
 async def _unless_stopped(
-    signals: Signals, work: "asyncio._CoroutineLike[Daemon]"
+    signals: Signals, work: Coroutine[Any, Any, Daemon]
 ) -> Daemon | None:
     """Await the work; None when a signal came first: nothing is in flight yet, so it just ends."""
     building = asyncio.create_task(work, name="start")

@@ -29,7 +29,8 @@ def health(
     port: Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)] = 9464,
 ) -> None:
     """Ask /livez of the worker on OPS_PORT: exit code 0 if it is alive, 1 if not."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  listening there, not we
+    # Both stand for all addresses of both families, where the machine has both.
+    here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
     netloc = f"[{here}]:{port}" if ":" in here else f"{here}:{port}"
     alive, answer = _ask(url or f"http://{netloc}/livez")
     typer.echo(answer, err=not alive)

@@ -50,9 +50,7 @@ class WorkerProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._process and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await self._end()
 
     @property
     def returncode(self) -> int | None:
@@ -60,7 +58,7 @@ class WorkerProcess:
         return self._process.returncode if self._process else None
 
     async def start(self, *, until_ready: bool = True) -> None:
-        """Start, and wait until /readyz says so. Raises WorkerFailed."""
+        """Start, and wait until /readyz says so. Raises WorkerFailed; then nothing runs on."""
         with self.log.open("ab") as log:
             offset = log.tell()
             self._process = await asyncio.create_subprocess_exec(
@@ -76,8 +74,12 @@ class WorkerProcess:
                 async with asyncio.timeout(START_SECONDS):
                     self.url = await self._listening(offset)
                     await self._until_ready()
-            except TimeoutError:
-                raise WorkerFailed(f"not ready in time:\n{self.tail()}") from None
+            except BaseException as error:
+                # Whoever failed to enter a context is not asked to leave it.
+                await self._end()
+                if isinstance(error, TimeoutError):
+                    raise WorkerFailed(f"not ready in time:\n{self.tail()}") from None
+                raise
 
     async def ready(self) -> bool:
         """Whether /readyz answers 200."""
@@ -117,6 +119,11 @@ class WorkerProcess:
     def tail(self) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
+    async def _end(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     async def _until_ready(self) -> None:
         while not await self.ready():  # noqa: ASYNC110  another process has no event to wait for

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from worker.telemetry import metrics
 
@@ -25,12 +26,17 @@ class Health:
         *,
         clock: Callable[[], float] = time.monotonic,
         stall_seconds: float,
-        checks: Mapping[str, Check],
+        checks: Mapping[str, Check] = MappingProxyType({}),
+        sink: Check = lambda: None,
     ) -> None:
-        """`clock`: monotonic seconds, callable from any thread. `checks`: readiness, by name."""
+        """`clock`: monotonic seconds, callable from any thread. `checks`: readiness, by name.
+
+        `sink`: what is wrong with the logs' sink, which only a restart can mend.
+        """
         self._clock = clock
         self._stall_seconds = stall_seconds
         self._checks = checks
+        self._sink = sink
         self._last_beat = clock()
         self._started = False
         self._draining = False
@@ -49,6 +55,11 @@ class Health:
         """Whether `drain` was called."""
         return self._draining
 
+    def add_checks(self, checks: Mapping[str, Check]) -> None:
+        """Have these asked for readiness too; a name that is there already is replaced."""
+        # A new mapping: the server's thread may be in the middle of the old one.
+        self._checks = {**self._checks, **checks}
+
     async def run(self) -> None:
         """Beat until cancelled, and measure how late the loop is each time."""
         loop = asyncio.get_running_loop()
@@ -59,8 +70,17 @@ class Health:
             metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
     def live(self) -> bool:
-        """Tell whether the loop ran lately; dependencies have no say, a restart mends none."""
-        return self._clock() - self._last_beat < self._stall_seconds
+        """Tell whether nothing is wrong that a restart would mend."""
+        return not self.not_live_because()
+
+    def not_live_because(self) -> list[str]:
+        """Return what a restart would mend, one line each; dependencies have no say in it."""
+        reasons = []
+        if self._clock() - self._last_beat >= self._stall_seconds:
+            reasons.append("event loop stalled")
+        if problem := self._sink():
+            reasons.append(problem)
+        return reasons
 
     def ready(self) -> list[str]:
         """Return why the process is not ready, one line each; empty when it is."""
@@ -69,12 +89,13 @@ class Health:
             reasons.append("process: starting")
         if self._draining:
             reasons.append("process: draining")
-        if not self.live():
-            reasons.append("process: the event loop stands still")
-        return reasons + [f"{name}: {text}" for name in self._checks if (text := self._ask(name))]
+        reasons += [f"process: {reason}" for reason in self.not_live_because()]
+        asked = [(name, _ask(check)) for name, check in self._checks.items()]
+        return reasons + [f"{name}: {text}" for name, text in asked if text]
 
-    def _ask(self, name: str) -> str | None:
-        try:
-            return self._checks[name]()
-        except Exception as error:  # noqa: BLE001  a broken check must not hide the others
-            return f"the check failed ({type(error).__name__})"
+
+def _ask(check: Check) -> str | None:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  a broken check must not hide the others
+        return f"the check failed ({type(error).__name__})"

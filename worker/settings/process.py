@@ -19,7 +19,8 @@ class Ops(Group):
     model_config = group("OPS_")
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 inside a container."""
+    """Address to listen on: 127.0.0.1 is loopback (IPv6 too), 0.0.0.0 or :: every address of both
+    families: inside a container."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
     """Port; 0 takes a free one and logs it."""

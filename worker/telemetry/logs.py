@@ -1,13 +1,17 @@
 """Logs: structlog, one JSON object a line, or coloured text on a terminal.
 
 The standard library's loggers (botocore, asyncio, httpx …) go through the same steps, so there is
-one place where values are bounded and masked: `worker.telemetry.scrub`.
+one place where values are bounded and masked: `worker.telemetry.scrub`. A line is rendered by
+whoever logs it and written by another thread (`worker.telemetry.log_writer`). A log call never
+raises: what is logged must not decide what is done.
 """
 
+import atexit
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, TextIO
@@ -17,6 +21,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from worker.telemetry.context import merge_log_fields
+from worker.telemetry.log_writer import Dropped, LogWriter
 from worker.telemetry.scrub import clean_end, escape, scrub_mapping
 from worker.telemetry.tracing import tracing
 
@@ -38,21 +43,36 @@ def configure_logging(
     Call it before the first line is written; a second call replaces the first.
     """
     stream = sys.stdout if stream is None else stream
-    steps = (*_STEPS, _renderer(output, stream))
+    render = _Renderer(output, stream)
+    writer = _install(LogWriter(stream, render.dropped))
     severity = logging.getLevelNamesMapping()[level.upper()]
+    lines = _Lines(writer)
     structlog.configure(
-        processors=[merge_log_fields, *steps],
+        processors=[render],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: lines,
         # Module-level loggers would keep the stream and level of their first line for ever.
         cache_logger_on_first_use=False,
     )
-    _route_standard_library(severity, steps, stream)
+    _route_standard_library(severity, render, writer)
     sys.excepthook = _log_uncaught
 
 
+def flush_logs(seconds: float = 1.0) -> bool:
+    """Wait until all lines so far are written, or `seconds`; return whether they are.
+
+    For those who end the process by `os._exit`; a normal exit does it by itself.
+    """
+    return all(writer.flush(seconds) for writer in _writers)
+
+
+def log_sink_problem() -> str | None:
+    """Return why the logs' sink is of no use, in words for a liveness probe, or None."""
+    return next((problem for writer in _writers if (problem := writer.problem())), None)
+
+
 def audit_logger() -> Any:
-    """Return the logger of audit entries: always on, always JSON, marked `"logger": "audit"`.
+    """Return the logger of audit entries: always on, marked `"logger": "audit"`, dropped last.
 
     Made for the stream in force: to be called after `configure_logging`.
     """
@@ -60,12 +80,48 @@ def audit_logger() -> Any:
     return structlog.wrap_logger(None, wrapper_class=always_on).bind(logger=AUDIT)
 
 
-def _route_standard_library(severity: int, steps: tuple[Processor, ...], stream: TextIO) -> None:
-    handler = logging.StreamHandler(stream)
+_writers: list[LogWriter] = []
+"""The writer in force; there is one stdout."""
+
+atexit.register(flush_logs)
+
+
+def _install(writer: LogWriter) -> LogWriter:
+    while _writers:
+        _writers.pop().close()
+    _writers.append(writer)
+    return writer
+
+
+class _Lines:
+    """The end of structlog's chain: hands rendered lines to the writer."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        # One for all levels; the level is in the line already.
+        self.debug = self.info = self.warning = self.error = self.critical = writer.write
+        self.notset = writer.write
+
+
+class _ToWriter(logging.Handler):
+    def __init__(self, render: "_Renderer", writer: LogWriter) -> None:
+        super().__init__()
+        self._render = render
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001  nor may a log call of others raise
+            line = self._render.failed(record.name, error)
+        self._writer.write(line)
+
+
+def _route_standard_library(severity: int, render: "_Renderer", writer: LogWriter) -> None:
+    handler = _ToWriter(render, writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[merge_log_fields, _name_logger],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *steps],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render.line],
         )
     )
     logging.basicConfig(handlers=[handler], level=severity, force=True)
@@ -117,24 +173,64 @@ def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 
 
-_STEPS: tuple[Processor, ...] = (_format_exception, _scrub, _name_trace, _stamp)
+_STEPS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
+    _format_exception,
+    _scrub,
+    _name_trace,
+    _stamp,
+)
 
 
-def _renderer(output: Format, stream: TextIO) -> Processor:
-    terminal = stream.isatty()
+class _Renderer:
+    """An event becomes a line. As structlog's only processor it raises nothing."""
+
+    def __init__(self, output: Format, stream: TextIO | None) -> None:
+        self._render = _form(output, stream)
+
+    def __call__(
+        self, logger: WrappedLogger, level: str, event: EventDict
+    ) -> tuple[tuple[str, str], dict[str, Any]]:
+        audit = event.get("logger") == AUDIT
+        try:
+            line = self.line(logger, level, merge_log_fields(logger, level, event))
+        except Exception as error:  # noqa: BLE001  what is logged must not decide what is done
+            line = self.failed(__name__, error)
+        return (line, "audit" if audit else "log"), {}
+
+    def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
+        """Return the line of an event that has all its fields."""
+        for step in _STEPS:
+            event = step(logger, level, event)
+        return str(self._render(logger, level, event))
+
+    def failed(self, logger: str, error: Exception) -> str:
+        """Return the line that stands for one that could not be rendered."""
+        fields = {"logger": logger, "error_class": type(error).__name__}
+        return self.line(None, "error", {"event": "log_line_failed", **fields})
+
+    def dropped(self, dropped: Dropped) -> str:
+        """Return the line that says how many are missing."""
+        level = "error" if dropped["audit"] else "warning"
+        fields = {"log": dropped["log"], "audit": dropped["audit"]}
+        return self.line(None, level, {"event": "log_lines_dropped", **fields})
+
+
+def _form(output: Format, stream: TextIO | None) -> Processor:
+    terminal = _is_terminal(stream)
     if output == "json" or (output == "auto" and not terminal):
         return _as_json
     console = structlog.dev.ConsoleRenderer(
         colors=terminal and not os.environ.get("NO_COLOR"),
         exception_formatter=structlog.dev.plain_traceback,
     )
+    return lambda logger, name, event: console(logger, name, _escaped(event))
 
-    def render(logger: WrappedLogger, name: str, event: EventDict) -> Any:
-        if event.get("logger") == AUDIT:
-            return _as_json(logger, name, event)
-        return console(logger, name, _escaped(event))
 
-    return render
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
 
 
 def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:

@@ -226,6 +226,12 @@ loop_lag = Histogram(
     buckets=SECONDS,
     registry=REGISTRY,
 )
+log_lines_dropped = Counter(
+    "worker_log_lines_dropped_total",
+    "Log lines that were not written, by kind: log, audit. The sink failed, or took too little.",
+    ["kind"],
+    registry=REGISTRY,
+)
 drain_messages = Gauge(
     "worker_drain_messages",
     "What the drain did, by fate: finished, released, stranded.",
@@ -244,6 +250,7 @@ for _counter, _values in (
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
     (ledger_outcomes, "claimed done busy stale_owner unavailable"),
+    (log_lines_dropped, "log audit"),
     (drain_messages, "finished released stranded"),
 ):
     for _value in _values.split():

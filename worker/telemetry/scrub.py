@@ -24,34 +24,62 @@ _SECRET_KEY = re.compile(
 )
 _ABOUT_A_SECRET = re.compile(r"_(problem|outcome|error|seconds|count|state|status|path)$")
 
-_PERSONAL = re.compile(
-    r"""
+_HYPHENS = r"\-\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
+_BETWEEN = (
+    rf"(?:%20|[\s()./\xb7\u200b-\u200f\u202a-\u202e\u2060-\u2069\uff08\uff09{_HYPHENS}]{{0,3}}+)"
+)
+"""What people, address books and URLs put between the digits of a number."""
+
+_PHONE = rf"""
       (?P<phone>
-          (?:\btel:|\bsips?:|\btel%3A)[^\s"'<>,;&]+            # RFC 3966, SIP addresses
-        | (?:(?<!\d)\+|%2B)[ ]?\(?\d(?:[\s().\-/]{0,2}\d){6,14}  # E.164, however it is spaced
+          (?:\btel:|\bsips?:|\btel%3A)[^\s"'<>,;&]+                 # RFC 3966, SIP addresses
+        | (?:(?<!\d)[+\uff0b\ufe62]|%2B){_BETWEEN}\d(?:{_BETWEEN}\d){{6,14}}      # E.164
+        | (?<![\w.\-])(?!(?<=/)\d{{12}}(?!\d))                      # 0049 …; no account in a path
+          00[1-9](?:{_BETWEEN}\d){{7,14}}(?![\w:])
+        | (?:\(\d{{3}}\)[ ]?|(?<![\w.\-])\d{{3}}[.{_HYPHENS}])      # (555) 123-4567, 555-123-4567
+          \d{{3}}[ .{_HYPHENS}]\d{{4}}(?![\w:])
+        | (?<![\w.:/\-])0[1-9](?:                                   # 0151 1234567, 01 23 45 67 89
+              \d{{1,4}}\)?[ /{_HYPHENS}](?:{_BETWEEN}\d){{6,10}} | (?:[ .{_HYPHENS}]\d\d){{4}}
+          )(?![\w:])
+      )"""
+
+_PERSONAL = rf"""
+      (?P<keep>
+          (?<![0-9a-f])[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}        # UUIDs
+        | \barn:aws[\w\-]{{0,8}}:[\w\-]{{0,32}}:[\w\-]{{0,32}}:\d{{12}}           # AWS accounts
       )
+    |{_PHONE}
     | (?P<token>
-          \bbearer\s+(?=\S*[\d._~+/=\-])[\w.~+/=\-]{6,}
-        | \bbasic\s+[A-Za-z0-9+/=]{12,}
-        | \beyJ[\w\-]{8,}\.[\w\-.]+                            # JSON web token
-        | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                        # AWS access key id
-        | \bwhsec_[A-Za-z0-9+/=]+                              # webhook secret
+          \bbearer\s+(?=\S*[\d._~+/=\-])[\w.~+/=\-]{{6,}}
+        | \bbasic\s+[A-Za-z0-9+/=]{{12,}}
+        | \beyJ[\w\-]{{8,512}}+\.[\w\-.]+                           # JSON web token
+        | \b(?:AKIA|ASIA)[A-Z0-9]{{16}}\b                           # AWS access key id
+        | \bwhsec_[A-Za-z0-9+/=]+                                   # webhook secret
       )
     | (?P<name>
-          [\w\-]{0,32}
           (?:secret|token|passw(?:or)?d|signature|api[_\-]?key|authorization|cookie|credential)
-          [\w\-]{0,32}
+          [\w\-]{{0,32}}+
       )
-      (?P<is>["']?\s?=\s?["']?|["']\s?:\s?["'])                # key=value, "key": "value"
-      (?:[^\s"'&,;}{]+)
-    | (?P<email>[\w.%+\-]{1,64}@[\w\-]{1,64}(?:\.[\w\-]{1,64}){1,6})
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
+      (?P<is>["']?\s?=\s?["']?|["']\s?:\s?["'])                     # key=value, "key": "value"
+      (?:[^\s"'&,;}}{{]+)"""
 
-_HARMLESS = re.compile(r"(?!whsec_|AKIA|ASIA)[\w.\-]{0,64}", re.ASCII)
-"""Ids, names, numbers: most of all values. Shorter than any token, and without the plus of a phone
-number; spares them the search above, which would cost more than the rest of the line."""
+_WITH_AT = rf"""
+      (?P<scheme>\b[a-z][a-z0-9+.\-]{{0,15}}+://)[^\s/"'<>@]*(?:@[^\s/"'<>@]*)*@  # user:password@
+    |{_PERSONAL}
+    | (?P<email>[\w.%+\-]{{1,64}}@[\w\-]{{1,64}}(?:\.[\w\-]{{1,64}}){{1,6}})"""
+
+_FLAGS = re.IGNORECASE | re.VERBOSE
+_SEARCH = re.compile(_PERSONAL, _FLAGS)
+_SEARCH_WITH_AT = re.compile(_WITH_AT, _FLAGS)
+"""The costlier one, for text with an @ in it. All repeats in both are bounded, or cannot begin
+anew within what they have run over: the work grows as the text does, whatever the text is."""
+
+_HARMLESS = re.compile(
+    r"(?!whsec_|AKIA|ASIA)(?:(?!00)\d{0,64}|(?=[\d.\-]*+[A-Za-z_])[\w.\-]{0,64})", re.ASCII
+)
+"""Ids, names, numbers: most of all values. Shorter than any token, and of digits alone only without
+the plus, zeros or hyphens of a phone number; spares them the search above, which would cost more
+than the rest of the line."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -89,7 +117,8 @@ def clean(text: str, limit: int = MAX_CHARACTERS) -> str:
     if _HARMLESS.fullmatch(text):
         return text
     cut = len(text) > limit
-    text = _PERSONAL.sub(_mask, text[: limit + _MARGIN] if cut else text)
+    search = _SEARCH_WITH_AT if "@" in text else _SEARCH
+    text = search.sub(_mask, text[: limit + _MARGIN] if cut else text)
     if cut:
         text = f"{text[:limit]}… (cut)"
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
@@ -109,9 +138,14 @@ def escape(text: str) -> str:
 
 
 def _mask(match: re.Match[str]) -> str:
-    if match["name"]:
+    kind = match.lastgroup
+    if kind == "keep":
+        return match[0]
+    if kind == "is":
         return f"{match['name']}{match['is']}{MASK}"
-    return f"[{match.lastgroup}]"
+    if kind == "scheme":
+        return f"{match['scheme']}{MASK}@"
+    return f"[{kind}]"
 
 
 def _is_secret(name: str, value: object) -> bool:

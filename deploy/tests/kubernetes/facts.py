@@ -78,8 +78,8 @@ def memory_is_reserved_and_cpu_is_not_capped(overlay: Overlay) -> Iterator[str]:
 
 
 def probes_ask_the_right_pages(overlay: Overlay) -> Iterator[str]:
-    """Startup and readiness ask /readyz, liveness asks /livez; all at the port of the metrics."""
-    pages = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+    """Startup and liveness ask /livez, readiness asks /readyz; all at the port of the metrics."""
+    pages = {"startupProbe": "/livez", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
     for deployment in overlay.all("Deployment"):
         container = _container(deployment)
         for probe, page in pages.items():

@@ -53,6 +53,11 @@ BAD_FACTS: tuple[Fault, ...] = (
         "Deployment",
         lambda d: _container(d)["livenessProbe"]["httpGet"].update(path="/readyz"),
     ),
+    (
+        "a start that waits for dependencies",
+        "Deployment",
+        lambda d: _container(d)["startupProbe"]["httpGet"].update(path="/readyz"),
+    ),
     ("a short grace", "Deployment", lambda d: _pod(d).update(terminationGracePeriodSeconds=89)),
     ("minAvailable", "PodDisruptionBudget", lambda b: b["spec"].update(minAvailable=1)),
     ("a monitor that finds no pod", "PodMonitor", _select_nothing),
