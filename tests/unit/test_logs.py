@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import timeit
 import uuid
 
 import orjson
@@ -13,7 +14,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from worker.telemetry.context import log_fields
-from worker.telemetry.logs import audit_logger, configure_logging
+from worker.telemetry.logs import (
+    audit_logger,
+    configure_logging,
+    flush_logs,
+    log_sink_problem,
+)
 from worker.telemetry.scrub import MAX_CHARACTERS, clean, clean_end, escape, scrub
 
 PHONE = "+4915112345678"
@@ -192,6 +198,102 @@ def test_ids_times_and_prose_are_left_as_they_are(harmless):
     assert clean(harmless) == harmless
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0049 151 12345678",
+        "004915112345678",
+        "call 004915112345678.",
+        "number=004915112345678",
+        "/customers/00491511234567",
+        "\uff10\uff10\uff14\uff19 151 12345678",
+        "(0049) 151 12345678",
+        "(555) 123-4567",
+        "(555)123-4567",
+        "555-123-4567",
+        "1-555-123-4567",
+        "555.123.4567",
+        "0151 1234567",
+        "(0151) 1234567",
+        "030/12345678",
+        "01 23 45 67 89",
+        "\uff0b49 151 1234567",
+        "+49\u2011151\u20111234567",
+        "+49\u2013151\u20131234567",
+        "+49\u00a0151\u202f1234567",
+        "\u202a+49 151 1234567\u202c",
+        "+49%20151%201234567",
+    ],
+)
+def test_a_phone_number_is_masked_however_it_is_written(text):
+    assert "[phone]" in clean(text)
+    assert sum(character.isdigit() for character in clean(text)) == 0
+    assert sum(character.isdigit() for character in clean(f"no customer for {text}, 404")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("https://u:pw@h", "https://***@h"),
+        ("https://u:pw@h.example.com/x", "https://***@h.example.com/x"),
+        ("to postgres://u:p@ss@h:5432/db, 3", "to postgres://***@h:5432/db, 3"),
+        ("https://token@h/x", "https://***@h/x"),
+        ("https://h/x@y", "https://h/x@y"),
+    ],
+)
+def test_credentials_in_a_url_are_masked(text, masked):
+    assert clean(text) == masked
+
+
+def _nasty(unit):
+    return lambda length: (unit * length)[:length]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("secret", "token-", "a", "0123abcd-", "-eyJ", "+1", "00", "001 ", "(555) ", "a@", "a://"),
+        *("1-", "bearer ", "basic a", "a.", "1(", "arn:aws", "tel", "0151 1", "555-123-", "@"),
+        *("a:", "%2B1"),
+    ],
+)
+def test_the_search_is_linear_whatever_the_text(unit):
+    def seconds(length):
+        text = _nasty(unit)(length) + "@"
+        return min(timeit.repeat(lambda: clean(text, 10**6), number=1, repeat=5))
+
+    # Sixteen times the text: sixteen times the work, 256 times were it quadratic.
+    assert seconds(32_000) < 64 * seconds(2_000)
+
+
+@given(st.uuids(), st.sampled_from(["{}", "enrich-{}", "id {}, 3", "/items/{}", "({})", "a={}"]))
+def test_no_uuid_is_taken_for_a_phone_number_wherever_it_stands(value, place):
+    for text in (str(value), value.hex):
+        assert clean(place.format(text)) == place.format(text)
+
+
+@given(st.integers(0, 10**12 - 1))
+def test_no_account_in_an_arn_or_a_queue_url_is_taken_for_a_phone_number(account):
+    for text in (
+        f"arn:aws:sqs:eu-west-1:{account:012}:work",
+        f"arn:aws-us-gov:states:us-gov-west-1:{account:012}:execution:machine:enrich-1",
+        f"AccessDenied: arn:aws:iam::{account:012}:role/x may not",
+        f"https://sqs.eu-west-1.amazonaws.com/{account:012}/work",
+    ):
+        assert clean(text) == text
+
+
+@given(st.datetimes(timezones=st.timezones()), st.sampled_from([" ", "T"]))
+def test_no_time_is_taken_for_a_phone_number_in_a_text(value, separator):
+    assert clean(f"at {value.isoformat(separator)}, 3") == f"at {value.isoformat(separator)}, 3"
+
+
+@given(st.integers(10**9, 10**17) | st.floats(0, 10**12))
+def test_no_count_or_epoch_is_taken_for_a_phone_number(value):
+    assert clean(f"{value}") == f"{value}"
+    assert clean(f"after {value} s") == f"after {value} s"
+
+
 @given(st.uuids())
 def test_no_uuid_is_ever_taken_for_a_phone_number(value):
     assert scrub(value) == str(value)
@@ -298,6 +400,53 @@ def test_a_value_that_cannot_be_printed_breaks_no_log_call(sink, log):
 @given(st.text())
 def test_escaped_text_is_always_one_line(text):
     assert len(escape(text).splitlines()) <= 1
+
+
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_a_line_that_cannot_be_rendered_is_a_line_that_says_so(log, output):
+    class Broken:
+        @property
+        def __class__(self):
+            raise RuntimeError(PHONE)
+
+    sink = Sink()
+    configure_logging("info", output, sink)
+
+    log.info("asked", value=Broken())
+    log.info("asked_again")
+
+    assert "log_line_failed" in sink.getvalue()
+    assert "asked_again" in sink.getvalue()
+
+
+def test_a_library_record_that_cannot_be_formatted_is_a_line_that_says_so(sink):
+    logging.getLogger("asyncio").warning("%d", PHONE)
+
+    assert sink.lines()[0]["event"] == "log_line_failed"
+    assert (sink.lines()[0]["logger"], sink.lines()[0]["error_class"]) == ("asyncio", "TypeError")
+
+
+def test_a_stream_that_was_closed_fails_no_log_call(sink, log):
+    sink.close()
+
+    log.info("asked")
+    logging.getLogger("asyncio").warning("asked")
+
+    assert log_sink_problem() == "log sink gone (EBADF)"
+
+
+def test_a_process_without_stdout_can_log(log, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    configure_logging()
+
+    log.info("asked")
+
+    assert log_sink_problem() == "log sink gone (EBADF)"
+    assert not flush_logs()
+
+
+def test_logs_are_flushed_at_once_where_there_is_nothing_to_wait_for(sink):
+    assert flush_logs()
 
 
 def test_audit_entries_are_written_whatever_the_level(log):
