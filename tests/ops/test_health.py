@@ -35,6 +35,36 @@ def test_a_process_is_dead_when_the_loop_was_silent_too_long():
     assert health.ready() == ["process: event loop stalled"]
 
 
+def test_a_process_whose_logs_go_nowhere_is_dead():
+    problems = ["log sink gone (EPIPE)"]
+    health = Health(clock=Clock(), stall_seconds=30, sink=lambda: next(iter(problems), None))
+    health.beat()
+
+    assert not health.live()
+    assert health.not_live_because() == problems
+    assert health.ready() == ["process: log sink gone (EPIPE)"]
+    problems.clear()
+    assert health.live()
+
+
+def test_both_reasons_to_be_dead_are_told():
+    clock = Clock()
+    health = Health(clock=clock, stall_seconds=30, sink=lambda: "log sink gone")
+    clock.now += 30
+
+    assert health.not_live_because() == ["event loop stalled", "log sink gone"]
+
+
+def test_checks_may_come_later_and_replace_others():
+    health = a_health(queue=lambda: "starting")
+    health.beat()
+
+    health.add_checks({"token": lambda: "refused"})
+    health.add_checks({"queue": lambda: None})
+
+    assert health.ready() == ["token: refused"]
+
+
 def test_a_beat_brings_it_back():
     clock = Clock()
     health = a_health(clock)

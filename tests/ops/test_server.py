@@ -56,6 +56,14 @@ def test_livez_is_ok_while_the_loop_beats(server):
     assert (ask(server, "/livez").status_code, ask(server, "/livez").text) == (200, "ok\n")
 
 
+def test_livez_says_why_it_is_not_ok():
+    health = Health(stall_seconds=30, sink=lambda: "log sink gone (EPIPE)")
+    with OpsServer(Ops(port=0), health, dict) as server:
+        reply = ask(server, "/livez")
+
+    assert (reply.status_code, reply.text) == (503, "log sink gone (EPIPE)\n")
+
+
 def test_readyz_is_ok_when_nothing_is_wrong(server):
     assert ask(server, "/readyz").status_code == 200
 

@@ -255,7 +255,7 @@ def _values(lines: Iterable[str], name: str) -> Iterable[str]:
     for line in lines:
         key, _, value = line.partition(":")
         if key.strip().lower() == name:
-            yield value.strip()
+            yield value.strip().replace("\r", " ")  # some of it comes back in a header of ours
 
 
 def _reply(page: Page, method: str) -> bytes:

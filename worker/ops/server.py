@@ -103,9 +103,10 @@ class OpsServer:
     def _metrics(self, accept: str) -> Page:
         try:
             encode, content_type = choose_encoder(accept)
-        except ValueError:  # a version that is no number
+            return 200, content_type, encode(self._registry)
+        except Exception:  # noqa: BLE001  a version that is no number is a TypeError there
             encode, content_type = choose_encoder("")
-        return 200, content_type, encode(self._registry)
+            return 200, content_type, encode(self._registry)
 
     def _livez(self, _: str) -> Page:
         return _verdict(self._health.not_live_because())
