@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from worker.app.signals import Signals
 from worker.intake.consumer import DrainReport
 from worker.ops.health import Health
 from worker.telemetry import metrics
+from worker.telemetry.logs import flush_logs
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Daemon:
         consumers = self.intake.consumers
         await asyncio.gather(*(one.let_go(FORCED_SECONDS) for one in consumers))
         _log_exit(_sum([one.report() for one in consumers]), EXIT_FAILED)
-        sys.stdout.flush()
+        flush_logs(FORCED_SECONDS)
         os._exit(EXIT_FAILED)
 
 
