@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
 
-from tests.factories import NOON, an_id
+from tests.factories import NOON, OneForAll, an_id
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.details_by_id import PlatformDetails
@@ -40,7 +40,7 @@ async def api_of(cloud, *, per_minute=60_000):
         tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
         await tokens.get()
         try:
-            yield Api(http, tokens, a_guard(limiter=limiter), limiter)
+            yield Api(http, tokens, OneForAll(a_guard(limiter=limiter)), limiter)
         finally:
             await tokens.aclose()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from tests.factories import a_report_due, an_id
+from tests.factories import OneForAll, a_report_due, an_id
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details import DetailsReader
 from worker.clients.genesys.details_jobs import DetailsJobs
@@ -96,7 +96,8 @@ async def an_api_at(
     async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
         tokens = Tokens(http, Platform().token("demo-client", "demo-secret"))
         try:
-            yield Api(http, tokens, Guard(policy, breaker=fuse, random=Random(1), limiter=limiter))
+            guard = Guard(policy, breaker=fuse, random=Random(1), limiter=limiter)
+            yield Api(http, tokens, OneForAll(guard))
         finally:
             await tokens.aclose()
 

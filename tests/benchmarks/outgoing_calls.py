@@ -18,7 +18,7 @@ import orjson
 import uvloop
 from httpx_aiohttp import AiohttpTransport
 
-from worker.app.guards import Guards
+from worker.app.upstreams import Upstreams
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.calls import Genesys
@@ -91,14 +91,14 @@ async def our_client(url: str) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def our_guarded(url: str) -> AsyncIterator[Call]:
     """Our client in the guard of the Genesys API: deadline, retry, breaker, limiter."""
-    guard, _ = _guard()
+    guards, _ = _guards()
     async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
 
         async def attempt() -> Reply:
             return await http.send(_request())
 
         async def call() -> object:
-            return object_of(await guard.call(attempt))
+            return object_of(await guards["data_action"].call(attempt))
 
         yield call
 
@@ -106,18 +106,18 @@ async def our_guarded(url: str) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def our_verb(url: str) -> AsyncIterator[Call]:
     """The data action as handlers call it: guard, token, dialect and all."""
-    guard, limiter = _guard()
+    guards, limiter = _guards()
     settings = GenesysSettings()
     async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
         tokens = Tokens(http, dialect_of(settings).token("bench", "bench"))
-        genesys = Genesys(Api(http, tokens, guard, limiter), dialect_of(settings))
+        genesys = Genesys(Api(http, tokens, guards, limiter), dialect_of(settings))
         yield lambda: genesys.execute_data_action(ACTION, INPUTS)
 
 
-def _guard() -> tuple:
+def _guards() -> tuple:
     limiter = Limiter("genesys", per_minute=NO_BUDGET)
-    guards = Guards(Breaker(), Random(1))
-    return guards.genesys(GenesysSettings(), limiter), limiter
+    upstreams = Upstreams(Breaker(), Random(1))
+    return upstreams.genesys(GenesysSettings(), limiter), limiter
 
 
 def _request() -> Request:

@@ -12,7 +12,7 @@ from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetai
 from worker.demo.genesys import GenesysCloud, analytics_by_id
 from worker.demo.genesys.faults import hang
 from worker.demo.genesys.replies import error_body
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
+from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unavailable, WorkerError
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -207,7 +207,7 @@ async def test_a_missing_permission_parks_nothing():
     cloud = GenesysCloud()
     cloud.fail_with("details_by_id", forbidden)
     async with details_of(cloud) as details:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Misconfigured):
             await details.by_id(an_id(), NOON)
 
     assert cloud.counts["details_by_id"] == 1

@@ -10,7 +10,7 @@ from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
 from worker.clients.exchange import Reply
 from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
 from worker.domain.reports.slicing import HOUR, Slice
-from worker.errors import RateLimited, Unauthorized, Unavailable
+from worker.errors import Misconfigured, RateLimited, Unavailable
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 WHOLE = Slice(DAY, DAY + 24 * HOUR)
@@ -132,7 +132,7 @@ def test_an_entry_without_an_id_is_counted_and_left_out():
     ("status", "name", "error"),
     [
         (429, "platform/error_429.json", RateLimited),
-        (403, "platform/error_403.json", Unauthorized),
+        (403, "platform/error_403.json", Misconfigured),
     ],
 )
 @pytest.mark.parametrize("dialect", [PlatformDetails(), ReferenceDetails()])

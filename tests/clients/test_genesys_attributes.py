@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import an_id
+from tests.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import (
     Participant,
@@ -21,7 +21,7 @@ from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.flows import a_flow
 from worker.demo.genesys.replies import error_body
 from worker.domain.attributes.schema import Kind, Schema
-from worker.errors import NotYet, Rejected, Transient, Unauthorized, Unavailable
+from worker.errors import Misconfigured, NotYet, Rejected, Transient, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache
 from worker.resilience.guard import Guard, GuardPolicy
@@ -59,7 +59,7 @@ async def attributes_of(dialect):
             ],
         }
         try:
-            yield Attributes(Api(http, tokens, a_guard()), dialect, flows), cloud
+            yield Attributes(Api(http, tokens, OneForAll(a_guard())), dialect, flows), cloud
         finally:
             await tokens.aclose()
 
@@ -118,7 +118,7 @@ async def test_a_permission_to_see_flows_that_is_missing_parks_nothing(dialect):
     async with attributes_of(dialect) as (attributes, cloud):
         cloud.fail_with("flow", forbidden)
 
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Misconfigured):
             await attributes.flow_inputs(FLOW)
 
 

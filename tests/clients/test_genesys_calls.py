@@ -11,6 +11,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from tests.factories import OneForAll
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.platform import Platform
@@ -21,7 +22,14 @@ from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.actions import crm_lookup_failed
 from worker.demo.genesys.faults import hang, html_200, html_502, reset_mid_body
 from worker.demo.genesys.replies import error_body
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
+from worker.errors import (
+    Misconfigured,
+    Permanent,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+    WorkerError,
+)
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter
@@ -58,7 +66,7 @@ async def genesys_of(
         HttpClient("genesys", cloud.url, HttpLimits(total_seconds=10)) as http,
     ):
         tokens = Tokens(http, dialect.token(cloud.client_id, cloud.client_secret))
-        api = Api(http, tokens, a_guard(attempts, deadline, limiter), limiter)
+        api = Api(http, tokens, OneForAll(a_guard(attempts, deadline, limiter)), limiter)
         try:
             yield Genesys(api, dialect, actions_repeatable=repeatable)
         finally:
@@ -82,12 +90,13 @@ async def test_a_customer_nobody_knows_is_none(dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_an_unknown_data_action_is_rejected(dialect):
+async def test_an_unknown_data_action_is_a_problem_of_the_setting(dialect):
     async with genesys_of(a_cloud(action_ids={"other"}), dialect) as genesys:
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(Misconfigured) as caught:
             await genesys.execute_data_action("custom_-_1", INPUTS)
 
-    assert caught.value.status == 404
+    assert caught.value.setting == "GENESYS_ACTION_ID"
+    assert "/execute)" in caught.value.reason
 
 
 async def test_an_odd_data_action_id_arrives_as_it_is():
@@ -127,7 +136,7 @@ async def test_an_id_that_could_change_the_path_sends_nothing(id_):
         with pytest.raises(Permanent):
             await genesys.customer_address(id_)
         if id_ != "http://x":
-            with pytest.raises(Permanent):
+            with pytest.raises(Misconfigured):
                 await genesys.execute_data_action(id_, INPUTS)
 
     assert cloud.counts.total() == 0
@@ -217,7 +226,7 @@ async def later(seconds, call):
     return await call
 
 
-async def test_a_retry_after_beyond_the_deadline_is_handed_on_in_full():
+async def test_a_retry_after_beyond_the_deadline_is_handed_on_up_to_the_cap():
     cloud = a_cloud()
     cloud.fail_with("data_action", 429, retry_after=86_400)
     async with genesys_of(cloud, attempts=3) as genesys:
@@ -225,7 +234,7 @@ async def test_a_retry_after_beyond_the_deadline_is_handed_on_in_full():
             await genesys.execute_data_action("a", INPUTS)
         assert now() < 20
 
-    assert caught.value.retry_after == 86_400
+    assert caught.value.retry_after == 900
     assert cloud.counts["data_action"] == 1
 
 
@@ -293,7 +302,7 @@ async def test_a_failure_is_logged_with_path_template_status_code_and_correlatio
     cloud.fail_with("data_action", forbidden)
     with structlog.testing.capture_logs() as lines:
         async with genesys_of(cloud) as genesys:
-            with pytest.raises(Unauthorized):
+            with pytest.raises(Misconfigured):
                 await genesys.execute_data_action("custom_-_1", INPUTS)
 
     assert [line for line in lines if line["event"] == "genesys_call_failed"] == [
@@ -304,7 +313,7 @@ async def test_a_failure_is_logged_with_path_template_status_code_and_correlatio
             "status": 403,
             "code": "missing.permissions",
             "correlation_id": context_id,
-            "failure": "Unauthorized",
+            "failure": "Misconfigured",
         }
     ]
 
@@ -319,9 +328,9 @@ async def test_a_missing_permission_parks_nothing(dialect):
     for endpoint in ("data_action", "conversation"):
         cloud.fail_with(endpoint, forbidden)
     async with genesys_of(cloud, dialect) as genesys:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Misconfigured):
             await genesys.execute_data_action("a", INPUTS)
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Misconfigured):
             await genesys.customer_address(CONVERSATION)
 
 

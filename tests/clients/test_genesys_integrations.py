@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import an_id
+from tests.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.integration_calls import SourceConfig, draft, enable
 from worker.clients.genesys.integrations import Integrations
@@ -37,10 +37,8 @@ async def integrations():
         policy = GuardPolicy(RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=1), 60)
         clock = asyncio.get_running_loop().time
         breaker = Breaker("genesys", BreakerPolicy(), clock=clock, random=Random(1))
-        yield (
-            Integrations(Api(http, tokens, Guard(policy, breaker=breaker, random=Random(1)))),
-            cloud,
-        )
+        guards = OneForAll(Guard(policy, breaker=breaker, random=Random(1)))
+        yield Integrations(Api(http, tokens, guards)), cloud
         await tokens.aclose()
 
 

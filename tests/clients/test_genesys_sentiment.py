@@ -25,7 +25,7 @@ from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.genesys.replies import error_body
 from worker.domain.sentiment import Sentiment
-from worker.errors import Permanent, Transient, Unauthorized, Unavailable
+from worker.errors import Misconfigured, Permanent, Transient, Unavailable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -170,7 +170,7 @@ async def test_a_missing_permission_parks_nothing():
     conversation, _ = a_chat(cloud, (1, 1))
     cloud.fail_with("speech", forbidden)
     async with platform_of(cloud) as sentiment:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Misconfigured):
             await sentiment.of_chat(conversation, NOON)
 
 

@@ -162,10 +162,11 @@ async def test_a_refused_client_is_asked_for_once_in_thirty_seconds():
 
 async def test_a_refused_client_is_a_problem_until_it_is_accepted():
     async with tokens_of(GenesysCloud(reject_client=True)) as (tokens, genesys):
-        assert tokens.problem is None
+        assert tokens.refusal is None
         with pytest.raises(Unauthorized):
             await tokens.get()
         assert tokens.problem == "genesys refuses client credentials (invalid_client)"
+        assert tokens.refusal.setting == "GENESYS_CLIENT_SECRET"
 
         genesys.reject_client = False
         await asyncio.sleep(31)
@@ -183,7 +184,7 @@ async def test_tokens_minted_too_often_wait_and_are_no_problem_of_the_client():
 
         assert caught.value.retry_after == pytest.approx(30, abs=1)
         assert genesys.counts["token"] == 1
-        assert tokens.problem is None
+        assert tokens.refusal is None
 
 
 async def test_a_token_host_that_is_down_is_asked_once_a_second():

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import structlog
 
-from tests.factories import NOON, PHONE, an_attributes_wanted, an_id, an_origin
+from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.crm import Crm, Record
 from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api
@@ -85,7 +85,7 @@ async def a_world(age=0, dialect=None, rules=None):
         customers: Cache[bytes, Record] = Cache("crm", CACHE, random=Random(1))
         flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
         tokens = Tokens(genesys_http, Platform().token(cloud.client_id, cloud.client_secret))
-        api = Api(genesys_http, tokens, a_guard("genesys"))
+        api = Api(genesys_http, tokens, OneForAll(a_guard("genesys")))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
         desk.by_phone[PHONE] = RECORD
         yield World(

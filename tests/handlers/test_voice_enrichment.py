@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.dynamodb import a_client, a_guard, a_table, items_of
-from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
+from tests.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import VoiceRecords
 from worker.clients.customers import CustomerAction, Customers
 from worker.clients.genesys.api import Api
@@ -67,7 +67,7 @@ async def genesys_of(cloud):
     ):
         tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
         try:
-            yield Genesys(Api(http, tokens, a_guard()), Platform())
+            yield Genesys(Api(http, tokens, OneForAll(a_guard())), Platform())
         finally:
             await tokens.aclose()
 

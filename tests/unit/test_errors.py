@@ -20,7 +20,7 @@ SOURCES = sorted(
 """What runs on behalf of a message; the intake's own errors never become an outcome."""
 
 CAUGHT_AT_HOME = {
-    "TooHeavy",  # a page asked for in smaller slices by the module that raised it
+    "SliceTooLarge",  # a page asked for in smaller slices by the module that raised it
     "Unfit",  # an attribute's value, reported by the inspector
 }
 """Signals within one package: they never reach a handler."""

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
 from worker.errors import (
+    Misconfigured,
     Permanent,
     RateLimited,
     Rejected,
+    TooHeavy,
     Transient,
     Unauthorized,
     Unavailable,
+    Unreadable,
     WorkerError,
 )
 
@@ -106,10 +109,122 @@ def test_a_refusal_is_permanent_and_keeps_status_and_code(status):
     assert (error.status, error.code) == (status, "bad.request")
 
 
-def test_a_missing_permission_is_rejected_with_its_code():
+def test_a_missing_permission_is_a_problem_of_the_client_that_names_it():
     error = failure(a_sample("platform/error_403.json", 403))
 
-    assert (error.status, error.code) == (403, "missing.permissions")
+    assert isinstance(error, Misconfigured)
+    assert error.setting == "GENESYS_CLIENT_ID"
+    assert "analytics:conversationDetail:view" in error.reason
+    assert error.remedy == "give the OAuth client's role analytics:conversationDetail:view"
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"code": "missing.any.permissions"}, ()),
+        (
+            {"error": "insufficient_scope", "error_description": "needs data:actions:execute, now"},
+            ("data:actions:execute",),
+        ),
+        ({"error": "insufficient_scope", "description": "flow:read, flow:read"}, ("flow:read",)),
+        (
+            {"code": "missing.permissions", "message": "Ann +15550100001 (a:b) may not: x@y:z"},
+            (),
+        ),
+        (
+            {
+                "code": "missing.permissions",
+                "messageParams": {"permissions": "[a_b:c, xy:z1, qq:rr]"},
+            },
+            ("qq:rr",),
+        ),
+        ({"code": "missing.permissions", "message": 7, "messageParams": [1]}, ()),
+    ],
+)
+def test_of_a_403_only_what_looks_like_a_permission_is_read(body, names):
+    reply = a_reply(403, body)
+
+    assert wire.complaint_of(reply).permissions == names
+    assert isinstance(failure(reply), Misconfigured)
+    assert "555" not in failure(reply).reason
+
+
+ACTION = {"errorCode": "ACTION.REMOTE_ENDPOINT", "fieldName": "x"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 429, 500, 502, 504])
+def test_what_the_system_behind_a_data_action_did_is_no_word_of_genesys(status):
+    reply = a_reply(status, {"code": "x", "details": [ACTION]}, retry_after="7")
+
+    error = failure(reply)
+
+    assert type(error) is Unavailable
+    assert error.retry_after == 7
+    assert not wire.refuses_token(reply)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": "INVALID_CREDENTIALS", "details": [{"errorCode": "ACTION.AUTHENTICATION"}]},
+        {"code": "INVALID_CREDENTIALS"},
+        {"code": "invalid.credentials", "details": []},
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401])
+def test_refused_credentials_of_a_data_action_are_transient_and_known_as_such(status, body):
+    reply = a_reply(status, body)
+
+    assert type(failure(reply)) is Unavailable
+    assert wire.complaint_of(reply).is_remote_credentials
+    assert not wire.refuses_token(reply)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [None, {}, "ACTION.X", [None], ["ACTION.X"], [{"errorCode": 7}], [{"errorCode": "ACTIONS"}]],
+)
+def test_details_that_name_no_action_change_nothing(details):
+    reply = a_reply(429, {"code": "x", "details": details})
+
+    assert wire.complaint_of(reply).action is None
+    assert isinstance(failure(reply), RateLimited)
+
+
+@pytest.mark.parametrize(
+    ("limit", "known"),
+    [
+        (
+            {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300},
+            {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300},
+        ),
+        ({"namespace": "Ann Smith", "key": "+15550100001", "value": "x"}, None),
+        ({"key": "a.b", "value": True}, {"key": "a.b"}),
+        ([], None),
+    ],
+)
+def test_the_limit_of_a_429_is_read_as_far_as_it_is_one(limit, known):
+    assert wire.complaint_of(a_reply(429, {"limit": limit})).limit == known
+
+
+@pytest.mark.parametrize("status", [500, 504])
+def test_a_question_for_several_things_may_be_too_heavy(status):
+    call = wire.halvable(wire.Call(None, wire.object_of, "analytics"))
+
+    with pytest.raises(TooHeavy):
+        call.read(a_reply(status))
+    with pytest.raises(TooHeavy):
+        call.read(a_reply(200, HTML))
+    with pytest.raises(Unavailable) as other:
+        call.read(a_reply(503))
+    assert not isinstance(other.value, TooHeavy)
+    assert call.upstream == "analytics"
+
+
+def test_a_life_of_a_token_that_is_written_as_text_is_a_number():
+    reply = a_reply(200, {"access_token": "t", "expires_in": "86400"})
+
+    assert wire.token_of(reply).expires_in == 86_400
 
 
 def test_a_401_refuses_the_token():
@@ -126,12 +241,12 @@ def test_a_401_about_the_remote_credentials_of_a_data_action_is_not_about_our_to
 def test_html_under_a_200_is_an_unreadable_reply():
     error = failure(a_reply(200, HTML))
 
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, Unreadable)
     assert "unreadable reply" in str(error)
 
 
 def test_json_that_is_no_object_is_unreadable_where_an_object_is_wanted():
-    with pytest.raises(Unavailable, match="not an object"):
+    with pytest.raises(Unreadable, match="not an object"):
         wire.object_of(a_reply(200, [1]))
 
 
@@ -250,15 +365,17 @@ def test_a_data_action_id_of_the_platform_may_enter_a_path():
     "id_", ["", ".", "..", "a..b", "a/b", "a\\b", "a?b", "a#b", "a%2fb", "a\nb", "a\x00b", "a\x9fb"]
 )
 def test_a_data_action_id_that_could_leave_its_place_is_refused(id_):
-    with pytest.raises(Permanent):
+    with pytest.raises(Misconfigured) as refused:
         wire.action_id_in_path(id_)
+
+    assert refused.value.setting == "GENESYS_ACTION_ID"
 
 
 @given(st.text(max_size=20))
 def test_a_data_action_id_is_one_plain_path_segment_or_refused(id_):
     try:
         segment = wire.action_id_in_path(id_)
-    except Permanent:
+    except Misconfigured:
         return
 
     assert segment.isascii()

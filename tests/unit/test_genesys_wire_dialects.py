@@ -11,7 +11,7 @@ from worker.clients.exchange import Reply
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
-from worker.errors import Permanent, Rejected, Unavailable
+from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
@@ -174,7 +174,7 @@ def test_no_address_is_known_of_a_conversation_that_is_gone():
 def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
     with pytest.raises(Permanent):
         dialect.customer_address("../../oauth/clients")
-    with pytest.raises(Permanent):
+    with pytest.raises(Misconfigured):
         dialect.execute_data_action("../x", {})
 
 

@@ -10,6 +10,6 @@ async def build_bus(workshop: Workshop) -> Bus:
     limits = ClientLimits(pool=10, read_seconds=5, attempts=3)
     client = await workshop.aws_client("events", limits)
     name = workshop.settings.event_bus.name
-    bus = Bus(client, name, workshop.guards.aws("events"), workshop.random)
+    bus = Bus(client, name, workshop.upstreams.aws("events"), workshop.random)
     workshop.stack.push_async_callback(bus.aclose)
     return bus

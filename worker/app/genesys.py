@@ -1,7 +1,8 @@
-"""Builds the Genesys client: token host, API host, budget, guard, dialect."""
+"""Builds the Genesys client: token host, API host, budget, guards, dialect."""
 
 from dataclasses import dataclass
 
+from worker.app.upstreams import LOGIN
 from worker.app.workshop import Workshop
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import attribute_dialect_of
@@ -44,10 +45,17 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
         await workshop.stack.enter_async_context(host)
     dialect = dialect_of(settings)
     secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
-    tokens = Tokens(login, dialect.token(settings.client_id or "", secret))
+    upstreams = workshop.upstreams
+    tokens = Tokens(
+        login,
+        dialect.token(settings.client_id or "", secret),
+        guard=upstreams.login(settings),
+        pause_cap_seconds=workshop.settings.retry.after_cap_seconds,
+    )
+    upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
     workshop.stack.push_async_callback(tokens.aclose)
-    limiter = Limiter("genesys", per_minute=settings.requests_per_minute)
-    api = Api(http, tokens, workshop.guards.genesys(settings, limiter), limiter)
+    limiter = upstreams.limiter(settings)
+    api = Api(http, tokens, upstreams.genesys(settings, limiter), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=workshop.random)
     attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
     details = _details(settings, workshop.settings.workflow.batch_milliseconds, api)

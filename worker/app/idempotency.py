@@ -21,7 +21,7 @@ async def build_idempotency(workshop: Workshop) -> Idempotency:
     table = IdempotencyTable(
         await workshop.aws_client("dynamodb", limits),
         settings.table,
-        workshop.guards.aws(LEDGER),
+        workshop.upstreams.aws(LEDGER),
         time.time,
         lease_seconds=settings.lease_seconds,
         retention_seconds=settings.retention_seconds,

@@ -18,5 +18,5 @@ async def build_webhook(workshop: Workshop, name: str, url: HttpUrl | None) -> W
     secret = workshop.settings.webhooks.webhook_secret
     http = HttpClient(name, origin_of(name, str(url)), WEBHOOK_LIMITS)
     await workshop.stack.enter_async_context(http)
-    guard = workshop.guards.http(name, ATTEMPTS, DEADLINE_SECONDS)
+    guard = workshop.upstreams.http(name, ATTEMPTS, DEADLINE_SECONDS)
     return Webhook(name, str(url), secret.get_secret_value() if secret else None, guard, http)

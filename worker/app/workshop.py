@@ -22,10 +22,6 @@ class Workshop:
     stack: AsyncExitStack
     random: Random
 
-    @property
-    def guards(self) -> Upstreams:
-        return self.upstreams
-
     async def aws_client(self, service: str, limits: ClientLimits) -> Any:
         """Open an AWS client for the life of the worker. Raises ConfigurationError."""
         with setting_errors():

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from worker.app.guards import Guards
+from worker.app.upstreams import Upstreams
 from worker.cli.report_wanted import Wanted
 from worker.cli.upstream import open_genesys
 from worker.clients.aws.bucket import Bucket
@@ -108,9 +108,9 @@ async def _open_bucket() -> AsyncIterator[Bucket]:
     settings, aws = load_group(Report), load_group(Aws)
     if settings.bucket is None:
         raise ConfigurationError(["REPORT_BUCKET: is missing; or name a folder with --out"])
-    guards = Guards(load_group(BreakerSettings), Random())  # noqa: S311  jitter, not secrets
+    upstreams = Upstreams(load_group(BreakerSettings), Random())  # noqa: S311  jitter, not secrets
     async with AwsSession(aws).client("s3", S3_LIMITS) as client:
-        yield Bucket(client, settings.bucket, guards.aws("s3"), settings.url_seconds, _now)
+        yield Bucket(client, settings.bucket, upstreams.aws("s3"), settings.url_seconds, _now)
 
 
 @asynccontextmanager

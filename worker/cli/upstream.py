@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
-from worker.app.guards import Guards
+from worker.app.upstreams import Upstreams
 from worker.clients.crm import Crm, Record
 from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api
@@ -16,7 +16,6 @@ from worker.errors import ConfigurationError
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy
-from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryPolicy
 from worker.settings import Breaker as BreakerSettings
 from worker.settings import Cache as CacheSettings
@@ -36,11 +35,12 @@ async def open_genesys(settings: Genesys) -> AsyncIterator[Api]:
         HttpClient("genesys", api_url(settings), limits) as http,
     ):
         request = dialect_of(settings).token(settings.client_id, secret.get_secret_value())
-        tokens = Tokens(login, request)
-        limiter = Limiter("genesys", per_minute=settings.requests_per_minute)
-        guards = Guards(BreakerSettings(), Random())  # noqa: S311  jitter, not secrets
+        upstreams = Upstreams(BreakerSettings(), Random())  # noqa: S311  jitter, not secrets
+        tokens = Tokens(login, request, guard=upstreams.login(settings))
+        limiter = upstreams.limiter(settings)
         try:
-            yield Api(http, tokens, guards.genesys(settings, limiter), limiter)
+            guards = upstreams.genesys(settings, limiter, "platform")
+            yield Api(http, tokens, guards, limiter)
         finally:
             await tokens.aclose()
 

@@ -585,9 +585,7 @@ async def test_pause_of_a_year_holds_for_the_cap_and_then_one_call_tries(per_min
     await asyncio.sleep(50)
 
     begin_at = now()
-    ended = await asyncio.gather(
-        *(rig.call(refusing) for _ in range(50)), return_exceptions=True
-    )
+    ended = await asyncio.gather(*(rig.call(refusing) for _ in range(50)), return_exceptions=True)
 
     assert asked == (900, year)
     assert refusing.at == pytest.approx([0, begin_at])

@@ -1,4 +1,4 @@
-"""A pause that an upstream asked for: how long it holds, and who finds out whether it still does."""
+"""A pause that an upstream asked for: how long it holds, and who finds out if it still does."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.resilience.retry import LONGEST_PAUSE_SECONDS, RetryBudget, full_jitter, parse_retry_after
+from worker.resilience.retry import (
+    LONGEST_PAUSE_SECONDS,
+    RetryBudget,
+    full_jitter,
+    parse_retry_after,
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 

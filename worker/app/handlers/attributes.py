@@ -41,6 +41,6 @@ async def _crm(workshop: Workshop) -> Crm:
     cache: Cache[bytes, Record] = Cache(
         "crm", CachePolicy(**workshop.settings.cache.model_dump()), random=workshop.random
     )
-    guard = workshop.guards.http("crm", settings.attempts, settings.deadline_seconds)
+    guard = workshop.upstreams.http("crm", settings.attempts, settings.deadline_seconds)
     token = settings.api_token.get_secret_value() if settings.api_token else None
     return Crm(url, http, guard, cache, token=token)

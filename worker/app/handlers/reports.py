@@ -37,5 +37,5 @@ def _reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:
 async def _bucket(workshop: Workshop) -> Bucket:
     settings = workshop.settings.report
     client = await workshop.aws_client("s3", ClientLimits(pool=10, read_seconds=30, attempts=4))
-    guard = workshop.guards.aws("s3_reports")
+    guard = workshop.upstreams.aws("s3_reports")
     return Bucket(client, settings.bucket or "", guard, settings.url_seconds, now)

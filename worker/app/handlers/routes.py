@@ -4,6 +4,7 @@ from worker.app.bus import build_bus
 from worker.app.genesys import GenesysParts
 from worker.app.handlers import attributes, reports, sentiment, voice, workflow
 from worker.app.workshop import Workshop
+from worker.errors import ConfigurationError
 from worker.events.types import (
     AttributesWanted,
     ChatScored,
@@ -18,23 +19,30 @@ async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
     """Return the routes. A handler that is off is not even built.
 
     `needs` names the upstreams, as their guards are called, that a handler cannot do without;
-    `may_miss` those of them whose answers it may remember.
+    `may_miss` those whose answers it may remember, or go without. Raises ConfigurationError for a
+    name that no upstream has: what is needed would never be waited for.
     """
     router, on = Router(), workshop.settings.enabled_handlers()
     if "voice" in on:
         run = await voice.build(workshop, genesys)
-        # A score that may be written without its customer must not wait for Genesys.
-        needs = ("dynamodb",) if run.degrade_after_seconds else ("genesys", "dynamodb")
-        router.on(VoiceScored, "voice", run, needs=needs)
+        missed = ("login", "data_action", "conversations")
+        router.on(VoiceScored, "voice", run, needs=("dynamodb",), may_miss=missed)
     if "attributes" in on:
         enrich = await attributes.build(workshop, genesys)
-        needs = ("genesys", "crm")
-        router.on(AttributesWanted, "attributes", enrich, needs=needs, may_miss=("crm",))
+        router.on(
+            AttributesWanted,
+            "attributes",
+            enrich,
+            needs=("login", "conversations"),
+            may_miss=("crm", "architect"),
+        )
     if "workflow" in on:
         start = await workflow.build(workshop, genesys)
-        router.on(ConversationEnded, "workflow", start, needs=("genesys", "stepfunctions"))
+        needs = ("login", "analytics", "stepfunctions")
+        router.on(ConversationEnded, "workflow", start, needs=needs)
     if {"sentiment", "reports"} & set(on):
         await _add_tellers(router, workshop, genesys)
+    _check(router, workshop.upstreams.names())
     return router
 
 
@@ -43,10 +51,29 @@ async def _add_tellers(router: Router, workshop: Workshop, genesys: GenesysParts
     bus, on = await build_bus(workshop), workshop.settings.enabled_handlers()
     if "sentiment" in on:
         forward = await sentiment.build(workshop, genesys, bus)
-        needs = ("genesys", "events", "crm_webhook")
-        router.on(ChatScored, "sentiment", forward, needs=needs)
+        router.on(ChatScored, "sentiment", forward, needs=_of_sentiment(workshop))
     if "reports" in on:
         write = await reports.build(workshop, genesys, bus)
         deadline = workshop.settings.report.deadline_seconds
-        needs = ("genesys", "s3_reports", "events")
+        needs = ("login", "analytics", "s3_reports", "events")
         router.on(ReportDue, "reports", write, needs=needs, deadline_seconds=deadline)
+
+
+def _of_sentiment(workshop: Workshop) -> list[str]:
+    """Return what no chat can be told without: where its sentiment comes from, and the sinks."""
+    settings = workshop.settings
+    source = ["analytics", "speech", "transcripts"]
+    if settings.genesys.dialect == "reference":
+        source = ["analytics"]
+    hook = ["crm_webhook"] if settings.crm.webhook_url else []
+    return ["login", "conversations", *source, "events", *hook]
+
+
+def _check(router: Router, names: frozenset[str]) -> None:
+    problems = [
+        f"route {route.handler}: there is no upstream {name}"
+        for route in router.all()
+        for name in sorted((route.needs | route.may_miss) - names)
+    ]
+    if problems:
+        raise ConfigurationError(problems)

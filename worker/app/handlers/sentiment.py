@@ -37,7 +37,7 @@ async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> ForwardC
 def _source(workshop: Workshop, genesys: GenesysParts) -> ChatSentiment:
     if workshop.settings.genesys.dialect == "reference":
         return QuerySentiment(genesys.api)
-    guard = workshop.guards.http("transcripts", TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS)
+    guard = workshop.upstreams.http("transcripts", TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS)
     transcripts = Transcripts(guard, HttpLimits(total_seconds=TRANSCRIPT_SECONDS))
     workshop.stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(genesys.api, genesys.details, transcripts)

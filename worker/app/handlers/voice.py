@@ -42,7 +42,7 @@ async def _records(workshop: Workshop) -> VoiceRecords:
     return VoiceRecords(
         await workshop.aws_client("dynamodb", limits),
         settings.dynamodb.table or "",
-        workshop.guards.aws("dynamodb"),
+        workshop.upstreams.aws("dynamodb"),
         settings.dynamodb.retention_seconds,
         now,
     )

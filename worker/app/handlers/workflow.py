@@ -17,7 +17,7 @@ async def build(workshop: Workshop, genesys: GenesysParts) -> StartWorkflow:
     arn = settings.step_functions.arn or ""
     return StartWorkflow(
         details=genesys.details,
-        workflows=Workflows(client, arn, workshop.guards.aws("stepfunctions")),
+        workflows=Workflows(client, arn, workshop.upstreams.aws("stepfunctions")),
         store=(await _store(workshop)).put,
         rules=WorkflowRules(
             steps=settings.workflow.steps, settle_seconds=settings.workflow.settle_seconds
@@ -30,4 +30,4 @@ async def _store(workshop: Workshop) -> DetailsStore:
     limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
     client = await workshop.aws_client("s3", limits)
     bucket = workshop.settings.workflow.details_bucket
-    return DetailsStore(client, bucket, workshop.guards.aws("s3_details"))
+    return DetailsStore(client, bucket, workshop.upstreams.aws("s3_details"))

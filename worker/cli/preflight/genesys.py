@@ -7,7 +7,7 @@ from worker.cli.preflight.rows import Row, fail, ok
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.errors import Permanent, Unauthorized, WorkerError
+from worker.errors import Misconfigured, Permanent, Unauthorized, WorkerError
 from worker.settings import Genesys, Settings
 
 
@@ -41,7 +41,7 @@ async def _row(http: HttpClient, token: str, read: Read) -> Row:
         call = read.call()
         reply = await http.send(call.request, {"Authorization": f"Bearer {token}"})
         return call.read(reply)
-    except Permanent as error:
+    except (Permanent, Misconfigured) as error:
         return fail(read.name, str(error), f"check {read.setting}")
     except WorkerError as error:
         return fail(read.name, str(error), "check GENESYS_API_URL and the way to the API host")

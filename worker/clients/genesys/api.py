@@ -1,6 +1,9 @@
 """One call of the Genesys API: guarded, authorised, and asked once more when a token is refused."""
 
-from typing import TypeVar
+import asyncio
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -11,28 +14,38 @@ from worker.clients.genesys.wire import (
     Call,
     budget_of,
     complaint_of,
+    in_call,
     refuses_token,
 )
 from worker.clients.http import HttpClient
-from worker.errors import Unauthorized, WorkerError
+from worker.errors import Misconfigured, Unauthorized, WorkerError
 from worker.resilience.guard import Guard
 from worker.resilience.limiter import Limiter
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
+LOUD_SECONDS = 60.0
+"""Least time between two errors about the same credentials."""
+
 
 class Api:
-    """The API host behind its guard and its tokens."""
+    """The API host behind its guards and its tokens."""
 
     def __init__(
-        self, http: HttpClient, tokens: Tokens, guard: Guard, limiter: Limiter | None = None
+        self,
+        http: HttpClient,
+        tokens: Tokens,
+        guards: Mapping[str, Guard],
+        limiter: Limiter | None = None,
     ) -> None:
-        """`limiter`: the one inside `guard`; it is told what replies say of the budget."""
+        """`guards`: by upstream. `limiter`: theirs; it is told what replies say of the budget."""
         self._limiter = limiter
         self._http = http
         self._tokens = tokens
-        self._guard = guard
+        self._guards: Final = guards
+        self._clock = asyncio.get_running_loop().time
+        self._loud_at = -inf
 
     async def run(self, call: Call[T], *, repeatable: bool = True, background: bool = False) -> T:
         """Send the call and return what its answer means; raise a `WorkerError` otherwise.
@@ -43,14 +56,18 @@ class Api:
         async def attempt() -> T:
             return await self._once(call)
 
-        return await self._guard.call(attempt, repeatable=repeatable, background=background)
+        return await self._guards[call.upstream].call(
+            attempt, first=self._tokens.get, repeatable=repeatable, background=background
+        )
 
     async def _once(self, call: Call[T]) -> T:
         reply = await self._authorised(call.request)
         try:
             return call.read(reply)
         except WorkerError as error:
-            _log_failure(call.request, reply, error)
+            self._log_failure(call.request, reply, error)
+            if isinstance(error, Misconfigured):
+                raise in_call(error, call.request) from None
             raise
 
     async def _authorised(self, request: Request) -> Reply:
@@ -67,7 +84,7 @@ class Api:
             error = Unauthorized(
                 "genesys refuses the token it just issued", retry_after=REFUSED_PAUSE_SECONDS
             )
-            _log_failure(request, reply, error)
+            self._log_failure(request, reply, error)
             raise error
         return reply
 
@@ -81,14 +98,18 @@ class Api:
             self._limiter.observe(budget.count, budget.allowed, budget.reset_seconds)
         return reply
 
-
-def _log_failure(request: Request, reply: Reply, error: WorkerError) -> None:
-    complaint = complaint_of(reply)
-    log.warning(
-        "genesys_call_failed",
-        endpoint=f"{request.method} {request.template}",
-        status=reply.status,
-        code=complaint.code,
-        correlation_id=complaint.correlation_id,
-        failure=type(error).__name__,
-    )
+    def _log_failure(self, request: Request, reply: Reply, error: WorkerError) -> None:
+        complaint = complaint_of(reply)
+        told: dict[str, Any] = {
+            "endpoint": f"{request.method} {request.template}",
+            "status": reply.status,
+            "code": complaint.code,
+            "correlation_id": complaint.correlation_id,
+        }
+        more = {"action_error": complaint.action, "limit": complaint.limit}
+        told |= {name: value for name, value in more.items() if value is not None}
+        log.warning("genesys_call_failed", failure=type(error).__name__, **told)
+        if complaint.is_remote_credentials and self._clock() - self._loud_at >= LOUD_SECONDS:
+            self._loud_at = self._clock()
+            remedy = "renew the credentials of the data action's integration in Genesys Cloud"
+            log.error("data_action_credentials_expired", remedy=remedy, **told)

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, refusals, wire
+from worker.clients.genesys import live, wire
 from worker.clients.genesys.wire import Call
 from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
 from worker.errors import Permanent
 from worker.events.fields import UUID
 
 NO_SUCH_FLOW = {404, 410}
+FLOWS = "architect"
+"""The upstream that knows flows."""
 
 _CONVERSATIONS = "/api/v2/conversations"
 
@@ -54,7 +56,7 @@ class PlatformAttributes:
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read the JSON Schema of the published version: that is what runs."""
-        return Call(_flow(flow_id), _published_inputs)
+        return Call(_flow(flow_id), _published_inputs, FLOWS)
 
     def set_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
@@ -67,7 +69,7 @@ class PlatformAttributes:
             template=f"{_CONVERSATIONS}/{{conversationId}}/participants/{{id}}/attributes",
             json={"attributes": dict(attributes)},
         )
-        return Call(request, _written)
+        return Call(request, _written, live.UPSTREAM)
 
     def set_conversation_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
@@ -84,7 +86,7 @@ class ReferenceAttributes:
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read `inputDefinitions`."""
-        return Call(_flow(flow_id), _defined_inputs)
+        return Call(_flow(flow_id), _defined_inputs, FLOWS)
 
     def set_attributes(
         self,
@@ -93,7 +95,8 @@ class ReferenceAttributes:
         attributes: Mapping[str, str],
     ) -> Call[None]:
         """PATCH the conversation, as R2 does."""
-        return Call(_about("PATCH", conversation_id, "", attributes), _written)
+        request = _about("PATCH", conversation_id, "", attributes)
+        return Call(request, _written, live.UPSTREAM)
 
     def set_conversation_attributes(
         self,
@@ -102,7 +105,8 @@ class ReferenceAttributes:
         attributes: Mapping[str, str],
     ) -> Call[None]:
         """PUT the conversation's attributes, as R3 does; a 409 is Rejected with that status."""
-        return Call(_about("PUT", conversation_id, "/attributes", attributes), _written)
+        request = _about("PUT", conversation_id, "/attributes", attributes)
+        return Call(request, _written, live.UPSTREAM)
 
 
 def attribute_dialect_of(name: str) -> AttributeDialect:
@@ -112,7 +116,7 @@ def attribute_dialect_of(name: str) -> AttributeDialect:
 
 def live_customer(conversation_id: str) -> Call[Participant | None]:
     """Ask for a live conversation's customer and what it has; None: it has no customer."""
-    return Call(live.conversation(conversation_id), _customer)
+    return Call(live.conversation(conversation_id), _customer, live.UPSTREAM)
 
 
 def _flow(flow_id: str) -> Request:
@@ -141,7 +145,7 @@ def _id(what: str, value: str | None) -> str:
 def _published_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    version = refusals.object_of(reply).get("publishedVersion")
+    version = wire.object_of(reply).get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
     return of_json_schema(document) if isinstance(document, dict) else None
 
@@ -149,7 +153,7 @@ def _published_inputs(reply: Reply) -> Schema | None:
 def _defined_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    definitions = refusals.object_of(reply).get("inputDefinitions")
+    definitions = wire.object_of(reply).get("inputDefinitions")
     return of_definitions(definitions) if isinstance(definitions, list) else None
 
 

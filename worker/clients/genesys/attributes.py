@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import AttributeDialect, Participant, live_customer
 from worker.domain.attributes.schema import Schema
-from worker.errors import NotYet, Transient
+from worker.errors import Misconfigured, NotYet
 from worker.resilience.cache import Cache, CachePolicy
 
 FLOW_CACHE = CachePolicy(
@@ -28,14 +28,17 @@ class Attributes:
     async def flow_inputs(self, flow_id: str) -> Schema:
         """Return what the flow declares.
 
-        Transient when there is no such flow or none is published: that is no fault of a message.
+        Misconfigured when there is no such flow or none is published.
         """
         cached = await self._flows.get(
             flow_id, lambda: self._api.run(self._dialect.flow_inputs(flow_id))
         )
         if cached.value is None:
-            raise Transient(
-                "genesys: no published flow of that id", retry_after=NO_FLOW_PAUSE_SECONDS
+            raise Misconfigured(
+                "genesys: no published flow of that id",
+                setting="GENESYS_FLOW_ID",
+                remedy="publish the flow, or set GENESYS_FLOW_ID to one that is",
+                retry_after=NO_FLOW_PAUSE_SECONDS,
             )
         return cached.value
 

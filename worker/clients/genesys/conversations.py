@@ -12,11 +12,16 @@ from datetime import datetime
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_by_id import Details, DetailsDialect, Wanted
-from worker.errors import Permanent, Rejected, Transient, WorkerError
+from worker.errors import Permanent, Rejected, TooHeavy, Transient, Unavailable, WorkerError
 from worker.resilience.batcher import Batcher
+from worker.resilience.work import Work, current_work, waiting_for, working_for
 
 MOST_REQUESTS = 20
 """Requests one batch may cost: enough to find one bad id among a hundred by halving."""
+
+MOST_IN_VAIN = 3
+"""Conversations that fail alone, and none of the batch does not, before the rest is not asked for:
+then it is not for their number, nor for one of them."""
 
 CONCURRENT = 2
 """Requests under way at once, while later lookups gather. One each, where ids go singly."""
@@ -30,6 +35,18 @@ LONGEST_GAP_SECONDS = 5.0
 """Handlers wait through the gap, so a tiny budget must not stretch it to their deadline."""
 
 Answer = Details | None | WorkerError
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """One look-up, and the messages it is made for."""
+
+    wanted: Wanted
+    works: tuple[Work, ...]
+
+    @property
+    def id(self) -> str:
+        return self.wanted.conversation_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +87,12 @@ class ConversationDetails:
         self._is_single = dialect.ids_per_request == 1
         self._gap_seconds = 0.0 if self._is_single else batching.gap_seconds
         self._next_at = 0.0
-        self._batcher: Batcher[Wanted, Details | None] = Batcher(
+        self._batcher: Batcher[_Lookup, Details | None] = Batcher(
             self._flush,
             max_items=dialect.ids_per_request,
             max_wait_seconds=batching.wait_seconds,
             max_concurrent=CONCURRENT_SINGLE if self._is_single else CONCURRENT,
+            waits_for="budget",
         )
 
     async def by_id(self, conversation_id: str, ended_at: datetime) -> Details | None:
@@ -86,50 +104,75 @@ class ConversationDetails:
         wanted = Wanted(wire.conversation_id_in_path(conversation_id), ended_at)
         # Before joining a batch, not inside of one: all who wait here make the next batch together.
         if (wait := self._next_at - self._clock()) > 0:
-            await asyncio.sleep(wait)
-        return await self._batcher.submit(wanted)
+            with waiting_for("budget", asyncio.get_running_loop().time):
+                await asyncio.sleep(wait)
+        return await self._batcher.submit(_Lookup(wanted, current_work()))
 
     async def aclose(self) -> None:
         """End the lookups under way: whoever asked has gone, and an exit must not wait for them."""
         await self._batcher.abandon()
 
-    async def _flush(self, batch: Sequence[Wanted]) -> list[Answer]:
+    async def _flush(self, batch: Sequence[_Lookup]) -> list[Answer]:
         self._next_at = self._clock() + self._gap_seconds
-        unique = list({one.conversation_id: one for one in batch}.values())
-        answers = await self._ask(unique)
-        return [answers[one.conversation_id] for one in batch]
+        unique: dict[str, _Lookup] = {}
+        for one in batch:
+            before = unique.get(one.id)
+            unique[one.id] = _Lookup(one.wanted, (before.works if before else ()) + one.works)
+        answers = await _Questions(self._api, self._dialect).ask(list(unique.values()))
+        return [answers[one.id] for one in batch]
 
-    async def _ask(self, batch: list[Wanted]) -> dict[str, Answer]:
-        """Ask for all; what is refused is asked for again in halves, until the culprit is alone."""
-        answers: dict[str, Answer] = {}
-        parts, requests = deque([batch]), 0
+
+class _Questions:
+    """The requests that one batch costs."""
+
+    def __init__(self, api: Api, dialect: DetailsDialect) -> None:
+        self._api = api
+        self._dialect = dialect
+        self._answers: dict[str, Answer] = {}
+        self._requests = self._in_vain = 0
+        self._any_was_found = False
+
+    async def ask(self, batch: list[_Lookup]) -> dict[str, Answer]:
+        """Ask for all; what fails for one of them, or for their number, is asked for in halves.
+
+        The first half of a half goes first, so that soon one is asked for alone: what one alone
+        meets is told to the breaker, and is no question of weight.
+        """
+        parts = deque([batch])
         while parts:
-            part, requests = parts.popleft(), requests + 1
-            if requests > MOST_REQUESTS:
-                answers |= _failed(part, Transient("genesys refuses too many parts of a batch"))
+            part = parts.popleft()
+            failure = self._given_up() or await self._ask(part)
+            if failure is None:
                 continue
-            try:
-                found = await self._api.run(self._dialect.details(part))
-            except Permanent as error:
-                # Not only a 400: a reply may be too large for us, and half of it is not.
-                if len(part) > 1:
-                    half = len(part) // 2
-                    parts += [part[:half], part[half:]]
-                else:
-                    answers |= _refused(part, error)
-            except WorkerError as error:
-                answers |= _failed(part, error)
+            if len(part) > 1 and isinstance(failure, Permanent | TooHeavy):
+                half = len(part) // 2
+                parts.extendleft((part[half:], part[:half]))
             else:
-                answers |= {one.conversation_id: found.get(one.key) for one in part}
-        return answers
+                self._answers |= dict.fromkeys((one.id for one in part), _answer(failure))
+        return self._answers
+
+    async def _ask(self, part: list[_Lookup]) -> WorkerError | None:
+        """Ask in one request; return its failure."""
+        self._requests += 1
+        call = self._dialect.details([one.wanted for one in part])
+        try:
+            with working_for(work for one in part for work in one.works):
+                found = await self._api.run(wire.halvable(call) if len(part) > 1 else call)
+        except WorkerError as error:
+            self._in_vain += len(part) == 1 and isinstance(error, Unavailable)
+            return error
+        self._any_was_found = True
+        self._answers |= {one.id: found.get(one.wanted.key) for one in part}
+        return None
+
+    def _given_up(self) -> WorkerError | None:
+        if self._requests >= MOST_REQUESTS:
+            return Transient("genesys refuses too many parts of a batch")
+        if self._in_vain >= MOST_IN_VAIN and not self._any_was_found:
+            return Unavailable("genesys answers no part of a batch")
+        return None
 
 
-def _refused(part: Sequence[Wanted], error: Permanent) -> dict[str, Answer]:
+def _answer(failure: WorkerError) -> WorkerError | None:
     """Take a 404 for an answer: analytics shows a conversation seconds to minutes late."""
-    if isinstance(error, Rejected) and error.status == 404:
-        return {one.conversation_id: None for one in part}
-    return _failed(part, error)
-
-
-def _failed(part: Sequence[Wanted], error: WorkerError) -> dict[str, Answer]:
-    return {one.conversation_id: error for one in part}
+    return None if isinstance(failure, Rejected) and failure.status == 404 else failure

@@ -13,8 +13,8 @@ from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_pages import DetailsDialect, Page
 from worker.clients.genesys.details_source import (
     DetailsSource,
-    Strikes,
-    TooHeavy,
+    Failures,
+    SliceTooLarge,
     all_of,
     rounds_of_job,
 )
@@ -130,7 +130,7 @@ class _Reading:
     async def _slice(self, part: Slice) -> Aggregate:
         try:
             return await self._settled(part)
-        except TooHeavy as error:
+        except SliceTooLarge as error:
             hours = hour_slices(part)
             if len(hours) == 1:
                 raise error.reason from error
@@ -147,9 +147,9 @@ class _Reading:
         A conversation that is ingested late moves all after it by a place: the next page repeats
         one, and another page lacks one. Only the count of them tells.
         """
-        strikes = Strikes()
+        failures = Failures(can_split=len(hour_slices(part)) > 1)
         for _ in range(READINGS):
-            piece, is_whole = await self._once(part, strikes)
+            piece, is_whole = await self._once(part, failures)
             if is_whole:
                 return piece
             log.info("report_slice_changed", slice=str(part))
@@ -157,11 +157,11 @@ class _Reading:
         piece.tally.unsettled += 1
         return piece
 
-    async def _once(self, part: Slice, strikes: Strikes) -> tuple[Aggregate, bool]:
+    async def _once(self, part: Slice, failures: Failures) -> tuple[Aggregate, bool]:
         piece, merge = Aggregate(dimensions_of(self.due.group_by)), Merge()
         totals: list[int] = []
         first_ms, end_ms = (moment.timestamp() * 1000 for moment in (part.start, part.end))
-        async with aclosing(self._rounds(part, strikes)) as rounds:
+        async with aclosing(self._rounds(part, failures)) as rounds:
             async for pages in rounds:
                 for row in merge.add([page.rows for page in pages]):
                     # Whole days come back, whatever part of one was asked for.
@@ -173,10 +173,10 @@ class _Reading:
         piece.tally.repeated = merge.repeats
         return piece, _agrees(merge.rows + piece.tally.unreadable, totals)
 
-    def _rounds(self, part: Slice, strikes: Strikes) -> AsyncGenerator[list[Page], None]:
+    def _rounds(self, part: Slice, failures: Failures) -> AsyncGenerator[list[Page], None]:
         if self.jobs is not None and part.end <= self.jobs[1]:
             return rounds_of_job(self.jobs[0], self.due, part)
-        return self.source.rounds(self.due, part, strikes)
+        return self.source.rounds(self.due, part, failures)
 
     def _tell(self, pages: list[Page]) -> None:
         self.progress.pages += len(pages)

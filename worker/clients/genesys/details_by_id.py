@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys.refusals import object_of
-from worker.clients.genesys.wire import Call
+from worker.clients.genesys.wire import Call, object_of
 from worker.domain.moment import utc_text
-from worker.errors import Unavailable
+from worker.errors import Unreadable
 
 Details = Mapping[str, Any]
 """A conversation as analytics answers it, untouched; attributes are not in it."""
 
+UPSTREAM = "analytics"
 QUERY_PATH = "/api/v2/analytics/conversations/details/query"
 DAYS_BEFORE = timedelta(days=6)
 DAYS_AFTER = timedelta(days=1)
@@ -57,7 +57,7 @@ class PlatformDetails:
         path = "/api/v2/analytics/conversations/details"
         ids = ",".join(one.conversation_id for one in wanted)
         request = Request(method="GET", path=f"{path}?id={ids}", template=f"{path}?id={{ids}}")
-        return Call(request, _conversations)
+        return Call(request, _conversations, UPSTREAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ReferenceDetails:
         request = Request(
             method="POST", path=QUERY_PATH, template=QUERY_PATH, json=reference_query(wanted[0])
         )
-        return Call(request, entities)
+        return Call(request, entities, UPSTREAM)
 
 
 def reference_query(wanted: Wanted) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _by_id(records: object) -> Mapping[str, Details]:
     if records is None:
         return {}
     if not isinstance(records, list):
-        raise Unavailable("genesys: conversation details are not a list")
+        raise Unreadable("genesys: conversation details are not a list")
     found = (record for record in records if isinstance(record, dict))
     return {
         record["conversationId"].lower(): record

@@ -11,14 +11,15 @@ from functools import partial
 from urllib.parse import quote
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import refusals
+from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.details_pages import Page, platform_page, query_body
 from worker.clients.genesys.patience import patiently
 from worker.clients.genesys.wire import Call
 from worker.domain.reports.row import milliseconds_of, text_of
 from worker.domain.reports.slicing import Slice
-from worker.errors import Unavailable
+from worker.errors import Unavailable, Unreadable
 from worker.events.fields import UUID
 from worker.events.types import ReportDue
 
@@ -44,7 +45,7 @@ class DetailsJobs:
         """Return up to when the data lake is complete."""
         path = f"{BASE}/availability"
         request = Request(method="GET", path=path, template=path)
-        return await patiently(self._api, Call(request, _available_until))
+        return await patiently(self._api, Call(request, _available_until, UPSTREAM))
 
     async def pages(self, due: ReportDue, part: Slice) -> AsyncGenerator[Page, None]:
         """Yield the pages of the slice; more than was asked for, as a job matches by activity.
@@ -71,7 +72,7 @@ class DetailsJobs:
     async def _finished(self, job: str) -> None:
         path, pause = f"{BASE}/{job}", FIRST_PAUSE_SECONDS
         request = Request(method="GET", path=path, template=f"{BASE}/{{jobId}}")
-        while (state := await patiently(self._api, Call(request, _state))) in UNDER_WAY:
+        while (state := await patiently(self._api, Call(request, _state, UPSTREAM))) in UNDER_WAY:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
         if state != "FULFILLED":
@@ -80,39 +81,39 @@ class DetailsJobs:
 
 def _submit(due: ReportDue, part: Slice) -> Call[str]:
     request = Request(method="POST", path=BASE, template=BASE, json=query_body(due, part))
-    return Call(request, _job_id)
+    return Call(request, _job_id, UPSTREAM)
 
 
 def _results(due: ReportDue, job: str, cursor: str | None) -> Call[Page]:
     query = f"pageSize={PAGE_SIZE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "")
     template = f"{BASE}/{{jobId}}/results"
     request = Request(method="GET", path=f"{BASE}/{job}/results?{query}", template=template)
-    return Call(request, partial(_result_page, due))
+    return Call(request, partial(_result_page, due), UPSTREAM)
 
 
 def _result_page(due: ReportDue, reply: Reply) -> Page:
-    answer = refusals.object_of(reply)
+    answer = wire.object_of(reply)
     page = platform_page(answer, due)
     return Page(rows=page.rows, unreadable=page.unreadable, token=text_of(answer.get("cursor")))
 
 
 def _job_id(reply: Reply) -> str:
-    job = text_of(refusals.object_of(reply).get("jobId"))
+    job = text_of(wire.object_of(reply).get("jobId"))
     if job is None or not UUID.fullmatch(job):
-        raise Unavailable("genesys: details job without a jobId that fits a path")
+        raise Unreadable("genesys: details job without a jobId that fits a path")
     return job
 
 
 def _state(reply: Reply) -> str:
-    state = text_of(refusals.object_of(reply).get("state"))
+    state = text_of(wire.object_of(reply).get("state"))
     known = {*UNDER_WAY, "FAILED", "CANCELLED", "FULFILLED", "EXPIRED"}
     if state is None or state not in known:
-        raise Unavailable("genesys: details job in an unknown state")
+        raise Unreadable("genesys: details job in an unknown state")
     return state
 
 
 def _available_until(reply: Reply) -> datetime:
-    moment = milliseconds_of(refusals.object_of(reply).get("dataAvailabilityDate"))
+    moment = milliseconds_of(wire.object_of(reply).get("dataAvailabilityDate"))
     if moment is None:
-        raise Unavailable("genesys: data availability without a date")
+        raise Unreadable("genesys: data availability without a date")
     return datetime.fromtimestamp(moment / 1000, UTC)

@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import refusals
+from worker.clients.genesys import wire
+from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.wire import Call
 from worker.domain.reports import reference_row
 from worker.domain.reports.platform_row import row_of_platform
@@ -20,7 +21,7 @@ from worker.domain.reports.reference_row import row_of_reference
 from worker.domain.reports.report import iso
 from worker.domain.reports.row import ALIASES, DIMENSIONS, Row, objects_in
 from worker.domain.reports.slicing import Slice
-from worker.errors import Unavailable
+from worker.errors import Unreadable
 from worker.events.types import ReportDue
 
 PATH = "/api/v2/analytics/conversations/details/query"
@@ -81,13 +82,13 @@ class PlatformDetails:
         paging = {"pageSize": self.page_size, "pageNumber": number}
         body = {**query_body(due, part), "paging": paging}
         request = Request(method="POST", path=PATH, template=PATH, json=body)
-        return Call(request, partial(self._read, due))
+        return Call(request, partial(self._read, due), UPSTREAM)
 
     def _read(self, due: ReportDue, reply: Reply) -> Page:
-        page = platform_page(refusals.object_of(reply), due)
+        page = platform_page(wire.object_of(reply), due)
         if page.total is None and page.entries >= self.page_size:
             # It would pass for the last one, and the report without the others for complete.
-            raise Unavailable("genesys: full page of details without totalHits")
+            raise Unreadable("genesys: full page of details without totalHits")
         return page
 
 
@@ -119,7 +120,8 @@ class ReferenceDetails:
         }
         if token is not None:
             body["pageToken"] = token
-        return Call(Request(method="POST", path=PATH, template=PATH, json=body), _reference_page)
+        request = Request(method="POST", path=PATH, template=PATH, json=body)
+        return Call(request, _reference_page, UPSTREAM)
 
 
 def details_dialect(name: str, page_size: int) -> DetailsDialect:
@@ -159,7 +161,7 @@ def _page(rows: list[Row | None], *, total: int | None = None, token: str | None
 
 
 def _reference_page(reply: Reply) -> Page:
-    answer = refusals.object_of(reply)
+    answer = wire.object_of(reply)
     token = answer.get("nextPageToken")
     rows = [row_of_reference(result) for result in objects_in(answer, "results")]
     return _page(rows, token=token if isinstance(token, str) and token else None)

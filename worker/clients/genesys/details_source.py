@@ -10,26 +10,27 @@ from typing import Any, TypeVar
 import structlog
 
 from worker.clients.exchange import Reply
+from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_pages import DetailsDialect, Page
 from worker.clients.genesys.patience import patiently, wait_of
 from worker.clients.genesys.wire import Call
 from worker.domain.reports.slicing import Slice
-from worker.errors import Rejected, Unavailable
+from worker.errors import Rejected, TooHeavy, Unavailable
 from worker.events.types import ReportDue
 
 MOST_RESULTS = 100_000
 """«Pagination may not exceed 100000 results» (GENESYS sheet 5.1)."""
 
-STRIKES = 3
+MOST_FAILURES = 3
 """Answers 500 or 504, or none at all, after which a slice is taken for too heavy."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class TooHeavy(Exception):
+class SliceTooLarge(Exception):
     """The slice has to be smaller; `reason` is what to raise where it cannot be."""
 
     def __init__(self, reason: Unavailable | Rejected) -> None:
@@ -38,8 +39,11 @@ class TooHeavy(Exception):
 
 
 @dataclass(slots=True)
-class Strikes:
+class Failures:
     """How often a slice has failed, over all its pages and readings."""
+
+    can_split: bool
+    """False for an hour: its failures are the upstream's, and its breaker hears of them."""
 
     count: int = 0
 
@@ -47,7 +51,10 @@ class Strikes:
         """Return the call with each answer 500 or 504 counted, the guard's own retries too."""
 
         def read(reply: Reply) -> T:
-            self.count += reply.status in {500, 504}
+            if reply.status in wire.TOO_HEAVY:
+                self.count += 1
+                if self.can_split:
+                    raise TooHeavy(str(wire.failure_of(reply)))
             return call.read(reply)
 
         return replace(call, read=read)
@@ -62,17 +69,17 @@ class DetailsSource:
         self._lanes = lanes
 
     async def rounds(
-        self, due: ReportDue, part: Slice, strikes: Strikes
+        self, due: ReportDue, part: Slice, failures: Failures
     ) -> AsyncGenerator[list[Page], None]:
-        """Yield pages in order, a round of them at a time; raises TooHeavy."""
-        page = await self._page(due, part, (1, None), strikes)
+        """Yield pages in order, a round of them at a time; raises SliceTooLarge."""
+        page = await self._page(due, part, (1, None), failures)
         if (page.total or 0) > MOST_RESULTS:
             text = f"genesys: more than {MOST_RESULTS} conversations in {part}"
-            raise TooHeavy(Rejected(text, status=400))
+            raise SliceTooLarge(Rejected(text, status=400))
         yield [page]
         number = 2
         while places := self._places(page, number):
-            pages = await all_of([self._page(due, part, place, strikes) for place in places])
+            pages = await all_of([self._page(due, part, place, failures) for place in places])
             if page.token is not None and pages[-1].token == page.token:
                 raise Unavailable("genesys: the same page again, for ever")
             yield pages
@@ -89,22 +96,22 @@ class DetailsSource:
         return [(n, None) for n in range(number, min(number + self._lanes, last + 1))]
 
     async def _page(
-        self, due: ReportDue, part: Slice, place: tuple[int, str | None], strikes: Strikes
+        self, due: ReportDue, part: Slice, place: tuple[int, str | None], failures: Failures
     ) -> Page:
-        call = strikes.counting(self._dialect.page(due, part, *place))
+        call = failures.counting(self._dialect.page(due, part, *place))
         while True:
-            before = strikes.count
+            before = failures.count
             try:
                 return await patiently(self._api, call)
             except Unavailable as error:
-                strikes.count = max(strikes.count, before + 1)
-                if strikes.count >= STRIKES:
-                    raise TooHeavy(error) from error
+                failures.count = max(failures.count, before + 1)
+                if failures.count >= MOST_FAILURES:
+                    raise SliceTooLarge(error) from error
                 await asyncio.sleep(wait_of(error))
             except Rejected as error:
                 if error.status == 400 and place[0] > 1:
                     # The first page was fine: it is the paging that is refused.
-                    raise TooHeavy(error) from error
+                    raise SliceTooLarge(error) from error
                 raise
 
 

@@ -27,7 +27,9 @@ class Dialect(Protocol):
 def dialect_of(settings: Genesys) -> Dialect:
     """Return the dialect the settings name, with their token path if they have one."""
     kind = Reference if settings.dialect == "reference" else Platform
-    return kind(settings.token_path) if settings.token_path else kind()
+    if settings.token_path:
+        return kind(settings.token_path, not_found=settings.action_not_found)
+    return kind(not_found=settings.action_not_found)
 
 
 def api_url(settings: Genesys) -> str:

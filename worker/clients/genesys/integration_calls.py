@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import refusals
+from worker.clients.genesys import wire
 from worker.clients.genesys.wire import Call
-from worker.errors import Permanent, Unavailable
+from worker.errors import Permanent, Unreadable
 from worker.events.fields import UUID
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
@@ -121,14 +121,14 @@ def _about(method: str, integration_id: str, tail: str, body: Any = None) -> Req
 
 
 def _id(reply: Reply) -> str:
-    found = refusals.object_of(reply).get("id")
+    found = wire.object_of(reply).get("id")
     if not isinstance(found, str):
-        raise Unavailable("genesys: reply without an id")
+        raise Unreadable("genesys: reply without an id")
     return found
 
 
 def _page(reply: Reply) -> Page:
-    answer = refusals.object_of(reply)
+    answer = wire.object_of(reply)
     listed = answer.get("entities")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     found = tuple(
@@ -145,10 +145,10 @@ def _type_of(integration: Mapping[str, Any]) -> object:
 
 
 def _draft(reply: Reply) -> Draft:
-    answer = refusals.object_of(reply)
+    answer = wire.object_of(reply)
     version, name = answer.get("version"), answer.get("name")
     if not isinstance(version, int) or not isinstance(name, str):
-        raise Unavailable("genesys: integration config without name and version")
+        raise Unreadable("genesys: integration config without name and version")
     properties = answer.get("properties")
     return Draft(
         version=version,
@@ -173,4 +173,4 @@ def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
 
 
 def _done(reply: Reply) -> None:
-    refusals.object_of(reply)
+    wire.object_of(reply)

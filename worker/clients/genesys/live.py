@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import refusals, wire
+from worker.clients.genesys import wire
 from worker.clients.genesys.wire import Call
+
+UPSTREAM = "conversations"
 
 CUSTOMER_PURPOSES = {"customer", "external"}
 """`customer` on ACD conversations, `external` on others (GENESYS sheet 8.2)."""
@@ -13,7 +15,7 @@ CUSTOMER_PURPOSES = {"customer", "external"}
 
 def customer_address(conversation_id: str) -> Call[str | None]:
     """Ask for the customer's address, raw (`tel:+1555...`, `sip:...`); None: none is known."""
-    return Call(conversation(conversation_id), _customer_address)
+    return Call(conversation(conversation_id), _customer_address, UPSTREAM)
 
 
 def conversation(conversation_id: str) -> Request:
@@ -30,7 +32,7 @@ def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
 
     Transfers and conferences add customers.
     """
-    listed = refusals.object_of(reply).get("participants")
+    listed = wire.object_of(reply).get("participants")
     everybody = listed if isinstance(listed, list) else []
     found = [who for who in everybody if isinstance(who, dict) and _is_customer(who)]
     return sorted(found, key=_joined)

@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, refusals, wire
+from worker.clients.genesys import data_actions, live, wire
+from worker.clients.genesys.data_actions import NotFound
 from worker.clients.genesys.wire import Call, Token
-
-NO_CUSTOMER = "no.results"
-"""ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
 
 class Platform:
     """Requests and replies as PureCloudPlatformClientV2 has them."""
 
-    def __init__(self, token_path: str = "/oauth/token") -> None:  # noqa: S107  a path, no secret
+    def __init__(
+        self,
+        token_path: str = "/oauth/token",  # noqa: S107  a path, no secret
+        not_found: NotFound = "unknown",
+    ) -> None:
+        """`not_found`: what a 404 of the system behind a data action means."""
         self._token_path = token_path
+        self._not_found = not_found
 
     def token(self, client_id: str, client_secret: str) -> Call[Token]:
         """Client-credentials grant: Basic header, form body, on the login host."""
@@ -28,7 +32,7 @@ class Platform:
             form={"grant_type": "client_credentials"},
             headers={"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
         )
-        return Call(request, wire.token_of)
+        return Call(request, wire.token_of, "login")
 
     def execute_data_action(
         self, action_id: str, inputs: Mapping[str, str]
@@ -41,14 +45,13 @@ class Platform:
             template=f"{base}/{{actionId}}/execute",
             json=dict(inputs),
         )
-        return Call(request, _output)
+        return Call(request, self._output, data_actions.UPSTREAM)
 
     def customer_address(self, conversation_id: str) -> Call[str | None]:
         """Address of the live conversation's customer; None when it names none."""
         return live.customer_address(conversation_id)
 
-
-def _output(reply: Reply) -> Mapping[str, Any] | None:
-    if reply.status == 400 and wire.complaint_of(reply).code == NO_CUSTOMER:
-        return None
-    return refusals.object_of(reply) or None
+    def _output(self, reply: Reply) -> Mapping[str, Any] | None:
+        if data_actions.knows_nobody(reply, self._not_found):
+            return None
+        return wire.object_of(reply) or None

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, refusals, wire
+from worker.clients.genesys import data_actions, live, wire
+from worker.clients.genesys.data_actions import NotFound
 from worker.clients.genesys.wire import Call, Token
-from worker.errors import Unavailable
+from worker.errors import Unavailable, Unreadable
 
 
 class Reference:
@@ -15,9 +16,11 @@ class Reference:
     def __init__(
         self,
         token_path: str = "/api/v2/oauth/token",  # noqa: S107  a path, no secret
+        not_found: NotFound = "unknown",
     ) -> None:
-        """`token_path`: R1 and R4 have `/oauth/token`."""
+        """`token_path`: R1 and R4 have `/oauth/token`. `not_found`: as for the platform."""
         self._token_path = token_path
+        self._not_found = not_found
 
     def token(self, client_id: str, client_secret: str) -> Call[Token]:
         """Client-credentials grant: id and secret in the form body, on the API host."""
@@ -31,7 +34,7 @@ class Reference:
                 "client_secret": client_secret,
             },
         )
-        return Call(request, wire.token_of)
+        return Call(request, wire.token_of, "login")
 
     def execute_data_action(
         self, action_id: str, inputs: Mapping[str, str]
@@ -44,15 +47,19 @@ class Reference:
             template=f"{base}/{{actionId}}/execute",
             json={"parameters": dict(inputs)},
         )
-        return Call(request, _result)
+        return Call(request, self._result, data_actions.UPSTREAM)
 
     def customer_address(self, conversation_id: str) -> Call[str | None]:
         """Address of the live conversation's customer; None when it names none."""
         return live.customer_address(conversation_id)
 
+    def _result(self, reply: Reply) -> Mapping[str, Any] | None:
+        if data_actions.knows_nobody(reply, self._not_found):
+            return None
+        return _result(wire.object_of(reply))
 
-def _result(reply: Reply) -> Mapping[str, Any] | None:
-    answer = refusals.object_of(reply)
+
+def _result(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if answer.get("status") != "SUCCESS":
         # R0's only example is a failed CRM look-up; `result` is free text and never read.
         raise Unavailable("genesys: data action did not succeed")
@@ -60,5 +67,5 @@ def _result(reply: Reply) -> Mapping[str, Any] | None:
     if not result:
         return None
     if not isinstance(result, dict):
-        raise Unavailable("genesys: data action result is not an object")
+        raise Unreadable("genesys: data action result is not an object")
     return result

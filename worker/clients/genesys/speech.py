@@ -10,13 +10,15 @@ from typing import Any
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
+from worker.clients.genesys.details_by_id import UPSTREAM as ANALYTICS
 from worker.clients.genesys.live import CUSTOMER_PURPOSES
-from worker.clients.genesys.refusals import object_of
 from worker.clients.genesys.transcript import SignedUrl, objects_in
-from worker.clients.genesys.wire import Call
+from worker.clients.genesys.wire import Call, object_of
 from worker.domain.sentiment import Sentiment, exact, sentiment_of
 from worker.errors import Permanent
 from worker.events.fields import UUID
+
+UPSTREAM = "speech"
 
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
@@ -42,7 +44,7 @@ def is_analysed(conversation_id: str) -> Call[bool]:
         path=f"{base}/{wire.conversation_id_in_path(conversation_id)}",
         template=f"{base}/{{conversationId}}",
     )
-    return Call(request, _is_analysed)
+    return Call(request, _is_analysed, UPSTREAM)
 
 
 def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | None]:
@@ -55,7 +57,7 @@ def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | No
         path=f"{base}/{conversation}/communications/{session}/transcripturl",
         template=f"{base}/{{conversationId}}/communications/{{communicationId}}/transcripturl",
     )
-    return Call(request, _url)
+    return Call(request, _url, UPSTREAM)
 
 
 def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
@@ -66,7 +68,7 @@ def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
     def read(reply: Reply) -> Sentiment | None:
         return _of_metrics(entities(reply).get(wanted.key, {}))
 
-    return Call(request, read)
+    return Call(request, read, ANALYTICS)
 
 
 def chat_sessions(details: Mapping[str, Any]) -> list[str]:

@@ -1,19 +1,32 @@
 """What a reply of Genesys Cloud means: data, or the failure it names. Pure, both dialects.
 
-Sources: GENESYS sheet sections 1 to 4; ErrorBody of PureCloudPlatformClientV2. The vendor's
-`message` is never read: it may quote a rejected value, and so a customer.
+Sources: GENESYS sheet sections 1 to 4; ErrorBody of PureCloudPlatformClientV2. Of the vendor's
+`message` only names of permissions are read: it may quote a rejected value, and so a customer.
+
+A reply whose `details` name an `ACTION.*` speaks of the system behind a data action, whatever its
+status: neither of our token, nor of our request budget, nor of Genesys.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import orjson
 
 from worker.clients.exchange import Reply, Request
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable, WorkerError
+from worker.errors import (
+    Misconfigured,
+    Permanent,
+    RateLimited,
+    Rejected,
+    TooHeavy,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+    WorkerError,
+)
 from worker.events.fields import UUID
 from worker.resilience.retry import parse_retry_after
 
@@ -22,7 +35,14 @@ T = TypeVar("T")
 REFUSED_PAUSE_SECONDS = 30.0
 """Pause after refused credentials: only a person mends them, and minting is itself limited."""
 
+MISSING_PERMISSION = {"missing.permissions", "missing.any.permissions", "insufficient_scope"}
+REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
+TOO_HEAVY = {500, 504}
+"""What a question is answered with that asks for too much; less of it may be answered."""
+
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
+_LIMIT = re.compile(r"[a-z][\w.-]{0,99}", re.IGNORECASE | re.ASCII)
+_PERMISSION = re.compile(r"\b[A-Za-z]{2,40}:[A-Za-z]{2,40}(?::[A-Za-z]{2,40})?\b")
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
 _TRY_LATER = {408, 425}
@@ -35,6 +55,9 @@ class Call(Generic[T]):
     request: Request
     read: Callable[[Reply], T]
     """Raises the failure the reply names."""
+
+    upstream: str = "platform"
+    """The part of Genesys that answers, with a breaker of its own; `platform` is all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,22 @@ class Complaint:
     correlation_id: str | None
     """What Genesys support asks for: `contextId`, or the `ININ-Correlation-Id` header."""
 
+    action: str | None = None
+    """`ACTION.*` of `details`: what the system behind a data action did."""
+
+    limit: Mapping[str, str | int] | None = None
+    """Of a 429: `namespace`, `key` and `value` of the limit that is exhausted."""
+
+    permissions: tuple[str, ...] = ()
+    """Of a 403: names of permissions or scopes that are missing."""
+
+    @property
+    def is_remote_credentials(self) -> bool:
+        """Whether a data action's credentials for the system behind it are refused."""
+        return self.action == REMOTE_CREDENTIALS or (
+            self.code is not None and self.code.lower().replace("_", ".") == "invalid.credentials"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -76,14 +115,14 @@ def decipher(reply: Reply) -> Any:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         # A gateway's page under a 200. The decoder's own error quotes the document: not chained.
-        raise Unavailable(f"genesys: unreadable reply ({reply.status})") from None
+        raise Unreadable(f"genesys: unreadable reply ({reply.status})") from None
 
 
 def object_of(reply: Reply) -> Mapping[str, Any]:
-    """As `decipher`, for answers that are JSON objects; Unavailable for anything else."""
+    """As `decipher`, for answers that are JSON objects; Unreadable for anything else."""
     value = decipher(reply)
     if not isinstance(value, dict):
-        raise Unavailable(f"genesys: unreadable reply ({reply.status}, not an object)")
+        raise Unreadable(f"genesys: unreadable reply ({reply.status}, not an object)")
     return value
 
 
@@ -91,11 +130,16 @@ def failure_of(reply: Reply) -> WorkerError:
     """Return the failure that a reply outside 2xx names."""
     complaint = complaint_of(reply)
     text = f"genesys: {reply.status} {complaint.code or '-'} {complaint.correlation_id or '-'}"
+    if complaint.action or complaint.is_remote_credentials:
+        behind = f"{text} {complaint.action or 'remote credentials'}"
+        return Unavailable(behind, retry_after=_retry_after(reply))
     if reply.status == 429:
         return RateLimited(text, retry_after=pause_asked(reply))
-    if refuses_token(reply):
+    if reply.status == 401:
         return Unauthorized(text)
-    if reply.status == 401 or not 400 <= reply.status < 500 or reply.status in _TRY_LATER:
+    if reply.status == 403 and complaint.code in MISSING_PERMISSION:
+        return _missing_permission(text, complaint)
+    if not 400 <= reply.status < 500 or reply.status in _TRY_LATER:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
     return Rejected(text, status=reply.status, code=complaint.code)
@@ -103,7 +147,10 @@ def failure_of(reply: Reply) -> WorkerError:
 
 def refuses_token(reply: Reply) -> bool:
     """Tell whether the reply refuses our token, and not a data action's remote credentials."""
-    return reply.status == 401 and complaint_of(reply).code != "invalid.credentials"
+    if reply.status != 401:
+        return False
+    complaint = complaint_of(reply)
+    return complaint.action is None and not complaint.is_remote_credentials
 
 
 def complaint_of(reply: Reply) -> Complaint:
@@ -113,7 +160,35 @@ def complaint_of(reply: Reply) -> Complaint:
         code=_if_like(_CODE, body.get("code")) or _if_like(_CODE, body.get("error")),
         correlation_id=_if_like(_CORRELATION_ID, body.get("contextId"))
         or _if_like(_CORRELATION_ID, reply.headers.get("inin-correlation-id")),
+        action=_remote_failure(body.get("details")),
+        limit=_limit(body.get("limit")) if reply.status == 429 else None,
+        permissions=tuple(_permissions(body)) if reply.status == 403 else (),
     )
+
+
+def in_call(error: Misconfigured, request: Request) -> Misconfigured:
+    """Return the problem with the name of the call that met it."""
+    reason = f"{error.reason} ({request.method} {request.template})"
+    return Misconfigured(
+        reason, setting=error.setting, remedy=error.remedy, retry_after=error.retry_after
+    )
+
+
+def halvable(call: Call[T]) -> Call[T]:
+    """Return a call for several things, whose failure may be due to one of them or to their number.
+
+    Its reader raises TooHeavy for a 500, a 504 and what cannot be read.
+    """
+
+    def read(reply: Reply) -> T:
+        if reply.status in TOO_HEAVY:
+            raise TooHeavy(str(failure_of(reply)))
+        try:
+            return call.read(reply)
+        except Unreadable as error:
+            raise TooHeavy(error.reason) from None
+
+    return replace(call, read=read)
 
 
 def pause_asked(reply: Reply) -> float | None:
@@ -148,7 +223,7 @@ def token_of(reply: Reply) -> Token:
     if _minted_too_often(reply):
         raise RateLimited("genesys: token rate limit exceeded", retry_after=pause_asked(reply))
     failure = failure_of(reply)
-    if isinstance(failure, Rejected | Unauthorized):
+    if isinstance(failure, Rejected | Misconfigured):
         code = complaint_of(reply).code or str(reply.status)
         raise Unauthorized(
             f"genesys refuses client credentials ({code})", retry_after=REFUSED_PAUSE_SECONDS
@@ -166,10 +241,14 @@ def conversation_id_in_path(conversation_id: str) -> str:
 def action_id_in_path(action_id: str) -> str:
     """Return a data action's id quoted for a path, e.g. `custom_-_<uuid>`.
 
-    Raises Permanent for what could leave its place in the path: clients undo quoted dots.
+    Raises Misconfigured for what could leave its place in the path: clients undo quoted dots.
     """
     if action_id in {"", "."} or _UNSAFE_IN_ID.search(action_id):
-        raise Permanent("data action id cannot be part of a path")
+        raise Misconfigured(
+            "data action id cannot be part of a path",
+            setting="GENESYS_ACTION_ID",
+            remedy="set GENESYS_ACTION_ID to the id of a published data action",
+        )
     return quote(action_id, safe="")
 
 
@@ -190,15 +269,61 @@ def _if_like(shape: re.Pattern[str], value: object) -> str | None:
     return value if isinstance(value, str) and shape.fullmatch(value) else None
 
 
+def _remote_failure(details: object) -> str | None:
+    """Return the first `ACTION.*` among the error codes of `details`."""
+    for detail in details if isinstance(details, list) else []:
+        code = _if_like(_CODE, detail.get("errorCode")) if isinstance(detail, dict) else None
+        if code is not None and code.startswith("ACTION."):
+            return code
+    return None
+
+
+def _limit(value: object) -> Mapping[str, str | int] | None:
+    if not isinstance(value, dict):
+        return None
+    names = {name: _if_like(_LIMIT, value.get(name)) for name in ("namespace", "key")}
+    known: dict[str, str | int] = {name: text for name, text in names.items() if text is not None}
+    number = value.get("value")
+    if isinstance(number, int) and not isinstance(number, bool):
+        known["value"] = number
+    return known or None
+
+
+def _permissions(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what looks like `domain:entity:action`, and nothing else of the text around it."""
+    parameters = body.get("messageParams")
+    told = [body.get("message"), body.get("error_description"), body.get("description")]
+    told += parameters.values() if isinstance(parameters, dict) else []
+    texts = (text for text in told if isinstance(text, str))
+    seen = dict.fromkeys(found for text in texts for found in _PERMISSION.findall(text))
+    yield from list(seen)[:5]
+
+
+def _missing_permission(text: str, complaint: Complaint) -> Misconfigured:
+    names = ", ".join(complaint.permissions)
+    return Misconfigured(
+        f"{text}: {names or 'a permission'} is missing",
+        setting="GENESYS_CLIENT_ID",
+        remedy=f"give the OAuth client's role {names or 'the permission that this call needs'}",
+    )
+
+
 def _minted_too_often(reply: Reply) -> bool:
     described = _error_object(reply.body).get("error_description")
     return isinstance(described, str) and described.startswith("rate limit exceeded")
 
 
 def _issued(answer: Mapping[str, Any]) -> Token:
-    value, life = answer.get("access_token"), answer.get("expires_in")
+    value, life = answer.get("access_token"), _seconds(answer.get("expires_in"))
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-        raise Unavailable("genesys: token reply without access_token")
-    if isinstance(life, bool) or not isinstance(life, int | float) or life <= 0:
-        raise Unavailable("genesys: token reply without expires_in")
-    return Token(value, float(life))
+        raise Unreadable("genesys: token reply without access_token")
+    if life is None or life <= 0:
+        raise Unreadable("genesys: token reply without expires_in")
+    return Token(value, life)
+
+
+def _seconds(value: object) -> float | None:
+    """Return a number, which some write as text."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return float(value)
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
