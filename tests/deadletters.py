@@ -1,4 +1,4 @@
-"""Dead letters to test with, parked by the worker's own code."""
+"""Dead letters to test with, sent by the worker's own code."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,11 @@ from typing import Any
 
 from tests.factories import an_id
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.intake.history import Attempts
-from worker.intake.message import Message
+from worker.clients.aws.sqs import Queue
+from worker.clients.aws.sqs_replies import Message
+from worker.intake.attempts import Attempt
+from worker.intake.dead_letters import DeadLetters
 from worker.intake.outcome import Failure
-from worker.intake.parking import Parking
-from worker.intake.queue import Queue
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
@@ -18,17 +18,17 @@ NOW = 1_772_452_800.0
 
 ABC = Failure(
     reason="conversationId: empty", error_class="Permanent", fingerprint="abcabcabcabc",
-    handler="voice",
+    job="voice",
 )  # fmt: skip
 XYZ = Failure(
     reason="genesys: 404 not.found", error_class="Rejected", fingerprint="xyzxyzxyzxyz",
-    handler="workflow",
+    job="workflow",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A message as it was on the queue, and why it was parked."""
+    """A message as it was on the queue, and why it was dead-lettered."""
 
     body: str
     failure: Failure = ABC
@@ -46,12 +46,13 @@ def parked(dead_letter_url, *wanted):
 
     async def park():
         async with AwsSession(Aws()).client("sqs", LIMITS) as client:
-            parking = Parking(Queue("", polls=client, acks=client), dead_letter_url)
+            queue = Queue("", polls=client, acks=client)
+            dead_letters = DeadLetters(queue, dead_letter_url)
             for letter in wanted:
                 message = Message(id=an_id(), receipt="", body=letter.body, received_at=0)
                 message = replace(message, group_id=letter.group_id, attributes=letter.attributes)
-                times = Attempts(3, letter.failed_at - 60, letter.failed_at)
-                assert await parking.park(message, letter.failure, times)
+                attempt = Attempt(3, 3, letter.failed_at - 60, letter.failed_at)
+                assert await dead_letters.send(message, letter.failure, attempt)
 
     asyncio.run(park())
     return [letter.body for letter in wanted]

@@ -21,7 +21,7 @@ from worker.clients.aws.session import AwsSession
 from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
 from worker.demo.sqs.message import Attribute, Sending
 from worker.demo.sqs.server import SqsServer
-from worker.intake.parking import ATTRIBUTE
+from worker.intake.dead_letters import ATTRIBUTE
 from worker.settings import Aws
 
 MOVED = "moved by SQS (maxReceiveCount)"

@@ -154,7 +154,7 @@ def start(start_intake, genesys, handler):
         None,
         beside=beside,
         make=handler.build,
-        needs=("genesys",),
+        needs=("data_action",),
         GENESYS_API_URL=genesys.url,
         GENESYS_LOGIN_URL=genesys.url,
         GENESYS_CLIENT_ID=genesys.client_id,

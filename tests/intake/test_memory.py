@@ -38,7 +38,7 @@ def test_an_unrouted_type_is_logged_once_a_minute_and_always_counted(capsys):
         clock=lambda: now[0],
     )
     before = metrics.messages_unrouted._value.get()
-    source = Source("events", "url", frozenset({"voice"}), False, lambda _: 0.0)
+    source = Source("events", "url", frozenset({"voice"}), bound=False, age_seconds=lambda _: 0.0)
 
     for now[0] in (0.0, 1.0, 59.0, 61.0):
         unrouted.outcome("v2.unknown", source)

@@ -1,15 +1,15 @@
 """What a parked message takes along, up to the limits of SQS."""
 
 import pytest
+from worker.intake.history import Attempts
+from worker.intake.message import Message
+from worker.intake.parking import ATTRIBUTE, Parking
+from worker.intake.queue import Queue
 
 from tests.deadletters import ABC, LIMITS, NOW
 from tests.factories import an_id
 from worker.clients.aws.session import AwsSession
-from worker.intake.history import Attempts
-from worker.intake.message import Message
 from worker.intake.packing import unpacked
-from worker.intake.parking import ATTRIBUTE, Parking
-from worker.intake.queue import Queue
 from worker.settings import Aws
 
 MOST_BYTES = 1_048_576

@@ -3,7 +3,6 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from worker.intake.slots import Slots
 
 

@@ -2,7 +2,6 @@ import asyncio
 from random import Random
 
 import pytest
-
 from worker.intake.polls import STALLED_SECONDS, PollRules, Polls
 from worker.intake.queue import QueueError
 

@@ -8,7 +8,6 @@ from functools import partial
 from worker.app.idempotency import LEDGER, build_idempotency
 from worker.app.queues import OpenQueue, open_queues
 from worker.app.workshop import Workshop
-from worker.errors import ConfigurationError
 from worker.events.normaliser import open_events
 from worker.events.types import (
     AttributesWanted,
@@ -101,17 +100,6 @@ def _job_states(
     for route in router.all():
         routes.setdefault(route.job, []).append(route)
     clock = asyncio.get_running_loop().time
-    known = upstreams.names() | {LEDGER}
-    unknown = {
-        name: job
-        for job, some in routes.items()
-        for route in some
-        for name in route.needs | route.may_miss
-        if name not in known
-    }
-    if unknown:
-        names = ", ".join(f"{name} (job {job})" for name, job in sorted(unknown.items()))
-        raise ConfigurationError([f"needs: unknown upstreams: {names}; there are: {sorted(known)}"])
     return {
         job: JobState(
             job,

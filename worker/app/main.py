@@ -71,9 +71,7 @@ async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
     return Daemon(intake, watch, health, workshop.settings.sqs.drain_seconds)
 
 
-async def _unless_stopped(
-    signals: Signals, work: Coroutine[Any, Any, Daemon]
-) -> Daemon | None:
+async def _unless_stopped(signals: Signals, work: Coroutine[Any, Any, Daemon]) -> Daemon | None:
     """Await the work; None when a signal came first: nothing is in flight yet, so it just ends."""
     building = asyncio.create_task(work, name="start")
     stop = asyncio.create_task(signals.stop.wait(), name="stop")

@@ -181,7 +181,7 @@ class Watch:
                 state=job.state,
                 reason=job.reason,
                 outcomes=_outcomes(name),
-                last_failure=failure and failure.shown(now),
+                last_failure=failure.shown(now) if failure else None,
             )
         half = self._settings.half_configured()
         for name, missing in self._settings.disabled_handlers().items():

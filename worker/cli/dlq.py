@@ -231,7 +231,7 @@ def _done(work: Coroutine[Any, Any, T]) -> T:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from worker.cli.preflight.faults import fault_of
-    from worker.intake.queue import QueueError
+    from worker.clients.aws.sqs_replies import QueueError
     from worker.telemetry.logs import configure_logging
 
     configure_logging("error", "auto", sys.stderr)

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from worker.intake.message import Message
+from worker.clients.aws.sqs_replies import Message
+from worker.intake.dead_letters import ATTRIBUTE
 from worker.intake.packing import ENCODING, unpacked
-from worker.intake.parking import ATTRIBUTE
 
 MOVED = "moved-by-sqs"
 MOVED_REASON = "moved by SQS (maxReceiveCount)"
@@ -167,7 +167,7 @@ def read_letter(message: Message) -> DeadLetter:
         reason=_text(note, "reason") or f"{ATTRIBUTE} cannot be read",
         fingerprint=_text(note, "fingerprint") or UNREADABLE,
         error_class=_text(note, "errorClass"),
-        handler=_text(note, "handler"),
+        handler=_text(note, "job") or _text(note, "handler"),
         first_failure=_time(note, "firstFailure"),
         last_failure=_time(note, "lastFailure"),
         note=note,

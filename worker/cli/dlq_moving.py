@@ -14,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotUnpacked
 from worker.cli.dlq_reading import Reader, reading
 from worker.cli.preflight.faults import fault_of
-from worker.intake.parking import ATTRIBUTE, traced
-from worker.intake.queue import MAX_BATCH, Queue, QueueError
+from worker.clients.aws.sqs import MAX_BATCH, Queue
+from worker.clients.aws.sqs_replies import QueueError
+from worker.intake.dead_letters import ATTRIBUTE, traced
 
 DELETE_ATTEMPTS = 3
 DELETE_PAUSE_SECONDS = 0.3

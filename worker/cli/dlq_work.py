@@ -10,9 +10,9 @@ from worker.cli.dlq_moving import Order, Tally, Tell, start_native, work_off
 from worker.cli.dlq_reading import reading
 from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.sqs import MAX_BATCH, Queue
 from worker.errors import ConfigurationError
-from worker.intake.parking import ATTRIBUTE
-from worker.intake.queue import MAX_BATCH, Queue
+from worker.intake.dead_letters import ATTRIBUTE
 from worker.settings import Aws, Sqs, load_group
 
 LIMITS = ClientLimits(pool=20, read_seconds=15, attempts=4)

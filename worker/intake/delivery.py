@@ -71,7 +71,7 @@ class LastFailure:
     at: float
     """Seconds since the epoch."""
 
-    def shown(self, now: float) -> dict[str, Any]:
+    def shown(self, now: float) -> Mapping[str, Any]:
         """Return it as /status shows it."""
         return {
             "reason": self.failure.reason,

@@ -23,7 +23,8 @@ class _Fields:
         return self._fields
 
 
-_subject: ContextVar[Subject] = ContextVar("log_subject", default=_Fields(MappingProxyType({})))
+_NONE = _Fields(MappingProxyType({}))
+_subject: ContextVar[Subject] = ContextVar("log_subject", default=_NONE)
 
 
 def log_as(subject: Subject) -> None:

@@ -42,8 +42,8 @@ messages_acked = Tally(
 )
 messages_released = Counter(
     "worker_messages_released_total",
-    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, dead_letter_failed, "
-    "dead_letter_limit, follower.",
+    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, follower, "
+    "dead_letter_failed, dead_letter_limit.",
     ["reason"],
     registry=REGISTRY,
 )

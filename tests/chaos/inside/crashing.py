@@ -7,9 +7,9 @@ says: their conversations, by commas.
 import os
 from functools import partial
 
+from worker.app import intake
 from worker.app import main as composition
 from worker.cli.main import app
-from worker.intake import delivery
 
 STATUS = 139
 """What a shell calls an end by SIGSEGV."""
@@ -23,7 +23,8 @@ async def build_router(build, workshop, genesys):
     for kind, routes in list(router._routes.items()):
         del router._routes[kind]
         for route in routes:
-            router.on(kind, route.handler, partial(_run, route.run), needs=route.needs)
+            run = partial(_run, route.run)
+            router.on(kind, route.job, run, needs=route.needs, proof=route.proof)
     return router
 
 
@@ -41,5 +42,5 @@ def open_events(read, body, types):
 
 
 composition.build_router = partial(build_router, composition.build_router)
-delivery.open_events = partial(open_events, delivery.open_events)
+intake.open_events = partial(open_events, intake.open_events)
 app(["run"])

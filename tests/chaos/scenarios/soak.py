@@ -21,7 +21,7 @@ from tests.chaos.sizes import Sizes
 from worker.demo.jobs.envelopes import an_id, envelope, iso
 from worker.demo.jobs.voice import START
 from worker.demo.loopback import serving
-from worker.intake.consumer import UNSETTLED_PER_SLOT
+from worker.intake.consumer import UNSETTLED_PER_PERMIT
 
 BACKLOG = 1000
 SAMPLES = 60
@@ -33,7 +33,7 @@ NOISE_MEGABYTES = 3.0
 
 FDS = 20
 IDLE_TASKS = 30
-MOST_TASKS = 64 * (1 + UNSETTLED_PER_SLOT) + 100
+MOST_TASKS = 64 * (1 + UNSETTLED_PER_PERMIT) + 100
 """A task per message in hand, and there may be that many: running, or waiting for their ack."""
 
 INSIDE = Path(__file__).parents[1] / "inside"

@@ -23,7 +23,7 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
-from worker.intake.delivery import UNPARKED_RETRY_SECONDS
+from worker.intake.settlement import NOT_DEAD_LETTERED_SECONDS
 
 RECOVERY_SECONDS = 30
 SETTLE_SECONDS = 3
@@ -83,7 +83,9 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         for action, fault, share in PLAN:
             plan.add(action, fault, When(probability=share))
         arena.send(planned[::2])
-        with_faults = await arena.settled(PARKS_TRIED * UNPARKED_RETRY_SECONDS + sizes.events / 5)
+        with_faults = await arena.settled(
+            PARKS_TRIED * NOT_DEAD_LETTERED_SECONDS + sizes.events / 5
+        )
         arena.findings.expect(with_faults, "all is done in spite of faults")
         await _dead(arena, plan, worker, sizes.dead_seconds - SETTLE_SECONDS)
         arena.send(planned[1::2])

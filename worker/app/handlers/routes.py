@@ -26,7 +26,7 @@ async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
     if "voice" in on:
         run = await voice.build(workshop, genesys)
         missed = ("login", "data_action", "conversations")
-        router.on(VoiceScored, "voice", run, needs=("dynamodb",), may_miss=missed)
+        router.on(VoiceScored, "voice", run, needs=("dynamodb",), may_miss=missed, proof="sink")
     if "attributes" in on:
         enrich = await attributes.build(workshop, genesys)
         router.on(
@@ -35,11 +35,12 @@ async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
             enrich,
             needs=("login", "conversations"),
             may_miss=("crm", "architect"),
+            age_limit_seconds=workshop.settings.attributes.max_age_seconds,
         )
     if "workflow" in on:
         start = await workflow.build(workshop, genesys)
         needs = ("login", "analytics", "stepfunctions")
-        router.on(ConversationEnded, "workflow", start, needs=needs)
+        router.on(ConversationEnded, "workflow", start, needs=needs, proof="sink")
     if {"sentiment", "reports"} & set(on):
         await _add_tellers(router, workshop, genesys)
     _check(router, workshop.upstreams.names())
@@ -71,7 +72,7 @@ def _of_sentiment(workshop: Workshop) -> list[str]:
 
 def _check(router: Router, names: frozenset[str]) -> None:
     problems = [
-        f"route {route.handler}: there is no upstream {name}"
+        f"job {route.job}: there is no upstream {name}"
         for route in router.all()
         for name in sorted((route.needs | route.may_miss) - names)
     ]
