@@ -1,6 +1,7 @@
 """The real intake on the emulated queue, with a handler of the test's own."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -18,7 +19,11 @@ from worker.settings import load_settings
 
 @pytest.fixture
 async def sqs(monkeypatch):
-    async with SqsServer() as server:
+    began = time.time() - asyncio.get_running_loop().time()
+    # Its wall clock follows the loop's time, also where that is virtual.
+    async with SqsServer(
+        wall_clock=lambda: began + asyncio.get_running_loop().time()
+    ) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
         yield server
 

@@ -58,14 +58,15 @@ class Queue:
         self._polls = polls
         self._acks = acks
         self._ahead_seconds = 0.0
-        self._clock_set_at = 0.0
+        self._clock_set_at = float("-inf")
+        self._loop = asyncio.get_running_loop()
 
     async def receive(
         self, at_most: int, *, wait_seconds: int, visibility_seconds: int | None
     ) -> list[Message]:
         """Long-poll for up to `at_most` messages. Raises QueueError."""
         visibility = {} if visibility_seconds is None else {"VisibilityTimeout": visibility_seconds}
-        sent_at = asyncio.get_running_loop().time()
+        sent_at = self._loop.time()
         answer = await self._ask(
             self._polls.receive_message,
             MaxNumberOfMessages=at_most,
@@ -122,10 +123,10 @@ class Queue:
 
     def _set_clock(self, answer: Mapping[str, Any]) -> None:
         """Compare the clocks, once a second at most: a date has no fractions."""
-        now = time.time()
-        if 0 <= now - self._clock_set_at < 1:
+        now = self._loop.time()
+        if now - self._clock_set_at < 1:
             return
         self._clock_set_at = now
         if (theirs := answered_at(answer)) is not None:
-            ahead = theirs - now
+            ahead = theirs - time.time()
             self._ahead_seconds = ahead if abs(ahead) > TOLERATED_SECONDS else 0.0
