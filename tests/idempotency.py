@@ -11,6 +11,8 @@ from tests.dynamodb import a_guard
 from tests.factories import an_id
 from worker.clients.aws.idempotency_store import IdempotencyStore
 from worker.clients.aws.idempotency_table import IdempotencyTable
+from worker.errors import LeaseLost
+from worker.resilience.work import current_work
 
 RETENTION_SECONDS = 1_296_000
 
@@ -94,3 +96,15 @@ def a_store(client, table, *, lease_seconds=120.0, fail_open=False, ahead=0.0):
         retention_seconds=RETENTION_SECONDS,
     )
     return IdempotencyStore(rows, lease_seconds, fail_open=fail_open)
+
+
+class Strict:
+    """Makes no call for a message that is another's by now, as guards do."""
+
+    def __init__(self, guard):
+        self._guard = guard
+
+    async def call(self, attempt, **how):
+        if not all(work.holds_lease() for work in current_work()):
+            raise LeaseLost("lost")
+        return await self._guard.call(attempt, **how)

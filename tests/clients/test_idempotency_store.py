@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client
-from tests.idempotency import RETENTION_SECONDS, a_store, a_store_table, a_wire
+from tests.idempotency import RETENTION_SECONDS, Strict, a_store, a_store_table, a_wire
 from worker.clients.aws.idempotency_store import BUSY_RETRY_SECONDS
 from worker.clients.aws.idempotency_table import SKEW_SECONDS
 from worker.demo.moto import moto_server
@@ -17,7 +17,7 @@ from worker.domain.result import Result
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
 from worker.intake.idempotency import Idempotency
 from worker.resilience.work import Work as AWork
-from worker.resilience.work import begin, current_work
+from worker.resilience.work import begin
 from worker.telemetry import metrics
 
 LEASE = 120.0
@@ -597,7 +597,7 @@ async def test_the_record_names_its_conversation(client, table, store):
 
 async def test_work_whose_lease_was_lost_is_not_run_even_when_told_to_fail_open(client, table):
     store, work = a_store(client, table, fail_open=True), Work()
-    store._table._guard = _Strict(store._table._guard)
+    store._table._guard = Strict(store._table._guard)
     begin(LOST)
 
     with pytest.raises(LeaseLost):
@@ -611,7 +611,7 @@ async def test_what_was_done_is_recorded_although_the_lease_was_lost_meanwhile(
     client, table, held, error
 ):
     store, lease = a_store(client, table), SimpleNamespace(held=True)
-    store._table._guard = _Strict(store._table._guard)
+    store._table._guard = Strict(store._table._guard)
     held.error = error
     begin(AWork("m", "voice", holds_lease=lambda: lease.held))
     running = asyncio.create_task(store.once("voice", "k", held))
@@ -626,15 +626,3 @@ async def test_what_was_done_is_recorded_although_the_lease_was_lost_meanwhile(
 
 
 LOST = AWork("m", "voice", holds_lease=lambda: False)
-
-
-class _Strict:
-    """Makes no call for a message that is another's by now, as guards do."""
-
-    def __init__(self, guard):
-        self._guard = guard
-
-    async def call(self, attempt, **how):
-        if not all(work.holds_lease() for work in current_work()):
-            raise LeaseLost("lost")
-        return await self._guard.call(attempt, **how)

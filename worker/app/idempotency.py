@@ -1,8 +1,10 @@
 """Builds the memory of what was done: for all workers, or for this process alone."""
 
 import time
+from uuid import uuid4
 
 from worker.app.workshop import Workshop
+from worker.clients.aws.crash_marks import CrashMarks
 from worker.clients.aws.idempotency_store import IdempotencyStore
 from worker.clients.aws.idempotency_table import IdempotencyTable
 from worker.clients.aws.session import ClientLimits
@@ -12,19 +14,25 @@ LEDGER = "ledger"
 """Name of its upstream: jobs whose effects the store proves need it."""
 
 
-async def build_idempotency(workshop: Workshop) -> Idempotency:
-    """Return it with the table that LEDGER_TABLE names, or in memory alone when it names none."""
+async def build_idempotency(workshop: Workshop) -> tuple[Idempotency, CrashMarks | None]:
+    """Return what knows what was done, and the marks of messages in flight, both in LEDGER_TABLE.
+
+    Without a table each process remembers for itself, and there are no marks.
+    """
     settings = workshop.settings.ledger
     if settings.table is None:
-        return Idempotency()
+        return Idempotency(), None
     limits = ClientLimits(pool=workshop.settings.sqs.concurrency, read_seconds=3, attempts=4)
+    client = await workshop.aws_client("dynamodb", limits)
+    guard = workshop.upstreams.aws(LEDGER)
     table = IdempotencyTable(
-        await workshop.aws_client("dynamodb", limits),
+        client,
         settings.table,
-        workshop.upstreams.aws(LEDGER),
+        guard,
         time.time,
         lease_seconds=settings.lease_seconds,
         retention_seconds=settings.retention_seconds,
     )
     store = IdempotencyStore(table, settings.lease_seconds, fail_open=settings.fail_open)
-    return Idempotency(store)
+    marks = CrashMarks(client, settings.table, guard, uuid4().hex, time.time)
+    return Idempotency(store), marks

@@ -63,13 +63,13 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
     limit = DeadLetterLimit(settings.sqs.park_limit, clock, workshop.random)
     jobs = _job_states(router, workshop.upstreams, limit)
     queues = await open_queues(workshop)
-    idempotency = await build_idempotency(workshop)
+    idempotency, marks = await build_idempotency(workshop)
     delivery = Delivery(
         router,
         _reading(settings),
         jobs,
         idempotency,
-        None,
+        marks,
         deadline_seconds=settings.handler.deadline_seconds,
     )
     permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])

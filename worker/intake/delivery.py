@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from worker.clients.aws.crash_marks import CrashMarks
 from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent
 from worker.events.normaliser import Unrouted as UnroutedEvent
@@ -30,7 +31,7 @@ from worker.intake.outcome import (
     outcome_of,
     worst,
 )
-from worker.intake.quarantine import Marks, Quarantine
+from worker.intake.quarantine import Quarantine
 from worker.intake.router import Routed, Router
 from worker.intake.unrouted import Unrouted
 from worker.resilience.work import Work, begin
@@ -89,7 +90,7 @@ class Delivery:
         reading: Reading,
         jobs: Mapping[str, JobState],
         idempotency: Idempotency,
-        marks: Marks | None,
+        marks: CrashMarks | None,
         *,
         deadline_seconds: float,
     ) -> None:

@@ -96,10 +96,9 @@ class Lease:
         """Whether the message is no longer ours to settle."""
         return self.why_cancelled == LEASE_LOST
 
-    @property
-    def visibility_seconds(self) -> float:
-        """How long the receive, or the last heartbeat, hid it."""
-        return self.ends_at - self.message.received_at
+    def seconds_left(self) -> float:
+        """Return the time until SQS gives the message to another consumer."""
+        return max(0.0, self.ends_at - self._clock())
 
     def is_held(self) -> bool:
         """Whether the message is surely still ours; asked before each effect."""

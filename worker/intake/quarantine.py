@@ -9,10 +9,10 @@ that trusted them ran healthy messages one by one after each incident.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
 
 import structlog
 
+from worker.clients.aws.crash_marks import CrashMarks, Evidence
 from worker.intake.leases import Lease
 from worker.intake.outcome import DeadLetter, Failure, Outcome, failure_of
 
@@ -25,35 +25,10 @@ ALONE_AFTER_SECONDS = 60.0
 """How long a message waits until nothing else runs. A report may run for an hour."""
 
 
-class Evidence(Protocol):
-    """What the mark of a message says."""
-
-    @property
-    def deaths(self) -> int:
-        """Processes that ended while they had the message."""
-
-    @property
-    def alone(self) -> bool:
-        """Whether it ran alone in the last of them."""
-
-
-class Marks(Protocol):
-    """The table; a mark that cannot be written is done without."""
-
-    async def begin(self, queue: str, message_id: str, lease_seconds: float) -> Evidence:
-        """Mark a message as in flight here, and return what was known of it."""
-
-    async def alone(self, queue: str, message_id: str, lease_seconds: float) -> Any:
-        """Note that it runs alone from now on."""
-
-    async def end(self, queue: str, message_id: str) -> Any:
-        """Take the mark off."""
-
-
 class Quarantine:
     """Runs what may kill the process by itself. One for all queues."""
 
-    def __init__(self, marks: Marks | None, running: Callable[[], int]) -> None:
+    def __init__(self, marks: CrashMarks | None, running: Callable[[], int]) -> None:
         """Take the table, if there is one, and who knows how many messages are worked on now."""
         self.exclusive = False
         """Whether nothing may begin, as a message is to run alone."""
@@ -79,18 +54,25 @@ class Quarantine:
         if self._marks is None:
             return await deliver(lease)
         marks, queue, message_id = self._marks, lease.source.name, lease.message.id
-        seconds = lease.visibility_seconds
-        evidence = await marks.begin(queue, message_id, seconds)
-        if evidence.deaths >= DEATHS_TO_END and evidence.alone:
-            outcome: Outcome = DeadLetter(_killer(evidence.deaths))
-        elif evidence.deaths >= DEATHS_TO_ISOLATE:
-            async with self._alone(lease):
-                await marks.alone(queue, message_id, seconds)
-                outcome = await deliver(lease)
-        else:
-            outcome = await deliver(lease)
+        evidence = await marks.begin(queue, message_id, lease.seconds_left())
+        try:
+            outcome = await self._as_proven(lease, evidence, deliver)
+        except asyncio.CancelledError:
+            await marks.release(queue, message_id)
+            raise
         await marks.end(queue, message_id)
         return outcome
+
+    async def _as_proven(
+        self, lease: Lease, evidence: Evidence, deliver: Callable[[Lease], Awaitable[Outcome]]
+    ) -> Outcome:
+        if evidence.deaths >= DEATHS_TO_END and evidence.alone:
+            return DeadLetter(_killer(evidence.deaths))
+        if evidence.deaths < DEATHS_TO_ISOLATE or self._marks is None:
+            return await deliver(lease)
+        async with self._alone(lease):
+            await self._marks.alone(lease.source.name, lease.message.id)
+            return await deliver(lease)
 
     @asynccontextmanager
     async def _alone(self, lease: Lease) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ class Ledger(Group):
 
     table: str | None = None
     """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset: each
-    process remembers for itself, until it ends."""
+    process remembers for itself, until it ends, and knows of no message that ended another."""
 
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 120
     """How long work belongs to a worker that fell silent; renewed while it runs. Above

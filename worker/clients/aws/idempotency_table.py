@@ -125,7 +125,7 @@ class IdempotencyTable:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                if not _refused(error):
+                if not refused(error):
                     raise
                 return self._taken(claim, error.response.get("Item", {}))
         return None
@@ -209,13 +209,14 @@ async def changed(operation: Operation, change: Mapping[str, Any]) -> bool:
         try:
             await operation(**change)
         except ClientError as error:
-            if not _refused(error):
+            if not refused(error):
                 raise
             return False
     return True
 
 
-def _refused(error: ClientError) -> bool:
+def refused(error: ClientError) -> bool:
+    """Tell whether it was a write's own condition that did not hold."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return code == "ConditionalCheckFailedException"
 
