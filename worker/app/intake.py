@@ -19,7 +19,7 @@ from worker.events.types import (
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
-from worker.intake.dead_letter_limit import DeadLetterLimit
+from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.delivery import Delivery, Reading
 from worker.intake.gate import Gate, JobState, Upstreams
@@ -60,8 +60,9 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
     Raises ConfigurationError for what is wrong in a setting, Unreachable when SQS does not answer.
     """
     settings, clock = workshop.settings, asyncio.get_running_loop().time
-    limit = DeadLetterLimit(settings.sqs.park_limit, clock, workshop.random)
-    jobs = _job_states(router, workshop.upstreams, limit)
+    jobs: dict[str, JobState] = {}
+    limit = DeadLetterLimit(settings.sqs.park_limit, partial(_done, jobs), clock, workshop.random)
+    jobs |= _job_states(router, workshop.upstreams, limit)
     queues = await open_queues(workshop)
     idempotency, marks = await build_idempotency(workshop)
     delivery = Delivery(
@@ -111,6 +112,12 @@ def _job_states(
         )
         for job, some in routes.items()
     }
+
+
+def _done(jobs: Mapping[str, JobState], job: str | None) -> Done:
+    """Return what a job has done, and when last; all of them for None."""
+    some = list(jobs.values()) if job is None else [jobs[job]]
+    return sum(one.done for one in some), max((one.done_at for one in some), default=0.0)
 
 
 def _store(routes: list[Route]) -> list[str]:

@@ -154,13 +154,15 @@ class Acks:
                 self._deleted(lease, now)
             else:
                 self._not_deleted(lease, failed)
-        self._acked.inc(done)
+        if done:
+            self._acked.value += done
+            metrics.last_success.set(now)
 
     def _deleted(self, lease: Lease, now: float) -> None:
         self._leases.forget(lease)
         sent_at = lease.message.sent_at
         if sent_at is not None:
-            self._age.observe(now - sent_at if now > sent_at else 0.0)
+            self._age.pending.append(now - sent_at if now > sent_at else 0.0)
         self._ended(lease, gone=True)
 
     def _not_deleted(self, lease: Lease, failed: EntryFailed) -> None:

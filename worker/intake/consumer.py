@@ -176,6 +176,7 @@ class Consumer:
             await asyncio.sleep(CHECK_SECONDS)
             self.gate.check()
             self.delivery.cancel_overdue()
+            metrics.fold()
 
     async def _idle(self, seconds: float) -> None:
         """Wait until no poll and no message is left, at most that long.
@@ -213,7 +214,9 @@ class Consumer:
 
     async def _receive(self, idle: bool) -> list[Message] | None:  # noqa: FBT001  its one switch
         """Receive as much as there is room for, and begin its work; None: the call failed."""
-        while len(self.leases) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining:
+        while (
+            len(self.leases.held) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining
+        ):
             await self._acks.progress()
         shared = len(self._permits.used) > 1
         # An idle queue polls on one permit: what it brings beyond that waits, leased, for others.
@@ -286,7 +289,8 @@ class Consumer:
 
     def _leave(self, lease: Lease) -> None:
         """Give back what the message holds, however its work ended."""
-        self.gate.leave(lease)
+        if lease.probe:
+            self.gate.leave(lease)
         self._release_permit(lease)
 
     def _release_permit(self, lease: Lease) -> None:

@@ -6,7 +6,7 @@ minutes; only the success of one that had failed by that cause ends it. Everythi
 Not a limit a minute, as it was: that is three thousand an hour, for ever.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +31,10 @@ IDLE_SECONDS = 60.0
 GATE_PAUSE_SECONDS = (5.0, 60.0)
 
 
+Done = tuple[int, float]
+"""Messages done since the start, and when the last one was, by the clock of the limit."""
+
+
 @dataclass(slots=True)
 class _Cause:
     reason: str
@@ -50,12 +54,18 @@ class _Cause:
 class DeadLetterLimit:
     """Counts dead letters by fingerprint, and what each job has done."""
 
-    def __init__(self, most: int, clock: Callable[[], float], random: Random) -> None:
+    def __init__(
+        self,
+        most: int,
+        done: Callable[[str | None], Done],
+        clock: Callable[[], float],
+        random: Random,
+    ) -> None:
+        """`done`: what a job has done, and when last; of all jobs for None."""
         self._most = most
+        self._done_by = done
         self._clock = clock
         self._random = random
-        self._done: Counter[str | None] = Counter()
-        self._done_at: dict[str | None, float] = {}
         self._causes: OrderedDict[str, _Cause] = OrderedDict()
         self._cause_of: dict[str, str] = {}
         """Fingerprint by message id, of the messages hidden by a cause that is at its limit."""
@@ -82,17 +92,15 @@ class DeadLetterLimit:
         # Spread: all of a cause in one second would be a burst each time.
         return min(LONGEST_PAUSE_SECONDS, cause.next_try - now + self._random.uniform(0, 1))
 
-    def succeeded(self, job: str | None, message_id: str) -> None:
-        """Count a message that its job has done."""
-        self._done[job] += 1
-        self._done_at[job] = self._clock()
-        if self._cause_of and (fingerprint := self._cause_of.get(message_id)):
-            cause = self._causes[fingerprint]
+    def succeeded(self, message_id: str) -> None:
+        """Lift the limit of a cause by which this message had failed."""
+        fingerprint = self._cause_of.get(message_id)
+        if fingerprint is not None:
+            cause = self._causes.pop(fingerprint)
             log.info("dead_letter_limit_lifted", reason=cause.reason, job=cause.job)
-            self._forget(message_id)
+            self._cause_of.pop(message_id, None)
             for hidden in cause.hidden:
                 self._cause_of.pop(hidden, None)
-            del self._causes[fingerprint]
 
     def gate(self, job: str) -> tuple[float, str] | None:
         """Return when the gate of the job lets a message try, and why; None while it is open.
@@ -102,7 +110,7 @@ class DeadLetterLimit:
         for cause in self._causes.values():
             if not cause.reached or cause.job != job or len(cause.hidden) < HIDDEN_CAP:
                 continue
-            idle = self._clock() - self._done_at.get(job, float("-inf"))
+            idle = self._clock() - self._done_by(job)[1]
             if idle >= IDLE_SECONDS:
                 return cause.gate_opens_at, f"dead-letter limit reached for: {cause.reason}"
         return None
@@ -120,7 +128,7 @@ class DeadLetterLimit:
 
     def _cause(self, failure: Failure) -> _Cause:
         if (cause := self._causes.get(failure.fingerprint)) is None:
-            cause = _Cause(failure.reason, failure.job, self._done[failure.job])
+            cause = _Cause(failure.reason, failure.job, self._done_by(failure.job)[0])
             self._causes[failure.fingerprint] = cause
             self._make_place()
         return cause
@@ -133,8 +141,7 @@ class DeadLetterLimit:
 
     def _allowed(self, cause: _Cause) -> float:
         # A body that could not be opened belongs to no job: what all jobs did stands for it.
-        done = self._done.total() if cause.job is None else self._done[cause.job]
-        return self._most + (done - cause.done_before) / DONE_PER_LETTER
+        return self._most + (self._done_by(cause.job)[0] - cause.done_before) / DONE_PER_LETTER
 
     def _reach(self, cause: _Cause, failure: Failure) -> None:
         cause.reached = True

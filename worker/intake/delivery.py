@@ -107,6 +107,7 @@ class Delivery:
         self._idempotency = idempotency
         self._deadline_seconds = deadline_seconds
         self._loop = asyncio.get_running_loop()
+        self._tracing = tracing()
         # Bound once: a line that is filtered then costs a call, not a logger.
         self._log = log.bind()
 
@@ -115,10 +116,9 @@ class Delivery:
         if self.quarantine.exclusive:
             await self.quarantine.until_shared()
         lease.stage, lease.began_at = "working", self._loop.time()
-        spans = tracing()
-        if not spans.on:
+        if not self._tracing.on:
             return await self._watched(lease)
-        with spans.process(lease.message.id, lease.message.cause) as span:
+        with self._tracing.process(lease.message.id, lease.message.cause) as span:
             outcome = await self._watched(lease)
             _mark(span, outcome)
             return outcome
@@ -150,12 +150,12 @@ class Delivery:
         origin = lease.origin = events[0].origin
         lease.conversation_id = getattr(events[0], "conversation_id", None)
         routed = self._router.routed(events, lease.source.jobs)
-        lacking = unrouted.half_configured(events, lease.source)
+        lacking = unrouted.half_configured(events, lease.source) if unrouted.watches else None
         if not routed:
             return lacking or unrouted.outcome(origin.detail_type, lease.source)
         lease.jobs = tuple([one.route.job for one in routed])
-        if tracing().on:
-            tracing().describe(origin.detail_type, origin.correlation_id, lease.jobs)
+        if self._tracing.on:
+            self._tracing.describe(origin.detail_type, origin.correlation_id, lease.jobs)
         if len(routed) == 1:  # the common case, without a task of its own
             outcome = await self._run(lease, routed[0], lease.task)
         else:
@@ -185,8 +185,7 @@ class Delivery:
         except Exception as error:  # noqa: BLE001  every fault becomes an outcome
             return self._failed(job, work, error)
         else:
-            job.succeeded()
-            self._count(job.name, result, self._loop.time() - work.began_at, one.event, wall)
+            self._count(job, work, result, one.event, wall)
             return DONE
         finally:
             del self.running[work]
@@ -260,11 +259,17 @@ class Delivery:
         log.warning("event_failed", reason=reason, error_class="DeadlinePassed")
         return Retry(failure_of(reason, error_class="DeadlinePassed", cause=reason, job=job))
 
-    def _count(self, job: str, result: Result, seconds: float, event: Event, wall: float) -> None:
-        _processed(job, result.value).inc()
-        _duration(job).observe(seconds)
+    def _count(self, job: JobState, work: Work, result: Result, event: Event, wall: float) -> None:
+        now = self._loop.time()
+        job.done += 1
+        job.done_at = now
+        if job.problem is not None:
+            job.recovered()
+        name, seconds = job.name, now - work.began_at
+        _processed(name, result.value).value += 1
+        _duration(name).pending.append(seconds)
         age = wall + seconds - event.origin.occurred_at.timestamp()
-        _age(job).observe(age if age > 0 else 0.0)
+        _age(name).pending.append(age if age > 0 else 0.0)
         self._log.info("event_handled", result=result.value, milliseconds=round(seconds * 1000, 1))
 
 

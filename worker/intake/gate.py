@@ -91,7 +91,10 @@ class JobState:
         self._clock = clock
         self._problem_pause = 0.0
         self._probe_at = 0.0
-        self._succeeded_at = float("-inf")
+        self.done = 0
+        self.done_at = float("-inf")
+        """When it last succeeded; both are written by the delivery."""
+
         self.state: State = "open"
         """As last checked; `check` renews it."""
 
@@ -115,7 +118,7 @@ class JobState:
     def misconfigured(self, problem: Misconfigured) -> None:
         """Note what a message met: the job waits, unless others succeed meanwhile."""
         now = self._clock()
-        if now - self._succeeded_at < RECENT_SUCCESS_SECONDS:
+        if now - self.done_at < RECENT_SUCCESS_SECONDS:
             return
         first, longest = PROBLEM_PAUSE_SECONDS
         self._problem_pause = min(longest, self._problem_pause * 2) or first
@@ -130,9 +133,8 @@ class JobState:
             )
         self.problem = problem
 
-    def succeeded(self) -> None:
-        """Note a message that was done."""
-        self._succeeded_at = self._clock()
+    def recovered(self) -> None:
+        """Forget the problem: a message was done in spite of it."""
         if self.problem is not None:
             log.info("job_recovered", job=self.name, setting=self.problem.setting)
             self.problem, self._problem_pause = None, 0.0
@@ -217,6 +219,9 @@ class Gate:
 
     async def until_receiving(self) -> Literal["freely", "one", "stopped"]:
         """Wait until messages may be received: any number, or one that is to probe."""
+        # As last checked: the ticker does that often enough, and a refused call once more.
+        if self.state == "open" and not (self.overfull or self._stopped):
+            return "freely"
         while not self._stopped:
             state = self.check()
             if state == "open" and not self.overfull:

@@ -76,7 +76,7 @@ class Idempotency:
         self._in_flight[key] = None
         try:
             if self._store is None or proof == "sink":
-                _claimed.inc()
+                _claimed.value += 1
                 result = await run()
             else:
                 result = await self._store.once(

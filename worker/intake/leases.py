@@ -135,14 +135,16 @@ class Leases:
 
         self._queue = queue
         self._clock = clock
-        self._held: dict[str, Lease] = {}
+        self.held: dict[str, Lease] = {}
+        """By message id."""
+
         self._extended = metrics.visibility_extensions.labels("ok")
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     def __iter__(self) -> Iterator[Lease]:
-        return iter(list(self._held.values()))
+        return iter(list(self.held.values()))
 
     def hold(self, message: Message) -> Lease | None:
         """Begin a lease; None when this message is in flight already, its receipt is renewed then.
@@ -151,16 +153,16 @@ class Leases:
         newest receipt is kept: the older one may no longer delete.
         """
         ends_at = message.received_at + self.visibility_seconds
-        if (held := self._held.get(message.id)) is not None:
+        if (held := self.held.get(message.id)) is not None:
             held.message, held.ends_at = message, ends_at
             return None
-        lease = self._held[message.id] = Lease(message, ends_at, self._source, self._clock)
+        lease = self.held[message.id] = Lease(message, ends_at, self._source, self._clock)
         return lease
 
     def forget(self, lease: Lease) -> None:
         """End a lease: its message is deleted, visible again, or lost."""
-        if self._held.get(lease.message.id) is lease:
-            del self._held[lease.message.id]
+        if self.held.get(lease.message.id) is lease:
+            del self.held[lease.message.id]
 
     async def still(self, lease: Lease) -> None:
         """Take a lease out of the heartbeat and wait for a beat under way.
@@ -246,7 +248,7 @@ class Leases:
 
     def _lose(self, lease: Lease) -> None:
         """Cancel the run: what it would still do, another worker may be doing."""
-        if self._held.get(lease.message.id) is not lease:
+        if self.held.get(lease.message.id) is not lease:
             return
         self.forget(lease)
         if lease.settled:  # most likely the beat met our own delete

@@ -91,11 +91,11 @@ class Poller:
         self.answered_at = self._clock()
         self._failures, self.problem = 0, None
         if messages:
-            _full.inc()
-            _received.inc(len(messages))
+            _full.value += 1
+            _received.value += len(messages)
             self.message_at = self.answered_at
         else:
-            _empty.inc()
+            _empty.value += 1
 
     def _failed(self, error: Exception, began: float) -> None:
         # Polls that were under way together failed of one cause: counted each, a short outage would

@@ -69,7 +69,7 @@ class Settlement:
     async def __call__(self, lease: Lease, outcome: Outcome) -> None:
         """Tell SQS; a lost lease leaves no right to tell anything."""
         lease.task, lease.settled, lease.stage = None, True, "settling"
-        if lease.lost:
+        if lease.why_cancelled is not None and lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
             self.acks.lost(lease)
         elif isinstance(outcome, Done):
@@ -91,9 +91,9 @@ class Settlement:
 
     def _done(self, lease: Lease) -> None:
         message_id = lease.message.id
-        self._attempts.forget(message_id)
-        for job in lease.jobs:
-            self._limit.succeeded(job, message_id)
+        if lease.message.receive_count > 1:  # only then it may have failed before
+            self._attempts.forget(message_id)
+            self._limit.succeeded(message_id)
         self.acks.delete(lease)
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:

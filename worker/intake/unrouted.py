@@ -37,6 +37,9 @@ class Unrouted:
         self._dead_letter = dead_letter
         self._jobs_of_type = jobs_of_type
         self._half_configured = half_configured
+        self.watches = bool(half_configured)
+        """Whether there are jobs set up by half."""
+
         self._clock = clock
         self._logged: OrderedDict[str, float] = OrderedDict()
 
@@ -56,7 +59,7 @@ class Unrouted:
 
     def half_configured(self, events: Iterable[object], source: Source) -> DeadLetter | None:
         """Return the dead letter of a message that a job would want which lacks a setting."""
-        if self._half_configured and not source.bound:
+        if not source.bound:
             for event in events:
                 if reason := self._half_configured.get(type(event)):
                     return _dead_letter(reason, "HalfConfigured")

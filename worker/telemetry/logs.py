@@ -23,7 +23,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from worker.telemetry.context import merge_log_fields
 from worker.telemetry.log_writer import Dropped, LogWriter
 from worker.telemetry.scrub import clean_end, escape, scrub_mapping
-from worker.telemetry.tracing import tracing
+from worker.telemetry.tracing import SWITCH
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
@@ -163,7 +163,8 @@ def _scrub(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.update(tracing().ids())
+    if SWITCH.tracing.on:
+        event.update(SWITCH.tracing.ids())
     return event
 
 

@@ -255,3 +255,9 @@ for _counter, _values in (
 ):
     for _value in _values.split():
         _counter.labels(_value)
+
+
+def fold() -> None:
+    """Sort the values of the last messages into their buckets: the event loop's ticker calls it."""
+    for histogram in (message_duration, message_age, event_age):
+        histogram.fold()

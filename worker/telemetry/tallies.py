@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 
 class Count:
-    """One series of a counter."""
+    """One series of a counter; where every message counts, its `value` is added to directly."""
 
     __slots__ = ("value",)
 
@@ -25,19 +25,30 @@ class Count:
 
 
 class Distribution:
-    """One series of a histogram."""
+    """One series of a histogram; where every message counts, values are appended to `pending`.
 
-    __slots__ = ("bounds", "counts", "sum")
+    They are sorted into buckets by `fold`, in the thread that appends: the event loop's ticker
+    calls it, so a scrape is a quarter of a second behind at most.
+    """
+
+    __slots__ = ("bounds", "counts", "pending", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.pending: list[float] = []
 
     def observe(self, value: float) -> None:
         """Add one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def fold(self) -> None:
+        """Sort what is pending into its buckets."""
+        pending, self.pending = self.pending, []
+        for value in pending:
+            self.observe(value)
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return cumulative counts by upper bound, as Prometheus wants them."""
@@ -115,6 +126,12 @@ class TallyHistogram:
     def observe(self, value: float) -> None:
         """Add to the series without labels."""
         self._series[()].observe(value)
+
+    def fold(self) -> None:
+        """Sort what is pending into its buckets; to be called by the thread that appends."""
+        for series in self._series.values():
+            if series.pending:
+                series.fold()
 
     def describe(self) -> Iterable[Metric]:
         """Return the metric without its series."""

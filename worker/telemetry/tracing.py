@@ -7,7 +7,7 @@ tracing per process, as there is one set of metrics and one log, so nobody is ha
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -98,22 +98,23 @@ class _Switch:
     tracing: Tracing = NoTracing()
 
 
-_switch = _Switch()
+SWITCH: Final = _Switch()
+"""What is in force; asked without a call where every log line asks."""
 
 
 def tracing() -> Tracing:
     """Return the tracing of this process."""
-    return _switch.tracing
+    return SWITCH.tracing
 
 
 @contextmanager
 def in_force(chosen: Tracing) -> Iterator[None]:
     """Trace by `chosen` within the block."""
-    before, _switch.tracing = _switch.tracing, chosen
+    before, SWITCH.tracing = SWITCH.tracing, chosen
     try:
         yield
     finally:
-        _switch.tracing = before
+        SWITCH.tracing = before
 
 
 @contextmanager

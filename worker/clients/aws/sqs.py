@@ -13,7 +13,6 @@ from worker.clients.aws.sqs_replies import (
     Message,
     QueueAttributes,
     QueueError,
-    action_of,
     answered_at,
     ask,
     attributes_of,
@@ -85,7 +84,7 @@ class Queue:
         """Delete up to ten; one result per receipt, in order. Raises QueueError."""
         # Entry ids are positions: the same message id may stand in a batch twice.
         entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(receipts)]
-        return await self._batch(self._acks.delete_message_batch, entries)
+        return await self._batch(self._acks.delete_message_batch, entries, "sqs:DeleteMessage")
 
     async def change_visibility(self, receipts: Sequence[tuple[str, int]]) -> Results:
         """Set the visibility timeout of up to ten, in seconds from now. Raises QueueError."""
@@ -93,7 +92,8 @@ class Queue:
             {"Id": str(i), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
             for i, (receipt, seconds) in enumerate(receipts)
         ]
-        return await self._batch(self._acks.change_message_visibility_batch, entries)
+        change = self._acks.change_message_visibility_batch
+        return await self._batch(change, entries, "sqs:ChangeMessageVisibility")
 
     async def send_to(self, url: str, **message: Any) -> None:
         """Send a message to another queue, through the ack client. Raises QueueError."""
@@ -112,9 +112,9 @@ class Queue:
         """Return the age of a message by SQS's own clock: a step of ours dead-letters nothing."""
         return max(0.0, time.time() + self._ahead_seconds - sent_at)
 
-    async def _batch(self, operation: Any, entries: list[dict[str, Any]]) -> Results:
+    async def _batch(self, operation: Any, entries: list[dict[str, Any]], action: str) -> Results:
         answer = await self._ask(operation, Entries=entries)
-        return batch_results(answer, len(entries), action=action_of(operation.__name__))
+        return batch_results(answer, len(entries), action=action)
 
     async def _ask(self, operation: Any, **parameters: Any) -> Mapping[str, Any]:
         answer = await ask(operation, **{"QueueUrl": self.url, **parameters})
