@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import orjson
@@ -61,6 +62,7 @@ def a_child(stdout, *arguments, **options):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        cwd=Path(__file__).parents[2],
         **options,
     ) as process:
         try:
