@@ -114,7 +114,8 @@ async def _ends(lab: Lab, bad: str, horizon: float) -> None:
 async def bad_callers(size: Size) -> Verdict:
     """Five bad callers, and one healthy message every two seconds, on two queues."""
     async with open_lab(size) as lab:
-        await lab.worker(("voice", "workflow"), RETRY_BASE_SECONDS=None).start()
+        product = dict.fromkeys(("RETRY_BASE_SECONDS", "RETRY_CAP_SECONDS"))
+        await lab.worker(("voice", "workflow"), **product).start()
         marks = Marks()
         lab.tap.cuts["genesys"] = marks
         for make in (ended, voice):
