@@ -1,25 +1,34 @@
 """Faults on purpose: the same seed gives the same ones, and each does what it says."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import aiohttp
+import orjson
 import pytest
 from botocore.exceptions import ClientError
 
 from worker.demo.sqs.faults import (
     ACCESS_DENIED,
     HTTP_500,
+    HTTP_503,
     THROTTLED,
     DeliverAgain,
+    Deny,
+    Drip,
     FailEntries,
     FaultPlan,
     FewerMessages,
+    InFlight,
     Refuse,
     Reset,
+    Say,
+    Silence,
     Slow,
     When,
 )
 from worker.demo.sqs.queue import Depth
+from worker.demo.sqs.server import SqsServer
 
 
 def hits(plan, calls, action="ReceiveMessage", queue="q"):
@@ -84,6 +93,17 @@ def test_rule_for_any_action_hits_all():
     plan.add("*", HTTP_500)
 
     assert hits(plan, 1) == hits(plan, 1, "SendMessage") == [1]
+
+
+def test_rule_ends_by_itself_after_its_seconds():
+    now = [100.0]
+    plan = FaultPlan(clock=lambda: now[0])
+    plan.add("ReceiveMessage", HTTP_503, When(seconds=20))
+    found = []
+    for now[0] in (100.0, 119.9, 120.0, 500.0):
+        found.append(len(hits(plan, 1)))
+
+    assert found == [1, 1, 0, 0]
 
 
 # ── over the wire ──────────────────────────────────────────────────────────────────────────────
@@ -187,3 +207,138 @@ async def test_message_is_delivered_again_while_it_is_in_hand(sqs, sqs_post, url
     ids = [[message["MessageId"] for message in reply.get("Messages", [])] for reply in replies]
     assert ids[0] == ids[1] != []
     assert ids[2] == []
+
+
+# ── answers that are hard to take ──────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("fault", "action"), [(Deny(), "sqs:sendmessage"), (Deny("kms:Decrypt"), "kms:Decrypt")]
+)
+async def test_denied_call_names_the_action_in_the_words_of_aws(
+    sqs, sqs_client, url, fault, action
+):
+    sqs.faults.add("SendMessageBatch", fault)
+
+    with pytest.raises(ClientError) as raised:
+        await sqs_client.send_message_batch(
+            QueueUrl=url, Entries=[{"Id": "0", "MessageBody": "hello"}]
+        )
+
+    error = raised.value.response["Error"]
+    assert error["Code"] == "AccessDenied"
+    assert f"is not authorized to perform: {action} on resource: arn:aws:sqs:" in error["Message"]
+    assert sqs.depth(url) == Depth(0, 0, 0)
+
+
+async def test_success_may_say_anything_after_its_effect(sqs, sqs_post, url):
+    sqs.faults.add("SendMessage", Say('{"Successful":[{}]}'))
+
+    status, _, reply = await sqs_post("SendMessage", QueueUrl=url, MessageBody="hello")
+
+    assert (status, reply) == (200, {"Successful": [{}]})
+    assert sqs.depth(url) == Depth(1, 0, 0)
+
+
+async def test_queue_says_that_more_is_in_flight_than_is(sqs, sqs_post, url):
+    sqs.faults.add("GetQueueAttributes", InFlight(110_000))
+
+    _, _, reply = await sqs_post("GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])
+
+    assert reply["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "110000"
+
+
+@pytest.mark.parametrize("head", [True, False])
+async def test_answer_comes_byte_by_byte_and_is_whole_in_the_end(sqs, sqs_post, url, head):
+    sqs.faults.add("SendMessage", Drip(seconds=0.001, head=head))
+    started = asyncio.get_running_loop().time()
+
+    status, headers, reply = await sqs_post("SendMessage", QueueUrl=url, MessageBody="hello")
+
+    assert status == 200
+    assert headers["Content-Type"] == "application/x-amz-json-1.0"
+    assert reply["MessageId"]
+    least = len(str(reply)) + (200 if head else 0)
+    assert asyncio.get_running_loop().time() - started > 0.001 * least
+
+
+async def test_drip_ends_with_its_client(sqs, url):
+    sqs.faults.add("SendMessage", Drip(seconds=0.05, head=True))
+    async with _half_a_call(sqs, "SendMessage", url) as reader:
+        assert await reader.readexactly(4) == b"HTTP"
+
+    await _nobody_is_served(sqs)
+
+
+@pytest.mark.parametrize("after_effect", [True, False])
+async def test_call_is_taken_and_never_answered(sqs, url, after_effect):
+    sqs.faults.add("SendMessage", Silence(after_effect=after_effect))
+    async with _half_a_call(sqs, "SendMessage", url) as reader:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.3)
+        assert sqs.depth(url) == Depth(int(after_effect), 0, 0)
+        assert sqs.journal.outcomes("SendMessage")["silence"] == 1
+
+    await _nobody_is_served(sqs)
+
+
+async def test_answers_carry_the_date_of_the_servers_own_clock():
+    async with SqsServer(wall_clock=lambda: 1772452800.5) as server:
+        url = server.create_queue("q")
+        async with _half_a_call(server, "SendMessage", url) as reader:
+            head = await reader.readuntil(b"\r\n\r\n")
+
+    assert b"Date: Mon, 02 Mar 2026 12:00:00 GMT\r\n" in head
+
+
+@asynccontextmanager
+async def _half_a_call(server, action, url):
+    """Send a request, and give what the answer is read from; hang up in the end."""
+    body = orjson.dumps({"QueueUrl": url, "MessageBody": "hello"})
+    head = f"POST / HTTP/1.1\r\nHost: sqs\r\nX-Amz-Target: AmazonSQS.{action}\r\n"
+    host = server.place.host, server.place.port
+    reader, writer = await asyncio.open_connection(*host)
+    try:
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        yield reader
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def _nobody_is_served(server):
+    async with asyncio.timeout(5):
+        while server._runner.server.connections:  # noqa: ASYNC110  a server rings no bell
+            await asyncio.sleep(0.01)
+
+
+# ── switched from another process ──────────────────────────────────────────────────────────────
+async def test_faults_are_switched_over_the_wire(sqs, sqs_post, url):
+    asked = {"action": "SendMessage", "fault": "Deny", "when": {"seconds": 60, "queue": "q"}}
+    async with aiohttp.ClientSession(sqs.endpoint_url) as http:
+        async with http.post("/faults", json=asked) as reply:
+            assert reply.status == 200
+        denied, _, _ = await sqs_post("SendMessage", QueueUrl=url, MessageBody="hello")
+        async with http.delete("/faults", params={"action": "SendMessage"}) as reply:
+            assert reply.status == 200
+        done, _, _ = await sqs_post("SendMessage", QueueUrl=url, MessageBody="hello")
+        async with http.get("/counts") as reply:
+            counts = await reply.json()
+
+    assert (denied, done) == (403, 200)
+    assert counts["calls"] == {"SendMessage": 2}
+    assert counts["outcomes"]["SendMessage"] == {"AccessDenied": 1, "ok": 1}
+
+
+@pytest.mark.parametrize(
+    "asked", [b"", b"[]", b'{"fault":"Deny"}', b'{"action":"*","fault":"None"}',
+              b'{"action":"*","fault":"Slow","with":{"minutes":1}}'],
+)  # fmt: skip
+async def test_fault_that_there_is_not_is_refused_with_those_there_are(sqs, asked):
+    async with (
+        aiohttp.ClientSession(sqs.endpoint_url) as http,
+        http.post("/faults", data=asked) as reply,
+    ):
+        told = await reply.json()
+
+    assert reply.status == 400
+    assert {"Deny", "Drip", "Silence"} < set(told["faults"])
+    assert not sqs.faults.draw("SendMessage", "q").faults

@@ -46,6 +46,8 @@ class QueueActions:
         """Return the attributes asked for; `Attributes` is absent when none has a value."""
         queue = self._queue(call)
         values = render_queue(queue, self._queues.created_at(queue))
+        if (in_flight := call.injected.in_flight) is not None:
+            values["ApproximateNumberOfMessagesNotVisible"] = str(in_flight)
         wanted = names(call.parameters, "AttributeNames")
         if unknown := sorted(wanted - SETTABLE - values.keys() - {"All"}):
             raise SqsError("InvalidAttributeName", f"Unknown Attribute {unknown[0]}.")

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from worker.demo.sqs.actions import Answer, Call, MessageActions
 from worker.demo.sqs.admin import QueueActions
-from worker.demo.sqs.errors import SqsError
-from worker.demo.sqs.faults import FaultPlan, Injected, Refuse, Reset
+from worker.demo.sqs.errors import SqsError, access_denied
+from worker.demo.sqs.faults import Deny, Drip, FaultPlan, Refuse, Reset, Silence
 from worker.demo.sqs.journal import Journal
 from worker.demo.sqs.parameters import Parameters
 
@@ -15,6 +16,18 @@ _Action = Callable[[Call], Awaitable[Answer]]
 
 class ResetWanted(Exception):
     """The fault plan wants the connection reset instead of an answer."""
+
+
+class SilenceWanted(Exception):
+    """The fault plan wants no answer at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is answered, and how."""
+
+    content: Answer | str
+    drip: Drip | None = None
 
 
 class Api:
@@ -27,24 +40,29 @@ class Api:
         self._faults = faults
         self._journal = journal
 
-    async def __call__(self, action: str, parameters: Parameters) -> Answer:
+    async def __call__(self, action: str, parameters: Parameters) -> Outgoing:
         """Run the action.
 
         Raises:
             SqsError: by SQS's rules or by the fault plan.
-            ResetWanted: by the fault plan.
+            ResetWanted, SilenceWanted: by the fault plan.
 
         """
         queue_name = _queue_name(parameters)
         call = Call(action, parameters, self._faults.draw(action, queue_name))
         try:
-            return await self._run(call)
+            answer = await self._run(call)
         except SqsError as error:
             self._journal.write(action, queue_name, outcome=error.code)
             raise
         except ResetWanted:
             self._journal.write(action, queue_name, outcome="reset")
             raise
+        except SilenceWanted:
+            self._journal.write(action, queue_name, outcome="silence")
+            raise
+        says = call.injected.says
+        return Outgoing(answer if says is None else says, call.injected.drip)
 
     async def _run(self, call: Call) -> Answer:
         action = self._actions.get(call.action)
@@ -52,16 +70,22 @@ class Api:
             raise SqsError("UnknownOperationException", "No such action.", status=404)
         if call.injected.delay_seconds:
             await asyncio.sleep(call.injected.delay_seconds)
-        _refuse(call.injected, after_effect=False)
+        _refuse(call, after_effect=False)
         answer = await action(call)
-        _refuse(call.injected, after_effect=True)
+        _refuse(call, after_effect=True)
         return answer
 
 
-def _refuse(injected: Injected, *, after_effect: bool) -> None:
-    match injected.refusal(after_effect=after_effect):
+def _refuse(call: Call, *, after_effect: bool) -> None:
+    match call.injected.refusal(after_effect=after_effect):
         case Reset():
             raise ResetWanted
+        case Silence():
+            raise SilenceWanted
+        case Deny(action=action):
+            # SQS writes its actions in lower case here, and the single one for a batch.
+            own = f"sqs:{call.action.removesuffix('Batch').lower()}"
+            raise access_denied(action or own, _queue_name(call.parameters))
         case Refuse(shape=shape, status=status):
             raise SqsError(shape, "Injected.", status=status)
 

@@ -57,6 +57,18 @@ class SqsError(Exception):
         return self.status < 500
 
 
+def access_denied(action: str, queue: str) -> SqsError:
+    """Return what a policy without the action of IAM makes of a call."""
+    principal = "arn:aws:sts::000000000000:assumed-role/worker/i-0123456789abcdef0"
+    resource = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
+    return SqsError(
+        "AccessDeniedException",
+        f"User: {principal} is not authorized to perform: {action} on resource: {resource} "
+        f"because no identity-based policy allows the {action} action",
+        status=403,
+    )
+
+
 def queue_does_not_exist() -> SqsError:
     """Return the error for an unknown queue name or URL."""
     return SqsError("QueueDoesNotExist", "The specified queue does not exist.")

@@ -1,6 +1,7 @@
 """Faults on purpose: which calls go wrong, and how. The same seed and calls, the same faults."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -13,6 +14,47 @@ class Refuse:
     status: int = 500
     after_effect: bool = False
     """True: the action takes effect, and only its answer is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The call is answered as by a policy that lacks its action, in AWS's own words."""
+
+    action: str = ""
+    """Of IAM, e.g. `kms:Decrypt`; by default the call's own, in lower case as SQS writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The call is taken, and never answered; its connection stays open."""
+
+    after_effect: bool = False
+    """True: the action takes effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """The answer comes byte by byte."""
+
+    seconds: float = 1.0
+    """Between two bytes."""
+
+    head: bool = False
+    """True: from the status line on; else the head comes at once, and the body drips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """The call takes effect, and is answered with this body in place of its own, and status 200."""
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A queue says of itself that so many messages are in flight."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +93,23 @@ class DeliverAgain:
     """What a receive gives out is visible again at once, so that somebody else gets it too."""
 
 
-Fault = Refuse | Reset | Slow | FailEntries | FewerMessages | DeliverAgain
+Fault = (
+    Refuse
+    | Deny
+    | Reset
+    | Silence
+    | Drip
+    | Say
+    | Slow
+    | FailEntries
+    | FewerMessages
+    | DeliverAgain
+    | InFlight
+)
+Refusal = Refuse | Deny | Reset | Silence
 
 HTTP_500 = Refuse()
+HTTP_503 = Refuse("ServiceUnavailable", 503)
 THROTTLED = Refuse("RequestThrottled", 400)
 ACCESS_DENIED = Refuse("AccessDeniedException", 403)
 
@@ -69,6 +125,9 @@ class When:
     queue: str | None = None
     """Name of the only queue meant."""
 
+    seconds: float | None = None
+    """For how long from when the rule was added: an outage that ends by itself."""
+
 
 @dataclass(slots=True)
 class _Rule:
@@ -76,11 +135,14 @@ class _Rule:
     fault: Fault
     when: When
     random: Random
+    added_at: float
     calls: int = 0
 
-    def hits(self, action: str, queue: str) -> bool:
+    def hits(self, action: str, queue: str, now: float) -> bool:
         """Count the call if it is one of ours; True when it shall go wrong."""
         if self.action not in ("*", action) or self.when.queue not in (None, queue):
+            return False
+        if self.when.seconds is not None and now >= self.added_at + self.when.seconds:
             return False
         self.calls += 1
         when = self.when
@@ -101,12 +163,27 @@ class Injected:
         """Return how much longer the call takes."""
         return sum(fault.seconds for fault, _ in self.faults if isinstance(fault, Slow))
 
-    def refusal(self, *, after_effect: bool) -> Refuse | Reset | None:
+    def refusal(self, *, after_effect: bool) -> Refusal | None:
         """Return how the call is refused before, or its answer lost after, its effect."""
         for fault, _ in self.faults:
-            if isinstance(fault, Refuse | Reset) and fault.after_effect is after_effect:
+            if isinstance(fault, Refusal) and after_effect is getattr(fault, "after_effect", False):
                 return fault
         return None
+
+    @property
+    def drip(self) -> Drip | None:
+        """Return how slowly the answer comes."""
+        return next((fault for fault, _ in self.faults if isinstance(fault, Drip)), None)
+
+    @property
+    def says(self) -> str | None:
+        """Return what is answered in place of the action's own answer."""
+        return next((fault.body for fault, _ in self.faults if isinstance(fault, Say)), None)
+
+    @property
+    def in_flight(self) -> int | None:
+        """Return how many messages the queue shall say that are in flight."""
+        return next((fault.count for fault, _ in self.faults if isinstance(fault, InFlight)), None)
 
     def failing(self, ids: Sequence[str]) -> dict[str, FailEntries]:
         """Return which entries of a batch fail."""
@@ -131,8 +208,9 @@ class Injected:
 class FaultPlan:
     """Rules by action; they can be added and cleared while the server runs."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seed = seed
+        self._clock = clock
         self._added = 0
         self._rules: list[_Rule] = []
 
@@ -141,7 +219,7 @@ class FaultPlan:
         # A generator per rule: calls of one action do not shift the draws of another.
         random = Random(f"{self._seed}/{self._added}")  # noqa: S311  repeatable, not secret
         self._added += 1
-        self._rules.append(_Rule(action, fault, when or When(), random))
+        self._rules.append(_Rule(action, fault, when or When(), random, self._clock()))
 
     def clear(self, action: str | None = None) -> None:
         """Drop the rules of one action (`*`: those for any); all without one."""
@@ -149,5 +227,6 @@ class FaultPlan:
 
     def draw(self, action: str, queue: str) -> Injected:
         """Return what goes wrong with this call."""
-        hits = [rule for rule in self._rules if rule.hits(action, queue)]
+        now = self._clock()
+        hits = [rule for rule in self._rules if rule.hits(action, queue, now)]
         return Injected([(rule.fault, rule.random) for rule in hits])

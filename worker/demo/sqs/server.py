@@ -1,12 +1,14 @@
 """The SQS server: HTTP on a port of its own, and a short way to everything for tests.
 
-It speaks SQS's JSON protocol and checks no signature. What it keeps is in memory.
+It speaks SQS's JSON protocol and checks no signature. What it keeps is in memory. Faults can be
+switched from another process: see `worker.demo.sqs.control`.
 """
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +17,8 @@ from aiohttp import web
 from worker.demo.loopback import ANYWHERE, Place
 from worker.demo.sqs.actions import MessageActions
 from worker.demo.sqs.admin import QueueActions
-from worker.demo.sqs.api import Api, ResetWanted
+from worker.demo.sqs.api import Api, ResetWanted, SilenceWanted
+from worker.demo.sqs.control import Control
 from worker.demo.sqs.errors import SqsError
 from worker.demo.sqs.faults import FaultPlan
 from worker.demo.sqs.journal import Journal
@@ -23,7 +26,15 @@ from worker.demo.sqs.message import Attributes, Message, Sending
 from worker.demo.sqs.moves import MoveTasks
 from worker.demo.sqs.queue import Depth
 from worker.demo.sqs.queues import Clocks, Queues
-from worker.demo.sqs.wire import answer, error_answer, read_action, read_parameters, reset
+from worker.demo.sqs.wire import (
+    answer,
+    drip,
+    error_answer,
+    read_action,
+    read_parameters,
+    reset,
+    silence,
+)
 
 
 class SqsServer:
@@ -52,6 +63,7 @@ class SqsServer:
 
         self.round_trip_seconds = round_trip_seconds
         self.faults = faults or FaultPlan()
+        self._wall_clock = wall_clock
         self.journal = Journal(journal_path, wall_clock=wall_clock)
         clocks = Clocks(clock or (lambda: asyncio.get_running_loop().time()), wall_clock)
         self._queues = Queues(clocks, self.journal)
@@ -60,6 +72,7 @@ class SqsServer:
         self._api = Api(
             self._messages, QueueActions(self._queues, self._moves), self.faults, self.journal
         )
+        self._control = Control(self.faults, self.journal, self.counts)
         self._runner: web.ServerRunner | None = None
         self.place = ANYWHERE
         """Where it listens from the next start on; a free port is kept once it is found."""
@@ -145,19 +158,27 @@ class SqsServer:
                 await self._queues.wait_for_any()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (asked := await self._control(request)) is not None:
+            return asked
         action = read_action(request)
         self.counts[action] += 1
         # Not `request.read()`: it refuses the JSON of a message of 1 MiB.
         content = await request.content.read()
         await self._travel()
+        slowly = None
         try:
-            response = answer(await self._api(action, read_parameters(content)))
+            outgoing = await self._api(action, read_parameters(content))
+            response, slowly = answer(outgoing.content), outgoing.drip
         except SqsError as error:
             response = error_answer(error)
         except ResetWanted:
             return reset(request)
+        except SilenceWanted:
+            return await silence(request)
+        # Of the clock that also tells when messages were sent: consumers reckon with both.
+        response.headers["Date"] = formatdate(self._wall_clock(), usegmt=True)
         await self._travel()
-        return response
+        return response if slowly is None else await drip(request, response, slowly)
 
     async def _travel(self) -> None:
         if self.round_trip_seconds:

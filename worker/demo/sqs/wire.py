@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-json-api-responses.html
 """
 
+import asyncio
 import socket
 import struct
 from typing import Any
@@ -12,9 +13,13 @@ import orjson
 from aiohttp import web
 
 from worker.demo.sqs.errors import SqsError
+from worker.demo.sqs.faults import Drip
 
 _TARGET_PREFIX = "AmazonSQS."
 _JSON = "application/x-amz-json-1.0"
+LOOK_SECONDS = 0.1
+"""How soon it is noticed that a client hung up."""
+
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -40,8 +45,8 @@ def read_parameters(content: bytes) -> dict[str, Any]:
     return parameters
 
 
-def answer(content: dict[str, Any]) -> web.Response:
-    """Return the HTTP response of a call that went well."""
+def answer(content: dict[str, Any] | str) -> web.Response:
+    """Return the HTTP response of a call that went well, of an object or of a text as it is."""
     return _respond(200, content, {})
 
 
@@ -62,9 +67,34 @@ def reset(request: web.BaseRequest) -> web.Response:
     return web.Response(status=500)
 
 
-def _respond(status: int, content: dict[str, Any], headers: dict[str, str]) -> web.Response:
+async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -> web.Response:
+    """Write the response byte by byte, as long as the client listens; return one for nobody."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    lines = [f"HTTP/1.1 {response.status} {response.reason}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    head = "\r\n".join((*lines, "", "")).encode()
+    at_once, rest = (b"", head + body) if slowly.head else (head, body)
+    if (transport := request.transport) is not None:
+        transport.write(at_once)
+        for byte in rest:
+            if transport.is_closing():
+                break
+            transport.write(bytes((byte,)))
+            await asyncio.sleep(slowly.seconds)
+        transport.close()
+    return web.Response(status=500)
+
+
+async def silence(request: web.BaseRequest) -> web.Response:
+    """Answer nothing until the client hangs up; return a response for nobody."""
+    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110  nor does a lost connection
+        await asyncio.sleep(LOOK_SECONDS)
+    return web.Response(status=500)
+
+
+def _respond(status: int, content: dict[str, Any] | str, headers: dict[str, str]) -> web.Response:
     return web.Response(
         status=status,
-        body=orjson.dumps(content),
+        body=content.encode() if isinstance(content, str) else orjson.dumps(content),
         headers={"Content-Type": _JSON, "x-amzn-RequestId": str(uuid4()), **headers},
     )
