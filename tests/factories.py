@@ -1,6 +1,5 @@
 """Valid events and message bodies; what a test is about is what it overrides."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -8,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+from msgspec.structs import replace
 
 from worker.events.types import (
     AttributesWanted,

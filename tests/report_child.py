@@ -3,9 +3,10 @@
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tests.reporting import DAY, NOW, a_day, an_api_at
 from worker.clients.genesys.details import DetailsReader

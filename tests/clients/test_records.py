@@ -1,10 +1,10 @@
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from traceback import format_exception
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of

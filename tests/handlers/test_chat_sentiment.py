@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 import structlog
+from msgspec import structs
 
 from tests.eventbridge import an_event_bridge
 from tests.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
@@ -144,7 +145,8 @@ def a_chat(cloud, shares=CALM):
 
 
 def resent(event):
-    return replace(event, origin=replace(event.origin, event_id=an_id()))
+    origin = structs.replace(event.origin, event_id=an_id())
+    return structs.replace(event, origin=origin)
 
 
 async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_nobody(scene_of):

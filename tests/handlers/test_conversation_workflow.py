@@ -2,12 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from tests.aws import an_aws_client
 from tests.factories import NOON, a_conversation_ended, an_id, an_origin

@@ -1,9 +1,26 @@
-"""Records that are made for each message: the type checker lets nobody change them."""
+"""Records that are made for each message: nobody changes them."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar, dataclass_transform
+from typing import ClassVar, TypeVar, dataclass_transform
+
+from msgspec import Struct
 
 T = TypeVar("T")
+
+
+class Record(Struct, frozen=True, kw_only=True, gc=False):
+    """A frozen value, equal and hashable by its fields, made in a fifth of a dataclass's time.
+
+    Without the garbage collector: a record holds texts, numbers, times and other records, so none
+    can be part of a cycle. A copy with changes: `msgspec.structs.replace`.
+    """
+
+    unshown: ClassVar[frozenset[str]] = frozenset()
+    """Fields that stay out of `repr`, and so out of tracebacks."""
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in self.unshown)
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in shown)})"
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))

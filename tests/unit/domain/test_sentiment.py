@@ -1,6 +1,5 @@
 """The sentiment of a chat: judged exactly, written with four decimals, the same every time."""
 
-from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -8,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.factories import NOON, a_chat_scored, an_id, an_origin
 from worker.domain.sentiment import (

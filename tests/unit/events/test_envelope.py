@@ -14,6 +14,19 @@ def reason(body):
     return caught.value.reason
 
 
+def seen(body):
+    """Whatever the form, as plain values."""
+    envelope = open_envelope(body)
+    detail = envelope.detail()
+    return {
+        **{name: getattr(envelope, name) for name in ("detail_type", "id", "time", "replayed")},
+        "correlation_id": envelope.correlation_id,
+        "organization_id": envelope.organization_id,
+        "detail": orjson.loads(detail if isinstance(detail, str) else bytes(detail)),
+        "body": None if envelope.body is None else orjson.loads(bytes(envelope.body)),
+    }
+
+
 def on_custom_bus(data, metadata=None, **system):
     parts = {"Data": data, "SystemMetadata": {"aws:DeliveryType": "LIVE"} | system}
     return orjson.dumps(parts if metadata is None else parts | {"Metadata": metadata})
@@ -22,15 +35,15 @@ def on_custom_bus(data, metadata=None, **system):
 def test_text_and_bytes_open_alike():
     body = a_platform_body(a_voice_scored())
 
-    assert open_envelope(body.decode()) == open_envelope(body)
+    assert seen(body.decode()) == seen(body)
 
 
 def test_a_bare_detail_gets_its_type_from_the_topic_with_the_id_taken_out():
     detail = platform_detail(a_voice_scored())
 
-    envelope = open_envelope(orjson.dumps(detail))
+    envelope = seen(orjson.dumps(detail))
 
-    assert (envelope.detail_type, envelope.detail, envelope.id) == (STA, detail, None)
+    assert (envelope["detail_type"], envelope["detail"], envelope["id"]) == (STA, detail, None)
 
 
 def test_a_topic_of_two_ids_gets_both_taken_out():
@@ -49,32 +62,31 @@ def test_a_whole_envelope_on_the_custom_bus_keeps_its_type_and_time():
     inner = orjson.loads(a_body("voice.analytics", {"a": 1}, id="inner"))
     system = {"aws:EventId": "outer", "aws:IngestionTime": "2027-01-01T00:00:00Z"}
 
-    envelope = open_envelope(on_custom_bus(inner, **system))
+    envelope = seen(on_custom_bus(inner, **system))
 
-    plain = open_envelope(a_body("voice.analytics", {"a": 1}, id="outer"))
-    assert envelope == plain
+    assert envelope == seen(a_body("voice.analytics", {"a": 1}, id="outer"))
 
 
 def test_an_envelope_as_text_on_the_custom_bus_opens_like_one_as_an_object():
     inner = a_body("voice.analytics", {"a": 1})
 
-    as_text = open_envelope(on_custom_bus(inner.decode()))
+    as_text = seen(on_custom_bus(inner.decode()))
 
-    assert as_text == open_envelope(on_custom_bus(orjson.loads(inner)))
+    assert as_text == seen(on_custom_bus(orjson.loads(inner)))
 
 
 def test_a_platform_detail_on_the_custom_bus_gets_its_type_from_the_topic_not_the_metadata():
     detail = platform_detail(a_voice_scored())
 
-    envelope = open_envelope(on_custom_bus(detail, {"detail-type": "other"}))
+    envelope = seen(on_custom_bus(detail, {"detail-type": "other"}))
 
-    assert (envelope.detail_type, envelope.detail) == (STA, detail)
+    assert (envelope["detail_type"], envelope["detail"]) == (STA, detail)
 
 
 def test_a_flat_detail_on_the_custom_bus_gets_its_type_from_the_metadata():
-    envelope = open_envelope(on_custom_bus({"a": 1}, {"detail-type": "voice.analytics"}))
+    envelope = seen(on_custom_bus({"a": 1}, {"detail-type": "voice.analytics"}))
 
-    assert (envelope.detail_type, envelope.detail) == ("voice.analytics", {"a": 1})
+    assert (envelope["detail_type"], envelope["detail"]) == ("voice.analytics", {"a": 1})
 
 
 def test_a_flat_detail_without_metadata_gets_its_type_from_the_bus():
@@ -161,3 +173,78 @@ def test_a_megabyte_of_empty_lists_is_refused_before_it_is_parsed():
 
 def test_the_event_stays_out_of_the_repr():
     assert "secret" not in repr(open_envelope(a_body("voice.analytics", {"a": "secret"})))
+
+
+def in_sns(body, **over):
+    """As a topic's subscription without raw delivery puts it on a queue."""
+    notification = {
+        "Type": "Notification",
+        "MessageId": an_id(),
+        "TopicArn": "arn:aws:sns:us-east-1:111122223333:events",
+        "Message": body.decode(),
+        "Timestamp": "2026-03-02T12:00:03.000Z",
+    }
+    return orjson.dumps(notification | over)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        a_body("voice.analytics", {"a": 1}),
+        a_platform_body(a_voice_scored()),
+        orjson.dumps(platform_detail(a_voice_scored())),
+        on_custom_bus(orjson.loads(a_body("voice.analytics", {"a": "é"}))),
+    ],
+    ids=["flat", "platform", "bare", "custom bus"],
+)
+def test_an_event_in_a_notification_of_sns_opens_like_the_event(body):
+    assert seen(in_sns(body)) == seen(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (in_sns(b"hello"), "Message: not JSON"),
+        (in_sns(b"[]"), "Message: not an object"),
+        (in_sns(b"null"), "Message: missing"),
+        (in_sns(b"{}"), "detail-type: missing"),
+        (in_sns(b"", Message=5), "detail-type: missing"),
+        (in_sns(b"{}", Type="SubscriptionConfirmation"), "detail-type: missing"),
+        (in_sns(in_sns(a_body("voice.analytics", {}))), "detail-type: missing"),
+    ],
+    ids=range(7),
+)
+def test_a_notification_without_an_event_is_refused_by_name(body, expected):
+    assert reason(body) == expected
+
+
+ORGANIZATION = "0a900000-0000-4000-8000-00000000000A"
+PARTNER = f"aws.partner/genesys.com/cloud/{ORGANIZATION}/production"
+
+
+@pytest.mark.parametrize(
+    ("source", "organization"),
+    [
+        (PARTNER, ORGANIZATION.lower()),
+        (f"{PARTNER}/eu", ORGANIZATION.lower()),
+        ("aws.partner/genesys.com/cloud/acme/x", "acme"),
+        ("aws.partner/genesys.com/cloud/acme", None),
+        ("aws.partner/genesys.com/cloud//x", None),
+        ("aws.partner/genesys.com/cloud/acme/x\n", None),
+        ("aws.partner/auth0.com/acme/x", None),
+        (f"x{PARTNER}", None),
+        (f"{PARTNER}/{'x' * 300}", None),
+        ("genesys.com.test", None),
+        (["aws"], None),
+        (None, None),
+    ],
+    ids=range(12),
+)
+def test_the_source_names_the_organization(source, organization):
+    assert seen(a_body("voice.analytics", {}, source=source))["organization_id"] == organization
+
+
+def test_an_event_on_the_custom_bus_names_its_organization():
+    inner = orjson.loads(a_body("voice.analytics", {}, source=PARTNER))
+
+    assert seen(on_custom_bus(inner))["organization_id"] == ORGANIZATION.lower()

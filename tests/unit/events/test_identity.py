@@ -12,7 +12,8 @@ from tests.factories import (
     a_voice_scored,
     an_id,
 )
-from worker.events.normaliser import open_events
+from worker.errors import Permanent
+from worker.events.normaliser import Unrouted, open_events
 from worker.settings import Events
 
 STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"
@@ -106,3 +107,56 @@ def test_a_report_due_at_another_time_is_another_key():
     body = a_reference_body(a_report_due())
 
     assert key(again(body)) != key(body)
+
+
+OURS, OTHERS = "0a900000-0000-4000-8000-00000000000a", "0b900000-0000-4000-8000-00000000000b"
+
+
+def source_of(organization):
+    return f"aws.partner/genesys.com/cloud/{organization}/production"
+
+
+def from_(organization, body):
+    return orjson.dumps(orjson.loads(body) | {"source": source_of(organization)})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [leg(sessionId="s1"), a_platform_body(a_voice_scored()), a_reference_body(a_voice_scored())],
+    ids=["leg", "sentiment", "flat"],
+)
+def test_two_organizations_never_share_a_key(body):
+    keys = {key(body), key(from_(OURS, body)), key(from_(OTHERS, body))}
+
+    assert len(keys) == 3
+    assert key(from_(OURS.upper(), body)) == key(from_(OURS, body))
+
+
+def test_a_key_without_an_organization_is_what_it_always_was():
+    body = leg(conversationId="00000000-0000-4000-8000-00000000000e", sessionId="s1")
+
+    assert key(body) == "48e1c79f8ffe8abded3118edb9a0d4fb80af38b454c1ab34e6e0d42ad4de3315"
+
+
+def test_the_origin_names_the_organization():
+    (event,) = open_events(from_(OURS, leg()), Events())
+
+    assert event.origin.organization_id == OURS
+
+
+@pytest.mark.parametrize("ours", [OURS, OURS.upper()])
+def test_an_event_of_our_organization_or_of_none_is_read(ours):
+    for body in (from_(OURS, leg()), leg()):
+        assert isinstance(open_events(body, Events(), ours), tuple)
+
+
+@pytest.mark.parametrize("body", [leg(), a_body("unknown", {}), a_body("voice.analytics", {})])
+def test_an_event_of_another_organization_is_refused_with_its_id_and_not_looked_into(body):
+    with pytest.raises(Permanent) as caught:
+        open_events(from_(OTHERS, body), Events(), OURS)
+
+    assert OTHERS in caught.value.reason
+
+
+def test_any_organization_will_do_while_none_is_set():
+    assert isinstance(open_events(from_(OTHERS, a_body("unknown", {})), Events()), Unrouted)

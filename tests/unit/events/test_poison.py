@@ -44,7 +44,10 @@ POISON = {
     "escaped lone surrogate": (b'{"a":"\\ud800"}', "body: not JSON"),
     "lone surrogate in text": ('{"a":"\ud800"}', "body: not JSON"),
     "NaN": (raw_voice(b'"sentiment":{"overall":NaN}'), "body: not JSON"),
-    "1e999": (raw_voice(b'"sentiment":{"overall":1e999}'), "body: not JSON"),
+    "1e999": (
+        raw_voice(b'"sentiment":{"overall":1e999}'),
+        "detail.sentiment.overall: not finite",
+    ),
     "a number of 5,000 digits": (raw_voice(b'"timestamp":' + b"9" * 5000), "body: not JSON"),
     "a time beyond all years": (
         raw_voice(b'"timestamp":' + b"9" * 18),

@@ -20,6 +20,7 @@ from tests.factories import (
 )
 from worker.errors import Permanent
 from worker.events.normaliser import Unrouted, open_events
+from worker.events.reports import EMPTY_SCHEDULE
 from worker.settings import Events
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "events").glob("*/*.json"))
@@ -28,6 +29,8 @@ REASON = re.compile(
     r"(body|Data|Metadata|SystemMetadata|time|id|detail-type|detail(\.[A-Za-z0-9]+)*)"
     r": [A-Za-z0-9/ ]+"
 )
+
+REMEDIES = {"", EMPTY_SCHEDULE.partition("; ")[2]}
 
 scalars = (
     st.none()
@@ -58,7 +61,9 @@ def outcome(body):
     else:
         assert isinstance(events, Unrouted) or events
         return events
-    assert REASON.fullmatch(refusal.reason)
+    fault, _, remedy = refusal.reason.partition("; ")
+    assert REASON.fullmatch(fault)
+    assert remedy in REMEDIES
     return refusal.reason
 
 

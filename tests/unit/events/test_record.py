@@ -1,12 +1,15 @@
-from dataclasses import field, replace
+import pytest
+from msgspec.structs import replace
 
-from worker.events.record import record
+from tests.factories import PHONE, a_voice_scored, an_attributes_wanted, an_origin
+from worker.events.record import Record
 
 
-@record
-class Call:
+class Call(Record, frozen=True, kw_only=True):
+    unshown = frozenset({"number"})
+
     id: str
-    number: str = field(default="", repr=False)
+    number: str = ""
 
 
 def test_records_are_equal_and_hashed_by_their_fields():
@@ -14,4 +17,22 @@ def test_records_are_equal_and_hashed_by_their_fields():
 
 
 def test_records_keep_to_themselves_what_is_not_to_be_shown():
-    assert "+49" not in repr(replace(Call(id="a"), number="+49"))
+    assert repr(replace(Call(id="a"), number="+49")) == "Call(id='a')"
+
+
+def test_records_do_not_change():
+    with pytest.raises(AttributeError):
+        Call(id="a").id = "b"
+
+
+@pytest.mark.parametrize("event", [a_voice_scored(), an_attributes_wanted()])
+def test_an_event_shows_all_but_the_phone_number(event):
+    assert PHONE not in repr(event)
+    assert event.conversation_id in repr(event)
+    assert event.origin.dedupe_key in repr(event)
+
+
+def test_events_are_equal_and_hashed_by_their_fields():
+    origin = an_origin()
+
+    assert len({a_voice_scored(origin=origin, conversation_id="c") for _ in range(2)}) == 1

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
 from tests.factories import a_body
@@ -99,6 +100,15 @@ def test_a_media_type_of_tomorrow_is_taken():
     assert only(due(period="day", mediaType="Hologram")).media_type == "hologram"
 
 
-def test_a_bare_scheduled_event_is_refused_for_its_missing_name():
+@pytest.mark.parametrize("detail_type", ["Scheduled Event", "report.due"])
+def test_an_empty_schedule_is_told_what_to_send(detail_type):
+    with pytest.raises(Permanent, match=r"^detail\.name: missing; .*\"period\": \"day\"") as caught:
+        opened(a_body(detail_type, {}))
+
+    example = orjson.loads(caught.value.reason.partition("such as ")[2])
+    assert only(a_body(detail_type, example)).name == example["name"]
+
+
+def test_a_detail_that_lacks_only_the_name_is_told_just_that():
     with pytest.raises(Permanent, match=r"^detail\.name: missing$"):
-        opened(a_body("Scheduled Event", {}))
+        opened(a_body("Scheduled Event", {"period": "day"}))

@@ -1,9 +1,9 @@
 """Ids, times and bodies of an injection: the same for every copy of an event."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from tests.factories import NOON, an_attributes_wanted, an_id, an_origin
 from worker.domain.attributes.injection import (

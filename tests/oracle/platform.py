@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from worker.events.envelope import Envelope
-from worker.events.fields import WIRE, Blank, Id, IdIfAny, Instant, Score, read
-from worker.events.identity import timed
-from worker.events.types import (
+from tests.oracle.envelope import Envelope
+from tests.oracle.fields import WIRE, Blank, Id, IdIfAny, Instant, Score, read
+from tests.oracle.identity import timed
+from tests.oracle.types import (
     AttributesWanted,
     ChatScored,
     ConversationEnded,

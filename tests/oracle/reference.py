@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from worker.events.envelope import Envelope
-from worker.events.fields import FEW, WIRE, Blank, Id, IdIfAny, Instant, Score, Text, read
-from worker.events.identity import origin, sent_at
-from worker.events.types import (
+from tests.oracle.envelope import Envelope
+from tests.oracle.fields import FEW, WIRE, Blank, Id, IdIfAny, Instant, Score, Text, read
+from tests.oracle.identity import origin, sent_at
+from tests.oracle.types import (
     AttributesWanted,
     ChatScored,
     ConversationEnded,
