@@ -1,14 +1,16 @@
-"""The CRM is asked once per customer, believed when it knows nobody, and missed for a while."""
+"""The CRM is asked once per conversation, believed when it knows nobody, missed for a while."""
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from tests.factories import PHONE, an_id
-from worker.clients.crm import Crm, Record
+from worker.clients.crm import Crm, Record, record_of
 from worker.clients.endpoint import origin_of, path_of
+from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.errors import (
@@ -18,6 +20,7 @@ from worker.errors import (
     Transient,
     Unauthorized,
     Unavailable,
+    Unreadable,
 )
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy
@@ -27,6 +30,7 @@ from worker.resilience.retry import RetryPolicy
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 GOLD = {"tier": "gold"}
+JOSE = {"name": "Jos\u00e9"}
 POLICY = CachePolicy(
     max_entries=10, soft_ttl_seconds=300, hard_ttl_seconds=3600, negative_ttl_seconds=60
 )
@@ -40,13 +44,14 @@ def a_guard(upstream):
 
 
 @asynccontextmanager
-async def a_crm(token=None, **desk):
+async def a_crm(token=None, cache_by="conversation", **desk):
     async with (
         CrmServer(CrmDesk(**desk)) as served,
         HttpClient("crm", origin_of("crm", served.url), HttpLimits(total_seconds=5)) as http,
     ):
         cache: Cache[bytes, Record] = Cache("crm", POLICY, random=Random(1))
-        yield Crm(served.url, http, a_guard("crm"), cache, token=token), served
+        crm = Crm(served.url, http, a_guard("crm"), cache, token=token, cache_by=cache_by)
+        yield crm, served
 
 
 async def test_a_customer_is_found_by_the_conversation():
@@ -63,12 +68,72 @@ async def test_a_customer_is_found_by_the_phone_number():
         assert (await crm.find(an_id(), PHONE)).value == GOLD
 
 
-async def test_the_next_conversation_of_a_customer_asks_no_more():
+async def test_a_conversation_is_asked_for_once():
+    conversation = an_id()
     async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
-        await crm.find(an_id(), PHONE)
-        await crm.find(an_id(), PHONE)
+        for _ in range(2):
+            assert (await crm.find(conversation, PHONE)).value == GOLD
 
         assert desk.counts.total() == 1
+
+
+async def test_two_callers_of_one_number_are_two_customers_with_the_crm_up_and_down():
+    known = {an_id(): {"account": "one"}, an_id(): {"account": "two"}}
+    async with a_crm(by_conversation=known) as (crm, desk):
+        for conversation, record in known.items():
+            assert (await crm.find(conversation, PHONE)).value == record
+        desk.status = 503
+        await asyncio.sleep(1000)
+
+        for conversation, record in known.items():
+            found = await crm.find(conversation, PHONE)
+            assert (found.value, found.stale) == (record, True)
+
+
+async def test_a_new_caller_of_a_number_is_waited_for_and_gets_nobody_elses_while_the_crm_is_down():
+    first = an_id()
+    async with a_crm(by_conversation={first: GOLD}) as (crm, desk):
+        await crm.find(first, PHONE)
+        desk.status = 503
+
+        with pytest.raises(Unavailable):
+            await crm.find(an_id(), PHONE)
+
+
+async def test_nobody_behind_one_conversation_does_not_skip_the_next_of_its_number():
+    second = an_id()
+    async with a_crm(by_conversation={second: GOLD}) as (crm, _desk):
+        assert (await crm.find(an_id(), PHONE)).value is None
+
+        assert (await crm.find(second, PHONE)).value == GOLD
+
+
+async def test_nobody_without_a_number_is_asked_for_again_with_one():
+    conversation = an_id()
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _desk):
+        assert (await crm.find(conversation, None)).value is None
+
+        assert (await crm.find(conversation, PHONE)).value == GOLD
+
+
+async def test_by_phone_the_number_alone_is_asked_for_and_its_answer_is_shared():
+    first = an_id()
+    async with a_crm(
+        cache_by="phone", by_phone={PHONE: GOLD}, by_conversation={first: {"of": "first"}}
+    ) as (crm, desk):
+        assert (await crm.find(first, PHONE)).value == GOLD
+        assert (await crm.find(an_id(), PHONE)).value == GOLD
+
+        assert desk.counts.total() == 1
+
+
+async def test_by_phone_a_conversation_without_a_number_is_asked_for_by_itself():
+    first, second = an_id(), an_id()
+    async with a_crm(cache_by="phone", by_conversation={first: GOLD}) as (crm, desk):
+        assert (await crm.find(first, None)).value == GOLD
+        assert (await crm.find(second, None)).value is None
+
+        assert desk.counts.total() == 2
 
 
 async def test_two_conversations_without_a_number_are_two_customers():
@@ -80,13 +145,14 @@ async def test_two_conversations_without_a_number_are_two_customers():
 
 
 async def test_nobody_is_an_answer_and_believed_for_a_minute():
+    conversation = an_id()
     async with a_crm() as (crm, desk):
-        assert (await crm.find(an_id(), PHONE)).value is None
-        await crm.find(an_id(), PHONE)
+        assert (await crm.find(conversation, PHONE)).value is None
+        await crm.find(conversation, PHONE)
         assert desk.counts == {404: 1}
 
         await asyncio.sleep(70)
-        await crm.find(an_id(), PHONE)
+        await crm.find(conversation, PHONE)
 
         assert desk.counts == {404: 2}
 
@@ -97,25 +163,27 @@ async def test_a_customer_without_any_field_is_nobody():
 
 
 async def test_a_stale_answer_is_served_and_marked_while_the_crm_is_down():
+    conversation = an_id()
     async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
-        await crm.find(an_id(), PHONE)
+        await crm.find(conversation, PHONE)
         desk.status = 503
         await asyncio.sleep(1000)
 
-        found = await crm.find(an_id(), PHONE)
+        found = await crm.find(conversation, PHONE)
 
     assert found.value == GOLD
     assert found.stale
 
 
 async def test_no_answer_is_served_beyond_its_hard_lifetime():
+    conversation = an_id()
     async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
-        await crm.find(an_id(), PHONE)
+        await crm.find(conversation, PHONE)
         desk.status = 503
         await asyncio.sleep(4000)
 
         with pytest.raises(Unavailable):
-            await crm.find(an_id(), PHONE)
+            await crm.find(conversation, PHONE)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +259,59 @@ async def test_credentials_in_the_url_are_refused():
 async def test_plain_http_is_refused_unless_the_host_is_this_machine():
     with pytest.raises(ConfigurationError):
         HttpClient("crm", origin_of("crm", "http://crm.test/find"), HttpLimits(total_seconds=1))
+
+
+def a_reply(body, content_type="application/json"):
+    return Reply(
+        status=200, headers={"content-type": content_type}, body=body, received_at=datetime.now(UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "record"),
+    [
+        (a_reply(b""), None),
+        (a_reply(b" \r\n"), None),
+        (a_reply(b"\xef\xbb\xbf" + b'{"tier":"gold"}'), GOLD),
+        (
+            a_reply('{"name":"Jos\u00e9"}'.encode("latin-1"), "application/json; charset=latin-1"),
+            JOSE,
+        ),
+        (
+            a_reply('{"name":"Jos\u00e9"}'.encode("cp1252"), 'text/json;charset="windows-1252"'),
+            JOSE,
+        ),
+        (a_reply('{"name":"Jos\u00e9"}'.encode(), "application/json; charset=iso-8859-1"), JOSE),
+        (a_reply('{"name":"Jos\u00e9"}'.encode("utf-16")), JOSE),
+        (a_reply(b'{"tier":"gold","x":NaN,"y":-Infinity,"z":1e999}'), GOLD | dict.fromkeys("xyz")),
+        (a_reply(b'{"tier":"gold","x":"\\ud83d"}'), GOLD | {"x": "?"}),
+        (a_reply(b'{"tier":"gold","\\ud83d":1}'), GOLD | {"?": 1}),
+    ],
+)
+async def test_a_reply_is_read_as_clients_in_the_field_read_it(reply, record):
+    assert record_of(reply) == record
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        a_reply(b"<html>", "text/html"),
+        a_reply(b'{"a":'),
+        a_reply(b"[1]"),
+        a_reply(b'"canary"'),
+        a_reply(b'{"a":"canary\xff"}'),
+        a_reply(b'{"a":"canary\xff"}', "application/json; charset=no-such"),
+        a_reply(b'{"a":"canary\xff"}', "application/json; charset=hex"),
+        a_reply(b'{"a":"canary\xff"}', "application/json; charset=punycode"),
+        a_reply(b"[" * 5000),
+        a_reply(b'{"a":' + b"9" * 5000 + b"}"),
+        a_reply(b'{"a":NaN,"b":"' + b"x" * 2**20 + b'"}'),
+    ],
+    ids=range(11),
+)
+async def test_a_reply_that_cannot_be_read_is_a_fault_of_this_request(reply):
+    with pytest.raises(Unreadable) as caught:
+        record_of(reply)
+
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None

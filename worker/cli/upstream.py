@@ -62,4 +62,4 @@ async def open_crm(settings: CrmSettings) -> AsyncIterator[Crm]:
         "crm", CachePolicy(**CacheSettings().model_dump()), random=random
     )
     async with HttpClient("crm", origin_of("CRM_API_ENDPOINT", url), limits) as http:
-        yield Crm(url, http, guard, cache, token=token)
+        yield Crm(url, http, guard, cache, token=token, cache_by=settings.cache_by)

@@ -3,14 +3,13 @@
 import hmac
 import secrets
 from collections.abc import Mapping
-from typing import Any
-
-import orjson
+from typing import Any, Literal
 
 from worker.clients.endpoint import failure_of, path_of
 from worker.clients.exchange import Reply, Request
 from worker.clients.http import HttpClient
-from worker.errors import Unavailable
+from worker.clients.json_reply import json_of
+from worker.errors import Unreadable
 from worker.resilience.cache import Cache, Cached
 from worker.resilience.guard import Guard
 
@@ -18,8 +17,11 @@ Record = Mapping[str, Any]
 """A customer's fields, in the CRM's own words."""
 
 
+CacheBy = Literal["conversation", "phone"]
+
+
 class Crm:
-    """Looks customers up by conversation and phone number, and remembers them for a while."""
+    """Looks customers up, and remembers each answer for the question it was given to."""
 
     def __init__(
         self,
@@ -29,26 +31,35 @@ class Crm:
         cache: Cache[bytes, Record],
         *,
         token: str | None = None,
+        cache_by: CacheBy = "conversation",
     ) -> None:
-        """`http`: to `origin_of(url)`. `token`: sent as a bearer token."""
+        """`http`: to `origin_of(url)`. `token`: sent as a bearer token. `cache_by`: see `find`."""
         self._url = url
         self._http = http
         self._guard = guard
         self._cache = cache
         self._token = token
+        self._cache_by = cache_by
         # Keys are HMACs, so that a memory dump shows no phone numbers.
         self._key = secrets.token_bytes(32)
 
     async def find(self, conversation_id: str, phone: str | None) -> Cached[Record]:
         """Find the customer of a conversation; `value` None when the CRM knows none.
 
-        `phone`: E.164. With it, the answer is remembered for the customer's next conversations
-        too. Raises Transient when the CRM is down and nothing usable is remembered.
-        """
-        key = hmac.digest(self._key, (phone or conversation_id).encode(), "sha256")
-        return await self._cache.get(key, lambda: self._load(conversation_id, phone))
+        `phone`: E.164, or None. The CRM is asked by conversation and number, and what it says is
+        remembered for that conversation: it may know more of it than the number. By `phone` it is
+        asked by number alone, and every conversation of the number shares the answer; one without
+        a number is asked for by conversation.
 
-    async def _load(self, conversation_id: str, phone: str | None) -> Record | None:
+        Raises Transient when the CRM is down and nothing usable is remembered.
+        """
+        by_number = self._cache_by == "phone" and phone is not None
+        conversation = None if by_number else conversation_id
+        question = f"{conversation or ''}|{phone or ''}"
+        key = hmac.digest(self._key, question.encode(), "sha256")
+        return await self._cache.get(key, lambda: self._load(conversation, phone))
+
+    async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
         request = look_up(self._url, self._token, conversation_id, phone)
 
         async def attempt() -> Record | None:
@@ -57,8 +68,8 @@ class Crm:
         return await self._guard.call(attempt)
 
 
-def look_up(url: str, token: str | None, conversation_id: str, phone: str | None) -> Request:
-    """Return the question for a conversation's customer; for the parameters see `Crm`."""
+def look_up(url: str, token: str | None, conversation_id: str | None, phone: str | None) -> Request:
+    """Return the question for a customer; for the parameters see `Crm`."""
     return Request(
         method="GET",
         path=path_of(url, conversationId=conversation_id, phone=phone),
@@ -73,11 +84,7 @@ def record_of(reply: Reply) -> Record | None:
         return None
     if not 200 <= reply.status < 300:
         raise failure_of("crm", reply)
-    try:
-        record = orjson.loads(reply.body or b"null")
-    except orjson.JSONDecodeError:
-        # Not chained: the decoder's error holds the document.
-        raise Unavailable("crm: unreadable reply") from None
+    record = json_of("crm", reply)
     if record is not None and not isinstance(record, dict):
-        raise Unavailable("crm: reply is not an object")
+        raise Unreadable("crm: reply is not an object")
     return record or None

@@ -1,6 +1,6 @@
 """Settings of the attribute handler: what it may write, the CRM it asks, whom it tells."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -34,10 +34,16 @@ class Crm(Group):
     model_config = group("CRM_")
 
     api_endpoint: Url | None = None
-    """Look-up of a customer: called with `conversationId` and, when known, `phone`."""
+    """Look-up of a customer: called with `conversationId` and, when known, `phone`; see
+    `CRM_CACHE_BY`."""
 
     api_token: BearerToken | None = None
     """Sent to it as a bearer token. Unset: none is sent."""
+
+    cache_by: Literal["conversation", "phone"] = "conversation"
+    """What an answer is remembered for. `conversation`: for the conversation it was asked for, and
+    no other. `phone`: the CRM is asked by number alone, and all conversations of a number share its
+    answer; one without a number is asked for by conversation."""
 
     timeout_seconds: Seconds = 5
     """Longest wait for one reply."""

@@ -60,6 +60,10 @@ class Genesys(Group):
     """What a 404 of the system behind the data action means. `unknown`: no such customer, the
     record says tier `unknown`. `retry`: the customer is expected to be there later."""
 
+    organization_id: Uuid | None = None
+    """Genesys organization whose events are handled: one whose `source` names another is
+    dead-lettered. Unset: all are handled."""
+
     flow_id: Uuid | None = None
     """Flow whose inputs say which attributes a conversation gets, and of what kind."""
 

@@ -43,4 +43,4 @@ async def _crm(workshop: Workshop) -> Crm:
     )
     guard = workshop.upstreams.http("crm", settings.attempts, settings.deadline_seconds)
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    return Crm(url, http, guard, cache, token=token)
+    return Crm(url, http, guard, cache, token=token, cache_by=settings.cache_by)
