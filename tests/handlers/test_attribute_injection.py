@@ -263,15 +263,49 @@ async def test_an_old_event_is_written_when_nothing_is_in_its_way():
         assert world.attributes(event) == FITTING
 
 
-async def test_a_customer_seen_before_is_written_while_the_crm_is_down():
+async def test_a_conversation_asked_for_before_is_written_while_the_crm_is_down():
     async with a_world() as world:
-        await world.handler(an_event_in(world))
+        event = an_event_in(world)
+        await world.handler(event)
+        world.attributes(event).clear()
         world.crm.status = 503
         await asyncio.sleep(1000)
-        event = an_event_in(world)
 
         assert await world.handler(event) is Result.DEGRADED
         assert world.attributes(event) == FITTING
+
+
+async def test_callers_of_one_number_get_their_own_attributes_with_the_crm_up_and_down():
+    """P43: an answer for one conversation is used for no other."""
+    async with a_world() as world:
+        first, second, late = (an_event_in(world, phone_number=PHONE) for _ in range(3))
+        world.crm.by_phone.clear()
+        for event, tier in ((first, "gold"), (second, "iron"), (late, "lead")):
+            world.crm.by_conversation[event.conversation_id] = {"tier": tier}
+        await asyncio.gather(world.handler(first), world.handler(second))
+        with_crm = [world.attributes(event)["tier"] for event in (first, second)]
+        world.crm.status = 503
+        await asyncio.sleep(1000)
+        for event in (first, second):
+            world.attributes(event).clear()
+            assert await world.handler(event) is Result.DEGRADED
+        without_crm = [world.attributes(event)["tier"] for event in (first, second)]
+        with pytest.raises(Unavailable):
+            await world.handler(late)
+
+        assert with_crm == without_crm == ["gold", "iron"]
+        assert world.attributes(late) == {}
+
+
+async def test_nobody_behind_the_first_caller_of_a_number_does_not_skip_the_second():
+    async with a_world() as world:
+        world.crm.by_phone.clear()
+        first, second = (an_event_in(world, phone_number=PHONE) for _ in range(2))
+        world.crm.by_conversation[second.conversation_id] = {"tier": "gold"}
+
+        assert await world.handler(first) is Result.SKIPPED
+        assert await world.handler(second) is Result.OK
+        assert world.attributes(second) == {"tier": "gold"}
 
 
 async def test_a_flow_nobody_published_is_waited_for():
@@ -339,11 +373,12 @@ async def test_a_repeat_tells_analytics_the_same_bytes_under_the_same_id():
     assert (first.id, first.raw) == (second.id, second.raw)
 
 
-async def test_analytics_that_is_down_fails_no_event():
+@pytest.mark.parametrize("status", [410, 500])
+async def test_analytics_that_refuses_or_is_down_fails_no_event(status):
     lost = metrics.best_effort_failures.labels("analytics_webhook")
     before = lost._value.get()
     async with a_world() as world:
-        world.sink.status = 500
+        world.sink.status = status
         event = an_event_in(world)
 
         assert await world.handler(event) is Result.OK

@@ -6,22 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-import structlog
 
 from worker.clients.endpoint import failure_of, path_of
 from worker.clients.exchange import Request
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.signature import Signer
-from worker.errors import Rejected
 from worker.resilience.guard import Guard
-from worker.telemetry import metrics
 
 WEBHOOK_LIMITS = HttpLimits(total_seconds=15)
 """Standard Webhooks asks for 15 to 30 s; a slot of the worker waits meanwhile."""
-
-GONE = 410
-
-log = structlog.get_logger(__name__)
 
 
 class Webhook:
@@ -36,7 +29,6 @@ class Webhook:
         self._signer = None if secret is None else Signer(secret)
         self._guard = guard
         self._http = http
-        self._gone = False
 
     async def post(
         self,
@@ -44,23 +36,15 @@ class Webhook:
         *,
         delivery_id: str,
         headers: Mapping[str, str] | None = None,
-    ) -> bool:
-        """Deliver; False when the receiver has retired this webhook, until the next start.
+    ) -> None:
+        """Deliver.
 
         `delivery_id`: the same for every repeat, so that the receiver can tell one. Raises
-        Transient, or Rejected when the receiver does not take the body.
+        Transient, or Rejected when the receiver does not take the body: a 410 says no more of the
+        next delivery than a 404 does.
         """
-        if not self._gone:
-            request = self._request(body, {**(headers or {}), "webhook-id": delivery_id})
-            try:
-                await self._guard.call(lambda: self._send(request, delivery_id))
-            except Rejected as error:
-                if error.status != GONE:
-                    raise
-                self._retire()
-        if self._gone:
-            metrics.best_effort_failures.labels(self.name).inc()
-        return not self._gone
+        request = self._request(body, {**(headers or {}), "webhook-id": delivery_id})
+        await self._guard.call(lambda: self._send(request, delivery_id))
 
     def _request(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
         # A fragment: the client must send the very bytes that are signed.
@@ -82,8 +66,3 @@ class Webhook:
         signature = self._signer.sign(delivery_id, now, orjson.dumps(request.json))
         stamp = {"webhook-timestamp": str(now), "webhook-signature": signature}
         return replace(request, headers={**request.headers, **stamp})
-
-    def _retire(self) -> None:
-        if not self._gone:
-            log.error("webhook_gone", webhook=self.name)
-        self._gone = True
