@@ -154,11 +154,11 @@ def _fault(text: Raw | str, at: str, null: str) -> str:
 
 def _gated(body: str | bytes, at: str) -> str:
     """Return the text; the gates come first, as parsing is what a hostile body makes expensive."""
-    if isinstance(body, bytes) or len(body) > MAX_CONTAINERS or not body.isascii():
+    if len(body) > MAX_CONTAINERS:  # a shorter one can break neither, however many bytes a letter
         raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
         if len(raw) > MAX_BYTES:
             raise Permanent(f"{at}: larger than 1 MiB")
-        if len(raw) > MAX_CONTAINERS < _number_of(b"[", raw) + _number_of(b"{", raw):
+        if _number_of(b"[", raw) + _number_of(b"{", raw) > MAX_CONTAINERS:
             raise Permanent(f"{at}: too many lists and objects")
     if isinstance(body, str):
         return body

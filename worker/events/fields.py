@@ -62,10 +62,10 @@ def instant(value: object) -> datetime:
 
 
 def _written(text: str) -> datetime:
-    # The first line is what Genesys and AWS write; a pattern takes three times as long to see that.
-    if not (len(text) in _USUAL and text[4:19:3] == "--T::" and text[-1] == "Z"):
-        if not _ISO.fullmatch(text):
-            raise ValueError
+    # What Genesys and AWS write; the pattern takes three times as long to see that.
+    is_usual = len(text) in _USUAL and text[4:19:3] == "--T::" and text[-1] == "Z"
+    if not is_usual and not _ISO.fullmatch(text):
+        raise ValueError
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is UTC:
         return moment
