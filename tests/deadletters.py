@@ -56,3 +56,17 @@ def parked(dead_letter_url, *wanted):
 
     asyncio.run(park())
     return [letter.body for letter in wanted]
+
+
+def moved(queue_url, *bodies):
+    """Let SQS move messages itself to the dead-letter queue of a queue with maxReceiveCount 1."""
+
+    async def receive_twice():
+        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+            for body in bodies:
+                await client.send_message(QueueUrl=queue_url, MessageBody=body)
+                for _ in range(2):
+                    await client.receive_message(QueueUrl=queue_url, VisibilityTimeout=0)
+
+    asyncio.run(receive_twice())
+    return list(bodies)

@@ -1,6 +1,5 @@
 """`worker dlq`: nothing is lost, whatever is asked, and whoever interrupts it."""
 
-import asyncio
 import gzip
 import os
 import pty
@@ -15,17 +14,19 @@ from collections import Counter
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.deadletters import ABC, LIMITS, NOW, XYZ, Letter, letters, parked
+from tests.deadletters import ABC, NOW, XYZ, Letter, letters, moved, parked
 from worker.cli.dlq_reading import HIDDEN_SECONDS
-from worker.clients.aws.session import AwsSession
 from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
 from worker.demo.sqs.message import Attribute, Sending
 from worker.demo.sqs.server import SqsServer
-from worker.intake.dead_letters import ATTRIBUTE
-from worker.settings import Aws
+from worker.intake.body_encoding import RECORD_ATTRIBUTE
 
 MOVED = "moved by SQS (maxReceiveCount)"
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+
+
+QUICK = ("--wait", "0")
+"""The emulator says at once, and always, what is there."""
 
 
 class Clock:
@@ -41,6 +42,11 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch):
+    monkeypatch.setattr("worker.cli.dlq_moving.DELETE_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -75,33 +81,12 @@ def environ(queue, dead):
 
 @pytest.fixture
 def dlq(worker, environ):
-    return lambda *arguments: worker("dlq", *arguments, **environ)
+    return lambda *arguments: worker("dlq", *arguments, *QUICK, **environ)
 
 
 @pytest.fixture
-def moved_by_sqs(aws_call, sqs, queue):
-    """Let SQS move messages itself: received once, and then once too often."""
-
-    def move(*bodies):
-        for body in bodies:
-            sqs.send(queue, body)
-            for _ in range(2):
-                aws_call("receive_message", QueueUrl=queue, VisibilityTimeout=0)
-        return list(bodies)
-
-    return move
-
-
-@pytest.fixture
-def aws_call(sqs):
-    def call(operation, **arguments):
-        async def once():
-            async with AwsSession(Aws(transport="sdk")).client("sqs", LIMITS) as client:
-                return await getattr(client, operation)(**arguments)
-
-        return asyncio.run(once())
-
-    return call
+def moved_by_sqs(queue):
+    return lambda *bodies: moved(queue, *bodies)
 
 
 def bodies(sqs, url):
@@ -129,7 +114,7 @@ def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
         (1, "moved-by-sqs", MOVED),
     ]
     first = done.json["causes"][0]
-    assert first["handlers"] == ["voice"]
+    assert first["jobs"] == ["voice"]
     assert first["firstFailure"] == "2026-03-02T11:59:00+00:00"
     assert first["lastFailure"] == "2026-03-02T12:01:00+00:00"
 
@@ -162,8 +147,8 @@ def test_list_shows_neither_bodies_nor_attribute_values(dlq, dead):
 
 
 @pytest.mark.parametrize("note", ["{", "[]", '{"reason": 1, "lastFailure": "never"}', ""])
-def test_a_note_that_cannot_be_read_is_a_cause_like_others(dlq, sqs, dead, note):
-    sqs.send(dead, "{}", attributes={ATTRIBUTE: Attribute("String", note)})
+def test_a_record_that_cannot_be_read_is_a_cause_like_others(dlq, sqs, dead, note):
+    sqs.send(dead, "{}", attributes={RECORD_ATTRIBUTE: Attribute("String", note)})
 
     (cause,) = dlq("list", "--json").json["causes"]
 
@@ -172,7 +157,7 @@ def test_a_note_that_cannot_be_read_is_a_cause_like_others(dlq, sqs, dead, note)
 
 def test_a_reason_cannot_write_to_the_terminal(dlq, sqs, dead):
     note = '{"reason": "\\u001b]0;\\u202egone", "fingerprint": "f"}'
-    sqs.send(dead, "{}", attributes={ATTRIBUTE: Attribute("String", note)})
+    sqs.send(dead, "{}", attributes={RECORD_ATTRIBUTE: Attribute("String", note)})
 
     shown = dlq("list").out + dlq("show", "f").out
     assert "gone" in shown
@@ -201,7 +186,7 @@ def test_show_tells_why_and_the_body_only_when_asked(dlq, dead):
     assert plain["failure"]["attempts"] == 3
 
 
-def test_show_unpacks_a_body_that_was_too_long_for_its_note(dlq, dead):
+def test_show_decodes_a_body_that_was_too_long_for_its_record(dlq, dead):
     body = '{"n": "' + "x" * 1_040_000 + '"}'
     parked(dead, Letter(body))
 
@@ -265,7 +250,7 @@ def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
     [
         ("--reason", "404 NOT"),
         ("--fingerprint", XYZ.fingerprint),
-        ("--handler", "workflow"),
+        ("--job", "workflow"),
         ("--older-than", "30d"),
     ],
 )
@@ -294,7 +279,10 @@ def test_a_message_somebody_else_sent_is_not_taken_for_one_that_sqs_moved(dlq, s
 
     [cause] = dlq("list", "--json").json["causes"]
 
-    assert (cause["fingerprint"], cause["reason"]) == ("no-note", "no note: sent by somebody else")
+    assert (cause["fingerprint"], cause["reason"]) == (
+        "no-record",
+        "no failure record: not sent by this worker",
+    )
 
 
 def test_a_redriven_message_keeps_its_trace(dlq, sqs, queue, dead):
@@ -333,7 +321,7 @@ def test_what_is_parked_again_meanwhile_is_left_alone(worker, sqs, queue, dead, 
     for message in sqs.messages(dead):
         message.sent_at_milliseconds += 3_600_000
 
-    done = worker("dlq", "redrive", "--apply", "--json", **environ)
+    done = worker("dlq", "redrive", "--apply", "--json", *QUICK, **environ)
 
     assert future
     assert (done.json["done"], done.json["newer"]) == (0, 1)
@@ -347,7 +335,7 @@ def test_letters_behind_many_that_came_after_the_start_are_redriven(
     for message in sqs.messages(dead)[:40]:
         message.sent_at_milliseconds += 3_600_000
 
-    done = worker("dlq", "redrive", "--rate", "1000", "--apply", "--json", **environ)
+    done = worker("dlq", "redrive", "--rate", "1000", "--apply", "--json", *QUICK, **environ)
 
     assert (done.json["done"], done.json["newer"]) == (5, 40)
     assert visible(sqs, dead) == 40
@@ -380,16 +368,16 @@ NOT_DEFLATED = b64encode(gzip.compress(b"{}", mtime=0)[:10] + b"\xff" * 8).decod
 
 
 @pytest.mark.parametrize("body", ["{}", "H4sI", NOT_DEFLATED])
-def test_a_packed_body_that_cannot_be_unpacked_stays_and_stops_no_other(
+def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
     dlq, sqs, queue, dead, body
 ):
     sent = parked(dead, *letters(3))
     note = '{"reason": "long", "bodyEncoding": "gzip+base64"}'
-    sqs.send(dead, body, attributes={ATTRIBUTE: Attribute("String", note)})
+    sqs.send(dead, body, attributes={RECORD_ATTRIBUTE: Attribute("String", note)})
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
 
-    assert (done.code, done.json["problems"]) == (1, ["BodyNotUnpacked"])
+    assert (done.code, done.json["problems"]) == (1, ["BodyNotDecoded"])
     assert (done.json["done"], done.json["notSent"]) == (3, 1)
     assert (bodies(sqs, queue), bodies(sqs, dead)) == (sorted(sent), [body])
 
@@ -433,9 +421,9 @@ def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
 
 def test_a_long_run_keeps_what_it_read_hidden(dlq, sqs, queue, dead, clock, monkeypatch):
     parked(dead, *letters(30, XYZ), *letters(5))
-    monkeypatch.setattr("worker.cli.dlq_reading.HIDDEN_SECONDS", 3)
+    monkeypatch.setattr("worker.cli.dlq_reading.HIDDEN_SECONDS", 2)
 
-    dlq("redrive", "--handler", "voice", "--rate", "1", "--apply")
+    dlq("redrive", "--job", "voice", "--rate", "2", "--apply")
 
     assert max(sqs.journal.receives.values()) == 1
     assert visible(sqs, dead) == 30
@@ -505,7 +493,7 @@ def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, 
 
 def _a_redrive(environ):
     return subprocess.Popen(
-        [sys.executable, "-m", "worker", "dlq", "redrive", "--apply", "--rate", "300"],
+        [sys.executable, "-m", "worker", "dlq", "redrive", "--apply", "--rate", "300", "--wait=0"],
         env={**os.environ, **environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -521,9 +509,10 @@ def test_ctrl_c_shows_everything_again_at_once(sqs, queue, dead, environ):
             "worker",
             "dlq",
             "redrive",
-            "--handler=voice",
+            "--job=voice",
             "--rate=0.1",
             "--apply",
+            "--wait=0",
         ],
         env={**os.environ, **environ},
         stdout=subprocess.DEVNULL,
@@ -572,7 +561,7 @@ def test_native_says_when_sqs_refuses(worker, sqs, dead):
 
 
 def test_native_takes_no_filter(dlq, sqs):
-    assert dlq("redrive", "--native", "--handler", "voice").code == 2
+    assert dlq("redrive", "--native", "--job", "voice").code == 2
     assert dlq("redrive", "--native", "--limit", "1").code == 2
 
 
@@ -597,7 +586,7 @@ def test_delete_does_nothing_without_apply(dlq, sqs, dead):
     assert visible(sqs, dead) == 2
 
 
-@pytest.mark.parametrize("arguments", [(), ("--all", "--handler", "voice")])
+@pytest.mark.parametrize("arguments", [(), ("--all", "--job", "voice")])
 def test_delete_wants_a_filter_or_all(dlq, sqs, dead, arguments):
     parked(dead, *letters(1))
 
@@ -610,7 +599,7 @@ def test_delete_asks_on_a_terminal(sqs, dead, environ, answer, left, code):
     parked(dead, *letters(2))
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "dlq", "delete", "--all", "--apply"],
+        [sys.executable, "-m", "worker", "dlq", "delete", "--all", "--apply", "--wait=0"],
         env={**os.environ, **environ},
         stdin=theirs,
         stdout=subprocess.DEVNULL,

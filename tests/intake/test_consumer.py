@@ -9,7 +9,7 @@ from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import ACCESS_DENIED, HTTP_500, DeliverAgain, FailEntries, Reset, When
 from worker.demo.sqs.message import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
-from worker.intake.packing import unpacked
+from worker.intake.body_encoding import decode_body
 from worker.telemetry import metrics
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
@@ -177,7 +177,7 @@ async def test_a_body_too_long_for_its_note_is_parked_packed(
     [parked] = sqs.messages(dead_letters)
     note = json.loads(parked.sent.attributes["worker.failure"].value)
     assert note["bodyEncoding"] == "gzip+base64"
-    assert unpacked(parked.sent.body) == body
+    assert decode_body(parked.sent.body, {}, note).body == body
 
 
 async def test_a_failure_older_than_the_horizon_is_parked(

@@ -1,5 +1,5 @@
+from worker.clients.aws.sqs_replies import Message
 from worker.intake.leases import Leases
-from worker.intake.message import Message
 
 VISIBILITY = 30
 

@@ -3,7 +3,8 @@ from random import Random
 
 import pytest
 from worker.intake.polls import STALLED_SECONDS, PollRules, Polls
-from worker.intake.queue import QueueError
+
+from worker.clients.aws.sqs_replies import QueueError
 
 
 class HangingQueue:

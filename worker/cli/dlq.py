@@ -1,4 +1,4 @@
-"""`worker dlq`: what lies on the dead-letter queue and why; back with it, or away."""
+"""`worker dlq`: what lies on the dead-letter queues and why; back with it, or away."""
 
 import asyncio
 import sys
@@ -39,12 +39,36 @@ def _number(rate: float) -> float:
     return rate
 
 
+def _queue_url(text: str) -> str:
+    """Return typer's check of a queue's URL."""
+    from worker.settings.bindings import queue_url
+
+    try:
+        return queue_url(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, only tell what.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Messages at most. All if unset.")]
 Reason = Annotated[str | None, typer.Option(help="Only reasons that contain this, in any case.")]
 Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint.")]
-HandlerName = Annotated[str | None, typer.Option("--handler", help="Only this handler's.")]
+JobName = Annotated[str | None, typer.Option("--job", "--handler", help="Only this job's.")]
+To = Annotated[
+    str | None,
+    typer.Option(parser=_queue_url, metavar="URL", help="Send all to this queue instead."),
+]
+Wait = Annotated[
+    int,
+    typer.Option(
+        "--wait",
+        min=0,
+        max=20,
+        metavar="SECONDS",
+        help="Of a receive. A queue counts as read after three that bring nothing new.",
+    ),
+]
 OlderThan = Annotated[
     int | None,
     typer.Option(parser=_age, metavar="AGE", help="Only what failed last before 30m, 2h, 1d ..."),
@@ -56,7 +80,7 @@ Rate = Annotated[
 
 
 @app.command("list")
-def list_(limit: Limit = None, as_json: AsJson = False) -> None:
+def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
     """Count the messages by reason and fingerprint.
 
     They are received for that, hidden while the command runs, and shown again at its end.
@@ -64,7 +88,7 @@ def list_(limit: Limit = None, as_json: AsJson = False) -> None:
     from worker.cli.dlq_telling import print_json, print_overview
     from worker.cli.dlq_work import overview, urls
 
-    found = _done(overview(urls().dead_letters, limit=limit))
+    found = _done(overview(urls().dead_letters, limit=limit, wait_seconds=wait))
     if as_json:
         print_json(found.as_dict())
     else:
@@ -78,16 +102,17 @@ def show(
     with_body: Annotated[
         bool, typer.Option("--body", help="With the body: it holds personal data.")
     ] = False,
+    wait: Wait = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Show samples of a cause, or one message by its id, before or after it was parked.
+    """Show samples of a cause, or one message by its id, before or after it was dead-lettered.
 
     Exit code: 0 found, 1 not found or failed, 2 bad settings or options.
     """
     from worker.cli.dlq_telling import print_json, print_letter
     from worker.cli.dlq_work import letter_as_dict, samples, urls
 
-    found = _done(samples(urls().dead_letters, name, count=count))
+    found = _done(samples(urls().dead_letters, name, count=count, wait_seconds=wait))
     letters = [letter_as_dict(letter, with_body=with_body) for letter in found]
     if as_json:
         print_json(letters)
@@ -103,45 +128,48 @@ def show(
 def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
-    handler: HandlerName = None,
+    job: JobName = None,
     older_than: OlderThan = None,
     limit: Limit = None,
     rate: Rate = 10,
+    to: To = None,
+    wait: Wait = 1,
     native: Annotated[
         bool, typer.Option("--native", help="Let SQS move everything: StartMessageMoveTask.")
     ] = False,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send messages back to SQS_QUEUE_URL, as they were before they were parked.
+    """Send messages back to their queues, as they were before they were dead-lettered.
 
+    The failure record names the queue, or SQS does where it moved the message itself; a message
+    without either goes to SQS_QUEUE_URL if that is one queue, and stays otherwise.
     Each is sent first and deleted then: an interrupted run loses nothing, and the next one goes on.
-    What is parked again meanwhile is left alone. In a FIFO queue a message that is not meant holds
-    back those behind it in its group.
+    What is dead-lettered again meanwhile is left alone. In a FIFO queue a message that is not meant
+    holds back those behind it in its group. With --native SQS moves bodies as they lie there, also
+    those that were compressed to fit.
 
     Exit code: 0 done, 1 something failed, 2 bad settings or options.
     """
-    from worker.cli.dlq_work import urls
-
-    only = _filter(reason, fingerprint, handler, older_than)
+    only = _filter(reason, fingerprint, job, older_than)
     if native:
         if limit is not None or not only.is_empty:
             raise typer.BadParameter("--native moves everything: no filter, no --limit")
-        _native(rate, apply=apply, as_json=as_json)
+        _native(rate, to, apply=apply, as_json=as_json)
         return
-    _carry_out(
-        _order("redrive", urls().events, only, apply=apply, rate=rate, limit=limit), as_json=as_json
-    )
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "wait_seconds": wait}
+    _carry_out(_order("redrive", only, to=to, **how), as_json=as_json)
 
 
 @app.command()
 def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
-    handler: HandlerName = None,
+    job: JobName = None,
     older_than: OlderThan = None,
     limit: Limit = None,
     rate: Rate = 100,
+    wait: Wait = 1,
     everything: Annotated[bool, typer.Option("--all", help="Without any filter.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     apply: Apply = False,
@@ -151,32 +179,34 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 
     Exit code: 0 done, 1 something failed, 2 bad settings or options.
     """
-    from worker.cli.dlq_work import urls
-
-    only = _filter(reason, fingerprint, handler, older_than)
+    only = _filter(reason, fingerprint, job, older_than)
     if only.is_empty != everything:
         raise typer.BadParameter("name what to delete, or --all: one of the two")
-    order = _order("delete", urls().events, only, apply=apply, rate=rate, limit=limit)
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "wait_seconds": wait}
+    order = _order("delete", only, **how)
     if apply and not yes and sys.stdin.isatty():
         _ask(order, as_json=as_json)
     _carry_out(order, as_json=as_json)
 
 
 def _filter(
-    reason: str | None, fingerprint: str | None, handler: str | None, older_than: int | None
+    reason: str | None, fingerprint: str | None, job: str | None, older_than: int | None
 ) -> "Filter":
     from worker.cli.dlq_letters import Filter
 
     before = None if older_than is None else datetime.now(UTC) - timedelta(seconds=older_than)
-    return Filter(reason=reason, fingerprint=fingerprint, handler=handler, failed_before=before)
+    return Filter(reason=reason, fingerprint=fingerprint, job=job, failed_before=before)
 
 
 def _order(
-    action: Literal["redrive", "delete"], destination: str, only: "Filter", **how: Any
+    action: Literal["redrive", "delete"], only: "Filter", *, to: str | None = None, **how: Any
 ) -> "Order":
+    from worker.cli.dlq_addresses import Addresses
     from worker.cli.dlq_moving import Order
+    from worker.cli.dlq_work import urls
 
-    return Order(action=action, destination=destination, only=only, before=time.time(), **how)
+    addresses = Addresses(queues=urls().queues, only=to)
+    return Order(action=action, addresses=addresses, only=only, before=time.time(), **how)
 
 
 def _ask(order: "Order", *, as_json: bool) -> None:
@@ -211,12 +241,15 @@ def _worked_off(order: "Order") -> "Tally":
         return _done(carry_out(urls().dead_letters, order, tell))
 
 
-def _native(rate: float, *, apply: bool, as_json: bool) -> None:
+def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
     from worker.cli.dlq_telling import print_json
     from worker.cli.dlq_work import carry_out_native, urls
 
-    both = urls()
-    arn = _done(carry_out_native(both, rate)) if apply else None
+    try:
+        source, destination = urls().native(to)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    arn = _done(carry_out_native(source, destination, rate)) if apply else None
     if as_json:
         print_json({"action": "native", "applied": apply, "sourceArn": arn})
     elif arn:

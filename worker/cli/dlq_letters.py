@@ -1,7 +1,6 @@
 """Dead letters as an operator asks for them: why, whose, since when. Pure."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,47 +9,47 @@ from typing import Any
 import orjson
 
 from worker.clients.aws.sqs_replies import Message
-from worker.intake.dead_letters import ATTRIBUTE
-from worker.intake.packing import ENCODING, unpacked
+from worker.intake.body_encoding import RECORD_ATTRIBUTE, DecodedBody, decode_body
 
 MOVED = "moved-by-sqs"
 MOVED_REASON = "moved by SQS (maxReceiveCount)"
-FOREIGN = "no-note"
-FOREIGN_REASON = "no note: sent by somebody else"
+FOREIGN = "no-record"
+FOREIGN_REASON = "no failure record: not sent by this worker"
 UNREADABLE = "unreadable"
 
 _AGE = re.compile(r"(\d{1,9})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class NotUnpacked(Exception):
-    """The note says that the body is packed, and it is not."""
+class NotDecoded(Exception):
+    """The record says how body and attributes are encoded, and they are not."""
 
-    code = "BodyNotUnpacked"
+    code = "BodyNotDecoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message of the dead-letter queue, and what its note says."""
+    """A message of the dead-letter queue, and what its failure record says."""
 
     message: Message
     reason: str
     fingerprint: str
     error_class: str | None = None
-    handler: str | None = None
+    job: str | None = None
+    queue_url: str | None = None
+    """The queue it was taken from, as the record says."""
+
     first_failure: datetime | None = None
     last_failure: datetime | None = None
-    note: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
     """The whole of `worker.failure`."""
 
-    def original_body(self) -> str:
-        """Return the body as it was before it was parked. Raises NotUnpacked."""
-        if self.note.get("bodyEncoding") != ENCODING:
-            return self.message.body
+    def original(self) -> DecodedBody:
+        """Return body and attributes as they were on the queue. Raises NotDecoded."""
         try:
-            return unpacked(self.message.body)
+            return decode_body(self.message.body, self.message.attributes, self.record)
         except ValueError:
-            raise NotUnpacked from None
+            raise NotDecoded from None
 
     @property
     def sent_at(self) -> datetime | None:
@@ -72,7 +71,7 @@ class Filter:
     """Part of the reason, in any case."""
 
     fingerprint: str | None = None
-    handler: str | None = None
+    job: str | None = None
     failed_before: datetime | None = None
 
     @property
@@ -86,7 +85,7 @@ class Filter:
             return False
         if self.fingerprint not in (None, letter.fingerprint):
             return False
-        if self.handler not in (None, letter.handler):
+        if self.job not in (None, letter.job):
             return False
         if self.failed_before is None:
             return True
@@ -101,15 +100,20 @@ class Cause:
     reason: str
     error_class: str | None
     count: int = 0
-    handlers: Counter[str] = field(default_factory=Counter)
+    jobs: set[str] = field(default_factory=set)
+    queues: set[str] = field(default_factory=set)
+    """Names of the queues that the letters were taken from."""
+
     first_failure: datetime | None = None
     last_failure: datetime | None = None
 
     def add(self, letter: DeadLetter) -> None:
         """Count a letter."""
         self.count += 1
-        if letter.handler is not None:
-            self.handlers[letter.handler] += 1
+        if letter.job is not None:
+            self.jobs.add(letter.job)
+        if (queue := letter.queue_url or letter.message.moved_from) is not None:
+            self.queues.add(name_of(queue))
         first, last = letter.first_failure or letter.failed_at, letter.failed_at
         if first and (self.first_failure is None or first < self.first_failure):
             self.first_failure = first
@@ -122,7 +126,8 @@ class Cause:
             "fingerprint": self.fingerprint,
             "reason": self.reason,
             "errorClass": self.error_class,
-            "handlers": sorted(self.handlers),
+            "jobs": sorted(self.jobs),
+            "queues": sorted(self.queues),
             "count": self.count,
             "firstFailure": iso(self.first_failure),
             "lastFailure": iso(self.last_failure),
@@ -153,24 +158,26 @@ class Causes:
 
 
 def read_letter(message: Message) -> DeadLetter:
-    """Return the message with its reason; a note is somebody's text, so nothing in it is trusted.
+    """Return the message with its reason.
 
-    SQS itself moves messages without a note, and says from where.
+    The record may be any sender's text, so nothing in it is trusted. SQS itself moves messages
+    without a record, and says from where.
     """
-    if ATTRIBUTE not in message.attributes:
+    if RECORD_ATTRIBUTE not in message.attributes:
         if message.moved_from:
             return DeadLetter(message=message, reason=MOVED_REASON, fingerprint=MOVED)
         return DeadLetter(message=message, reason=FOREIGN_REASON, fingerprint=FOREIGN)
-    note = _note_of(message)
+    record = _record_of(message)
     return DeadLetter(
         message=message,
-        reason=_text(note, "reason") or f"{ATTRIBUTE} cannot be read",
-        fingerprint=_text(note, "fingerprint") or UNREADABLE,
-        error_class=_text(note, "errorClass"),
-        handler=_text(note, "job") or _text(note, "handler"),
-        first_failure=_time(note, "firstFailure"),
-        last_failure=_time(note, "lastFailure"),
-        note=note,
+        reason=_text(record, "reason") or f"{RECORD_ATTRIBUTE} cannot be read",
+        fingerprint=_text(record, "fingerprint") or UNREADABLE,
+        error_class=_text(record, "errorClass"),
+        job=_text(record, "job") or _text(record, "handler"),
+        queue_url=_text(record, "queueUrl") or _text(record, "queue"),
+        first_failure=_time(record, "firstFailure"),
+        last_failure=_time(record, "lastFailure"),
+        record=record,
     )
 
 
@@ -187,22 +194,27 @@ def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
 
 
-def _note_of(message: Message) -> Mapping[str, Any]:
+def name_of(queue: str) -> str:
+    """Return the name of a queue from its URL or ARN."""
+    return queue.rpartition("/")[2].rpartition(":")[2]
+
+
+def _record_of(message: Message) -> Mapping[str, Any]:
     try:
-        note = orjson.loads(message.attributes[ATTRIBUTE].get("StringValue", ""))
+        record = orjson.loads(message.attributes[RECORD_ATTRIBUTE].get("StringValue", ""))
     except orjson.JSONDecodeError:
         return {}
-    return note if isinstance(note, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
-def _text(note: Mapping[str, Any], name: str) -> str | None:
-    value = note.get(name)
+def _text(record: Mapping[str, Any], name: str) -> str | None:
+    value = record.get(name)
     return value if isinstance(value, str) else None
 
 
-def _time(note: Mapping[str, Any], name: str) -> datetime | None:
+def _time(record: Mapping[str, Any], name: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(_text(note, name) or "")
+        moment = datetime.fromisoformat(_text(record, name) or "")
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,22 +1,24 @@
-"""Dead letters back to the queue, or away for good.
+"""Dead letters back to their queues, or away for good.
 
 A copy is sent first and the letter deleted then. Whatever interrupts that, each message is on one
 queue at least; one that is on both is done twice, and that is what the worker is made for.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotUnpacked
-from worker.cli.dlq_reading import Reader, reading
+from worker.cli.dlq_addresses import Addresses, NoAddress
+from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotDecoded, name_of
+from worker.cli.dlq_reading import WAIT_SECONDS, Reader, reading
 from worker.cli.preflight.faults import fault_of
 from worker.clients.aws.sqs import MAX_BATCH, Queue
 from worker.clients.aws.sqs_replies import QueueError
-from worker.intake.dead_letters import ATTRIBUTE, traced
+from worker.intake.dead_letters import traced
 
 DELETE_ATTEMPTS = 3
 DELETE_PAUSE_SECONDS = 0.3
@@ -32,8 +34,8 @@ class Order:
     """What is to be done, and with which letters."""
 
     action: Literal["redrive", "delete"]
-    destination: str
-    """URL of the queue that copies go to."""
+    addresses: Addresses
+    """Where copies go."""
 
     only: Filter
     apply: bool
@@ -44,6 +46,8 @@ class Order:
     """Messages per second at most."""
 
     limit: int | None = None
+    wait_seconds: int = WAIT_SECONDS
+    """Of a receive that finds nothing."""
 
 
 @dataclass(slots=True)
@@ -65,7 +69,13 @@ class Tally:
     """They stay; after a redrive a copy is on the queue too."""
 
     problems: set[str] = field(default_factory=set)
-    """Codes of what SQS refused, or we could not unpack."""
+    """Codes of what SQS refused, or we could not decode or address."""
+
+    destinations: Counter[str] = field(default_factory=Counter)
+    """Letters that were sent, or would be, by the name of their queue."""
+
+    unaddressed: Counter[str] = field(default_factory=Counter)
+    """Letters for which no queue is known, by the reason."""
 
     @property
     def failed(self) -> bool:
@@ -76,13 +86,12 @@ class Tally:
 Tell = Callable[[Tally], None]
 
 
-async def work_off(queue: Queue, order: Order, tell: Tell = lambda _: None) -> Tally:
+async def work_off(queue: Queue, order: Order, tally: Tally, tell: Tell = lambda _: None) -> None:
     """Do what is ordered with each letter that is meant, or count them. Raises QueueError."""
-    tally = Tally()
-    async with reading(queue, before=order.before) as reader:
-        desk = _Desk(queue, reader, order, tally)
+    async with reading(queue, before=order.before, wait_seconds=order.wait_seconds) as reader:
+        batches = _Batches(queue, reader, order, tally)
         pace = Pace(order.rate)
-        while (room := _room(order, tally)) > 0 and desk.fruitless < MOST_FRUITLESS:
+        while (room := _room(order, tally)) > 0 and batches.fruitless < MOST_FRUITLESS:
             if order.apply:
                 await pace.wait()
             letters = await reader.next(min(room, pace.burst) if order.apply else room)
@@ -91,12 +100,10 @@ async def work_off(queue: Queue, order: Order, tell: Tell = lambda _: None) -> T
             wanted = [letter for letter in letters if order.only.takes(letter)]
             tally.causes.add(wanted)
             tally.others += len(letters) - len(wanted)
-            if order.apply:
-                await desk.work_off(wanted)
+            await batches.work_off(wanted)
             pace.spent(len(wanted))
             tell(tally)
-        tally.newer = reader.newer
-    return tally
+        tally.newer += reader.newer
 
 
 def _room(order: Order, tally: Tally) -> int:
@@ -122,8 +129,8 @@ class Pace:
         self._next_at = max(self._next_at, self._clock()) + count / self._rate
 
 
-class _Desk:
-    """Works off one batch: copies first, deletes then."""
+class _Batches:
+    """Works off one batch after the other: copies first, deletes then."""
 
     def __init__(self, queue: Queue, reader: Reader, order: Order, tally: Tally) -> None:
         self._queue = queue
@@ -135,17 +142,25 @@ class _Desk:
 
     async def work_off(self, letters: Sequence[DeadLetter]) -> None:
         """Do what is ordered with each letter, and count what came of it."""
+        redrive = self._order.action == "redrive"
+        if not self._order.apply:
+            for letter in letters if redrive else ():
+                self._count(self._address(letter))
+            return
         if not letters:
             return
-        ready = await self._send(letters) if self._order.action == "redrive" else letters
+        unaddressed = self._tally.unaddressed.total()
+        ready = await self._send(letters) if redrive else letters
         self._tally.not_sent += len(letters) - len(ready)
         left = await self._delete(ready)
         self._tally.not_deleted += len(left)
         self._tally.done += len(ready) - len(left)
-        self.fruitless = 0 if len(ready) > len(left) else self.fruitless + 1
+        tried = len(letters) - (self._tally.unaddressed.total() - unaddressed)
+        if tried:
+            self.fruitless = 0 if len(ready) > len(left) else self.fruitless + 1
 
     async def _send(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-        if not self._order.destination.endswith(".fifo"):
+        if not self._queue.url.endswith(".fifo"):
             sent = await asyncio.gather(*map(self._send_one, letters))
             return [letter for letter, is_sent in zip(letters, sent, strict=True) if is_sent]
         ready: list[DeadLetter] = []
@@ -161,13 +176,30 @@ class _Desk:
         return ready
 
     async def _send_one(self, letter: DeadLetter) -> bool:
+        url = self._address(letter)
+        if url is None:
+            return False
         try:
-            copy = copy_of(letter, fifo=self._order.destination.endswith(".fifo"))
-            await self._queue.send_to(self._order.destination, **copy)
-        except (QueueError, NotUnpacked) as error:
+            copy = copy_of(letter, fifo=url.endswith(".fifo"))
+            await self._queue.send_to(url, **copy)
+        except (QueueError, NotDecoded) as error:
             self._tally.problems.add(error.code)
             return False
+        self._count(url)
         return True
+
+    def _address(self, letter: DeadLetter) -> str | None:
+        """Return where the letter goes; None, and counted, when no queue is known for it."""
+        try:
+            return self._order.addresses.of(letter, self._queue.url)
+        except NoAddress as error:
+            self._tally.problems.add(error.code)
+            self._tally.unaddressed[str(error)] += 1
+            return None
+
+    def _count(self, url: str | None) -> None:
+        if url is not None:
+            self._tally.destinations[name_of(url)] += 1
 
     async def _delete(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         """Delete and return those that could not be."""
@@ -197,11 +229,11 @@ class _Desk:
 
 
 def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
-    """Return the message as before it was parked, in SendMessage's words. Raises NotUnpacked."""
-    message = letter.message
-    copy: dict[str, Any] = {"MessageBody": letter.original_body()}
-    if attributes := _sendable(message.attributes):
-        copy["MessageAttributes"] = attributes
+    """Return the message as it was on its queue, in SendMessage's words. Raises NotDecoded."""
+    message, original = letter.message, letter.original()
+    copy: dict[str, Any] = {"MessageBody": original.body}
+    if original.attributes:
+        copy["MessageAttributes"] = original.attributes
     copy |= traced(message)
     if message.group_id is not None:
         copy["MessageGroupId"] = message.group_id
@@ -210,15 +242,6 @@ def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
         # The same for each try at this letter: within five minutes SQS keeps one of them.
         copy["MessageDeduplicationId"] = f"redrive-{message.id}"
     return copy
-
-
-def _sendable(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    taken = ("DataType", "StringValue", "BinaryValue")
-    return {
-        name: {key: value for key, value in attribute.items() if key in taken}
-        for name, attribute in attributes.items()
-        if name != ATTRIBUTE
-    }
 
 
 async def start_native(client: Any, source: str, destination: str, rate: float) -> str:

@@ -37,13 +37,14 @@ class _Held:
 class Reader:
     """Gives out each message once, and keeps those it gave out hidden."""
 
-    def __init__(self, queue: Queue, before: float) -> None:
+    def __init__(self, queue: Queue, before: float, wait_seconds: int) -> None:
         """`before`: what was sent later, in seconds since the epoch, is left out.
 
         Otherwise a redrive would meet again what the worker parks again, for ever.
         """
         self._queue = queue
         self._before = before
+        self._wait_seconds = wait_seconds
         self._held: dict[str, _Held] = {}
         self._done: set[str] = set()
         self.newer = 0
@@ -84,7 +85,7 @@ class Reader:
     async def _receive(self, at_most: int) -> list[Message]:
         receive = asyncio.create_task(
             self._queue.receive(
-                at_most, wait_seconds=WAIT_SECONDS, visibility_seconds=HIDDEN_SECONDS
+                at_most, wait_seconds=self._wait_seconds, visibility_seconds=HIDDEN_SECONDS
             )
         )
         try:
@@ -129,9 +130,11 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(queue: Queue, *, before: float = inf) -> AsyncIterator[Reader]:
+async def reading(
+    queue: Queue, *, before: float = inf, wait_seconds: int = WAIT_SECONDS
+) -> AsyncIterator[Reader]:
     """Read the queue in the block, and leave it as it was but for what the block deleted."""
-    reader = Reader(queue, before)
+    reader = Reader(queue, before, wait_seconds)
     keeping = asyncio.create_task(reader.keep_hidden())
     try:
         yield reader

@@ -37,19 +37,28 @@ def print_tally(order: Order, tally: Tally) -> None:
     _print_causes(tally.causes.most_first())
     if tally.newer:
         typer.echo(f"{tally.newer} came after the start, by this machine's clock; they stay.")
+    for why, count in sorted(tally.unaddressed.items()):
+        typer.echo(f"{count} without a queue: {why}. Send them by --to URL.", err=True)
     if not order.apply:
-        typer.echo(
-            f"{tally.causes.total} would be {DONE[order.action]}, {tally.others} others stay."
-        )
+        count = tally.causes.total - tally.unaddressed.total()
+        where = _destinations(tally)
+        typer.echo(f"{count} would be {DONE[order.action]}{where}, {tally.others} others stay.")
         typer.echo("Nothing was changed. Add --apply to do it.")
         return
-    typer.echo(f"{tally.done} {DONE[order.action]}, {tally.others} others stay.")
+    typer.echo(
+        f"{tally.done} {DONE[order.action]}{_destinations(tally)}, {tally.others} others stay."
+    )
     if tally.failed:
         codes = ", ".join(sorted(tally.problems))
         typer.echo(
             f"{tally.not_sent} not sent, {tally.not_deleted} not deleted: {codes}. They stay.",
             err=True,
         )
+
+
+def _destinations(tally: Tally) -> str:
+    counts = [f"{escape(name)} {count}" for name, count in sorted(tally.destinations.items())]
+    return f" ({', '.join(counts)})" if counts else ""
 
 
 def print_letter(letter: dict[str, Any]) -> None:
@@ -76,7 +85,15 @@ def _print_causes(causes: Sequence[Cause]) -> None:
     if not causes:
         return
     table = Table()
-    for column in ("fingerprint", "count", "first failure", "last failure", "handlers", "reason"):
+    for column in (
+        "fingerprint",
+        "count",
+        "first failure",
+        "last failure",
+        "jobs",
+        "queues",
+        "reason",
+    ):
         table.add_column(column, overflow="fold", no_wrap=column in {"fingerprint", "count"})
     for cause in causes:
         cells = (
@@ -84,7 +101,8 @@ def _print_causes(causes: Sequence[Cause]) -> None:
             str(cause.count),
             iso(cause.first_failure) or "",
             iso(cause.last_failure) or "",
-            ", ".join(sorted(cause.handlers)),
+            ", ".join(sorted(cause.jobs)),
+            ", ".join(sorted(cause.queues)),
             cause.reason,
         )
         table.add_row(*(Text(escape(cell)) for cell in cells))

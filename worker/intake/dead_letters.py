@@ -1,6 +1,5 @@
 """Dead letters: a copy of the message with the reason, on the dead-letter queue."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,19 +10,11 @@ from worker import __version__
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import Message, QueueError
 from worker.intake.attempts import Attempt
+from worker.intake.body_encoding import RECORD_ATTRIBUTE, encode_body
 from worker.intake.outcome import Failure
-from worker.intake.packing import ENCODING, packed
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
-
-ATTRIBUTE = "worker.failure"
-"""The one message attribute that explains a dead letter: SQS allows ten in all."""
-
-MAX_ATTRIBUTES = 10
-
-LONGEST = 1_048_576 - 16_384
-"""Bytes of a body with its attributes; SQS takes 1 MiB, and the record needs some of it."""
 
 
 class DeadLetters:
@@ -64,9 +55,7 @@ class DeadLetters:
 def _copy(
     message: Message, failure: Failure, attempt: Attempt, queue: str, dead_letters: str
 ) -> dict[str, Any]:
-    # An older record is replaced, so it takes the place of no other attribute.
-    own = [(name, value) for name, value in message.attributes.items() if name != ATTRIBUTE]
-    kept = _typed(dict(own[: MAX_ATTRIBUTES - 1]))
+    encoded = encode_body(message.body, message.attributes)
     record = {
         "reason": failure.reason,
         "errorClass": failure.error_class,
@@ -80,21 +69,18 @@ def _copy(
         "lastFailure": _iso(attempt.last_failure),
         "sentAt": _iso(message.sent_at),
         "codeVersion": __version__,
+        **encoded.record,
     }
-    body = message.body
-    if len(body.encode()) + _bytes_of(kept) > LONGEST:
-        body, record["bodyEncoding"] = packed(body), ENCODING
+    told = {"DataType": "String", "StringValue": orjson.dumps(record).decode()}
     copy: dict[str, Any] = {
-        "MessageBody": body,
-        "MessageAttributes": kept
-        | {ATTRIBUTE: {"DataType": "String", "StringValue": orjson.dumps(record).decode()}},
+        "MessageBody": encoded.text,
+        "MessageAttributes": {**encoded.attributes, RECORD_ATTRIBUTE: told},
     }
     copy |= traced(message)
     if message.group_id is not None:  # FIFO order, or the tenant of a fair queue
         copy["MessageGroupId"] = message.group_id
-    if dead_letters.endswith(
-        ".fifo"
-    ):  # the same on every attempt: a copy that was sent but not confirmed is sent once
+    # The same on every attempt: a copy that was sent but not confirmed is sent once.
+    if dead_letters.endswith(".fifo"):
         copy["MessageDeduplicationId"] = message.id
     return copy
 
@@ -106,18 +92,6 @@ def traced(message: Message) -> dict[str, Any]:
         return {}
     trace = {"DataType": "String", "StringValue": header}
     return {"MessageSystemAttributes": {"AWSTraceHeader": trace}}
-
-
-def _typed(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what SendMessage takes of what ReceiveMessage gave."""
-    wanted = ("DataType", "StringValue", "BinaryValue")
-    return {n: {k: v for k, v in value.items() if k in wanted} for n, value in attributes.items()}
-
-
-def _bytes_of(attributes: Mapping[str, Any]) -> int:
-    """Return what they count for: names, types and values."""
-    words = (word for name, value in attributes.items() for word in (name, *value.values()))
-    return sum(len(word if isinstance(word, bytes) else word.encode()) for word in words)
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -83,16 +83,24 @@ def _entry(part: str) -> Entry:
     return Entry(tuple(name.strip() for name in names.split("+")), url.strip())
 
 
+def queue_url(text: str) -> str:
+    """Return the URL of one queue in its normal form. Raises ValueError."""
+    try:
+        return str(_URL.validate_python(text))
+    except ValidationError as error:
+        raise ValueError(_fault(text, error)) from None
+
+
 def _checked(text: str) -> str:
     """Return the text with each URL in its normal form. Raises ValueError that names all faults."""
     entries, faults = [], []
     given = entries_of(text)
     for position, entry in enumerate(given, start=1):
         try:
-            entries.append(Entry(entry.jobs, str(_URL.validate_python(entry.url))))
-        except ValidationError as error:
+            entries.append(Entry(entry.jobs, queue_url(entry.url)))
+        except ValueError as error:
             which = f"entry {position} " if len(given) > 1 else ""
-            faults.append(f"{which}{_fault(entry.url, error)}")
+            faults.append(f"{which}{error}")
     if not given:
         faults.append("names no queue")
     if faults:
