@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.buckets import a_bucket
 from worker.demo.moto import moto_server
 from worker.domain.reports.files import File
-from worker.errors import Unauthorized, Unavailable
+from worker.errors import Misconfigured, Unauthorized
 
 CSV = File("report.csv", "text/csv; charset=utf-8", b"a,b\r\n1,2\r\n")
 FOLDER = "reports/daily/20260301T000000Z/"
@@ -139,5 +139,7 @@ async def test_a_link_is_in_no_repr_and_no_log():
 
 async def test_a_bucket_that_is_not_there_is_a_setting_to_mend_and_parks_nothing():
     async with a_bucket(now, create=False) as bucket:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Misconfigured) as caught:
             await bucket.put(FOLDER, CSV)
+
+    assert caught.value.setting == "REPORT_BUCKET"

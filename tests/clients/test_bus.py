@@ -14,7 +14,7 @@ from tests.lookups import a_guard
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
 from worker.demo.moto import moto_server
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 
 SOURCE = "genesys.sentiment.forwarder"
 
@@ -112,7 +112,7 @@ async def test_an_entry_that_fails_for_good_fails_its_own_caller_only(bridge, bu
     async with bus_of(bridge.url) as bus:
         results = await put_all(bus, details)
 
-    assert [type(result) for result in results] == [type(None), Rejected, Unavailable]
+    assert [type(result) for result in results] == [type(None), Rejected, RateLimited]
     assert bridge.sent() == {1: 1, 2: 1, 3: module.ROUNDS}
     assert "customer" not in str(results)
 
@@ -122,7 +122,7 @@ async def test_an_entry_that_fails_for_good_fails_its_own_caller_only(bridge, bu
     [
         ("ThrottlingException", RateLimited),
         ("AccessDeniedException", Unauthorized),
-        ("ResourceNotFoundException", Unavailable),
+        ("ResourceNotFoundException", Misconfigured),
         ("InternalException", Unavailable),
         ("ValidationException", Rejected),
     ],
@@ -138,8 +138,10 @@ async def test_a_call_that_fails_is_made_once_and_told_by_who_must_act(bridge, b
 
 async def test_a_bus_that_is_missing_parks_nothing(moto, bus_of):
     async with bus_of(moto, "missing") as bus:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Misconfigured) as caught:
             await put(bus, {"n": 1})
+
+    assert caught.value.setting == "EVENT_BUS_NAME"
 
 
 async def test_a_call_never_holds_more_bytes_than_it_may(bridge, bus_of):

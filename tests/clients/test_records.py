@@ -12,7 +12,7 @@ from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import EnrichmentStatus, VoiceRecord, VoiceRecords
 from worker.demo.moto import moto_server
 from worker.domain.customer import UNKNOWN, Customer
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.events.types import SpeakerScore
 
 CONVERSATION = an_id()
@@ -181,11 +181,13 @@ async def test_a_number_dynamodb_cannot_hold_is_refused_by_name(records, score):
         await records.add(a_record(event=event))
 
 
-async def test_a_missing_table_is_transient(client):
+async def test_a_missing_table_is_a_setting_to_change(client):
     records = VoiceRecords(client, "no-such-table", a_guard(), None, lambda: NOON)
 
-    with pytest.raises(Unavailable, match="ResourceNotFoundException"):
+    with pytest.raises(Misconfigured, match="ResourceNotFoundException") as caught:
         await records.add(a_record())
+
+    assert caught.value.setting == "DYNAMODB_TABLE"
 
 
 async def test_an_item_dynamodb_finds_invalid_is_permanent(client, table, records):

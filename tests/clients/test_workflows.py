@@ -13,7 +13,7 @@ from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
 from worker.demo.moto import moto_server
 from worker.domain.workflow import DetailsStatus, execution_of
-from worker.errors import Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
@@ -97,8 +97,10 @@ async def test_a_repeat_with_other_details_starts_no_second_one(client):
 async def test_a_missing_state_machine_parks_nothing(client):
     arn = "arn:aws:states:us-east-1:123456789012:stateMachine:missing"
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Misconfigured) as caught:
         await Workflows(client, arn, a_guard("stepfunctions")).start(an_execution())
+
+    assert caught.value.setting == "STEP_FUNCTIONS_ARN"
 
 
 @pytest.mark.parametrize(
@@ -106,9 +108,9 @@ async def test_a_missing_state_machine_parks_nothing(client):
     [
         ("ExecutionLimitExceeded", RateLimited),
         ("ThrottlingException", RateLimited),
-        ("StateMachineDoesNotExist", Unavailable),
-        ("StateMachineDeleting", Unavailable),
-        ("InvalidArn", Unavailable),
+        ("StateMachineDoesNotExist", Misconfigured),
+        ("StateMachineDeleting", Misconfigured),
+        ("InvalidArn", Misconfigured),
         ("AccessDeniedException", Unauthorized),
         ("KmsAccessDeniedException", Unauthorized),
         ("KmsInvalidStateException", Unauthorized),
@@ -159,5 +161,7 @@ async def test_large_details_without_a_bucket_are_permanent():
 
 async def test_a_missing_bucket_parks_nothing(moto, aws):
     async with aws("s3", moto) as s3:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Misconfigured) as caught:
             await DetailsStore(s3, f"b-{an_id()}", a_guard("s3")).put("k", b"{}")
+
+    assert caught.value.setting == "WORKFLOW_DETAILS_BUCKET"

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,10 @@ class CustomerAction:
     ltv_field: str = "ltv"
 
 
+MOST_CONVERSATIONS = 10_000
+"""Conversations whose customer is remembered, the latest ones."""
+
+
 class Customers:
     """Looks customers up, and remembers them for a while."""
 
@@ -33,15 +38,27 @@ class Customers:
         # The cache is keyed by HMAC: a memory dump or a debugger shows no phone numbers, and
         # without the key, which dies with the process, they cannot be tried one by one.
         self._key = secrets.token_bytes(32)
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
+        """Key of the number by conversation: several scores of one conversation come."""
 
-    async def by_phone(self, number: str) -> Cached[Customer]:
+    async def by_phone(self, number: str, conversation_id: str | None = None) -> Cached[Customer]:
         """Find the customer behind an E.164 number; `value` None when there is none.
 
-        Raises what the data action raises when nothing usable is cached, and Permanent when its
-        output cannot be read.
+        `conversation_id`: whose customer that is, for `of_conversation`. Raises what the data
+        action raises when nothing usable is cached, and Permanent when its output cannot be read.
         """
         key = hmac.digest(self._key, number.encode(), "sha256")
+        if conversation_id is not None:
+            self._keys.pop(conversation_id, None)
+            self._keys[conversation_id] = key
+            if len(self._keys) > MOST_CONVERSATIONS:
+                self._keys.popitem(last=False)
         return await self._cache.get(key, lambda: self._load(number))
+
+    def of_conversation(self, conversation_id: str) -> Cached[Customer] | None:
+        """Return the customer of a conversation as last seen; None when that is not remembered."""
+        key = self._keys.get(conversation_id)
+        return None if key is None else self._cache.remembered(key)
 
     async def _load(self, number: str) -> Customer | None:
         action = self._action

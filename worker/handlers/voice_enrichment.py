@@ -44,20 +44,25 @@ class EnrichVoice:
         phone = e164(event.phone_number)
         try:
             phone = phone or e164(await self.customer_address(event.conversation_id))
-            found = await self._customer(phone)
+            found = await self._customer(phone, event.conversation_id)
         except Transient as error:
-            if not self._is_too_old_to_wait(event):
+            remembered = self.customers.of_conversation(event.conversation_id)
+            if remembered is None and not self._is_too_old_to_wait(event):
                 raise
-            log.warning("voice_enrichment_degraded", reason=error.reason)
-            status = EnrichmentStatus.DEGRADED
-            return VoiceRecord(event=event, phone_number=phone, customer=None, status=status)
+            if remembered is None:
+                log.warning("voice_enrichment_degraded", reason=error.reason)
+                status = EnrichmentStatus.DEGRADED
+                return VoiceRecord(event=event, phone_number=phone, customer=None, status=status)
+            found = remembered
         status = EnrichmentStatus.STALE if found.stale else EnrichmentStatus.COMPLETE
         customer = found.value or UNKNOWN
         return VoiceRecord(event=event, phone_number=phone, customer=customer, status=status)
 
-    async def _customer(self, phone: str | None) -> Cached[Customer]:
-        # Nobody to ask for is nobody known, as a number the data action does not know.
-        return await self.customers.by_phone(phone) if phone else Cached(UNKNOWN, stale=False)
+    async def _customer(self, phone: str | None, conversation_id: str) -> Cached[Customer]:
+        if phone is None:
+            # Nobody to ask for is nobody known, as a number the data action does not know.
+            return Cached(UNKNOWN, stale=False)
+        return await self.customers.by_phone(phone, conversation_id)
 
     def _is_too_old_to_wait(self, event: VoiceScored) -> bool:
         if self.degrade_after_seconds is None:

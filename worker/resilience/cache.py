@@ -105,6 +105,14 @@ class Cache(Generic[K, V]):
             self._count(result)
         return cached
 
+    def remembered(self, key: K) -> Cached[V] | None:
+        """Return an answer within its hard lifetime, without asking; None when there is none."""
+        entry = self._entries.get(key)
+        if entry is None or self._clock() >= entry.hard_until:
+            return None
+        self._count("stale")
+        return Cached(entry.value, stale=True)
+
     async def _join(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
         flight = self._flights.get(key) or self._take_off(key, load)
         flight.waiting += 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from worker.clients.aws.errors import aws_errors
+from worker.clients.aws.errors import CREDENTIALS, aws_errors
 from worker.domain.reports.files import File
 from worker.errors import Rejected, Unauthorized
 from worker.resilience.guard import Guard
@@ -63,7 +63,11 @@ class Bucket:
             ends = min(asked, _end_of(credentials) or asked)
             seconds = int((ends - now).total_seconds())
             if seconds < 1:
-                raise Unauthorized("s3: the credentials are at their end")
+                raise Unauthorized(
+                    "s3: the credentials have expired",
+                    setting=CREDENTIALS,
+                    remedy="renew the AWS credentials",
+                )
             name = key.rpartition("/")[2]
             url = await self._client.generate_presigned_url(
                 "get_object",

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from worker.clients.aws.errors import aws_errors
-from worker.errors import Permanent, Rejected, Unavailable, WorkerError
+from worker.clients.aws.errors import aws_errors, failure_called
+from worker.errors import Permanent, RateLimited, Rejected, Unavailable, WorkerError
 from worker.resilience.batcher import Batcher
 from worker.resilience.guard import Guard
 from worker.resilience.retry import full_jitter
@@ -32,7 +32,10 @@ ROUNDS = 3
 """Times an entry is sent that EventBridge fails to take, although the call itself is a success."""
 
 _OUR_MISTAKE = re.compile(r"Malformed|Invalid|TooLarge|TooLong|Validation")
-"""Codes of entries that no repetition mends. All others are waited out: missing rights, too."""
+"""Codes of entries that no repetition mends. All that are not known are waited out."""
+
+FOR_NOW = (Unavailable, RateLimited)
+"""Failures of an entry that is sent again."""
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -108,7 +111,7 @@ class Bus:
                 results |= dict.fromkeys(places, error)
                 break
             results |= dict(zip(places, fates, strict=True))
-            places = [at for at in places if isinstance(results[at], Unavailable)]
+            places = [at for at in places if isinstance(results[at], FOR_NOW)]
             if not places or round_ == ROUNDS:
                 break
             await asyncio.sleep(full_jitter(round_, base=0.1, cap=1, random=self._random))
@@ -141,7 +144,8 @@ def _fate(answer: Mapping[str, Any]) -> WorkerError | None:
     code = answer.get("ErrorCode")
     if not code:
         return None
-    reason = f"events: {code if _CODE.fullmatch(str(code)) else 'unreadable code'}"
-    if _OUR_MISTAKE.search(str(code)):
-        return Rejected(reason, status=400, code=str(code))
-    return Unavailable(reason)
+    code = code if _CODE.fullmatch(str(code)) else "unreadable code"
+    failure = failure_called("events", str(code))
+    if isinstance(failure, Rejected) and not _OUR_MISTAKE.search(str(code)):
+        return Unavailable(failure.reason)
+    return failure

@@ -27,7 +27,7 @@ class DetailsStore:
         return location
 
     async def _put(self, location: Mapping[str, str], content: bytes) -> None:
-        with aws_errors("s3"):
+        with aws_errors("s3", "WORKFLOW_DETAILS_BUCKET"):
             await self._client.put_object(
                 Bucket=location["bucket"],
                 Key=location["key"],

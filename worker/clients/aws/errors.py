@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from botocore import exceptions as botocore
@@ -15,6 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from worker.errors import (
     ConfigurationError,
+    Misconfigured,
     Permanent,
     RateLimited,
     Rejected,
@@ -23,30 +24,76 @@ from worker.errors import (
     WorkerError,
 )
 
+SETTINGS: Mapping[str, str] = {
+    "dynamodb": "DYNAMODB_TABLE",
+    "ledger": "LEDGER_TABLE",
+    "stepfunctions": "STEP_FUNCTIONS_ARN",
+    "events": "EVENT_BUS_NAME",
+    "s3": "REPORT_BUCKET",
+}
+"""What names the resource that is called, by service."""
+
+CREDENTIALS = "AWS_ACCESS_KEY_ID"
+
+Kind = Literal["throttled", "credentials", "denied", "missing", "busy"]
+
 # Codes come with and without a service's prefix and the suffix `Exception`; both are cut off.
-_THROTTLED = re.compile(
-    r"BandwidthLimitExceeded|ExecutionLimitExceeded|KmsThrottled|KmsThrottling"
-    r"|LimitExceeded|OverLimit|PriorRequestNotComplete|ProvisionedThroughputExceeded"
-    r"|RequestLimitExceeded|RequestThrottled|SlowDown|Throttled|ThrottledRequest"
-    r"|Throttling|TooManyRequests"
+TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
+    (
+        re.compile(
+            r"BandwidthLimitExceeded|ExecutionLimitExceeded|KmsThrottled|KmsThrottling"
+            r"|LimitExceeded|OverLimit|PriorRequestNotComplete|ProvisionedThroughputExceeded"
+            r"|RequestLimitExceeded|RequestThrottled|SlowDown|Throttled|ThrottledRequest"
+            r"|Throttling|TooManyRequests"
+        ),
+        "throttled",
+        "",
+    ),
+    (re.compile(r"RequestTimeTooSkewed|RequestExpired"), "credentials", "set this machine's clock"),
+    (
+        re.compile(
+            r"AuthFailure|AuthorizationHeaderMalformed|ExpiredToken|IncompleteSignature"
+            r"|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|InvalidSignature"
+            r"|InvalidToken|MissingAuthenticationToken|OptInRequired|SignatureDoesNotMatch"
+            r"|TokenRefreshRequired|UnrecognizedClient"
+        ),
+        "credentials",
+        "renew the AWS credentials: those of the role, or AWS_ACCESS_KEY_ID and its secret",
+    ),
+    (
+        re.compile(r"KmsAccessDenied|KmsInvalidState"),
+        "denied",
+        "check the KMS key of {setting}, and what its policy allows the role",
+    ),
+    (
+        re.compile(r"AccessDenied|NotAuthorized|NotAuthorizedForSource|NotAuthorizedForDetailType"),
+        "denied",
+        "allow the role {action} on what {setting} names",
+    ),
+    (
+        re.compile(
+            r"NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
+            r"|StateMachineDoesNotExist|StateMachineDeleting|StateMachineTypeNotSupported"
+            r"|InvalidArn|TableNotFound"
+        ),
+        "missing",
+        "check {setting}, the account and the region",
+    ),
+    (
+        re.compile(
+            r"InternalError|InternalFailure|InternalServer|InternalServerError|RequestTimeout"
+            r"|ReplicatedWriteConflict|ResourceInUse|ServiceUnavailable"
+            r"|TransactionConflict|TransactionInProgress"
+        ),
+        "busy",
+        "",
+    ),
 )
-_REFUSED = re.compile(
-    r"AccessDenied|AuthFailure|AuthorizationHeaderMalformed|ExpiredToken"
-    r"|IncompleteSignature|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity"
-    r"|InvalidSignature|InvalidToken|KmsAccessDenied|KmsInvalidState"
-    r"|MissingAuthenticationToken"
-    r"|NotAuthorized|OptInRequired|RequestExpired|RequestTimeTooSkewed"
-    r"|SignatureDoesNotMatch|TokenRefreshRequired|UnrecognizedClient"
-)
-_BUSY = re.compile(
-    r"InternalError|InternalFailure|InternalServer|InternalServerError|RequestTimeout"
-    r"|ReplicatedWriteConflict|ResourceInUse|ServiceUnavailable"
-    r"|TransactionConflict|TransactionInProgress"
-)
-_MISSING = re.compile(
-    r"NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound"
-    r"|StateMachineDoesNotExist|TableNotFound"
-)
+"""Code → what it means, and what to do about it."""
+
+_ACTION = re.compile(r"perform: ([a-z0-9-]{2,30}:[A-Za-z]{3,60})\b")
+"""The action in AWS's text of a denial; nothing else of it is read."""
+
 _NO_CREDENTIALS = (
     botocore.NoCredentialsError,
     botocore.PartialCredentialsError,
@@ -61,20 +108,25 @@ _NO_REPLY = (botocore.BotoCoreError, ResponseParserError, aiohttp.ClientError, O
 
 
 @contextmanager
-def aws_errors(service: str) -> Iterator[None]:
+def aws_errors(service: str, setting: str | None = None) -> Iterator[None]:
     """Turn every failure of the block's AWS calls into a `WorkerError`.
 
-    Throttled is RateLimited; refused credentials, rights or keys are Unauthorized; failures of
-    theirs or of the network are Unavailable, and so is a missing table or queue: a wrong setting
-    must not park healthy messages. Every other refusal is Rejected, with AWS's `status` and `code`.
+    Throttled is RateLimited; failures of theirs or of the network are Unavailable. What a person
+    has to change is Misconfigured (refused credentials, permissions or keys: Unauthorized) and
+    names `setting`, which names the resource. Every other refusal is Rejected, with AWS's `status`
+    and `code`.
     """
     # From None: a traceback would else print the original's message.
     try:
         yield
     except botocore.ClientError as error:
-        raise _of_reply(service, error.response) from None
+        raise _of_reply(service, error.response, setting) from None
     except _NO_CREDENTIALS as error:
-        raise Unauthorized(f"{service}: {type(error).__name__}") from None
+        raise Unauthorized(
+            f"{service}: {type(error).__name__}",
+            setting=CREDENTIALS,
+            remedy="give the task a role, or set AWS_ACCESS_KEY_ID and its secret",
+        ) from None
     except _OUR_MISTAKE as error:
         raise Permanent(f"{service}: {type(error).__name__}") from None
     except _NO_REPLY as error:
@@ -97,20 +149,48 @@ def setting_errors() -> Iterator[None]:
     raise ConfigurationError([problem])
 
 
-def _of_reply(service: str, response: Mapping[str, Any]) -> WorkerError:
-    code = _code(response)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+def failure_called(
+    service: str, code: str, *, status: int = 400, message: str = "", setting: str | None = None
+) -> WorkerError:
+    """Return what AWS's error code means, wherever it was met."""
     name = code.rpartition(".")[2].removesuffix("Exception")
     reason = f"{service}: {code}"
-    if _THROTTLED.fullmatch(name) or status == 429:
-        return RateLimited(reason)
-    if _REFUSED.fullmatch(name) or status in {401, 403}:
-        return Unauthorized(reason)
-    if _MISSING.fullmatch(name):
-        return Unavailable(f"{reason} (is the setting right?)")
-    if _BUSY.fullmatch(name) or status >= 500:
-        return Unavailable(reason)
+    known = ((kind, told) for codes, kind, told in TABLE if codes.fullmatch(name))
+    kind, remedy = next(known, (_kind_of(status), "check {setting} and the role"))
+    setting = setting or SETTINGS.get(service, CREDENTIALS)
+    action = found.group(1) if (found := _ACTION.search(message)) else "this call"
+    remedy = remedy.format(setting=setting, action=action)
+    match kind:
+        case "throttled":
+            return RateLimited(reason)
+        case "credentials":
+            return Unauthorized(reason, setting=CREDENTIALS, remedy=remedy)
+        case "denied":
+            return Unauthorized(reason, setting=setting, remedy=remedy)
+        case "missing":
+            return Misconfigured(reason, setting=setting, remedy=remedy)
+        case "busy":
+            return Unavailable(reason)
     return Rejected(reason, status=status, code=code)
+
+
+def _kind_of(status: int) -> Kind | None:
+    """Return what a code that is not in the table means, by its status."""
+    if status == 429:
+        return "throttled"
+    if status in {401, 403}:
+        return "denied"
+    return "busy" if status >= 500 else None
+
+
+def _of_reply(service: str, response: Mapping[str, Any], setting: str | None) -> WorkerError:
+    return failure_called(
+        service,
+        _code(response),
+        status=response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400),
+        message=str(response.get("Error", {}).get("Message", "")),
+        setting=setting,
+    )
 
 
 def _code(response: Mapping[str, Any]) -> str:

@@ -5,13 +5,11 @@ from typing import Any
 
 from worker.clients.aws.errors import aws_errors
 from worker.domain.workflow import Execution
-from worker.errors import Rejected, Unavailable
+from worker.errors import Rejected
 from worker.resilience.guard import Guard
 from worker.telemetry.tracing import tracing
 
 STARTED_BEFORE = "ExecutionAlreadyExists"
-WRONG_SETTING = {"InvalidArn", "StateMachineDeleting", "StateMachineTypeNotSupported"}
-"""All messages meet these, so none is parked for them; a missing state machine is alike."""
 
 
 class Workflows:
@@ -45,7 +43,5 @@ class Workflows:
         except Rejected as refusal:
             if refusal.code == STARTED_BEFORE:
                 return False
-            if refusal.code in WRONG_SETTING:
-                raise Unavailable(f"{refusal.reason} (is STEP_FUNCTIONS_ARN right?)") from None
             raise
         return True

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo.genesys.cloud import Endpoint, GenesysCloud
+from worker.demo.genesys.cloud import Answer, Endpoint, GenesysCloud
 from worker.demo.genesys.replies import Refusal, error_body, json_object, no_query
 
 
@@ -26,6 +26,29 @@ def an_action(action_id: str) -> dict[str, Any]:
 async def crm_lookup_failed(_: web.Request) -> web.StreamResponse:
     """Answer as R0's API does when the system behind the action is down."""
     return web.json_response({"status": "ERROR", "result": "CRM lookup failed"})
+
+
+def remote_failure(status: int, retry_after: str | None = None) -> Answer:
+    """Return the answer of a data action whose remote system answered with that status."""
+    headers = {"Retry-After": retry_after} if retry_after else None
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        message = "Request to backend service failed."
+        details = [{"errorCode": "ACTION.REMOTE_ENDPOINT", "fieldName": "response"}]
+        return error_body(status, message=message, headers=headers, details=details)
+
+    return answer
+
+
+async def remote_credentials_expired(_: web.Request) -> web.StreamResponse:
+    """Answer as the platform does when the action's own credentials for its system are refused."""
+    details = [{"errorCode": "ACTION.AUTHENTICATION"}]
+    return error_body(400, "INVALID_CREDENTIALS", details=details)
+
+
+async def a_list(_: web.Request) -> web.StreamResponse:
+    """Answer with what no reader of an output can read."""
+    return web.json_response([])
 
 
 async def _action(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:

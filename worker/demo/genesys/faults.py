@@ -4,6 +4,21 @@ import asyncio
 
 from aiohttp import web
 
+from worker.demo.genesys.cloud import Answer
+from worker.demo.genesys.replies import error_body
+
+
+def missing_permission(*names: str) -> Answer:
+    """Return the answer to a client whose role lacks these permissions."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        told = f"[{', '.join(names)}]"
+        message = f"Missing the following permission(s): {told}"
+        more = {"messageParams": {"permissions": told}}
+        return error_body(403, "missing.permissions", message, **more)
+
+    return answer
+
 
 async def html_502(_: web.Request) -> web.StreamResponse:
     """Answer as a gateway does when what it stands for is down."""

@@ -39,8 +39,12 @@ def error_body(
     code: str | None = None,
     message: str | None = None,
     headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> web.Response:
-    """Return an ErrorBody with its correlation id in body and header, as the platform does."""
+    """Return an ErrorBody with its correlation id in body and header, as the platform does.
+
+    `more`: further fields of it, such as `details` or `limit`.
+    """
     context_id = str(uuid.uuid4())
     body = {
         "message": message or HTTPStatus(status).phrase,
@@ -49,6 +53,7 @@ def error_body(
         "contextId": context_id,
         "details": [],
         "errors": [],
+        **more,
     }
     return web.json_response(
         body, status=status, headers={"ININ-Correlation-Id": context_id, **(headers or {})}
@@ -58,7 +63,9 @@ def error_body(
 def over_budget(seconds: int) -> web.Response:
     """Return the 429 of a spent budget."""
     message = f"Rate limit exceeded the maximum. Retry the request in [{seconds}] seconds"
-    return error_body(429, message=message, headers={"Retry-After": str(seconds)})
+    limit = {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300}
+    headers = {"Retry-After": str(seconds)}
+    return error_body(429, message=message, headers=headers, limit=limit)
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:

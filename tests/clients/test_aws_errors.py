@@ -1,0 +1,62 @@
+"""The table of AWS error codes: who must act, and what is to be done."""
+
+import pytest
+
+from worker.clients.aws.errors import SETTINGS, failure_called
+from worker.errors import Misconfigured, RateLimited, Rejected, Unauthorized, Unavailable
+
+DENIAL = (
+    "User: arn:aws:sts::1:assumed-role/x/+15550100001 is not authorized to perform: "
+    "dynamodb:PutItem on resource: arn:aws:dynamodb:eu-west-1:1:table/secret"
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "setting"),
+    [
+        ("dynamodb", "ResourceNotFoundException", "DYNAMODB_TABLE"),
+        ("ledger", "com.amazonaws.dynamodb.v20120810.ResourceNotFoundException", "LEDGER_TABLE"),
+        ("stepfunctions", "StateMachineDoesNotExist", "STEP_FUNCTIONS_ARN"),
+        ("stepfunctions", "StateMachineTypeNotSupported", "STEP_FUNCTIONS_ARN"),
+        ("stepfunctions", "InvalidArn", "STEP_FUNCTIONS_ARN"),
+        ("events", "ResourceNotFoundException", "EVENT_BUS_NAME"),
+        ("s3", "NoSuchBucket", "REPORT_BUCKET"),
+        ("s3", "PermanentRedirect", "REPORT_BUCKET"),
+    ],
+)
+def test_what_is_missing_is_named_by_its_setting(service, code, setting):
+    error = failure_called(service, code)
+
+    assert (type(error), error.setting) == (Misconfigured, setting)
+    assert setting in error.remedy
+
+
+def test_a_denial_names_the_action_and_nothing_else_of_its_text():
+    error = failure_called("dynamodb", "AccessDeniedException", message=DENIAL)
+
+    assert isinstance(error, Unauthorized)
+    assert error.setting == "DYNAMODB_TABLE"
+    assert error.remedy == "allow the role dynamodb:PutItem on what DYNAMODB_TABLE names"
+    assert "555" not in error.reason
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "SignatureDoesNotMatch"])
+def test_refused_credentials_are_no_fault_of_the_resource(code):
+    assert failure_called("events", code).setting == "AWS_ACCESS_KEY_ID"
+
+
+def test_a_clock_that_is_wrong_is_told_as_such():
+    assert "clock" in failure_called("s3", "RequestTimeTooSkewed").remedy
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_what_a_service_finds_invalid_is_the_fault_of_the_message(service):
+    assert type(failure_called(service, "ValidationException")) is Rejected
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, Rejected), (404, Rejected), (403, Unauthorized), (429, RateLimited), (503, Unavailable)],
+)
+def test_a_code_that_is_not_known_is_told_by_its_status(status, kind):
+    assert type(failure_called("s3", "Whatever", status=status)) is kind
