@@ -110,7 +110,7 @@ def _found(
     history: History, times: tuple[int, int], tests: list[Test], *, by_activity: bool = False
 ) -> Sequence[int]:
     if history.is_too_heavy(*times):
-        raise Refusal(500)
+        raise Refusal(history.too_heavy_status)
     places = history.between(*times, by_activity=by_activity)
     if not tests:
         return places

@@ -84,7 +84,9 @@ class History:
     """Called with the number and the conversations of each page; what it returns is sent."""
 
     is_too_heavy: Callable[[int, int], bool] = lambda _start, _end: False
-    """Tells which intervals (ms) are answered with a 500."""
+    """Tells which intervals (ms) are answered with `too_heavy_status`."""
+
+    too_heavy_status: int = 500
 
     most_results: int = 100_000
     available_until: datetime = datetime(2100, 1, 1, tzinfo=UTC)
