@@ -19,10 +19,11 @@ from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysCloud, GenesysServer
+from worker.demo.genesys.actions import remote_credentials_expired, remote_failure
 from worker.demo.moto import moto_server
 from worker.domain.customer import Customer
 from worker.domain.result import Result
-from worker.errors import Permanent, Transient
+from worker.errors import Misconfigured, Permanent, Transient
 from worker.handlers.voice_enrichment import EnrichVoice
 from worker.resilience.cache import Cache, CachePolicy
 
@@ -226,6 +227,67 @@ async def test_a_customer_seen_before_serves_stale_while_the_data_action_is_down
     ]
     assert item["enrichmentStatus"] == {"S": "stale"}
     assert item["crmTier"] == {"S": "gold"}
+
+
+async def test_a_customer_of_the_conversation_seen_before_serves_while_its_number_cannot_be_had(
+    bench,
+):
+    first = a_score(age=MINUTE, phone_number=None)
+    bench.cloud.conversations[first.conversation_id] = a_conversation(f"tel:{PHONE}")
+    await bench.enrich(first)
+    bench.cloud.fail_with("conversation", 503)
+    later = a_score(phone_number=None, conversation_id=first.conversation_id)
+
+    assert await bench.enrich(later) is Result.DEGRADED
+
+    item = max(await bench.stored(), key=lambda item: item["eventTimestamp"]["S"])
+    assert item["enrichmentStatus"] == {"S": "stale"}
+    assert item["crmTier"] == {"S": "gold"}
+    assert "phoneNumber" not in item
+
+
+async def test_no_customer_of_another_conversation_serves(bench):
+    await bench.enrich(a_score(conversation_id=an_id()))
+    bench.cloud.fail_with("conversation", 503)
+
+    with pytest.raises(Transient):
+        await bench.enrich(a_score(phone_number=None))
+
+
+async def test_a_customer_is_remembered_for_a_conversation_no_longer_than_at_all(bench):
+    first = a_score(age=MINUTE)
+    await bench.enrich(first)
+    bench.cache_clock.seconds = 200
+    bench.cloud.fail_with("conversation", 503)
+
+    with pytest.raises(Transient):
+        await bench.enrich(a_score(phone_number=None, conversation_id=first.conversation_id))
+
+
+@pytest.mark.parametrize("answer", [remote_failure(500), remote_credentials_expired])
+async def test_a_remembered_customer_serves_while_the_system_behind_the_action_is_down(
+    bench, answer
+):
+    await bench.enrich(a_score(age=MINUTE))
+    bench.cache_clock.seconds = 50
+    bench.cloud.fail_with("data_action", answer)
+
+    assert await bench.enrich(a_score()) is Result.DEGRADED
+
+
+async def test_a_404_of_the_system_behind_the_action_is_an_unknown_customer(bench):
+    bench.cloud.fail_with("data_action", remote_failure(404))
+
+    assert await bench.enrich(a_score()) is Result.OK
+
+    assert (await bench.item())["crmTier"] == "unknown"
+
+
+async def test_an_unknown_data_action_parks_nothing(bench):
+    bench.cloud.action_ids = set()
+
+    with pytest.raises(Misconfigured):
+        await bench.enrich(a_score())
 
 
 async def test_an_output_that_cannot_be_read_parks_the_event(bench):
