@@ -154,7 +154,8 @@ sentiment_escalations = Counter(
 dependency_requests = Counter(
     "worker_dependency_requests_total",
     "Calls to an upstream, by result: ok, rejected, rate_limited, too_heavy, unreadable, "
-    "unavailable, unauthorized, misconfigured, lease_lost, not_yet, breaker_open, cancelled, error.",
+    "unavailable, unauthorized, misconfigured, lease_lost, not_yet, breaker_open, cancelled, "
+    "error.",
     ["dependency", "result"],
     registry=REGISTRY,
 )
