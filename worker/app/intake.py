@@ -91,7 +91,10 @@ def _reading(settings: Settings) -> Reading:
         },
         clock=asyncio.get_running_loop().time,
     )
-    return Reading(partial(open_events, types=types), unrouted)
+    return Reading(
+        partial(open_events, types=types, organization_id=settings.genesys.organization_id),
+        unrouted,
+    )
 
 
 def _job_states(

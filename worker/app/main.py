@@ -96,7 +96,7 @@ def _log_start(settings: Settings, url: str) -> None:
         version=__version__,
         queues=[one.name for one in settings.queues()],
         region=settings.aws.region,
-        organization_id=getattr(settings.genesys, "organization_id", None),
+        organization_id=settings.genesys.organization_id,
         ops=url,
     )
     for job, reason in settings.half_configured().items():

@@ -174,7 +174,7 @@ def read_letter(message: Message) -> DeadLetter:
         fingerprint=_text(record, "fingerprint") or UNREADABLE,
         error_class=_text(record, "errorClass"),
         job=_text(record, "job") or _text(record, "handler"),
-        queue_url=_text(record, "queueUrl") or _text(record, "queue"),
+        queue_url=_text(record, "queue") or None,
         first_failure=_time(record, "firstFailure"),
         last_failure=_time(record, "lastFailure"),
         record=record,

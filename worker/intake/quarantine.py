@@ -14,7 +14,7 @@ import structlog
 
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
 from worker.intake.leases import Lease
-from worker.intake.outcome import DeadLetter, Failure, Outcome, failure_of
+from worker.intake.outcome import Blocked, DeadLetter, Failure, Outcome, failure_of
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,9 @@ class Quarantine:
         except asyncio.CancelledError:
             await marks.release(queue, message_id)
             raise
-        await marks.end(queue, message_id)
+        # Blocked: nothing was tried, so what was counted before still stands.
+        leave = marks.release if isinstance(outcome, Blocked) else marks.end
+        await leave(queue, message_id)
         return outcome
 
     async def _as_proven(
