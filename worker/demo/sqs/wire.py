@@ -87,7 +87,7 @@ async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -
 
 async def silence(request: web.BaseRequest) -> web.Response:
     """Answer nothing until the client hangs up; return a response for nobody."""
-    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110  nor does a lost connection
+    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(LOOK_SECONDS)
     return web.Response(status=500)
 
