@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
+from worker.app.queue_checks import judge_dead_letters, judge_queue
 from worker.cli.preflight.aws import check_region
-from worker.cli.preflight.queue import check_queues, judge_dead_letters, judge_queue
+from worker.cli.preflight.queue import check_queues
 from worker.cli.preflight.run import settings_rows
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
@@ -122,8 +123,10 @@ def test_all_is_well_when_all_is_well(worker, environ):
         "visibility timeout",
         "retention",
         "maxReceiveCount",
+        "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
         "sqs:ChangeMessageVisibility",
+        "sqs:SendMessage to the dead-letter queue",
         "dead-letter queue",
         "DynamoDB table",
         "Genesys token",
@@ -216,6 +219,15 @@ def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
     found = [row.found for row in settings_rows(settings) if row.state == "warn"]
 
     assert found == [f"handler {name} is off" for name in settings.disabled_handlers()]
+
+
+def test_a_half_configured_job_fails():
+    settings = load_settings({**ALL, "GENESYS_ACTION_ID": "", "GENESYS_ACTIONID": "custom"})
+
+    [row] = [row for row in settings_rows(settings) if row.state == "fail"]
+
+    assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is missing; did you mean")
+    assert "to turn it on, set GENESYS_ACTION_ID" in row.remedy
 
 
 def test_missing_credentials_say_what_to_do(worker, environ, monkeypatch):
@@ -313,7 +325,20 @@ def test_a_concurrency_the_heartbeat_cannot_keep_fails():
     ],
 )
 def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
-    assert judge_dead_letters(WELL, {**WELL, **over}).state == state
+    [found] = judge_dead_letters(WELL, {**WELL, **over})
+
+    assert found.state == state
+
+
+@pytest.mark.parametrize(("target", "states"), [("dead", ["ok"]), ("another", ["ok", "warn"])])
+def test_a_redrive_policy_with_another_target_is_pointed_out(target, states):
+    policy = json.dumps({"maxReceiveCount": 50, "deadLetterTargetArn": f"arn:aws:sqs:x:1:{target}"})
+    dead = {"QueueArn": "arn:aws:sqs:x:1:dead", "MessageRetentionPeriod": str(14 * DAY)}
+
+    found = list(judge_dead_letters({**WELL, "RedrivePolicy": policy}, dead))
+
+    assert [one.state for one in found] == states
+    assert all("another" in one.found for one in found[1:])
 
 
 @pytest.mark.parametrize(("region", "rows"), [("eu-west-1", 0), ("us-east-1", 1), ("", 0)])
@@ -322,23 +347,78 @@ def test_a_queue_of_another_region_is_pointed_out(region, rows):
 
 
 class DenyingSqs:
-    """Answers attributes, and refuses what would change a message."""
+    """Answers attributes, and refuses all else: by its arguments, or as not allowed."""
+
+    def __init__(self, denied):
+        self._denied = denied
 
     async def get_queue_attributes(self, **_):
         return {"Attributes": WELL}
 
+    async def _call(self, operation, code):
+        code = "AccessDenied" if operation == self._denied else code
+        raise ClientError({"Error": {"Code": code}}, operation)
+
+    async def receive_message(self, **_):
+        await self._call("ReceiveMessage", "ReadCountOutOfRange")
+
+    async def send_message(self, **_):
+        await self._call("SendMessage", "InvalidParameterValue")
+
     async def delete_message(self, **_):
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DeleteMessage")
+        await self._call("DeleteMessage", "ReceiptHandleIsInvalid")
 
     async def change_message_visibility(self, **_):
-        raise ClientError({"Error": {"Code": "ReceiptHandleIsInvalid"}}, "ChangeMessageVisibility")
+        await self._call("ChangeMessageVisibility", "ReceiptHandleIsInvalid")
 
 
-async def test_a_denied_permission_is_told_from_a_refused_receipt_handle():
-    rows = {row.name: row.state for row in await check_queues(DenyingSqs(), load_settings(GOOD))}
+@pytest.mark.parametrize(
+    "denied", ["ReceiveMessage", "SendMessage", "DeleteMessage", "ChangeMessageVisibility"]
+)
+async def test_a_denied_permission_is_told_from_a_refused_argument(denied):
+    settings = load_settings({**GOOD, "SQS_DEAD_LETTER_QUEUE_URL": f"{GOOD['SQS_QUEUE_URL']}-dead"})
 
-    assert rows["sqs:DeleteMessage"] == "fail"
-    assert rows["sqs:ChangeMessageVisibility"] == "ok"
+    rows = {row.name: row.state for row in await check_queues(DenyingSqs(denied), settings)}
+
+    permissions = {name: state for name, state in rows.items() if name.startswith("sqs:")}
+    assert len(permissions) == 4
+    assert [name for name, state in permissions.items() if state == "fail"] == [
+        name for name in permissions if denied in name
+    ]
+
+
+def test_every_queue_and_dead_letter_queue_has_its_rows(worker, environ, a_queue, aws):
+    fifo = {"FifoQueue": "true", "MessageRetentionPeriod": 14 * DAY}
+    bound, other = environ["SQS_QUEUE_URL"], a_queue(".fifo", **(fifo | {"VisibilityTimeout": 5}))
+    dead = [environ["SQS_DEAD_LETTER_QUEUE_URL"], a_queue(".fifo", **fifo)]
+    environ |= {
+        "HANDLERS": "voice,reports",
+        "REPORT_BUCKET": "reports",
+        "SQS_QUEUE_URL": f"voice={bound},reports={other}",
+        "SQS_DEAD_LETTER_QUEUE_URL": ",".join(dead),
+    }
+
+    found = states(worker("check", "--json", **environ))
+
+    one, two = (url.rpartition("/")[2] for url in (bound, other))
+    assert found[f"{one}: visibility timeout"] == "ok"
+    assert found[f"{two}: visibility timeout"] == "fail"
+    assert found[f"{one}: dead-letter queue"] == "ok"
+    assert found[f"{two}: dead-letter queue"] == "warn"
+    for url in dead:
+        name = url.rpartition("/")[2]
+        assert found[f"{name}: sqs:SendMessage to the dead-letter queue"] == "ok"
+
+
+def test_nothing_is_sent_to_the_dead_letter_queue(worker, environ, aws):
+    worker("check", **environ)
+
+    counts = aws(
+        "sqs", "get_queue_attributes",
+        QueueUrl=environ["SQS_DEAD_LETTER_QUEUE_URL"], AttributeNames=["All"],
+    )["Attributes"]  # fmt: skip
+    assert counts["ApproximateNumberOfMessages"] == "0"
+    assert counts["ApproximateNumberOfMessagesDelayed"] == "0"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,25 @@ def test_json_is_for_machines(worker):
     assert document["warnings"] == ["SQS_CONCURENCY: unknown; did you mean SQS_CONCURRENCY?"]
 
 
+def test_the_queues_are_shown_with_their_jobs(worker):
+    url = "https://sqs.eu-west-1.amazonaws.com/1/chats"
+    environ = {**GOOD, "CRM_WEBHOOK_URL": "https://crm.example/hook"}
+    environ["SQS_QUEUE_URL"] = f"voice={GOOD['SQS_QUEUE_URL']},sentiment={url}"
+
+    assert worker("settings", "--json", **environ).json["queues"] == [
+        {"name": "work", "jobs": ["voice"]},
+        {"name": "chats", "jobs": ["sentiment"]},
+    ]
+    assert "queue chats: sentiment" in worker("settings", **environ).out
+
+
+def test_a_half_configured_job_is_a_warning(worker):
+    run = worker("settings", **{**GOOD, "REPORTS_BUCKET": "figures"})
+
+    assert run.code == 0
+    assert "job reports is off: REPORT_BUCKET is missing; did you mean REPORTS_BUCKET?" in run.err
+
+
 @pytest.mark.parametrize("command", [["settings"], ["check"], ["send", "-"]])
 def test_bad_settings_end_a_process_without_a_traceback(worker_process, command):
     run = worker_process(*command, SQS_QUEUE_URL="http://canary-7f3a.example")

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,21 +21,28 @@ def settings(
     from worker.settings import describe, load_settings, unknown_settings
 
     rows = describe(os.environ)
-    problems: list[str] = []
+    queues: list[dict[str, Any]] = []
+    warnings, problems = unknown_settings(os.environ), list[str]()
     try:
-        load_settings(os.environ)
+        loaded = load_settings(os.environ)
     except ConfigurationError as error:
         problems = error.problems
-    warnings = [line for line in unknown_settings(os.environ) if line not in problems]
+        warnings = [line for line in warnings if line not in problems]
+    else:
+        queues = [{"name": one.name, "jobs": one.jobs} for one in loaded.queues()]
+        warnings += loaded.half_configured().values()
     if as_json:
         document = {
             "settings": [asdict(row) for row in rows],
+            "queues": queues,
             "problems": problems,
             "warnings": warnings,
         }
         typer.echo(json.dumps(document, indent=2))
     else:
         _print_table(rows)
+        for queue in queues:
+            typer.echo(f"queue {queue['name']}: {', '.join(queue['jobs'])}")
         for line in [*problems, *warnings]:
             typer.echo(line, err=True)
     sys.exit(2 if problems else 0)

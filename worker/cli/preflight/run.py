@@ -30,14 +30,15 @@ async def preflight(settings: Settings) -> list[Row]:
 def settings_rows(settings: Settings) -> list[Row]:
     """Return what the settings alone tell."""
     rows = [ok("settings", f"complete; handlers on: {', '.join(settings.enabled_handlers())}")]
+    half = settings.half_configured()
     # Handlers left out of HANDLERS are off on purpose; there is nothing to tell.
-    if not settings.handlers.handlers:
-        rows += [
-            warn(
-                "settings", f"handler {handler} is off", f"to turn it on, set {', '.join(lacking)}"
-            )
-            for handler, lacking in settings.disabled_handlers().items()
-        ]
+    for handler, lacking in settings.disabled_handlers().items():
+        remedy = f"to turn it on, set {', '.join(lacking)}"
+        if handler in half:
+            remedy += "; to leave it off, name the others in HANDLERS: its events are dead-lettered"
+            rows.append(fail("settings", half[handler], remedy))
+        elif not settings.handlers.handlers:
+            rows.append(warn("settings", f"handler {handler} is off", remedy))
     rows += judge_waits(settings)
     return rows + [warn("settings", *_halves(line)) for line in unknown_settings()]
 
