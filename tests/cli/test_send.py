@@ -50,6 +50,24 @@ def test_a_dash_reads_stdin(worker, a_queue, bodies_on, monkeypatch):
     assert bodies_on(queue) == ['{"n": 1}']
 
 
+def test_with_several_queues_each_event_goes_to_those_of_its_type(
+    worker, a_queue, bodies_on, tmp_path
+):
+    ended, chats, file = a_queue(), a_queue(), tmp_path / "events.jsonl"
+    end = '{"detail-type":"v2.detail.events.conversation.{id}.customer.end"}'
+    bare = '{"topicName":"v2.detail.events.conversation.7.customer.start"}'
+    file.write_text(f'{end}\n{bare}\n{{"detail-type":"report.due"}}\n[]\n')
+
+    run = worker("send", str(file), SQS_QUEUE_URL=f"workflow={ended},attributes+sentiment={chats}")
+
+    assert run.code == 1
+    assert (bodies_on(ended), bodies_on(chats)) == ([end], [end, bare])
+    assert f"{file}:2 to {chats.rpartition('/')[2]}: " in run.out
+    assert run.err.splitlines() == [
+        f"{file}:{n}: no queue is bound to its type; name one by --queue-url" for n in (3, 4)
+    ]
+
+
 def test_the_queue_may_be_given_by_option(worker, a_queue, bodies_on, tmp_path):
     queue, file = a_queue(), tmp_path / "event.json"
     file.write_text("{}")

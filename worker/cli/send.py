@@ -22,15 +22,21 @@ def send(
 ) -> None:
     """Send events to the queue; nothing is sent unless every one is JSON of at most 1 MiB.
 
+    Where SQS_QUEUE_URL binds several queues to jobs, each event goes to those of its type.
     Exit code: 0 all sent, 1 something was not, 2 bad settings, arguments or files.
     """
-    from worker.cli.sending import events_of, send_all
-    from worker.settings import Aws, Sqs, load_group
+    from worker.cli.sending import events_of, send_all, send_by_type
+    from worker.settings import Aws, Events, Sqs, load_group
+    from worker.settings.bindings import entries_of
 
     environ = {**os.environ, **({"SQS_QUEUE_URL": queue_url} if queue_url else {})}
-    queue = str(load_group(Sqs, environ).queue_url)
+    queues = entries_of(load_group(Sqs, environ).queue_url)
     events = [event for name in files for event in events_of(name)]
-    sent = asyncio.run(send_all(events, queue, load_group(Aws, environ)))
+    aws, types = load_group(Aws, environ), load_group(Events, environ)
+    if len(queues) == 1:
+        sent = asyncio.run(send_all(events, queues[0].url, aws))
+    else:
+        sent = asyncio.run(send_by_type(events, queues, types, aws))
     if as_json:
         typer.echo(json.dumps([entry.as_dict() for entry in sent], indent=2))
     else:

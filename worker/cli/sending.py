@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from worker.cli.preflight.faults import fault_of
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.errors import ConfigurationError
-from worker.settings import Aws
+from worker.settings import Aws, jobs_of_type
+from worker.settings import Events as EventTypes
+from worker.settings.bindings import Entry, name_of
 
 MAX_BYTES = 1_048_576
 """Of one message, and of all messages of one SendMessageBatch (AWS quota since 2025)."""
@@ -47,6 +49,8 @@ class Sent:
     source: str
     message_id: str | None = None
     problem: str | None = None
+    queue: str | None = None
+    """Name of the queue it was sent to."""
 
     def as_dict(self) -> dict[str, str | None]:
         """Return it for machines."""
@@ -54,7 +58,8 @@ class Sent:
 
     def line(self) -> str:
         """Return it for people."""
-        return f"{self.source}: {self.problem or self.message_id}"
+        to = f" to {self.queue}" if self.queue else ""
+        return f"{self.source}{to}: {self.problem or self.message_id}"
 
 
 def events_of(name: str) -> list[Event]:
@@ -98,6 +103,31 @@ def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
         size += length
     if batch:
         yield batch
+
+
+async def send_by_type(
+    events: Sequence[Event], queues: Sequence[Entry], types: EventTypes, aws: Aws
+) -> list[Sent]:
+    """Send each event to all queues that are bound to a job of its type, as rules of the bus do."""
+    wanted = [(event, jobs_of_type(_detail_type(event), types)) for event in events]
+    bound = {job for queue in queues for job in queue.jobs}
+    sent = [
+        Sent(event.source, problem="no queue is bound to its type; name one by --queue-url")
+        for event, jobs in wanted
+        if not jobs & bound
+    ]
+    for queue in queues:
+        own = [event for event, jobs in wanted if jobs & set(queue.jobs)]
+        found = await send_all(own, queue.url, aws)
+        sent += [replace(one, queue=name_of(queue.url)) for one in found]
+    return sent
+
+
+def _detail_type(event: Event) -> str:
+    content = orjson.loads(event.body)
+    if not isinstance(content, dict):
+        return ""
+    return str(content.get("detail-type") or content.get("topicName") or "")
 
 
 async def send_all(events: Sequence[Event], queue_url: str, aws: Aws) -> list[Sent]:
