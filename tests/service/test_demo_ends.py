@@ -1,4 +1,4 @@
-"""`worker demo`, ended by whoever started it: a person at a terminal, or a supervisor."""
+"""`worker demo`, to its own end, or ended by a person at a terminal or by a supervisor."""
 
 import asyncio
 import os
@@ -39,6 +39,17 @@ async def line_with(process, text):
         while text not in (line := (await process.stdout.readline()).decode()):
             assert line
     return line
+
+
+@pytest.mark.parametrize("queues", ["one"])
+async def test_the_demo_proves_every_effect_however_many_queues_there_are(demo, queues):
+    process = await demo("--queues", queues)
+
+    async with asyncio.timeout(END_SECONDS):
+        verdict, _ = await process.communicate()
+    assert "WRONG" not in verdict.decode()
+    assert ("genesys-sentiment" in verdict.decode()) == (queues == "per-job")
+    assert process.returncode == 0
 
 
 async def test_ctrl_c_at_a_terminal_ends_a_served_demo_well(demo):

@@ -1,17 +1,21 @@
 """`worker demo`: the whole worker on emulators, proven at the end."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from worker.errors import ConfigurationError
 
 
-def demo(
+def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, about.")] = 300,
     serve: Annotated[bool, typer.Option("--serve", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed, the same traffic.")] = 1,
+    queues: Annotated[
+        Literal["one", "per-job"],
+        typer.Option(envvar="DEMO_QUEUES", help="One queue for all jobs, or one for each."),
+    ] = "one",
     emulators: Annotated[
         bool, typer.Option("--emulators", help="No worker: emulators and traffic for another one.")
     ] = False,
@@ -41,6 +45,7 @@ def demo(
             [f"the demo needs the extra `demo`: {error.name} is not installed"]
         ) from error
     if emulators:
-        work = run_emulators(Places(host, port), rate=rate, seed=seed)
-        raise typer.Exit(asyncio.run(work))
-    raise typer.Exit(asyncio.run(run_demo(events=events, serve=serve, seed=seed)))
+        work = run_emulators(Places(host, port), rate=rate, seed=seed, queues=queues)
+    else:
+        work = run_demo(events=events, serve=serve, seed=seed, queues=queues)
+    raise typer.Exit(asyncio.run(work))

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from worker.demo.endless import Endless
 from worker.demo.loopback import serving
-from worker.demo.stage import Places, Stage, open_stage
+from worker.demo.stage import Places, Queues, Stage, open_stage
 from worker.demo.surroundings import make_surroundings
 from worker.errors import ConfigurationError
 
 
-async def run_emulators(places: Places, *, rate: float, seed: int) -> int:
+async def run_emulators(places: Places, *, rate: float, seed: int, queues: Queues) -> int:
     """Serve until SIGTERM or SIGINT, with `rate` events a second; return the exit code.
 
     Raises ConfigurationError when the emulators cannot listen where they should.
@@ -23,7 +23,7 @@ async def run_emulators(places: Places, *, rate: float, seed: int) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _serving(places) as stage:
+    async with _serving(places, queues) as stage:
         traffic = asyncio.create_task(Endless(stage, rate).send(seed))
         stopped = asyncio.create_task(stop.wait())
         done, others = await asyncio.wait({traffic, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -35,10 +35,10 @@ async def run_emulators(places: Places, *, rate: float, seed: int) -> int:
 
 
 @asynccontextmanager
-async def _serving(places: Places) -> AsyncIterator[Stage]:
+async def _serving(places: Places, queues: Queues) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         try:
-            stage = await stack.enter_async_context(open_stage(places=places))
+            stage = await stack.enter_async_context(open_stage(places=places, queues=queues))
             await make_surroundings(stage)
             environment = environment_of(stage)
             # Last: whoever finds this page finds everything else in its place.

@@ -53,7 +53,7 @@ class Endless:
         for number, message in enumerate(traffic):
             if number and number % share == 0:
                 self._trouble(troubles[number // share - 1])
-            self._stage.sqs.send(self._stage.queue_url, message.body)
+            self._stage.put(message.body)
             await asyncio.sleep(self._pause_seconds)
 
     def _trouble(self, trouble: Trouble) -> None:

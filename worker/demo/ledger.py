@@ -13,6 +13,7 @@ class Row:
     """One kind of message in the final table."""
 
     kind: str
+    queue: str
     sent: int
     done: int
     retried: int
@@ -23,40 +24,55 @@ class Row:
 
 
 class Sent:
-    """The messages of a play, by message id."""
+    """The messages of a play, by message id; an event on two queues is two messages."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._planned: dict[str, Planned] = {}
+        self._queues: dict[str, str] = {}
+        self._calls_before = _calls(stage)
+        self._calls: int | None = None
         self._sent_at: dict[str, float] = {}
         self._first_record = len(stage.sqs.journal.records)
 
-    def add(self, planned: Planned, message_id: str) -> None:
-        """Note a message that is on the queue now."""
-        self._planned[message_id] = planned
-        self._sent_at[message_id] = time.time()
+    def send(self, planned: Planned) -> None:
+        """Put a message on its queues."""
+        for url, message_id in self._stage.put(planned.body):
+            self._planned[message_id] = planned
+            self._queues[message_id] = url.rpartition("/")[2]
+            self._sent_at[message_id] = time.time()
 
     def __len__(self) -> int:
         return len(self._planned)
 
     def unsettled(self) -> int:
         """Return how many messages are not deleted yet."""
-        depth = self._stage.sqs.depth(self._stage.queue_url)
-        return depth.visible + depth.in_flight + depth.delayed
+        return self._stage.waiting()
+
+    def settled(self) -> None:
+        """Count the calls of the worker up to now: what it does later is for other messages."""
+        self._calls = _calls(self._stage) - self._calls_before
+
+    def calls_per_thousand(self) -> float:
+        """Return the SQS calls of the worker per 1,000 of these messages."""
+        calls = _calls(self._stage) - self._calls_before if self._calls is None else self._calls
+        return 1000 * calls / max(1, len(self))
 
     def rows(self) -> list[Row]:
-        """Return the final table, a row per kind."""
+        """Return the final table, a row per kind and queue."""
         took = self._seconds()
-        kinds = sorted({planned.kind for planned in self._planned.values()})
-        return [self._row(kind, took) for kind in kinds]
+        ids: dict[tuple[str, str], list[str]] = {}
+        for key, planned in self._planned.items():
+            ids.setdefault((planned.kind, self._queues[key]), []).append(key)
+        return [self._row(*which, ids[which], took) for which in sorted(ids)]
 
-    def _row(self, kind: str, took: dict[str, float]) -> Row:
-        ids = [key for key, planned in self._planned.items() if planned.kind == kind]
+    def _row(self, kind: str, queue: str, ids: list[str], took: dict[str, float]) -> Row:
         times = sorted(took[key] for key in ids if key in took) or [0.0]
         receives = self._stage.sqs.journal.receives
         parked = sum(self._planned[key].fate == "parked" and key in took for key in ids)
         return Row(
             kind=kind,
+            queue=queue,
             sent=len(ids),
             done=sum(key in took for key in ids) - parked,
             retried=sum(receives[key] > 1 for key in ids),
@@ -75,8 +91,7 @@ class Sent:
         return took
 
 
-def calls_per_thousand(stage: Stage, messages: int) -> float:
-    """Return the SQS calls of the worker per 1,000 messages."""
+def _calls(stage: Stage) -> int:
     wanted = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
-    calls: Counter[str] = stage.sqs.counts
-    return 1000 * sum(n for name, n in calls.items() if name.startswith(wanted)) / max(1, messages)
+    counts: Counter[str] = stage.sqs.counts
+    return sum(count for name, count in counts.items() if name.startswith(wanted))

@@ -19,7 +19,7 @@ from worker.demo.jobs.voice import VoiceJob
 from worker.demo.ledger import Sent
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress
-from worker.demo.stage import Stage, open_stage
+from worker.demo.stage import Queues, Stage, open_stage
 from worker.demo.surroundings import make_surroundings
 from worker.demo.table import print_verdict
 
@@ -41,12 +41,12 @@ def jobs_of(events: int, seed: int) -> list[Job]:
     ]
 
 
-async def run_demo(*, events: int, serve: bool, seed: int) -> int:
+async def run_demo(*, events: int, serve: bool, seed: int, queues: Queues) -> int:
     """Run the demo and return its exit code: 0 only if every effect is there exactly once.
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that it leaves no worker behind.
     """
-    demo = asyncio.ensure_future(_demo(events=events, serve=serve, seed=seed))
+    demo = asyncio.ensure_future(_demo(events=events, serve=serve, seed=seed, queues=queues))
     ended_by: list[int] = []
 
     def end(number: int) -> None:
@@ -63,11 +63,11 @@ async def run_demo(*, events: int, serve: bool, seed: int) -> int:
         return 128 + ended_by[0]
 
 
-async def _demo(*, events: int, serve: bool, seed: int) -> int:
+async def _demo(*, events: int, serve: bool, seed: int, queues: Queues) -> int:
     console = Console()
     jobs = jobs_of(events, seed)
     with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
-        async with open_stage() as stage:
+        async with open_stage(queues=queues) as stage:
             await make_surroundings(stage)
             for job in jobs:
                 job.prepare(stage)
@@ -127,6 +127,7 @@ class Play:
                 for job in jobs:
                     self._send(job.afterthoughts(), sent)
                 await self._settled(sent)
+                sent.settled()
                 watching.cancel()
         return sent
 
@@ -153,7 +154,7 @@ class Play:
 
     def _send(self, planned: Sequence[Planned], sent: Sent) -> None:
         for message in planned:
-            sent.add(message, self.stage.sqs.send(self.stage.queue_url, message.body))
+            sent.send(message)
 
     async def _settled(self, sent: Sent) -> None:
         await self.stage.sqs.wait_until(lambda: sent.unsettled() == 0, QUIET_SECONDS)

@@ -4,10 +4,11 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import aioboto3
 
+from worker.demo.bus import queues_of
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
@@ -15,8 +16,13 @@ from worker.demo.loopback import ANYWHERE, Place
 from worker.demo.moto import moto_server
 from worker.demo.sinks import WebhookSink
 from worker.demo.sqs.server import SqsServer
+from worker.settings import HANDLER_NEEDS
+
+Queues = Literal["one", "per-job"]
+"""One queue for all jobs, or one for each."""
 
 QUEUE = "genesys-events"
+JOB_QUEUES = {job: f"genesys-{job}" for job in HANDLER_NEEDS}
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"
@@ -61,6 +67,11 @@ class Stage:
 
     sqs: SqsServer
     queue_url: str
+    """The queue for all jobs, unless each has one of its own."""
+
+    job_queues: Mapping[str, str] = field(default_factory=dict)
+    """The URL of each job's queue."""
+
     dead_letter_url: str
     genesys: GenesysCloud
     aws_url: str
@@ -73,6 +84,19 @@ class Stage:
     extra: dict[str, str] = field(default_factory=dict)
     """Settings that jobs add."""
 
+    def queue_urls(self) -> list[str]:
+        """Return the queues that the worker takes messages from."""
+        return list(self.job_queues.values()) or [self.queue_url]
+
+    def put(self, body: str) -> list[tuple[str, str]]:
+        """Put a message on the queues it belongs on; return URL and message id of each."""
+        urls = queues_of(body, self.job_queues) if self.job_queues else [self.queue_url]
+        return [(url, self.sqs.send(url, body)) for url in urls]
+
+    def waiting(self) -> int:
+        """Return how many messages are on the queues, in flight or not."""
+        return sum(sum(self.sqs.depth(url)) for url in self.queue_urls())
+
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the worker: nothing of ours leaks in but the path."""
         return {
@@ -80,7 +104,7 @@ class Stage:
             **AWS_KEYS,
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ENDPOINT_URL_SQS": self.sqs.endpoint_url,
-            "SQS_QUEUE_URL": self.queue_url,
+            "SQS_QUEUE_URL": self._bindings() or self.queue_url,
             "SQS_DEAD_LETTER_QUEUE_URL": self.dead_letter_url,
             "SQS_WAIT_SECONDS": "1",
             "RETRY_BASE_SECONDS": "1",
@@ -108,6 +132,9 @@ class Stage:
             **self.extra,
         }
 
+    def _bindings(self) -> str:
+        return ",".join(f"{job}={url}" for job, url in self.job_queues.items())
+
     def aws(self, service: str) -> Any:
         """Return a client of an emulated AWS service, to be entered."""
         session: Any = aioboto3.Session()  # its stubs want literal service names
@@ -125,19 +152,19 @@ FREE_PORTS = Places()
 
 @asynccontextmanager
 async def open_stage(
-    sqs: SqsServer | None = None, places: Places = FREE_PORTS
+    sqs: SqsServer | None = None, places: Places = FREE_PORTS, queues: Queues = "one"
 ) -> AsyncIterator[Stage]:
-    """Start all emulators and make the two queues."""
+    """Start all emulators and make the queues."""
     async with AsyncExitStack() as stack:
         aws_url = stack.enter_context(moto_server(places.of("aws")))
-        queues = sqs or SqsServer()
-        queues.place = places.of("sqs")
-        await stack.enter_async_context(queues)
+        sqs = sqs or SqsServer()
+        sqs.place = places.of("sqs")
+        await stack.enter_async_context(sqs)
         cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
         stage = Stage(
-            sqs=queues,
-            dead_letter_url=queues.create_queue(DEAD_LETTERS),
-            queue_url=queues.create_queue(QUEUE, VisibilityTimeout=str(VISIBILITY_SECONDS)),
+            sqs=sqs,
+            dead_letter_url=sqs.create_queue(DEAD_LETTERS),
+            **_make_queues(sqs, queues),
             genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
             aws_url=aws_url,
             crm=await stack.enter_async_context(CrmServer(place=places.of("customers"))),
@@ -147,3 +174,15 @@ async def open_stage(
             },
         )
         yield stage
+
+
+def _make_queues(sqs: SqsServer, queues: Queues) -> dict[str, Any]:
+    """Make one queue or five, and return the fields of the stage that name them."""
+
+    def made(name: str) -> str:
+        return sqs.create_queue(name, VisibilityTimeout=str(VISIBILITY_SECONDS))
+
+    if queues == "one":
+        return {"queue_url": made(QUEUE)}
+    job_queues = {job: made(name) for job, name in JOB_QUEUES.items()}
+    return {"queue_url": job_queues["voice"], "job_queues": job_queues}

@@ -6,27 +6,29 @@ from rich.console import Console
 from rich.table import Table
 
 from worker.demo.jobs.plan import Effects
-from worker.demo.ledger import Sent, calls_per_thousand
+from worker.demo.ledger import Sent
 from worker.demo.stage import Stage
 
 
 def print_verdict(console: Console, sent: Sent, effects: Sequence[Effects], stage: Stage) -> None:
     """Print what was sent and what came of it."""
-    console.print(_messages(sent))
+    console.print(_messages(sent, several=bool(stage.job_queues)))
     console.print(_effects(effects))
     genesys = ", ".join(f"{name} {count}" for name, count in sorted(stage.genesys.counts.items()))
     console.print(f"Genesys requests: {genesys}")
-    console.print(f"SQS calls per 1,000 messages: {calls_per_thousand(stage, len(sent)):.0f}")
+    console.print(f"SQS calls per 1,000 messages: {sent.calls_per_thousand():.0f}")
 
 
-def _messages(sent: Sent) -> Table:
+def _messages(sent: Sent, *, several: bool) -> Table:
     table = Table(title="Messages", title_justify="left")
-    table.add_column("event")
-    for name in ("sent", "done", "retried", "parked", "p50 s", "p99 s"):
+    for name in ("event", "queue")[: 2 if several else 1]:
+        table.add_column(name)
+    for name in ("sent", "done", "retried", "dead-lettered", "p50 s", "p99 s"):
         table.add_column(name, justify="right")
     for row in sent.rows():
+        names = (row.kind, row.queue) if several else (row.kind,)
         counts = (row.sent, row.done, row.retried, row.parked)
-        table.add_row(row.kind, *map(str, counts), f"{row.p50:.2f}", f"{row.p99:.2f}")
+        table.add_row(*names, *map(str, counts), f"{row.p50:.2f}", f"{row.p99:.2f}")
     return table
 
 

@@ -1,0 +1,33 @@
+"""The bus of the demo: an event lies on the queue of each job that it interests."""
+
+import pytest
+
+from tests.factories import a_body
+from worker.demo.bus import queues_of
+from worker.demo.jobs.noise import POISON
+from worker.settings import HANDLER_NEEDS
+
+QUEUES = {job: f"http://sqs/{job}" for job in HANDLER_NEEDS}
+
+
+@pytest.mark.parametrize(
+    ("detail_type", "jobs"),
+    [
+        ("v2.detail.events.conversation.{id}.customer.end", ["workflow", "sentiment"]),
+        ("v2.detail.events.conversation.{id}.customer.start", ["attributes"]),
+        ("voice.analytics", ["voice"]),
+        ("report.due", ["reports"]),
+    ],
+)
+def test_an_event_lies_on_the_queues_of_all_its_jobs(detail_type, jobs):
+    body = a_body(detail_type, {}).decode()
+
+    assert queues_of(body, QUEUES) == [QUEUES[job] for job in jobs]
+
+
+@pytest.mark.parametrize("body", [*POISON, a_body("of.nobody", {}).decode(), '{"detail-type":[]}'])
+def test_what_no_rule_takes_lies_on_one_queue_always_the_same(body):
+    [url] = queues_of(body, QUEUES)
+
+    assert url in QUEUES.values()
+    assert queues_of(body, QUEUES) == [url]
