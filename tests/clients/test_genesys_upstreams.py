@@ -270,6 +270,19 @@ async def test_a_login_that_is_down_opens_its_own_breaker_and_no_other():
         assert set(states.values()) == {"closed"}
 
 
+async def test_a_login_that_is_back_needs_no_message_that_was_chosen_to_probe():
+    async with a_bench() as bench:
+        bench.cloud.fail_with("token", 503)
+        while bench.upstreams.state(LOGIN) == "closed":
+            with pytest.raises((Unavailable, BreakerOpen)):
+                await message(bench.look_up)
+            await asyncio.sleep(0.2)
+        bench.cloud.heal("token")
+        await asyncio.sleep(6)
+
+        assert await message(bench.look_up) == GOLD
+
+
 async def test_refused_credentials_are_a_problem_of_the_login_until_they_are_accepted():
     async with a_bench(GenesysCloud(reject_client=True)) as bench:
         with pytest.raises(Misconfigured):
@@ -301,9 +314,10 @@ async def test_a_message_that_waits_for_a_token_others_asked_for_says_so():
 
 
 # ── what is too much, and what cannot be read ──────────────────────────────────────────────────
+@pytest.mark.parametrize("by", ["a message", "a command"])
 @pytest.mark.parametrize("status", [500, 504])
 async def test_day_slices_that_are_too_heavy_open_no_breaker_and_the_report_goes_on_by_the_hour(
-    status,
+    status, by
 ):
     def is_too_heavy(start_ms, end_ms):
         return end_ms - start_ms > 3_600_000
@@ -315,11 +329,31 @@ async def test_day_slices_that_are_too_heavy_open_no_breaker_and_the_report_goes
         async def report():
             return await reader.read(a_day(end=DAY + timedelta(days=7)))
 
+        # Of the command line's, which is for no message, each call counts.
+        with capture_logs() as logs:
+            whole = await (message(report, job="reports") if by == "a message" else report())
+
+        assert whole.total.count == 300
+        assert "breaker_opened" not in {line["event"] for line in logs}
+        assert set(bench.states().values()) == {"closed"}
+        assert bench.cloud.counts["details_query"] <= 7 * (3 + 24) + 10
+
+
+async def test_a_report_under_way_goes_on_by_itself_once_analytics_is_back():
+    async with a_bench(GenesysCloud(history=History(pasts(300)))) as bench:
+        bench.cloud.fail_with("details_by_id", 503)
+        while bench.upstreams.state("analytics") == "closed":
+            with pytest.raises((Unavailable, BreakerOpen)):
+                await message(lambda: bench.details.by_id(an_id(), NOON))
+        reader, began = DetailsReader(bench.api, Pages(), 4, lambda: NOON), now()
+
+        async def report():
+            return await reader.read(a_day())
+
         whole = await message(report, job="reports")
 
         assert whole.total.count == 300
-        assert set(bench.states().values()) == {"closed"}
-        assert bench.cloud.counts["details_query"] <= 7 * (3 + 24) + 10
+        assert now() - began < 30
 
 
 async def test_one_record_that_cannot_be_read_fails_its_own_message_of_a_batch_only():
@@ -361,6 +395,18 @@ async def test_analytics_that_fails_for_all_opens_its_breaker_soon_though_batche
 
         assert bench.states()["analytics"] == "open"
         assert bench.cloud.counts["details_by_id"] <= 60
+
+
+async def test_a_batch_of_which_nothing_is_answered_is_given_up_soon():
+    async with a_bench(GenesysCloud(), attempts=1) as bench:
+        bench.cloud.fail_with("details_by_id", 500)
+
+        async def of(one):
+            return await bench.details.by_id(one, NOON)
+
+        await asyncio.gather(*(of(an_id()) for _ in range(100)), return_exceptions=True)
+
+        assert bench.cloud.counts["details_by_id"] <= 10
 
 
 async def test_a_failed_batch_is_a_failure_of_each_message_in_it():

@@ -593,6 +593,20 @@ async def test_pause_of_a_year_holds_for_the_cap_and_then_one_call_tries(per_min
     assert max(end.retry_after for end in ended) <= 900
 
 
+async def test_others_wait_for_what_the_call_that_tries_finds_out():
+    rig = Rig(per_minute=240, attempts=1)
+    with pytest.raises(RateLimited):
+        await rig.call(Upstream(RateLimited("429", retry_after=31_536_000)))
+    await asyncio.sleep(900)
+    trying, others = Upstream("ok", seconds=10), Upstream("ok")
+
+    first = asyncio.create_task(rig.call(trying))
+    await asyncio.sleep(0)
+    await asyncio.gather(first, *(on_behalf(rig.call(others)) for _ in range(5)))
+
+    assert min(others.at) >= 910
+
+
 @pytest.mark.parametrize("per_minute", [None, 240])
 async def test_all_go_on_once_the_call_that_tries_is_answered(per_minute):
     rig = Rig(per_minute=per_minute, attempts=1)
