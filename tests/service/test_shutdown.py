@@ -51,8 +51,8 @@ async def test_sigterm_lets_a_full_house_finish_and_strands_nothing(
 
 
 async def test_what_outlasts_the_drain_is_shown_again_at_once(stage, start_worker):
-    stage.genesys.latency_seconds = 20
     async with start_worker(SQS_DRAIN_SECONDS=2) as worker:
+        stage.genesys.latency_seconds = 20  # not before: it is ready once it has a token
         for body in scores(5):
             stage.sqs.send(stage.queue_url, body)
         await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 60)
@@ -65,8 +65,8 @@ async def test_what_outlasts_the_drain_is_shown_again_at_once(stage, start_worke
 
 
 async def test_a_second_signal_ends_at_once_and_releases(stage, start_worker):
-    stage.genesys.latency_seconds = 60
     async with start_worker() as worker:
+        stage.genesys.latency_seconds = 60
         for body in scores(5):
             stage.sqs.send(stage.queue_url, body)
         await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 60)

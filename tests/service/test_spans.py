@@ -34,7 +34,7 @@ async def test_a_drained_worker_has_sent_the_spans_of_its_messages(
     spans = [span for body in bodies for span in _spans_of(body)]
     (message,) = (span for span in spans if span.name.startswith("process "))
     calls = {span.name for span in spans if span.parent_span_id == message.span_id}
-    assert {"genesys", "dynamodb"} <= calls
+    assert {"data_action", "dynamodb"} <= calls
     assert message.trace_id.hex() in {line.get("trace_id") for line in worker.lines()}
     assert PHONE.encode() not in b"".join(bodies)
 
