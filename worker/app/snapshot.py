@@ -11,7 +11,7 @@ import structlog
 from worker.app.genesys import GenesysParts
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
-from worker.app.upstreams import Upstreams
+from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
 from worker.clients.aws.sqs_replies import QueueError
 from worker.errors import WorkerError
@@ -73,6 +73,7 @@ class Watch:
         return {
             "start": lambda: None if self._built else self._waits_for(),
             "queue": lambda: _joined(self._per_queue(self._queue_problem)),
+            "genesys": self._token_problem,
             "acks": lambda: _joined(self._per_queue(self._ack_problem)),
             "jobs": lambda: _joined(self._job_problems()),
             "dead letters": lambda: _joined(self._dead_letter_problems()),
@@ -104,12 +105,20 @@ class Watch:
         """Sample the queues and the token, for ever; a failure costs a sample."""
         while True:
             if self._built is not None:
-                intake, _, genesys = self._built
-                for one, consumer in zip(intake.queues, intake.consumers, strict=True):
-                    await self._sample(one, consumer)
-                with suppress(WorkerError):  # reported by the client itself, and by readiness
-                    await genesys.tokens.get()
+                intake = self._built[0]
+                samples = map(self._sample, intake.queues, intake.consumers)
+                await asyncio.gather(self._ask_for_a_token(), *samples)
             await asyncio.sleep(SAMPLE_SECONDS)
+
+    async def _ask_for_a_token(self) -> None:
+        """Find out about refused credentials, or their end, while no message asks."""
+        if self._built is not None and self._asks_genesys(self._built[0]):
+            with suppress(WorkerError):  # reported by the client itself, and by readiness
+                await self._built[2].tokens.get()
+
+    def _asks_genesys(self, intake: Intake) -> bool:
+        jobs = intake.delivery.jobs.values()
+        return any(LOGIN in (*job.needs, *job.may_miss) for job in jobs)
 
     def _waits_for(self) -> str:
         names = ", ".join(binding.name for binding in self._settings.queues())
@@ -208,6 +217,12 @@ class Watch:
         ):
             return f"no receive has ended for {silence:.0f} s"
         return None
+
+    def _token_problem(self) -> str | None:
+        if self._built is None:
+            return None
+        intake, _, genesys = self._built
+        return genesys.tokens.problem if self._asks_genesys(intake) else None
 
     def _ack_problem(self, consumer: Consumer) -> str | None:
         failing = consumer.failing(for_seconds=FAILING_SECONDS)
