@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from tests.intake.asking import AskGenesys
+from tests.intake.running import Intake, Recorder
 from worker.app.intake import build_intake
 from worker.app.workshop import new_workshop
 from worker.demo.genesys.server import GenesysServer
 from worker.demo.sqs.server import SqsServer
-from worker.domain.result import Result
 from worker.events.types import ConversationEnded, VoiceScored
 from worker.intake.router import Router
 from worker.settings import load_settings
@@ -19,9 +19,10 @@ from worker.settings import load_settings
 
 @pytest.fixture
 async def sqs(monkeypatch):
-    began = time.time() - asyncio.get_running_loop().time()
+    loop = asyncio.get_running_loop()
+    began = time.time() - loop.time()
     # Its wall clock follows the loop's time, also where that is virtual.
-    async with SqsServer(wall_clock=lambda: began + asyncio.get_running_loop().time()) as server:
+    async with SqsServer(wall_clock=lambda: began + loop.time()) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
         yield server
 
@@ -34,37 +35,6 @@ def dead_letters(sqs):
 @pytest.fixture
 def queue(sqs):
     return sqs.create_queue("events", VisibilityTimeout="3")
-
-
-class Intake:
-    """A running intake; `drain` ends it and tells what became of the messages."""
-
-    def __init__(self, parts, consuming, heartbeat):
-        self.parts = parts
-        self.consuming = consuming
-        self.heartbeat = heartbeat
-
-    async def drain(self, seconds=5):
-        report = await self.consumer.drain(seconds)
-        await self.acks.close()
-        return self.consumer.report() if report else report
-
-    @property
-    def consumer(self):
-        [consumer] = self.parts.consumers
-        return consumer
-
-    @property
-    def acks(self):
-        return self.consumer.settlement.acks
-
-    @property
-    def leases(self):
-        return self.consumer.leases
-
-    @property
-    def permits(self):
-        return self.parts.permits
 
 
 @pytest.fixture
@@ -111,27 +81,6 @@ def start_intake(queue, dead_letters):
                 await asyncio.wait([heartbeat, consuming])
 
     return start
-
-
-class Recorder:
-    """A handler that notes what it was given, after what the test wants it to do."""
-
-    def __init__(self, *behaviours):
-        self.seen = []
-        self.running = 0
-        self.most_at_once = 0
-        self._behaviours = list(behaviours)
-
-    async def __call__(self, event):
-        self.running += 1
-        self.most_at_once = max(self.most_at_once, self.running)
-        try:
-            if self._behaviours:
-                await self._behaviours.pop(0)()
-        finally:
-            self.running -= 1
-        self.seen.append(event.conversation_id)
-        return Result.OK
 
 
 @pytest.fixture

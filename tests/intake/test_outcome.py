@@ -4,52 +4,106 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import BreakerOpen, NotYet, Permanent, RateLimited, Rejected, Unavailable
-from worker.intake.outcome import Done, Failure, Park, Retry, backoff_seconds, outcome_of, worst
+from worker.errors import (
+    BreakerOpen,
+    Misconfigured,
+    NotYet,
+    Permanent,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+)
+from worker.intake.outcome import (
+    Blocked,
+    DeadLetter,
+    Done,
+    Failure,
+    Retry,
+    backoff_seconds,
+    outcome_of,
+    worst,
+)
 
 FAILURE = Failure("why", "Unavailable", "0" * 12)
 
 
 @pytest.mark.parametrize(
-    "error",
-    [Unavailable("down"), NotYet("soon"), RateLimited("slow"), BreakerOpen("open"), KeyError("x")],
+    ("error", "own", "outage"),
+    [
+        (Unavailable("down"), True, True),
+        (Unreadable("html"), True, True),
+        (NotYet("soon"), True, False),
+        (RateLimited("slow"), False, False),
+        (KeyError("x"), True, False),
+    ],
 )
-def test_everything_but_a_permanent_error_is_retried(error):
-    assert isinstance(outcome_of(error), Retry)
+def test_what_fails_is_retried_and_says_whether_the_message_is_to_blame(error, own, outage):
+    outcome = outcome_of(error)
+
+    assert isinstance(outcome, Retry)
+    assert (outcome.own, outcome.outage) == (own, outage)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BreakerOpen("open", retry_after=3),
+        Misconfigured("no such action", setting="GENESYS_ACTION_ID", remedy="set it"),
+        Unauthorized("refused"),
+    ],
+)
+def test_a_job_that_cannot_run_blames_no_message(error):
+    assert isinstance(outcome_of(error), Blocked)
 
 
 @pytest.mark.parametrize("error", [Permanent("no id"), Rejected("no", status=400)])
-def test_a_permanent_error_parks_with_its_reason(error):
-    outcome = outcome_of(error, handler="voice")
+def test_a_permanent_error_dead_letters_with_its_reason(error):
+    outcome = outcome_of(error, job="voice")
 
-    assert isinstance(outcome, Park)
-    assert (outcome.failure.reason, outcome.failure.handler) == (error.reason, "voice")
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.failure.reason, outcome.failure.job) == (error.reason, "voice")
 
 
 def test_the_asked_wait_is_kept():
     assert outcome_of(RateLimited("429", retry_after=7)).after == 7
 
 
-def test_a_foreign_error_is_told_by_class_and_place_and_never_by_its_text():
+def test_a_foreign_error_is_named_by_class_and_place_and_never_by_its_text():
     failure = outcome_of(LookupError("+15550100001")).failure
 
     assert "5550100001" not in repr(failure)
     assert "unforeseen LookupError" in failure.reason
 
 
-def test_equal_causes_share_a_fingerprint_and_handlers_part_them():
-    one = outcome_of(Permanent("no id"), handler="voice").failure
-    same = outcome_of(Permanent("no id"), handler="voice").failure
-    other = outcome_of(Permanent("no id"), handler="workflow").failure
+def test_equal_causes_share_a_fingerprint_and_jobs_separate_them():
+    one = outcome_of(Permanent("no id"), job="voice").failure
+    same = outcome_of(Permanent("no id"), job="voice").failure
+    other = outcome_of(Permanent("no id"), job="workflow").failure
 
     assert one.fingerprint == same.fingerprint != other.fingerprint
 
 
-def test_retry_comes_before_park_and_park_before_done():
-    retry, park = Retry(FAILURE, after=3), Park(FAILURE)
+def test_ids_in_a_reason_make_no_cause_of_their_own():
+    one, other = (
+        outcome_of(Permanent(f"genesys: 400 bad.request {context}"), job="voice").failure
+        for context in (
+            "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d",
+            "ffffffff-4e5f-4a6b-8c7d-111111111111",
+        )
+    )
+    another = outcome_of(Permanent("genesys: 404 bad.request -"), job="voice").failure
 
-    assert worst([Done(), park, retry]) is retry
-    assert worst([Done(), park]) is park
+    assert one.fingerprint == other.fingerprint != another.fingerprint
+
+
+def test_retry_comes_before_blocked_dead_letter_and_done():
+    retry, blocked, dead = Retry(FAILURE, after=3), Blocked(FAILURE), DeadLetter(FAILURE)
+
+    assert worst([Done(), dead, blocked, retry]) is retry
+    assert worst([Done(), dead, blocked]) is blocked
+    assert worst([Done(), dead]) is dead
     assert worst([Done(), Done()]) == Done()
     assert worst([]) == Done()
 
@@ -61,5 +115,9 @@ def test_of_several_retries_the_soonest_counts():
 
 
 @given(attempt=st.integers(1, 10**9), seed=st.integers())
-def test_the_backoff_stays_between_its_base_and_its_cap(attempt, seed):
-    assert 5 <= backoff_seconds(attempt, base=5, cap=900, random=Random(seed)) <= 900
+def test_half_of_the_backoff_is_fixed_and_its_cap_holds(attempt, seed):
+    longest = min(900, 5 * 2.0 ** min(attempt - 1, 64))
+
+    seconds = backoff_seconds(attempt, base=5, cap=900, random=Random(seed))
+
+    assert longest / 2 <= seconds <= longest

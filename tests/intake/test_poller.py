@@ -2,9 +2,9 @@ import asyncio
 from random import Random
 
 import pytest
-from worker.intake.polls import STALLED_SECONDS, PollRules, Polls
 
 from worker.clients.aws.sqs_replies import QueueError
+from worker.intake.poller import STALLED_SECONDS, Poller, PollRules
 
 
 class HangingQueue:
@@ -18,7 +18,7 @@ class HangingQueue:
 async def test_a_receive_that_hangs_is_given_up_and_said_to_be_the_problem():
     loop = asyncio.get_running_loop()
     rules = PollRules(wait_seconds=10, visibility_seconds=None, most_pollers=1)
-    polls = Polls(HangingQueue(), rules, clock=loop.time, random=Random(1))
+    polls = Poller(HangingQueue(), rules, clock=loop.time, random=Random(1))
     began = loop.time()
 
     assert await polls.receive(10) is None
@@ -49,7 +49,7 @@ def polls_of():
     def make(queue):
         rules = PollRules(wait_seconds=1, visibility_seconds=None, most_pollers=7)
         clock = asyncio.get_running_loop().time
-        return Polls(queue, rules, clock=clock, random=Longest())
+        return Poller(queue, rules, clock=clock, random=Longest())
 
     return make
 

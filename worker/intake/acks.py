@@ -29,6 +29,9 @@ CALLS_AT_ONCE = 16
 """Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
 
 RELEASE_ATTEMPTS = 3
+QUIET_SECONDS = 60.0
+"""Least time between two log lines about one action."""
+
 
 Settled = Callable[[Lease, bool], None]
 """Told of each message at its end; True when it is gone from the queue."""
@@ -55,6 +58,7 @@ class Acks:
         self._random = random
         self.settled = settled
         self._loop = asyncio.get_running_loop()
+        self._logged: dict[str, float] = {}
         self._deletes: list[Lease] = []
         self._releases: list[tuple[Lease, float]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -201,16 +205,24 @@ class Acks:
         try:
             results = await call
         except QueueError as error:
-            results = [EntryFailed(error.code, sender_fault=False)] * entries
-        codes = sorted({failed.code for failed in results if failed is not None})
-        if codes:
-            log.warning("ack_failed", action=action, code=", ".join(codes))
+            results = [EntryFailed.with_its_call(error)] * entries
+        # A lost lease is one message's; whatever else fails may fail all of them.
+        faults = [one for one in results if one is not None and not one.lease_lost]
         if None in results:
             self.problems.pop(action, None)
-        elif codes:
-            since = self.problems.get(action, ("", self._loop.time()))[1]
-            self.problems[action] = (codes[0], since)
+        elif faults:
+            self._note(action, faults[0])
         return results
+
+    def _note(self, action: str, failed: EntryFailed) -> None:
+        """Keep what fails for /status; logged once a minute, not for each message."""
+        now = self._loop.time()
+        since = self.problems.get(action, ("", now))[1]
+        self.problems[action] = (failed.code, since)
+        if now - self._logged.get(action, float("-inf")) >= QUIET_SECONDS:
+            self._logged[action] = now
+            level = 40 if failed.denied else 30
+            log.log(level, "ack_failed", action=failed.action or action, code=failed.code)
 
     @staticmethod
     def _is_worth_another(failed: EntryFailed) -> bool:

@@ -86,7 +86,9 @@ class Consumer:
     def failing(self, for_seconds: float = 0.0) -> Iterator[tuple[str, str]]:
         """Yield action and code of what SQS has refused for that long, beside receives."""
         now = self._loop.time()
-        for problems in (self._acks.problems, self.leases.problems):
+        # What failed last and was given up is no problem any more: nothing is waiting for it.
+        acks = self._acks.problems if self._acks.outstanding else {}
+        for problems in (acks, self.leases.problems):
             for action, (code, since) in list(problems.items()):
                 if now - since >= for_seconds:
                     yield action, code

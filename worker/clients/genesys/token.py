@@ -215,7 +215,8 @@ class Tokens:
         seconds = min(seconds, self._pause_cap_seconds)
         self._pause = _Pause(kind, str(error), self._clock() + seconds, asked)
         metrics.token_refresh.labels("refused" if refused else "error").inc()
-        log.warning("genesys_token_failed", reason=str(error), pause_seconds=seconds)
+        level = 40 if refused else 30  # refused, the daemon has come to a stop
+        log.log(level, "genesys_token_failed", reason=str(error), pause_seconds=seconds)
         failure = kind(str(error), retry_after=seconds)
         failure.upstream = error.upstream
         return failure
