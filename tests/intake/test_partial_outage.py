@@ -34,11 +34,13 @@ async def keep_sending(sqs, queue, seconds, every=5):
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(("outage_seconds", "most_receives"), [(1200, 9), (6 * 3600, 40)])
+@pytest.mark.parametrize(
+    ("outage_seconds", "messages", "most_receives"), [(1200, VOICE, 9), (6 * 3600, 10, 36)]
+)
 async def test_a_blocked_job_is_hidden_for_as_long_again_as_it_waited_and_holds_up_no_other(
-    outage_seconds, most_receives, sqs, queue, dead_letters, genesys, handler, free, start
+    outage_seconds, messages, most_receives, sqs, queue, dead_letters, genesys, handler, free, start
 ):
-    keys, ids = send_blocked(sqs, queue)
+    keys, ids = send_blocked(sqs, queue, messages)
     genesys.fail_with("data_action", 503)
 
     async with start(beside=free, SQS_WAIT_SECONDS=20, SQS_DRAIN_SECONDS=25):

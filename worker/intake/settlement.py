@@ -77,7 +77,7 @@ class Settlement:
         elif isinstance(outcome, Retry):
             await self._retry(lease, outcome)
         elif isinstance(outcome, Blocked):
-            self._hide_blocked(lease, outcome)
+            self._hide_blocked(lease, outcome.after)
         elif isinstance(outcome, DeadLetter):
             await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
         else:
@@ -98,6 +98,9 @@ class Settlement:
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:
         attempt = self._failed(lease, own=retry.own)
+        if retry.outage and not retry.own:  # a failed probe: as blocked as the others
+            self._hide_blocked(lease, retry.after)
+            return
         if attempt.own >= OWN_FAILURES and self._age(lease) > self._rules.horizon_seconds:
             await self._dead_letter(lease, given_up(retry.failure), attempt)
             return
@@ -109,9 +112,9 @@ class Settlement:
         )
         self.release(lease, max(backoff, retry.after or 0), "retry")
 
-    def _hide_blocked(self, lease: Lease, blocked: Blocked) -> None:
+    def _hide_blocked(self, lease: Lease, after: float | None) -> None:
         shortest, longest = BLOCKED_SECONDS
-        seconds = min(longest, max(shortest, self._age(lease), blocked.after or 0))
+        seconds = min(longest, max(shortest, self._age(lease), after or 0))
         self.release(lease, seconds * self._random.uniform(*SPREAD), "blocked")
 
     async def _dead_letter(self, lease: Lease, failure: Failure, attempt: Attempt) -> None:

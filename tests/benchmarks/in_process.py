@@ -1,0 +1,136 @@
+"""What a no-op message costs in process: the real intake on a queue that answers at once.
+
+No socket, no serialising of SQS's JSON: what is left is lease, delivery, idempotency, settlement,
+acks and metrics, with the event opened in full. Each round is a process of its own.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from tests.benchmarks.contestants import OURS
+from tests.benchmarks.events import event
+from tests.benchmarks.findings import Claim, Findings, Spread, Table
+from tests.benchmarks.size import Size
+from worker.app.heap import spare_collections
+from worker.app.intake import build_intake
+from worker.app.queues import OpenQueue
+from worker.app.workshop import new_workshop
+from worker.cli.run import fast_loop
+from worker.clients.aws.sqs_replies import Message, QueueAttributes
+from worker.domain.result import Result
+from worker.events.types import VoiceScored
+from worker.intake.router import Router
+from worker.settings import load_settings
+from worker.telemetry.logs import configure_logging
+
+MOST_MICROSECONDS = 35
+ROUNDS = 5
+MESSAGES = 30_000
+BODIES = 500
+
+
+class InstantQueue:
+    """Gives messages as fast as they are asked for, and takes each delete."""
+
+    url = OURS["SQS_QUEUE_URL"]
+
+    def __init__(self, messages: int) -> None:
+        self.emptied = asyncio.Event()
+        self._left = messages
+        self._undeleted = messages
+        self._bodies = [event(number).decode() for number in range(BODIES)]
+
+    async def receive(
+        self, at_most: int, *, wait_seconds: int, visibility_seconds: int | None
+    ) -> list[Message]:
+        """Return what is asked for while there is some."""
+        await asyncio.sleep(0 if self._left else wait_seconds)
+        count = min(at_most, self._left)
+        self._left -= count
+        now, sent = asyncio.get_running_loop().time(), time.time()
+        return [self._message(self._left + number, now, sent) for number in range(count)]
+
+    async def delete(self, receipts: Sequence[str]) -> list[None]:
+        """Take them all."""
+        self._undeleted -= len(receipts)
+        if not self._undeleted:
+            self.emptied.set()
+        return [None] * len(receipts)
+
+    async def change_visibility(self, receipts: Sequence[tuple[str, int]]) -> list[None]:
+        """Take them all."""
+        return [None] * len(receipts)
+
+    async def attributes(self, url: str | None = None) -> QueueAttributes:
+        """Return those of an ordinary queue."""
+        return QueueAttributes(visibility_seconds=30)
+
+    def age_seconds(self, sent_at: float) -> float:
+        """Return no age."""
+        return 0.0
+
+    def _message(self, number: int, now: float, sent: float) -> Message:
+        key, body = str(number), self._bodies[number % BODIES]
+        return Message(id=key, receipt=key, body=body, received_at=now, sent_at=sent)
+
+
+async def no_op(_: VoiceScored) -> Result:
+    """Do nothing."""
+    return Result.OK
+
+
+async def run(messages: int) -> float:
+    """Return the CPU microseconds of a message."""
+    settings = load_settings(OURS)
+    async with AsyncExitStack() as stack:
+        router, queue = Router(), InstantQueue(messages)
+        router.on(VoiceScored, "voice", no_op)
+        [binding] = settings.queues()
+        opened = OpenQueue(binding, queue, await queue.attributes(), 30)
+        intake = await build_intake(new_workshop(settings, stack), router, [opened])
+        [consumer] = intake.consumers
+        spare_collections()
+        began = time.process_time()
+        consuming = asyncio.create_task(consumer.run())
+        await queue.emptied.wait()
+        spent = time.process_time() - began
+        intake.permits.close()
+        await consumer.drain(1)
+        await consuming
+    return spent / messages * 1e6
+
+
+async def measure(size: Size) -> Findings:
+    """Measure it in several processes."""
+    rounds = [await _round(size) for _ in range(max(size.rounds, ROUNDS))]
+    cost = Spread(rounds)
+    return Findings(
+        tables=[
+            Table(
+                "in_process",
+                "A no-op message in process, on a queue that answers at once",
+                ["CPU, µs a message"],
+                [[cost]],
+            )
+        ],
+        claims=[
+            Claim("in process, µs of CPU a no-op message", cost.middle, MOST_MICROSECONDS, "at most")
+        ],
+    )
+
+
+async def _round(size: Size) -> float:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", __name__, str(MESSAGES), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await child.communicate()
+    return float(out)
+
+
+if __name__ == "__main__":
+    configure_logging("warning", "json")
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        print(runner.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES)))  # noqa: T201
