@@ -17,6 +17,7 @@ from tests.benchmarks import (
     budget,
     growth,
     head_of_line,
+    in_process,
     intake,
     memory,
     outgoing,
@@ -32,6 +33,7 @@ Measure = Callable[[Size], Awaitable[Findings]]
 
 BENCHMARKS: tuple[tuple[str, Measure], ...] = (
     ("intake", intake.measure),
+    ("in_process", in_process.measure),
     ("outgoing", outgoing.measure),
     ("voice", voice.measure),
     ("budget", budget.measure),

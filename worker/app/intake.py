@@ -8,6 +8,7 @@ from functools import partial
 from worker.app.idempotency import LEDGER, build_idempotency
 from worker.app.queues import OpenQueue, open_queues
 from worker.app.workshop import Workshop
+from worker.clients.aws.crash_marks import CrashMarks
 from worker.events.normaliser import open_events
 from worker.events.types import (
     AttributesWanted,
@@ -23,6 +24,7 @@ from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.delivery import Delivery, Reading
 from worker.intake.gate import Gate, JobState, Upstreams
+from worker.intake.idempotency import Idempotency
 from worker.intake.leases import Leases
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller, PollRules, most_pollers
@@ -59,15 +61,27 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
 
     Raises ConfigurationError for what is wrong in a setting, Unreachable when SQS does not answer.
     """
+    queues = await open_queues(workshop)
+    idempotency, marks = await build_idempotency(workshop)
+    return join_intake(workshop, router, queues, reading_of(workshop.settings), idempotency, marks)
+
+
+def join_intake(
+    workshop: Workshop,
+    router: Router,
+    queues: Sequence[OpenQueue],
+    reading: Reading,
+    idempotency: Idempotency,
+    marks: CrashMarks | None,
+) -> Intake:
+    """Join queues that are open to the jobs."""
     settings, clock = workshop.settings, asyncio.get_running_loop().time
     jobs: dict[str, JobState] = {}
     limit = DeadLetterLimit(settings.sqs.park_limit, partial(_done, jobs), clock, workshop.random)
     jobs |= _job_states(router, workshop.upstreams, limit)
-    queues = await open_queues(workshop)
-    idempotency, marks = await build_idempotency(workshop)
     delivery = Delivery(
         router,
-        _reading(settings),
+        reading,
         jobs,
         idempotency,
         marks,
@@ -81,7 +95,7 @@ async def build_intake(workshop: Workshop, router: Router) -> Intake:
     return Intake(consumers, permits, delivery, limit, queues)
 
 
-def _reading(settings: Settings) -> Reading:
+def reading_of(settings: Settings) -> Reading:
     types = settings.events
     unrouted = Unrouted(
         dead_letter=types.unrouted == "park",
