@@ -23,7 +23,7 @@ async def dripping_deletes(size: Size) -> Verdict:
     async with open_lab(size) as lab:
         drip = Drip(lab.stage.sqs.endpoint_url, "DeleteMessage")
         async with drip.serving():
-            worker = _at(lab, drip.url, SQS_DRAIN_SECONDS=DRAIN_SECONDS)
+            worker = _at(lab, drip.url, SQS_DRAIN_SECONDS=DRAIN_SECONDS, SQS_WAIT_SECONDS=2)
             await worker.start()
             drip.on = True
             lab.send(*[voice(lab.stage) for _ in range(VOICES)])
