@@ -41,7 +41,7 @@ async def line_with(process, text):
     return line
 
 
-@pytest.mark.parametrize("queues", ["one"])
+@pytest.mark.parametrize("queues", ["one", "per-job"])
 async def test_the_demo_proves_every_effect_however_many_queues_there_are(demo, queues):
     process = await demo("--queues", queues)
 

@@ -15,7 +15,7 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     queues: Annotated[
         Literal["one", "per-job"],
         typer.Option(envvar="DEMO_QUEUES", help="One queue for all jobs, or one for each."),
-    ] = "one",
+    ] = "per-job",
     emulators: Annotated[
         bool, typer.Option("--emulators", help="No worker: emulators and traffic for another one.")
     ] = False,

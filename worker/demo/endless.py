@@ -53,7 +53,7 @@ class Endless:
         for number, message in enumerate(traffic):
             if number and number % share == 0:
                 self._trouble(troubles[number // share - 1])
-            self._stage.put(message.body)
+            self._stage.put(message.body, message.queue_of)
             await asyncio.sleep(self._pause_seconds)
 
     def _trouble(self, trouble: Trouble) -> None:

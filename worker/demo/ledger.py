@@ -37,7 +37,7 @@ class Sent:
 
     def send(self, planned: Planned) -> None:
         """Put a message on its queues."""
-        for url, message_id in self._stage.put(planned.body):
+        for url, message_id in self._stage.put(planned.body, planned.queue_of):
             self._planned[message_id] = planned
             self._queues[message_id] = url.rpartition("/")[2]
             self._sent_at[message_id] = time.time()

@@ -88,9 +88,14 @@ class Stage:
         """Return the queues that the worker takes messages from."""
         return list(self.job_queues.values()) or [self.queue_url]
 
-    def put(self, body: str) -> list[tuple[str, str]]:
-        """Put a message on the queues it belongs on; return URL and message id of each."""
+    def put(self, body: str, queue_of: str | None = None) -> list[tuple[str, str]]:
+        """Put a message on the queues it belongs on; return URL and message id of each.
+
+        `queue_of`: on the queue of this job instead, as by a rule with a wrong target.
+        """
         urls = queues_of(body, self.job_queues) if self.job_queues else [self.queue_url]
+        if queue_of is not None:
+            urls = [self.job_queues[queue_of]]
         return [(url, self.sqs.send(url, body)) for url in urls]
 
     def waiting(self) -> int:

@@ -1,7 +1,10 @@
 """What every queue also holds: events nobody wants, and messages nobody can read."""
 
+from datetime import UTC, datetime
+
 import orjson
 
+from worker.demo.jobs.envelopes import envelope
 from worker.demo.jobs.plan import Effects, Planned, Trouble
 from worker.demo.stage import Stage
 
@@ -19,23 +22,42 @@ POISON = (
 """Nothing, no JSON, no object, no id, a hostile id, no time, endless depth, no number."""
 
 
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MISROUTED = (
+    envelope("conversation.end", {"conversationId": ID}, at=AT, event_id=ID),
+    envelope(
+        "report.due",
+        {"name": "misrouted", "interval": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"},
+        at=AT,
+        event_id=ID,
+    ),
+)
+"""Good events of other jobs, as a rule with a wrong target puts them on the queue of voice."""
+
+
 class Noise:
-    """Unwanted events are dropped, unreadable ones parked with their reason."""
+    """Unwanted events are dropped; unreadable and misrouted ones dead-lettered with a reason."""
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._misrouted: tuple[str, ...] = ()
 
     def prepare(self, stage: Stage) -> None:
-        """Need nothing."""
+        """Misroute events where there are queues to which they do not belong."""
+        self._misrouted = MISROUTED if stage.job_queues else ()
 
     def traffic(self) -> list[Planned]:
-        """Return both kinds."""
+        """Return all kinds."""
         wanted_by_nobody = [
             Planned("unwanted type", orjson.dumps(_unwanted(number)).decode())
             for number in range(self._count)
         ]
         poison = [Planned("poison", body, fate="parked") for body in POISON]
-        return wanted_by_nobody + poison
+        misrouted = [
+            Planned("on the wrong queue", body, fate="parked", queue_of="voice")
+            for body in self._misrouted
+        ]
+        return wanted_by_nobody + poison + misrouted
 
     def afterthoughts(self) -> list[Planned]:
         """Add nothing."""
@@ -46,12 +68,13 @@ class Noise:
         return []
 
     async def effects(self, stage: Stage) -> list[Effects]:
-        """Find each poison on the dead-letter queue, once, with a reason."""
+        """Find each of them on the dead-letter queue, once, with a reason."""
+        expected = sorted(POISON + self._misrouted)
         parked = stage.sqs.messages(stage.dead_letter_url)
         bodies = sorted(message.sent.body for message in parked)
         silent = [m.id for m in parked if "worker.failure" not in m.sent.attributes]
-        wrong = silent if bodies == sorted(POISON) else ["other bodies"]
-        return [Effects("dead letters with reason", len(POISON), len(parked), wrong)]
+        wrong = silent if bodies == expected else ["other bodies"]
+        return [Effects("dead letters with reason", len(expected), len(parked), wrong)]
 
 
 def _unwanted(number: int) -> dict[str, object]:

@@ -18,6 +18,8 @@ class Planned:
 
     body: str
     fate: Fate = "done"
+    queue_of: str | None = None
+    """The job on whose queue it is put, whatever its type. None: the rules of the bus say where."""
 
 
 @dataclass(frozen=True, slots=True)
