@@ -127,9 +127,7 @@ async def measure(size: Size) -> Findings:
                 [[cost]],
             )
         ],
-        claims=[
-            Claim("µs of CPU in process, a no-op message", cost.middle, MOST_MICROSECONDS)
-        ],
+        claims=[Claim("µs of CPU in process, a no-op message", cost.middle, MOST_MICROSECONDS)],
     )
 
 

@@ -79,9 +79,7 @@ def _outages(full: bool) -> Iterator[Scenario]:
     plain = _outage("outage", minutes, blocked=voice, tail=tail)
     yield plain
     shared = Expect("voice", most_receives=10, back_within=60)
-    yield replace(
-        _outage("outage, one queue", minutes, blocked=shared, tail=tail), one_queue=True
-    )
+    yield replace(_outage("outage, one queue", minutes, blocked=shared, tail=tail), one_queue=True)
     middle = DOWN + minutes * 20
     yield replace(
         plain,
@@ -213,9 +211,7 @@ def _poison(full: bool) -> Iterator[Scenario]:
     yield plain
     yield replace(plain, name="400 poisonous and 100 healthy, one queue", one_queue=True)
     again = (plain.expect[0], Expect(FAULTY, dead=130, undone=500, receives_each=8))
-    yield replace(
-        plain, name="400 poisonous and a restart", restarts=(Restart(30),), expect=again
-    )
+    yield replace(plain, name="400 poisonous and a restart", restarts=(Restart(30),), expect=again)
     hours = 2 if full else 0.15
     yield Scenario(
         "a fifth of one cause",
@@ -437,6 +433,4 @@ def _others(full: bool) -> Iterator[Scenario]:
         tail=tail,
         jobs=_pair(),
     )
-    yield replace(
-        fifo, fifo=True, traffic=tuple(replace(one, groups=30) for one in fifo.traffic)
-    )
+    yield replace(fifo, fifo=True, traffic=tuple(replace(one, groups=30) for one in fifo.traffic))

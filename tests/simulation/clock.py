@@ -78,9 +78,7 @@ def _wall_clock(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     before = structlog.get_config()
-    structlog.configure(
-        processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50)
-    )
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
         yield
     finally:

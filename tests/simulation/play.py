@@ -197,9 +197,7 @@ class _Theatre:
         waits = sorted(sent.done - sent.sent for sent in done)
         end = self.scenario.fault_ends
         back = [
-            sent.done - end
-            for sent in done
-            if end is not None and sent.sent < end <= sent.done
+            sent.done - end for sent in done if end is not None and sent.sent < end <= sent.done
         ]
         return JobFigures(
             name,

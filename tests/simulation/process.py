@@ -74,9 +74,7 @@ class Process:
             self.settings.breaker, random, self.settings.retry.after_cap_seconds
         )
         workshop = Workshop(self.settings, self.upstreams, _NO_AWS, AsyncExitStack(), random)
-        names = {
-            name for job in scenario.jobs.values() for name in (*job.needs, *job.may_miss)
-        }
+        names = {name for job in scenario.jobs.values() for name in (*job.needs, *job.may_miss)}
         self.calls = Calls(self.upstreams, self.settings, names, world.side)
         self._events = {name: type(name, (Event,), {}) for name in scenario.jobs}
         self.clients = [QueueOfProcess(queue, VISIBILITY_SECONDS) for queue in world.queues]
@@ -139,9 +137,7 @@ class Process:
                     f"{one.name}: {len(one.leases)} leases, {gate.waiting} at the gate, "
                     f"chosen {gate._chosen}, receiving {gate._receiving}"
                 )
-        found += [
-            f"{job.name}: probe" for job in self.intake.delivery.jobs.values() if job.probing
-        ]
+        found += [f"{job.name}: probe" for job in self.intake.delivery.jobs.values() if job.probing]
         if self.intake.delivery.running:
             found.append(f"{len(self.intake.delivery.running)} runs")
         return found
@@ -208,9 +204,7 @@ def _settings(scenario: Scenario) -> Settings:
     return load_settings(
         {
             "SQS_QUEUE_URL": "https://sqs.test/1/all",
-            "SQS_DEAD_LETTER_QUEUE_URL": (
-                "https://sqs.test/1/dead,https://sqs.test/1/dead.fifo"
-            ),
+            "SQS_DEAD_LETTER_QUEUE_URL": ("https://sqs.test/1/dead,https://sqs.test/1/dead.fifo"),
             "SQS_WAIT_SECONDS": "20",
             "GENESYS_CLIENT_ID": "id",
             "GENESYS_CLIENT_SECRET": "secret",

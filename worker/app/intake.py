@@ -96,6 +96,7 @@ def join_intake(
 
 
 def reading_of(settings: Settings) -> Reading:
+    """Return how bodies are read, and what becomes of those that no job wants."""
     types = settings.events
     unrouted = Unrouted(
         dead_letter=types.unrouted == "park",

@@ -97,8 +97,8 @@ def _log_start(settings: Settings, url: str) -> None:
         queues=[one.name for one in settings.queues()],
         region=settings.aws.region,
         organization_id=settings.genesys.organization_id,
-        ops=url,
     )
+    log.info("ops_server_listening", url=url)
     for job, reason in settings.half_configured().items():
         log.warning("job_half_configured", job=job, reason=reason)
     for job in settings.unused_jobs():

@@ -171,7 +171,7 @@ def why(now: Snapshot) -> str:
     sentences = [(queue.name, judge(queue, now)[1]) for queue in now.queues]
     if len(sentences) == 1:
         return sentences[0][1]
-    return " ".join(f"[{name}] {sentence}" for name, sentence in sentences)
+    return " ".join(f"{name}: {sentence}" for name, sentence in sentences)
 
 
 def judge(queue: QueueStatus, now: Snapshot) -> tuple[str, str]:
