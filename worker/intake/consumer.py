@@ -201,7 +201,8 @@ class Consumer:
 
     async def _poll(self) -> None:
         empties = 0
-        while (how := await self.gate.until_receiving()) != "stopped":
+        # A wait for permits may be what a drain ends first: without any, this would never yield.
+        while (how := await self.gate.until_receiving()) != "stopped" and not self._permits.closed:
             messages = await (self._receive_one() if how == "one" else self._receive(empties > 0))
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again

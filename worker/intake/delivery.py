@@ -168,8 +168,11 @@ class Delivery:
 
     async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
         job = self.jobs[one.route.job]
-        if job.state != "open" and not self._may_probe(job, lease):
-            return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
+        if job.state != "open":
+            if not self._may_probe(job, lease):
+                return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
+        elif job.misses_half_open and job.probing is None:
+            job.probing = lease
         wall = time.time()
         work = self._work(lease, one, wall)
         work.task = task

@@ -98,9 +98,15 @@ class JobState:
         self.state: State = "open"
         """As last checked; `check` renews it."""
 
+        self.misses_half_open = False
+        """Whether one of those it may miss asks for a probe, as last checked: its gate does not
+        close for them and chooses none, so that any message will do."""
+
     def check(self) -> State:
         """Return what may pass now, worst reason first, and note it."""
         self.state, self.reason = self._judge()
+        state = self._upstreams.state
+        self.misses_half_open = any(state(name) == "half_open" for name in self.may_miss)
         return self.state
 
     def is_down(self) -> bool:
@@ -266,6 +272,10 @@ class Gate:
         state = self.check()
         if state == "open" or self._stopped:
             return False
+        if was_probe and state == "half_open":
+            # It met something else than what the gate waits for, such as an upstream that its job
+            # may miss. Kept, it would be the next probe at once, and so for ever.
+            return False
         if isinstance(outcome, Blocked):
             return True
         if not isinstance(outcome, Retry) or not outcome.outage:
@@ -283,16 +293,12 @@ class Gate:
             self._changed.set()
 
     def _judge(self) -> tuple[State, str]:
-        best: State | None = None
-        reasons = []
-        for job in self.jobs.values():
-            state = job.check()
-            if state == "open":
-                return "open", ""
-            reasons.append(f"{job.name}: {job.reason}")
-            if state == "half_open" or best is None:
-                best = state
-        return (best or "open"), "; ".join(reasons)
+        # All of them, also when one is open: a message of each looks at its own job's state.
+        states = [job.check() for job in self.jobs.values()]
+        if not states or "open" in states:
+            return "open", ""
+        reasons = "; ".join(f"{job.name}: {job.reason}" for job in self.jobs.values())
+        return ("half_open" if "half_open" in states else "closed"), reasons
 
     def _let_pass(self) -> None:
         if self.state == "open":
