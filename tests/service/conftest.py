@@ -31,9 +31,11 @@ def start_worker(stage, tmp_path):
     """Return a context manager that runs a worker on the stage, its settings overridden."""
 
     @asynccontextmanager
-    async def start(name="worker", **overrides):
+    async def start(name="worker", *, until_ready=True, **overrides):
         environment = stage.environment() | {k: str(v) for k, v in overrides.items()}
-        async with WorkerProcess(environment, tmp_path / f"{name}.log") as worker:
+        async with WorkerProcess(
+            environment, tmp_path / f"{name}.log", until_ready=until_ready
+        ) as worker:
             yield worker
 
     return start

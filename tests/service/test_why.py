@@ -21,7 +21,9 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
 
         async def says_so():
             why = json.loads(await worker.page("/status"))["why"]
-            return why.startswith("Waiting: nothing in hand, 1 messages of the queue are hidden")
+            return why.startswith(
+                "Waiting: 0 in flight, 1 invisible (scheduled retries or other consumers)"
+            )
 
         await eventually(says_so)
 
@@ -37,8 +39,11 @@ async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_t
 
         async def says_so():
             status = json.loads(await worker.page("/status"))
-            return 800 < status["asked_pauses"].get("crm", 0) <= 900 and status["why"].startswith(
-                "Partly moving: crm asked for a pause, "
+            pauses = {one["name"]: one["pause_seconds"] for one in status["upstreams"]}
+            return (
+                800 < pauses.get("crm", 0) <= 900
+                and "crm asked for a pause of 3000 s" in status["why"]
+                and any("crm asked for 3000 s" in one for one in status["not_ready_because"])
             )
 
         await eventually(says_so)
@@ -47,13 +52,13 @@ async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_t
 async def test_receives_that_all_fail_are_named_with_their_error(stage, start_worker, eventually):
     stage.sqs.faults.add("ReceiveMessage", ACCESS_DENIED)
 
-    async with start_worker() as worker:
+    async with start_worker(until_ready=False) as worker:
 
         async def says_so():
             status = json.loads(await worker.page("/status"))
             return (status["why"], status["not_ready_because"]) == (
-                "Not moving: receiving fails with AccessDenied.",
-                ["queue: receive fails: AccessDenied"],
+                "Not moving: ReceiveMessage fails with AccessDenied.",
+                ["queue: genesys-events: ReceiveMessage fails: AccessDenied"],
             )
 
         await eventually(says_so, seconds=30)

@@ -29,8 +29,13 @@ class WorkerProcess:
         program: Sequence[str] = ("-m", "worker", "run"),
         *,
         process_group: int | None = None,
+        until_ready: bool = True,
     ) -> None:
-        """`program`: arguments of the interpreter. `process_group`: 0 for one of its own."""
+        """`program`: arguments of the interpreter. `process_group`: 0 for one of its own.
+
+        `until_ready`: entered, wait for /readyz, and not only for the address of the ops server.
+        """
+        self._until = self._until_ready if until_ready else self._until_listening
         self._program = program
         self._process_group = process_group
         self._environment = {"PYTHONUNBUFFERED": "1", "OPS_PORT": "0", **environment}
@@ -73,7 +78,7 @@ class WorkerProcess:
             try:
                 async with asyncio.timeout(START_SECONDS):
                     self.url = await self._listening(offset)
-                    await self._until_ready()
+                    await self._until()
             except BaseException as error:
                 # Whoever failed to enter a context is not asked to leave it.
                 await self._end()
@@ -124,6 +129,9 @@ class WorkerProcess:
         if self._process and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+    async def _until_listening(self) -> None:
+        """Wait for nothing more: its address is known."""
 
     async def _until_ready(self) -> None:
         while not await self.ready():  # noqa: ASYNC110  another process has no event to wait for

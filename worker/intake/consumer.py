@@ -6,6 +6,7 @@ there; more come while receives return full, and leave when they come back empty
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,8 @@ import structlog
 
 from worker.clients.aws.sqs import MAX_BATCH
 from worker.clients.aws.sqs_replies import Message
+from worker.intake.body_encoding import RECORD_ATTRIBUTE
+from worker.intake.dead_letters import restored
 from worker.intake.delivery import Delivery
 from worker.intake.fifo import Groups
 from worker.intake.gate import CHECK_SECONDS, Gate
@@ -161,12 +164,14 @@ class Consumer:
         return self.report()
 
     async def let_go(self, seconds: float) -> None:
-        """Cancel what runs and make it visible again."""
+        """Cancel what runs and make it visible again, within that time."""
         for lease in self.leases:
             if not lease.settled:
                 lease.cancel("drain")
-        self._acks.flush()
-        await self._idle(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle(seconds)
+                await self._acks.close()
 
     def report(self) -> DrainReport:
         """Return what became by now of the messages that were in flight at the stop."""
@@ -254,7 +259,9 @@ class Consumer:
         """Begin the work on messages; return how many of the permits they took."""
         begun = 0
         for message in messages:
-            lease = self.leases.hold(message)
+            # One that SQS moved back from the dead-letter queue may carry its body encoded.
+            moved = RECORD_ATTRIBUTE in message.attributes
+            lease = self.leases.hold(restored(message) if moved else message)
             if lease is None:
                 metrics.messages_duplicate.inc()
             elif self.draining:

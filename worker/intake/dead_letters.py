@@ -1,5 +1,6 @@
 """Dead letters: a copy of the message with the reason, on the dead-letter queue."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from worker import __version__
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import Message, QueueError
 from worker.intake.attempts import Attempt
-from worker.intake.body_encoding import RECORD_ATTRIBUTE, encode_body
+from worker.intake.body_encoding import RECORD_ATTRIBUTE, decode_body, encode_body
 from worker.intake.outcome import Failure
 from worker.telemetry import metrics
 
@@ -83,6 +84,17 @@ def _copy(
     if dead_letters.endswith(".fifo"):
         copy["MessageDeduplicationId"] = message.id
     return copy
+
+
+def restored(message: Message) -> Message:
+    """Return a message as it was before it was dead-lettered; as it is, if that cannot be read."""
+    text = message.attributes[RECORD_ATTRIBUTE].get("StringValue", "")
+    try:
+        record = orjson.loads(text)
+        body, attributes = decode_body(message.body, message.attributes, record)
+    except (ValueError, AttributeError):
+        return message
+    return replace(message, body=body, attributes=attributes)
 
 
 def traced(message: Message) -> dict[str, Any]:
