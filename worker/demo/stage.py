@@ -21,8 +21,11 @@ from worker.settings import HANDLER_NEEDS
 Queues = Literal["one", "per-job"]
 """One queue for all jobs, or one for each."""
 
-QUEUE = "genesys-events"
-JOB_QUEUES = {job: f"genesys-{job}" for job in HANDLER_NEEDS}
+PREFIX = "genesys-"
+"""Of the names of all queues."""
+
+QUEUE = f"{PREFIX}events"
+JOB_QUEUES = {job: f"{PREFIX}{job}" for job in HANDLER_NEEDS}
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"

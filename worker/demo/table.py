@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from worker.demo.jobs.plan import Effects
 from worker.demo.ledger import Sent
-from worker.demo.stage import Stage
+from worker.demo.stage import PREFIX, Stage
 
 
 def print_verdict(console: Console, sent: Sent, effects: Sequence[Effects], stage: Stage) -> None:
@@ -20,13 +21,20 @@ def print_verdict(console: Console, sent: Sent, effects: Sequence[Effects], stag
 
 
 def _messages(sent: Sent, *, several: bool) -> Table:
-    table = Table(title="Messages", title_justify="left")
+    # Narrow: with its eight columns it shall be read on eighty characters, too.
+    table = Table(
+        title="Messages",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name in ("event", "queue")[: 2 if several else 1]:
         table.add_column(name)
-    for name in ("sent", "done", "retried", "dead-lettered", "p50 s", "p99 s"):
+    for name in ("sent", "done", "retried", "dead-\nlettered", "p50 s", "p99 s"):
         table.add_column(name, justify="right")
     for row in sent.rows():
-        names = (row.kind, row.queue) if several else (row.kind,)
+        names = (row.kind, row.queue.removeprefix(PREFIX)) if several else (row.kind,)
         counts = (row.sent, row.done, row.retried, row.parked)
         table.add_row(*names, *map(str, counts), f"{row.p50:.2f}", f"{row.p99:.2f}")
     return table
