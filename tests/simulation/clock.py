@@ -6,6 +6,7 @@ Not looptime: it runs 42 empty turns before each jump, and here an hour has a mi
 import asyncio
 import contextlib
 import selectors
+import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
@@ -21,8 +22,16 @@ MOST_TURNS = 50_000
 """Turns of the loop within one instant, beyond which something runs in circles."""
 
 
+STUCK_SECONDS = 10.0
+"""CPU time of one turn of the loop, after which a task is taken not to yield any more."""
+
+
 class HotLoop(AssertionError):
     """Tasks go on for ever and no time passes."""
+
+
+class _Stuck(SystemExit):
+    """Leaves a loop whose task does not yield: asyncio keeps any other exception in the task."""
 
 
 class _Jump(selectors.SelectSelector):
@@ -31,18 +40,20 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self._turns = 0
+        self.turns = 0
+        self._in_a_row = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
+        self.turns += 1
         if timeout is None:
             raise RuntimeError(f"nothing will ever happen again, at {self.now:.3f} s")
         if timeout > 0:
             self.now += timeout
-            self._turns = 0
+            self._in_a_row = 0
             return []
-        self._turns += 1
-        if self._turns > MOST_TURNS:
-            self._turns = 0
+        self._in_a_row += 1
+        if self._in_a_row > MOST_TURNS:
+            self._in_a_row = 0
             raise HotLoop(f"no time passes any more, at {self.now:.3f} s")
         return []
 
@@ -51,18 +62,42 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time."""
 
     def __init__(self) -> None:
-        self._jump = _Jump()
-        super().__init__(self._jump)
+        self.jump = _Jump()
+        super().__init__(self.jump)
 
     def time(self) -> float:
-        return self._jump.now
+        return self.jump.now
 
 
 def simulate(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run it in virtual time, wall clock included, without a line of log."""
+    """Run it in virtual time, wall clock included, without a line of log. Raises HotLoop."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        with _wall_clock(runner.get_loop()), _silence():
-            return runner.run(main())
+        loop = runner.get_loop()
+        try:
+            with _wall_clock(loop), _silence(), _alarm(loop.jump):
+                return runner.run(main())
+        except _Stuck:
+            raise HotLoop(f"a task does not yield any more, at {loop.time():.3f} s") from None
+
+
+@contextlib.contextmanager
+def _alarm(jump: _Jump) -> Iterator[None]:
+    """Look now and then, by the CPU's time, whether the loop turns."""
+    turns = -1
+
+    def look(*_: object) -> None:
+        nonlocal turns
+        if jump.turns == turns:
+            raise _Stuck
+        turns = jump.turns
+
+    before = signal.signal(signal.SIGVTALRM, look)
+    signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_SECONDS, STUCK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 @contextlib.contextmanager
