@@ -206,6 +206,7 @@ class QueueOfProcess:
     def __init__(self, queue: SimulatedQueue, visibility_seconds: float) -> None:
         self.url = queue.url
         self.killed = False
+        self._silent: list[asyncio.Future[None]] = []
         self._queue = queue
         self._visibility_seconds = visibility_seconds
         self._loop = asyncio.get_running_loop()
@@ -290,7 +291,8 @@ class QueueOfProcess:
 
     async def _alive(self) -> None:
         if self.killed:  # nobody is there any more to ask, or to be answered
-            await self._loop.create_future()
+            self._silent.append(self._loop.create_future())
+            await self._silent[-1]
 
 
 def _stale() -> EntryFailed:

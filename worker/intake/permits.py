@@ -106,14 +106,26 @@ class Permits:
         self._all_used += permits
 
     def _serve(self) -> None:
+        # Again after each grant: the last of another queue to wait may have been served by it, and
+        # one above its equal part gets what is left then.
+        while self._serve_some():
+            pass
+
+    def _serve_some(self) -> bool:
+        """Grant what can be granted; True when that was something."""
+        served = False
         for line in self._lines():
             for waiter in tuple(line):
-                if self._all_used >= self.count:
-                    return
-                if granted := self.room(waiter.queue, waiter.at_most):
+                if waiter.granted.done():  # cancelled, and not yet gone by itself
+                    line.remove(waiter)
+                elif self._all_used < self.count and (
+                    granted := self.room(waiter.queue, waiter.at_most)
+                ):
                     line.remove(waiter)
                     self._grant(waiter.queue, granted)
                     waiter.granted.set_result(granted)
+                    served = True
+        return served
 
     def _leave(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
         """Undo a cancelled wait, whether it was over or not."""
