@@ -31,7 +31,9 @@ async def test_a_remembered_customer_is_injected_while_the_crm_is_down(
     stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
     stage.crm.by_phone[KNOWN] = {"tier": "gold"}
 
-    async with start_worker(HANDLERS="attributes", CACHE_SOFT_TTL_SECONDS=0.1, **OPEN) as worker:
+    async with start_worker(
+        HANDLERS="attributes", CRM_CACHE_BY="phone", CACHE_SOFT_TTL_SECONDS=0.1, **OPEN
+    ) as worker:
         begin(stage, KNOWN)
         await settled()
         stage.crm.status = 503
