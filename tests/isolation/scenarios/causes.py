@@ -64,20 +64,20 @@ def refuses_items(request: Request) -> web.Response | None:
 
 async def bad_table_fast(size: Size) -> Verdict:
     """Five events a second."""
-    return await _bad_table(size, every=0.2)
+    return await _bad_table(size, every=0.2, quick_minutes=2)
 
 
 async def bad_table_slow(size: Size) -> Verdict:
     """One event every two seconds."""
-    return await _bad_table(size, every=2)
+    return await _bad_table(size, every=2, quick_minutes=4)
 
 
-async def _bad_table(size: Size, *, every: float) -> Verdict:
+async def _bad_table(size: Size, *, every: float, quick_minutes: float) -> Verdict:
     async with open_lab(size) as lab:
         worker = lab.worker(("voice", "workflow"))
         await worker.start()
         lab.tap.cuts["aws"] = refuses_items
-        seconds = size.minutes(10, 2)
+        seconds = size.minutes(10, quick_minutes)
         voices, calls = await asyncio.gather(
             lab.stream(lambda: voice(lab.stage), every=every, seconds=seconds),
             lab.stream(lambda: ended(lab.stage), every=2, seconds=seconds),

@@ -102,7 +102,7 @@ def _refused(lab: Lab, _: Request) -> web.Response:
 
 
 async def long_rate_limits(size: Size) -> Verdict:
-    """Let Genesys itself answer 429 with both."""
+    """Let Genesys itself answer 429 with both: its budget is shared by all of its upstreams."""
     verdict = Verdict()
     for asked in (YEAR, YEAR_9999):
         async with open_lab(size) as lab:
@@ -111,7 +111,9 @@ async def long_rate_limits(size: Size) -> Verdict:
             genesys = lab.stage.genesys
             genesys.fail_with("conversation", 429, retry_after=asked)
             genesys.fail_with("attributes", 429, retry_after=asked)
-            calls = Calls(lambda genesys=genesys: genesys.counts["conversation"])
+            calls = Calls(
+                lambda counts=genesys.counts: counts["conversation"] + counts["attributes"]
+            )
             ids = lab.send(*[started(lab.stage) for _ in range(EVENTS)])
             await _paused(lab, worker, {"genesys|conversations|rate_limited|budget": calls})
             genesys.heal("conversation")
