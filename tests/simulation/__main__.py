@@ -19,13 +19,19 @@ def main() -> int:
     ]
     if not chosen:
         sys.exit(f"no such scenario; there are: {'; '.join(known)}")
-    print("| scenario | figures | kept |\n|---|---|---|")
+    say("| scenario | figures | kept |\n|---|---|---|")
     broken = 0
     for one in chosen:
         figures = play(one)
         broken += bool(figures.problems)
-        print(_row(figures), flush=True)
+        say(_row(figures))
     return 1 if broken else 0
+
+
+def say(text: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _arguments() -> argparse.Namespace:

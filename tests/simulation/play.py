@@ -15,6 +15,8 @@ from tests.simulation.upstreams import OtherSide
 from worker.telemetry import metrics
 
 FAULTY = "faulty"
+KNOWN_SECONDS = 60.0
+"""After so long a fault is known: what came before has met it by itself."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,9 @@ class JobFigures:
     p99: float
     longest: float
     most_receives: int
+    receives_once_known: int
+    """Most receives of a message sent when the fault was known."""
+
     receives: int
     most_runs: int
     first_back: float | None
@@ -199,6 +204,7 @@ class _Theatre:
         back = [
             sent.done - end for sent in done if end is not None and sent.sent < end <= sent.done
         ]
+        known = min((one.start for one in self.scenario.faults), default=0.0) + KNOWN_SECONDS
         return JobFigures(
             name,
             len(some),
@@ -208,6 +214,7 @@ class _Theatre:
             _share(waits, 0.99),
             _share(waits, 1.0),
             max(sent.receives for sent in some),
+            max((sent.receives for sent in some if sent.sent >= known), default=0),
             sum(sent.receives for sent in some),
             max(sent.runs for sent in some),
             min(back, default=None),
@@ -246,6 +253,7 @@ def _problems(figures: Figures) -> Iterable[str]:
             ("longest wait", job.longest, expected.longest),
             ("median wait", job.median, expected.median),
             ("most receives", job.most_receives, expected.most_receives),
+            ("receives once known", job.receives_once_known, expected.receives_once_known),
             ("receives each", each, expected.receives_each),
             ("first back after", job.first_back or 0.0, expected.back_within),
         )

@@ -19,6 +19,7 @@ from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
 from worker.app.workshop import Workshop
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
+from worker.clients.aws.sqs_replies import QueueAttributes
 from worker.domain.result import Result
 from worker.errors import Permanent
 from worker.events.types import Origin
@@ -32,7 +33,6 @@ from worker.settings.bindings import QueueBinding
 VISIBILITY_SECONDS = 60
 SAMPLE_SECONDS = 10.0
 REFUSAL_SECONDS = 0.02
-SQS_IS_SURE = {"SQS_QUEUE_URL": "https://sqs.test/1/all", "HANDLERS": "workflow"}
 
 
 class Event:
@@ -155,7 +155,7 @@ class Process:
         for queue, client in zip(self._world.queues, self.clients, strict=True):
             bound = not self._world.scenario.one_queue
             binding = QueueBinding(queue.url, queue.name, queue.jobs, bound)
-            attributes = _attributes(queue)
+            attributes = QueueAttributes(visibility_seconds=VISIBILITY_SECONDS, fifo=queue.fifo)
             found.append(OpenQueue(binding, client, attributes, VISIBILITY_SECONDS))
         return found
 
@@ -213,12 +213,6 @@ def _settings(scenario: Scenario) -> Settings:
             **scenario.settings,
         }
     )
-
-
-def _attributes(queue: SimulatedQueue) -> Any:
-    from worker.clients.aws.sqs_replies import QueueAttributes
-
-    return QueueAttributes(visibility_seconds=VISIBILITY_SECONDS, fifo=queue.fifo)
 
 
 _NO_AWS: Any = None

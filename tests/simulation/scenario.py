@@ -91,6 +91,9 @@ class Expect:
     receives_each: float | None = None
     """On average."""
 
+    receives_once_known: int | None = None
+    """Of a message sent a minute or more after the first fault began."""
+
     back_within: float | None = None
     """Seconds after the fault's end at which the first of its backlog is done."""
 

@@ -1,8 +1,7 @@
 """Faults that the simulation found, each in its smallest scenario."""
 
-from tests.simulation.catalogue import JOBS
 from tests.simulation.play import play
-from tests.simulation.scenario import Expect, Fault, Job, Restart, Scenario, Traffic
+from tests.simulation.scenario import JOBS, Expect, Fault, Job, Restart, Scenario, Traffic
 
 ANALYTICS = Job(("analytics", "stepfunctions"))
 REMEMBERING = Job(("dynamodb",), may_miss=("data_action",))

@@ -168,11 +168,8 @@ class Delivery:
 
     async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
         job = self.jobs[one.route.job]
-        if job.state != "open":
-            if not self._may_probe(job, lease):
-                return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
-        elif job.misses_half_open and job.probing is None:
-            job.probing = lease
+        if (job.state != "open" or job.misses_half_open) and not self._may_run(job, lease):
+            return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
         wall = time.time()
         work = self._work(lease, one, wall)
         work.task = task
@@ -224,10 +221,13 @@ class Delivery:
             lease.is_held,
         )
 
-    def _may_probe(self, job: JobState, lease: Lease) -> bool:
-        """Tell whether the message may find out if a job that is not open can succeed again."""
+    def _may_run(self, job: JobState, lease: Lease) -> bool:
+        """Tell whether the message may run while something of its job is down, and if it probes."""
         if lease.probe:
-            return job.state == "half_open"
+            return job.state != "closed"
+        if job.state == "open":  # what it may miss asks for a probe: any message will do
+            job.probing = job.probing or lease
+            return True
         if job.state == "closed" or len(lease.source.jobs) == 1 or job.probing is not None:
             return False
         job.probing = lease
