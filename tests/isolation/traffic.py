@@ -1,7 +1,7 @@
 """Events of all jobs, and what the emulators must know for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -127,6 +127,14 @@ def started_again(conversation_id: str, participant_id: str, phone: str = "") ->
     body = leg(conversation_id, participant_id, at, mediaType="VOICE", ani=f"tel:{phone}")
     text = platform(STARTED, body, at=at, event_id=new_id())
     return Event("attributes", conversation_id, text, phone)
+
+
+def started_unnamed(stage: Stage) -> Event:
+    """Make a conversation that began, in the flat form: its customer must be looked up."""
+    event = started(stage)
+    detail = {"conversationId": event.conversation_id, "phoneNumber": event.phone}
+    text = envelope("conversation.start", detail, at=now(), event_id=new_id())
+    return replace(event, body=text)
 
 
 def attributes_of(stage: Stage, event: Event) -> dict[str, str]:

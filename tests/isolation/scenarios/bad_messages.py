@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.isolation.emulators import Request, Stage, error_body
 from tests.isolation.lab import Lab, failure_of, open_lab, origin_of
 from tests.isolation.sizes import Size
-from tests.isolation.traffic import Event, chat, ended, started, voice
+from tests.isolation.traffic import Event, chat, ended, started_unnamed, voice
 from tests.isolation.verdict import Verdict
 
 HEALTHY = 39
@@ -62,8 +62,8 @@ class Kind:
 KINDS = (
     Kind("analytics_500", "genesys", ended),
     Kind("analytics_list", "genesys", ended, _list),
-    Kind("conversation_500", "genesys", started),
-    Kind("conversation_list", "genesys", started, _list),
+    Kind("conversation_500", "genesys", started_unnamed),
+    Kind("conversation_list", "genesys", started_unnamed, _list),
     Kind("data_action_500", "genesys", voice),
     Kind("data_action_list", "genesys", voice, _list),
     Kind("webhook_500", "crm", chat),
