@@ -19,11 +19,10 @@ from worker.settings import load_settings
 
 @pytest.fixture
 async def sqs(monkeypatch):
-    began = time.time() - asyncio.get_running_loop().time()
+    loop = asyncio.get_running_loop()
+    began = time.time() - loop.time()
     # Its wall clock follows the loop's time, also where that is virtual.
-    async with SqsServer(
-        wall_clock=lambda: began + asyncio.get_running_loop().time()
-    ) as server:
+    async with SqsServer(wall_clock=lambda: began + loop.time()) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
         yield server
 
