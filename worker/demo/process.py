@@ -133,8 +133,8 @@ class WorkerProcess:
         while True:
             self._still_there()
             for line in self.log.read_bytes()[offset:].splitlines():
-                if b'"ops_server_listening"' in line:
-                    return str(orjson.loads(line)["url"])
+                if b'"worker_starting"' in line:
+                    return str(orjson.loads(line)["ops"])
             await asyncio.sleep(LOOK_SECONDS)
 
     def _still_there(self) -> None:

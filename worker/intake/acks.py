@@ -16,7 +16,7 @@ import structlog
 
 from worker.clients.aws.sqs import MAX_BATCH, Queue, Results
 from worker.clients.aws.sqs_replies import EntryFailed, QueueError
-from worker.intake.leases import Lease, Leases
+from worker.intake.leases import Lease, Leases, Problems, note_failure
 from worker.resilience.retry import full_jitter
 from worker.telemetry import metrics
 
@@ -46,8 +46,8 @@ class Acks:
         random: Random,
         settled: Settled | None = None,
     ) -> None:
-        self.problems: dict[str, tuple[str, float]] = {}
-        """What fails now, until a call of that action goes through: its code, and since when."""
+        self.problems: Problems = {}
+        """What fails now, until a call of that action goes through."""
 
         self._queue = queue
         self._leases = leases
@@ -203,11 +203,11 @@ class Acks:
         codes = sorted({failed.code for failed in results if failed is not None})
         if codes:
             log.warning("ack_failed", action=action, code=", ".join(codes))
-        if None in results:
-            self.problems.pop(action, None)
-        elif codes:
-            since = self.problems.get(action, ("", self._loop.time()))[1]
-            self.problems[action] = (codes[0], since)
+        if any(failed is None or failed.lease_lost for failed in results):
+            self.problems.pop(action, None)  # a lost lease is refused, the action is not
+        elif failed := results[0]:
+            now = self._loop.time()
+            note_failure(self.problems, action, now, failed.code, denied=failed.denied)
         return results
 
     @staticmethod
