@@ -164,7 +164,8 @@ class DeadLetterLimit:
         )
 
     def _delay_gate(self, cause: _Cause, now: float) -> None:
-        if len(cause.hidden) >= HIDDEN_CAP:
+        # Not by those that were in flight together: only the one that tried says something new.
+        if len(cause.hidden) >= HIDDEN_CAP and now >= cause.gate_opens_at:
             cause.gate_pause = min(GATE_PAUSE_SECONDS[1], cause.gate_pause * 2)
             cause.gate_opens_at = now + cause.gate_pause
 
