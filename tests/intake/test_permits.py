@@ -1,80 +1,263 @@
+"""Permits: one limit for all queues, a part reserved for each, none of them ever lost."""
+
 import asyncio
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worker.intake.slots import Slots
+
+from worker.intake.permits import Permits
+
+QUEUES = ("voice", "workflow", "chats")
+
+
+async def settle():
+    """Let all tasks run until they wait."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 @given(
     count=st.integers(1, 100),
     steps=st.lists(st.tuples(st.booleans(), st.integers(1, 12)), max_size=60),
 )
-async def test_free_and_taken_always_add_up_to_the_count(count, steps):
-    slots = Slots(count)
-    for take, number in steps:
-        if take and slots.free >= min(number, count):
-            assert await slots.take(number) == min(number, count)
-        elif not take:
-            slots.give_back(min(number, slots.taken))
-        assert slots.free + slots.taken == count
-        assert 0 <= slots.free <= count
+async def test_free_and_used_always_add_up_to_the_count(count, steps):
+    permits = Permits(count, ["events"])
+    for acquire, number in steps:
+        if acquire and permits.free >= min(number, count):
+            assert await permits.acquire_some("events", number) == min(number, count)
+        elif not acquire and (some := min(number, permits.used["events"])):
+            permits.release("events", some)
+        assert permits.free + permits.used["events"] == count
+        assert 0 <= permits.free <= count
 
 
-async def test_more_places_than_were_taken_cannot_be_given_back():
-    slots = Slots(3)
-    await slots.take(2)
+async def test_more_permits_than_were_taken_cannot_be_released():
+    permits = Permits(3, ["events"])
+    await permits.acquire_some("events", 2)
 
-    with pytest.raises(ValueError, match="3 places given back, 2 taken"):
-        slots.give_back(3)
+    with pytest.raises(ValueError, match="3 permits released, 2 taken"):
+        permits.release("events", 3)
+
+
+async def test_a_queue_cannot_release_what_another_one_took():
+    permits = Permits(8, QUEUES)
+    await permits.acquire("voice")
+
+    with pytest.raises(ValueError, match="1 permits released, 0 taken"):
+        permits.release("chats")
 
 
 @pytest.mark.looptime
-async def test_a_poller_waits_while_everything_is_taken():
-    slots = Slots(2)
-    await slots.take(10)
+async def test_a_poller_waits_while_everything_is_used():
+    permits = Permits(2, ["events"])
+    await permits.acquire_some("events", 10)
 
-    waiting = asyncio.create_task(slots.take(10))
+    waiting = asyncio.create_task(permits.acquire_some("events", 10))
     await asyncio.sleep(60)
     assert not waiting.done()
 
-    slots.give_back(1)
+    permits.release("events")
     assert await waiting == 1
 
 
 @pytest.mark.looptime
-async def test_places_freed_one_by_one_are_taken_together():
-    slots = Slots(10)
-    await slots.take(10)
-    waiting = asyncio.create_task(slots.take(10))
+async def test_permits_freed_one_by_one_are_taken_together():
+    permits = Permits(10, ["events"])
+    await permits.acquire_some("events", 10)
+    waiting = asyncio.create_task(permits.acquire_some("events", 10))
     await asyncio.sleep(0)
+    permits.release("events")
+    assert await waiting == 1  # waited for, so it goes at once
 
-    for _ in range(10):
-        slots.give_back(1)
+    lingering = asyncio.create_task(permits.acquire_some("events", 10))
+    await asyncio.sleep(0)
+    for _ in range(8):
+        permits.release("events")
 
-    assert await waiting == 10
+    assert await lingering >= 1
+    assert permits.free + permits.used["events"] == 10
 
 
 @pytest.mark.looptime
-async def test_those_who_wait_get_nothing_when_the_slots_close():
-    slots = Slots(1)
-    await slots.take(1)
-    waiting = [asyncio.create_task(slots.take(10)) for _ in range(3)]
+async def test_those_who_wait_get_nothing_when_the_permits_close():
+    permits = Permits(1, ["events"])
+    await permits.acquire("events")
+    pollers = [asyncio.create_task(permits.acquire_some("events", 10)) for _ in range(3)]
+    message = asyncio.create_task(permits.acquire("events"))
     await asyncio.sleep(1)
 
-    slots.close()
+    permits.close()
 
-    assert await asyncio.gather(*waiting) == [0, 0, 0]
+    assert await asyncio.gather(*pollers) == [0, 0, 0]
+    assert await message is False
+    permits.release("events")
+    assert await permits.acquire("events") is False
+    assert permits.free == 1
 
 
 @pytest.mark.looptime
-async def test_a_poller_that_lingers_takes_nothing_when_the_slots_close():
-    slots = Slots(10)
-    await slots.take(9)
-    lingering = asyncio.create_task(slots.take(10))
+async def test_a_poller_that_lingers_takes_nothing_when_the_permits_close():
+    permits = Permits(10, ["events"])
+    await permits.acquire_some("events", 9)
+    lingering = asyncio.create_task(permits.acquire_some("events", 10))
     await asyncio.sleep(0)
 
-    slots.close()
+    permits.close()
 
     assert await lingering == 0
-    assert slots.free == 1
+    assert permits.free == 1
+
+
+@pytest.mark.looptime
+async def test_a_message_in_flight_comes_before_a_poller_that_waited_longer():
+    permits = Permits(1, ["events"])
+    await permits.acquire("events")
+    poller = asyncio.create_task(permits.acquire_some("events", 10))
+    await settle()
+    message = asyncio.create_task(permits.acquire("events"))
+    await settle()
+
+    permits.release("events")
+    await settle()
+
+    assert (message.done(), poller.done()) == (True, False)
+    poller.cancel()
+
+
+@pytest.mark.looptime
+async def test_half_of_an_equal_part_is_kept_for_a_queue_that_asks_for_nothing():
+    permits = Permits(12, ["voice", "workflow"])
+
+    taken = await permits.acquire_some("voice", 12)
+
+    assert taken == 12 - 3
+    assert await permits.acquire_some("workflow", 10) == 3
+
+
+@pytest.mark.looptime
+async def test_a_queue_above_its_equal_part_gets_none_while_one_below_waits():
+    permits = Permits(12, ["voice", "workflow"])
+    await permits.acquire_some("voice", 9)
+    await permits.acquire_some("workflow", 3)
+    hungry = asyncio.create_task(permits.acquire_some("voice", 10))
+    below = [asyncio.create_task(permits.acquire("workflow")) for _ in range(3)]
+    await settle()
+
+    permits.release("voice", 3)
+    await settle()
+
+    assert [task.done() for task in below] == [True, True, True]
+    assert not hungry.done()
+    assert permits.used == {"voice": 6, "workflow": 6}
+    hungry.cancel()
+
+
+@pytest.mark.looptime
+async def test_two_busy_queues_share_what_idle_ones_leave():
+    """Both are above their equal parts, and both wait: neither may hold the other back."""
+    permits = Permits(50, ["a", "b", "c", "d", "e"])
+    await permits.acquire_some("a", 18)
+    await permits.acquire_some("b", 17)
+    waiting = [asyncio.create_task(permits.acquire(name)) for name in "ababab"]
+    await settle()
+    assert not any(task.done() for task in waiting)  # the rest is reserved for the idle ones
+
+    permits.release("a", 6)
+    await settle()
+
+    assert all(task.done() for task in waiting)
+    assert permits.used == {"a": 15, "b": 20, "c": 0, "d": 0, "e": 0}
+
+
+@pytest.mark.looptime
+async def test_whom_a_waiting_queue_held_back_is_served_once_that_one_waits_no_more():
+    permits = Permits(8, ["a", "b"])
+    await permits.acquire_some("a", 6)
+    await permits.acquire_some("b", 2)
+    above = asyncio.create_task(permits.acquire("a"))
+    await settle()
+    below = asyncio.create_task(permits.acquire("b"))
+    await settle()
+
+    permits.release("a", 2)
+    await settle()
+
+    assert (above.done(), below.done()) == (True, True)
+    assert permits.free == 0
+
+
+@pytest.mark.looptime
+async def test_a_permit_is_released_in_the_moment_in_which_a_message_stops_waiting_for_it():
+    permits = Permits(1, ["events"])
+    await permits.acquire("events")
+    leaving = asyncio.create_task(permits.acquire("events"))
+    staying = asyncio.create_task(permits.acquire("events"))
+    await settle()
+
+    leaving.cancel()  # it has not taken a step yet when the permit comes
+    permits.release("events")
+
+    assert await staying is True
+    assert leaving.cancelled()
+    assert permits.used == {"events": 1}
+
+
+@pytest.mark.looptime
+async def test_a_permit_that_was_granted_to_a_cancelled_task_goes_back():
+    permits = Permits(1, ["events"])
+    await permits.acquire("events")
+    leaving = asyncio.create_task(permits.acquire("events"))
+    await settle()
+
+    permits.release("events")
+    leaving.cancel()  # the permit is its own by now
+    await settle()
+
+    assert permits.free == 1
+
+
+class Crowd:
+    """Messages and pollers of several queues that acquire, work, release and are cancelled."""
+
+    def __init__(self, permits, seed):
+        self.permits = permits
+        self.random = Random(seed)
+
+    async def member(self):
+        queue = self.random.choice(list(self.permits.used))
+        if self.random.random() < 0.7:
+            got = int(await self.permits.acquire(queue))
+        else:
+            got = await self.permits.acquire_some(queue, self.random.randint(1, 10))
+        try:
+            await asyncio.sleep(self.random.random())
+        finally:
+            if got:
+                self.permits.release(queue, got)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(30))
+async def test_no_permit_is_lost_or_idle_whoever_is_cancelled_at_whatever_await(seed):
+    random = Random(seed)
+    permits = Permits(random.randint(3, 20), list(QUEUES))
+    crowd = Crowd(permits, seed)
+    tasks = [asyncio.create_task(crowd.member()) for _ in range(60)]
+
+    while any(not task.done() for task in tasks):
+        for task in random.sample(tasks, 3):
+            if random.random() < 0.4:
+                task.cancel()
+        await asyncio.sleep(random.choice([0, 0, 0.001, 0.05]))
+        assert permits.free + sum(permits.used.values()) == permits.count
+        assert permits.free >= 0
+        await settle()
+        waiting = {waiter.queue for line in permits._lines() for waiter in line}
+        idle = [queue for queue in waiting if permits.room(queue, 1)]
+        assert idle == []  # whoever waits, waits for a reason
+
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(one) for one in outcomes} <= {type(None), asyncio.CancelledError}
+    assert permits.free == permits.count

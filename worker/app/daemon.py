@@ -59,6 +59,9 @@ class Daemon:
         await asyncio.wait([*side, *consuming], timeout=FORCED_SECONDS)
         code = EXIT_FAILED if failed or report.stranded else 0
         _log_exit(report, code)
+        if any(one.running for one in self.intake.consumers):
+            flush_logs(FORCED_SECONDS)
+            os._exit(code)  # the loop's end would wait for handlers that ignore their cancellation
         return code
 
     async def _drain(self, signals: Signals) -> DrainReport:
@@ -71,8 +74,10 @@ class Daemon:
         return drain.result()
 
     async def _let_finish(self) -> DrainReport:
-        self.intake.permits.close()
         consumers = self.intake.consumers
+        for one in consumers:
+            one.stop()
+        self.intake.permits.close()
         await asyncio.gather(*(one.drain(self.drain_seconds) for one in consumers))
         try:
             async with asyncio.timeout(ACK_MARGIN_SECONDS):

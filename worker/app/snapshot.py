@@ -91,7 +91,8 @@ class Watch:
             draining=any(one.draining for one in intake.consumers),
             uptime_seconds=uptime,
             concurrency=intake.permits.count,
-            in_flight=len(intake.delivery.running),
+            permits_used=intake.permits.count - intake.permits.free,
+            in_flight=sum(one.in_flight for one in intake.consumers),
             queues=tuple(self._queue(one) for one in intake.consumers),
             jobs=tuple(self._jobs(intake)),
             upstreams=tuple(_upstreams(upstreams)),
@@ -154,6 +155,7 @@ class Watch:
         return QueueStatus(
             name=consumer.name,
             jobs=tuple(consumer.gate.jobs),
+            upstreams=tuple(sorted(_asked_by(consumer))),
             gate=consumer.gate.state,
             gate_reason=consumer.gate.reason,
             in_flight=here,
@@ -256,6 +258,11 @@ class Watch:
 
 def _joined(problems: Iterator[str]) -> str | None:
     return "; ".join(problems) or None
+
+
+def _asked_by(consumer: Consumer) -> set[str]:
+    jobs = consumer.gate.jobs.values()
+    return {name for job in jobs for name in (*job.needs, *job.may_miss)}
 
 
 def _stage(lease: Lease, waiting_for: str) -> str:

@@ -16,7 +16,7 @@ import structlog
 
 from worker.clients.aws.sqs import MAX_BATCH, Queue, Results
 from worker.clients.aws.sqs_replies import EntryFailed, QueueError
-from worker.intake.leases import Lease, Leases
+from worker.intake.leases import Lease, Leases, Problems, note_failure
 from worker.resilience.retry import full_jitter
 from worker.telemetry import metrics
 
@@ -49,8 +49,8 @@ class Acks:
         random: Random,
         settled: Settled | None = None,
     ) -> None:
-        self.problems: dict[str, tuple[str, float]] = {}
-        """What fails now, until a call of that action goes through: its code, and since when."""
+        self.problems: Problems = {}
+        """What fails now, until a call of that action goes through."""
 
         self._queue = queue
         self._leases = leases
@@ -206,19 +206,17 @@ class Acks:
             results = await call
         except QueueError as error:
             results = [EntryFailed.with_its_call(error)] * entries
-        # A lost lease is one message's; whatever else fails may fail all of them.
-        faults = [one for one in results if one is not None and not one.lease_lost]
-        if None in results:
+        # A lost lease is refused, the action is not.
+        if any(failed is None or failed.lease_lost for failed in results):
             self.problems.pop(action, None)
-        elif faults:
-            self._note(action, faults[0])
+        elif failed := results[0]:
+            self._note(action, failed)
         return results
 
     def _note(self, action: str, failed: EntryFailed) -> None:
         """Keep what fails for /status; logged once a minute, not for each message."""
         now = self._loop.time()
-        since = self.problems.get(action, ("", now))[1]
-        self.problems[action] = (failed.code, since)
+        note_failure(self.problems, action, now, failed.code, denied=failed.denied)
         if now - self._logged.get(action, float("-inf")) >= QUIET_SECONDS:
             self._logged[action] = now
             level = 40 if failed.denied else 30

@@ -73,13 +73,18 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.draining = False
-        self._finished = 0
+        self._finished: list[Lease] = []
         self._released = 0
 
     @property
     def pollers(self) -> int:
         """Pollers running now."""
         return len(self._pollers)
+
+    @property
+    def running(self) -> int:
+        """Messages whose tasks have not ended."""
+        return len(self._tasks)
 
     @property
     def in_flight(self) -> int:
@@ -89,12 +94,10 @@ class Consumer:
     def failing(self, for_seconds: float = 0.0) -> Iterator[tuple[str, str]]:
         """Yield action and code of what SQS has refused for that long, beside receives."""
         now = self._loop.time()
-        # What failed last and was given up is no problem any more: nothing is waiting for it.
-        acks = self._acks.problems if self._acks.outstanding else {}
-        for problems in (acks, self.leases.problems):
-            for action, (code, since) in list(problems.items()):
-                if now - since >= for_seconds:
-                    yield action, code
+        for problems in (self._acks.problems, self.leases.problems):
+            for action, problem in list(problems.items()):
+                if problem.holds(now, for_seconds):
+                    yield action, problem.code
 
     async def _work(self, lease: Lease) -> None:
         log_as(lease)
@@ -107,13 +110,15 @@ class Consumer:
         finally:
             self._leave(lease)
         await self.settlement(lease, outcome)
-        self._count(outcome)
+        self._count(lease, outcome)
 
     async def _outcome(self, lease: Lease) -> Outcome:
         """Deliver the message when the gate lets it pass, again and again while it keeps it."""
         if self._acks.finished(lease.message.id):
             metrics.messages_duplicate.inc()
             return DONE
+        if lease.why_cancelled is not None:  # lost while it waited behind the head of its group
+            return RELEASED
         while True:
             if self.gate.state != "open":
                 self._release_permit(lease)
@@ -150,8 +155,11 @@ class Consumer:
         self.poller.stop()
         if self.groups:
             self.groups.clear()
+        waiting = self._waiting()
         for lease in self.leases:
-            if not lease.settled and self._only_waits(lease):
+            if lease.settled or lease.why_cancelled:
+                continue  # a second cancellation would cut short what the first one cleans up
+            if lease in waiting or lease.stage not in ("working", "settling"):
                 lease.cancel("drain")
 
     async def drain(self, seconds: float) -> DrainReport:
@@ -175,7 +183,9 @@ class Consumer:
 
     def report(self) -> DrainReport:
         """Return what became by now of the messages that were in flight at the stop."""
-        return DrainReport(self._finished, self._released, stranded=len(self.leases))
+        left = set(self.leases)
+        finished = sum(lease not in left for lease in self._finished)
+        return DrainReport(finished, self._released, stranded=len(left))
 
     async def _tick(self) -> None:
         """Check what changes by time alone: gates, deadlines, and waits that a drain ends."""
@@ -198,11 +208,11 @@ class Consumer:
             self._pollers -= {task for task in self._pollers if task.done()}
             self.stop()
 
-    def _only_waits(self, lease: Lease) -> bool:
-        if lease.stage != "working":
-            return lease.stage != "settling"
-        works = [work for work, held in self.delivery.running.items() if held is lease]
-        return bool(works) and all(work.waiting_for for work in works)
+    def _waiting(self) -> set[Lease]:
+        """Return the messages whose jobs all wait for a token or the budget."""
+        running = self.delivery.running
+        busy = {lease for work, lease in running.items() if not work.waiting_for}
+        return set(running.values()) - busy
 
     async def _poll(self) -> None:
         empties = 0
@@ -229,6 +239,9 @@ class Consumer:
         shared = len(self._permits.used) > 1
         # An idle queue polls on one permit: what it brings beyond that waits, leased, for others.
         permits = await self._permits.acquire_some(self.name, 1 if shared and idle else MAX_BATCH)
+        if self.gate.state != "open":  # it closed while this waited
+            self._permits.release(self.name, permits)
+            return []
         room = self._permits.room(self.name, MAX_BATCH) if shared else 0
         return await self._receive_with(permits, min(MAX_BATCH, permits + room), wait=True)
 
@@ -240,6 +253,8 @@ class Consumer:
             messages = await self._receive_with(permits, 1, wait=not self.gate.waiting)
         finally:
             self.gate.received_one(len(messages or ()))
+        if messages:
+            await asyncio.sleep(0)  # it reaches the gate before the next is asked for
         return messages
 
     async def _receive_with(
@@ -284,13 +299,28 @@ class Consumer:
 
     def _ended(self, lease: Lease, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        if task.cancelled():
+            self._never_ran(lease)
+            return
+        if (error := task.exception()) is None:
             return
         log.error("message_task_failed", exc_info=error, **lease.log_fields())
         # Not kept by the heartbeat: it comes again when its visibility timeout ends.
         self.leases.forget(lease)
         if self.groups is not None:
             self.groups.settled(lease, False)  # noqa: FBT003  see acks.Settled
+
+    def _never_ran(self, lease: Lease) -> None:
+        """Settle a message that was cancelled before its task took its first step."""
+        if lease.settled or lease.why_cancelled is None:
+            return
+        self._leave(lease)
+        lease.task, lease.settled = None, True
+        if lease.lost:
+            self._acks.lost(lease)
+        else:
+            self.settlement.release(lease, 0, "drain")
+        self._count(lease, RELEASED)
 
     async def _permit(self, lease: Lease) -> bool:
         lease.stage = "permit"
@@ -314,10 +344,13 @@ class Consumer:
         if self.draining:
             self._released += 1
 
-    def _count(self, outcome: Outcome) -> None:
-        if self.draining:
-            self._released += outcome is RELEASED
-            self._finished += outcome is not RELEASED
+    def _count(self, lease: Lease, outcome: Outcome) -> None:
+        if not self.draining:
+            return
+        if outcome is RELEASED:
+            self._released += 1
+        else:
+            self._finished.append(lease)
 
     def _add_poller(self) -> None:
         if len(self._pollers) < self.poller.rules.most_pollers and not self.draining:

@@ -24,6 +24,10 @@ LONGEST_PAUSE_SECONDS = 900.0
 CAUSES = 1_000
 """Causes counted; the oldest that is within its limit is forgotten first."""
 
+REMEMBERED = 10_000
+"""Hidden messages remembered of one cause, the newest: the success of any of them lifts its limit.
+"""
+
 HIDDEN_CAP = 500
 """Hidden messages of one cause from which, while its job does nothing, its gate closes."""
 
@@ -86,21 +90,24 @@ class DeadLetterLimit:
             self._forget(message_id)
             self._delay_gate(cause, now)
             return None
-        cause.hidden[message_id] = None
-        self._cause_of[message_id] = failure.fingerprint
+        self._hide(message_id, failure.fingerprint, cause)
         self._delay_gate(cause, now)
         # Spread: all of a cause in one second would be a burst each time.
         return min(LONGEST_PAUSE_SECONDS, cause.next_try - now + self._random.uniform(0, 1))
+
+    def not_sent(self, failure: Failure) -> None:
+        """Take back a dead letter that the dead-letter queue refused: none was written."""
+        cause = self._causes.get(failure.fingerprint)
+        if cause is not None and not cause.reached and cause.letters:
+            cause.letters -= 1
 
     def succeeded(self, message_id: str) -> None:
         """Lift the limit of a cause by which this message had failed."""
         fingerprint = self._cause_of.get(message_id)
         if fingerprint is not None:
-            cause = self._causes.pop(fingerprint)
+            cause = self._causes[fingerprint]
             log.info("dead_letter_limit_lifted", reason=cause.reason, job=cause.job)
-            self._cause_of.pop(message_id, None)
-            for hidden in cause.hidden:
-                self._cause_of.pop(hidden, None)
+            self._drop(fingerprint)
 
     def gate(self, job: str) -> tuple[float, str] | None:
         """Return when the gate of the job lets a message try, and why; None while it is open.
@@ -129,15 +136,25 @@ class DeadLetterLimit:
     def _cause(self, failure: Failure) -> _Cause:
         if (cause := self._causes.get(failure.fingerprint)) is None:
             cause = _Cause(failure.reason, failure.job, self._done_by(failure.job)[0])
-            self._causes[failure.fingerprint] = cause
             self._make_place()
+            self._causes[failure.fingerprint] = cause
         return cause
 
     def _make_place(self) -> None:
-        if len(self._causes) > CAUSES:
-            oldest = next((key for key, one in self._causes.items() if not one.reached), None)
-            if oldest is not None:
-                del self._causes[oldest]
+        if len(self._causes) >= CAUSES:
+            within = (key for key, one in self._causes.items() if not one.reached)
+            self._drop(next(within, next(iter(self._causes))))
+
+    def _drop(self, fingerprint: str) -> None:
+        for hidden in self._causes.pop(fingerprint).hidden:
+            self._cause_of.pop(hidden, None)
+
+    def _hide(self, message_id: str, fingerprint: str, cause: _Cause) -> None:
+        self._forget(message_id)
+        cause.hidden[message_id] = None
+        self._cause_of[message_id] = fingerprint
+        if len(cause.hidden) > REMEMBERED:
+            self._forget(next(iter(cause.hidden)))
 
     def _allowed(self, cause: _Cause) -> float:
         # A body that could not be opened belongs to no job: what all jobs did stands for it.
@@ -155,7 +172,8 @@ class DeadLetterLimit:
         )
 
     def _delay_gate(self, cause: _Cause, now: float) -> None:
-        if len(cause.hidden) >= HIDDEN_CAP:
+        # Not by those that were in flight together: only the one that tried says something new.
+        if len(cause.hidden) >= HIDDEN_CAP and now >= cause.gate_opens_at:
             cause.gate_pause = min(GATE_PAUSE_SECONDS[1], cause.gate_pause * 2)
             cause.gate_opens_at = now + cause.gate_pause
 

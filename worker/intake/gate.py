@@ -116,16 +116,15 @@ class JobState:
 
     def known_problem(self) -> Misconfigured | None:
         """Return what a person must change for this job; safe from any thread."""
-        for name in (*self.needs, *self.may_miss):
-            if problem := self._upstreams.problem(name):
-                return problem
-        return self.problem
+        return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
 
     def misconfigured(self, problem: Misconfigured) -> None:
         """Note what a message met: the job waits, unless others succeed meanwhile."""
         now = self._clock()
         if now - self.done_at < RECENT_SUCCESS_SECONDS:
             return
+        if self.problem is not None and now < self._probe_at:
+            return  # it began before the pause, and says nothing new
         first, longest = PROBLEM_PAUSE_SECONDS
         self._problem_pause = min(longest, self._problem_pause * 2) or first
         self._probe_at = now + self._problem_pause
@@ -145,8 +144,14 @@ class JobState:
             log.info("job_recovered", job=self.name, setting=self.problem.setting)
             self.problem, self._problem_pause = None, 0.0
 
+    def _upstream_problem(self, *names: str) -> Misconfigured | None:
+        for name in names:
+            if problem := self._upstreams.problem(name):
+                return problem
+        return None
+
     def _judge(self) -> tuple[State, str]:
-        problem = self.known_problem()
+        problem = self._upstream_problem(*self.needs)
         if problem is not None and problem is not self.problem:
             return "closed", f"{problem.reason}; {problem.remedy}"
         if self.problem is not None:

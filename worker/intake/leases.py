@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import structlog
 
@@ -25,6 +25,46 @@ HEARTBEAT = "ChangeMessageVisibility of the heartbeat"
 LEASE_LOST = "lease_lost"
 MARGIN_SECONDS = 1.0
 """A lease closer to its end than this is given up: another worker may hold the message already."""
+
+
+NEWS_SECONDS = 60.0
+"""Silence after which a failure that time alone may have ended is no news: on a quiet queue there
+may be no other call for hours."""
+
+DENIED_SECONDS = 900.0
+"""The same for a denied action: only a person ends that."""
+
+
+class Problem(NamedTuple):
+    """What SQS refuses, until a call of that action goes through."""
+
+    code: str
+    since: float
+    latest: float
+    denied: bool
+
+    def again(self, now: float, code: str, *, denied: bool) -> "Problem":
+        """Return the problem after one more failure."""
+        return Problem(code, self.since, now, denied)
+
+    def holds(self, now: float, for_seconds: float) -> bool:
+        """Tell whether it lasted that long; one failure lasts for no time, unless it is a denial.
+
+        Longer ago than a while it counts no more.
+        """
+        lasted = (now if self.denied else self.latest) - self.since
+        known = now - self.latest < (DENIED_SECONDS if self.denied else NEWS_SECONDS)
+        return known and lasted >= for_seconds
+
+
+Problems = dict[str, Problem]
+"""By action."""
+
+
+def note_failure(problems: Problems, action: str, now: float, code: str, *, denied: bool) -> None:
+    """Add a failure of an action."""
+    first = Problem(code, now, now, denied)
+    problems[action] = problems.get(action, first).again(now, code, denied=denied)
 
 
 Stage = Literal["queued", "gate", "permit", "alone", "working", "settling"]
@@ -130,8 +170,8 @@ class Leases:
     ) -> None:
         self.visibility_seconds = visibility_seconds
         self._source = source
-        self.problems: dict[str, tuple[str, float]] = {}
-        """What of the heartbeat fails now, by action: its code, and since when."""
+        self.problems: Problems = {}
+        """What of the heartbeat fails now."""
 
         self._queue = queue
         self._clock = clock
@@ -211,8 +251,8 @@ class Leases:
         except (QueueError, TimeoutError) as error:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))
-            since = self.problems.get(HEARTBEAT, ("", self._clock()))[1]
-            self.problems[HEARTBEAT] = (code, since)
+            denied = isinstance(error, QueueError) and error.denied
+            note_failure(self.problems, HEARTBEAT, self._clock(), code, denied=denied)
             log.warning("heartbeat_failed", code=code, messages=len(batch))
             self._give_up_the_late(batch)
             return

@@ -1,12 +1,12 @@
 """Permits: how many messages may be worked on at once, and how several queues share them.
 
-Half of an equal part is reserved for each queue, the rest is free to all. While a queue waits, one
-above its equal part gets no new permit, so an upstream that hangs costs its own queue only.
+Half of an equal part is reserved for each queue, the rest is free to all. While a queue below its
+equal part waits, one above its own gets no new permit: an upstream that hangs costs its queue only.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 LINGER_SECONDS = 0.01
 """How long a poller with few permits waits for more, so that receives stay batches."""
@@ -48,7 +48,7 @@ class Permits:
         for other, used in self.used.items():
             if other != queue and used < self._reserved:
                 free -= self._reserved - used
-        if any(one.queue != queue for waiting in self._lines() for one in waiting):
+        if any(one != queue and self.used[one] < self._equal for one in self._waiting()):
             free = min(free, self._equal - self.used[queue])
         return max(0, min(at_most, free))
 
@@ -83,6 +83,10 @@ class Permits:
                 waiter = line.popleft()
                 if not waiter.granted.done():
                     waiter.granted.set_result(0)
+
+    def _waiting(self) -> Iterator[str]:
+        """Yield the queue of each that waits."""
+        return (waiter.queue for line in self._lines() for waiter in line)
 
     def _lines(self) -> tuple[deque[_Waiter], deque[_Waiter]]:
         return self._messages, self._pollers

@@ -42,7 +42,8 @@ class Quarantine:
 
     async def until_shared(self) -> None:
         """Wait until others may run again."""
-        await self._shared.wait()
+        while self.exclusive:  # again, when another message came to run alone meanwhile
+            await self._shared.wait()
 
     def ended(self) -> None:
         """Tell that a message was worked on; needed while `exclusive` only."""
@@ -54,10 +55,10 @@ class Quarantine:
         if self._marks is None:
             return await deliver(lease)
         marks, queue, message_id = self._marks, lease.source.name, lease.message.id
-        evidence = await marks.begin(queue, message_id, lease.seconds_left())
         try:
+            evidence = await marks.begin(queue, message_id, lease.seconds_left())
             outcome = await self._as_proven(lease, evidence, deliver)
-        except asyncio.CancelledError:
+        except BaseException:
             await marks.release(queue, message_id)
             raise
         # Blocked: nothing was tried, so what was counted before still stands.
@@ -71,6 +72,7 @@ class Quarantine:
         if evidence.deaths >= DEATHS_TO_END and evidence.alone:
             return DeadLetter(_killer(evidence.deaths))
         if evidence.deaths < DEATHS_TO_ISOLATE or self._marks is None:
+            await self.until_shared()  # one may have come to run alone while the table was asked
             return await deliver(lease)
         async with self._alone(lease):
             await self._marks.alone(lease.source.name, lease.message.id)

@@ -114,7 +114,7 @@ class Settlement:
 
     def _hide_blocked(self, lease: Lease, after: float | None) -> None:
         shortest, longest = BLOCKED_SECONDS
-        seconds = min(longest, max(shortest, self._age(lease), after or 0))
+        seconds = min(longest, max(shortest / SPREAD[0], self._age(lease), after or 0))
         self.release(lease, seconds * self._random.uniform(*SPREAD), "blocked")
 
     async def _dead_letter(self, lease: Lease, failure: Failure, attempt: Attempt) -> None:
@@ -127,6 +127,7 @@ class Settlement:
             self._attempts.forget(message.id)
             self.acks.delete(lease)
         else:  # not deleted: a lost message is worse than a second one
+            self._limit.not_sent(failure)
             self.release(lease, NOT_DEAD_LETTERED_SECONDS, "dead_letter_failed")
 
     def _failed(self, lease: Lease, *, own: bool) -> Attempt:

@@ -40,6 +40,9 @@ class QueueStatus:
     jobs: tuple[str, ...]
     gate: Gate = "open"
     gate_reason: str = ""
+    upstreams: tuple[str, ...] = ()
+    """Those that its jobs ask."""
+
     in_flight: int = 0
     """Messages received here and not settled."""
 
@@ -122,7 +125,12 @@ class Snapshot:
     draining: bool = False
     uptime_seconds: float = 0.0
     concurrency: int = 1
+    """Permits there are."""
+
+    permits_used: int = 0
     in_flight: int = 0
+    """Messages received and not settled, of all queues."""
+
     queues: tuple[QueueStatus, ...] = ()
     jobs: tuple[JobStatus, ...] = ()
     upstreams: tuple[UpstreamStatus, ...] = ()
@@ -198,12 +206,14 @@ def _held_back(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "half_open", f"Gate half-open, one message probes: {queue.gate_reason}."
     if any(one.stage == "alone" for one in queue.oldest):
         yield "quarantine", "Quarantine: a message that killed the process twice runs alone."
-    if now.in_flight >= now.concurrency:
-        yield "full", f"Full: all {now.concurrency} permits in use{_slowed(now)}; {_counts(queue)}."
+    if now.permits_used >= now.concurrency:
+        causes = [*_slowed(queue, now), *_stuck(now)]
+        shown = "".join(f", {cause}" for cause in causes)
+        yield "full", f"Full: all {now.concurrency} permits in use{shown}; {_counts(queue)}."
     if (silence := _silence(queue, now)) > STALLED_SECONDS:
         yield "stalled", f"Stalled: {queue.pollers} pollers, no receive ended for {silence:.0f} s."
-    if slow := _slowed(now):
-        yield "slow", f"Moving slowly{slow}; {_counts(queue)}."
+    if (causes := _slowed(queue, now)) and (queue.in_flight or queue.visible or queue.invisible):
+        yield "slow", f"Moving slowly, {', '.join(causes)}; {_counts(queue)}."
 
 
 def _working(queue: QueueStatus, _: Snapshot) -> Iterator[tuple[str, str]]:
@@ -232,14 +242,16 @@ def _counts(queue: QueueStatus) -> str:
     return ", ".join(parts)
 
 
-def _slowed(now: Snapshot) -> str:
+def _slowed(queue: QueueStatus, now: Snapshot) -> list[str]:
     parts = []
     if now.budget_exhausted_seconds > 0:
         parts.append(f"the request budget is exhausted for {now.budget_exhausted_seconds:.0f} s")
-    parts += [_of(upstream) for upstream in now.upstreams]
+    return parts + [_of(one) for one in now.upstreams if one.name in queue.upstreams]
+
+
+def _stuck(now: Snapshot) -> Iterator[str]:
     if (silence := now.last_success_seconds_ago or 0.0) > STUCK_SECONDS:
-        parts.append(f"no message was done for {silence:.0f} s")
-    return "".join(f", {part}" for part in parts)
+        yield f"no message was done for {silence:.0f} s"
 
 
 def _of(upstream: UpstreamStatus) -> str:

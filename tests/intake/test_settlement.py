@@ -1,0 +1,263 @@
+"""From an outcome to SQS: when a message comes back, and what ends its retries."""
+
+import asyncio
+import json
+from random import Random
+
+import pytest
+
+from tests.intake.doubles import a_failure, a_lease, a_message, a_source
+from worker.clients.aws.sqs_replies import QueueError
+from worker.intake.acks import Acks
+from worker.intake.attempts import Attempts
+from worker.intake.dead_letter_limit import DeadLetterLimit
+from worker.intake.dead_letters import DeadLetters
+from worker.intake.leases import LEASE_LOST, Leases
+from worker.intake.outcome import DONE, RELEASED, Blocked, DeadLetter, Retry, backoff_seconds
+from worker.intake.settlement import OWN_FAILURES, Memory, Settlement
+from worker.settings import Retry as RetrySettings
+
+HOUR = 3600
+DOWN = Retry(a_failure("down"))
+
+
+class FakeQueue:
+    """Notes what it is told; refuses what is sent to other queues when told to."""
+
+    url = "https://sqs/events"
+
+    def __init__(self):
+        self.hidden = {}
+        self.deleted = []
+        self.sent = []
+        self.refuses = None
+
+    async def delete(self, receipts):
+        self.deleted += receipts
+        return [None] * len(receipts)
+
+    async def change_visibility(self, entries):
+        self.hidden |= dict(entries)
+        return [None] * len(entries)
+
+    async def send_to(self, url, **message):
+        if self.refuses:
+            raise QueueError("send_message", self.refuses)
+        self.sent.append(message)
+
+
+class Desk:
+    """A settlement over a queue that only takes notes; `age` is what SQS's clock says."""
+
+    def __init__(self, loop, age=0.0, dead_letters="https://sqs/dead"):
+        self.queue = FakeQueue()
+        self.clock = loop.time
+        self.source = a_source(age=age)
+        self.leases = Leases(self.queue, self.source, visibility_seconds=30, clock=self.clock)
+        self.acks = Acks(self.queue, self.leases, flush_seconds=0.01, random=Random(1))
+        self.limit = DeadLetterLimit(50, lambda _: (0, 0.0), self.clock, Random(1))
+        self.settlement = Settlement(
+            self.acks,
+            DeadLetters(self.queue, dead_letters),
+            Memory(Attempts(), self.limit),
+            RetrySettings(),
+            Random(1),
+        )
+
+    async def settle(self, outcome, message_id="m", *, at=None, receives=1):
+        """Settle a message that was just received; return for how long it is hidden, if it is."""
+        at = self.clock() if at is None else at
+        message = a_message(message_id, receives=receives, at=at, sent_at=1.0)
+        lease = self.leases.hold(message)
+        lease.jobs = ("voice",)
+        await self.settlement(lease, outcome)
+        await self.acks.close()
+        return self.queue.hidden.get(message.receipt)
+
+    @property
+    def records(self):
+        found = [sent["MessageAttributes"]["worker.failure"] for sent in self.queue.sent]
+        return [json.loads(one["StringValue"]) for one in found]
+
+
+@pytest.fixture
+def desk():
+    return lambda **over: Desk(asyncio.get_running_loop(), **over)
+
+
+@pytest.mark.looptime
+async def test_age_alone_ends_no_retries(desk):
+    desk = desk(age=24 * HOUR)
+
+    for _ in range(OWN_FAILURES - 1):
+        assert await desk.settle(DOWN) > 0
+
+    assert desk.queue.sent == []
+
+
+@pytest.mark.looptime
+async def test_after_eight_failures_of_its_own_and_the_horizon_a_message_is_dead_lettered(desk):
+    desk = desk(age=6 * HOUR + 1)
+
+    for _ in range(OWN_FAILURES):
+        await desk.settle(DOWN)
+
+    [record] = desk.records
+    assert record["reason"] == "retry horizon passed; last: down"
+    assert record["attempts"] == OWN_FAILURES
+    assert len(desk.queue.deleted) == 1
+
+
+@pytest.mark.looptime
+async def test_any_number_of_failures_within_the_horizon_ends_nothing(desk):
+    desk = desk(age=6 * HOUR - 1)
+
+    for _ in range(40):
+        await desk.settle(DOWN)
+
+    assert desk.queue.sent == []
+
+
+@pytest.mark.looptime
+async def test_failures_that_are_not_its_own_end_nothing_at_any_age(desk):
+    desk = desk(age=24 * HOUR)
+
+    for _ in range(40):
+        await desk.settle(Retry(a_failure("429"), own=False))
+        await desk.settle(Blocked(a_failure("blocked")))
+
+    assert desk.queue.sent == []
+
+
+@pytest.mark.looptime
+async def test_receives_that_another_process_used_up_end_nothing(desk):
+    desk = desk(age=24 * HOUR)
+
+    assert await desk.settle(DOWN, receives=49) > 0
+
+    assert desk.queue.sent == []
+
+
+@pytest.mark.parametrize("attempt", range(1, 60))
+def test_half_of_a_backoff_is_fixed_and_the_other_half_random(attempt):
+    random, longest = Random(attempt), min(900, 5 * 2.0 ** (attempt - 1))
+    draws = [backoff_seconds(attempt, base=5, cap=900, random=random) for _ in range(300)]
+
+    assert min(draws) >= longest / 2
+    assert max(draws) <= longest
+    assert max(draws) - min(draws) > longest * 0.4
+
+
+def test_a_message_that_only_fails_is_received_at_most_45_times_in_six_hours():
+    most = 0
+    for seed in range(200):
+        random, passed, receives = Random(seed), 0.0, 0
+        while passed < 6 * HOUR:
+            receives += 1
+            passed += backoff_seconds(receives, base=5, cap=900, random=random)
+        most = max(most, receives)
+
+    assert most <= 45
+
+
+@pytest.mark.looptime
+async def test_an_asked_pause_is_obeyed_where_it_is_longer_than_the_backoff(desk):
+    assert 600 <= await desk().settle(Retry(a_failure("429"), 600)) <= 601
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("age", "least", "most"),
+    [(0, 60, 75), (59, 60, 75), (300, 240, 300), (900, 720, 900), (6 * HOUR, 720, 900)],
+)
+async def test_a_blocked_message_is_hidden_for_as_long_again_as_it_waited(age, least, most, desk):
+    desk = desk(age=age)
+
+    seconds = [await desk.settle(Blocked(a_failure()), f"m{number}") for number in range(50)]
+
+    assert least <= min(seconds) < max(seconds) <= most
+
+
+@pytest.mark.looptime
+async def test_nothing_is_hidden_beyond_twelve_hours_from_its_receive(desk):
+    desk = desk()
+    at = asyncio.get_running_loop().time()
+    await asyncio.sleep(11.9 * HOUR)
+
+    seconds = await desk.settle(Retry(a_failure(), 900), at=at)
+
+    assert 0 < seconds <= 0.1 * HOUR
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("refusal", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue"])
+async def test_what_the_dead_letter_queue_refuses_is_never_deleted(refusal, desk):
+    desk = desk()
+    desk.queue.refuses = refusal
+
+    for number in range(200):
+        assert await desk.settle(DeadLetter(a_failure()), f"m{number}") == 60
+
+    assert desk.queue.deleted == []
+    assert desk.settlement.dead_letters.problem is not None
+
+
+@pytest.mark.looptime
+async def test_without_a_dead_letter_queue_nothing_is_deleted(desk):
+    desk = desk(dead_letters=None)
+
+    assert await desk.settle(DeadLetter(a_failure())) == 60
+
+    assert desk.queue.deleted == []
+    assert desk.settlement.dead_letters.problem == "SQS_DEAD_LETTER_QUEUE_URL is not set"
+
+
+@pytest.mark.looptime
+async def test_a_dead_letter_queue_that_is_back_takes_all_that_it_refused(desk):
+    """Refused letters are none: the limit must not be reached by them."""
+    desk = desk()
+    desk.queue.refuses = "AccessDenied"
+    for _ in range(10):
+        for number in range(10):
+            await desk.settle(DeadLetter(a_failure()), f"m{number}")
+    desk.queue.refuses = None
+
+    for number in range(10):
+        await desk.settle(DeadLetter(a_failure()), f"m{number}")
+
+    assert len(desk.queue.sent) == len(desk.queue.deleted) == 10
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("outcome", [DONE, DOWN, Blocked(a_failure()), DeadLetter(a_failure())])
+async def test_a_lost_lease_leaves_nothing_to_say(outcome, desk):
+    desk = desk()
+    lease = desk.leases.hold(a_message())
+    lease.why_cancelled = LEASE_LOST
+    desk.leases.forget(lease)
+
+    await desk.settlement(lease, outcome)
+    await desk.acks.close()
+
+    assert (desk.queue.hidden, desk.queue.deleted, desk.queue.sent) == ({}, [], [])
+
+
+@pytest.mark.looptime
+async def test_what_was_never_begun_is_visible_at_once(desk):
+    assert await desk().settle(RELEASED) == 0
+
+
+@pytest.mark.looptime
+async def test_beyond_the_limit_a_dead_letter_stays_on_the_queue_hidden(desk):
+    desk = desk()
+
+    seconds = [await desk.settle(DeadLetter(a_failure()), f"m{n}") for n in range(60)]
+
+    assert len(desk.queue.sent) == len(desk.queue.deleted) == 50
+    assert all(55 <= one <= 62 for one in seconds[50:])
+
+
+def test_a_lease_says_for_how_long_it_is_held():
+    lease = a_lease(a_message(at=100.0), clock=lambda: 110.0, visibility=30)
+
+    assert lease.seconds_left() == 20
