@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
-from worker.app.queue_checks import judge_dead_letters, judge_queue
+from worker.app.queue_findings import judge_dead_letters, judge_queue, queue_findings
 from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.queue import check_queues
 from worker.cli.preflight.run import settings_rows
+from worker.clients.aws.sqs_replies import attributes_of
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
 from worker.settings import load_settings
@@ -286,6 +287,12 @@ WELL = {
     "MessageRetentionPeriod": str(4 * DAY),
     "RedrivePolicy": json.dumps({"maxReceiveCount": 50}),
 }
+DEAD = {"QueueArn": "arn:aws:sqs:x:1:dead", "MessageRetentionPeriod": str(14 * DAY)}
+
+
+def queue_of(over):
+    """Return what a well-made queue says of itself, changed."""
+    return attributes_of({"Attributes": {**WELL, **over}})
 
 
 @pytest.mark.parametrize(
@@ -302,7 +309,7 @@ WELL = {
     ],
 )
 def test_the_queue_is_held_to_the_settings(over, name, state):
-    rows = judge_queue({**WELL, **over}, load_settings(GOOD))
+    rows = judge_queue(queue_of(over), load_settings(GOOD))
 
     assert next(row.state for row in rows if row.name == name) == state
 
@@ -310,7 +317,7 @@ def test_the_queue_is_held_to_the_settings(over, name, state):
 def test_a_concurrency_the_heartbeat_cannot_keep_fails():
     settings = load_settings({**GOOD, "SQS_CONCURRENCY": "501"})
 
-    rows = judge_queue({**WELL, "VisibilityTimeout": "10"}, settings)
+    rows = judge_queue(queue_of({"VisibilityTimeout": "10"}), settings)
 
     assert next(row.state for row in rows if row.name == "visibility timeout") == "fail"
 
@@ -325,7 +332,7 @@ def test_a_concurrency_the_heartbeat_cannot_keep_fails():
     ],
 )
 def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
-    [found] = judge_dead_letters(WELL, {**WELL, **over})
+    [found] = judge_dead_letters(queue_of({}), queue_of(over))
 
     assert found.state == state
 
@@ -333,12 +340,53 @@ def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
 @pytest.mark.parametrize(("target", "states"), [("dead", ["ok"]), ("another", ["ok", "warn"])])
 def test_a_redrive_policy_with_another_target_is_pointed_out(target, states):
     policy = json.dumps({"maxReceiveCount": 50, "deadLetterTargetArn": f"arn:aws:sqs:x:1:{target}"})
-    dead = {"QueueArn": "arn:aws:sqs:x:1:dead", "MessageRetentionPeriod": str(14 * DAY)}
 
-    found = list(judge_dead_letters({**WELL, "RedrivePolicy": policy}, dead))
+    found = list(judge_dead_letters(queue_of({"RedrivePolicy": policy}), queue_of(DEAD)))
 
     assert [one.state for one in found] == states
     assert all("another" in one.found for one in found[1:])
+
+
+def test_a_well_made_queue_is_not_warned_of():
+    assert queue_findings("work", queue_of({}), queue_of(DEAD), load_settings(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("over", "dead", "said"),
+    [
+        ({}, None, "SQS_DEAD_LETTER_QUEUE_URL"),
+        ({}, {"QueueArn": WELL["QueueArn"]}, "is the queue itself"),
+        ({"FifoQueue": "true"}, DEAD, "one queue is FIFO, the other is not"),
+        ({}, DEAD | {"FifoQueue": "true"}, "one queue is FIFO, the other is not"),
+        ({}, DEAD | {"MessageRetentionPeriod": "3600"}, "keeps messages 1.0 h, the queue 4.0 days"),
+        (
+            {"RedrivePolicy": '{"maxReceiveCount": 50, "deadLetterTargetArn": "a:other"}'},
+            DEAD,
+            "SQS moves messages to other",
+        ),
+        ({"RedrivePolicy": '{"maxReceiveCount": 3}'}, DEAD, "3: an outage would dead-letter"),
+        ({"RedrivePolicy": '{"maxReceiveCount": 49}'}, DEAD, "49: a long outage would dead-letter"),
+        ({"RedrivePolicy": "{}"}, DEAD, "no redrive policy"),
+        ({"VisibilityTimeout": "3"}, DEAD, "3 s, from the queue: too short for a heartbeat"),
+        ({"MessageRetentionPeriod": "3600"}, DEAD, "1.0 h, but retries go on for 6.0 h"),
+    ],
+)
+def test_each_fault_of_a_queue_is_one_warning_with_its_remedy(over, dead, said):
+    letters = None if dead is None else queue_of(dead)
+
+    [warning] = queue_findings("work", queue_of(over), letters, load_settings(GOOD))
+
+    assert warning.startswith("queue work: ")
+    assert said in warning
+
+
+def test_what_a_queue_does_not_tell_is_not_warned_of():
+    """Other servers that speak SQS leave out attributes."""
+    silent = attributes_of({"Attributes": {"VisibilityTimeout": "60"}})
+
+    found = queue_findings("work", silent, silent, load_settings(GOOD))
+
+    assert [one for one in found if "maxReceiveCount" not in one] == []
 
 
 @pytest.mark.parametrize(("region", "rows"), [("eu-west-1", 0), ("us-east-1", 1), ("", 0)])

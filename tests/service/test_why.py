@@ -62,3 +62,42 @@ async def test_receives_that_all_fail_are_named_with_their_error(stage, start_wo
             )
 
         await eventually(says_so, seconds=30)
+
+
+async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
+    stage, start_worker, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.sqs.endpoint_url)
+    elsewhere = stage.sqs.arn(stage.sqs.create_queue("elsewhere"))
+    policy = {"deadLetterTargetArn": elsewhere, "maxReceiveCount": 3}
+    changed = {"RedrivePolicy": json.dumps(policy), "MessageRetentionPeriod": "3600"}
+    async with sdk_client("sqs") as sqs:
+        await sqs.set_queue_attributes(QueueUrl=stage.queue_url, Attributes=changed)
+
+    async with start_worker() as worker:
+        warnings = json.loads(await worker.page("/status"))["warnings"]
+
+    lines = map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
+    logged = [line["finding"] for line in lines if line["event"] == "queue_warning"]
+    queue, not_there = "queue genesys-events: ", "which is not in SQS_DEAD_LETTER_QUEUE_URL"
+    assert logged == warnings
+    assert [one.split("; ")[0] for one in warnings] == [
+        f"{queue}retention: 1.0 h, but retries go on for 6.0 h",
+        f"{queue}maxReceiveCount: 3: an outage would dead-letter healthy messages",
+        f"{queue}redrive policy: SQS moves messages to elsewhere, {not_there}",
+    ]
+
+
+async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(stage, start_worker):
+    missing = stage.dead_letter_url + "-misspelt"
+
+    async with start_worker(SQS_DEAD_LETTER_QUEUE_URL=missing) as worker:
+        [warning] = json.loads(await worker.page("/status"))["warnings"]
+
+    assert "dead-letter queue: cannot be read: " in warning
+    assert "NonExistentQueue" in warning
+
+
+async def test_well_made_queues_are_not_warned_of(stage, start_worker):
+    async with start_worker() as worker:
+        assert json.loads(await worker.page("/status"))["warnings"] == []

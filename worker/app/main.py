@@ -1,8 +1,9 @@
 """From settings to a running worker, in order of need."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from worker.app.daemon import Daemon
 from worker.app.genesys import build_genesys
 from worker.app.handlers.routes import build_router
 from worker.app.intake import build_intake
-from worker.app.queues import Unreachable
+from worker.app.queues import OpenQueue, Unreachable, findings_of
 from worker.app.signals import Signals
 from worker.app.snapshot import Watch
 from worker.app.workshop import Workshop, new_workshop
@@ -62,6 +63,7 @@ async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
     router = await build_router(workshop, genesys)
     intake = await build_intake(workshop, router)
     watch.attach(intake, workshop.upstreams, genesys)
+    watch.warn(await _warnings(intake.queues, workshop.settings))
     log.info(
         "worker_started",
         concurrency=intake.permits.count,
@@ -69,6 +71,15 @@ async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
         jobs=sorted(intake.delivery.jobs),
     )
     return Daemon(intake, watch, health, workshop.settings.sqs.drain_seconds)
+
+
+async def _warnings(queues: Sequence[OpenQueue], settings: Settings) -> tuple[str, ...]:
+    """Return what is not well with the queues, and log it: once, as nothing of it stops us."""
+    found = await asyncio.gather(*(findings_of(one, settings) for one in queues))
+    warnings = tuple(chain.from_iterable(found))
+    for warning in warnings:
+        log.warning("queue_warning", finding=warning)
+    return warnings
 
 
 async def _unless_stopped(signals: Signals, work: Coroutine[Any, Any, Daemon]) -> Daemon | None:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker.app.queue_findings import Finding, judge_queue, queue_findings, sentences
 from worker.app.workshop import Workshop
 from worker.clients.aws.session import ClientLimits
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import QueueAttributes, QueueError
 from worker.errors import ConfigurationError
 from worker.intake.poller import most_pollers
+from worker.settings import Settings
 from worker.settings.bindings import QueueBinding
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,8 @@ NOTHING_HIDDEN = (
     "SQS_VISIBILITY_SECONDS: is missing, and the VisibilityTimeout of queue {name} is 0 — other "
     "consumers would receive what is in flight here"
 )
+
+UNREAD_REMEDY = "look at SQS_DEAD_LETTER_QUEUE_URL, and at the right sqs:GetQueueAttributes on it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,20 @@ async def _open(workshop: Workshop, binding: QueueBinding) -> OpenQueue:
     if not visibility:
         raise ConfigurationError([NOTHING_HIDDEN.format(name=binding.name)])
     return OpenQueue(binding, queue, attributes, visibility)
+
+
+async def findings_of(one: OpenQueue, settings: Settings) -> list[str]:
+    """Return what `worker check` would find wrong with a queue and its dead-letter queue."""
+    name, attributes = one.binding.name, one.attributes
+    url = settings.dead_letter_queue_for(one.binding.url)
+    if url is None:
+        return queue_findings(name, attributes, None, settings)
+    try:
+        dead_letters = await one.queue.attributes(url)
+    except QueueError as error:
+        unread = Finding("dead-letter queue", "warn", f"cannot be read: {error}", UNREAD_REMEDY)
+        return [*sentences(name, (*judge_queue(attributes, settings), unread))]
+    return queue_findings(name, attributes, dead_letters, settings)
 
 
 async def connect(workshop: Workshop, url: str) -> Queue:

@@ -1,5 +1,6 @@
 """The stage of the demo: every emulator on its own port, and the worker's environment."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,10 @@ LEDGER_TABLE = "worker-ledger"
 """Made, and used by those who set LEDGER_TABLE to it."""
 
 VISIBILITY_SECONDS = 30
+FOURTEEN_DAYS = "1209600"
+MAX_RECEIVE_COUNT = 1000
+"""SQS's most: retries come seconds apart here, where fifty receives are over within minutes."""
+
 REQUESTS_PER_MINUTE = 12_000
 """Budget of the emulated organisation."""
 
@@ -169,10 +174,11 @@ async def open_stage(
         sqs.place = places.of("sqs")
         await stack.enter_async_context(sqs)
         cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
+        dead_letter_url = sqs.create_queue(DEAD_LETTERS, MessageRetentionPeriod=FOURTEEN_DAYS)
         stage = Stage(
             sqs=sqs,
-            dead_letter_url=sqs.create_queue(DEAD_LETTERS),
-            **_make_queues(sqs, queues),
+            dead_letter_url=dead_letter_url,
+            **_make_queues(sqs, queues, sqs.arn(dead_letter_url)),
             genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
             aws_url=aws_url,
             crm=await stack.enter_async_context(CrmServer(place=places.of("customers"))),
@@ -184,11 +190,16 @@ async def open_stage(
         yield stage
 
 
-def _make_queues(sqs: SqsServer, queues: Queues) -> dict[str, Any]:
+def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
     """Make one queue or five, and return the fields of the stage that name them."""
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
 
     def made(name: str) -> str:
-        return sqs.create_queue(name, VisibilityTimeout=str(VISIBILITY_SECONDS))
+        return sqs.create_queue(
+            name,
+            VisibilityTimeout=str(VISIBILITY_SECONDS),
+            RedrivePolicy=json.dumps(redrive),
+        )
 
     if queues == "one":
         return {"queue_url": made(QUEUE)}

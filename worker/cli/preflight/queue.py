@@ -8,9 +8,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.app.queue_checks import Attributes, Finding, judge_dead_letters, judge_queue
+from worker.app.queue_findings import Finding, judge_dead_letters, judge_queue
 from worker.cli.preflight.faults import fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
+from worker.clients.aws.sqs_replies import QueueAttributes, attributes_of
 from worker.settings import Settings
 from worker.settings.bindings import name_of
 
@@ -64,21 +65,21 @@ def _rows(findings: Iterable[Finding]) -> list[Row]:
     return [Row(one.name, one.state, one.found, one.remedy) for one in findings]
 
 
-def _kind(attributes: Attributes) -> Row:
-    waiting = attributes.get("ApproximateNumberOfMessages", "?")
-    if attributes.get("FifoQueue") == "true":
+def _kind(attributes: QueueAttributes) -> Row:
+    waiting = attributes.visible
+    if attributes.fifo:
         return ok("queue", f"FIFO: groups in parallel, one after another within; {waiting} visible")
     return ok("queue", f"standard; {waiting} messages visible")
 
 
-async def _attributes(sqs: Any, url: str, name: str = "queue") -> Attributes | Row:
+async def _attributes(sqs: Any, url: str, name: str = "queue") -> QueueAttributes | Row:
     try:
         reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     except (ClientError, BotoCoreError) as error:
         fault = fault_of(error)
         return fail(name, fault.code, fault.remedy)
-    attributes: Attributes = reply.get("Attributes", {})
-    return attributes
+    attributes = attributes_of(reply)
+    return attributes or fail(name, "an answer without attributes", "is this SQS?")
 
 
 async def _permissions(sqs: Any, url: str) -> list[Row]:

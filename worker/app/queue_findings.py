@@ -1,14 +1,13 @@
-"""What the attributes of a queue and of its dead-letter queue mean for the worker. Pure.
+"""What a queue and its dead-letter queue say of themselves, held against the settings. Pure.
 
-`worker check` shows all of it; `worker run` warns of what is not ok.
+`worker check` shows all of it; `worker run` warns at its start of what is not well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
-
+from worker.clients.aws.sqs_replies import QueueAttributes
 from worker.settings import Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10
@@ -16,9 +15,6 @@ WANTED_RECEIVES = 50
 """Outages and drains count as receives too; the worker's own limit is the message's age."""
 
 LEAST_VISIBILITY_SECONDS = 10
-
-Attributes = Mapping[str, str]
-"""All attributes of a queue, as GetQueueAttributes gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +28,65 @@ class Finding:
     """What to do; empty when it is ok."""
 
 
-def judge_queue(attributes: Attributes, settings: Settings) -> Iterator[Finding]:
-    """Compare a queue's attributes with the settings."""
+def queue_findings(
+    name: str,
+    attributes: QueueAttributes,
+    dead_letters: QueueAttributes | None,
+    settings: Settings,
+) -> list[str]:
+    """Return what is not well with a queue and its dead-letter queue (None: there is none)."""
+    return [
+        *sentences(name, judge_queue(attributes, settings)),
+        *sentences(name, judge_dead_letters(attributes, dead_letters)),
+    ]
+
+
+def sentences(name: str, findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield a sentence about the queue for each finding that is not ok."""
+    for one in findings:
+        if one.state != "ok":
+            yield f"queue {name}: {one.name}: {one.found}; {one.remedy}"
+
+
+def judge_queue(attributes: QueueAttributes, settings: Settings) -> Iterator[Finding]:
+    """Compare a queue with the settings; what it does not tell is not judged."""
     yield _visibility(attributes, settings)
-    yield _retention(attributes, settings)
-    yield _receives(attributes)
+    if attributes.retention_seconds is not None:
+        yield _retention(attributes.retention_seconds, settings.retry.horizon_seconds)
+    yield _receives(attributes.max_receive_count)
 
 
-def judge_dead_letters(source: Attributes, dead_letters: Attributes | None) -> Iterator[Finding]:
+def judge_dead_letters(
+    source: QueueAttributes, dead_letters: QueueAttributes | None
+) -> Iterator[Finding]:
     """Compare a dead-letter queue with the queue it serves. None: there is none."""
     name = "dead-letter queue"
     if dead_letters is None:
         found = "not set: a message that can never succeed stays on the queue"
         yield Finding(name, "warn", found, "set SQS_DEAD_LETTER_QUEUE_URL")
         return
-    yield _same_kind(name, source, dead_letters)
-    target = orjson.loads(source.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
-    if target not in (None, dead_letters.get("QueueArn")):
+    yield _fitness(name, source, dead_letters)
+    target = source.dead_letter_arn
+    if target is not None and dead_letters.arn is not None and target != dead_letters.arn:
         yield Finding(
             "redrive policy",
             "warn",
-            f"SQS moves messages to {str(target).rpartition(':')[2]}, which is not in "
+            f"SQS moves messages to {target.rpartition(':')[2]}, which is not in "
             "SQS_DEAD_LETTER_QUEUE_URL",
             "use one queue for both: worker dlq and the alert on dead letters see no other",
         )
 
 
-def _same_kind(name: str, source: Attributes, dead_letters: Attributes) -> Finding:
-    if dead_letters.get("QueueArn") == source.get("QueueArn"):
+def _fitness(name: str, source: QueueAttributes, dead_letters: QueueAttributes) -> Finding:
+    if dead_letters.arn is not None and dead_letters.arn == source.arn:
         remedy = "name another in SQS_DEAD_LETTER_QUEUE_URL"
-        return Finding(name, "fail", "is the queue itself", remedy)
-    if dead_letters.get("FifoQueue") != source.get("FifoQueue"):
+        return Finding(name, "fail", "is the queue itself: dead letters come back", remedy)
+    if dead_letters.fifo != source.fifo:
         found = "one queue is FIFO, the other is not"
         return Finding(name, "fail", found, "make both of the same kind")
-    kept, source_kept = (int(q.get("MessageRetentionPeriod", 0)) for q in (dead_letters, source))
+    kept, source_kept = dead_letters.retention_seconds, source.retention_seconds
+    if kept is None or source_kept is None:
+        return Finding(name, "ok", f"reachable; {dead_letters.visible} messages")
     if kept <= source_kept:
         return Finding(
             name,
@@ -73,14 +94,14 @@ def _same_kind(name: str, source: Attributes, dead_letters: Attributes) -> Findi
             f"keeps messages {_days(kept)}, the queue {_days(source_kept)}",
             "keep them longer: what SQS moves there brings its age along",
         )
-    waiting = dead_letters.get("ApproximateNumberOfMessages", "?")
-    return Finding(name, "ok", f"reachable; {waiting} messages, kept {_days(kept)}")
+    found = f"reachable; {dead_letters.visible} messages, kept {_days(kept)}"
+    return Finding(name, "ok", found)
 
 
-def _visibility(attributes: Attributes, settings: Settings) -> Finding:
+def _visibility(attributes: QueueAttributes, settings: Settings) -> Finding:
     name = "visibility timeout"
     own = settings.sqs.visibility_seconds
-    seconds = own or int(attributes.get("VisibilityTimeout", 0))
+    seconds = own or attributes.visibility_seconds
     found = f"{seconds} s, from {'SQS_VISIBILITY_SECONDS' if own else 'the queue'}"
     remedy = "raise the queue's VisibilityTimeout, or set SQS_VISIBILITY_SECONDS"
     if seconds < LEAST_VISIBILITY_SECONDS:
@@ -93,9 +114,8 @@ def _visibility(attributes: Attributes, settings: Settings) -> Finding:
     return Finding(name, "ok", found)
 
 
-def _retention(attributes: Attributes, settings: Settings) -> Finding:
+def _retention(kept: int, horizon: float) -> Finding:
     name = "retention"
-    kept, horizon = int(attributes.get("MessageRetentionPeriod", 0)), settings.retry.horizon_seconds
     if kept <= horizon:
         return Finding(
             name,
@@ -107,19 +127,18 @@ def _retention(attributes: Attributes, settings: Settings) -> Finding:
     return Finding(name, "ok", f"{_days(kept)}; retries end after {_days(horizon)}")
 
 
-def _receives(attributes: Attributes) -> Finding:
+def _receives(count: int | None) -> Finding:
     name = "maxReceiveCount"
-    policy = orjson.loads(attributes.get("RedrivePolicy", "{}"))
-    count = int(policy.get("maxReceiveCount", 0))
     remedy = f"set it to {WANTED_RECEIVES}: outages and drains count as receives too"
-    if not count:
+    if count is None:
         found = "no redrive policy: a message that crashes us never leaves"
         return Finding(name, "warn", found, remedy)
     if count < LEAST_RECEIVES:
         found = f"{count}: an outage would dead-letter healthy messages"
         return Finding(name, "fail", found, remedy)
     if count < WANTED_RECEIVES:
-        return Finding(name, "warn", str(count), remedy)
+        found = f"{count}: a long outage would dead-letter healthy messages"
+        return Finding(name, "warn", found, remedy)
     return Finding(name, "ok", str(count))
 
 
