@@ -36,6 +36,9 @@ from worker.settings import Settings
 from worker.settings.job_types import jobs_of_type
 from worker.telemetry import metrics
 
+ASIDE_PER_PERMIT = 4
+"""Messages in flight that may wait for an upstream which their job may miss."""
+
 EVENT_OF_JOB: Mapping[str, type] = {
     "voice": VoiceScored,
     "workflow": ConversationEnded,
@@ -162,7 +165,7 @@ def _consumer(
     return Consumer(
         Poller(queue, _poll_rules(settings), clock=clock, random=workshop.random),
         leases,
-        Gate(binding.name, jobs),
+        Gate(binding.name, jobs, most_aside=ASIDE_PER_PERMIT * permits.count),
         permits,
         delivery,
         Settlement(acks, letters, memory, settings.retry, workshop.random),

@@ -128,8 +128,16 @@ class Consumer:
             outcome = await self.delivery(lease)
             if outcome is DONE and not lease.probe:
                 return outcome
-            if not self.gate.keeps(lease, outcome):
+            if not await self._stays(lease, outcome):
                 return outcome
+
+    async def _stays(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell whether the message stays in flight for another run, at the gate or beside it."""
+        if self.gate.sets_aside(outcome):
+            self._leave(lease)
+            await self.gate.wait_aside(lease)
+            return True
+        return self.gate.keeps(lease, outcome)
 
     async def run(self) -> None:
         """Poll until `stop`, and until the last running poll has ended."""

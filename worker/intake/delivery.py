@@ -168,7 +168,7 @@ class Delivery:
 
     async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
         job = self.jobs[one.route.job]
-        if (job.state != "open" or job.misses_half_open) and not self._may_run(job, lease):
+        if (job.state != "open" or job.missed == "half_open") and not self._may_run(job, lease):
             return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
         wall = time.time()
         work = self._work(lease, one, wall)

@@ -29,6 +29,9 @@ CHECK_SECONDS = 0.25
 MOST_WAITING_TO_PROBE = 10
 """Messages in flight at a half-open gate, up to which one more is received to probe."""
 
+ASIDE_SECONDS = 60.0
+"""Longest wait of a message beside an open gate before it is tried again."""
+
 FAILED_PROBES = 3
 """Failed probes of one message after which it goes back to the queue, if others can take over."""
 
@@ -98,15 +101,17 @@ class JobState:
         self.state: State = "open"
         """As last checked; `check` renews it."""
 
-        self.misses_half_open = False
-        """Whether one of those it may miss asks for a probe, as last checked: its gate does not
-        close for them and chooses none, so that any message will do."""
+        self.missed: Literal["closed", "half_open", "open"] = "closed"
+        """Worst breaker among those it may miss, as last checked: its gate does not close for them,
+        and chooses no probe, so that any message will do."""
 
     def check(self) -> State:
         """Return what may pass now, worst reason first, and note it."""
         self.state, self.reason = self._judge()
-        state = self._upstreams.state
-        self.misses_half_open = any(state(name) == "half_open" for name in self.may_miss)
+        states = [self._upstreams.state(name) for name in self.may_miss]
+        self.missed = "open" if "open" in states else "closed"
+        if self.missed == "closed" and "half_open" in states:
+            self.missed = "half_open"
         return self.state
 
     def is_down(self) -> bool:
@@ -172,7 +177,7 @@ class JobState:
 
 
 class _Waiter:
-    """A message in flight at a gate that is not open."""
+    """A message in flight at a gate that is not open, or beside one that is."""
 
     __slots__ = ("arrived", "lease", "passed")
 
@@ -186,8 +191,10 @@ class _Waiter:
 class Gate:
     """The gate of one queue."""
 
-    def __init__(self, queue: str, jobs: Sequence[JobState]) -> None:
+    def __init__(self, queue: str, jobs: Sequence[JobState], *, most_aside: int = 0) -> None:
+        """`most_aside`: messages that may wait in flight beside the gate; see `sets_aside`."""
         self.queue = queue
+        self.most_aside = most_aside
         self.jobs = {job.name: job for job in jobs}
         self.state: State = "open"
         self.reason = ""
@@ -197,6 +204,7 @@ class Gate:
         self._stopped = False
         self._waiting: list[_Waiter] = []
         self._arrivals = 0
+        self._aside: list[_Waiter] = []
         self._chosen: Lease | None = None
         self._receiving = False
         self._none_to_receive = False
@@ -207,7 +215,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Messages in flight that wait here."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._aside)
 
     def check(self) -> State:
         """Renew the state, let pass who may, and return it."""
@@ -221,6 +229,8 @@ class Gate:
             self._changed.set()
         if self._waiting:
             self._let_pass()
+        if self._aside:
+            self._let_pass_aside()
         return self.state
 
     def stop(self) -> None:
@@ -269,6 +279,49 @@ class Gate:
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+
+    def sets_aside(self, outcome: Outcome) -> bool:
+        """Tell whether a message is to wait in flight beside the open gate.
+
+        For an upstream that its job may miss, and that this message cannot do without: remembered
+        customers and degraded records go on meanwhile. Sent back, it would come again minutes after
+        the upstream is back. On a queue of several jobs it is sent back all the same: there others'
+        messages are behind it.
+        """
+        failed_probe = isinstance(outcome, Retry) and outcome.outage and not outcome.own
+        return (
+            (isinstance(outcome, Blocked) or failed_probe)
+            and len(self.jobs) == 1
+            and len(self._aside) < self.most_aside
+            and not self._stopped
+            and any(job.check() == "open" and job.missed != "closed" for job in self.jobs.values())
+        )
+
+    async def wait_aside(self, lease: Lease) -> None:
+        """Wait until the upstream is back or asks for a probe, and at most for a minute.
+
+        Then the message may be old enough to do without: a record that is written degraded.
+        """
+        waiter = _Waiter(lease, 0)
+        self._aside.append(waiter)
+        lease.stage = "gate"
+        try:
+            async with asyncio.timeout(ASIDE_SECONDS):
+                await waiter.passed
+        except TimeoutError:
+            return
+        finally:
+            self._aside.remove(waiter)
+
+    def _let_pass_aside(self) -> None:
+        [job] = self.jobs.values()
+        if job.missed == "closed":
+            for waiter in self._aside:
+                _pass(waiter, probe=False)
+        elif job.missed == "half_open" and job.probing is None:
+            first = next((one for one in self._aside if not one.passed.done()), None)
+            if first is not None:
+                _pass(first, probe=False)
 
     def keeps(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell whether the message stays in flight at the gate, now that its run has ended."""
