@@ -278,9 +278,7 @@ async def test_a_heartbeat_that_fails_is_named_and_forgotten_with_the_outage(
 
 
 @pytest.mark.looptime
-async def test_closing_ends_though_sqs_answers_ever_so_slowly(
-    sqs, queue, start_intake, recorder
-):
+async def test_closing_ends_though_sqs_answers_ever_so_slowly(sqs, queue, start_intake, recorder):
     send(sqs, queue, 25)
     sqs.faults.add("DeleteMessageBatch", Slow(30), When(last=3))
     loop = asyncio.get_running_loop()

@@ -51,6 +51,7 @@ def exits(monkeypatch):
 @pytest.fixture
 def start_daemon(start_intake, exits):
     """Return a context manager: the intake under a daemon; yields intake, signals and its task."""
+
     @asynccontextmanager
     async def start(handler, drain_seconds=25, **settings):
         async with start_intake(handler, **settings) as intake:
@@ -191,9 +192,7 @@ async def test_what_waits_for_a_permit_is_released_at_once(sqs, queue, start_dae
 
 
 @pytest.mark.looptime
-async def test_what_waits_at_a_closed_gate_is_released_at_once(
-    sqs, queue, start_daemon
-):
+async def test_what_waits_at_a_closed_gate_is_released_at_once(sqs, queue, start_daemon):
     handler = Holds()
     send(sqs, queue, 4)
 

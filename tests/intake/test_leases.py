@@ -1,5 +1,6 @@
-from worker.intake.leases import Leases
 from worker.intake.message import Message
+
+from worker.intake.leases import Leases
 
 VISIBILITY = 30
 

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worker.intake.message import Message
 
 from worker.cli.dlq_letters import DeadLetter
 from worker.cli.dlq_moving import copy_of
-from worker.intake.message import Message
 from worker.intake.packing import ENCODING, packed, unpacked
 
 

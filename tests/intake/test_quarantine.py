@@ -5,11 +5,10 @@ import time
 
 import pytest
 
-from tests.dynamodb import a_client
+from tests.dynamodb import a_client, a_guard
 from tests.factories import a_reference_body, a_voice_scored, an_id
 from tests.idempotency import a_store_table, a_wire
 from tests.intake.doubles import a_lease, a_message
-from tests.dynamodb import a_guard
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
 from worker.demo.moto import moto_server
 from worker.intake.outcome import DONE, DeadLetter

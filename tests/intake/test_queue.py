@@ -1,7 +1,6 @@
 """What the answers of SQS mean, where the emulated one would never give them."""
 
 import pytest
-
 from worker.intake.queue import Queue, QueueError
 
 

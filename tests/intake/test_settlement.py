@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.intake.doubles import a_failure, a_lease, a_message, a_source
+from worker.clients.aws.sqs_replies import QueueError
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.dead_letter_limit import DeadLetterLimit
@@ -15,7 +16,6 @@ from worker.intake.leases import LEASE_LOST, Leases
 from worker.intake.outcome import DONE, RELEASED, Blocked, DeadLetter, Retry, backoff_seconds
 from worker.intake.settlement import OWN_FAILURES, Memory, Settlement
 from worker.settings import Retry as RetrySettings
-from worker.clients.aws.sqs_replies import QueueError
 
 HOUR = 3600
 DOWN = Retry(a_failure("down"))

@@ -32,11 +32,6 @@ MOST_WAITING_TO_PROBE = 10
 FAILED_PROBES = 3
 """Failed probes of one message after which it goes back to the queue, if others can take over."""
 
-REST_SECONDS = (0.25, 5.0)
-"""Shortest and longest pause after a probe that found nothing out: refused by the open breaker of
-an upstream that may be missing, or answered with what no breaker counts. It would go again at once.
-"""
-
 PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
 """First and longest pause of a job whose setting is wrong: then one message tries."""
 
@@ -199,8 +194,6 @@ class Gate:
         self._none_to_receive = False
         """Whether the last receive for a fresh probe brought none: one that failed may go then."""
 
-        self._rests = 0
-        self._rests_until = 0.0
         self._changed = asyncio.Event()
 
     @property
@@ -217,7 +210,6 @@ class Gate:
             log.log(level, "gate_changed", queue=self.queue, state=self.state, reason=self.reason)
             metrics.paused.labels(self.queue).set(self.state != "open")
             self._none_to_receive = False
-            self._rests, self._rests_until = 0, 0.0
             self._changed.set()
         if self._waiting:
             self._let_pass()
@@ -274,13 +266,12 @@ class Gate:
         state = self.check()
         if state == "open" or self._stopped:
             return False
-        able = self._may_probe(lease)
-        if was_probe and able and state == "half_open" and isinstance(outcome, Blocked | Retry):
-            self._rest()
+        if was_probe and state == "half_open":
+            # It met something else than what the gate waits for, such as an upstream that its job
+            # may miss. Kept, it would be the next probe at once, and so for ever.
+            return False
         if isinstance(outcome, Blocked):
-            # While a message of another job is looked for: a few of this one, not its backlog.
-            few = len(self._waiting) < MOST_WAITING_TO_PROBE
-            return state == "closed" or few or able
+            return True
         if not isinstance(outcome, Retry) or not outcome.outage:
             return False
         if not was_probe:
@@ -294,17 +285,6 @@ class Gate:
         if self._chosen is lease:
             self._chosen = None
             self._changed.set()
-
-    def _rest(self) -> None:
-        shortest, longest = REST_SECONDS
-        pause = min(longest, shortest * 2 ** min(self._rests, 10))
-        self._rests += 1
-        self._rests_until = asyncio.get_running_loop().time() + pause
-
-    def _is_resting(self) -> bool:
-        if self._rests_until and asyncio.get_running_loop().time() >= self._rests_until:
-            self._rests_until = 0.0
-        return self._rests_until > 0
 
     def _judge(self) -> tuple[State, str]:
         best: State | None = None
@@ -323,9 +303,7 @@ class Gate:
             for waiter in self._waiting:
                 _pass(waiter, probe=False)
             self._waiting.clear()
-        elif self.state == "half_open" and not (
-            self._chosen or self._receiving or self._is_resting()
-        ):
+        elif self.state == "half_open" and self._chosen is None and not self._receiving:
             able = [waiter for waiter in self._waiting if self._may_probe(waiter.lease)]
             if not able:
                 return
@@ -347,7 +325,7 @@ class Gate:
         return not self._none_to_receive and able < MOST_WAITING_TO_PROBE and not self._stopped
 
     def _wants_one(self) -> bool:
-        if self._chosen is not None or self._is_resting():
+        if self._chosen is not None:
             return False
         able = [waiter for waiter in self._waiting if self._may_probe(waiter.lease)]
         if not able:
