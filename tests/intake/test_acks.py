@@ -133,7 +133,7 @@ async def test_a_delete_is_tried_again_for_as_long_as_its_lease_lives():
 @pytest.mark.looptime
 async def test_the_newest_receipt_is_used_at_the_flush():
     parts = Parts()
-    [lease] = parts.delete()
+    [_lease] = parts.delete()
     newer = a_message("m0", at=asyncio.get_running_loop().time())
     assert parts.leases.hold(newer) is None
 

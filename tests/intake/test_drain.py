@@ -120,12 +120,12 @@ async def test_a_signal_while_every_permit_is_in_use_does_not_stop_the_loop(
     handler = Holds()
     send(sqs, queue, concurrency + 20)
 
-    async with start_daemon(handler, SQS_CONCURRENCY=concurrency) as (intake, signals, running):
+    async with start_daemon(handler, SQS_CONCURRENCY=concurrency) as (_intake, signals, running):
         await begun(handler, concurrency)
         signals.came()
         await asyncio.sleep(1)
         handler.go.set()
-        code, seconds = await within(10, running)
+        code, _seconds = await within(10, running)
 
     assert (code, handler.begun) == (0, concurrency)
     assert sqs.depth(queue) == (20, 0, 0)
@@ -165,7 +165,7 @@ async def test_what_begins_to_wait_during_the_drain_is_released_too(sqs, queue, 
         signals.came()
         await asyncio.sleep(5)
         handler.go.set()
-        code, seconds = await within(5, running)
+        code, _seconds = await within(5, running)
 
     assert (code, sqs.depth(queue)) == (0, (3, 0, 0))
 
@@ -223,7 +223,7 @@ async def test_what_waits_behind_the_head_of_its_group_is_released_at_once(
     send(sqs, queue, 6, group="g")
     urls = {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": letters}
 
-    async with start_daemon(handler, **urls) as (intake, signals, running):
+    async with start_daemon(handler, **urls) as (_intake, signals, running):
         await begun(handler, 1)
         signals.came()
         await asyncio.sleep(1)
@@ -291,7 +291,7 @@ async def test_the_numbers_of_a_drain_add_up_though_deletes_hang(
     handler = Holds()
     send(sqs, queue, 10)
 
-    async with start_daemon(handler, drain_seconds=2) as (intake, signals, running):
+    async with start_daemon(handler, drain_seconds=2) as (_intake, signals, running):
         await begun(handler, 10)
         signals.came()
         await asyncio.sleep(0.5)
@@ -383,7 +383,7 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_process
         return Result.OK
 
     send(sqs, queue, 1)
-    async with start_daemon(never_ends, drain_seconds=2) as (intake, signals, running):
+    async with start_daemon(never_ends, drain_seconds=2) as (_intake, signals, running):
         await sqs.wait_until(lambda: sqs.depth(queue).in_flight == 1, 10)
         await asyncio.sleep(1)
         signals.came()

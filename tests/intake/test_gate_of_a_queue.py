@@ -56,7 +56,7 @@ async def test_pollers_that_wait_for_permits_receive_nothing_once_the_gate_has_c
 
         assert sqs.depth(queue).in_flight == 20
         upstream.states["up"] = "closed"
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 150)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert set(sqs.journal.receives.values()) == {1}
 
@@ -79,7 +79,7 @@ async def test_a_half_open_gate_receives_one_message_and_asks_at_once(sqs, queue
 
         assert [at - began < 1 for at in upstream.asked][:1] == [True]
         upstream.states["up"] = "closed"
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 150)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
 
 @pytest.mark.looptime
@@ -99,7 +99,7 @@ async def test_a_half_open_gate_takes_no_second_message_while_the_first_probes(
         in_flight = sqs.depth(queue).in_flight
         upstream.states["up"] = "closed"
         upstream.go.set()
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 150)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert in_flight == 1
 
@@ -122,7 +122,7 @@ async def test_what_waits_at_a_gate_keeps_its_lease_and_gives_its_permit_back(
         assert intake.permits.free == intake.permits.count
         assert sqs.depth(queue) == (0, 10, 0)
         upstream.states["up"] = "closed"
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 150)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert set(sqs.journal.receives.values()) == {1}
 
@@ -151,14 +151,14 @@ async def test_a_follower_whose_lease_was_lost_is_not_run(sqs, dead_letters, sta
         await asyncio.sleep(1)
 
         assert len(ran) == 1
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 150)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert len(ran) == 2
 
 
 @pytest.mark.looptime
 async def test_a_probe_that_another_open_breaker_refuses_does_not_spin(sqs, queue, start_intake):
-    """Voice needs its table and may miss the data action: both down, its probe finds nothing out."""
+    """Voice needs its table and may miss the data action: both down, a probe tells nothing."""
     upstream = Upstream()
     send(sqs, queue, 3)
 
@@ -168,7 +168,7 @@ async def test_a_probe_that_another_open_breaker_refuses_does_not_spin(sqs, queu
         await asyncio.sleep(60)
         asked = len(upstream.asked)
         upstream.states["up"] = "closed"
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 300)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert 1 <= asked <= 10
 
@@ -184,4 +184,4 @@ async def test_releases_that_fail_leave_the_gate_usable(sqs, queue, start_intake
         upstream.states["up"] = "half_open"
         await asyncio.sleep(20)
         upstream.states["up"] = "closed"
-        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 300)
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)

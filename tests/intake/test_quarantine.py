@@ -149,7 +149,7 @@ async def test_two_that_killed_run_one_after_the_other_and_nothing_in_between():
 
 @pytest.mark.looptime
 async def test_those_who_wait_are_held_by_one_that_comes_in_the_moment_in_which_another_ends():
-    quarantine = Quarantine(FakeMarks(), list().__len__)
+    quarantine = Quarantine(FakeMarks(), [].__len__)
     quarantine.exclusive = True
     waiting = asyncio.create_task(quarantine.until_shared())
     await asyncio.sleep(0)
