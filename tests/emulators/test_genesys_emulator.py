@@ -156,7 +156,7 @@ async def test_a_spent_budget_means_what_the_sample_means(cloud, send):
     assert isinstance(error, RateLimited)
     assert type(error) is type(sample)
     assert 0 < (error.retry_after or 0) <= 60
-    assert set(orjson.loads(reply.body)) == set(a_sample("platform/error_429.json"))
+    assert set(orjson.loads(reply.body)) == {*a_sample("platform/error_429.json"), "limit"}
     assert f"[{error.retry_after:.0f}] seconds" in orjson.loads(reply.body)["message"]
 
 

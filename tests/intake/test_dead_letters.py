@@ -37,9 +37,9 @@ def text(value):
 
 def as_received(letter):
     return {
-        name: {"DataType": one.type, "BinaryValue": one.value}
-        if one.type == "Binary"
-        else {"DataType": one.type, "StringValue": one.value}
+        name: {"DataType": one.data_type, "BinaryValue": one.value}
+        if one.data_type == "Binary"
+        else {"DataType": one.data_type, "StringValue": one.value}
         for name, one in letter.sent.attributes.items()
     }
 

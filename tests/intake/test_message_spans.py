@@ -149,7 +149,7 @@ async def test_each_turn_of_a_message_is_a_trace_of_its_own(handle, spans):
     assert first.attributes["error.type"] == "Unavailable"
 
 
-async def test_a_parked_message_is_marked_with_the_class_of_its_failure(
+async def test_a_dead_letter_is_marked_with_the_class_of_its_failure(
     sqs, queue, dead_letters, start_intake, recorder, spans
 ):
     sqs.send(queue, "no event at all")
@@ -159,7 +159,7 @@ async def test_a_parked_message_is_marked_with_the_class_of_its_failure(
 
     (span,) = messages(spans)
     assert (span.attributes["worker.outcome"], span.attributes["error.type"]) == (
-        "park",
+        "dead_letter",
         "Permanent",
     )
 

@@ -13,7 +13,7 @@ import orjson
 from tests.simulation.clock import EPOCH
 from worker.clients.aws.sqs import Results
 from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueAttributes, QueueError
-from worker.intake.dead_letters import ATTRIBUTE
+from worker.intake.body_encoding import RECORD_ATTRIBUTE as ATTRIBUTE
 
 SAMPLE = 20
 """Of so many of the oldest visible messages a receive takes some: SQS is nearly in order."""

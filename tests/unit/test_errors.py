@@ -20,6 +20,8 @@ SOURCES = sorted(
 """What runs on behalf of a message; the intake's own errors never become an outcome."""
 
 CAUGHT_AT_HOME = {
+    "EntryFailed",  # one entry of a batch of SQS, settled by the intake
+    "QueueError",  # a call of SQS, counted and waited out by the intake
     "SliceTooLarge",  # a page asked for in smaller slices by the module that raised it
     "Unfit",  # an attribute's value, reported by the inspector
 }

@@ -5,6 +5,7 @@ import re
 from prometheus_client.metrics import MetricWrapperBase
 
 from worker.telemetry import metrics
+from worker.telemetry.tallies import Tally, TallyHistogram
 
 PINNED = {
     "worker_info": ("info", ()),
@@ -18,11 +19,11 @@ PINNED = {
     "worker_receives": ("counter", ("outcome",)),
     "worker_inflight": ("gauge", ()),
     "worker_concurrency_limit": ("gauge", ()),
-    "worker_paused": ("gauge", ()),
+    "worker_paused": ("gauge", ("queue",)),
     "worker_pollers": ("gauge", ()),
     "worker_visibility_extensions": ("counter", ("outcome",)),
     "worker_ack_failures": ("counter", ("code",)),
-    "worker_queue_messages": ("gauge", ("state",)),
+    "worker_queue_messages": ("gauge", ("queue", "state")),
     "worker_dlq_messages": ("gauge", ()),
     "worker_messages_processed": ("counter", ("handler", "outcome")),
     "worker_message_duration_seconds": ("histogram", ("handler",)),
@@ -55,14 +56,19 @@ def declared():
     return {
         metric.name: (metric, collector)
         for collector in vars(metrics).values()
-        if isinstance(collector, MetricWrapperBase)
+        if isinstance(collector, MetricWrapperBase | Tally | TallyHistogram)
         for metric in collector.describe()
     }
 
 
+def labels_of(collector):
+    tally = isinstance(collector, Tally | TallyHistogram)
+    return collector.label_names if tally else collector._labelnames
+
+
 def test_every_metric_has_the_kind_and_labels_pinned_here():
     found = {
-        (f"{name}_info" if metric.type == "info" else name): (metric.type, collector._labelnames)
+        (f"{name}_info" if metric.type == "info" else name): (metric.type, labels_of(collector))
         for name, (metric, collector) in declared().items()
     }
 
@@ -76,7 +82,16 @@ def test_every_metric_says_what_it_counts():
 def test_no_metric_is_labelled_by_something_without_bounds():
     labels = {label for _, names in PINNED.values() for label in names}
 
-    assert labels == {"reason", "outcome", "code", "state", "handler", "dependency", "result"} | {
+    assert labels == {
+        "queue",
+        "reason",
+        "outcome",
+        "code",
+        "state",
+        "handler",
+        "dependency",
+        "result",
+    } | {
         "to",
         "cache",
         "effect",
