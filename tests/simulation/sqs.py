@@ -13,12 +13,14 @@ import orjson
 from tests.simulation.clock import EPOCH
 from worker.clients.aws.sqs import Results
 from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueAttributes, QueueError
-from worker.intake.body_encoding import RECORD_ATTRIBUTE as ATTRIBUTE
 
 SAMPLE = 20
 """Of so many of the oldest visible messages a receive takes some: SQS is nearly in order."""
 
 TRIP_SECONDS = 0.005
+FAILURE = "worker.failure"
+"""The attribute of a dead letter that says why."""
+
 MOST_IN_FLIGHT = 120_000
 MAX_RECEIVE_COUNT = 50
 NONE: Mapping[str, int] = {}
@@ -239,7 +241,7 @@ class QueueOfProcess:
         """Send a dead letter."""
         await self._trip()
         body, attributes = message["MessageBody"], message["MessageAttributes"]
-        record = orjson.loads(attributes[ATTRIBUTE]["StringValue"])
+        record = orjson.loads(attributes[FAILURE]["StringValue"])
         sent = self._queue._all[int(body)]
         sent.dead = f"{sent.dead} and again" if sent.dead else _cause(record)
         sent.dead_at = self._loop.time()
