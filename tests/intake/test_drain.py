@@ -11,6 +11,7 @@ from worker.app.daemon import Daemon
 from worker.app.signals import Signals
 from worker.demo.sqs.faults import Slow
 from worker.domain.result import Result
+from worker.intake.gate import CHECK_SECONDS
 from worker.resilience.work import waiting_for
 
 
