@@ -153,7 +153,9 @@ def test_the_generated_tables_are_those_of_the_code(path):
 
 
 def test_each_table_stands_in_its_readme_once():
-    counts = {name: home.read_text().count(f"<!-- {name} -->") for name, (home, _) in TABLES.items()}
+    counts = {
+        name: home.read_text().count(f"<!-- {name} -->") for name, (home, _) in TABLES.items()
+    }
 
     assert set(counts.values()) == {1}, counts
 
@@ -185,6 +187,19 @@ def test_every_link_to_a_file_or_heading_resolves(path):
         file = (path.parent / name).resolve() if name else path
         if not file.exists() or (anchor and anchor not in anchors_of(file)):
             broken.append(target)
+
+    assert broken == []
+
+
+def test_every_heading_cited_in_a_docstring_exists():
+    cited = re.compile(r'([\w/]*README\.md)[),]+ "([^"]+)"')
+    broken = []
+    for module in (ROOT / "worker").rglob("*.py"):
+        for name, heading in cited.findall(" ".join(module.read_text().split())):
+            home = (ROOT if "/" in name else module.parent) / name
+            anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            if not home.exists() or anchor not in anchors_of(home):
+                broken.append((shown(module), heading))
 
     assert broken == []
 
@@ -221,6 +236,14 @@ def test_every_metric_named_exists(path):
     known = {name for name, *_ in metrics()}
     known |= {name + end for name in known for end in ("_bucket", "_sum", "_count")}
     named = set(re.findall(r"`(worker_[a-z_]+)[`{ ]", path.read_text())) - set(log_events())
+
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("path", [one for one in DOCUMENTS if "deploy" not in one.parts], ids=shown)
+def test_every_setting_named_exists(path):
+    known = {row.name for row in describe({})} | {"AWS_PROFILE", "INVALID_CREDENTIALS"}
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", path.read_text()))
 
     assert named - known == set()
 
