@@ -5,9 +5,12 @@ BIN := .venv/bin
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
-.PHONY: venv demo test check chaos bench prove format docs lock clean
+.PHONY: help venv demo test check chaos bench prove format docs lock clean
 
-venv: .venv/with-dev
+help:  ## lists the targets
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/with-dev  ## .venv with all that development needs
 
 # The demo needs a third of what the tests need; whoever has all of it, has that third too.
 .venv/with-%: deploy/requirements-%.txt pyproject.toml
@@ -39,11 +42,11 @@ bench: venv  ## side by side with its peers; needs node and npm. BENCH="intake s
 prove: venv  ## the long proofs, hours: isolation, full chaos, bench, and their figures. PROVE="isolation --quick" narrows it
 	$(BIN)/python -m tests.isolation.prove $(PROVE)
 
-format: venv
+format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## README's tables of settings and metrics, from the code
+docs: venv  ## the tables of settings, metrics and log events in the READMEs, from the code
 	$(BIN)/python -m tests.unit.test_readme
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
@@ -52,5 +55,5 @@ lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
 
-clean:
+clean:  ## removes .venv and the caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,12 +1,50 @@
-"""The README's tables are made from the code; `python -m tests.unit.test_readme` renews them."""
+"""The READMEs agree with the code; `python -m tests.unit.test_readme` writes their tables anew."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
+import pytest
+
+from worker.cli.main import app
 from worker.settings import describe
 from worker.telemetry.metrics import REGISTRY
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+READMES = sorted(
+    path
+    for folder in ("worker", "tests", "deploy")
+    for path in (ROOT / folder).rglob("README.md")
+    if not {"node_modules", ".terraform"} & set(path.parts)
+)
+DOCUMENTS = [README, *READMES]
+
+README_LINES = 150
+
+VENDORS = {
+    # whose product is described
+    "help.mypurecloud.com": "Genesys",
+    "developer.genesys.cloud": "Genesys",
+    "community.genesys.com": "Genesys",
+    "docs.aws.amazon.com": "AWS",
+    "kubernetes.io": "Kubernetes",
+    "keda.sh": "KEDA",
+    "prometheus.io": "Prometheus",
+    "opentelemetry.io": "OpenTelemetry",
+    "www.standardwebhooks.com": "Standard Webhooks",
+    "keepachangelog.com": "the form of our changelog",
+    "semver.org": "the meaning of our version",
+    # where its code, or code that is evidence of what it does, is published
+    "github.com": "repositories",
+    "pypi.org": "packages",
+}
+EXAMPLES = re.compile(r"https?://(127\.0\.0\.1|…|(login|api)\.\{|sqs\.|otel-collector\.)")
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+NUMBERED = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
+LOGGERS = {"log", "_log", "get_logger", "audit_logger"}
 
 
 def settings_table():
@@ -15,17 +53,67 @@ def settings_table():
 
 
 def metrics_table():
-    rows = ["| metric | labels | meaning |", "|---|---|---|"]
-    for collector in sorted(set(REGISTRY._collector_to_names), key=_name):
-        if hasattr(collector, "_labelnames"):
-            labels = ", ".join(f"`{label}`" for label in collector._labelnames)
-            rows.append(f"| `{_name(collector)}` | {labels} | {_line(collector._documentation)} |")
+    rows = [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {_line(doc)} |"
+        for name, kind, labels, doc in metrics()
+    ]
+    return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+def metrics():
+    """Name as scraped, type, labels and help text of each of our own metrics."""
+    found = []
+    for collector in set(REGISTRY._collector_to_names):
+        labels = getattr(collector, "label_names", getattr(collector, "_labelnames", None))
+        if labels is not None:
+            (family,) = collector.describe()
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            found.append((family.name + suffix, family.type, labels, family.documentation))
+    return sorted(found)
+
+
+def events_table():
+    rows = ["| event | level | fields | logged in |", "|---|---|---|---|"]
+    for event, (levels, fields, modules) in sorted(log_events().items()):
+        named = ", ".join(f"`{field}`" for field in fields)
+        rows.append(f"| `{event}` | {', '.join(levels)} | {named} | {', '.join(modules)} |")
     return "\n".join(rows)
 
 
-def _name(collector):
-    suffix = {"counter": "_total", "info": "_info"}.get(getattr(collector, "_type", ""), "")
-    return getattr(collector, "_name", "") + suffix
+@cache
+def log_events():
+    """Levels, fields and modules by event, as the calls of the loggers have them."""
+    found = {}
+    for path in sorted((ROOT / "worker").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (call := _log_call(node)) is not None:
+                level, event = call
+                levels, fields, modules = found.setdefault(event, ([], [], []))
+                module = f"`{path.relative_to(ROOT)}`"
+                names = [one.arg for one in node.keywords if one.arg not in {None, "exc_info"}]
+                for kept, new in ((levels, level), (fields, names), (modules, [module])):
+                    kept += [one for one in new if one not in kept]
+    return found
+
+
+def _log_call(node):
+    """Levels and event of a call such as `log.info("event", …)`; None for any other node."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return None
+    receiver = node.func.value.func if isinstance(node.func.value, ast.Call) else node.func.value
+    if getattr(receiver, "attr", getattr(receiver, "id", "")) not in LOGGERS:
+        return None
+    if node.func.attr in LEVELS and node.args:
+        return [node.func.attr], ast.literal_eval(node.args[0])
+    if node.func.attr == "log":
+        return _levels_of(node.args[0]), ast.literal_eval(node.args[1])
+    return None
+
+
+def _levels_of(level):
+    """Names of the numbers in an expression such as `40 if broken else 30`."""
+    numbers = [NUMBERED.get(str(getattr(one, "value", ""))) for one in ast.walk(level)]
+    return [name for name in numbers if name] or ["by case"]
 
 
 def _line(text):
@@ -37,20 +125,140 @@ def _code(value):
     return f"`{text}`" if text else ""
 
 
-def with_tables(readme):
-    for name, table in (("settings", settings_table()), ("metrics", metrics_table())):
-        block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
-        readme = re.sub(
-            rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _, b=block: b, readme, flags=re.DOTALL
-        )
-    return readme
+TABLES = {
+    "settings": (ROOT / "worker/settings/README.md", settings_table),
+    "metrics": (ROOT / "worker/telemetry/README.md", metrics_table),
+    "events": (ROOT / "worker/telemetry/README.md", events_table),
+}
 
 
-def test_the_readme_lists_every_setting_and_every_metric_as_they_are():
-    readme = README.read_text()
+def with_tables(path, text):
+    for name, (home, table) in TABLES.items():
+        if home == path:
+            block = f"<!-- {name} -->\n{table()}\n<!-- /{name} -->"
+            marked = rf"<!-- {name} -->.*?<!-- /{name} -->"
+            text = re.sub(marked, lambda _, b=block: b, text, flags=re.DOTALL)
+    return text
 
-    assert readme == with_tables(readme)
+
+def shown(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", sorted({home for home, _ in TABLES.values()}), ids=shown)
+def test_the_generated_tables_are_those_of_the_code(path):
+    text = path.read_text()
+
+    assert text == with_tables(path, text)
+
+
+def test_each_table_stands_in_its_readme_once():
+    counts = {
+        name: home.read_text().count(f"<!-- {name} -->") for name, (home, _) in TABLES.items()
+    }
+
+    assert set(counts.values()) == {1}, counts
+
+
+def test_the_readme_is_read_in_a_minute_or_two():
+    assert len(README.read_text().splitlines()) <= README_LINES
+
+
+def targets_of(text):
+    """Targets of Markdown links, those within code left out."""
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    return re.findall(r"\]\(([^)\s]+)\)", prose)
+
+
+def anchors_of(path):
+    """Anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {text.replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=shown)
+def test_every_link_to_a_file_or_heading_resolves(path):
+    broken = []
+    for target in targets_of(path.read_text()):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        if not file.exists() or (anchor and anchor not in anchors_of(file)):
+            broken.append(target)
+
+    assert broken == []
+
+
+def test_every_heading_cited_in_a_docstring_exists():
+    cited = re.compile(r'([\w/]*README\.md)[),]+ "([^"]+)"')
+    broken = []
+    for module in (ROOT / "worker").rglob("*.py"):
+        for name, heading in cited.findall(" ".join(module.read_text().split())):
+            home = (ROOT if "/" in name else module.parent) / name
+            anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            if not home.exists() or anchor not in anchors_of(home):
+                broken.append((shown(module), heading))
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=shown)
+def test_every_path_named_exists(path):
+    named = re.findall(r"`((?:worker|tests|deploy|\.ci)/[\w./-]+)`", path.read_text())
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=shown)
+def test_every_url_is_a_vendors_or_a_published_repository(path):
+    urls = re.findall(r"https?://[^\s)`'\"|<>]+", path.read_text())
+    hosts = {url.split("/")[2] for url in urls if not EXAMPLES.match(url)}
+
+    assert hosts - set(VENDORS) == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=shown)
+def test_every_command_named_exists(path):
+    known = {one.name or one.callback.__name__ for one in app.registered_commands}
+    known |= {one.name for one in app.registered_groups}
+    text = path.read_text()
+    commands = set(re.findall(r"(?:`|^    )worker ([a-z]+)\b", text, re.MULTILINE))
+    targets = set(re.findall(r"(?:`|^    )make ([a-z-]+)\b", text, re.MULTILINE))
+
+    assert commands - known == set()
+    assert targets - set(make_targets()) == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=shown)
+def test_every_metric_named_exists(path):
+    known = {name for name, *_ in metrics()}
+    known |= {name + end for name in known for end in ("_bucket", "_sum", "_count")}
+    named = set(re.findall(r"`(worker_[a-z_]+)[`{ ]", path.read_text())) - set(log_events())
+
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("path", [one for one in DOCUMENTS if "deploy" not in one.parts], ids=shown)
+def test_every_setting_named_exists(path):
+    known = {row.name for row in describe({})} | {"AWS_PROFILE", "INVALID_CREDENTIALS"}
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", path.read_text()))
+
+    assert named - known == set()
+
+
+def make_targets():
+    """Targets of the Makefile, with the comment that `make help` shows."""
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    found = (re.match(r"([a-z-]+):[^=#]*(?:## *(.*))?$", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_make_help_shows_every_target():
+    assert {name for name, comment in make_targets().items() if not comment} == set()
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for home in {home for home, _ in TABLES.values()}:
+        home.write_text(with_tables(home, home.read_text()))

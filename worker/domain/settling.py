@@ -3,8 +3,8 @@
 LOOKS_SECONDS = (30.0, 120.0, 600.0)
 """Ages of the event at which its data is looked for, after the first time; then every ten minutes.
 
-No figure for the lag is published; 30 s, 2 min, 10 min is what integrators settled on
-(GENESYS sheet 5.7).
+No figure for the lag is published (worker/clients/genesys/README.md, "Analytics"); 30 s, 2 min, 10
+min is what integrators settled on.
 """
 
 LEAST_SECONDS = 5.0

@@ -141,7 +141,7 @@ def _interval(value: object) -> Interval:
 
 
 def _pairs(value: object) -> Pairs:
-    """Read `{dimension: value}` or `[{dimension|type, value}]`, the platform's and R4's way."""
+    """Read `{dimension: value}` or `[{dimension|type, value}]`, as platform and reference do."""
     if isinstance(value, dict):
         pairs = tuple(value.items())
     elif isinstance(value, list) and len(value) <= MAX_ITEMS:

@@ -45,12 +45,12 @@ class AttributeDialect(Protocol):
     def set_conversation_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
     ) -> Call[None]:
-        """Do the same for what is about the conversation, in the words of reference text R3."""
+        """Do the same for what is about the conversation, as r3 of the reference dialect has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformAttributes:
-    """The real API (GENESYS sheet sections 7, 8.1)."""
+    """The real API (README.md, "Flows, conversations, attributes")."""
 
     by_participant: bool = True
 
@@ -61,7 +61,7 @@ class PlatformAttributes:
     def set_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
     ) -> Call[None]:
-        """PATCH the participant; any 2xx will do (it was 202 once, GENESYS sheet 14.12)."""
+        """PATCH the participant; any 2xx will do: it was 202 once."""
         path = f"/{_id('conversation', conversation_id)}/participants/"
         request = Request(
             method="PATCH",
@@ -80,7 +80,7 @@ class PlatformAttributes:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAttributes:
-    """The API as reference texts R2 and R3 write it: no participants."""
+    """The reference dialect, by its texts r2 and r3: no participants."""
 
     by_participant: bool = False
 
@@ -91,20 +91,20 @@ class ReferenceAttributes:
     def set_attributes(
         self,
         conversation_id: str,
-        participant_id: str | None,  # noqa: ARG002  there are none in R2
+        participant_id: str | None,  # noqa: ARG002  there are none in r2
         attributes: Mapping[str, str],
     ) -> Call[None]:
-        """PATCH the conversation, as R2 does."""
+        """PATCH the conversation, as r2 does."""
         request = _about("PATCH", conversation_id, "", attributes)
         return Call(request, _written, live.UPSTREAM)
 
     def set_conversation_attributes(
         self,
         conversation_id: str,
-        participant_id: str | None,  # noqa: ARG002  there are none in R3
+        participant_id: str | None,  # noqa: ARG002  there are none in r3
         attributes: Mapping[str, str],
     ) -> Call[None]:
-        """PUT the conversation's attributes, as R3 does; a 409 is Rejected with that status."""
+        """PUT the conversation's attributes, as r3 does; a 409 is Rejected with that status."""
         request = _about("PUT", conversation_id, "/attributes", attributes)
         return Call(request, _written, live.UPSTREAM)
 

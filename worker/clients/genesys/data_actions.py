@@ -1,4 +1,7 @@
-"""Data actions: what their refusals mean, alike in both dialects (GENESYS sheet 4). Pure."""
+"""Data actions: what their refusals mean, alike in both dialects. Pure.
+
+README.md, "Data actions", has the facts.
+"""
 
 from typing import Literal
 

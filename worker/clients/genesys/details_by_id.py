@@ -18,7 +18,7 @@ QUERY_PATH = "/api/v2/analytics/conversations/details/query"
 DAYS_BEFORE = timedelta(days=6)
 DAYS_AFTER = timedelta(days=1)
 """A query finds conversations by the day they started on, and a span of a week is always allowed:
-messages may stay open for days (GENESYS sheet 5.1)."""
+messages may stay open for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class DetailsDialect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlatformDetails:
-    """`GET /api/v2/analytics/conversations/details?id=` (GENESYS sheet 5.2)."""
+    """`GET /api/v2/analytics/conversations/details?id=` (README.md, "Analytics")."""
 
     ids_per_request: int = 100
     """The cap is unpublished; 100 is what integrators use."""
@@ -62,7 +62,7 @@ class PlatformDetails:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceDetails:
-    """The details query of R1: one conversation a request.
+    """The details query of r1: one conversation a request.
 
     Its filters must all match, so two ids in one query would find nothing.
     """
@@ -78,7 +78,7 @@ class ReferenceDetails:
 
 
 def reference_query(wanted: Wanted) -> dict[str, Any]:
-    """Return R1's body for one conversation; what is asked of it may be added."""
+    """Return r1's body for one conversation; what is asked of it may be added."""
     return {
         "dateFrom": utc_text(wanted.ended_at - DAYS_BEFORE),
         "dateTo": utc_text(wanted.ended_at + DAYS_AFTER),

@@ -1,4 +1,4 @@
-"""Conversation details by asynchronous jobs: for days the data lake holds (GENESYS sheet 5.3).
+"""Conversation details by asynchronous jobs: for days the data lake holds. README.md, "Analytics".
 
 A job has no limit on paging that a day could meet and gives a thousand conversations a page, so it
 costs a tenth of the requests. The lake is up to a day behind, so it is of no use for today.

@@ -1,7 +1,7 @@
 """Pages of conversation details: what is asked and how a reply is read, in both dialects. Pure.
 
-Platform: `POST /api/v2/analytics/conversations/details/query` (GENESYS sheet 5.1). Reference: the
-report query of text R4, on the same path.
+Platform: `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"). Reference:
+the report query of text r4, on the same path.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -93,14 +93,14 @@ class PlatformDetails:
 
 
 class ReferenceDetails:
-    """R4's report query: pages by token."""
+    """r4's report query: pages by token."""
 
     def __init__(self, page_size: int = LARGEST_PAGE) -> None:
         self.page_size = page_size
         self.dimensions: Collection[str] = ("mediaType", "queueId")
 
     def page(self, due: ReportDue, part: Slice, number: int, token: str | None) -> Call[Page]:
-        """Ask by token; R4's pages have no numbers."""
+        """Ask by token; r4's pages have no numbers."""
         del number
         body: dict[str, Any] = {
             "query": {
@@ -193,7 +193,7 @@ def _either(dimension: str, values: Iterable[str]) -> Json:
 
 
 def _reference_filter(due: ReportDue) -> list[Json]:
-    """R1's and R4's form: `{type, value}`, a list of values where there are several."""
+    """Return the form of r1 and r4: `{type, value}`, a list of values where there are several."""
     names = {ours: theirs for theirs, ours in ALIASES.items() if "." in theirs}
     return [
         {"type": names.get(name, name), "value": values[0] if len(values) == 1 else list(values)}

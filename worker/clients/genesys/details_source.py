@@ -21,7 +21,7 @@ from worker.errors import Rejected, TooHeavy, Unavailable
 from worker.events.types import ReportDue
 
 MOST_RESULTS = 100_000
-"""«Pagination may not exceed 100000 results» (GENESYS sheet 5.1)."""
+"""The platform pages through no more of them (README.md, "Analytics")."""
 
 MOST_FAILURES = 3
 """Answers 500 or 504, or none at all, after which a slice is taken for too heavy."""

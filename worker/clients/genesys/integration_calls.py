@@ -1,6 +1,6 @@
-"""The EventBridge integration: requests and replies (GENESYS sheet section 10). Pure.
+"""The EventBridge integration: requests and replies (README.md, "EventBridge"). Pure.
 
-The platform's own only: the reference texts invent an endpoint for it that does not exist.
+Of the platform only: what the reference dialect's text has for it does not exist.
 """
 
 from collections.abc import Mapping

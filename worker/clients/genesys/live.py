@@ -10,7 +10,7 @@ from worker.clients.genesys.wire import Call
 UPSTREAM = "conversations"
 
 CUSTOMER_PURPOSES = {"customer", "external"}
-"""`customer` on ACD conversations, `external` on others (GENESYS sheet 8.2)."""
+"""`customer` on ACD conversations, `external` on others."""
 
 
 def customer_address(conversation_id: str) -> Call[str | None]:

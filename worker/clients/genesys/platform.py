@@ -1,4 +1,4 @@
-"""The dialect of the real Genesys Cloud Platform API (GENESYS sheet sections 1, 4, 8.2)."""
+"""The dialect of the real Genesys Cloud Platform API; README.md has the facts and sources."""
 
 from base64 import b64encode
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The dialect of the reference texts R0..R4, for gateways and test doubles built to them."""
+"""The reference dialect, for gateways and test doubles built to five texts, r0 to r4.
+
+README.md, "The reference dialect", has the table of differences.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +14,14 @@ from worker.errors import Unavailable, Unreadable
 
 
 class Reference:
-    """Requests and replies as R0..R4 write them."""
+    """Requests and replies as r0 writes them."""
 
     def __init__(
         self,
         token_path: str = "/api/v2/oauth/token",  # noqa: S107  a path, no secret
         not_found: NotFound = "unknown",
     ) -> None:
-        """`token_path`: R1 and R4 have `/oauth/token`. `not_found`: as for the platform."""
+        """`token_path`: r1 and r4 have `/oauth/token`. `not_found`: as for the platform."""
         self._token_path = token_path
         self._not_found = not_found
 
@@ -61,7 +64,7 @@ class Reference:
 
 def _result(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if answer.get("status") != "SUCCESS":
-        # R0's only example is a failed CRM look-up; `result` is free text and never read.
+        # r0's only example is a failed CRM look-up; `result` is free text and never read.
         raise Unavailable("genesys: data action did not succeed")
     result = answer.get("result")
     if not result:

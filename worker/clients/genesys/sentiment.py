@@ -74,7 +74,7 @@ class TranscriptSentiment:
 
 
 class QuerySentiment:
-    """The reference dialect's: four metrics of R3's details query."""
+    """The reference dialect's: four metrics of r3's details query."""
 
     def __init__(self, api: Api) -> None:
         self._api = api

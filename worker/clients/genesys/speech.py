@@ -1,7 +1,7 @@
 """Sentiment of a conversation: requests and replies of both dialects. Pure.
 
-Platform: speech and text analytics, and the transcript (GENESYS sheet 6). Reference: the metrics of
-R3's details query.
+Platform: speech and text analytics, and the transcript (README.md, "Speech and text analytics").
+Reference: the metrics of r3's details query.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ METRICS = {
     "neutral": "sentimentNeutral",
     "negative": "sentimentNegative",
 }
-"""R3's metrics; its overall score is the confidence."""
+"""r3's metrics; its overall score is the confidence."""
 
 
 def is_analysed(conversation_id: str) -> Call[bool]:
@@ -61,7 +61,7 @@ def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | No
 
 
 def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
-    """Ask R3's details query for the four metrics; None: not analysed (yet)."""
+    """Ask r3's details query for the four metrics; None: not analysed (yet)."""
     query = {**reference_query(wanted), "view": "sentiment", "metrics": list(METRICS.values())}
     request = Request(method="POST", path=QUERY_PATH, template=QUERY_PATH, json=query)
 

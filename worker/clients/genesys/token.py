@@ -1,6 +1,6 @@
 """The client-credentials token: one request at a time, renewed early, never in a storm.
 
-Minting is limited by Genesys and answers a 400 when it is overdone (GENESYS sheet section 1), so
+Minting is limited by Genesys and answers a 400 when it is overdone (README.md, "Tokens"), so
 each failure also closes the way to the token host for a while: 30 s after a refusal.
 """
 

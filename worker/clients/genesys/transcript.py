@@ -1,4 +1,4 @@
-"""What a transcript file says of the customer's mood (GENESYS sheet 12.9). Pure.
+"""What a transcript file says of the customer's mood. Pure.
 
 https://developer.genesys.cloud/analyticsdatamanagement/speechtextanalytics/transcript-url
 """

@@ -1,7 +1,7 @@
 """What a reply of Genesys Cloud means: data, or the failure it names. Pure, both dialects.
 
-Sources: GENESYS sheet sections 1 to 4; ErrorBody of PureCloudPlatformClientV2. Of the vendor's
-`message` only names of permissions are read: it may quote a rejected value, and so a customer.
+Sources: README.md, "Error bodies", and the headings beside it. Of the vendor's `message` only names
+of permissions are read: it may quote a rejected value, and so a customer.
 
 A reply whose `details` name an `ACTION.*` speaks of the system behind a data action, whatever its
 status: neither of our token, nor of our request budget, nor of Genesys.

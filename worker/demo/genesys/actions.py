@@ -1,4 +1,4 @@
-"""Data actions: the platform's own form, and the `parameters`/`status`/`result` form of R0."""
+"""Data actions: the platform's own form, and the `parameters`/`status`/`result` form of r0."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def an_action(action_id: str) -> dict[str, Any]:
 
 
 async def crm_lookup_failed(_: web.Request) -> web.StreamResponse:
-    """Answer as R0's API does when the system behind the action is down."""
+    """Answer as r0's API does when the system behind the action is down."""
     return web.json_response({"status": "ERROR", "result": "CRM lookup failed"})
 
 

@@ -1,4 +1,4 @@
-"""Conversation details by id: the platform's multi-get, and the details query of R1 and R3."""
+"""Conversation details by id: the platform's multi-get, and the details query of r1 and r3."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ def routes() -> list[Endpoint]:
 
 
 def reference_query(cloud: GenesysCloud, body: dict[str, Any]) -> web.Response:
-    """Answer the query of R1, or that of R3 if it asks for a view; all filters must match."""
+    """Answer the query of r1, or that of r3 if it asks for a view; all filters must match."""
     only(body, QUERY, ("view", "metrics"))
     first, last = span(body["dateFrom"], body["dateTo"])
     if not isinstance(body["size"], int) or not 1 <= body["size"] <= 100:

@@ -1,4 +1,4 @@
-"""Conversation details: the query by pages and the jobs of the platform, and R4's report query."""
+"""Conversation details: the query by pages and the jobs of the platform, and r4's report query."""
 
 import uuid
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Attributes: of a participant (platform), of a conversation (reference texts R2, R3)."""
+"""Attributes: of a participant (platform), of a conversation (reference texts r2, r3)."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ async def _put_conversation(cloud: GenesysCloud, request: web.Request) -> web.St
 
 
 async def _attributes(request: web.Request) -> dict[str, str]:
-    """Return the body's attributes; only strings are taken, as GENESYS sheet 8.1 has it."""
+    """Return the body's attributes; only strings are taken, as on the platform."""
     body = await json_object(request)
     attributes = body.get("attributes")
     if set(body) != {"attributes"} or not isinstance(attributes, dict) or not attributes:

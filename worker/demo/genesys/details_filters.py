@@ -67,7 +67,7 @@ def tests_of(body: dict[str, Any]) -> list[Test]:
 
 
 def reference_tests(filters: object) -> list[Test]:
-    """Return R4's filters, `{type, value}`, as tests."""
+    """Return r4's filters, `{type, value}`, as tests."""
     tests = []
     for one in _objects(filters):
         only(one, ("type", "value"))

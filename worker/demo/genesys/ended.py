@@ -37,7 +37,7 @@ class Spoken:
     """Transcript files by the customer's session."""
 
     metrics: dict[str, float] = field(default_factory=dict)
-    """R3's metrics by name."""
+    """r3's metrics by name."""
 
     analysed_at: float = 0.0
     """Time of the event loop, in seconds; not found before."""

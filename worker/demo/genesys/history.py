@@ -147,7 +147,7 @@ def as_platform(past: Past) -> Mapping[str, object]:
 
 
 def as_reference(past: Past) -> Mapping[str, object]:
-    """Return a conversation as R4's report query lists it; a live one lacks its duration."""
+    """Return a conversation as r4's report query lists it; a live one lacks its duration."""
     metrics: dict[str, object] = {
         "agent.talk.seconds": past.talk_ms / 1000,
         "agent.hold.seconds": past.hold_ms / 1000,

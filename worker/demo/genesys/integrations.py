@@ -1,4 +1,4 @@
-"""Integrations: enough of them to set up the EventBridge source (GENESYS sheet section 10)."""
+"""Integrations: enough of them to set up the EventBridge source."""
 
 import uuid
 from typing import Any

@@ -9,7 +9,7 @@ from worker.demo.genesys.cloud import Endpoint, GenesysCloud
 
 
 def routes() -> list[Endpoint]:
-    """Platform: Basic header. R0: form body at its own path. R1, R4: form body at /oauth/token."""
+    """Platform: Basic header. r0: form body at its own path. r1, r4: form body at /oauth/token."""
     return [
         Endpoint("token", "POST", "/oauth/token", _token, needs_token=False),
         Endpoint("token", "POST", "/api/v2/oauth/token", _token_by_form, needs_token=False),

@@ -1,6 +1,6 @@
 """Values of a customer's record as a flow's inputs want them, and as the wire carries them.
 
-Participant attributes are a map of strings (GENESYS sheet 8.1), so each value has one text form:
+Participant attributes are a map of strings, so each value has one text form:
 
     true, false         as in JSON
     numbers             `2` for 2 and 2.0, which are one number; else the shortest text that reads

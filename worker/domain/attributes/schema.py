@@ -1,7 +1,8 @@
 """The inputs a flow declares: a name and a kind each.
 
-Sources: JSON Schema of a flow's `inputSchema` (GENESYS sheet section 7) and the `inputDefinitions`
-of reference text R2. Read leniently: what is odd about a declaration is no reason to write nothing.
+A flow's `inputSchema` is a JSON Schema; the reference dialect has `inputDefinitions` instead (see
+worker/clients/genesys/README.md). Read leniently: what is odd about a declaration is no reason to
+write nothing.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A conversation of the Platform API as a row (GENESYS sheet 5.5, 5.6).
+"""A conversation of the Platform API as a row.
 
 Talk and hold sit as metrics on the agents' sessions, in ms; queues and wrap-up codes on segments.
 """

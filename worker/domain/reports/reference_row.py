@@ -1,4 +1,7 @@
-"""A result of R4's report query as a row; times are seconds there, kept to the millisecond."""
+"""A result of the reference dialect's report query as a row.
+
+Times are seconds there, kept to the millisecond.
+"""
 
 from collections.abc import Mapping
 from typing import Any

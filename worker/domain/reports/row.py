@@ -49,7 +49,7 @@ MEDIA_TYPES = (
     "video",
     "voice",
 )
-"""Of a session, as Genesys lists them (GENESYS sheet 5.6)."""
+"""Of a session, as Genesys lists them."""
 
 DIMENSIONS = {
     "mediaType": attrgetter("media_type"),
@@ -65,7 +65,7 @@ ALIASES = {
     "routing.queue.id": "queueId",
     "direction": "originatingDirection",
 }
-"""R4's names, and a short one, for the same."""
+"""The names of the reference dialect's text r4, and a short one, for the same."""
 
 LONGEST_MS = 2**53
 """What a float still counts to the millisecond; a longer time is none, and no sum could hold it."""

@@ -25,7 +25,7 @@ class Slice:
 
 
 def day_slices(start: datetime, end: datetime) -> list[Slice]:
-    """Cut at each UTC midnight: analytics matches by UTC days (GENESYS sheet 5.1).
+    """Cut at each UTC midnight: analytics matches by UTC days.
 
     Raises Permanent for an interval that is empty or longer than `MAX_DAYS`.
     """
