@@ -1,191 +1,365 @@
-"""Status: one sentence that says why the queue moves, or does not."""
+"""Status: a sentence for each queue that says why it moves, or does not."""
+
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from worker import __version__
 from worker.ops.health import Health
-from worker.ops.status import Snapshot, Status, queue_state, why
+from worker.ops.status import (
+    Cause,
+    InFlight,
+    JobStatus,
+    QueueStatus,
+    Snapshot,
+    Status,
+    UpstreamStatus,
+    judge,
+    why,
+)
 
 
-def a_snapshot(**over):
+def a_queue(**over):
     moving = {
+        "name": "events",
+        "jobs": ("voice",),
+        "upstreams": ("crm", "dynamodb"),
         "in_flight": 3,
-        "concurrency": 64,
         "pollers": 2,
-        "uptime_seconds": 65.5,
         "last_receive_seconds_ago": 0.2,
         "last_message_seconds_ago": 0.2,
+    }
+    return QueueStatus(**{**moving, **over})
+
+
+def a_snapshot(*queues, **over):
+    queues = queues or (a_queue(),)
+    moving = {
+        "queues": queues,
+        "concurrency": 64,
+        "permits_used": 3,
+        "in_flight": sum(queue.in_flight for queue in queues),
+        "uptime_seconds": 65.5,
         "last_success_seconds_ago": 0.1,
     }
     return Snapshot(**{**moving, **over})
 
 
-BREAKER = {"open_breakers": ("genesys",)}
+CRM_DOWN = (UpstreamStatus(name="crm", breaker="open", reason="breaker open"),)
 NONE_YET = {"in_flight": 0, "last_receive_seconds_ago": None, "last_message_seconds_ago": None}
+IDLE = {"in_flight": 0, "visible": 0, "invisible": 0}
 
 SENTENCES = [
-    ({}, "moving", "Moving: 3 of 64 messages in hand."),
+    ({}, {}, "moving", "Moving: 3 in flight."),
+    ({"visible": 7}, {}, "moving", "Moving: 3 in flight, 7 visible."),
     (
-        {"draining": True, "receive_error": "AccessDenied"},
+        {"receive_error": "AccessDenied", "gate": "closed"},
+        {"draining": True},
         "draining",
-        "Draining: nothing is received, 3 of 64 messages in hand to be finished.",
+        "Draining: 3 in flight.",
     ),
     (
-        {"receive_error": "AccessDenied", "pollers": 0, **BREAKER},
+        {"receive_error": "AccessDenied", "gate": "closed", "failing": {"DeleteMessage": "Busy"}},
+        {"upstreams": CRM_DOWN},
         "error",
-        "Not moving: receiving fails with AccessDenied.",
+        "Not moving: ReceiveMessage fails with AccessDenied.",
     ),
     (
-        {"token_problem": "invalid_client"},
-        "token",
-        "Not moving: no Genesys token (invalid_client).",
+        {"failing": {"DeleteMessage": "AccessDenied"}, "visible": 115},
+        {"permits_used": 64},
+        "error",
+        "Not moving: DeleteMessage fails with AccessDenied; 3 in flight, 115 visible.",
     ),
     (
-        {"paused": "breaker open: genesys", **BREAKER},
-        "paused",
-        "Paused: breaker open: genesys; 3 of 64 messages in hand.",
+        {"gate": "closed", "gate_reason": "voice: breaker open", "visible": 9},
+        {"permits_used": 64, "upstreams": CRM_DOWN},
+        "closed",
+        "Gate closed: voice: breaker open; 3 in flight, 9 visible.",
     ),
-    ({"in_flight": 64}, "full", "Full: 64 of 64 messages in hand."),
     (
-        {"in_flight": 64, "rate_limited_seconds": 12.4, **BREAKER},
+        {"gate": "half_open", "gate_reason": "voice: breaker half-open"},
+        {"permits_used": 64},
+        "half_open",
+        "Gate half-open, one message probes: voice: breaker half-open.",
+    ),
+    (
+        {"last_receive_seconds_ago": 90.0},
+        {"quarantine": True},
+        "quarantine",
+        "Quarantine: a message that killed the process twice runs alone.",
+    ),
+    ({}, {"permits_used": 64}, "full", "Full: all 64 permits in use; 3 in flight."),
+    (
+        {"visible": 5},
+        {"permits_used": 64, "budget_exhausted_seconds": 12.4, "upstreams": CRM_DOWN},
         "full",
         (
-            "Full: 64 of 64 messages in hand, the request budget is spent for 12 s, "
-            "the breaker is open for genesys."
+            "Full: all 64 permits in use, the request budget is exhausted for 12 s, "
+            "crm: breaker open; 3 in flight, 5 visible."
         ),
     ),
     (
-        {"in_flight": 64, "last_success_seconds_ago": 400.0},
+        {},
+        {"permits_used": 64, "last_success_seconds_ago": 400.0},
         "full",
-        "Full: 64 of 64 messages in hand, none was done for 400 s.",
+        "Full: all 64 permits in use, no message was done for 400 s; 3 in flight.",
     ),
     (
-        {"suspect_alone": True, "last_receive_seconds_ago": 90.0},
-        "suspect",
-        "Careful: a message that may have killed a process runs alone.",
-    ),
-    (
-        {"in_flight": 0, "last_receive_seconds_ago": 90.0},
+        {**IDLE, "last_receive_seconds_ago": 90.0},
+        {},
         "stalled",
-        "Stalled: 2 pollers run, but no receive has ended for 90 s.",
+        "Stalled: 2 pollers, no receive ended for 90 s.",
     ),
     (
-        {"rate_limited_seconds": 5.0},
-        "limited",
-        "Slow: 3 of 64 messages in hand, the request budget is spent for 5 s.",
+        {},
+        {"budget_exhausted_seconds": 5.0},
+        "slow",
+        "Moving slowly, the request budget is exhausted for 5 s; 3 in flight.",
     ),
     (
-        BREAKER,
-        "degraded",
-        "Partly moving: the breaker is open for genesys; 3 of 64 messages in hand.",
-    ),
-    (
-        {**BREAKER, "hidden": {"voice": 98}},
-        "degraded",
+        {"in_flight": 0, "visible": 0, "invisible": 98},
+        {"upstreams": CRM_DOWN},
+        "slow",
         (
-            "Partly moving: the breaker is open for genesys; 3 of 64 messages in hand, "
-            "98 of voice hidden until then."
+            "Moving slowly, crm: breaker open; 0 in flight, "
+            "98 invisible (scheduled retries or other consumers)."
         ),
     ),
     (
-        {"asked_pauses": {"crm": 40.4, "alert_webhook": 7.0}},
-        "degraded",
-        (
-            "Partly moving: crm asked for a pause, 40 s left, alert_webhook asked for a pause, "
-            "7 s left; 3 of 64 messages in hand."
-        ),
+        {},
+        {
+            "upstreams": (
+                UpstreamStatus(name="crm", breaker="closed", pause_seconds=40, asked_seconds=3000),
+            )
+        },
+        "slow",
+        "Moving slowly, crm asked for a pause of 3000 s, 40 s left; 3 in flight.",
     ),
     (
-        {"in_flight": 64, "asked_pauses": {"crm": 40.4}, **BREAKER},
-        "full",
-        (
-            "Full: 64 of 64 messages in hand, the breaker is open for genesys, crm asked for a "
-            "pause, 40 s left."
-        ),
+        {"blocked_groups": {"g1": "m1"}},
+        {},
+        "blocked",
+        "Moving, but FIFO groups wait for their heads: g1 by m1.",
     ),
     (
-        {"in_flight": 0, "last_message_seconds_ago": 40.0},
+        {**IDLE, "last_message_seconds_ago": 40.0},
+        {"last_success_seconds_ago": 4000.0},
         "empty",
-        "Idle: the queue shows no message; the last message came 40 s ago.",
+        "Idle: no message is visible; the last message came 40 s ago.",
     ),
     (
-        {"in_flight": 0, "last_message_seconds_ago": 40.0, "hidden_on_queue": 7},
+        {**IDLE, "last_message_seconds_ago": 40.0},
+        {"upstreams": CRM_DOWN, "budget_exhausted_seconds": 5.0},
+        "empty",
+        "Idle: no message is visible; the last message came 40 s ago.",
+    ),
+    (
+        {**IDLE, "invisible": 7, "last_message_seconds_ago": 40.0},
+        {},
         "waiting",
         (
-            "Waiting: nothing in hand, 7 messages of the queue are hidden: for their retry, or in "
-            "other hands; the last message came 40 s ago."
+            "Waiting: 0 in flight, 7 invisible (scheduled retries or other consumers); the last "
+            "message came 40 s ago."
         ),
     ),
     (
-        {"in_flight": 0, "last_message_seconds_ago": None, "hidden_on_queue": 7},
-        "waiting",
-        (
-            "Waiting: nothing in hand, 7 messages of the queue are hidden: for their retry, or in "
-            "other hands."
-        ),
-    ),
-    (
-        {"in_flight": 0, "last_message_seconds_ago": None},
+        {**IDLE, "last_message_seconds_ago": None},
+        {},
         "empty",
-        "Idle: the queue has brought no message since the start.",
+        "Idle: no message has come since the start.",
     ),
     (
-        {**NONE_YET, "uptime_seconds": 12.0},
+        NONE_YET,
+        {"uptime_seconds": 12.0},
         "starting",
-        "Starting: no receive has ended in the 12 s since the start.",
+        "Starting: no receive has ended in the 12 s so far.",
     ),
     (
-        {**NONE_YET, "uptime_seconds": 90.0},
+        NONE_YET,
+        {"uptime_seconds": 90.0},
         "stalled",
-        "Stalled: 2 pollers run, but no receive has ended for 90 s.",
-    ),
-    (
-        {**NONE_YET, "uptime_seconds": 90.0, "receive_error": "AccessDenied"},
-        "error",
-        "Not moving: receiving fails with AccessDenied.",
+        "Stalled: 2 pollers, no receive ended for 90 s.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("over", "state", "sentence"), SENTENCES, ids=[s[1] for s in SENTENCES])
-def test_the_sentence_names_the_worst_cause_that_holds(over, state, sentence):
-    snapshot = a_snapshot(**over)
+@pytest.mark.parametrize(
+    ("queue", "over", "state", "sentence"),
+    SENTENCES,
+    ids=[f"{n}-{s[2]}" for n, s in enumerate(SENTENCES)],
+)
+def test_the_sentence_names_the_worst_cause_that_holds(queue, over, state, sentence):
+    snapshot = a_snapshot(a_queue(**queue), **over)
 
-    assert (queue_state(snapshot), why(snapshot)) == (state, sentence)
+    assert judge(snapshot.queues[0], snapshot) == (state, sentence)
+
+
+@pytest.mark.parametrize(("queue", "over", "_state", "_sentence"), SENTENCES)
+def test_it_is_never_idle_over_visible_messages(queue, over, _state, _sentence):
+    snapshot = a_snapshot(a_queue(**{**queue, "visible": 115}), **over)
+
+    state, sentence = judge(snapshot.queues[0], snapshot)
+
+    assert state not in ("empty", "waiting")
+    assert "idle" not in sentence.lower()
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"receive_error": "AccessDenied"},
+        {"failing": {"ChangeMessageVisibility of the heartbeat": "AccessDenied"}},
+        {"gate": "closed", "gate_reason": "voice: there is no such action; correct it"},
+    ],
+)
+def test_no_better_news_hides_what_stops_a_queue(over):
+    """Whatever else is true of it: full, slow, blocked groups, a message that runs alone."""
+    others = {"blocked_groups": {"g": "m"}, "visible": 9, **over}
+    snapshot = a_snapshot(
+        a_queue(**others),
+        permits_used=64,
+        quarantine=True,
+        upstreams=CRM_DOWN,
+        last_success_seconds_ago=4000.0,
+    )
+
+    _, sentence = judge(snapshot.queues[0], snapshot)
+
+    assert any(str(value) in sentence for value in [*over.values(), *_inner(over)])
+
+
+def _inner(over):
+    return [code for value in over.values() if isinstance(value, dict) for code in value.values()]
+
+
+def test_an_upstream_that_no_job_of_the_queue_asks_is_not_blamed():
+    reports = a_queue(name="reports", jobs=("reports",), upstreams=("analytics", "s3_reports"))
+    snapshot = a_snapshot(a_queue(), reports, upstreams=CRM_DOWN)
+
+    assert judge(snapshot.queues[0], snapshot)[0] == "slow"
+    assert judge(reports, snapshot) == ("moving", "Moving: 3 in flight.")
+
+
+def test_each_of_several_queues_has_a_sentence_with_its_name():
+    voice = a_queue(name="voice", gate="closed", gate_reason="voice: breaker open")
+    workflow = a_queue(name="workflow", **IDLE, last_message_seconds_ago=4.0)
+
+    assert why(a_snapshot(voice, workflow)) == (
+        "[voice] Gate closed: voice: breaker open; 3 in flight. "
+        "[workflow] Idle: no message is visible; the last message came 4 s ago."
+    )
+
+
+def test_messages_of_two_jobs_do_not_make_the_worker_full():
+    """Runs are not permits: a message that interests two jobs runs twice, on one permit."""
+    snapshot = a_snapshot(a_queue(in_flight=40), permits_used=40)
+
+    assert judge(snapshot.queues[0], snapshot)[0] == "moving"
+
+
+def test_a_start_says_what_it_waits_for():
+    assert why(Snapshot(starting="waiting for SQS to answer for events")) == (
+        "Starting: waiting for SQS to answer for events."
+    )
+
+
+def test_a_drain_counts_what_is_in_flight_on_all_queues():
+    snapshot = a_snapshot(a_queue(), a_queue(name="more"), draining=True)
+
+    assert why(snapshot) == "Draining: nothing is received; 6 messages in flight to finish."
+
+
+def a_status(snapshot, **checks):
+    health = Health(clock=lambda: 7.0, stall_seconds=30, checks=checks)
+    health.beat()
+    return Status(lambda: snapshot, health)
 
 
 def test_the_document_is_json_with_all_that_is_known():
-    health = Health(clock=lambda: 7.0, stall_seconds=30, checks={"queue": lambda: "AccessDenied"})
-    health.beat()
-    status = Status(lambda: a_snapshot(asked_pauses={"crm": 40.44}), health)
+    queue = a_queue(
+        oldest=(InFlight(message_id="m1", jobs=("voice",), stage="gate", seconds=1.26),),
+        failing={"DeleteMessage": "AccessDenied"},
+        visible=115,
+        invisible=4,
+        dead_letters=2,
+    )
+    job = JobStatus(
+        name="voice",
+        state="closed",
+        reason="breaker open",
+        outcomes={"ok": 3, "retry": 1},
+        last_failure={"reason": "down", "fingerprint": "abc", "seconds_ago": 2.04},
+    )
+    cause = Cause(reason="bad", job=None, dead_letters=50, held_back=400)
+    snapshot = a_snapshot(
+        queue, jobs=(job,), upstreams=CRM_DOWN, dead_letter_causes=(cause,), warnings=("no DLQ",)
+    )
 
-    document = orjson.loads(orjson.dumps(status()))
+    document = orjson.loads(orjson.dumps(a_status(snapshot, acks=lambda: "events: denied")()))
 
     assert document.pop("started").endswith("+00:00")
+    assert document.pop("version") == __version__
+    [shown] = document.pop("queues")
     assert document == {
-        "version": __version__,
-        "uptime_seconds": 65.5,
         "live": True,
         "ready": False,
-        "not_ready_because": ["queue: AccessDenied"],
-        "why": ("Partly moving: crm asked for a pause, 40 s left; 3 of 64 messages in hand."),
-        "queue": "degraded",
+        "not_ready_because": ["acks: events: denied"],
+        "why": (
+            "Not moving: DeleteMessage fails with AccessDenied; 3 in flight, 115 visible, "
+            "4 invisible (scheduled retries or other consumers)."
+        ),
+        "starting": "",
         "draining": False,
-        "in_flight": 3,
+        "quarantine": False,
+        "uptime_seconds": 65.5,
         "concurrency": 64,
-        "paused": "",
-        "suspect_alone": False,
-        "hidden": {},
-        "hidden_on_queue": 0,
-        "blocked_groups": {},
-        "pollers": 2,
-        "last_receive_seconds_ago": 0.2,
-        "last_message_seconds_ago": 0.2,
-        "receive_error": None,
-        "open_breakers": [],
-        "asked_pauses": {"crm": 40.4},
-        "rate_limited_seconds": 0.0,
-        "token_problem": None,
+        "permits_used": 3,
+        "in_flight": 3,
+        "jobs": [
+            {
+                "name": "voice",
+                "state": "closed",
+                "reason": "breaker open",
+                "outcomes": {"ok": 3, "retry": 1},
+                "last_failure": {"reason": "down", "fingerprint": "abc", "seconds_ago": 2.0},
+            }
+        ],
+        "upstreams": [
+            {
+                "name": "crm",
+                "breaker": "open",
+                "reason": "breaker open",
+                "pause_seconds": 0.0,
+                "asked_seconds": 0.0,
+            }
+        ],
+        "dead_letter_causes": [
+            {"reason": "bad", "job": None, "dead_letters": 50, "held_back": 400}
+        ],
+        "budget_exhausted_seconds": 0.0,
         "last_success_seconds_ago": 0.1,
+        "warnings": ["no DLQ"],
     }
+    assert shown["state"] == "error"
+    assert shown["why"] == document["why"]
+    assert shown["oldest"] == [
+        {"message_id": "m1", "jobs": ["voice"], "stage": "gate", "seconds": 1.3}
+    ]
+    assert (shown["dead_letters"], shown["failing"]) == (2, {"DeleteMessage": "AccessDenied"})
+
+
+def test_a_worker_that_starts_has_a_document_too():
+    document = orjson.loads(orjson.dumps(a_status(Snapshot(starting="waiting"))()))
+
+    assert (document["why"], document["queues"], document["ready"]) == (
+        "Starting: waiting.",
+        [],
+        True,
+    )
+
+
+def test_a_snapshot_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        a_snapshot().draining = True
+    assert replace(a_snapshot(), draining=True).draining

@@ -89,6 +89,7 @@ class Watch:
         success = metrics.last_success._value.get()  # noqa: SLF001  a gauge has no public getter
         return Snapshot(
             draining=any(one.draining for one in intake.consumers),
+            quarantine=intake.delivery.quarantine.exclusive,
             uptime_seconds=uptime,
             concurrency=intake.permits.count,
             permits_used=intake.permits.count - intake.permits.free,

@@ -331,7 +331,7 @@ class Consumer:
         self._count(lease, RELEASED)
 
     async def _permit(self, lease: Lease) -> bool:
-        lease.stage = "permit"
+        lease.enter("permit")
         lease.has_permit = await self._permits.acquire(self.name)
         return lease.has_permit
 

@@ -269,7 +269,7 @@ class Gate:
         self._arrivals += 1
         waiter = _Waiter(lease, self._arrivals)
         self._waiting.append(waiter)
-        lease.stage = "gate"
+        lease.enter("gate")
         try:
             self.check()
             lease.probe = await waiter.passed

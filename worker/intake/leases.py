@@ -144,6 +144,10 @@ class Lease:
         """Whether the message is surely still ours; asked before each effect."""
         return self.why_cancelled is None and self._clock() < self.ends_at
 
+    def enter(self, stage: Stage) -> None:
+        """Enter a stage in which it may wait for long."""
+        self.stage, self.began_at = stage, self._clock()
+
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
         self.why_cancelled = self.why_cancelled or why

@@ -80,14 +80,14 @@ class Quarantine:
 
     @asynccontextmanager
     async def _alone(self, lease: Lease) -> AsyncIterator[None]:
-        lease.stage = "alone"
+        lease.enter("alone")
         self._isolated += 1
         self.exclusive = True
         self._shared.clear()
         try:
             async with self._turn:
                 await self._until_idle()
-                lease.stage = "working"
+                lease.enter("working")
                 log.warning("quarantined_message_runs_alone")
                 yield
         finally:

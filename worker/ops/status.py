@@ -123,6 +123,9 @@ class Snapshot:
     """What the start waits for; empty once it is over."""
 
     draining: bool = False
+    quarantine: bool = False
+    """Whether a message runs alone, or is about to: nothing else begins, on any queue."""
+
     uptime_seconds: float = 0.0
     concurrency: int = 1
     """Permits there are."""
@@ -204,7 +207,7 @@ def _held_back(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "closed", f"Gate closed: {queue.gate_reason}; {_counts(queue)}."
     if queue.gate == "half_open":
         yield "half_open", f"Gate half-open, one message probes: {queue.gate_reason}."
-    if any(one.stage == "alone" for one in queue.oldest):
+    if now.quarantine:
         yield "quarantine", "Quarantine: a message that killed the process twice runs alone."
     if now.permits_used >= now.concurrency:
         causes = [*_slowed(queue, now), *_stuck(now)]
