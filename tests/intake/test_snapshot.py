@@ -1,4 +1,4 @@
-"""What readiness and /status say of a running intake: never the contrary of what is on the queue."""
+"""Readiness and /status of a running intake: never the contrary of what is on the queue."""
 
 import asyncio
 from contextlib import asynccontextmanager

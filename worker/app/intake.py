@@ -95,6 +95,7 @@ def join_intake(
     consumers = [_consumer(workshop, one, delivery, permits, memory) for one in queues]
     metrics.concurrency_limit.set(permits.count)
     metrics.inflight.set_function(lambda: len(delivery.running))
+    metrics.pollers.set_function(lambda: sum(one.pollers for one in consumers))
     return Intake(consumers, permits, delivery, limit, queues)
 
 

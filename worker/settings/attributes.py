@@ -16,10 +16,10 @@ class Attributes(Group):
     """Age of an event from which a failure is no longer retried: the conversation is over."""
 
     strict: bool = False
-    """True: an attribute that does not fit the flow parks the message. False: it is left out."""
+    """True: an attribute that does not fit the flow dead-letters the message. False: it is left out."""
 
     max_count: Annotated[int, Field(ge=1)] = 50
-    """Attributes of one write; more park the message."""
+    """Attributes of one write; more dead-letter the message."""
 
     max_length: Annotated[int, Field(ge=1)] = 1024
     """Characters of a name and of a value; a longer one is left out, never cut."""

@@ -22,7 +22,8 @@ class Workflow(Group):
     """How long a look-up waits for others to share its request."""
 
     details_bucket: str | None = None
-    """S3 bucket for call details larger than an input may be. Unset: such messages are parked."""
+    """S3 bucket for call details larger than an input may be. Unset: such messages are
+    dead-lettered."""
 
 
 class StepFunctions(Group):

@@ -31,7 +31,7 @@ class Sqs(Group):
     """Visibility timeout of what we receive. Unset: the queue's own, read at start."""
 
     drain_seconds: Seconds = 25
-    """Seconds given to messages in hand after SIGTERM; keep below the platform's kill time."""
+    """Seconds given to messages in flight after SIGTERM; keep below the platform's kill time."""
 
     start_seconds: Seconds = 300
     """How long the start waits for SQS to answer, and for permissions to arrive; then exit code
@@ -67,7 +67,7 @@ class Retry(Group):
     model_config = group("RETRY_")
 
     base_seconds: Seconds = 5
-    """First backoff; doubled per attempt, with full jitter."""
+    """First backoff; doubled per attempt; half of it is fixed, half random."""
 
     cap_seconds: Annotated[Seconds, Field(le=43200)] = 900
     """Longest backoff of our own choice."""
@@ -76,7 +76,8 @@ class Retry(Group):
     """How much of an upstream's Retry-After is obeyed; then one call tries whether it holds."""
 
     horizon_seconds: Seconds = 21600
-    """Age of a message (since it was sent to SQS) at which a failure parks it."""
+    """Age of a message (since it was sent to SQS) from which it is dead-lettered, once it has failed
+    eight times by itself: an outage ends no message."""
 
 
 class Handler(Group):

@@ -55,7 +55,7 @@ messages_parked = Counter(
 )
 park_failures = Counter(
     "worker_park_failures_total",
-    "Messages that could not be parked; they stay on the queue.",
+    "Messages that the dead-letter queue did not take; they stay on their queue.",
     registry=REGISTRY,
 )
 messages_unrouted = Counter(
@@ -63,7 +63,7 @@ messages_unrouted = Counter(
 )
 messages_duplicate = Counter(
     "worker_messages_duplicate_total",
-    "Copies not run: the same message was in hand, or was done and its delete had failed.",
+    "Copies not run: the same message was in flight, or was done and its delete had failed.",
     registry=REGISTRY,
 )
 receives = Tally(
