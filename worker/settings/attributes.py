@@ -16,7 +16,8 @@ class Attributes(Group):
     """Age of an event from which a failure is no longer retried: the conversation is over."""
 
     strict: bool = False
-    """True: an attribute that does not fit the flow dead-letters the message. False: it is left out."""
+    """True: an attribute that does not fit the flow dead-letters the message. False: it is left
+    out."""
 
     max_count: Annotated[int, Field(ge=1)] = 50
     """Attributes of one write; more dead-letter the message."""

@@ -76,7 +76,7 @@ class Retry(Group):
     """How much of an upstream's Retry-After is obeyed; then one call tries whether it holds."""
 
     horizon_seconds: Seconds = 21600
-    """Age of a message (since it was sent to SQS) from which it is dead-lettered, once it has failed
+    """Age of a message, since it was sent to SQS, from which it is dead-lettered once it has failed
     eight times by itself: an outage ends no message."""
 
 
