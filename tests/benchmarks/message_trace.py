@@ -2,7 +2,8 @@
 
 The intake of `ours` runs in this process with its log line per message, its queue in another
 thread. A profile hook notes each call into a file under worker/; a call into another file than the
-one before is a move. The emulators, the operators' server and its heartbeat are left out. With
+one before is a move. The emulators, the operators' server, its heartbeat
+and the intake's ticker are left out. With
 returns counted as well the figure is two thirds larger; it is printed beside it, without a limit.
 Messages are sent one by one, and the shortest way counts. Exit code 1 beyond the limits.
 
@@ -80,6 +81,8 @@ class Trace:
 
     def __call__(self, frame: FrameType | None, happening: str, _argument: object) -> None:
         """Be the hook of `sys.setprofile`."""
+        if frame is not None and _is_of_the_ticker(frame):
+            return
         if happening == "call":
             name = own_name(frame.f_code.co_filename)
             _append(self.visits, name)
@@ -90,6 +93,16 @@ class Trace:
                 frame = frame.f_back
             if frame is not None:
                 _append(self.steps, name)
+
+
+def _is_of_the_ticker(frame: FrameType) -> bool:
+    """Tell whether it runs four times a second, whether or not there is a message."""
+    caller: FrameType | None = frame
+    while caller is not None:
+        if caller.f_code.co_name == "_tick":
+            return True
+        caller = caller.f_back
+    return False
 
 
 def _append(visits: list[str], name: str | None) -> None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import time
 import timeit
 import uuid
 
@@ -260,10 +261,11 @@ def _nasty(unit):
 def test_the_search_is_linear_whatever_the_text(unit):
     def seconds(length):
         text = _nasty(unit)(length) + "@"
-        return min(timeit.repeat(lambda: clean(text, 10**6), number=1, repeat=5))
+        clock = time.process_time  # of this process: others share the machine
+        return min(timeit.repeat(lambda: clean(text, 10**6), timer=clock, number=1, repeat=9))
 
     # Sixteen times the text: sixteen times the work, 256 times were it quadratic.
-    assert seconds(32_000) < 64 * seconds(2_000)
+    assert seconds(32_000) < 128 * seconds(2_000)
 
 
 @given(st.uuids(), st.sampled_from(["{}", "enrich-{}", "id {}, 3", "/items/{}", "({})", "a={}"]))

@@ -163,7 +163,10 @@ class Acks:
             metrics.last_success.set(now)
 
     def _deleted(self, lease: Lease, now: float) -> None:
-        self._leases.forget(lease)
+        # As `Leases.forget`, without the call: this is done for every message.
+        held, message_id = self._leases.held, lease.message.id
+        if held.get(message_id) is lease:
+            del held[message_id]
         sent_at = lease.message.sent_at
         if sent_at is not None:
             self._age.pending.append(now - sent_at if now > sent_at else 0.0)

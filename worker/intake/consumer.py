@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import structlog
 
@@ -225,7 +226,7 @@ class Consumer:
     async def _poll(self) -> None:
         empties = 0
         # A wait for permits may be what a drain ends first: without any, this would never yield.
-        while (how := await self.gate.until_receiving()) != "stopped" and not self._permits.closed:
+        while (how := await self._until_receiving()) != "stopped" and not self._permits.closed:
             messages = await (self._receive_one() if how == "one" else self._receive(empties > 0))
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again
@@ -237,6 +238,13 @@ class Consumer:
                 self._add_poller()
             elif empties >= self.poller.rules.empty_polls and self._left():
                 return
+
+    async def _until_receiving(self) -> Literal["freely", "one", "stopped"]:
+        # As last checked: the ticker does that often enough, and a refused call once more.
+        gate = self.gate
+        if gate.state == "open" and not (gate.overfull or gate.stopped):
+            return "freely"
+        return await gate.until_receiving()
 
     async def _receive(self, idle: bool) -> list[Message] | None:  # noqa: FBT001  its one switch
         """Receive as much as there is room for, and begin its work; None: the call failed."""

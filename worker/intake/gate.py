@@ -201,7 +201,9 @@ class Gate:
         self.overfull = False
         """Whether the queue has nearly as many messages in flight as SQS allows."""
 
-        self._stopped = False
+        self.stopped = False
+        """Whether the intake is on its way out."""
+
         self._waiting: list[_Waiter] = []
         self._arrivals = 0
         self._aside: list[_Waiter] = []
@@ -235,15 +237,12 @@ class Gate:
 
     def stop(self) -> None:
         """Let nothing be received any more."""
-        self._stopped = True
+        self.stopped = True
         self._changed.set()
 
     async def until_receiving(self) -> Literal["freely", "one", "stopped"]:
         """Wait until messages may be received: any number, or one that is to probe."""
-        # As last checked: the ticker does that often enough, and a refused call once more.
-        if self.state == "open" and not (self.overfull or self._stopped):
-            return "freely"
-        while not self._stopped:
+        while not self.stopped:
             state = self.check()
             if state == "open" and not self.overfull:
                 return "freely"
@@ -293,7 +292,7 @@ class Gate:
             (isinstance(outcome, Blocked) or failed_probe)
             and len(self.jobs) == 1
             and len(self._aside) < self.most_aside
-            and not self._stopped
+            and not self.stopped
             and any(job.check() == "open" and job.missed != "closed" for job in self.jobs.values())
         )
 
@@ -328,7 +327,7 @@ class Gate:
         was_probe = lease.probe
         self.leave(lease)
         state = self.check()
-        if state == "open" or self._stopped:
+        if state == "open" or self.stopped:
             return False
         if was_probe and state == "half_open":
             # It met something else than what the gate waits for, such as an upstream that its job
@@ -382,7 +381,7 @@ class Gate:
         return any(self.jobs[job].state != "closed" for job in lease.jobs if job in self.jobs)
 
     def _fresh_may_come(self, able: int) -> bool:
-        return not self._none_to_receive and able < MOST_WAITING_TO_PROBE and not self._stopped
+        return not self._none_to_receive and able < MOST_WAITING_TO_PROBE and not self.stopped
 
     def _wants_one(self) -> bool:
         if self._chosen is not None:

@@ -27,9 +27,11 @@ _NONE = _Fields(MappingProxyType({}))
 _subject: ContextVar[Subject] = ContextVar("log_subject", default=_NONE)
 
 
-def log_as(subject: Subject) -> None:
-    """Give all further lines of this task, and of tasks begun in it, the fields of `subject`."""
-    _subject.set(subject)
+log_as = _subject.set
+"""Give all further lines of this task, and of tasks begun in it, the fields of a subject.
+
+The variable's own method, as every message calls it.
+"""
 
 
 class log_fields:  # noqa: N801  a context manager, written like a function
