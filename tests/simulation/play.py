@@ -99,6 +99,7 @@ class _Theatre:
             self._refusal,
         )
         self.processes: list[Process] = []
+        self.ghosts: list[Process] = []
 
     @classmethod
     async def play(cls, scenario: Scenario) -> "_Theatre":
@@ -134,6 +135,8 @@ class _Theatre:
             if restart.kill:
                 for process in self.processes:
                     self.killed.update(process.kill())
+                # Kept: what waits for ever is collected else, and asyncio complains.
+                self.ghosts += self.processes
                 self.processes = []
                 self._start()
             else:  # the new ones are there before the old ones have gone
