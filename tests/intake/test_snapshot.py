@@ -1,4 +1,4 @@
-"""Readiness and /status of a running intake: never the contrary of what is on the queue."""
+"""What readiness and /status say of a running intake: never the contrary of the queue."""
 
 import asyncio
 from contextlib import asynccontextmanager
