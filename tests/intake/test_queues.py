@@ -180,11 +180,8 @@ async def test_the_type_of_a_job_that_is_off_is_dead_lettered_from_a_bound_queue
 @pytest.mark.looptime
 async def test_a_bound_type_whose_content_is_not_wanted_is_skipped(sqs, dead_letters, start):
     chats = sqs.create_queue("chats")
-    sqs.send(
-        chats,
     body = a_leg_body("v2.detail.events.conversation.{id}.customer.end", mediaType="VOICE")
     sqs.send(chats, body.decode())
-    )
     before = metrics.messages_unrouted._value.get()
 
     async with start(f"sentiment={chats}", SENTIMENT) as running:
