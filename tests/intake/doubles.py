@@ -9,7 +9,7 @@ from tests.factories import an_id
 from worker.clients.aws.sqs_replies import Message
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit
-from worker.intake.gate import JobState
+from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, Retry, failure_of
 from worker.intake.source import Source

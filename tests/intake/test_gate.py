@@ -104,7 +104,7 @@ def test_a_configuration_problem_is_probed_after_five_ten_and_at_most_thirty_sec
     job = a_job(clock=clock)
 
     for pause in (5, 10, 20, 30, 30):
-        job.misconfigured(a_problem())
+        job.misconfigured(a_problem(), an_id())
         assert job.check() == "closed"
         clock.now += pause - 0.1
         assert job.check() == "closed"
@@ -116,7 +116,7 @@ def test_messages_that_met_a_problem_together_lengthen_no_pause():
     clock = Clock()
     job = a_job(clock=clock)
     for _ in range(64):
-        job.misconfigured(a_problem())
+        job.misconfigured(a_problem(), an_id())
 
     clock.now += 5.1
 
@@ -126,15 +126,15 @@ def test_messages_that_met_a_problem_together_lengthen_no_pause():
 def test_the_problem_is_over_with_the_first_message_that_is_done():
     clock = Clock()
     job = a_job(clock=clock)
-    job.misconfigured(a_problem())
-    job.misconfigured(a_problem())
+    job.misconfigured(a_problem(), an_id())
+    job.misconfigured(a_problem(), an_id())
     clock.now += 40
 
     do_one(job)
 
     assert (job.check(), job.problem) == ("open", None)
     clock.now += RECENT_SUCCESS_SECONDS + 1
-    job.misconfigured(a_problem())
+    job.misconfigured(a_problem(), an_id())
     clock.now += 5.1
     assert job.check() == "half_open"  # and the pauses begin anew
 
@@ -145,11 +145,11 @@ def test_one_message_that_meets_a_problem_stops_no_job_that_succeeds():
     do_one(job)
     clock.now += RECENT_SUCCESS_SECONDS - 1
 
-    job.misconfigured(a_problem())
+    job.misconfigured(a_problem(), an_id())
 
     assert job.check() == "open"
     clock.now += 2
-    job.misconfigured(a_problem())
+    job.misconfigured(a_problem(), an_id())
     assert job.check() == "closed"
 
 

@@ -8,6 +8,13 @@ from tests.factories import a_reference_body, an_attributes_wanted, an_origin
 from tests.service.conftest import sample
 from worker.demo.sqs.faults import ACCESS_DENIED
 
+ASKED_BY_CRM = 'worker_asked_pause_seconds{dependency="crm"}'
+
+
+def metric(page, series):
+    """Return the value of one series of a page of metrics."""
+    return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(series))
+
 
 async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_queue(
     stage, start_worker, eventually, monkeypatch
@@ -42,6 +49,7 @@ async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_t
             pauses = {one["name"]: one["pause_seconds"] for one in status["upstreams"]}
             return (
                 800 < pauses.get("crm", 0) <= 900
+                and 800 < metric(await worker.page("/metrics"), ASKED_BY_CRM) <= 900
                 and "crm asked for a pause of 3000 s" in status["why"]
                 and any("crm asked for 3000 s" in one for one in status["not_ready_because"])
             )
@@ -101,3 +109,18 @@ async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(stage, start
 async def test_well_made_queues_are_not_warned_of(stage, start_worker):
     async with start_worker() as worker:
         assert json.loads(await worker.page("/status"))["warnings"] == []
+
+
+async def test_a_job_that_waits_for_a_person_is_told_from_one_that_waits_for_an_upstream(
+    stage, start_worker, eventually
+):
+    wrong = {"GENESYS_CLIENT_SECRET": "wrong-canary-secret"}
+
+    async with start_worker(until_ready=False, **wrong) as worker:
+
+        async def says_so():
+            page = await worker.page("/metrics")
+            return 'worker_job_state{handler="workflow"} 3.0' in page
+
+        await eventually(says_so)
+        assert metric(await worker.page("/metrics"), ASKED_BY_CRM) == 0

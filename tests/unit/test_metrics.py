@@ -24,8 +24,9 @@ PINNED = {
     "worker_visibility_extensions": ("counter", ("outcome",)),
     "worker_ack_failures": ("counter", ("code",)),
     "worker_queue_messages": ("gauge", ("queue", "state")),
-    "worker_dlq_messages": ("gauge", ()),
+    "worker_dlq_messages": ("gauge", ("queue",)),
     "worker_messages_processed": ("counter", ("handler", "outcome")),
+    "worker_job_state": ("gauge", ("handler",)),
     "worker_message_duration_seconds": ("histogram", ("handler",)),
     "worker_message_age_seconds": ("histogram", ()),
     "worker_event_age_seconds": ("histogram", ("handler",)),
@@ -40,6 +41,7 @@ PINNED = {
     "worker_ratelimit_wait_seconds": ("histogram", ("dependency",)),
     "worker_ratelimit_remaining_ratio": ("gauge", ("dependency",)),
     "worker_ratelimit_throttled": ("counter", ("dependency",)),
+    "worker_asked_pause_seconds": ("gauge", ("dependency",)),
     "worker_cache_requests": ("counter", ("cache", "result")),
     "worker_cache_entries": ("gauge", ("cache",)),
     "worker_token_refresh": ("counter", ("outcome",)),
@@ -97,6 +99,7 @@ def test_no_metric_is_labelled_by_something_without_bounds():
         "effect",
         "fate",
         "kind",
+        "queue",
     }
 
 

@@ -23,8 +23,9 @@ from worker.intake.consumer import Consumer
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.delivery import Delivery, Reading
-from worker.intake.gate import Gate, JobState, Upstreams
+from worker.intake.gate import Gate
 from worker.intake.idempotency import Idempotency
+from worker.intake.job_state import JobState, Upstreams
 from worker.intake.leases import Leases
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller, PollRules, most_pollers

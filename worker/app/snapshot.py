@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from worker.clients.aws.sqs import MAX_IN_FLIGHT
 from worker.clients.aws.sqs_replies import QueueError
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
+from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.ops.health import Check
 from worker.ops.status import (
@@ -27,6 +29,7 @@ from worker.ops.status import (
     UpstreamStatus,
 )
 from worker.settings import Settings
+from worker.settings.bindings import name_of
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,8 @@ FAILING_SECONDS = 5.0
 
 LONG_PAUSE_SECONDS = 300.0
 """An asked pause beyond it makes the worker not ready."""
+
+LEVELS = {"open": 0, "half_open": 1, "closed": 2}
 
 SHOWN = 10
 """Messages in flight, blocked groups and causes shown, of each."""
@@ -63,6 +68,13 @@ class Watch:
     def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysParts) -> None:
         """Take the parts, once they are built."""
         self._built = (intake, upstreams, genesys)
+        for consumer in intake.consumers:
+            metrics.paused.labels(consumer.name).set(consumer.gate.state != "open")
+        for name, job in intake.delivery.jobs.items():
+            metrics.job_state.labels(name).set_function(partial(_level, job))
+        for keeper in upstreams.pause_keepers():
+            seconds_left = partial(_seconds_left, upstreams, keeper)
+            metrics.asked_pause.labels(keeper).set_function(seconds_left)
 
     def warn(self, warnings: tuple[str, ...]) -> None:
         """Show what was found at the start."""
@@ -132,7 +144,7 @@ class Watch:
             now = await one.queue.attributes()
             if url := self._settings.dead_letter_queue_for(one.binding.url):
                 self._dead_letters[name] = (await one.queue.attributes(url)).visible
-                metrics.dlq_messages.set(self._dead_letters[name])
+                metrics.dlq_messages.labels(name_of(url)).set(self._dead_letters[name])
         except QueueError as error:
             log.debug("queue_sample_failed", queue=name, code=error.code)
             return
@@ -264,6 +276,15 @@ def _joined(problems: Iterator[str]) -> str | None:
 def _asked_by(consumer: Consumer) -> set[str]:
     jobs = consumer.gate.jobs.values()
     return {name for job in jobs for name in (*job.needs, *job.may_miss)}
+
+
+def _level(job: JobState) -> int:
+    """Return the state of a job as its metric tells it; called by the scrape's thread."""
+    return 3 if job.known_problem() else LEVELS[job.state]
+
+
+def _seconds_left(upstreams: Upstreams, keeper: str) -> float:
+    return upstreams.asked_pauses().get(keeper, (0.0, 0.0))[0]
 
 
 def _stage(lease: Lease, waiting_for: str) -> str:

@@ -121,6 +121,10 @@ class Upstreams:
             if (pause := pausing.asked_pause()) is not None
         }
 
+    def pause_keepers(self) -> frozenset[str]:
+        """Return the names under which pauses are told: the upstreams, and Genesys' one budget."""
+        return frozenset(self._pausing)
+
     def _trouble(self, upstream: str) -> str:
         if problem := self.problem(upstream):
             return f"{problem.reason}: {problem.remedy}"

@@ -14,8 +14,8 @@ from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent
 from worker.events.normaliser import Unrouted as UnroutedEvent
 from worker.events.types import Event
-from worker.intake.gate import JobState
 from worker.intake.idempotency import Idempotency
+from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import (
     DONE,
@@ -236,7 +236,7 @@ class Delivery:
     def _failed(self, job: JobState, work: Work, error: Exception) -> Outcome:
         outcome = outcome_of(error, job=job.name)
         if isinstance(error, Misconfigured):
-            job.misconfigured(error)
+            job.misconfigured(error, work.message_id)
         elif isinstance(outcome, Retry) and outcome.outage and job.is_down():
             # Any other message would meet the same: not a failure of its own.
             outcome = (

@@ -98,11 +98,11 @@ class Settlement:
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:
         attempt = self._failed(lease, own=retry.own)
-        if retry.outage and not retry.own:  # a failed probe: as blocked as the others
-            self._hide_blocked(lease, retry.after)
-            return
         if attempt.own >= OWN_FAILURES and self._age(lease) > self._rules.horizon_seconds:
             await self._dead_letter(lease, given_up(retry.failure), attempt)
+            return
+        if retry.outage and not retry.own:  # a failed probe: as blocked as the others
+            self._hide_blocked(lease, retry.after)
             return
         backoff = backoff_seconds(
             attempt.all,

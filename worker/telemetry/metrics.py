@@ -102,7 +102,10 @@ queue_messages = Gauge(
     registry=REGISTRY,
 )
 dlq_messages = Gauge(
-    "worker_dlq_messages", "Approximate messages on the dead-letter queue.", registry=REGISTRY
+    "worker_dlq_messages",
+    "Approximate messages on a dead-letter queue.",
+    ["queue"],
+    registry=REGISTRY,
 )
 
 # ── handlers ───────────────────────────────────────────────────────────────────────────────────
@@ -112,6 +115,12 @@ messages_processed = Tally(
     "permanent.",
     ["handler", "outcome"],
     REGISTRY,
+)
+job_state = Gauge(
+    "worker_job_state",
+    "0 open, 1 half-open, 2 closed; 3: a person must change a setting or a right first.",
+    ["handler"],
+    registry=REGISTRY,
 )
 message_duration = TallyHistogram(
     "worker_message_duration_seconds",
@@ -196,6 +205,12 @@ ratelimit_remaining = Gauge(
 )
 ratelimit_throttled = Counter(
     "worker_ratelimit_throttled_total", "429 replies.", ["dependency"], registry=REGISTRY
+)
+asked_pause = Gauge(
+    "worker_asked_pause_seconds",
+    "Seconds left of a pause that an upstream asked for (Retry-After); 0 without one.",
+    ["dependency"],
+    registry=REGISTRY,
 )
 cache_requests = Counter(
     "worker_cache_requests_total",

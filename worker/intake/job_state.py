@@ -1,0 +1,170 @@
+"""Whether the messages of one job can succeed now, and why not."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
+
+import structlog
+
+from worker.errors import Misconfigured
+from worker.intake.leases import Lease
+
+log = structlog.get_logger(__name__)
+
+State = Literal["closed", "half_open", "open"]
+"""Of a gate: what may pass. A breaker's words are the other way round: closed is well."""
+
+PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
+"""First and longest pause of a job whose setting is wrong: then one message tries."""
+
+RECENT_SUCCESS_SECONDS = 30.0
+"""A setting through which a job succeeded that lately may not be wrong for all of its messages."""
+
+FEWEST_MESSAGES = 3
+"""So many that meet the same without a success between them are not one message's fault."""
+
+
+class Upstreams(Protocol):
+    """What is known of the upstreams; see `worker.app.upstreams`."""
+
+    def state(self, name: str) -> Literal["closed", "half_open", "open"]:
+        """Return the state of its breaker."""
+
+    def reason(self, name: str) -> str:
+        """Return why it is not called."""
+
+    def problem(self, name: str) -> Misconfigured | None:
+        """Return what a person must change, as far as is known without a message."""
+
+    def names(self) -> frozenset[str]:
+        """Return the upstreams there are."""
+
+
+class Limit(Protocol):
+    """What is asked of the dead-letter limit."""
+
+    def gate(self, job: str) -> tuple[float, str] | None:
+        """Return when one message may try, and why; None while nothing holds the job."""
+
+
+class JobState:
+    """Whether messages of one job can succeed now."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        needs: Iterable[str],
+        may_miss: Iterable[str],
+        upstreams: Upstreams,
+        limit: Limit,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take upstreams without which it cannot succeed, `needs`, and those it can do without."""
+        self.name = name
+        self.needs = tuple(dict.fromkeys(needs))
+        self.may_miss = tuple(dict.fromkeys(may_miss))
+        self.probing: Lease | None = None
+        """The message that probes while the job is half-open; one at a time."""
+
+        self.reason = ""
+        self.problem: Misconfigured | None = None
+        """What a person must change, as its messages found out."""
+
+        self._upstreams = upstreams
+        self._limit = limit
+        self._clock = clock
+        self._met: set[str] = set()
+        """Messages that met it since one was done last."""
+
+        self._problem_pause = 0.0
+        self._probe_at = 0.0
+        self.done = 0
+        self.done_at = float("-inf")
+        """When it last succeeded; both are written by the delivery."""
+
+        self.state: State = "open"
+        """As last checked; `check` renews it."""
+
+        self.missed: Literal["closed", "half_open", "open"] = "closed"
+        """Worst breaker among those it may miss, as last checked: its gate does not close for them,
+        and chooses no probe, so that any message will do."""
+
+    def check(self) -> State:
+        """Return what may pass now, worst reason first, and note it."""
+        self.state, self.reason = self._judge()
+        states = [self._upstreams.state(name) for name in self.may_miss]
+        self.missed = "open" if "open" in states else "closed"
+        if self.missed == "closed" and "half_open" in states:
+            self.missed = "half_open"
+        return self.state
+
+    def is_down(self) -> bool:
+        """Whether an upstream is known to be down, one that may be missing included."""
+        state = self._upstreams.state
+        return any(state(name) != "closed" for name in (*self.needs, *self.may_miss))
+
+    def known_problem(self) -> Misconfigured | None:
+        """Return what a person must change for this job; safe from any thread."""
+        return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
+
+    def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
+        """Note what a message met. It is shown at once.
+
+        The job waits from the third message on, or if it did nothing lately: one message alone may
+        be what the permission is missing for.
+        """
+        now = self._clock()
+        if self.problem is None:
+            _log_problem(self.name, problem)
+        self.problem = problem
+        self._met.add(message_id)
+        if len(self._met) < FEWEST_MESSAGES and now - self.done_at < RECENT_SUCCESS_SECONDS:
+            return
+        if now < self._probe_at:
+            return  # it began before the pause, and says nothing new
+        first, longest = PROBLEM_PAUSE_SECONDS
+        self._problem_pause = min(longest, self._problem_pause * 2) or first
+        self._probe_at = now + self._problem_pause
+
+    def recovered(self) -> None:
+        """Forget the problem: a message was done in spite of it."""
+        if self.problem is not None:
+            log.info("job_recovered", job=self.name, setting=self.problem.setting)
+            self.problem, self._problem_pause, self._probe_at = None, 0.0, 0.0
+            self._met.clear()
+
+    def _upstream_problem(self, *names: str) -> Misconfigured | None:
+        for name in names:
+            if problem := self._upstreams.problem(name):
+                return problem
+        return None
+
+    def _judge(self) -> tuple[State, str]:
+        problem = self._upstream_problem(*self.needs)
+        if problem is not None and problem is not self.problem:
+            return "closed", f"{problem.reason}; {problem.remedy}"
+        if self.problem is not None and self._problem_pause:
+            return self._until(self._probe_at), f"{self.problem.reason}; {self.problem.remedy}"
+        if limited := self._limit.gate(self.name):
+            return self._until(limited[0]), limited[1]
+        worst: tuple[State, str] = ("open", "")
+        for name in self.needs:
+            state = self._upstreams.state(name)
+            if state == "open":
+                return "closed", self._upstreams.reason(name)
+            if state == "half_open":
+                worst = ("half_open", self._upstreams.reason(name))
+        return worst
+
+    def _until(self, moment: float) -> State:
+        return "half_open" if self._clock() >= moment else "closed"
+
+
+def _log_problem(job: str, problem: Misconfigured) -> None:
+    log.error(
+        "job_misconfigured",
+        job=job,
+        setting=problem.setting,
+        reason=problem.reason,
+        remedy=problem.remedy,
+    )
