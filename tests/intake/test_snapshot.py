@@ -322,6 +322,8 @@ async def test_a_message_at_the_gate_is_shown_with_the_seconds_it_is_there(
         await asyncio.sleep(1)
         job = watched.intake.parts.delivery.jobs["voice"]
         job._probe_at, job.problem = asyncio.get_running_loop().time() + 3600, a_problem()
+        job._problem_pause = 3600
+        await asyncio.sleep(0.5)  # the ticker sees it
         send(sqs, queue, 1)
         await asyncio.sleep(20)
         stages = {one["stage"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}

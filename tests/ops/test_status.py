@@ -246,8 +246,8 @@ def test_each_of_several_queues_has_a_sentence_with_its_name():
     workflow = a_queue(name="workflow", **IDLE, last_message_seconds_ago=4.0)
 
     assert why(a_snapshot(voice, workflow)) == (
-        "[voice] Gate closed: voice: breaker open; 3 in flight. "
-        "[workflow] Idle: no message is visible; the last message came 4 s ago."
+        "voice: Gate closed: voice: breaker open; 3 in flight. "
+        "workflow: Idle: no message is visible; the last message came 4 s ago."
     )
 
 
