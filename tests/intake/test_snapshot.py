@@ -319,11 +319,11 @@ async def test_a_message_at_the_gate_is_shown_with_the_seconds_it_is_there(
 
     async with start_watched(recorder(go.wait)) as watched:
         await sqs.wait_until(lambda: sqs.depth(queue).in_flight == 1, 10)
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.3)  # into a poll
         job = watched.intake.parts.delivery.jobs["voice"]
         job._probe_at, job.problem = asyncio.get_running_loop().time() + 3600, a_problem()
         job._problem_pause = 3600
-        await asyncio.sleep(0.5)  # the ticker sees it
+        await asyncio.sleep(0.26)  # the ticker sees it, and the poll under way brings the next
         send(sqs, queue, 1)
         await asyncio.sleep(20)
         stages = {one["stage"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}

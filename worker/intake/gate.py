@@ -161,7 +161,7 @@ class Gate:
         """
         waiter = _Waiter(lease, 0)
         self._aside.append(waiter)
-        lease.stage = "gate"
+        lease.enter("gate")
         try:
             async with asyncio.timeout(ASIDE_SECONDS):
                 await waiter.passed
