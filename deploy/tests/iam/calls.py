@@ -94,7 +94,10 @@ def actions_in(tree: ast.Module, operations: Operations) -> dict[str, int]:
 
 
 def _methods_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield methods that are called, handed to a call, or named in one."""
+    """Yield methods that are called, handed to a call, named in one, or given a short name."""
+    for named in ast.walk(tree):
+        if isinstance(named, ast.Assign) and isinstance(named.value, ast.Attribute):
+            yield named.value.attr, named.value.lineno
     for call in _calls_in(tree):
         for node in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
             if isinstance(node, ast.Attribute):
