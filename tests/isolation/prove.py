@@ -24,6 +24,7 @@ OUT = Path("benchmarks-out") / "prove"
 WIDTH = 140
 RESULTS = {
     "isolation": (OUT / "isolation.json",),
+    "simulation": (),
     "chaos": (),
     "trace": (),
     "bench": (OUT / "bench" / "benchmarks.json",),
@@ -84,6 +85,14 @@ def _trace() -> Iterator[Line]:
         yield Line(what, figure, f"≤ {limit}", int(figure) <= int(limit))
 
 
+def _simulation() -> Iterator[Line]:
+    """Read the rows that `tests.simulation` prints: scenario, figures, verdict."""
+    for line in (OUT / "simulation.log").read_text(errors="replace").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == 3 and cells[0] not in ("scenario", "---"):
+            yield Line(cells[0], cells[1], "", cells[2] == "yes")
+
+
 def _bench() -> Iterator[Line]:
     for name, findings in _json("bench").items():
         for claim in findings["claims"]:
@@ -106,6 +115,7 @@ LEGS = (
         _isolation,
         quick=("--quick",),
     ),
+    Leg("simulation", ("tests.simulation",), _simulation, full=("--full",)),
     Leg("chaos", ("tests.chaos",), _chaos, full=("--full",)),
     Leg("trace", ("tests.benchmarks.message_trace",), _trace),
     Leg("bench", ("tests.benchmarks", "--out", str(OUT / "bench")), _bench, quick=("--quick",)),
