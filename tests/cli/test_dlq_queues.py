@@ -78,7 +78,7 @@ def bodies(sqs, url):
 
 def test_each_letter_goes_back_to_the_queue_named_in_its_record(dlq, sqs, queue, dead, letter):
     voice = [letter(queue=queue["voice"]) for _ in range(3)]
-    chats = [letter(queueUrl=queue["chats"]) for _ in range(2)]
+    chats = [letter(queue=queue["chats"]) for _ in range(2)]
 
     dry = dlq("redrive")
     done = dlq("redrive", "--apply", "--json")

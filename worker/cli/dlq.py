@@ -261,9 +261,7 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
 
 def _done(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; a failure of SQS is a line on stderr and exit code 1."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from worker.cli.preflight.faults import fault_of
+    from worker.cli.preflight.faults import fault_called
     from worker.clients.aws.sqs_replies import QueueError
     from worker.telemetry.logs import configure_logging
 
@@ -271,7 +269,5 @@ def _done(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except QueueError as error:
-        cause = error.__cause__
-        known = isinstance(cause, ClientError | BotoCoreError)
-        typer.echo(f"{error}{f' — {fault_of(cause).remedy}' if known else ''}", err=True)
+        typer.echo(f"{error} — {fault_called(error.code).remedy}", err=True)
         raise typer.Exit(1) from None
