@@ -111,7 +111,7 @@ class Process:
         for client in self.clients:
             client.killed = True
         for one in self.intake.consumers:
-            for task in (*one._tasks, *one._pollers, *one.settlement.acks._calls):
+            for task in (*one._tasks.values(), *one._pollers, *one.settlement.acks._calls):
                 task.cancel()
         for task in self._tasks:
             task.cancel()

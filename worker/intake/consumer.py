@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import structlog
@@ -71,7 +70,7 @@ class Consumer:
         self._acks.settled = self.groups.settled if self.groups else None
         self._permits = permits
         self._pollers: set[asyncio.Task[None]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Lease, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
         self.draining = False
         self._finished: list[Lease] = []
@@ -102,23 +101,32 @@ class Consumer:
 
     async def _work(self, lease: Lease) -> None:
         log_as(lease)
+        lease.begun = True
         try:
-            outcome = await self._outcome(lease)
+            outcome = await self._until_outcome(lease)
+            await self.settlement(lease, outcome)
+            self._count(lease, outcome)
+        except Exception as error:  # noqa: BLE001  a fault of ours: the message is not lost by it
+            self._failed(lease, error)
+        finally:  # not by a callback of the task: one more for each message
+            del self._tasks[lease]
+
+    async def _until_outcome(self, lease: Lease) -> Outcome:
+        try:
+            return await self._outcome(lease)
         except asyncio.CancelledError:
             if lease.why_cancelled is None:
                 raise  # not by us: the process is being torn down
-            outcome = RELEASED
+            return RELEASED
         finally:
             self._leave(lease)
-        await self.settlement(lease, outcome)
-        self._count(lease, outcome)
 
     async def _outcome(self, lease: Lease) -> Outcome:
         """Deliver the message when the gate lets it pass, again and again while it keeps it."""
         if self._acks.finished(lease.message.id):
             metrics.messages_duplicate.inc()
             return DONE
-        if lease.why_cancelled is not None:  # lost while it waited behind the head of its group
+        if lease.why_cancelled is not None:  # before it began
             return RELEASED
         while True:
             if self.gate.state != "open":
@@ -210,7 +218,9 @@ class Consumer:
         What begins to wait for a token, the budget or the gate meanwhile is released at once.
         """
         until = self._loop.time() + seconds
-        while (tasks := self._pollers | self._tasks) and (left := until - self._loop.time()) > 0:
+        while (tasks := self._pollers | {*self._tasks.values()}) and (
+            left := until - self._loop.time()
+        ) > 0:
             await asyncio.wait(
                 tasks, timeout=min(left, CHECK_SECONDS), return_when=asyncio.FIRST_COMPLETED
             )
@@ -308,35 +318,15 @@ class Consumer:
         return begun
 
     def _begin(self, lease: Lease) -> None:
-        task = self._loop.create_task(self._work(lease), name="message")
-        lease.task = task
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, lease))
+        lease.task = self._loop.create_task(self._work(lease), name="message")
+        self._tasks[lease] = lease.task
 
-    def _ended(self, lease: Lease, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled():
-            self._never_ran(lease)
-            return
-        if (error := task.exception()) is None:
-            return
-        log.error("message_task_failed", exc_info=error, **lease.log_fields())
+    def _failed(self, lease: Lease, error: Exception) -> None:
+        log.error("message_task_failed", exc_info=error)
         # Not kept by the heartbeat: it comes again when its visibility timeout ends.
         self.leases.forget(lease)
         if self.groups is not None:
             self.groups.settled(lease, False)  # noqa: FBT003  see acks.Settled
-
-    def _never_ran(self, lease: Lease) -> None:
-        """Settle a message that was cancelled before its task took its first step."""
-        if lease.settled or lease.why_cancelled is None:
-            return
-        self._leave(lease)
-        lease.task, lease.settled = None, True
-        if lease.lost:
-            self._acks.lost(lease)
-        else:
-            self.settlement.release(lease, 0, "drain")
-        self._count(lease, RELEASED)
 
     async def _permit(self, lease: Lease) -> bool:
         lease.enter("permit")

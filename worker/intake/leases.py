@@ -79,6 +79,7 @@ class Lease:
         "attempts",
         "beat",
         "began_at",
+        "begun",
         "conversation_id",
         "ends_at",
         "failed_probes",
@@ -117,7 +118,7 @@ class Lease:
         """Its end is decided; the heartbeat goes on for a delete and stops for a release."""
 
         self.beat: asyncio.Task[None] | None = None
-        self.has_permit = False
+        self.has_permit = self.begun = False
         self.probe = False
         """Chosen by the gate to find out whether an upstream is back."""
 
@@ -151,7 +152,8 @@ class Lease:
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
         self.why_cancelled = self.why_cancelled or why
-        if self.task is not None:
+        # Cancelled before its first step, a task would end without one: then it looks here itself.
+        if self.task is not None and self.begun:
             self.task.cancel()
 
     def log_fields(self) -> Mapping[str, Any]:
