@@ -21,7 +21,7 @@ def _bad(
     restarts: tuple[Restart, ...] = (),
     dead: int | None = None,
 ) -> Scenario:
-    until = 3600 if size.full else 1200
+    until = 3600 if size.full else 2000
     hours = 6.3 if size.full else 0.8
     traffic = [
         Traffic("voice", start=1, count=count, every=0.1, fault="data_action"),
