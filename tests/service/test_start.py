@@ -43,7 +43,7 @@ async def line(worker, event, count=1):
 
 
 async def listening(worker):
-    worker.url = (await line(worker, "worker_starting"))["ops"]
+    worker.url = (await line(worker, "ops_server_listening"))["url"]
 
 
 async def ask(worker, path):

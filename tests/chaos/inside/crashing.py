@@ -34,11 +34,11 @@ async def _run(run, event):
     return await run(event)
 
 
-def open_events(read, body, types):
+def open_events(read, body, *arguments, **options):
     """Read a body that may kill."""
     if BY_BODY in body:
         os._exit(STATUS)
-    return read(body, types)
+    return read(body, *arguments, **options)
 
 
 composition.build_router = partial(build_router, composition.build_router)
