@@ -1,5 +1,5 @@
 from worker.clients.aws.sqs_replies import Message
-from worker.intake.leases import Leases
+from worker.intake.leases import ARRIVAL_SECONDS, Leases
 
 VISIBILITY = 30
 
@@ -54,3 +54,12 @@ def test_a_cancelled_lease_remembers_the_first_reason():
     lease.cancel("drain")
 
     assert lease.lost
+
+
+def test_a_message_of_a_poll_longer_than_the_visibility_is_held_as_it_arrives():
+    held = leases(now=100.0)
+
+    lease = held.hold(a_message(at=100.0 - VISIBILITY - 1))
+
+    assert lease.is_held()
+    assert lease.seconds_left() == ARRIVAL_SECONDS

@@ -21,6 +21,9 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 SHORTEST_BEAT_SECONDS = 0.1
+ARRIVAL_SECONDS = 3.0
+"""For which a message is surely ours when it arrives, however long its receive was: three beats."""
+
 HEARTBEAT = "ChangeMessageVisibility of the heartbeat"
 LEASE_LOST = "lease_lost"
 MARGIN_SECONDS = 1.0
@@ -198,7 +201,10 @@ class Leases:
         SQS may deliver a second copy while the first is worked on. It is not run beside it, and the
         newest receipt is kept: the older one may no longer delete.
         """
-        ends_at = message.received_at + self.visibility_seconds
+        # Counted from the send of the receive. That may have been a long poll: then SQS gave the
+        # message out just now, so it is ours on arrival, and is extended within a beat.
+        soonest = self._clock() + min(ARRIVAL_SECONDS, self.visibility_seconds)
+        ends_at = max(message.received_at + self.visibility_seconds, soonest)
         if (held := self.held.get(message.id)) is not None:
             held.message, held.ends_at = message, ends_at
             return None
