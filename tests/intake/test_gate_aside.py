@@ -73,6 +73,18 @@ async def test_a_message_is_tried_again_after_a_minute_at_most(gate):
     assert gate.waiting == 0
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize(("degrades_in", "waits"), [(7, 7), (-1, ASIDE_SECONDS)])
+async def test_a_message_is_tried_again_as_it_may_go_without(gate, degrades_in, waits):
+    loop = asyncio.get_running_loop()
+    lease, began = a_lease(jobs=["voice"]), loop.time()
+    lease.degrades_at = began + degrades_in
+
+    await gate.wait_aside(lease)
+
+    assert loop.time() - began == pytest.approx(waits, abs=0.2)
+
+
 async def test_no_more_wait_than_may(gate):
     waiting = await aside(gate, 2)
 

@@ -1,6 +1,7 @@
 """From a message to its outcome: open, route, run. Knows no SQS."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -183,6 +184,7 @@ class Delivery:
             task.uncancel()
             return self._overdue(job.name)
         except Exception as error:  # noqa: BLE001  every fault becomes an outcome
+            lease.degrades_at = self._degrades_at(one)
             return self._failed(job, work, error)
         else:
             self._count(job, work, result, one.event, wall)
@@ -220,6 +222,12 @@ class Delivery:
             "",
             lease.is_held,
         )
+
+    def _degrades_at(self, one: Routed) -> float:
+        if one.route.degrade_after_seconds is None:
+            return math.inf
+        age = time.time() - one.event.origin.occurred_at.timestamp()
+        return self._loop.time() + one.route.degrade_after_seconds - age
 
     def _may_run(self, job: JobState, lease: Lease) -> bool:
         """Tell whether the message may run while something of its job is down, and if it probes."""

@@ -30,6 +30,9 @@ MOST_WAITING_TO_PROBE = 10
 ASIDE_SECONDS = 60.0
 """Longest wait of a message beside an open gate before it is tried again."""
 
+DEGRADED_SECONDS = 0.1
+"""So long after the age is reached, a message is tried again that then goes without."""
+
 FAILED_PROBES = 3
 """Failed probes of one message after which it goes back to the queue, if others can take over."""
 
@@ -157,13 +160,13 @@ class Gate:
     async def wait_aside(self, lease: Lease) -> None:
         """Wait until the upstream is back or asks for a probe, and at most for a minute.
 
-        Then the message may be old enough to do without: a record that is written degraded.
+        Or until the message is old enough to go without: a record that is written degraded.
         """
         waiter = _Waiter(lease, 0)
         self._aside.append(waiter)
         lease.enter("gate")
         try:
-            async with asyncio.timeout(ASIDE_SECONDS):
+            async with asyncio.timeout(_aside_seconds(lease)):
                 await waiter.passed
         except TimeoutError:
             return
@@ -248,6 +251,12 @@ class Gate:
         if not able:
             return True
         return self._fresh_may_come(len(able)) and all(one.lease.failed_probes for one in able)
+
+
+def _aside_seconds(lease: Lease) -> float:
+    left = lease.degrades_at + DEGRADED_SECONDS - asyncio.get_running_loop().time()
+    # One that was old enough already could not go without: it waits as any other.
+    return left if 0 < left < ASIDE_SECONDS else ASIDE_SECONDS
 
 
 def _pass(waiter: _Waiter, *, probe: bool) -> None:

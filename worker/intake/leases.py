@@ -5,6 +5,7 @@ handled, through a drain, and until its delete is confirmed.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import ceil
@@ -84,6 +85,7 @@ class Lease:
         "began_at",
         "begun",
         "conversation_id",
+        "degrades_at",
         "ends_at",
         "failed_probes",
         "first_received_at",
@@ -106,10 +108,8 @@ class Lease:
         self.source = source
         """The queue it came from."""
 
-        self._clock = clock
-        self.ends_at = ends_at
-        self.first_received_at = message.received_at
-        self.began_at = message.received_at
+        self._clock, self.ends_at = clock, ends_at
+        self.first_received_at = self.began_at = message.received_at
         """When it entered its stage, by the loop's clock."""
 
         self.stage: Stage = "queued"
@@ -121,6 +121,9 @@ class Lease:
         """Its end is decided; the heartbeat goes on for a delete and stops for a release."""
 
         self.beat: asyncio.Task[None] | None = None
+        self.degrades_at = math.inf
+        """When its job goes without what it may miss, by the loop's clock; known once it failed."""
+
         self.has_permit = self.begun = False
         self.probe = False
         """Chosen by the gate to find out whether an upstream is back."""

@@ -29,6 +29,9 @@ class Route:
     age_limit_seconds: float | None
     """Age of an event from which a wait for the request budget is in vain."""
 
+    degrade_after_seconds: float | None
+    """Age of an event from which it goes without what it may miss; None: it waits."""
+
     proof: Proof
 
 
@@ -56,6 +59,7 @@ class Router:
         may_miss: Iterable[str] = (),
         deadline_seconds: float | None = None,
         age_limit_seconds: float | None = None,
+        degrade_after_seconds: float | None = None,
         proof: Proof = "store",
     ) -> None:
         """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
@@ -66,6 +70,7 @@ class Router:
             frozenset(may_miss),
             deadline_seconds,
             age_limit_seconds,
+            degrade_after_seconds,
             proof,
         )
         self._routes.setdefault(kind, []).append(route)

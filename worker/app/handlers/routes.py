@@ -26,7 +26,15 @@ async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
     if "voice" in on:
         run = await voice.build(workshop, genesys)
         missed = ("login", "data_action", "conversations")
-        router.on(VoiceScored, "voice", run, needs=("dynamodb",), may_miss=missed, proof="sink")
+        router.on(
+            VoiceScored,
+            "voice",
+            run,
+            needs=("dynamodb",),
+            may_miss=missed,
+            degrade_after_seconds=workshop.settings.voice.degrade_after_seconds,
+            proof="sink",
+        )
     if "attributes" in on:
         enrich = await attributes.build(workshop, genesys)
         router.on(
