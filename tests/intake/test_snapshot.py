@@ -16,7 +16,7 @@ from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent
 from worker.ops.health import Health
 from worker.ops.status import Status
-from worker.resilience.work import waiting_for
+from worker.resilience.work import Work, waiting_for
 from worker.settings import load_settings
 
 
@@ -357,3 +357,26 @@ async def test_a_sample_that_fails_costs_nothing_but_itself(sqs, start_watched, 
         assert watched.shown()["queues"][0]["visible"] == 0
         running.cancel()
         await asyncio.wait([running])
+
+
+@pytest.mark.looptime
+async def test_a_message_that_two_jobs_run_uses_one_permit(sqs, queue, start_watched, recorder):
+    go = asyncio.Event()
+    send(sqs, queue, 1)
+
+    async with start_watched(recorder(go.wait)) as watched:
+        running = watched.intake.parts.delivery.running
+        while not running:  # noqa: ASYNC110  virtual time
+            await asyncio.sleep(0.05)
+        [lease] = running.values()
+        watched.intake.consumer.gate.overfull = True  # so that no poll has permits
+        await asyncio.sleep(5)
+        second = Work(lease.message.id, "workflow")
+        running[second] = lease
+        shown = watched.watch.snapshot()
+        del running[second]
+        watched.intake.consumer.gate.overfull = False
+        go.set()
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 30)
+
+    assert (shown.in_flight, shown.permits_used) == (1, 1)
