@@ -308,3 +308,12 @@ def eventually():
         raise AssertionError("it never came")
 
     return wait
+
+
+def test_a_stop_after_the_end_is_nothing():
+    listener = socket.create_server(("127.0.0.1", 0))
+    served = Connections([listener], lambda _: (200, "", b""))
+    served.stop()
+    served.run()
+
+    served.stop()

@@ -85,7 +85,8 @@ class Connections:
     def stop(self) -> None:
         """End `run` soon; from any thread."""
         self._stopped = True
-        self._waker.send(b"x")
+        # Closed, not written to: `run` may see the flag and close both ends before we get here.
+        self._waker.close()
 
     def close(self) -> None:
         """Let go of all sockets."""
