@@ -22,8 +22,6 @@ from worker.settings import Ops
 PROBE_SECONDS = 3
 """What a kubelet waits for a probe."""
 
-needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 in this Python")
-
 
 @pytest.fixture(scope="module")
 def server():
@@ -245,7 +243,6 @@ def test_an_unforeseen_fault_does_not_end_the_server(eventually, monkeypatch):
         assert livez(server) == 200
 
 
-@needs_ipv6
 @pytest.mark.parametrize(
     ("host", "asked"),
     [
@@ -287,7 +284,6 @@ def test_without_ipv6_all_addresses_are_those_of_ipv4(monkeypatch, host):
         assert listener.family == socket.AF_INET
 
 
-@needs_ipv6
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
 def test_a_port_taken_in_one_family_is_not_served_in_the_other_alone(host):
     with socket.create_server(("::", 0), family=socket.AF_INET6) as taken:

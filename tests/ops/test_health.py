@@ -55,16 +55,6 @@ def test_both_reasons_to_be_dead_are_told():
     assert health.not_live_because() == ["event loop stalled", "log sink gone"]
 
 
-def test_checks_may_come_later_and_replace_others():
-    health = a_health(queue=lambda: "starting")
-    health.beat()
-
-    health.add_checks({"token": lambda: "refused"})
-    health.add_checks({"queue": lambda: None})
-
-    assert health.ready() == ["token: refused"]
-
-
 def test_a_beat_brings_it_back():
     clock = Clock()
     health = a_health(clock)

@@ -106,10 +106,6 @@ class Upstreams:
         """Return why an upstream is not called, and for how long; empty if it is."""
         return "; ".join(filter(None, (self._trouble(upstream), self._paused(upstream))))
 
-    def open_breakers(self) -> tuple[str, ...]:
-        """Return the upstreams that are not called at present."""
-        return tuple(name for name, breaker in self._breakers.items() if breaker.state == "open")
-
     def asked_pauses(self) -> dict[str, tuple[float, float]]:
         """Return the pauses that upstreams asked for, by name: seconds left, and seconds asked.
 

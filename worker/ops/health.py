@@ -55,11 +55,6 @@ class Health:
         """Whether `drain` was called."""
         return self._draining
 
-    def add_checks(self, checks: Mapping[str, Check]) -> None:
-        """Have these asked for readiness too; a name that is there already is replaced."""
-        # A new mapping: the server's thread may be in the middle of the old one.
-        self._checks = {**self._checks, **checks}
-
     async def run(self) -> None:
         """Beat until cancelled, and measure how late the loop is each time."""
         loop = asyncio.get_running_loop()
