@@ -5,8 +5,8 @@ from random import Random
 
 from tests.factories import an_id
 from tests.reporting import OFF
-from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.jobs.reports.bucket import Bucket
 from worker.resilience.breaker import Breaker
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.retry import RetryPolicy

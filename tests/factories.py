@@ -9,16 +9,12 @@ from uuid import UUID, uuid4
 import orjson
 from msgspec.structs import replace
 
-from worker.events.types import (
-    AttributesWanted,
-    ChatScored,
-    ConversationEnded,
-    Event,
-    Origin,
-    ReportDue,
-    SpeakerScore,
-    VoiceScored,
-)
+from worker.events.origin import Event, Origin
+from worker.jobs.attributes.events import AttributesWanted
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.sentiment.events import ChatScored
+from worker.jobs.voice.events import SpeakerScore, VoiceScored
+from worker.jobs.workflow.events import ConversationEnded
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PHONE = "+15550100001"

@@ -14,7 +14,7 @@ from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.ended import Ended, a_conversation
-from worker.domain.moment import utc_text
+from worker.events.normal_forms import utc_text
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

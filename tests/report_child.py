@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from tests.reporting import DAY, NOW, a_day, an_api_at
 from worker.clients.genesys.details import DetailsReader
 from worker.clients.genesys.details_pages import PlatformDetails
-from worker.domain.reports.files import File
-from worker.handlers.scheduled_report import written
+from worker.jobs.reports.files import File
+from worker.jobs.reports.handler import written
 
 
 class Folder:

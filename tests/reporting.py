@@ -16,7 +16,7 @@ from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.history import History, Past
-from worker.domain.reports.row import Row
+from worker.jobs.reports.row import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

@@ -13,14 +13,14 @@ from random import Random
 
 from tests.benchmarks.findings import Claim, Findings, Table
 from tests.benchmarks.size import Size
-from worker.demo.jobs.attributes import AttributesJob
-from worker.demo.jobs.ended import EndedJob
-from worker.demo.jobs.plan import Job
-from worker.demo.jobs.report import ReportJob
-from worker.demo.jobs.voice import VoiceJob
+from worker.demo.ended import EndedJob
+from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
 from worker.demo.stage import Stage, open_stage
 from worker.demo.surroundings import make_surroundings
+from worker.jobs.attributes.demo import AttributesJob
+from worker.jobs.reports.demo import ReportJob
+from worker.jobs.voice.demo import VoiceJob
 
 PLATFORM_PER_MINUTE = 300
 OUR_PER_MINUTE = 240

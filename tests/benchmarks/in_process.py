@@ -20,9 +20,9 @@ from worker.app.queues import OpenQueue
 from worker.app.workshop import new_workshop
 from worker.cli.run import fast_loop
 from worker.clients.aws.sqs_replies import Message, QueueAttributes
-from worker.domain.result import Result
-from worker.events.types import VoiceScored
+from worker.events.result import Result
 from worker.intake.router import Router
+from worker.jobs.voice.events import VoiceScored
 from worker.settings import load_settings
 from worker.telemetry.logs import configure_logging
 

@@ -15,9 +15,9 @@ from worker.app.intake import build_intake
 from worker.app.signals import Signals
 from worker.app.workshop import new_workshop
 from worker.cli.run import fast_loop
-from worker.domain.result import Result
-from worker.events.types import VoiceScored
+from worker.events.result import Result
 from worker.intake.router import Router
+from worker.jobs.voice.events import VoiceScored
 from worker.ops.health import Health
 from worker.settings import Settings, load_settings
 from worker.telemetry.logs import configure_logging

@@ -16,9 +16,9 @@ from random import Random
 
 from tests.browser.chromium import Page, chromium
 from tests.reporting import DAY, DAY_MS, HOUR_MS, NOW, a_day, a_row
-from worker.domain.reports.aggregate import Aggregate
-from worker.domain.reports.html_page import html_page
-from worker.domain.reports.report import Report, report_of
+from worker.jobs.reports.aggregate import Aggregate
+from worker.jobs.reports.html_page import html_page
+from worker.jobs.reports.report import Report, report_of
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 NAMES = ("Billing", "Orders & returns", "Technical support", "Complaints <escalated>")

@@ -13,7 +13,7 @@ import orjson
 from tests.chaos.checker import History, check
 from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
-from worker.demo.jobs.plan import Job, Planned
+from worker.demo.plan import Job, Planned
 from worker.demo.process import WorkerProcess
 from worker.demo.sqs.faults import FaultPlan
 from worker.demo.sqs.message import Message

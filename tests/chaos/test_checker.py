@@ -7,9 +7,9 @@ import pytest
 from tests.chaos.checker import History, check, parked_twice
 from tests.chaos.effects import Effect
 from tests.factories import an_id
-from worker.demo.jobs.envelopes import envelope
-from worker.demo.jobs.plan import Planned
-from worker.demo.jobs.voice import START
+from worker.demo.envelopes import envelope
+from worker.demo.plan import Planned
+from worker.jobs.voice.demo import START
 
 CONVERSATION = an_id()
 

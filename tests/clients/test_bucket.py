@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from tests.buckets import a_bucket
 from worker.demo.moto import moto_server
-from worker.domain.reports.files import File
 from worker.errors import Misconfigured, Unauthorized
+from worker.jobs.reports.files import File
 
 CSV = File("report.csv", "text/csv; charset=utf-8", b"a,b\r\n1,2\r\n")
 FOLDER = "reports/daily/20260301T000000Z/"

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from tests.factories import PHONE, an_id
-from worker.clients.crm import Crm, Record, record_of
 from worker.clients.endpoint import origin_of, path_of
 from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
@@ -22,6 +21,7 @@ from worker.errors import (
     Unavailable,
     Unreadable,
 )
+from worker.jobs.attributes.crm import Crm, Record, record_of
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy

@@ -24,8 +24,8 @@ from worker.clients.transcripts import Transcripts
 from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.genesys.replies import error_body
-from worker.domain.sentiment import Sentiment
 from worker.errors import Misconfigured, Permanent, Transient, Unavailable
+from worker.jobs.sentiment.verdict import Sentiment
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 

@@ -13,8 +13,8 @@ from tests.idempotency import RETENTION_SECONDS, Strict, a_store, a_store_table,
 from worker.clients.aws.idempotency_store import BUSY_RETRY_SECONDS
 from worker.clients.aws.idempotency_table import SKEW_SECONDS
 from worker.demo.moto import moto_server
-from worker.domain.result import Result
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
+from worker.events.result import Result
 from worker.intake.idempotency import Idempotency
 from worker.resilience.work import Work as AWork
 from worker.resilience.work import begin

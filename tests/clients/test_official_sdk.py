@@ -23,7 +23,7 @@ from worker.clients.genesys.reference import Reference
 from worker.demo.genesys.actions import an_action
 from worker.demo.genesys.ended import a_conversation
 from worker.demo.genesys.flows import a_flow
-from worker.domain.reports.slicing import Slice
+from worker.jobs.reports.slicing import Slice
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

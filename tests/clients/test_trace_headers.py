@@ -14,13 +14,13 @@ from tests.spans import name_of
 from tests.spans import traced_in_memory as traced
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.aws.workflows import Workflows
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.demo.loopback import serving
 from worker.demo.sinks import WebhookSink
-from worker.domain.workflow import DetailsStatus, execution_of
+from worker.jobs.workflow.execution import DetailsStatus, execution_of
+from worker.jobs.workflow.executions import Workflows
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 

@@ -9,11 +9,10 @@ from tests.aws import TRANSPORTS, an_aws_client
 from tests.dynamodb import a_stub
 from tests.factories import a_conversation_ended, an_id
 from tests.lookups import a_guard
-from worker.clients.aws.details_store import DetailsStore
-from worker.clients.aws.workflows import Workflows
 from worker.demo.moto import moto_server
-from worker.domain.workflow import DetailsStatus, execution_of
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
+from worker.jobs.workflow.execution import DetailsStatus, execution_of
+from worker.jobs.workflow.executions import DetailsStore, Workflows
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}

@@ -13,11 +13,11 @@ import pytest
 import structlog
 
 from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
-from worker.clients.crm import Crm, Record
 from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
+from worker.clients.genesys.flow_schema import Schema
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
@@ -26,12 +26,12 @@ from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.flows import a_flow
 from worker.demo.sinks import WebhookSink
-from worker.domain.attributes.injection import Policy, payload_sha256, trace_id
-from worker.domain.attributes.inspector import Rules
-from worker.domain.attributes.schema import Schema
-from worker.domain.result import Result
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
-from worker.handlers.attribute_injection import InjectAttributes
+from worker.events.result import Result
+from worker.jobs.attributes.crm import Crm, Record
+from worker.jobs.attributes.handler import InjectAttributes
+from worker.jobs.attributes.injection import Policy, payload_sha256, trace_id
+from worker.jobs.attributes.inspector import Rules
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy

@@ -32,11 +32,11 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.sinks import WebhookSink
-from worker.domain.result import Result
-from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.normaliser import open_events
-from worker.handlers.chat_sentiment import WRITES, ForwardChatSentiment, Receivers
+from worker.events.result import Result
+from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
+from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
 from worker.resilience.steps import Steps
 from worker.settings import Aws, Events

@@ -7,12 +7,12 @@ import pytest
 
 from tests.ecs_agent import an_agent
 from tests.factories import a_report_due
-from worker.app.handlers import reports
 from worker.app.protection import protected
 from worker.app.workshop import new_workshop
-from worker.domain.result import Result
 from worker.errors import Unavailable
-from worker.handlers.scheduled_report import WriteReport
+from worker.events.result import Result
+from worker.jobs.reports import build
+from worker.jobs.reports.handler import WriteReport
 from worker.settings import load_settings
 
 SETTINGS = {
@@ -63,7 +63,7 @@ async def test_a_report_that_fails_fails_as_it_would_without_protection():
 async def test_the_handler_of_reports_is_protected_by_its_own_deadline(stack):
     async with an_agent() as agent:
         workshop = a_workshop(stack, ECS_AGENT_URI=agent.url)
-        run = await reports.build(workshop, SimpleNamespace(api=None), bus=None)
+        run = await build.build(workshop, SimpleNamespace(api=None), bus=None)
 
         async with run.protection.while_busy():
             assert agent.wishes == [{"ProtectionEnabled": True, "ExpiresInMinutes": 35}]
@@ -71,6 +71,6 @@ async def test_the_handler_of_reports_is_protected_by_its_own_deadline(stack):
 
 
 async def test_without_an_agent_the_handler_is_the_bare_one(stack):
-    run = await reports.build(a_workshop(stack), SimpleNamespace(api=None), bus=None)
+    run = await build.build(a_workshop(stack), SimpleNamespace(api=None), bus=None)
 
     assert isinstance(run, WriteReport)

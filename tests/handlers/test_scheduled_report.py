@@ -23,9 +23,9 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.demo.genesys import GenesysCloud
 from worker.demo.moto import moto_server
 from worker.demo.sinks import WebhookSink
-from worker.domain.result import Result
 from worker.errors import Permanent, Transient, Unavailable
-from worker.handlers.scheduled_report import Listeners, WriteReport
+from worker.events.result import Result
+from worker.jobs.reports.handler import Listeners, WriteReport
 from worker.resilience.steps import Steps
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"

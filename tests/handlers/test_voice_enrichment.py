@@ -11,8 +11,6 @@ from structlog.testing import capture_logs
 
 from tests.dynamodb import a_client, a_guard, a_table, items_of
 from tests.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
-from worker.clients.aws.records import VoiceRecords
-from worker.clients.customers import CustomerAction, Customers
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.platform import Platform
@@ -21,10 +19,11 @@ from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.actions import remote_credentials_expired, remote_failure
 from worker.demo.moto import moto_server
-from worker.domain.customer import Customer
-from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent, Transient
-from worker.handlers.voice_enrichment import EnrichVoice
+from worker.events.result import Result
+from worker.jobs.voice.customers import Customer, CustomerAction, Customers
+from worker.jobs.voice.handler import EnrichVoice
+from worker.jobs.voice.records import VoiceRecords
 from worker.resilience.cache import Cache, CachePolicy
 
 MINUTE = timedelta(minutes=1)

@@ -1,7 +1,7 @@
 """A handler that needs an upstream, for tests in which that is down."""
 
 from worker.app.genesys import build_genesys
-from worker.domain.result import Result
+from worker.events.result import Result
 
 
 class AskGenesys:

@@ -12,8 +12,9 @@ from worker.app.intake import build_intake
 from worker.app.workshop import new_workshop
 from worker.demo.genesys.server import GenesysServer
 from worker.demo.sqs.server import SqsServer
-from worker.events.types import ConversationEnded, VoiceScored
 from worker.intake.router import Router
+from worker.jobs.voice.events import VoiceScored
+from worker.jobs.workflow.events import ConversationEnded
 from worker.settings import load_settings
 
 

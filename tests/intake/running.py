@@ -1,6 +1,6 @@
 """A running intake, and a handler of the test's own."""
 
-from worker.domain.result import Result
+from worker.events.result import Result
 
 
 class Intake:

@@ -19,8 +19,8 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
-from worker.domain.result import Result
 from worker.errors import NotYet, Permanent, RateLimited, Unavailable
+from worker.events.result import Result
 
 SEEDS = range(2)
 MESSAGES = 120

@@ -8,8 +8,8 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import Reset, When
-from worker.domain.result import Result
 from worker.errors import Permanent, Unavailable
+from worker.events.result import Result
 
 GROUPS, PER_GROUP = 10, 20
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from worker.domain.result import Result
 from worker.errors import Transient, Unavailable
+from worker.events.result import Result
 from worker.intake.idempotency import LONGEST_WAIT_SECONDS, MOST_WAITING, Idempotency
 
 

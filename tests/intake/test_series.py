@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.demo.jobs.envelopes import an_id, envelope
-from worker.demo.jobs.voice import START
-from worker.domain.result import Result
+from worker.demo.envelopes import an_id, envelope
 from worker.errors import Permanent, Transient
+from worker.events.result import Result
+from worker.jobs.voice.demo import START
 from worker.telemetry.metrics import REGISTRY
 
 FLOOD = 2000

@@ -12,8 +12,8 @@ from tests.intake.doubles import a_failure, a_problem
 from worker.app.genesys import build_genesys
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.demo.sqs.faults import ACCESS_DENIED, Refuse
-from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent
+from worker.events.result import Result
 from worker.ops.health import Health
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for

@@ -6,11 +6,11 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
+from worker.demo.envelopes import envelope, iso, leg, platform
 from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
 from worker.demo.genesys.flows import a_flow
 from worker.demo.genesys.history import DAY_MS, History, MadeUp
 from worker.demo.genesys.replies import error_body
-from worker.demo.jobs.envelopes import envelope, iso, leg, platform
 from worker.demo.sqs.faults import ACCESS_DENIED, FaultPlan, Refuse, When
 from worker.demo.sqs.message import Message
 from worker.demo.sqs.server import SqsServer

@@ -20,9 +20,9 @@ from worker.app.upstreams import Upstreams
 from worker.app.workshop import Workshop
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
 from worker.clients.aws.sqs_replies import QueueAttributes
-from worker.domain.result import Result
 from worker.errors import Permanent
-from worker.events.types import Origin
+from worker.events.origin import Origin
+from worker.events.result import Result
 from worker.intake.delivery import Reading
 from worker.intake.idempotency import Idempotency
 from worker.intake.router import Router

@@ -4,7 +4,7 @@ import pytest
 
 from tests.factories import a_body
 from worker.demo.bus import queues_of
-from worker.demo.jobs.noise import POISON
+from worker.demo.noise import POISON
 from worker.settings import HANDLER_NEEDS
 
 QUEUES = {job: f"http://sqs/{job}" for job in HANDLER_NEEDS}

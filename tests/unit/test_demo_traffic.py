@@ -1,7 +1,7 @@
 from random import Random
 
-from worker.demo.jobs.attributes import AttributesJob
-from worker.demo.jobs.voice import VoiceJob
+from worker.jobs.attributes.demo import AttributesJob
+from worker.jobs.voice.demo import VoiceJob
 
 MANY = 20_000
 """Of ten million numbers, so many drawn at random hold some twenty pairs."""

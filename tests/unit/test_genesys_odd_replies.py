@@ -17,8 +17,8 @@ from worker.clients.genesys.details_pages import platform_page
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.genesys.transcript import customer_phrases
-from worker.domain.reports.reference_row import row_of_reference
 from worker.errors import WorkerError
+from worker.jobs.reports.reference_row import row_of_reference
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 ID = an_id()

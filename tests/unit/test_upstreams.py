@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from worker.app.handlers.routes import _check
+from worker.app.routes import _check
 from worker.app.upstreams import LOGIN, Upstreams
-from worker.domain.result import Result
 from worker.errors import ConfigurationError, RateLimited, Unauthorized, Unavailable
-from worker.events.types import ReportDue
+from worker.events.result import Result
 from worker.intake.router import Router
+from worker.jobs.reports.events import ReportDue
 from worker.settings import Breaker, Genesys
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

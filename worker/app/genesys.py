@@ -11,9 +11,9 @@ from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
+from worker.clients.genesys.flow_schema import Schema
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.domain.attributes.schema import Schema
 from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
 from worker.settings import Genesys as GenesysSettings

@@ -10,13 +10,6 @@ from worker.app.queues import OpenQueue, open_queues
 from worker.app.workshop import Workshop
 from worker.clients.aws.crash_marks import CrashMarks
 from worker.events.normaliser import open_events
-from worker.events.types import (
-    AttributesWanted,
-    ChatScored,
-    ConversationEnded,
-    ReportDue,
-    VoiceScored,
-)
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
@@ -33,6 +26,11 @@ from worker.intake.router import Route, Router
 from worker.intake.settlement import Memory, Settlement
 from worker.intake.source import Source
 from worker.intake.unrouted import Unrouted
+from worker.jobs.attributes.events import AttributesWanted
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.sentiment.events import ChatScored
+from worker.jobs.voice.events import VoiceScored
+from worker.jobs.workflow.events import ConversationEnded
 from worker.settings import Settings
 from worker.settings.job_types import jobs_of_type
 from worker.telemetry import metrics

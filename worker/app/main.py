@@ -11,9 +11,9 @@ import structlog
 from worker import __version__
 from worker.app.daemon import Daemon
 from worker.app.genesys import build_genesys
-from worker.app.handlers.routes import build_router
 from worker.app.intake import build_intake
 from worker.app.queues import OpenQueue, Unreachable, findings_of
+from worker.app.routes import build_router
 from worker.app.signals import Signals
 from worker.app.snapshot import Watch
 from worker.app.workshop import Workshop, new_workshop

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from worker.app.workshop import Workshop
 from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
 from worker.clients.http import HttpClient
-from worker.domain.result import Result
-from worker.events.types import ReportDue
+from worker.events.result import Result
+from worker.jobs.reports.events import ReportDue
 
 Run = Callable[[ReportDue], Awaitable[Result]]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from worker.cli.inspecting import Finding
-    from worker.domain.attributes.inspector import Report
+    from worker.jobs.attributes.inspector import Report
 
 
 def inspect(

@@ -12,9 +12,9 @@ from worker.cli.inspecting import Files, Finding, Source, Upstreams, findings
 from worker.cli.upstream import open_crm, open_genesys
 from worker.clients.genesys.attribute_calls import attribute_dialect_of
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.domain.attributes.inspector import rules_of
-from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
+from worker.clients.genesys.flow_schema import Schema, of_definitions, of_json_schema
 from worker.errors import ConfigurationError
+from worker.jobs.attributes.inspector import rules_of
 from worker.resilience.cache import Cache
 from worker.settings import Attributes as AttributeSettings
 from worker.settings import Crm, Events, Genesys, load_group

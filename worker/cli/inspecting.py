@@ -4,26 +4,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from worker.clients.crm import Crm, Record
 from worker.clients.genesys.attributes import Attributes
-from worker.domain.attributes.injection import trace_id
-from worker.domain.attributes.inspector import Report, Rules, inspect, sendable
-from worker.domain.attributes.schema import Schema
-from worker.domain.moment import utc_text
-from worker.domain.phone import e164
-from worker.domain.reports.files import folder
-from worker.domain.sentiment import forwarding_id
-from worker.domain.workflow import DetailsStatus, execution_of
+from worker.clients.genesys.flow_schema import Schema
 from worker.errors import ConfigurationError, Permanent, WorkerError
+from worker.events.normal_forms import e164, utc_text
 from worker.events.normaliser import Unrouted, open_events
-from worker.events.types import (
-    AttributesWanted,
-    ChatScored,
-    ConversationEnded,
-    Event,
-    ReportDue,
-    VoiceScored,
-)
+from worker.events.origin import Event
+from worker.jobs.attributes.crm import Crm, Record
+from worker.jobs.attributes.events import AttributesWanted
+from worker.jobs.attributes.injection import trace_id
+from worker.jobs.attributes.inspector import Report, Rules, inspect, sendable
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.files import folder
+from worker.jobs.sentiment.events import ChatScored
+from worker.jobs.sentiment.verdict import forwarding_id
+from worker.jobs.voice.events import VoiceScored
+from worker.jobs.workflow.events import ConversationEnded
+from worker.jobs.workflow.execution import DetailsStatus, execution_of
 from worker.settings import Events
 
 HANDLERS: Mapping[type, tuple[str, ...]] = {

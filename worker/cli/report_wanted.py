@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from worker.domain.reports.report import iso
-from worker.domain.reports.row import MEDIA_TYPES, dimensions_of
-from worker.domain.reports.slicing import day_slices
 from worker.errors import ConfigurationError, Permanent
 from worker.events.fields import UUID
-from worker.events.types import Origin, ReportDue
+from worker.events.origin import Origin
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.report import iso
+from worker.jobs.reports.row import MEDIA_TYPES, dimensions_of
+from worker.jobs.reports.slicing import day_slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,17 @@ from rich.progress import Progress as Bar
 from worker.app.upstreams import Upstreams
 from worker.cli.report_wanted import Wanted
 from worker.cli.upstream import open_genesys
-from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.details import DetailsReader, Progress
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_pages import details_dialect
-from worker.domain.reports.files import File, folder
-from worker.domain.reports.manifest import Manifest, manifest_key
-from worker.domain.reports.report import iso
 from worker.errors import ConfigurationError, Permanent
-from worker.events.types import ReportDue
-from worker.handlers.scheduled_report import Shelf, links, ready, written
+from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.files import File, folder
+from worker.jobs.reports.handler import Shelf, links, ready, written
+from worker.jobs.reports.manifest import Manifest, manifest_key
+from worker.jobs.reports.report import iso
 from worker.settings import Aws, Genesys, Report, load_group
 from worker.settings import Breaker as BreakerSettings
 

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from worker.app.upstreams import Upstreams
-from worker.clients.crm import Crm, Record
 from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import ConfigurationError
+from worker.jobs.attributes.crm import Crm, Record
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy

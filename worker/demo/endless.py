@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from worker.demo.jobs.plan import Planned, Trouble
+from worker.demo.plan import Planned, Trouble
 from worker.demo.run import jobs_of
 from worker.demo.stage import Stage
 from worker.demo.surroundings import SOURCES, put_events

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from worker.demo.jobs.plan import Planned
+from worker.demo.plan import Planned
 from worker.demo.stage import Stage
 
 

@@ -10,18 +10,18 @@ from random import Random
 
 from rich.console import Console
 
-from worker.demo.jobs.attributes import AttributesJob
-from worker.demo.jobs.ended import EndedJob
-from worker.demo.jobs.noise import Noise
-from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
-from worker.demo.jobs.report import ReportJob
-from worker.demo.jobs.voice import VoiceJob
+from worker.demo.ended import EndedJob
 from worker.demo.ledger import Sent
+from worker.demo.noise import Noise
+from worker.demo.plan import Effects, Job, Planned, Trouble
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress
 from worker.demo.stage import Queues, Stage, open_stage
 from worker.demo.surroundings import make_surroundings
 from worker.demo.table import print_verdict
+from worker.jobs.attributes.demo import AttributesJob
+from worker.jobs.reports.demo import ReportJob
+from worker.jobs.voice.demo import VoiceJob
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""

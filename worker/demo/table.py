@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from worker.demo.jobs.plan import Effects
 from worker.demo.ledger import Sent
+from worker.demo.plan import Effects
 from worker.demo.stage import PREFIX, Stage
 
 

@@ -6,10 +6,13 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from worker.errors import Permanent
-from worker.events import attributes, chat, ended, voice
 from worker.events.envelope import Envelope, open_envelope
-from worker.events.reports import report_due
-from worker.events.types import Event
+from worker.events.origin import Event
+from worker.jobs.attributes import events
+from worker.jobs.reports.events import report_due
+from worker.jobs.sentiment import events
+from worker.jobs.voice import events
+from worker.jobs.workflow import events
 from worker.settings import Events as EventTypes
 
 Reader = Callable[[Envelope], Event | None]
@@ -18,17 +21,17 @@ Form = Literal["platform", "reference"]
 
 _READERS: Mapping[Form, Mapping[str, Reader]] = {
     "platform": {
-        "voice_types": voice.from_platform,
-        "ended_types": ended.from_platform,
-        "attributes_types": attributes.from_platform,
-        "chat_types": chat.from_platform,
+        "voice_types": events.from_platform,
+        "ended_types": events.from_platform,
+        "attributes_types": events.from_platform,
+        "chat_types": events.from_platform,
         "report_types": report_due,
     },
     "reference": {
-        "voice_types": voice.from_reference,
-        "ended_types": ended.from_reference,
-        "attributes_types": attributes.from_reference,
-        "chat_types": chat.from_reference,
+        "voice_types": events.from_reference,
+        "ended_types": events.from_reference,
+        "attributes_types": events.from_reference,
+        "chat_types": events.from_reference,
         "report_types": report_due,
     },
 }

@@ -11,10 +11,10 @@ from typing import Any
 import structlog
 
 from worker.clients.aws.crash_marks import CrashMarks
-from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent
 from worker.events.normaliser import Unrouted as UnroutedEvent
-from worker.events.types import Event
+from worker.events.origin import Event
+from worker.events.result import Result
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from worker.clients.aws.idempotency_store import IdempotencyStore
-from worker.domain.result import Result
 from worker.errors import Transient
+from worker.events.result import Result
 from worker.telemetry import metrics
 
 Proof = Literal["store", "sink"]

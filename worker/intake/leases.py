@@ -15,7 +15,7 @@ import structlog
 
 from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Queue
 from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueError
-from worker.events.types import Origin
+from worker.events.origin import Origin
 from worker.intake.source import Source
 from worker.telemetry import metrics
 

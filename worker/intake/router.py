@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from worker.domain.result import Result
-from worker.events.types import Event
+from worker.events.origin import Event
+from worker.events.result import Result
 from worker.intake.idempotency import Proof
 
 E = TypeVar("E", bound=Event)

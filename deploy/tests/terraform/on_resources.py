@@ -17,7 +17,7 @@ from worker.demo.genesys.server import GenesysServer
 from worker.demo.process import WorkerProcess
 from worker.demo.sinks import WebhookSink
 from worker.events.normaliser import open_events
-from worker.events.types import ReportDue
+from worker.jobs.reports.events import ReportDue
 from worker.settings import Events, describe
 
 EFFECT_SECONDS = 60

@@ -6,10 +6,10 @@ from collections import Counter
 from tests.chaos.arena import Arena, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.envelopes import an_id, envelope, iso
-from worker.demo.jobs.plan import Planned
-from worker.demo.jobs.voice import KIND, START, VoiceJob
+from worker.demo.envelopes import an_id, envelope, iso
+from worker.demo.plan import Planned
 from worker.demo.process import WorkerProcess
+from worker.jobs.voice.demo import KIND, START, VoiceJob
 
 PROGRAM = ("-m", "tests.chaos.inside.crashing")
 CRASHED = 139

@@ -8,7 +8,7 @@ from tests.chaos.arena import Arena, open_arena
 from tests.chaos.checker import parked_twice
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.plan import Job
+from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
 from worker.demo.run import jobs_of
 

@@ -18,10 +18,10 @@ from aiohttp import web
 from tests.chaos.arena import Arena, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.envelopes import an_id, envelope, iso
-from worker.demo.jobs.voice import START
+from worker.demo.envelopes import an_id, envelope, iso
 from worker.demo.loopback import serving
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
+from worker.jobs.voice.demo import START
 
 BACKLOG = 1000
 SAMPLES = 60

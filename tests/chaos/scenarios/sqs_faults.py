@@ -6,9 +6,8 @@ import time
 from tests.chaos.arena import Arena, figures_of, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.noise import Noise
-from worker.demo.jobs.plan import Job
-from worker.demo.jobs.voice import VoiceJob
+from worker.demo.noise import Noise
+from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
 from worker.demo.sqs.faults import (
     HTTP_500,
@@ -24,6 +23,7 @@ from worker.demo.sqs.faults import (
     When,
 )
 from worker.intake.settlement import NOT_DEAD_LETTERED_SECONDS
+from worker.jobs.voice.demo import VoiceJob
 
 RECOVERY_SECONDS = 30
 SETTLE_SECONDS = 3

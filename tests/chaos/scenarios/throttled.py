@@ -9,8 +9,8 @@ from tests.chaos.arena import Arena, figures_of, open_arena, shortened
 from tests.chaos.effects import Request
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.jobs.voice import VoiceJob
 from worker.demo.process import WorkerProcess
+from worker.jobs.voice.demo import VoiceJob
 
 RECEIVES_ALLOWED = 10
 """Throttling is no outage, it may hit one call and not the next: no breaker holds the intake, and

@@ -11,10 +11,10 @@ from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, R
 
 from tests.aws_stub import REGION, SILENCE, Say, a_client
 from tests.buckets import a_guard
-from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.lean.client import LeanClients
 from worker.clients.aws.limits import ClientLimits
 from worker.errors import Unavailable
+from worker.jobs.reports.bucket import Bucket
 
 TOTAL_SECONDS = 0.4
 BETWEEN_BYTES = 0.02

@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from worker.domain.customer import Customer, customer_of
 from worker.errors import Permanent
+from worker.jobs.voice.customers import Customer, customer_of
 
 
 def read(output):

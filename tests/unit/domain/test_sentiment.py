@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.factories import NOON, a_chat_scored, an_id, an_origin
-from worker.domain.sentiment import (
+from worker.errors import Permanent
+from worker.jobs.sentiment.verdict import (
     Polarity,
     SentimentRules,
     alert_note,
@@ -23,7 +24,6 @@ from worker.domain.sentiment import (
     sentiment_of,
     status_attributes,
 )
-from worker.errors import Permanent
 
 RULES = SentimentRules()
 KEY = "0123456789abcdef" * 4

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import NOON, a_conversation_ended, an_id, an_origin
-from worker.domain.settling import LEAST_SECONDS, seconds_to_next_look
-from worker.domain.workflow import (
+from worker.clients.genesys.analytics_lag import LEAST_SECONDS, seconds_to_next_look
+from worker.errors import NotYet, Permanent
+from worker.jobs.workflow.execution import (
     MAX_INPUT_BYTES,
     DetailsStatus,
     details_status,
     execution_of,
 )
-from worker.errors import NotYet, Permanent
 
 STEPS = ("fetch_crm_contact", "analyze_sentiment")
 ENDED = {"conversationId": "1", "conversationEnd": "2026-03-02T12:00:00.000Z"}

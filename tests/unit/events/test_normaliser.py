@@ -22,13 +22,11 @@ from tests.factories import (
 )
 from worker.errors import Permanent
 from worker.events.normaliser import Unrouted, open_events
-from worker.events.types import (
-    AttributesWanted,
-    ChatScored,
-    ConversationEnded,
-    ReportDue,
-    VoiceScored,
-)
+from worker.jobs.attributes.events import AttributesWanted
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.sentiment.events import ChatScored
+from worker.jobs.voice.events import VoiceScored
+from worker.jobs.workflow.events import ConversationEnded
 from worker.settings import Events
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "events"

@@ -6,7 +6,7 @@ import pytest
 from tests.factories import a_body, an_id
 from worker.errors import Permanent
 from worker.events.normaliser import open_events
-from worker.events.types import VoiceScored
+from worker.jobs.voice.events import VoiceScored
 from worker.settings import Events
 
 MIB = 2**20

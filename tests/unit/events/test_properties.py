@@ -20,7 +20,7 @@ from tests.factories import (
 )
 from worker.errors import Permanent
 from worker.events.normaliser import Unrouted, open_events
-from worker.events.reports import EMPTY_SCHEDULE
+from worker.jobs.reports.events import EMPTY_SCHEDULE
 from worker.settings import Events
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "events").glob("*/*.json"))

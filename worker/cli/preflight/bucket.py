@@ -7,8 +7,8 @@ from typing import Any
 
 from worker.cli.preflight.dry import MARK, Target, refusal_of, refused
 from worker.cli.preflight.rows import Row, ok, warn
-from worker.domain.reports.files import folder
-from worker.domain.workflow import Execution
+from worker.jobs.reports.files import folder
+from worker.jobs.workflow.execution import Execution
 
 REPORTS = Target(name="report bucket", action="s3:PutObject", setting="REPORT_BUCKET")
 DETAILS = Target(

@@ -6,13 +6,14 @@ from typing import Any
 from worker.cli.preflight.dry import NO_JSON, Target, refusal_of, refused
 from worker.cli.preflight.faults import MISSING, REFUSALS, fault_called, fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
-from worker.handlers import chat_sentiment, scheduled_report
+from worker.jobs.reports import handler
+from worker.jobs.sentiment import handler
 
 BUS = Target(name="event bus", action="events:PutEvents", setting="EVENT_BUS_NAME")
 
 EVENTS: Mapping[str, tuple[str, str]] = {
-    "sentiment": (chat_sentiment.SOURCE, chat_sentiment.FORWARDED),
-    "reports": (scheduled_report.SOURCE, scheduled_report.READY),
+    "sentiment": (handler.SOURCE, handler.FORWARDED),
+    "reports": (handler.SOURCE, handler.READY),
 }
 """Source and detail-type of what each handler puts: rights may be narrowed to them."""
 

@@ -1,10 +1,10 @@
 """The CRM: whether it lets us in, asked for a conversation that nobody had."""
 
 from worker.cli.preflight.rows import Row, fail, ok
-from worker.clients.crm import look_up, record_of
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import Unauthorized, WorkerError
+from worker.jobs.attributes.crm import look_up, record_of
 from worker.settings.attributes import Crm
 
 NAME = "CRM"

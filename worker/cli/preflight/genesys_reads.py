@@ -10,8 +10,8 @@ from functools import partial
 from worker.cli.preflight.rows import Row, fail, ok, warn
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.attribute_calls import NO_SUCH_FLOW, attribute_dialect_of
+from worker.clients.genesys.flow_schema import Schema
 from worker.clients.genesys.wire import Call, action_id_in_path, object_of
-from worker.domain.attributes.schema import Schema
 from worker.settings import Settings
 
 ORGANIZATION, ACTION, FLOW = "Genesys organization", "Genesys data action", "Genesys flow"

@@ -14,8 +14,8 @@ from uuid import uuid4
 import structlog
 
 from worker.clients.aws.idempotency_table import Claim, IdempotencyTable
-from worker.domain.result import Result
 from worker.errors import LeaseLost, Transient, WorkerError
+from worker.events.result import Result
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

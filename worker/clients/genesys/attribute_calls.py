@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import live, wire
+from worker.clients.genesys.flow_schema import Schema, of_definitions, of_json_schema
 from worker.clients.genesys.wire import Call
-from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
 from worker.errors import Permanent
 from worker.events.fields import UUID
 

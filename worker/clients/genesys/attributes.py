@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import AttributeDialect, Participant, live_customer
-from worker.domain.attributes.schema import Schema
+from worker.clients.genesys.flow_schema import Schema
 from worker.errors import Misconfigured, NotYet
 from worker.resilience.cache import Cache, CachePolicy
 

@@ -18,12 +18,12 @@ from worker.clients.genesys.details_source import (
     all_of,
     rounds_of_job,
 )
-from worker.domain.reports.aggregate import Aggregate
-from worker.domain.reports.merge import Merge
-from worker.domain.reports.row import dimensions_of
-from worker.domain.reports.slicing import Slice, day_slices, hour_slices
 from worker.errors import Permanent
-from worker.events.types import ReportDue
+from worker.jobs.reports.aggregate import Aggregate
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.merge import Merge
+from worker.jobs.reports.row import dimensions_of
+from worker.jobs.reports.slicing import Slice, day_slices, hour_slices
 
 READINGS = 3
 """Times a slice is read that changes while it is read."""

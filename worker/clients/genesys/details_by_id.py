@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.wire import Call, object_of
-from worker.domain.moment import utc_text
 from worker.errors import Unreadable
+from worker.events.normal_forms import utc_text
 
 Details = Mapping[str, Any]
 """A conversation as analytics answers it, untouched; attributes are not in it."""

@@ -17,11 +17,11 @@ from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.details_pages import Page, platform_page, query_body
 from worker.clients.genesys.patience import patiently
 from worker.clients.genesys.wire import Call
-from worker.domain.reports.row import milliseconds_of, text_of
-from worker.domain.reports.slicing import Slice
 from worker.errors import Unavailable, Unreadable
 from worker.events.fields import UUID
-from worker.events.types import ReportDue
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.row import milliseconds_of, text_of
+from worker.jobs.reports.slicing import Slice
 
 BASE = "/api/v2/analytics/conversations/details/jobs"
 PAGE_SIZE = 1000

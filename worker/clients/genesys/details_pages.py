@@ -15,14 +15,14 @@ from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.wire import Call
-from worker.domain.reports import reference_row
-from worker.domain.reports.platform_row import row_of_platform
-from worker.domain.reports.reference_row import row_of_reference
-from worker.domain.reports.report import iso
-from worker.domain.reports.row import ALIASES, DIMENSIONS, Row, objects_in
-from worker.domain.reports.slicing import Slice
 from worker.errors import Unreadable
-from worker.events.types import ReportDue
+from worker.jobs.reports import reference_row
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.platform_row import row_of_platform
+from worker.jobs.reports.reference_row import row_of_reference
+from worker.jobs.reports.report import iso
+from worker.jobs.reports.row import ALIASES, DIMENSIONS, Row, objects_in
+from worker.jobs.reports.slicing import Slice
 
 PATH = "/api/v2/analytics/conversations/details/query"
 LARGEST_PAGE = 100

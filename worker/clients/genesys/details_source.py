@@ -16,9 +16,9 @@ from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_pages import DetailsDialect, Page
 from worker.clients.genesys.patience import patiently, wait_of
 from worker.clients.genesys.wire import Call
-from worker.domain.reports.slicing import Slice
 from worker.errors import Rejected, TooHeavy, Unavailable
-from worker.events.types import ReportDue
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.slicing import Slice
 
 MOST_RESULTS = 100_000
 """The platform pages through no more of them (README.md, "Analytics")."""

@@ -19,7 +19,7 @@ from worker.clients.genesys.transcript import (
     sentiment_of_phrases,
 )
 from worker.clients.transcripts import Transcripts
-from worker.domain.sentiment import Sentiment
+from worker.jobs.sentiment.verdict import Sentiment
 
 
 class ChatSentiment(Protocol):

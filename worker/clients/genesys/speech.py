@@ -14,9 +14,9 @@ from worker.clients.genesys.details_by_id import UPSTREAM as ANALYTICS
 from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.transcript import SignedUrl, objects_in
 from worker.clients.genesys.wire import Call, object_of
-from worker.domain.sentiment import Sentiment, exact, sentiment_of
 from worker.errors import Permanent
 from worker.events.fields import UUID
+from worker.jobs.sentiment.verdict import Sentiment, exact, sentiment_of
 
 UPSTREAM = "speech"
 

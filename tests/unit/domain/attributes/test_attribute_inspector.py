@@ -2,9 +2,9 @@
 
 import pytest
 
-from worker.domain.attributes.inspector import Rules, inspect, sendable
-from worker.domain.attributes.schema import Kind
+from worker.clients.genesys.flow_schema import Kind
 from worker.errors import Permanent
+from worker.jobs.attributes.inspector import Rules, inspect, sendable
 
 SCHEMA = {"tier": Kind.STRING, "ltv": Kind.NUMBER, "vip": Kind.BOOLEAN, "renewal": Kind.DATE}
 RECORD = {"tier": "gold", "ltv": "12.50", "vip": "maybe", "shoeSize": 44}

@@ -6,13 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.factories import NOON, an_attributes_wanted, an_id, an_origin
-from worker.domain.attributes.injection import (
-    Policy,
-    enriched,
-    payload_sha256,
-    trace_id,
-)
-from worker.domain.attributes.inspector import Rules
+from worker.jobs.attributes.injection import Policy, enriched, payload_sha256, trace_id
+from worker.jobs.attributes.inspector import Rules
 
 
 def test_a_copy_under_another_envelope_id_has_the_same_trace_id():

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reporting import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
-from worker.domain.reports.aggregate import OTHER, Aggregate
-from worker.domain.reports.totals import MAX_WRAPUP_CODES, Totals, rounded
+from worker.jobs.reports.aggregate import OTHER, Aggregate
+from worker.jobs.reports.totals import MAX_WRAPUP_CODES, Totals, rounded
 
 BOTH = ("mediaType", "queueId")
 

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.reporting import NOW, a_day, a_row
-from worker.domain.reports.aggregate import Aggregate
-from worker.domain.reports.csv_text import csv_text, lines_of, neutral, original
-from worker.domain.reports.report import report_of
+from worker.jobs.reports.aggregate import Aggregate
+from worker.jobs.reports.csv_text import csv_text, lines_of, neutral, original
+from worker.jobs.reports.report import report_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.factories import an_origin
 from tests.reporting import NOW, QUEUE, a_day, a_row
-from worker.domain.reports.aggregate import Aggregate
-from worker.domain.reports.files import files_of, folder
-from worker.domain.reports.json_text import json_text
-from worker.domain.reports.manifest import Manifest
-from worker.domain.reports.report import report_of
+from worker.jobs.reports.aggregate import Aggregate
+from worker.jobs.reports.files import files_of, folder
+from worker.jobs.reports.json_text import json_text
+from worker.jobs.reports.manifest import Manifest
+from worker.jobs.reports.report import report_of
 
 
 def a_report(*rows, **due):

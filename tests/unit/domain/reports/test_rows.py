@@ -6,10 +6,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.domain.reports.platform_row import row_of_platform
-from worker.domain.reports.reference_row import row_of_reference
-from worker.domain.reports.row import dimensions_of
 from worker.errors import Permanent
+from worker.jobs.reports.platform_row import row_of_platform
+from worker.jobs.reports.reference_row import row_of_reference
+from worker.jobs.reports.row import dimensions_of
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "replies"
 QUEUE = "9e000000-0000-4000-8000-000000000001"

@@ -1,1 +1,0 @@
-"""Wires each handler to the event it wants; one module per job."""

@@ -1,0 +1,186 @@
+"""Conversations that end: each starts a workflow, and a chat's sentiment is forwarded too."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from worker.demo.envelopes import an_id, envelope, iso, leg, platform
+from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.stage import STATE_MACHINE_ARN, Stage
+from worker.demo.surroundings import put_events
+
+VOICE = "conversation end"
+CHAT = "chat end"
+TOPIC = "v2.detail.events.conversation.{id}.customer.end"
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+MOODS: dict[str, tuple[tuple[int, float], ...]] = {
+    "grave": ((-1, 0.9),) * 9 + ((1, 0.9),),
+    "mild": ((1, 0.9), (1, 0.8), (0, 0.9)),
+    "unsure": ((1, 0.5), (0, 0.4)),
+}
+"""Sentiment and confidence of the customer's phrases; `unsure` is below the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One conversation that ended."""
+
+    number: int
+    conversation_id: str
+    participant_id: str
+    mood: str | None
+    """None: a call, whose sentiment is none of this job's business."""
+
+    platform: bool
+    known: bool
+    """Analytics has seen its end."""
+
+    def at(self) -> datetime:
+        """Return when it ended: long ago, so nobody waits for what analytics does not know."""
+        return START + timedelta(seconds=self.number)
+
+
+class EndedJob:
+    """The traffic and the proof of workflows and of chat sentiment."""
+
+    def __init__(self, calls: int, chats: int, random: Random) -> None:
+        moods = [None] * calls + [tuple(MOODS)[number % len(MOODS)] for number in range(chats)]
+        self._ended = [_ending(number, mood, random) for number, mood in enumerate(moods)]
+        self._chats = [one for one in self._ended if one.mood]
+        self._forwarded = [one for one in self._chats if one.mood != "unsure"]
+
+    def prepare(self, stage: Stage) -> None:
+        """Let analytics know the conversations, and what was said in the chats."""
+        for one in self._ended:
+            record = _record(one)
+            if not one.known:
+                del record["conversationEnd"]
+            stage.genesys.ended[one.conversation_id] = Ended(record)
+            if one.mood:
+                transcript = a_transcript(*MOODS[one.mood])
+                spoken = Spoken(score=0.1, transcripts={one.participant_id: transcript})
+                stage.genesys.speech.conversations[one.conversation_id] = spoken
+                customer = {"id": one.participant_id, "purpose": "customer"}
+                live = {"id": one.conversation_id, "participants": [customer]}
+                stage.genesys.conversations[one.conversation_id] = live
+
+    def traffic(self) -> list[Planned]:
+        """Return each ending once, and one in five three times, once under a new envelope id."""
+        once = [_event(one, copy=0) for one in self._ended]
+        again = [_event(one, copy=copy) for one in self._ended[::5] for copy in (0, 1)]
+        return once + again
+
+    def afterthoughts(self) -> list[Planned]:
+        """Return copies of what is done."""
+        return [_event(one, copy=2) for one in self._ended[::7]]
+
+    def troubles(self) -> list[Trouble]:
+        """Return an outage of the webhook that sentiment goes to."""
+        return [Trouble("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
+
+    async def effects(self, stage: Stage) -> list[Effects]:
+        """Look at executions, bus, conversation, CRM webhook and alerts."""
+        events = await put_events(stage, "genesys.sentiment.forwarder")
+        grave = [one for one in self._forwarded if one.mood == "grave"]
+        return [
+            await self._executions(stage),
+            _told("EventBridge sentiment, ids", self._forwarded, _details(events, "Analysis")),
+            _told("EventBridge escalation, ids", grave, _details(events, "Escalation")),
+            _told("CRM webhook, ids", self._forwarded, _deliveries(stage, "crm")),
+            _told("alert webhook, ids", grave, _deliveries(stage, "alert")),
+            self._marked(stage),
+        ]
+
+    async def _executions(self, stage: Stage) -> Effects:
+        expected = {one.conversation_id: one for one in self._ended}
+        found: Counter[str] = Counter()
+        wrong = []
+        async with stage.aws("stepfunctions") as workflows:
+            pages = workflows.get_paginator("list_executions")
+            async for page in pages.paginate(stateMachineArn=STATE_MACHINE_ARN):
+                for execution in page["executions"]:
+                    run = await workflows.describe_execution(executionArn=execution["executionArn"])
+                    handed = orjson.loads(run["input"])
+                    conversation_id = handed["conversationId"]
+                    found[conversation_id] += 1
+                    one = expected.get(conversation_id)
+                    if one is None or handed["detailsStatus"] != _status(one):
+                        wrong.append(conversation_id)
+        wrong += [key for key in expected if found[key] != 1]
+        return Effects("Step Functions executions", len(expected), found.total(), wrong)
+
+    def _marked(self, stage: Stage) -> Effects:
+        marked = []
+        for one in self._chats:
+            [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
+            if customer.get("attributes", {}).get("forwardingStatus") == "queued":
+                marked.append(one)
+        wrong = [one.conversation_id for one in marked if one not in self._forwarded]
+        return Effects("chats marked as queued", len(self._forwarded), len(marked), wrong)
+
+
+def _ending(number: int, mood: str | None, random: Random) -> Ending:
+    return Ending(
+        number=number,
+        conversation_id=an_id(random),
+        participant_id=an_id(random),
+        mood=mood,
+        platform=mood is not None or random.random() < 0.7,
+        known=random.random() < 0.9,
+    )
+
+
+def _record(one: Ending) -> dict[str, Any]:
+    start, end = iso(one.at() - timedelta(minutes=4)), iso(one.at())
+    media_type = "message" if one.mood else "voice"
+    return a_conversation(
+        one.conversation_id, one.participant_id, media_type=media_type, start=start, end=end
+    )
+
+
+def _event(one: Ending, *, copy: int) -> Planned:
+    event_id = str(UUID(int=(2 << 100) + (one.number << 8) + copy, version=4))
+    kind = CHAT if one.mood else VOICE
+    if not one.platform:
+        detail = {"conversationId": one.conversation_id}
+        return Planned(kind, envelope("conversation.end", detail, at=one.at(), event_id=event_id))
+    media_type = "MESSAGE" if one.mood else "VOICE"
+    body = leg(one.conversation_id, one.participant_id, one.at(), mediaType=media_type)
+    return Planned(kind, platform(TOPIC, body, at=one.at(), event_id=event_id))
+
+
+def _status(one: Ending) -> str:
+    return "complete" if one.known else "partial"
+
+
+def _details(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event["detail"] for event in events if event["detail-type"].endswith(kind)]
+
+
+def _deliveries(stage: Stage, sink: str) -> list[dict[str, Any]]:
+    return [one.body["data"] for one in stage.sinks[sink].taken]
+
+
+def _told(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> Effects:
+    """Compare by forwarding id: a sink without keys may hear the same words twice, no others."""
+    words: dict[str, set[bytes]] = {}
+    for payload in payloads:
+        text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+        words.setdefault(payload["conversationId"], set()).add(text)
+    ids = {one.conversation_id for one in expected}
+    wrong = [key for key, texts in words.items() if len(texts) > 1 or key not in ids]
+    return Effects(sink, len(ids), len(words), [*wrong, *sorted(ids - set(words))])
+
+
+def _hook_down(stage: Stage) -> None:
+    stage.sinks["crm"].status = 503
+
+
+def _hook_up(stage: Stage) -> None:
+    stage.sinks["crm"].status = 204

@@ -1,1 +1,0 @@
-"""One module per job of the worker: the traffic it gets, and how its effects are proven."""

@@ -1,0 +1,86 @@
+"""What every queue also holds: events nobody wants, and messages nobody can read."""
+
+from datetime import UTC, datetime
+
+import orjson
+
+from worker.demo.envelopes import envelope
+from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.stage import Stage
+
+ID = "c0ffee00-0000-4000-8000-000000000001"
+POISON = (
+    " ",
+    "not JSON",
+    "[]",
+    '{"detail-type":"voice.analytics","detail":{}}',
+    '{"detail-type":"voice.analytics","detail":{"conversationId":"../../oauth/clients"}}',
+    f'{{"detail-type":"voice.analytics","detail":{{"conversationId":"{ID}","timestamp":"soon"}}}}',
+    '{"a":' * 2000,
+    '{"detail-type":"voice.analytics","detail":{"sentiment":{"overall":NaN}}}',
+)
+"""Nothing, no JSON, no object, no id, a hostile id, no time, endless depth, no number."""
+
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MISROUTED = (
+    envelope("conversation.end", {"conversationId": ID}, at=AT, event_id=ID),
+    envelope(
+        "report.due",
+        {"name": "misrouted", "interval": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"},
+        at=AT,
+        event_id=ID,
+    ),
+)
+"""Good events of other jobs, as a rule with a wrong target puts them on the queue of voice."""
+
+
+class Noise:
+    """Unwanted events are dropped; unreadable and misrouted ones dead-lettered with a reason."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._misrouted: tuple[str, ...] = ()
+
+    def prepare(self, stage: Stage) -> None:
+        """Misroute events where there are queues to which they do not belong."""
+        self._misrouted = MISROUTED if stage.job_queues else ()
+
+    def traffic(self) -> list[Planned]:
+        """Return all kinds."""
+        wanted_by_nobody = [
+            Planned("unwanted type", orjson.dumps(_unwanted(number)).decode())
+            for number in range(self._count)
+        ]
+        poison = [Planned("poison", body, fate="parked") for body in POISON]
+        misrouted = [
+            Planned("on the wrong queue", body, fate="parked", queue_of="voice")
+            for body in self._misrouted
+        ]
+        return wanted_by_nobody + poison + misrouted
+
+    def afterthoughts(self) -> list[Planned]:
+        """Add nothing."""
+        return []
+
+    def troubles(self) -> list[Trouble]:
+        """Break nothing."""
+        return []
+
+    async def effects(self, stage: Stage) -> list[Effects]:
+        """Find each of them on the dead-letter queue, once, with a reason."""
+        expected = sorted(POISON + self._misrouted)
+        parked = stage.sqs.messages(stage.dead_letter_url)
+        bodies = sorted(message.sent.body for message in parked)
+        silent = [m.id for m in parked if "worker.failure" not in m.sent.attributes]
+        wrong = silent if bodies == expected else ["other bodies"]
+        return [Effects("dead letters with reason", len(expected), len(parked), wrong)]
+
+
+def _unwanted(number: int) -> dict[str, object]:
+    return {
+        "id": f"unwanted-{number}",
+        "detail-type": "v2.detail.events.conversation.{id}.user.start",
+        "time": "2026-03-02T10:15:31Z",
+        "detail": {"eventBody": {"conversationId": "c0ffee00-0000-4000-8000-000000000001"}},
+    }

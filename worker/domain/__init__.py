@@ -1,1 +1,0 @@
-"""Decisions, pure: no I/O, no clock."""

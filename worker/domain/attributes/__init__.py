@@ -1,1 +1,0 @@
-"""Attributes for a conversation: what the flow asks for, what the customer's record offers."""

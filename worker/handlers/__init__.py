@@ -1,1 +1,0 @@
-"""One module per job. Handlers know no SQS, and not each other."""

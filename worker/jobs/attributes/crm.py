@@ -1,0 +1,90 @@
+"""The CRM: a customer's record by conversation or number, remembered."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from worker.clients.endpoint import failure_of, path_of
+from worker.clients.exchange import Reply, Request
+from worker.clients.http import HttpClient
+from worker.clients.json_reply import json_of
+from worker.errors import Unreadable
+from worker.resilience.cache import Cache, Cached
+from worker.resilience.guard import Guard
+
+Record = Mapping[str, Any]
+"""A customer's fields, in the CRM's own words."""
+
+
+CacheBy = Literal["conversation", "phone"]
+
+
+class Crm:
+    """Looks customers up, and remembers each answer for the question it was given to."""
+
+    def __init__(
+        self,
+        url: str,
+        http: HttpClient,
+        guard: Guard,
+        cache: Cache[bytes, Record],
+        *,
+        token: str | None = None,
+        cache_by: CacheBy = "conversation",
+    ) -> None:
+        """`http`: to `origin_of(url)`. `token`: sent as a bearer token. `cache_by`: see `find`."""
+        self._url = url
+        self._http = http
+        self._guard = guard
+        self._cache = cache
+        self._token = token
+        self._cache_by = cache_by
+        # Keys are HMACs, so that a memory dump shows no phone numbers.
+        self._key = secrets.token_bytes(32)
+
+    async def find(self, conversation_id: str, phone: str | None) -> Cached[Record]:
+        """Find the customer of a conversation; `value` None when the CRM knows none.
+
+        `phone`: E.164, or None. The CRM is asked by conversation and number, and what it says is
+        remembered for that conversation: it may know more of it than the number. By `phone` it is
+        asked by number alone, and every conversation of the number shares the answer; one without
+        a number is asked for by conversation.
+
+        Raises Transient when the CRM is down and nothing usable is remembered.
+        """
+        by_number = self._cache_by == "phone" and phone is not None
+        conversation = None if by_number else conversation_id
+        question = f"{conversation or ''}|{phone or ''}"
+        key = hmac.digest(self._key, question.encode(), "sha256")
+        return await self._cache.get(key, lambda: self._load(conversation, phone))
+
+    async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
+        request = look_up(self._url, self._token, conversation_id, phone)
+
+        async def attempt() -> Record | None:
+            return record_of(await self._http.send(request))
+
+        return await self._guard.call(attempt)
+
+
+def look_up(url: str, token: str | None, conversation_id: str | None, phone: str | None) -> Request:
+    """Return the question for a customer; for the parameters see `Crm`."""
+    return Request(
+        method="GET",
+        path=path_of(url, conversationId=conversation_id, phone=phone),
+        template="CRM_API_ENDPOINT",
+        headers={} if token is None else {"Authorization": f"Bearer {token}"},
+    )
+
+
+def record_of(reply: Reply) -> Record | None:
+    """Return the customer's record; None for a 404 and for an answer without any field."""
+    if reply.status == 404:
+        return None
+    if not 200 <= reply.status < 300:
+        raise failure_of("crm", reply)
+    record = json_of("crm", reply)
+    if record is not None and not isinstance(record, dict):
+        raise Unreadable("crm: reply is not an object")
+    return record or None

@@ -1,0 +1,133 @@
+"""Demo: conversations that begin, customers with fitting and misfitting records."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from worker.demo.envelopes import an_id, envelope, leg, platform
+from worker.demo.genesys.flows import a_flow
+from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.stage import FLOW_ID, Stage
+
+KIND = "conversation start"
+TOPIC = "v2.detail.events.conversation.{id}.customer.start"
+INPUTS = {"tier": "string", "ltv": "number", "vip": "boolean", "renewal": "date"}
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """One conversation that began, just now: older ones would be let expire in an outage."""
+
+    number: int
+    conversation_id: str
+    participant_id: str
+    phone: str
+    at: datetime
+    platform: bool
+
+    def record(self) -> dict[str, Any]:
+        """Return what the CRM knows: `shoe_size` is no input of the flow, `renewal` no date."""
+        return {
+            "tier": "gold",
+            "ltv": str(100 + self.number),
+            "vip": "Yes" if self.number % 2 else 0,
+            "renewal": "2026-12-24" if self.number % 3 else "next spring",
+            "shoe_size": 43,
+        }
+
+    def attributes(self) -> dict[str, str]:
+        """Return what must be on the wire: text, coerced, without what does not fit."""
+        vip = "true" if self.number % 2 else "false"
+        fitting = {"tier": "gold", "ltv": str(100 + self.number), "vip": vip}
+        if self.number % 3:
+            fitting["renewal"] = "2026-12-24"
+        return fitting
+
+
+class AttributesJob:
+    """The traffic and the proof of attribute injection."""
+
+    def __init__(self, count: int, random: Random) -> None:
+        callers = enumerate(random.sample(range(10**7), count))
+        self._began = [_beginning(number, caller, random) for number, caller in callers]
+
+    def prepare(self, stage: Stage) -> None:
+        """Make the flow, the CRM's records and the live conversations."""
+        stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, INPUTS)
+        for one in self._began:
+            stage.crm.by_phone[one.phone] = one.record()
+            customer = {"id": one.participant_id, "purpose": "customer", "address": one.phone}
+            stage.genesys.conversations[one.conversation_id] = {
+                "id": one.conversation_id,
+                "participants": [customer],
+            }
+
+    def traffic(self) -> list[Planned]:
+        """Return each beginning once, and one in six twice."""
+        once = [_event(one, copy=0) for one in self._began]
+        return once + [_event(one, copy=1) for one in self._began[::6]]
+
+    def afterthoughts(self) -> list[Planned]:
+        """Return copies of what is done."""
+        return [_event(one, copy=2) for one in self._began[::5]]
+
+    def troubles(self) -> list[Trouble]:
+        """Return an outage of the CRM itself."""
+        return [Trouble("the CRM is down", 4.0, _crm_down, _crm_up)]
+
+    async def effects(self, stage: Stage) -> list[Effects]:
+        """Compare the attributes of the participants, and what analytics was told."""
+        return [self._written(stage), self._announced(stage)]
+
+    def _written(self, stage: Stage) -> Effects:
+        wrong, found = [], 0
+        for one in self._began:
+            [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
+            found += "attributes" in customer
+            if customer.get("attributes") != one.attributes():
+                wrong.append(one.conversation_id)
+        return Effects("participant attributes", len(self._began), found, wrong)
+
+    def _announced(self, stage: Stage) -> Effects:
+        bodies = {one.id: one.body for one in stage.sinks["analytics"].taken}
+        ours = {one.conversation_id: one.attributes() for one in self._began}
+        told = {body["conversationId"]: body["attributes"] for body in bodies.values()}
+        wrong = [key for key, attributes in ours.items() if told.get(key) != attributes]
+        found = sum(body["conversationId"] in ours for body in bodies.values())
+        return Effects("analytics webhook, ids", len(ours), found, wrong)
+
+
+def _beginning(number: int, caller: int, random: Random) -> Beginning:
+    return Beginning(
+        number=number,
+        conversation_id=an_id(random),
+        participant_id=an_id(random),
+        phone=f"+1666{caller:07d}",
+        at=datetime.now(UTC).replace(microsecond=0),
+        platform=random.random() < 0.7,
+    )
+
+
+def _event(one: Beginning, *, copy: int) -> Planned:
+    event_id = str(UUID(int=(1 << 100) + (one.number << 8) + copy, version=4))
+    if one.platform:
+        body = leg(
+            one.conversation_id,
+            one.participant_id,
+            one.at,
+            mediaType="VOICE",
+            ani=f"tel:{one.phone}",
+        )
+        return Planned(KIND, platform(TOPIC, body, at=one.at, event_id=event_id))
+    detail = {"conversationId": one.conversation_id, "phoneNumber": one.phone}
+    return Planned(KIND, envelope("conversation.start", detail, at=one.at, event_id=event_id))
+
+
+def _crm_down(stage: Stage) -> None:
+    stage.crm.status = 503
+
+
+def _crm_up(stage: Stage) -> None:
+    stage.crm.status = 200

@@ -1,0 +1,97 @@
+"""The event: a conversation began and may be given CRM attributes."""
+
+from typing import Any
+
+from worker.errors import Permanent
+from worker.events.conversation import (
+    FlatFields,
+    LegFields,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
+    without_tel,
+)
+from worker.events.envelope import Envelope
+from worker.events.fields import decoder, read_id_if_any, read_text_if_any
+from worker.events.origin import Origin
+from worker.events.record import Record
+
+
+class AttributesWanted(Record, frozen=True, kw_only=True):
+    """A conversation began and may be given CRM attributes."""
+
+    unshown = frozenset({"phone_number"})
+
+    origin: Origin
+    conversation_id: str
+    participant_id: str | None = None
+    """The customer's participant, when the event names it."""
+
+    phone_number: str | None = None
+
+
+class _Start(LegFields):
+    """A leg, and who called or wrote to whom."""
+
+    direction: Any = None
+    ani: Any = None
+    dnis: Any = None
+    address_from: Any = None
+    address_to: Any = None
+
+
+class _Flat(FlatFields):
+    participant_id: Any = None
+    phone_number: Any = None
+
+
+_start = decoder(_Start)
+_flat = decoder(_Flat)
+
+
+def from_platform(envelope: Envelope) -> AttributesWanted:
+    """Read a `customer.start`, or another leg that the settings take for one."""
+    fields = event_body(envelope, _start)
+    leg = leg_of(fields)
+    return AttributesWanted(
+        origin=leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        participant_id=leg.participant_id if is_customers(envelope) else None,
+        phone_number=_customers_number(fields),
+    )
+
+
+def from_reference(envelope: Envelope) -> AttributesWanted:
+    """Read a `conversation.start`."""
+    fields = flat_detail(envelope, _flat)
+    flat = flat_of(fields)
+    participant_id = read_id_if_any(fields.participant_id, "detail.participantId")
+    number = read_text_if_any(fields.phone_number, "detail.phoneNumber")
+    return AttributesWanted(
+        origin=flat_origin(envelope, flat, participant_id),
+        conversation_id=flat.conversation_id,
+        participant_id=participant_id,
+        phone_number=without_tel(number),
+    )
+
+
+def _customers_number(fields: _Start) -> str | None:
+    """Return the customer's side, `tel:` stripped; None where the direction is unknown."""
+    direction = read_text_if_any(fields.direction, "detail.eventBody.direction")
+    ani = read_text_if_any(fields.ani, "detail.eventBody.ani")
+    dnis = read_text_if_any(fields.dnis, "detail.eventBody.dnis")
+    address_from = _address(fields.address_from, "detail.eventBody.addressFrom")
+    address_to = _address(fields.address_to, "detail.eventBody.addressTo")
+    sides = {"INBOUND": ani or address_from, "OUTBOUND": dnis or address_to}
+    return without_tel(sides.get((direction or "").upper()))
+
+
+def _address(value: object, at: str) -> str | None:
+    """Of any length: an email may be to many. What is no phone number goes nowhere."""
+    if value is None or isinstance(value, str):
+        return value
+    raise Permanent(f"{at}: not text")

@@ -1,0 +1,141 @@
+"""A conversation's beginning gets what the CRM knows of its customer."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from worker.clients.genesys.attributes import Attributes
+from worker.clients.genesys.flow_schema import Schema
+from worker.clients.webhooks import Webhook
+from worker.errors import Rejected, Transient
+from worker.events.normal_forms import e164
+from worker.events.result import Result
+from worker.jobs.attributes.crm import Crm, Record
+from worker.jobs.attributes.events import AttributesWanted
+from worker.jobs.attributes.injection import Policy, enriched, payload_sha256, trace_id
+from worker.jobs.attributes.inspector import inspect, sendable
+from worker.resilience.cache import Cached
+from worker.resilience.guard import best_effort
+from worker.telemetry.logs import audit_logger
+
+log = structlog.get_logger(__name__)
+
+ANALYTICS = "analytics_webhook"
+GONE = {404, 410}
+
+
+@dataclass(slots=True)
+class Trail:
+    """What the audit entry of one run will say."""
+
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    result: Result | None = None
+    failure: str | None = None
+    """Class of the error that kept the attributes from being written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InjectAttributes:
+    """AttributesWanted → CRM beside flow inputs → attributes of the customer → analytics."""
+
+    crm: Crm
+    genesys: Attributes
+    policy: Policy
+    analytics: Webhook | None
+    """Told of each injection, at best effort; None: nobody is."""
+
+    now: Callable[[], datetime]
+    """Wall clock, aware: an event's age is measured by it."""
+
+    async def __call__(self, event: AttributesWanted) -> Result:
+        """Write the attributes; raises Transient while the conversation is young enough to wait.
+
+        Rejected when it is refused; but a conversation that is gone by then has expired.
+        """
+        with _audited(event) as trail:
+            try:
+                trail.result = await self._inject(event, trail)
+            except (Transient, Rejected) as error:
+                if not self._is_moot(event, error):
+                    raise
+                log.warning("attributes_expired", reason=error.reason)
+                trail.result, trail.failure = Result.EXPIRED, type(error).__name__
+            return trail.result
+
+    def _is_moot(self, event: AttributesWanted, error: Transient | Rejected) -> bool:
+        """Tell whether the event is too old for the failure to matter: what is gone was to be."""
+        may_pass = isinstance(error, Transient) or error.status in GONE
+        return may_pass and self.policy.outlived(event, self.now())
+
+    async def _inject(self, event: AttributesWanted, trail: Trail) -> Result:
+        customer, schema = await self._ask(event)
+        trail.attributes = self._fitting(schema, customer.value or {})
+        if not trail.attributes:
+            return Result.SKIPPED
+        is_new = await self._write(event, trail.attributes)
+        await self._announce(event, trail.attributes)
+        if not is_new:
+            return Result.DUPLICATE
+        return Result.DEGRADED if customer.stale else Result.OK
+
+    async def _ask(self, event: AttributesWanted) -> tuple[Cached[Record], Schema]:
+        phone = e164(event.phone_number)
+        try:
+            async with asyncio.TaskGroup() as both:
+                customer = both.create_task(self.crm.find(event.conversation_id, phone))
+                schema = both.create_task(self.genesys.flow_inputs(self.policy.flow_id))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return customer.result(), schema.result()
+
+    def _fitting(self, schema: Schema, record: Record) -> Mapping[str, str]:
+        report = inspect(schema, record, self.policy.rules)
+        if report.unfit:
+            log.warning("attributes_left_out", names=report.unfit)
+        log.debug("attributes_inspected", **report.masked())
+        return sendable(report, self.policy.rules)
+
+    async def _write(self, event: AttributesWanted, attributes: Mapping[str, str]) -> bool:
+        """Write, unless all is known to be there: each write makes Genesys send an event."""
+        customer = await self.genesys.customer(event.conversation_id, event.participant_id)
+        if attributes.items() <= (customer.attributes or {}).items():
+            return False
+        await self.genesys.set_attributes(event.conversation_id, customer, attributes)
+        return True
+
+    async def _announce(self, event: AttributesWanted, attributes: Mapping[str, str]) -> None:
+        if self.analytics is None:
+            return
+        trace = trace_id(event)
+        async with best_effort(ANALYTICS):
+            await self.analytics.post(
+                enriched(event, attributes), delivery_id=trace, headers={"X-Trace-ID": trace}
+            )
+
+
+@contextmanager
+def _audited(event: AttributesWanted) -> Iterator[Trail]:
+    """Write one audit entry for the block, however it ends."""
+    trail = Trail()
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        yield trail
+    except BaseException as error:
+        trail.failure = type(error).__name__
+        raise
+    finally:
+        audit_logger().info(
+            "attributes_injected",
+            conversationId=event.conversation_id,
+            traceId=trace_id(event),
+            success=trail.failure is None,
+            result=trail.result,
+            latencyMs=round((clock() - began) * 1000, 1),
+            payloadSha256=payload_sha256(trail.attributes),
+            errorClass=trail.failure,
+        )

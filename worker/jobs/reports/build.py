@@ -1,0 +1,41 @@
+"""Builds the scheduled reports."""
+
+from worker.app.genesys import GenesysParts
+from worker.app.protection import Run, protected
+from worker.app.webhooks import build_webhook
+from worker.app.workshop import Workshop, now
+from worker.clients.aws.bus import Bus
+from worker.clients.aws.session import ClientLimits
+from worker.clients.genesys.details import DetailsReader
+from worker.clients.genesys.details_jobs import DetailsJobs
+from worker.clients.genesys.details_pages import details_dialect
+from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.handler import Listeners, WriteReport
+from worker.resilience.steps import Steps
+
+
+async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Run:
+    """Return the handler, its reader, its bucket and who it tells; ECS spares it."""
+    hook = await build_webhook(workshop, "report_webhook", workshop.settings.report.webhook_url)
+    write = WriteReport(
+        reader=_reader(workshop, genesys),
+        bucket=await _bucket(workshop),
+        listeners=Listeners(bus=bus, hook=hook, steps=Steps()),
+        now=now,
+    )
+    deadline = workshop.settings.report.deadline_seconds
+    return await protected(workshop, write, longest_seconds=deadline)
+
+
+def _reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:
+    settings, dialect = workshop.settings.report, workshop.settings.genesys.dialect
+    jobs = DetailsJobs(genesys.api) if settings.use_jobs and dialect == "platform" else None
+    pages = details_dialect(dialect, settings.page_size)
+    return DetailsReader(genesys.api, pages, settings.concurrency, now, jobs)
+
+
+async def _bucket(workshop: Workshop) -> Bucket:
+    settings = workshop.settings.report
+    client = await workshop.aws_client("s3", ClientLimits(pool=10, read_seconds=30, attempts=4))
+    guard = workshop.upstreams.aws("s3_reports")
+    return Bucket(client, settings.bucket or "", guard, settings.url_seconds, now)

@@ -1,0 +1,48 @@
+"""The event: a chat or message conversation ended, its sentiment can be asked for."""
+
+from worker.events.conversation import (
+    FlatFields,
+    LegFields,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
+)
+from worker.events.envelope import Envelope
+from worker.events.fields import decoder
+from worker.events.origin import Origin
+from worker.events.record import Record
+
+
+class ChatScored(Record, frozen=True, kw_only=True):
+    """A chat or message conversation ended: its sentiment can be asked for."""
+
+    origin: Origin
+    conversation_id: str
+    session_id: str | None = None
+    """The customer's session that ended, when the event names it; a later one may follow."""
+
+
+_leg = decoder(LegFields)
+_flat = decoder(FlatFields)
+
+
+def from_platform(envelope: Envelope) -> ChatScored | None:
+    """Read a `customer.end` of a chat or message conversation; None for any other medium."""
+    leg = leg_of(event_body(envelope, _leg))
+    if (leg.media_type or "").upper() not in {"CHAT", "MESSAGE"}:
+        return None
+    return ChatScored(
+        origin=leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        session_id=leg.session_id if is_customers(envelope) else None,
+    )
+
+
+def from_reference(envelope: Envelope) -> ChatScored:
+    """Read a `chat.sentiment`: its type says that it is a chat."""
+    flat = flat_of(flat_detail(envelope, _flat))
+    return ChatScored(origin=flat_origin(envelope, flat), conversation_id=flat.conversation_id)

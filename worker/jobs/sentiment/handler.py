@@ -1,0 +1,170 @@
+"""A chat's sentiment is forwarded to those who want it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from worker.clients.aws.bus import Bus
+from worker.clients.genesys.analytics_lag import seconds_to_next_look
+from worker.clients.genesys.sentiment import ChatSentiment
+from worker.clients.webhooks import Webhook
+from worker.errors import NotYet, Permanent, Rejected, Transient
+from worker.events.result import Result
+from worker.jobs.sentiment.events import ChatScored
+from worker.jobs.sentiment.verdict import (
+    Sentiment,
+    SentimentRules,
+    alert_note,
+    crm_note,
+    derived_id,
+    forwarding_id,
+    payload_of,
+    status_attributes,
+)
+from worker.resilience.steps import Steps
+from worker.telemetry import metrics
+from worker.telemetry.logs import audit_logger
+
+SOURCE = "genesys.sentiment.forwarder"
+FORWARDED = "ChatSentimentAnalysis"
+ESCALATED = "ChatSentimentEscalation"
+
+CONFLICT = 409
+WRITES = 3
+"""Times the conversation's attributes are written that somebody else is writing too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """Who is told, and what each of them was told already."""
+
+    set_attributes: Callable[[str, Mapping[str, str]], Awaitable[None]]
+    """Merges attributes into the conversation's, reading it anew each time."""
+
+    bus: Bus
+    crm: Webhook | None
+    alert: Webhook | None
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardChatSentiment:
+    """ChatScored → sentiment → gate → conversation status → bus, CRM and alert."""
+
+    sentiment: ChatSentiment
+    rules: SentimentRules
+    receivers: Receivers
+    now: Callable[[], datetime]
+    """Wall clock, aware: an event's age is measured by it."""
+
+    settle_seconds: float
+    """Age of the event from which a chat without sentiment is taken for one that never gets any."""
+
+    async def __call__(self, event: ChatScored) -> Result:
+        """Forward the sentiment; raises NotYet while the analysis may still come."""
+        began = asyncio.get_running_loop().time()
+        sentiment = await self.sentiment.of_chat(
+            event.conversation_id, event.origin.occurred_at, event.session_id
+        )
+        if sentiment is None:
+            self._wait(event)
+            return _skipped(event, "skipped_never_analysed", None, began)
+        if not self.rules.admit(sentiment):
+            return _skipped(event, "skipped_low_confidence", sentiment, began)
+        payload = payload_of(event, sentiment, self.rules)
+        grave = self.rules.escalate(sentiment)
+        await self._mark(event)
+        await self._tell(event, payload, grave=grave)
+        _audit(
+            event,
+            "forwarded",
+            sentiment,
+            began,
+            forwardingId=forwarding_id(event),
+            alertTriggered=grave,
+            complianceStatus="validated",
+        )
+        return Result.OK
+
+    def _wait(self, event: ChatScored) -> None:
+        age = (self.now() - event.origin.occurred_at).total_seconds()
+        wait = seconds_to_next_look(age, settle_seconds=self.settle_seconds)
+        if wait is not None:
+            raise NotYet("the chat is not analysed yet", retry_after=wait)
+
+    async def _mark(self, event: ChatScored) -> None:
+        for _ in range(WRITES):
+            try:
+                await self.receivers.set_attributes(event.conversation_id, status_attributes(event))
+            except Rejected as refusal:
+                if refusal.status != CONFLICT:
+                    raise
+            else:
+                return
+        raise Transient("the conversation's attributes are being changed by others")
+
+    async def _tell(self, event: ChatScored, payload: Mapping[str, Any], *, grave: bool) -> None:
+        """Tell everybody side by side: a CRM that is down must hold up no escalation."""
+        effects = self._effects(event, payload, grave=grave)
+        results = await asyncio.gather(
+            *(
+                self.receivers.steps.once((event.origin.dedupe_key, name), effect)
+                for name, effect in effects.items()
+            ),
+            return_exceptions=True,
+        )
+        failures = [result for result in results if isinstance(result, BaseException)]
+        # Permanent comes last: parking would lose what may still be told to the others.
+        for failure in sorted(failures, key=lambda error: isinstance(error, Permanent)):
+            raise failure
+
+    def _effects(
+        self, event: ChatScored, payload: Mapping[str, Any], *, grave: bool
+    ) -> dict[str, Callable[[], Awaitable[object]]]:
+        put = partial(self.receivers.bus.put, source=SOURCE, time=event.origin.occurred_at)
+        effects: dict[str, Callable[[], Awaitable[object]]] = {
+            "forwarded": partial(put, FORWARDED, payload)
+        }
+        if self.receivers.crm:
+            effects["crm"] = partial(
+                self.receivers.crm.post, crm_note(payload), delivery_id=forwarding_id(event)
+            )
+        if grave:
+            effects["escalated"] = partial(put, ESCALATED, payload)
+            effects["counted"] = _count_escalation
+        if grave and self.receivers.alert:
+            effects["alert"] = partial(
+                self.receivers.alert.post,
+                alert_note(payload),
+                delivery_id=derived_id(event, "alert"),
+            )
+        return effects
+
+
+async def _count_escalation() -> None:
+    metrics.sentiment_escalations.inc()
+
+
+def _skipped(event: ChatScored, outcome: str, sentiment: Sentiment | None, began: float) -> Result:
+    _audit(event, outcome, sentiment, began, alertTriggered=False)
+    return Result.SKIPPED
+
+
+def _audit(
+    event: ChatScored, outcome: str, sentiment: Sentiment | None, began: float, **more: object
+) -> None:
+    """Write the audit entry; its own time stands in the line's `timestamp`."""
+    confidence = sentiment.confidence if sentiment else None
+    elapsed = asyncio.get_running_loop().time() - began
+    audit_logger().info(
+        "chat_sentiment_handled",
+        auditId=derived_id(event, "audit"),
+        conversationId=event.conversation_id,
+        outcome=outcome,
+        latencyMs=round(elapsed * 1000, 1),
+        accuracyRate=None if confidence is None else float(confidence),
+        **more,
+    )

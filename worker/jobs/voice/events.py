@@ -1,0 +1,110 @@
+"""The event: the sentiment of a voice conversation is known."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import UNSET
+
+from worker.errors import Permanent
+from worker.events.conversation import (
+    FlatFields,
+    emitted_at,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    without_tel,
+)
+from worker.events.envelope import Envelope
+from worker.events.fields import (
+    Wire,
+    decoder,
+    read_id,
+    read_id_if_any,
+    read_list,
+    read_number,
+    read_object,
+    read_text,
+    read_text_if_any,
+)
+from worker.events.identity import timed
+from worker.events.origin import Origin
+from worker.events.record import Record
+
+
+class SpeakerScore(Record, frozen=True, kw_only=True):
+    """Sentiment of one speaker."""
+
+    id: str
+    score: Decimal
+
+
+class VoiceScored(Record, frozen=True, kw_only=True):
+    """The sentiment of a voice conversation is known."""
+
+    unshown = frozenset({"phone_number"})
+
+    origin: Origin
+    conversation_id: str
+    overall: Decimal | None = None
+    """-1 to 1; None when the event carries no score: 0 would be a legal neutral one."""
+
+    speakers: tuple[SpeakerScore, ...] = ()
+    phone_number: str | None = None
+    """As the event gives it, `tel:` stripped; out of `repr`, so out of tracebacks."""
+
+
+class _Scored(Wire):
+    """`v2.speechandtextanalytics.conversation.{id}.sentiment`; it has no time of its own."""
+
+    conversation_id: Any = UNSET
+    sentiment_overall_score: Any = None
+
+
+class _Flat(FlatFields):
+    participant_id: Any = None
+    phone_number: Any = None
+    sentiment: Any = None
+
+
+_scored = decoder(_Scored)
+_flat = decoder(_Flat)
+
+
+def from_platform(envelope: Envelope) -> VoiceScored:
+    """Read a sentiment event of Genesys Cloud."""
+    body = event_body(envelope, _scored)
+    conversation_id = read_id(body.conversation_id, "detail.eventBody.conversationId")
+    overall = read_number(body.sentiment_overall_score, "detail.eventBody.sentimentOverallScore")
+    return VoiceScored(
+        origin=timed(envelope, emitted_at(envelope), conversation_id),
+        conversation_id=conversation_id,
+        overall=overall,
+    )
+
+
+def from_reference(envelope: Envelope) -> VoiceScored:
+    """Read a `voice.analytics`."""
+    fields = flat_detail(envelope, _flat)
+    flat = flat_of(fields)
+    sentiment = read_object(fields.sentiment, "detail.sentiment") or {}
+    overall = read_number(sentiment.get("overall"), "detail.sentiment.overall")
+    speakers = read_list(sentiment.get("speaker"), "detail.sentiment.speaker", _speaker) or ()
+    origin = flat_origin(envelope, flat)
+    read_id_if_any(fields.participant_id, "detail.participantId")
+    return VoiceScored(
+        origin=origin,
+        conversation_id=flat.conversation_id,
+        overall=overall,
+        # Of a speaker who said nothing there is no score, and 0 is a mood.
+        speakers=tuple(speaker for speaker in speakers if speaker is not None),
+        phone_number=without_tel(read_text_if_any(fields.phone_number, "detail.phoneNumber")),
+    )
+
+
+def _speaker(entry: object, at: str) -> SpeakerScore | None:
+    if not isinstance(entry, dict):
+        raise Permanent(f"{at}: not an object")
+    speaker = read_text(entry.get("id", UNSET), f"{at}.id")
+    score = read_number(entry.get("score"), f"{at}.score")
+    return None if score is None else SpeakerScore(id=speaker, score=score)
