@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tests.reporting import DAY, NOW, a_day, an_api_at
-from worker.clients.genesys.details import DetailsReader
-from worker.clients.genesys.details_pages import PlatformDetails
+from worker.jobs.reports.details import DetailsReader
+from worker.jobs.reports.details_pages import PlatformDetails
 from worker.jobs.reports.files import File
 from worker.jobs.reports.handler import written
 

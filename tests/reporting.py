@@ -8,14 +8,14 @@ from typing import Any
 
 from tests.factories import OneForAll, a_report_due, an_id
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.details import DetailsReader
-from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.details_pages import PlatformDetails
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.history import History, Past
+from worker.jobs.reports.details import DetailsReader
+from worker.jobs.reports.details_jobs import DetailsJobs
+from worker.jobs.reports.details_pages import PlatformDetails
 from worker.jobs.reports.row import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

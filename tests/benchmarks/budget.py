@@ -13,7 +13,6 @@ from random import Random
 
 from tests.benchmarks.findings import Claim, Findings, Table
 from tests.benchmarks.size import Size
-from worker.demo.ended import EndedJob
 from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
 from worker.demo.stage import Stage, open_stage
@@ -21,6 +20,7 @@ from worker.demo.surroundings import make_surroundings
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob
+from worker.jobs.workflow.demo import EndedJob
 
 PLATFORM_PER_MINUTE = 300
 OUR_PER_MINUTE = 240

@@ -13,17 +13,17 @@ from contextlib import AsyncExitStack
 from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Findings, Spread, Table
 from tests.benchmarks.size import Size
+from worker.app.context import new_context
 from worker.app.heap import spare_collections
 from worker.app.idempotency import build_idempotency
 from worker.app.intake import join_intake, reading_of
+from worker.app.jobs import load_settings
 from worker.app.queues import OpenQueue
-from worker.app.workshop import new_workshop
 from worker.cli.run import fast_loop
 from worker.clients.aws.sqs_replies import Message, QueueAttributes
 from worker.events.result import Result
-from worker.intake.router import Router
+from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored
-from worker.settings import load_settings
 from worker.telemetry.logs import configure_logging
 
 SETTINGS = {
@@ -94,14 +94,14 @@ async def run(messages: int) -> float:
     """Return the CPU microseconds of a message."""
     settings = load_settings(SETTINGS)
     async with AsyncExitStack() as stack:
-        router, queue = Router(), InstantQueue(messages)
-        router.on(VoiceScored, "voice", no_op)
+        queue = InstantQueue(messages)
+        routes = {"voice": Route(job="voice", run=no_op)}
         [binding] = settings.queues()
         opened = OpenQueue(binding, queue, await queue.attributes(), 30)
-        workshop = new_workshop(settings, stack)
-        idempotency, marks = await build_idempotency(workshop)
+        context = new_context(settings, stack)
+        idempotency, marks = await build_idempotency(context)
         reading = reading_of(settings)
-        intake = join_intake(workshop, router, [opened], reading, idempotency, marks)
+        intake = join_intake(context, routes, [opened], reading, idempotency, marks)
         [consumer] = intake.consumers
         spare_collections()
         began = time.process_time()

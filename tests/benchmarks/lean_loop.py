@@ -5,9 +5,9 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from worker.app.jobs import load_settings
 from worker.cli.run import fast_loop
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import load_settings
 
 LOOPS = -(-int(os.environ["BENCH_CONCURRENCY"]) // 10)
 LIMITS = ClientLimits(pool=LOOPS + 1, read_seconds=30, attempts=1)

@@ -10,14 +10,13 @@ import time
 from prometheus_client import Counter, Histogram
 
 from tests.benchmarks.lean_loop import Message, run
+from tests.reading import reader
 from worker.app.heap import spare_collections
-from worker.events.normaliser import open_events
-from worker.settings import Events
 
 DEADLINE_SECONDS = 30
 handled = Counter("handled", "Messages handled.", ["handler"]).labels("voice")
 duration = Histogram("duration", "One run.", ["handler"]).labels("voice")
-types = Events()
+open_events = reader()
 
 
 async def work(messages: list[Message]) -> None:
@@ -27,7 +26,7 @@ async def work(messages: list[Message]) -> None:
 
 async def _one(message: Message) -> None:
     began = time.perf_counter()
-    open_events(message["Body"], types)
+    open_events(message["Body"])
     async with asyncio.timeout(DEADLINE_SECONDS):
         await _handle()
     duration.observe(time.perf_counter() - began)

@@ -10,16 +10,17 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from worker.app.context import new_context
 from worker.app.daemon import Daemon
 from worker.app.intake import build_intake
+from worker.app.jobs import load_settings
 from worker.app.signals import Signals
-from worker.app.workshop import new_workshop
 from worker.cli.run import fast_loop
 from worker.events.result import Result
-from worker.intake.router import Router
+from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored
 from worker.ops.health import Health
-from worker.settings import Settings, load_settings
+from worker.settings import Settings
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.tracing import traced
 
@@ -48,9 +49,8 @@ async def run(settings: Settings) -> int:
     signals.listen()
     async with AsyncExitStack() as stack:
         stack.enter_context(traced(settings.otel, str(settings.sqs.queue_url)))
-        router = Router()
-        router.on(VoiceScored, "voice", handle)
-        intake = await build_intake(new_workshop(settings, stack), router)
+        routes = {"voice": Route(job="voice", run=handle)}
+        intake = await build_intake(new_context(settings, stack), routes)
         health = Health(stall_seconds=settings.ops.stall_seconds, checks={})
         return await Daemon(intake, NothingToWatch(), health, 25).run(signals)
 

@@ -13,10 +13,11 @@ from uuid import uuid4
 import pytest
 import structlog
 
+from worker.app.jobs import describe
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.demo.moto import moto_server
-from worker.settings import Aws, describe
+from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 

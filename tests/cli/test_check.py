@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
+from worker.app.jobs import load_settings
 from worker.app.queue_findings import judge_dead_letters, judge_queue, queue_findings
 from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.queue import check_queues
@@ -19,7 +20,6 @@ from worker.cli.preflight.run import settings_rows
 from worker.clients.aws.sqs_replies import attributes_of
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
-from worker.settings import load_settings
 
 DAY = 86_400
 
@@ -219,7 +219,7 @@ def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
 
     found = [row.found for row in settings_rows(settings) if row.state == "warn"]
 
-    assert found == [f"handler {name} is off" for name in settings.disabled_handlers()]
+    assert found == [f"handler {name} is off" for name in settings.disabled_jobs()]
 
 
 def test_a_half_configured_job_fails():

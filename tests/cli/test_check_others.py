@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.tls import a_certificate
 from tests.unit.test_settings import GOOD
+from worker.app.jobs import load_settings
 from worker.cli.preflight import webhooks
 from worker.cli.preflight.crm import NOBODY, check_crm
 from worker.cli.preflight.genesys import check_genesys
@@ -18,7 +19,6 @@ from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.flows import a_flow
 from worker.demo.loopback import serving
 from worker.demo.sinks import WebhookSink
-from worker.settings import load_settings
 
 ACTION = GOOD["GENESYS_ACTION_ID"]
 FLOW = "f1000000-0000-4000-8000-000000000001"

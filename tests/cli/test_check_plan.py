@@ -10,6 +10,7 @@ from tests.aws_stub import SILENCE, Stub
 from tests.cli.in_thread import in_thread
 from tests.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
+from worker.app.jobs import load_settings
 from worker.cli.preflight import run
 from worker.cli.preflight.plan import aws_checks, http_checks
 from worker.demo.crm import CrmDesk, CrmServer
@@ -18,7 +19,6 @@ from worker.demo.genesys.flows import a_flow
 from worker.demo.loopback import serving
 from worker.demo.sinks import WebhookSink
 from worker.demo.surroundings import PASS
-from worker.settings import load_settings
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
 TOKEN = "canary-crm-token"

@@ -17,11 +17,11 @@ from tests.reporting import (
     a_reader,
     pasts,
 )
-from worker.clients.genesys import details_source
-from worker.clients.genesys.details import Progress
-from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
 from worker.demo.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
+from worker.jobs.reports import details_source
+from worker.jobs.reports.details import Progress
+from worker.jobs.reports.details_pages import PlatformDetails, ReferenceDetails
 from worker.resilience.breaker import BreakerPolicy
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

@@ -8,8 +8,8 @@ import pytest
 
 from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
 from worker.clients.exchange import Reply
-from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
 from worker.errors import Misconfigured, RateLimited, Unavailable
+from worker.jobs.reports.details_pages import PlatformDetails, ReferenceDetails
 from worker.jobs.reports.slicing import HOUR, Slice
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"

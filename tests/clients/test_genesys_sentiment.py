@@ -14,6 +14,7 @@ from aiohttp import web
 from tests.factories import NOON, an_id
 from tests.lookups import a_guard, api_of, end
 from worker.clients.exchange import Reply
+from worker.clients.genesys.chat_figures import Sentiment
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
 from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
@@ -25,7 +26,6 @@ from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.genesys.replies import error_body
 from worker.errors import Misconfigured, Permanent, Transient, Unavailable
-from worker.jobs.sentiment.verdict import Sentiment
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 

@@ -19,9 +19,7 @@ from worker.clients.genesys.attribute_calls import Participant, PlatformAttribut
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details import DetailsReader
 from worker.clients.genesys.details_by_id import PlatformDetails
-from worker.clients.genesys.details_pages import PlatformDetails as Pages
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
@@ -37,6 +35,8 @@ from worker.errors import (
     Unreadable,
     WorkerError,
 )
+from worker.jobs.reports.details import DetailsReader
+from worker.jobs.reports.details_pages import PlatformDetails as Pages
 from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
 from worker.resilience.work import Work, begin

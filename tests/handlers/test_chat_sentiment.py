@@ -17,6 +17,7 @@ from msgspec import structs
 from tests.eventbridge import an_event_bridge
 from tests.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
 from tests.lookups import a_guard, api_of, end
+from tests.reading import Events, open_events
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.endpoint import origin_of
@@ -33,13 +34,12 @@ from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript
 from worker.demo.sinks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
-from worker.events.normaliser import open_events
 from worker.events.result import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
 from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
 from worker.resilience.steps import Steps
-from worker.settings import Aws, Events
+from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
 

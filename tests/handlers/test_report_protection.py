@@ -1,19 +1,17 @@
 """A report keeps ECS from ending its task; anywhere else nobody is asked."""
 
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
 
 import pytest
 
 from tests.ecs_agent import an_agent
 from tests.factories import a_report_due
-from worker.app.protection import protected
-from worker.app.workshop import new_workshop
+from worker.app.context import new_context
+from worker.app.jobs import load_settings
+from worker.app.routes import _protected, build_routes
 from worker.errors import Unavailable
 from worker.events.result import Result
-from worker.jobs.reports import build
 from worker.jobs.reports.handler import WriteReport
-from worker.settings import load_settings
 
 SETTINGS = {
     "SQS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/work",
@@ -30,8 +28,8 @@ async def stack():
         yield stack
 
 
-def a_workshop(stack, **over):
-    return new_workshop(load_settings(SETTINGS | over), stack)
+def a_context(stack, **over):
+    return new_context(load_settings(SETTINGS | over), stack)
 
 
 async def test_the_task_is_protected_for_the_length_of_a_report():
@@ -41,8 +39,8 @@ async def test_the_task_is_protected_for_the_length_of_a_report():
             assert agent.wishes == [{"ProtectionEnabled": True, "ExpiresInMinutes": 35}]
             return Result.OK
 
-        workshop = a_workshop(stack, ECS_AGENT_URI=agent.url)
-        run = await protected(workshop, write, longest_seconds=1800)
+        context = a_context(stack, ECS_AGENT_URI=agent.url)
+        run = await _protected(context, write, 1800)
         assert await run(a_report_due()) is Result.OK
         await stack.aclose()
 
@@ -54,23 +52,22 @@ async def test_a_report_that_fails_fails_as_it_would_without_protection():
         raise Unavailable("genesys: 503")
 
     async with an_agent() as agent, AsyncExitStack() as stack:
-        workshop = a_workshop(stack, ECS_AGENT_URI=agent.url)
-        run = await protected(workshop, write, longest_seconds=1800)
+        context = a_context(stack, ECS_AGENT_URI=agent.url)
+        run = await _protected(context, write, 1800)
         with pytest.raises(Unavailable, match="503"):
             await run(a_report_due())
 
 
 async def test_the_handler_of_reports_is_protected_by_its_own_deadline(stack):
     async with an_agent() as agent:
-        workshop = a_workshop(stack, ECS_AGENT_URI=agent.url)
-        run = await build.build(workshop, SimpleNamespace(api=None), bus=None)
+        routes = await build_routes(a_context(stack, ECS_AGENT_URI=agent.url))
 
-        async with run.protection.while_busy():
+        async with routes["reports"].run.protection.while_busy():
             assert agent.wishes == [{"ProtectionEnabled": True, "ExpiresInMinutes": 35}]
         await stack.aclose()
 
 
 async def test_without_an_agent_the_handler_is_the_bare_one(stack):
-    run = await build.build(a_workshop(stack), SimpleNamespace(api=None), bus=None)
+    routes = await build_routes(a_context(stack))
 
-    assert isinstance(run, WriteReport)
+    assert isinstance(routes["reports"].run, WriteReport)

@@ -1,6 +1,5 @@
 """A handler that needs an upstream, for tests in which that is down."""
 
-from worker.app.genesys import build_genesys
 from worker.events.result import Result
 
 
@@ -11,8 +10,8 @@ class AskGenesys:
         self.client = None
         self.seen = []
 
-    async def build(self, workshop):
-        self.client = (await build_genesys(workshop)).client
+    async def build(self, context):
+        self.client = (await context.genesys()).client
         return self
 
     async def __call__(self, event):

@@ -8,14 +8,12 @@ import pytest
 
 from tests.intake.asking import AskGenesys
 from tests.intake.running import Intake, Recorder
+from worker.app.context import new_context
 from worker.app.intake import build_intake
-from worker.app.workshop import new_workshop
+from worker.app.jobs import load_settings
 from worker.demo.genesys.server import GenesysServer
 from worker.demo.sqs.server import SqsServer
-from worker.intake.router import Router
-from worker.jobs.voice.events import VoiceScored
-from worker.jobs.workflow.events import ConversationEnded
-from worker.settings import load_settings
+from worker.intake.router import Route
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def start_intake(queue, dead_letters):
 
     @asynccontextmanager
     async def start(handler, make=None, needs=(), beside=None, **overrides):
-        """`make`: builds the handler from the intake's own workshop, in place of `handler`.
+        """`make`: builds the handler from the intake's own context, in place of `handler`.
 
         `beside`: another handler, of ends of conversations, which needs no upstream.
         """
@@ -64,11 +62,12 @@ def start_intake(queue, dead_letters):
             | {name: str(value) for name, value in overrides.items()}
         )
         async with AsyncExitStack() as stack:
-            router, workshop = Router(), new_workshop(settings, stack)
-            router.on(VoiceScored, "voice", await make(workshop) if make else handler, needs=needs)
+            context = new_context(settings, stack)
+            run = await make(context) if make else handler
+            routes = {"voice": Route(job="voice", run=run, needs=frozenset(needs))}
             if beside:
-                router.on(ConversationEnded, "workflow", beside)
-            parts = await build_intake(workshop, router)
+                routes["workflow"] = Route(job="workflow", run=beside)
+            parts = await build_intake(context, routes)
             [consumer] = parts.consumers
             heartbeat = asyncio.create_task(consumer.leases.run())
             consuming = asyncio.create_task(consumer.run())

@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from worker.app.context import new_context
+from worker.app.jobs import load_settings
 from worker.app.queues import connect
-from worker.app.workshop import new_workshop
-from worker.settings import load_settings
 
 POLLERS = 20
 POLL_SECONDS = 20
@@ -59,7 +59,7 @@ async def test_deletes_are_answered_at_once_while_every_poller_is_in_a_long_poll
 ):
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        client = await connect(new_workshop(settings, stack), queue)
+        client = await connect(new_context(settings, stack), queue)
         receipts = await receive_all(sqs, queue, client)
         polls = long_polls(client)
         await asyncio.sleep(1)

@@ -15,12 +15,12 @@ from tests.factories import (
     a_voice_scored,
 )
 from tests.intake.doubles import FakeUpstreams
-from worker.app.intake import EVENT_OF_JOB, build_intake
-from worker.app.workshop import new_workshop
+from worker.app.context import new_context
+from worker.app.intake import build_intake
+from worker.app.jobs import load_settings
 from worker.demo.sqs.faults import ACCESS_DENIED, When
 from worker.events.result import Result
-from worker.intake.router import Router
-from worker.settings import load_settings
+from worker.intake.router import Route
 from worker.telemetry import metrics
 
 VOICE = {"GENESYS_ACTION_ID": "action", "DYNAMODB_TABLE": "table"}
@@ -69,13 +69,14 @@ def start(sqs, dead_letters):
             | {name: value for group in groups for name, value in group.items()}
             | {name: str(value) for name, value in overrides.items()}
         )
-        on = [job for job in EVENT_OF_JOB if job not in settings.disabled_handlers()]
+        on = list(settings.enabled_jobs())
         jobs = {job: Job() for job in on}
         async with AsyncExitStack() as stack:
-            router = Router()
-            for job, handler in jobs.items():
-                router.on(EVENT_OF_JOB[job], job, handler, needs=(needs or {}).get(job, ()))
-            parts = await build_intake(new_workshop(settings, stack), router)
+            routes = {
+                job: Route(job=job, run=run, needs=frozenset((needs or {}).get(job, ())))
+                for job, run in jobs.items()
+            }
+            parts = await build_intake(new_context(settings, stack), routes)
             tasks = [asyncio.create_task(one.run()) for one in parts.consumers]
             beats = [asyncio.create_task(one.leases.run()) for one in parts.consumers]
             try:

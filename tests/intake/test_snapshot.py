@@ -9,7 +9,7 @@ import pytest
 from tests.aws import sdk_client
 from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_failure, a_problem
-from worker.app.genesys import build_genesys
+from worker.app.jobs import load_settings
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.demo.sqs.faults import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
@@ -17,7 +17,6 @@ from worker.events.result import Result
 from worker.ops.health import Health
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
-from worker.settings import load_settings
 
 
 def send(sqs, queue, count=1):
@@ -61,17 +60,17 @@ def start_watched(start_intake, genesys):
     async def start(handler, **overrides):
         found = {}
 
-        async def make(workshop):
-            found["genesys"] = await build_genesys(workshop)
-            found["workshop"] = workshop
+        async def make(context):
+            found["genesys"] = await context.genesys()
+            found["context"] = context
             return handler
 
         urls = {"GENESYS_API_URL": genesys.url, "GENESYS_LOGIN_URL": genesys.url}
         async with start_intake(None, make=make, **urls, **overrides) as intake:
-            workshop = found["workshop"]
-            watch = Watch(workshop.settings)
-            watch.attach(intake.parts, workshop.upstreams, found["genesys"])
-            yield Watched(intake, watch, workshop.upstreams)
+            context = found["context"]
+            watch = Watch(context.settings)
+            watch.attach(intake.parts, context.upstreams, found["genesys"])
+            yield Watched(intake, watch, context.upstreams)
 
     return start
 

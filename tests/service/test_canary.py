@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from tests.service.conftest import sample
-from worker.demo.ended import EndedJob
 from worker.demo.stage import WEBHOOK_SECRET
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
+from worker.jobs.workflow.demo import EndedJob
 
 PHONE = "5559876543"
 TIER = "canary-tier-platinum"

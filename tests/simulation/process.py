@@ -13,21 +13,23 @@ from tests.simulation.clock import EPOCH
 from tests.simulation.scenario import Job, Scenario
 from tests.simulation.sqs import QueueOfProcess, Sent, SimulatedQueue
 from tests.simulation.upstreams import Calls, OtherSide
+from worker.app.context import AppContext, Shared
 from worker.app.daemon import Daemon
 from worker.app.intake import Intake, join_intake
+from worker.app.jobs import load_settings
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
-from worker.app.workshop import Workshop
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
 from worker.clients.aws.sqs_replies import QueueAttributes
 from worker.errors import Permanent
 from worker.events.origin import Origin
+from worker.events.reading import ForJob
 from worker.events.result import Result
 from worker.intake.delivery import Reading
 from worker.intake.idempotency import Idempotency
-from worker.intake.router import Router
+from worker.intake.router import Route, Routes
 from worker.intake.unrouted import Unrouted
-from worker.settings import Settings, load_settings
+from worker.settings import Settings
 from worker.settings.bindings import QueueBinding
 
 VISIBILITY_SECONDS = 60
@@ -73,13 +75,15 @@ class Process:
         self.upstreams = Upstreams(
             self.settings.breaker, random, self.settings.retry.after_cap_seconds
         )
-        workshop = Workshop(self.settings, self.upstreams, _NO_AWS, AsyncExitStack(), random)
+        context = AppContext(
+            self.settings, self.upstreams, _NO_AWS, AsyncExitStack(), random, Shared()
+        )
         names = {name for job in scenario.jobs.values() for name in (*job.needs, *job.may_miss)}
         self.calls = Calls(self.upstreams, self.settings, names, world.side)
         self._events = {name: type(name, (Event,), {}) for name in scenario.jobs}
         self.clients = [QueueOfProcess(queue, VISIBILITY_SECONDS) for queue in world.queues]
         self.intake: Intake = join_intake(
-            workshop, self._router(), self._open_queues(), self._reading(), Idempotency(), None
+            context, self._routes(), self._open_queues(), self._reading(), Idempotency(), None
         )
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -170,20 +174,19 @@ class Process:
 
     def _open(self, body: str) -> tuple[Any, ...]:
         sent = self._world.message(body)
-        return (self._events[sent.job](sent),)
+        return (ForJob(sent.job, self._events[sent.job](sent)),)
 
-    def _router(self) -> Router:
-        router = Router()
-        for name, job in self._world.scenario.jobs.items():
-            router.on(
-                self._events[name],
-                name,
-                partial(self._handle, job),
-                needs=job.needs,
-                may_miss=job.may_miss,
+    def _routes(self) -> Routes:
+        return {
+            name: Route(
+                job=name,
+                run=partial(self._handle, job),
+                needs=frozenset(job.needs),
+                may_miss=frozenset(job.may_miss),
                 proof="sink",
             )
-        return router
+            for name, job in self._world.scenario.jobs.items()
+        }
 
     async def _handle(self, job: Job, event: Event) -> Result:
         sent, world = event.sent, self._world

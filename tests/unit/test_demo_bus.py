@@ -3,11 +3,11 @@
 import pytest
 
 from tests.factories import a_body
+from worker.app.jobs import BUILT_IN
 from worker.demo.bus import queues_of
 from worker.demo.noise import POISON
-from worker.settings import HANDLER_NEEDS
 
-QUEUES = {job: f"http://sqs/{job}" for job in HANDLER_NEEDS}
+QUEUES = {job: f"http://sqs/{job}" for job in BUILT_IN}
 
 
 @pytest.mark.parametrize(

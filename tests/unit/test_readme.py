@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from worker.app.jobs import describe
 from worker.cli.main import app
-from worker.settings import describe
 from worker.telemetry.metrics import REGISTRY
 
 ROOT = Path(__file__).parents[2]

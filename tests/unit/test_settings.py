@@ -6,19 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.reading import REQUIRED
+from worker.app.jobs import describe, load_settings, unknown_settings
 from worker.errors import ConfigurationError
+from worker.jobs.voice.settings import VoiceSettings
 from worker.settings import (
     GROUPS,
-    HANDLER_NEEDS,
     Cache,
     Genesys,
     Settings,
     Sqs,
-    describe,
     heartbeat_capacity,
     load_group,
-    load_settings,
-    unknown_settings,
     variable_name,
 )
 
@@ -195,7 +194,7 @@ def test_the_process_environment_is_read_when_none_is_given(monkeypatch):
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
 
-    assert load_settings().dynamodb.table == "records"
+    assert load_settings().of(VoiceSettings).dynamodb_table == "records"
 
 
 def test_only_the_given_environment_counts(monkeypatch):
@@ -243,7 +242,7 @@ def test_a_missing_setting_is_named_with_what_it_is():
     assert problem.startswith("SQS_QUEUE_URL: is missing — URL of the queue the events arrive on,")
 
 
-@pytest.mark.parametrize("need", HANDLER_NEEDS["voice"])
+@pytest.mark.parametrize("need", REQUIRED["voice"])
 def test_a_handler_that_is_named_without_its_settings_is_refused(need):
     assert problems_of(HANDLERS="voice", **{need: ""}) == [
         f"{need}: is missing — HANDLERS names voice"
@@ -254,7 +253,7 @@ def test_a_worker_without_any_handler_is_refused():
     problems = problems_of(GENESYS_CLIENT_ID="")
 
     assert "HANDLERS: no handler is on — voice lacks GENESYS_CLIENT_ID" in problems
-    assert len(problems) == len(HANDLER_NEEDS)
+    assert len(problems) == len(REQUIRED)
 
 
 @pytest.mark.parametrize(
@@ -309,18 +308,21 @@ def test_the_heartbeat_of_one_second_of_visibility_keeps_fifty_messages():
 def test_a_handler_is_on_when_its_settings_are_there():
     settings = load_settings(GOOD)
 
-    assert settings.enabled_handlers() == ("voice",)
-    assert "voice" not in settings.disabled_handlers()
+    assert settings.enabled_jobs() == ("voice",)
+    assert "voice" not in settings.disabled_jobs()
 
 
 def test_a_handler_that_is_off_says_what_it_lacks():
     settings = load_settings(GOOD)
     lacking = Settings(
-        **{name: getattr(settings, name) for name in GROUPS if name != "genesys"}, genesys=Genesys()
+        **{name: getattr(settings, name) for name in GROUPS if name != "genesys"},
+        genesys=Genesys(),
+        jobs=settings.jobs,
+        declared=settings.declared,
     )
 
-    assert lacking.enabled_handlers() == ()
-    assert lacking.disabled_handlers()["voice"] == HANDLER_NEEDS["voice"][:3]
+    assert lacking.enabled_jobs() == ()
+    assert lacking.disabled_jobs()["voice"] == REQUIRED["voice"][:2]
 
 
 def test_one_group_loads_without_the_others():

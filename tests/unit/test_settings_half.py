@@ -4,8 +4,9 @@ import pytest
 
 from tests.unit.test_settings import GOOD
 from tests.unit.test_settings_queues import ALL
+from worker.app.jobs import declarations, load_settings, unknown_settings
 from worker.errors import ConfigurationError
-from worker.settings import OWN_NEEDS, Sqs, load_group, load_settings, unknown_settings
+from worker.settings import Sqs, load_group, own_requirements
 
 
 def without(*names, **environ):
@@ -19,7 +20,7 @@ def failed(environ):
 
 
 def test_what_a_job_shares_with_others_is_not_its_own():
-    assert OWN_NEEDS == {
+    assert own_requirements(declarations()) == {
         "voice": ("GENESYS_ACTION_ID", "DYNAMODB_TABLE"),
         "attributes": ("GENESYS_FLOW_ID", "CRM_API_ENDPOINT"),
         "workflow": ("STEP_FUNCTIONS_ARN",),

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.reading import REQUIRED, reader
 from tests.unit.test_settings import GOOD
+from worker.app.jobs import describe, load_settings
 from worker.errors import ConfigurationError
-from worker.settings import HANDLER_NEEDS, QueueBinding, Sqs, describe, jobs_of_type, load_settings
+from worker.settings import QueueBinding, Sqs
 from worker.settings.bindings import entries_of
-from worker.settings.job_types import TYPES_OF_JOB
-from worker.settings.queue import Events
 
 SQS = "https://sqs.eu-west-1.amazonaws.com/111122223333"
 ALL = {
@@ -54,9 +54,9 @@ def test_a_list_binds_each_queue_to_its_jobs():
 
 
 def test_one_queue_may_be_bound_to_all_jobs():
-    [queue] = loaded(f"{'+'.join(HANDLER_NEEDS)}={SQS}/events").queues()
+    [queue] = loaded(f"{'+'.join(REQUIRED)}={SQS}/events").queues()
 
-    assert (queue.jobs, queue.bound) == (tuple(HANDLER_NEEDS), True)
+    assert (queue.jobs, queue.bound) == (tuple(REQUIRED), True)
 
 
 def test_an_equals_sign_within_a_url_binds_nothing():
@@ -193,8 +193,4 @@ def test_any_text_is_taken_or_refused_and_one_that_is_taken_reads_the_same_again
     ],
 )
 def test_a_type_belongs_to_its_jobs_whether_they_are_on_or_not(detail_type, jobs):
-    assert jobs_of_type(detail_type, Events()) == jobs
-
-
-def test_every_job_has_types():
-    assert set(TYPES_OF_JOB) == set(HANDLER_NEEDS)
+    assert reader().jobs_of(detail_type) == jobs

@@ -9,8 +9,7 @@ from worker.app.routes import _check
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.errors import ConfigurationError, RateLimited, Unauthorized, Unavailable
 from worker.events.result import Result
-from worker.intake.router import Router
-from worker.jobs.reports.events import ReportDue
+from worker.intake.router import Route
 from worker.settings import Breaker, Genesys
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -100,8 +99,7 @@ async def test_a_route_that_needs_what_is_not_there_ends_the_start(kind):
     async def run(_):
         return Result.OK
 
-    router = Router()
-    router.on(ReportDue, "reports", run, **{kind: ("analytcs",)})
+    routes = {"reports": Route(job="reports", run=run, **{kind: frozenset({"analytcs"})})}
 
     with pytest.raises(ConfigurationError, match="there is no upstream analytcs"):
-        _check(router, frozenset({"analytics"}))
+        _check(routes, frozenset({"analytics"}))

@@ -3,7 +3,7 @@
 import time
 from uuid import uuid4
 
-from worker.app.workshop import Workshop
+from worker.app.context import AppContext
 from worker.clients.aws.crash_marks import CrashMarks
 from worker.clients.aws.idempotency_store import IdempotencyStore
 from worker.clients.aws.idempotency_table import IdempotencyTable
@@ -14,17 +14,17 @@ LEDGER = "ledger"
 """Name of its upstream: jobs whose effects the store proves need it."""
 
 
-async def build_idempotency(workshop: Workshop) -> tuple[Idempotency, CrashMarks | None]:
+async def build_idempotency(context: AppContext) -> tuple[Idempotency, CrashMarks | None]:
     """Return what knows what was done, and the marks of messages in flight, both in LEDGER_TABLE.
 
     Without a table each process remembers for itself, and there are no marks.
     """
-    settings = workshop.settings.ledger
+    settings = context.settings.ledger
     if settings.table is None:
         return Idempotency(), None
-    limits = ClientLimits(pool=workshop.settings.sqs.concurrency, read_seconds=3, attempts=4)
-    client = await workshop.aws_client("dynamodb", limits)
-    guard = workshop.upstreams.aws(LEDGER)
+    limits = ClientLimits(pool=context.settings.sqs.concurrency, read_seconds=3, attempts=4)
+    client = await context.aws_client("dynamodb", limits)
+    guard = context.upstreams.aws(LEDGER)
     table = IdempotencyTable(
         client,
         settings.table,

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from worker.app.context import AppContext
 from worker.app.idempotency import LEDGER, build_idempotency
+from worker.app.jobs import event_reader
 from worker.app.queues import OpenQueue, open_queues
-from worker.app.workshop import Workshop
 from worker.clients.aws.crash_marks import CrashMarks
-from worker.events.normaliser import open_events
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
@@ -22,29 +22,15 @@ from worker.intake.job_state import JobState, Upstreams
 from worker.intake.leases import Leases
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller, PollRules, most_pollers
-from worker.intake.router import Route, Router
+from worker.intake.router import Route, Routes
 from worker.intake.settlement import Memory, Settlement
 from worker.intake.source import Source
 from worker.intake.unrouted import Unrouted
-from worker.jobs.attributes.events import AttributesWanted
-from worker.jobs.reports.events import ReportDue
-from worker.jobs.sentiment.events import ChatScored
-from worker.jobs.voice.events import VoiceScored
-from worker.jobs.workflow.events import ConversationEnded
 from worker.settings import Settings
-from worker.settings.job_types import jobs_of_type
 from worker.telemetry import metrics
 
 ASIDE_PER_PERMIT = 4
 """Messages in flight that may wait for an upstream which their job may miss."""
-
-EVENT_OF_JOB: Mapping[str, type] = {
-    "voice": VoiceScored,
-    "workflow": ConversationEnded,
-    "attributes": AttributesWanted,
-    "sentiment": ChatScored,
-    "reports": ReportDue,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +44,31 @@ class Intake:
     queues: Sequence[OpenQueue]
 
 
-async def build_intake(workshop: Workshop, router: Router) -> Intake:
+async def build_intake(context: AppContext, routes: Routes) -> Intake:
     """Open the queues and join them to the jobs.
 
     Raises ConfigurationError for what is wrong in a setting, Unreachable when SQS does not answer.
     """
-    queues = await open_queues(workshop)
-    idempotency, marks = await build_idempotency(workshop)
-    return join_intake(workshop, router, queues, reading_of(workshop.settings), idempotency, marks)
+    queues = await open_queues(context)
+    idempotency, marks = await build_idempotency(context)
+    return join_intake(context, routes, queues, reading_of(context.settings), idempotency, marks)
 
 
 def join_intake(
-    workshop: Workshop,
-    router: Router,
+    context: AppContext,
+    routes: Routes,
     queues: Sequence[OpenQueue],
     reading: Reading,
     idempotency: Idempotency,
     marks: CrashMarks | None,
 ) -> Intake:
     """Join queues that are open to the jobs."""
-    settings, clock = workshop.settings, asyncio.get_running_loop().time
+    settings, clock = context.settings, asyncio.get_running_loop().time
     jobs: dict[str, JobState] = {}
-    limit = DeadLetterLimit(settings.sqs.park_limit, partial(_done, jobs), clock, workshop.random)
-    jobs |= _job_states(router, workshop.upstreams, limit)
+    limit = DeadLetterLimit(settings.sqs.park_limit, partial(_done, jobs), clock, context.random)
+    jobs |= _job_states(routes, context.upstreams, limit)
     delivery = Delivery(
-        router,
+        routes,
         reading,
         jobs,
         idempotency,
@@ -91,7 +77,7 @@ def join_intake(
     )
     permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])
     memory = Memory(Attempts(), limit)
-    consumers = [_consumer(workshop, one, delivery, permits, memory) for one in queues]
+    consumers = [_consumer(context, one, delivery, permits, memory) for one in queues]
     metrics.concurrency_limit.set(permits.count)
     metrics.inflight.set_function(lambda: len(delivery.running))
     metrics.pollers.set_function(lambda: sum(one.pollers for one in consumers))
@@ -100,38 +86,30 @@ def join_intake(
 
 def reading_of(settings: Settings) -> Reading:
     """Return how bodies are read, and what becomes of those that no job wants."""
-    types = settings.events
+    read = event_reader(settings)
     unrouted = Unrouted(
-        dead_letter=types.unrouted == "park",
-        jobs_of_type=partial(jobs_of_type, events=types),
-        half_configured={
-            EVENT_OF_JOB[job]: reason for job, reason in settings.half_configured().items()
-        },
+        dead_letter=settings.events.unrouted == "park",
+        jobs_of_type=read.jobs_of,
+        half_configured=settings.half_configured(),
         clock=asyncio.get_running_loop().time,
     )
-    return Reading(
-        partial(open_events, types=types, organization_id=settings.genesys.organization_id),
-        unrouted,
-    )
+    return Reading(read, unrouted)
 
 
 def _job_states(
-    router: Router, upstreams: Upstreams, limit: DeadLetterLimit
+    routes: Routes, upstreams: Upstreams, limit: DeadLetterLimit
 ) -> dict[str, JobState]:
-    routes: dict[str, list[Route]] = {}
-    for route in router.all():
-        routes.setdefault(route.job, []).append(route)
     clock = asyncio.get_running_loop().time
     return {
         job: JobState(
             job,
-            needs=[*_store(some), *(name for route in some for name in sorted(route.needs))],
-            may_miss=[name for route in some for name in sorted(route.may_miss)],
+            needs=[*_store(route), *sorted(route.needs)],
+            may_miss=sorted(route.may_miss),
             upstreams=upstreams,
             limit=limit,
             clock=clock,
         )
-        for job, some in routes.items()
+        for job, route in routes.items()
     }
 
 
@@ -141,14 +119,14 @@ def _done(jobs: Mapping[str, JobState], job: str | None) -> Done:
     return sum(one.done for one in some), max((one.done_at for one in some), default=0.0)
 
 
-def _store(routes: list[Route]) -> list[str]:
-    return [LEDGER] if any(route.proof == "store" for route in routes) else []
+def _store(route: Route) -> list[str]:
+    return [LEDGER] if route.proof == "store" else []
 
 
 def _consumer(
-    workshop: Workshop, one: OpenQueue, delivery: Delivery, permits: Permits, memory: Memory
+    context: AppContext, one: OpenQueue, delivery: Delivery, permits: Permits, memory: Memory
 ) -> Consumer:
-    settings, clock = workshop.settings, asyncio.get_running_loop().time
+    settings, clock = context.settings, asyncio.get_running_loop().time
     binding, queue = one.binding, one.queue
     source = Source(
         binding.name, binding.url, frozenset(binding.jobs), binding.bound, queue.age_seconds
@@ -158,17 +136,17 @@ def _consumer(
         queue,
         leases,
         flush_seconds=settings.sqs.ack_flush_milliseconds / 1000,
-        random=workshop.random,
+        random=context.random,
     )
     letters = DeadLetters(queue, settings.dead_letter_queue_for(binding.url))
     jobs = [delivery.jobs[job] for job in binding.jobs if job in delivery.jobs]
     return Consumer(
-        Poller(queue, _poll_rules(settings), clock=clock, random=workshop.random),
+        Poller(queue, _poll_rules(settings), clock=clock, random=context.random),
         leases,
         Gate(binding.name, jobs, most_aside=ASIDE_PER_PERMIT * permits.count),
         permits,
         delivery,
-        Settlement(acks, letters, memory, settings.retry, workshop.random),
+        Settlement(acks, letters, memory, settings.retry, context.random),
         fifo=one.attributes.fifo,
     )
 

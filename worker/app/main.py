@@ -9,14 +9,13 @@ from typing import Any
 import structlog
 
 from worker import __version__
+from worker.app.context import AppContext, new_context
 from worker.app.daemon import Daemon
-from worker.app.genesys import build_genesys
 from worker.app.intake import build_intake
 from worker.app.queues import OpenQueue, Unreachable, findings_of
-from worker.app.routes import build_router
+from worker.app.routes import build_routes
 from worker.app.signals import Signals
 from worker.app.snapshot import Watch
-from worker.app.workshop import Workshop, new_workshop
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.ops.status import Status
@@ -46,9 +45,9 @@ async def run_worker(settings: Settings) -> int:
         stack.enter_context(server)
         _log_start(settings, server.url)
         stack.push_async_callback(_ended, asyncio.create_task(health.run(), name="health"))
-        workshop = new_workshop(settings, stack)
+        context = new_context(settings, stack)
         try:
-            daemon = await _unless_stopped(signals, _build(workshop, watch, health))
+            daemon = await _unless_stopped(signals, _build(context, watch, health))
         except Unreachable as error:
             log.error("queue_unreachable", reason=str(error))  # noqa: TRY400  no bug: no traceback
             return EXIT_UNREACHABLE
@@ -58,19 +57,18 @@ async def run_worker(settings: Settings) -> int:
         return await daemon.run(signals)
 
 
-async def _build(workshop: Workshop, watch: Watch, health: Health) -> Daemon:
-    genesys = await build_genesys(workshop)
-    router = await build_router(workshop, genesys)
-    intake = await build_intake(workshop, router)
-    watch.attach(intake, workshop.upstreams, genesys)
-    watch.warn(await _warnings(intake.queues, workshop.settings))
+async def _build(context: AppContext, watch: Watch, health: Health) -> Daemon:
+    routes = await build_routes(context)
+    intake = await build_intake(context, routes)
+    watch.attach(intake, context.upstreams, context.shared.genesys)
+    watch.warn(await _warnings(intake.queues, context.settings))
     log.info(
         "worker_started",
         concurrency=intake.permits.count,
         queues=[one.binding.name for one in intake.queues],
         jobs=sorted(intake.delivery.jobs),
     )
-    return Daemon(intake, watch, health, workshop.settings.sqs.drain_seconds)
+    return Daemon(intake, watch, health, context.settings.sqs.drain_seconds)
 
 
 async def _warnings(queues: Sequence[OpenQueue], settings: Settings) -> tuple[str, ...]:
@@ -113,4 +111,4 @@ def _log_start(settings: Settings, url: str) -> None:
     for job, reason in settings.half_configured().items():
         log.warning("job_half_configured", job=job, reason=reason)
     for job in settings.unused_jobs():
-        log.info("job_off", job=job, missing=settings.disabled_handlers()[job])
+        log.info("job_off", job=job, missing=settings.disabled_jobs()[job])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker.app.context import AppContext
 from worker.app.queue_findings import Finding, judge_queue, queue_findings, sentences
-from worker.app.workshop import Workshop
 from worker.clients.aws.session import ClientLimits
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import QueueAttributes, QueueError
@@ -48,20 +48,20 @@ class Unreachable(Exception):
     """SQS did not answer within SQS_START_SECONDS."""
 
 
-async def open_queues(workshop: Workshop) -> list[OpenQueue]:
+async def open_queues(context: AppContext) -> list[OpenQueue]:
     """Open all queues of SQS_QUEUE_URL.
 
     Raises ConfigurationError for one that does not exist, Unreachable when SQS_START_SECONDS pass
     without an answer.
     """
-    bindings = workshop.settings.queues()
-    return list(await asyncio.gather(*(_open(workshop, binding) for binding in bindings)))
+    bindings = context.settings.queues()
+    return list(await asyncio.gather(*(_open(context, binding) for binding in bindings)))
 
 
-async def _open(workshop: Workshop, binding: QueueBinding) -> OpenQueue:
-    queue = await connect(workshop, binding.url)
-    attributes = await _answered(workshop, binding, queue)
-    visibility = workshop.settings.sqs.visibility_seconds or attributes.visibility_seconds
+async def _open(context: AppContext, binding: QueueBinding) -> OpenQueue:
+    queue = await connect(context, binding.url)
+    attributes = await _answered(context, binding, queue)
+    visibility = context.settings.sqs.visibility_seconds or attributes.visibility_seconds
     if not visibility:
         raise ConfigurationError([NOTHING_HIDDEN.format(name=binding.name)])
     return OpenQueue(binding, queue, attributes, visibility)
@@ -81,11 +81,11 @@ async def findings_of(one: OpenQueue, settings: Settings) -> list[str]:
     return queue_findings(name, attributes, dead_letters, settings)
 
 
-async def connect(workshop: Workshop, url: str) -> Queue:
+async def connect(context: AppContext, url: str) -> Queue:
     """Open a queue with its two clients: one for long polls, one for everything else."""
-    sqs = workshop.settings.sqs
+    sqs = context.settings.sqs
     longest = sqs.wait_seconds + READ_MARGIN_SECONDS
-    polls = await workshop.aws_client(
+    polls = await context.aws_client(
         "sqs",
         ClientLimits(
             pool=most_pollers(sqs.concurrency) + 2,
@@ -94,17 +94,17 @@ async def connect(workshop: Workshop, url: str) -> Queue:
             attempts=1,  # the poller itself backs off, with every failure counted
         ),
     )
-    acks = await workshop.aws_client(
+    acks = await context.aws_client(
         "sqs",
         ClientLimits(pool=20, read_seconds=ACK_SECONDS, total_seconds=ACK_SECONDS, attempts=2),
     )
     return Queue(url, polls=polls, acks=acks)
 
 
-async def _answered(workshop: Workshop, binding: QueueBinding, queue: Queue) -> QueueAttributes:
+async def _answered(context: AppContext, binding: QueueBinding, queue: Queue) -> QueueAttributes:
     """Read the attributes; a queue that does not answer, or not yet to us, is waited for."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + workshop.settings.sqs.start_seconds
+    until = loop.time() + context.settings.sqs.start_seconds
     pause = 0.5
     while True:
         try:

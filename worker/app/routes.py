@@ -1,90 +1,89 @@
-"""The list of what this worker does: event → handler, for the handlers that are on."""
+"""Builds the jobs that are on, and wires them as they declare it."""
 
-from worker.app.bus import build_bus
-from worker.app.genesys import GenesysParts
-from worker.app.workshop import Workshop
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from worker.api import Handler, Job
+from worker.app.context import AppContext, JobContext
+from worker.app.jobs import known_jobs
+from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
+from worker.clients.http import HttpClient
 from worker.errors import ConfigurationError
-from worker.intake.router import Router
-from worker.jobs.attributes import build
-from worker.jobs.attributes.events import AttributesWanted
-from worker.jobs.reports import build
-from worker.jobs.reports.events import ReportDue
-from worker.jobs.sentiment import build
-from worker.jobs.sentiment.events import ChatScored
-from worker.jobs.voice import build
-from worker.jobs.voice.events import VoiceScored
-from worker.jobs.workflow import build
-from worker.jobs.workflow.events import ConversationEnded
+from worker.events.result import Result
+from worker.intake.router import Route, Routes
 
 
-async def build_router(workshop: Workshop, genesys: GenesysParts) -> Router:
-    """Return the routes. A handler that is off is not even built.
+async def build_routes(context: AppContext) -> Routes:
+    """Return the routes of the jobs that are on. A job that is off is not even built.
 
-    `needs` names the upstreams, as their guards are called, that a handler cannot do without;
-    `may_miss` those whose answers it may remember, or go without. Raises ConfigurationError for a
-    name that no upstream has: what is needed would never be waited for.
+    Raises ConfigurationError for the name of an upstream that there is not: what is needed would
+    never be waited for.
     """
-    router, on = Router(), workshop.settings.enabled_handlers()
-    if "voice" in on:
-        run = await build.build(workshop, genesys)
-        missed = ("login", "data_action", "conversations")
-        router.on(
-            VoiceScored,
-            "voice",
-            run,
-            needs=("dynamodb",),
-            may_miss=missed,
-            degrade_after_seconds=workshop.settings.voice.degrade_after_seconds,
-            proof="sink",
-        )
-    if "attributes" in on:
-        enrich = await build.build(workshop, genesys)
-        router.on(
-            AttributesWanted,
-            "attributes",
-            enrich,
-            needs=("login", "conversations"),
-            may_miss=("crm", "architect"),
-            age_limit_seconds=workshop.settings.attributes.max_age_seconds,
-        )
-    if "workflow" in on:
-        start = await build.build(workshop, genesys)
-        needs = ("login", "analytics", "stepfunctions")
-        router.on(ConversationEnded, "workflow", start, needs=needs, proof="sink")
-    if {"sentiment", "reports"} & set(on):
-        await _add_tellers(router, workshop, genesys)
-    _check(router, workshop.upstreams.names())
-    return router
+    on = context.settings.enabled_jobs()
+    routes = {name: await _route(context, known_jobs()[name]) for name in on}
+    _check(routes, context.upstreams.names())
+    return routes
 
 
-async def _add_tellers(router: Router, workshop: Workshop, genesys: GenesysParts) -> None:
-    """Add the handlers that share the event bus."""
-    bus, on = await build_bus(workshop), workshop.settings.enabled_handlers()
-    if "sentiment" in on:
-        forward = await build.build(workshop, genesys, bus)
-        router.on(ChatScored, "sentiment", forward, needs=_of_sentiment(workshop))
-    if "reports" in on:
-        write = await build.build(workshop, genesys, bus)
-        deadline = workshop.settings.report.deadline_seconds
-        needs = ("login", "analytics", "s3_reports", "events")
-        router.on(ReportDue, "reports", write, needs=needs, deadline_seconds=deadline)
+async def build_handler(context: AppContext, job: Job[Any]) -> Handler:
+    """Return the handler of a job, under the settings of the context."""
+    return await job.build(JobContext(job.name, context), context.settings.jobs[job.name])
 
 
-def _of_sentiment(workshop: Workshop) -> list[str]:
-    """Return what no chat can be told without: where its sentiment comes from, and the sinks."""
-    settings = workshop.settings
-    source = ["analytics", "speech", "transcripts"]
-    if settings.genesys.dialect == "reference":
-        source = ["analytics"]
-    hook = ["crm_webhook"] if settings.crm.webhook_url else []
-    return ["login", "conversations", *source, "events", *hook]
+async def _route(context: AppContext, job: Job[Any]) -> Route:
+    settings = context.settings.jobs[job.name]
+    deadline = _value(settings, job.deadline)
+    run = await build_handler(context, job)
+    return Route(
+        job=job.name,
+        run=await _protected(context, run, deadline) if job.background else run,
+        needs=frozenset(job.needed(settings)),
+        may_miss=frozenset(job.may_miss),
+        deadline_seconds=deadline,
+        age_limit_seconds=_value(settings, job.age_limit),
+        degrade_after_seconds=_value(settings, job.degrade_after),
+        proof=job.proof,
+    )
 
 
-def _check(router: Router, names: frozenset[str]) -> None:
+def _value(settings: Any, field: str | None) -> float | None:
+    return None if field is None else getattr(settings, field)
+
+
+def _check(routes: Routes, names: frozenset[str]) -> None:
     problems = [
         f"job {route.job}: there is no upstream {name}"
-        for route in router.all()
+        for route in routes.values()
         for name in sorted((route.needs | route.may_miss) - names)
     ]
     if problems:
         raise ConfigurationError(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A handler during whose runs ECS does not scale the task in."""
+
+    run: Handler
+    protection: TaskProtection
+
+    async def __call__(self, event: Any) -> Result:
+        """Run; raises what the handler raises, and nothing for the protection's sake."""
+        async with self.protection.while_busy():
+            return await self.run(event)
+
+
+async def _protected(
+    context: AppContext, run: Handler, deadline_seconds: float | None
+) -> Callable[[Any], Awaitable[Result]]:
+    """Return `run`, protected while it runs; as it is where there is no ECS agent."""
+    agent = context.settings.ecs.agent_uri
+    if agent is None:
+        return run
+    http = HttpClient(EFFECT, str(agent), AGENT_LIMITS, plain_host=agent.host)
+    await context.stack.enter_async_context(http)
+    longest = deadline_seconds or context.settings.handler.deadline_seconds
+    protection = TaskProtection(http, minutes=expiry_minutes(longest))
+    context.stack.push_async_callback(protection.aclose)
+    return Protected(run, protection)

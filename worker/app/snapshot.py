@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 
-from worker.app.genesys import GenesysParts
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
-from worker.app.upstreams import LOGIN, Upstreams
+from worker.app.upstreams import Upstreams
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
 from worker.clients.aws.sqs_replies import QueueError
+from worker.clients.genesys.parts import GenesysParts
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
 from worker.intake.job_state import JobState
@@ -60,12 +60,12 @@ class Watch:
         self._settings = settings
         self._clock = asyncio.get_running_loop().time
         self._started_at = self._clock()
-        self._built: tuple[Intake, Upstreams, GenesysParts] | None = None
+        self._built: tuple[Intake, Upstreams, GenesysParts | None] | None = None
         self._depths: dict[str, Mapping[str, int]] = {}
         self._dead_letters: dict[str, int] = {}
         self._warnings: tuple[str, ...] = ()
 
-    def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysParts) -> None:
+    def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysParts | None) -> None:
         """Take the parts, once they are built."""
         self._built = (intake, upstreams, genesys)
         for consumer in intake.consumers:
@@ -110,7 +110,7 @@ class Watch:
             jobs=tuple(self._jobs(intake)),
             upstreams=tuple(_upstreams(upstreams)),
             dead_letter_causes=tuple(_causes(intake)),
-            budget_exhausted_seconds=genesys.limiter.spent_for(),
+            budget_exhausted_seconds=genesys.limiter.spent_for() if genesys else 0.0,
             last_success_seconds_ago=time.time() - success if success else None,
             warnings=self._warnings,
         )
@@ -126,13 +126,10 @@ class Watch:
 
     async def _ask_for_a_token(self) -> None:
         """Find out about refused credentials, or their end, while no message asks."""
-        if self._built is not None and self._asks_genesys(self._built[0]):
+        genesys = self._built[2] if self._built else None
+        if genesys is not None:
             with suppress(WorkerError):  # reported by the client itself, and by readiness
-                await self._built[2].tokens.get()
-
-    def _asks_genesys(self, intake: Intake) -> bool:
-        jobs = intake.delivery.jobs.values()
-        return any(LOGIN in (*job.needs, *job.may_miss) for job in jobs)
+                await genesys.tokens.get()
 
     def _waits_for(self) -> str:
         names = ", ".join(binding.name for binding in self._settings.queues())
@@ -208,7 +205,7 @@ class Watch:
                 last_failure=failure.shown(now) if failure else None,
             )
         half = self._settings.half_configured()
-        for name, missing in self._settings.disabled_handlers().items():
+        for name, missing in self._settings.disabled_jobs().items():
             reason = half.get(name) or f"not set: {', '.join(missing)}"
             yield JobStatus(name=name, state="off", reason=reason)
 
@@ -234,10 +231,8 @@ class Watch:
         return None
 
     def _token_problem(self) -> str | None:
-        if self._built is None:
-            return None
-        intake, _, genesys = self._built
-        return genesys.tokens.problem if self._asks_genesys(intake) else None
+        genesys = self._built[2] if self._built else None
+        return genesys.tokens.problem if genesys else None
 
     def _ack_problem(self, consumer: Consumer) -> str | None:
         failing = consumer.failing(for_seconds=FAILING_SECONDS)

@@ -23,9 +23,9 @@ def check(
     reached and not called. Sends, receives and changes nothing.
     Exit code: 0 all well, 1 a check failed, 2 bad settings.
     """
+    from worker.app.jobs import load_settings
     from worker.cli.preflight.run import preflight, problem_rows
     from worker.errors import ConfigurationError
-    from worker.settings import load_settings
     from worker.telemetry.logs import configure_logging
 
     configure_logging("error", "auto", sys.stderr)

@@ -8,8 +8,8 @@ from worker.clients.genesys.attributes import Attributes
 from worker.clients.genesys.flow_schema import Schema
 from worker.errors import ConfigurationError, Permanent, WorkerError
 from worker.events.normal_forms import e164, utc_text
-from worker.events.normaliser import Unrouted, open_events
 from worker.events.origin import Event
+from worker.events.reading import UnknownType, open_events
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.events import AttributesWanted
 from worker.jobs.attributes.injection import trace_id
@@ -38,7 +38,7 @@ class Finding:
     """What is known of one event before anything is done with it."""
 
     event: str
-    """Name of its class; `Unrouted` and `Unreadable` for what is no event of ours."""
+    """Name of its class; `UnknownType` and `Unreadable` for what is no event of ours."""
 
     handlers: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ async def findings(body: str, types: Events, rules: Rules, source: Source | None
         events = open_events(body, types)
     except Permanent as error:
         return [Finding(event="Unreadable", problem=error.reason)]
-    if isinstance(events, Unrouted):
+    if isinstance(events, UnknownType):
         facts = {"detailType": events.detail_type}
         problem = f"no handler wants it; EVENTS_UNROUTED={types.unrouted}"
         return [Finding(event="Unrouted", facts=facts, problem=problem)]

@@ -16,11 +16,11 @@ from worker.app.upstreams import Upstreams
 from worker.cli.report_wanted import Wanted
 from worker.cli.upstream import open_genesys
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.genesys.details import DetailsReader, Progress
-from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.details_pages import details_dialect
 from worker.errors import ConfigurationError, Permanent
 from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.details import DetailsReader, Progress
+from worker.jobs.reports.details_jobs import DetailsJobs
+from worker.jobs.reports.details_pages import details_dialect
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, folder
 from worker.jobs.reports.handler import Shelf, links, ready, written

@@ -10,8 +10,8 @@ def run() -> None:
     """Take events from the queue until SIGTERM or SIGINT."""
     import structlog
 
+    from worker.app.jobs import load_settings, unknown_settings
     from worker.app.main import run_worker
-    from worker.settings import load_settings, unknown_settings
     from worker.telemetry.logs import configure_logging
 
     settings = load_settings()

@@ -17,8 +17,8 @@ def settings(
 ) -> None:
     """Show every setting, its default and its value; secrets stay hidden."""
     # Imported late, as in every command: `worker --help` need not wait for pydantic.
+    from worker.app.jobs import describe, load_settings, unknown_settings
     from worker.errors import ConfigurationError
-    from worker.settings import describe, load_settings, unknown_settings
 
     rows = describe(os.environ)
     queues: list[dict[str, Any]] = []

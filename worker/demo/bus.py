@@ -4,10 +4,8 @@ import json
 from collections.abc import Mapping
 from zlib import crc32
 
-from worker.settings import Events, jobs_of_type
-
-TYPES = Events()
-"""The types of every job, as they are by default."""
+from worker.app.jobs import wanted_events
+from worker.events.reading import EventReader
 
 
 def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
@@ -16,7 +14,7 @@ def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
     An event that interests two jobs lies on two queues. What no rule takes was put on some queue
     by another way than the bus: always the same one for the same body.
     """
-    jobs = jobs_of_type(_detail_type(body), TYPES)
+    jobs = EventReader(wanted_events()).jobs_of(_detail_type(body))
     if found := [url for job, url in job_queues.items() if job in jobs]:
         return found
     urls = list(job_queues.values())

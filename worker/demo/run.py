@@ -10,7 +10,6 @@ from random import Random
 
 from rich.console import Console
 
-from worker.demo.ended import EndedJob
 from worker.demo.ledger import Sent
 from worker.demo.noise import Noise
 from worker.demo.plan import Effects, Job, Planned, Trouble
@@ -22,6 +21,7 @@ from worker.demo.table import print_verdict
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob
+from worker.jobs.workflow.demo import EndedJob
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import aioboto3
 
+from worker.app.jobs import BUILT_IN
 from worker.demo.bus import queues_of
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys.cloud import GenesysCloud
@@ -17,7 +18,6 @@ from worker.demo.loopback import ANYWHERE, Place
 from worker.demo.moto import moto_server
 from worker.demo.sinks import WebhookSink
 from worker.demo.sqs.server import SqsServer
-from worker.settings import HANDLER_NEEDS
 
 Queues = Literal["one", "per-job"]
 """One queue for all jobs, or one for each."""
@@ -26,7 +26,7 @@ PREFIX = "genesys-"
 """Of the names of all queues."""
 
 QUEUE = f"{PREFIX}events"
-JOB_QUEUES = {job: f"{PREFIX}{job}" for job in HANDLER_NEEDS}
+JOB_QUEUES = {job: f"{PREFIX}{job}" for job in BUILT_IN}
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"

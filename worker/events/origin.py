@@ -1,4 +1,4 @@
-"""Where an event came from."""
+"""An event, and where it came from."""
 
 from datetime import datetime
 
@@ -30,3 +30,11 @@ class Origin(Record, frozen=True, kw_only=True):
     organization_id: str | None = None
     """Genesys organization that the event's `source` names, in lower case; None when it names
     none."""
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """What a job acts on: each job has classes of its own, that add what it needs to know."""
+
+    origin: Origin
+    conversation_id: str | None = None
+    """The conversation it is about; None when it is about none."""

@@ -12,8 +12,8 @@ import structlog
 
 from worker.clients.aws.crash_marks import CrashMarks
 from worker.errors import Misconfigured, Permanent
-from worker.events.normaliser import Unrouted as UnroutedEvent
 from worker.events.origin import Event
+from worker.events.reading import ForJob, UnknownType
 from worker.events.result import Result
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import JobState
@@ -33,7 +33,7 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Quarantine
-from worker.intake.router import Routed, Router
+from worker.intake.router import Routed, Routes, routed
 from worker.intake.unrouted import Unrouted
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
@@ -54,7 +54,7 @@ SPAN_OUTCOMES = {
     Released: "released",
 }
 
-Open = Callable[[str], tuple[Event, ...] | UnroutedEvent]
+Open = Callable[[str], tuple[ForJob, ...] | UnknownType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Delivery:
 
     def __init__(
         self,
-        router: Router,
+        routes: Routes,
         reading: Reading,
         jobs: Mapping[str, JobState],
         idempotency: Idempotency,
@@ -103,7 +103,7 @@ class Delivery:
         """By job."""
 
         self.quarantine = Quarantine(marks, self.running.__len__)
-        self._router = router
+        self._routes = routes
         self._reading = reading
         self._idempotency = idempotency
         self._deadline_seconds = deadline_seconds
@@ -146,21 +146,22 @@ class Delivery:
         except Permanent as error:
             return outcome_of(error)
         unrouted = self._reading.unrouted
-        if isinstance(events, UnroutedEvent):
+        if isinstance(events, UnknownType):
             return unrouted.outcome(events.detail_type, lease.source)
-        origin = lease.origin = events[0].origin
-        lease.conversation_id = getattr(events[0], "conversation_id", None)
-        routed = self._router.routed(events, lease.source.jobs)
+        first = events[0].event
+        origin = lease.origin = first.origin
+        lease.conversation_id = first.conversation_id
+        wanted = routed(self._routes, events, lease.source.jobs)
         lacking = unrouted.half_configured(events, lease.source) if unrouted.watches else None
-        if not routed:
+        if not wanted:
             return lacking or unrouted.outcome(origin.detail_type, lease.source)
-        lease.jobs = tuple([one.route.job for one in routed])
+        lease.jobs = tuple([one.route.job for one in wanted])
         if self._tracing.on:
             self._tracing.describe(origin.detail_type, origin.correlation_id, lease.jobs)
-        if len(routed) == 1:  # the common case, without a task of its own
-            outcome = await self._run(lease, routed[0], lease.task)
+        if len(wanted) == 1:  # the common case, without a task of its own
+            outcome = await self._run(lease, wanted[0], lease.task)
         else:
-            outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in routed)))
+            outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
         return outcome if lacking is None else worst((outcome, lacking))
 
     async def _beside(self, lease: Lease, one: Routed) -> Outcome:

@@ -1,38 +1,41 @@
 """Which jobs want which event: data, not code."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from worker.events.origin import Event
+from worker.events.reading import ForJob
 from worker.events.result import Result
 from worker.intake.idempotency import Proof
 
-E = TypeVar("E", bound=Event)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One job, as it is wired."""
 
     job: str
     run: Callable[[Any], Awaitable[Result]]
-    needs: frozenset[str]
+    needs: frozenset[str] = frozenset()
     """Upstreams without which it cannot succeed: its messages wait for them."""
 
-    may_miss: frozenset[str]
+    may_miss: frozenset[str] = frozenset()
     """Upstreams whose answers may be missing or remembered: they hold nothing back."""
 
-    deadline_seconds: float | None
+    deadline_seconds: float | None = None
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
 
-    age_limit_seconds: float | None
+    age_limit_seconds: float | None = None
     """Age of an event from which a wait for the request budget is in vain."""
 
-    degrade_after_seconds: float | None
+    degrade_after_seconds: float | None = None
     """Age of an event from which it goes without what it may miss; None: it waits."""
 
-    proof: Proof
+    proof: Proof = "store"
+
+
+Routes = Mapping[str, Route]
+"""By job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,47 +46,6 @@ class Routed:
     route: Route
 
 
-class Router:
-    """Event class → jobs."""
-
-    def __init__(self) -> None:
-        self._routes: dict[type, list[Route]] = {}
-
-    def on(  # noqa: PLR0913  a row of a table, its columns named
-        self,
-        kind: type[E],
-        name: str,
-        handler: Callable[[E], Awaitable[Result]],
-        *,
-        needs: Iterable[str] = (),
-        may_miss: Iterable[str] = (),
-        deadline_seconds: float | None = None,
-        age_limit_seconds: float | None = None,
-        degrade_after_seconds: float | None = None,
-        proof: Proof = "store",
-    ) -> None:
-        """Add a route; the signature lets mypy refuse a handler wired to the wrong event."""
-        route = Route(
-            name,
-            handler,
-            frozenset(needs),
-            frozenset(may_miss),
-            deadline_seconds,
-            age_limit_seconds,
-            degrade_after_seconds,
-            proof,
-        )
-        self._routes.setdefault(kind, []).append(route)
-
-    def all(self) -> list[Route]:
-        """Return every route."""
-        return [route for routes in self._routes.values() for route in routes]
-
-    def routed(self, events: Iterable[Event], jobs: frozenset[str]) -> list[Routed]:
-        """Return what is to be run for the events of one message, by the jobs of its queue."""
-        return [
-            Routed(event, route)
-            for event in events
-            for route in self._routes.get(type(event), ())
-            if route.job in jobs
-        ]
+def routed(routes: Routes, events: Iterable[ForJob], jobs: frozenset[str]) -> list[Routed]:
+    """Return what is to be run for the events of one message, by the jobs of its queue."""
+    return [Routed(event, routes[job]) for job, event in events if job in jobs and job in routes]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from worker.events.reading import ForJob
 from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
 from worker.intake.source import Source
 from worker.telemetry import metrics
@@ -27,12 +28,12 @@ class Unrouted:
         *,
         dead_letter: bool,
         jobs_of_type: Callable[[str], frozenset[str]],
-        half_configured: Mapping[type, str],
+        half_configured: Mapping[str, str],
         clock: Callable[[], float],
     ) -> None:
         """`dead_letter`: unknown types are dead-lettered.
 
-        `half_configured`: reason by event class, of jobs that lack a setting.
+        `half_configured`: the reason of each job that lacks a setting.
         """
         self._dead_letter = dead_letter
         self._jobs_of_type = jobs_of_type
@@ -57,11 +58,11 @@ class Unrouted:
             return _dead_letter(f"detail-type: no job wants {detail_type[:100]}", "Permanent")
         return DONE
 
-    def half_configured(self, events: Iterable[object], source: Source) -> DeadLetter | None:
+    def half_configured(self, events: Iterable[ForJob], source: Source) -> DeadLetter | None:
         """Return the dead letter of a message that a job would want which lacks a setting."""
         if not source.bound:
-            for event in events:
-                if reason := self._half_configured.get(type(event)):
+            for job, _ in events:
+                if reason := self._half_configured.get(job):
                     return _dead_letter(reason, "HalfConfigured")
         return None
 

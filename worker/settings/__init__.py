@@ -4,32 +4,26 @@ Each group is a model whose fields are documented in place: `worker settings` an
 are made of these docstrings. All bad fields are reported at once, and never with a value.
 """
 
-from worker.settings.attributes import Attributes, Crm, Webhooks
 from worker.settings.bindings import QueueBinding
 from worker.settings.describe import Row, describe
-from worker.settings.fields import Globs, Group, Seconds, Url, is_loopback
-from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
-from worker.settings.job_types import jobs_of_type
+from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
+from worker.settings.jobs import Declarations, Declared, JobSettings, own_requirements
 from worker.settings.ledger import Ledger
 from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
-from worker.settings.process import HANDLER_NEEDS, OWN_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel
+from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.reports import Report
 from worker.settings.rules import heartbeat_capacity
 from worker.settings.tree import GROUPS, Settings, variable_name
-from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
+from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Lookups, Webhooks
 
 __all__ = [
     "GROUPS",
-    "HANDLER_NEEDS",
-    "OWN_NEEDS",
-    "Alert",
-    "Attributes",
     "Aws",
+    "BearerToken",
     "Breaker",
     "Cache",
-    "Crm",
-    "DynamoDb",
+    "Declarations",
+    "Declared",
     "Ecs",
     "EventBus",
     "Events",
@@ -38,30 +32,28 @@ __all__ = [
     "Group",
     "Handler",
     "Handlers",
+    "JobSettings",
     "Ledger",
     "Log",
+    "Lookups",
     "Ops",
     "Otel",
     "QueueBinding",
-    "Report",
     "Retry",
     "Row",
     "Seconds",
-    "Sentiment",
     "Settings",
     "Sqs",
-    "StepFunctions",
     "Url",
-    "Voice",
+    "Uuid",
     "Webhooks",
-    "Workflow",
     "describe",
     "heartbeat_capacity",
     "is_loopback",
-    "jobs_of_type",
     "load_group",
     "load_groups",
     "load_settings",
+    "own_requirements",
     "unknown_settings",
     "variable_name",
 ]

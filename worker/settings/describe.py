@@ -7,8 +7,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from worker.settings.fields import Group
-from worker.settings.load import load_groups
-from worker.settings.tree import GROUPS, Settings, variable_name
+from worker.settings.jobs import Declarations
+from worker.settings.load import NO_JOBS, groups_of, load_groups
+from worker.settings.tree import Settings, variable_name
 
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"
@@ -28,15 +29,18 @@ class Row:
     doc: str
 
 
-def describe(source: Settings | Mapping[str, str]) -> list[Row]:
-    """Return a row per setting, in reading order; takes an environment too, however bad it is."""
+def describe(source: Settings | Mapping[str, str], jobs: Declarations = NO_JOBS) -> list[Row]:
+    """Return a row per setting, in reading order; takes an environment too, however bad it is.
+
+    `jobs`: whose settings are to be shown beside the core's, for an environment.
+    """
     if isinstance(source, Settings):
-        return [row for name in GROUPS for row in _rows_of(getattr(source, name))]
-    groups, problems = load_groups(source)
+        return [row for group in source.groups() for row in _rows_of(group)]
+    groups, problems = load_groups(source, jobs)
     bad = {problem.split(":")[0] for problem in problems}
     return [
         row
-        for name, kind in GROUPS.items()
+        for name, kind in groups_of(jobs).items()
         for row in (_rows_of(groups[name]) if name in groups else _raw_rows(kind, source, bad))
     ]
 

@@ -74,6 +74,7 @@ def _without_user(url: HttpUrl) -> HttpUrl:
     return url
 
 
+Uuid = Annotated[str, like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "not a UUID")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]

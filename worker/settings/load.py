@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -9,31 +10,38 @@ from pydantic_settings import EnvSettingsSource
 
 from worker.errors import ConfigurationError
 from worker.settings.fields import Group
+from worker.settings.jobs import Declarations, missing, unknown_jobs, unmet_needs
 from worker.settings.near_names import near_names, unknown_lines
-from worker.settings.rules import broken_rules, unmet_needs
+from worker.settings.process import Handlers
+from worker.settings.rules import broken_rules
 from worker.settings.tree import GROUPS, Settings, variable_name
 
 G = TypeVar("G", bound=Group)
 
-KNOWN = tuple(variable_name(kind, field) for kind in GROUPS.values() for field in kind.model_fields)
-"""The variables that are settings."""
+NO_JOBS: Declarations = MappingProxyType({})
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Return all settings from `environ` (None: the process's own).
+def load_settings(
+    environ: Mapping[str, str] | None = None, jobs: Declarations = NO_JOBS
+) -> Settings:
+    """Return all settings from `environ` (None: the process's own), those of the jobs too.
 
     Raises `ConfigurationError` that names every bad field of every group, and then every variable
     that looks like a misspelt setting: it may well be the cause.
     """
     environ = _environ(environ)
-    groups, problems = load_groups(environ)
+    groups, problems = load_groups(environ, jobs)
     present = _present(environ)
-    problems += unmet_needs(groups, present.__contains__)
-    problems += broken_rules(groups, present.__contains__)
-    near = near_names(present, KNOWN)
+    handlers = groups.get("handlers")
+    named = handlers.handlers if isinstance(handlers, Handlers) else ()
+    problems += unmet_needs(jobs, named, present.__contains__)
+    problems += broken_rules(groups, missing(jobs, present.__contains__))
+    near = near_names(present, variables_of(jobs))
     if problems:
         raise ConfigurationError(problems + unknown_lines(near))
-    return Settings(**groups, near_names=near)  # type: ignore[arg-type]  # keyed by its fields
+    core = {name: group for name, group in groups.items() if name in GROUPS}
+    of_jobs = {name: group for name, group in groups.items() if name in jobs}
+    return Settings(**core, jobs=of_jobs, declared=jobs, near_names=near)  # type: ignore[arg-type]  # keyed by its fields
 
 
 def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
@@ -42,22 +50,40 @@ def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
     group, problems = _loaded(kind, environ)
     if group is None:
         own = {variable_name(kind, field) for field in kind.model_fields}
-        near = near_names(_present(environ), KNOWN)
+        near = near_names(_present(environ), variables_of(NO_JOBS))
         meant = {name: setting for name, setting in near.items() if setting in own}
         raise ConfigurationError(problems + unknown_lines(meant))
     return group
 
 
-def load_groups(environ: Mapping[str, str]) -> tuple[dict[str, Group], list[str]]:
+def load_groups(
+    environ: Mapping[str, str], jobs: Declarations = NO_JOBS
+) -> tuple[dict[str, Group], list[str]]:
     """Return the groups that are well, by name, and a line for each problem of the others."""
     groups: dict[str, Group] = {}
     problems: list[str] = []
-    for name, kind in GROUPS.items():
+    for name, kind in groups_of(jobs).items():
         group, faults = _loaded(kind, environ)
         problems += faults
         if group is not None:
             groups[name] = group
+    match groups:
+        case {"handlers": Handlers(handlers=named)} if jobs:
+            if unknown := list(unknown_jobs(jobs, named)):
+                del groups["handlers"]
+                problems += unknown
     return groups, problems
+
+
+def groups_of(jobs: Declarations) -> dict[str, type[Group]]:
+    """Return the groups of the core and those of the jobs, by name, in reading order."""
+    return {**GROUPS, **{name: job.group for name, job in jobs.items()}}
+
+
+def variables_of(jobs: Declarations) -> tuple[str, ...]:
+    """Return the variables that are settings."""
+    kinds = groups_of(jobs).values()
+    return tuple(variable_name(kind, field) for kind in kinds for field in kind.model_fields)
 
 
 def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[str]]:
@@ -67,9 +93,11 @@ def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[s
         return None, _problems_of(kind, error)
 
 
-def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
+def unknown_settings(
+    environ: Mapping[str, str] | None = None, jobs: Declarations = NO_JOBS
+) -> list[str]:
     """Return a warning for each variable that looks like a misspelt setting."""
-    return unknown_lines(near_names(_present(_environ(environ)), KNOWN))
+    return unknown_lines(near_names(_present(_environ(environ)), variables_of(jobs)))
 
 
 def _present(environ: Mapping[str, str]) -> set[str]:

@@ -1,7 +1,5 @@
 """Settings of the process itself: its server, its logs, its region, its handlers."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -80,52 +78,16 @@ class Otel(Group):
     """`none`: no tracing, although there is a collector."""
 
 
-HANDLER_NEEDS: Mapping[str, tuple[str, ...]] = {
-    "voice": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "GENESYS_ACTION_ID", "DYNAMODB_TABLE"),
-    "attributes": (
-        "GENESYS_CLIENT_ID",
-        "GENESYS_CLIENT_SECRET",
-        "GENESYS_FLOW_ID",
-        "CRM_API_ENDPOINT",
-    ),
-    "workflow": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "STEP_FUNCTIONS_ARN"),
-    "sentiment": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "CRM_WEBHOOK_URL"),
-    "reports": ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "REPORT_BUCKET"),
-}
-"""The handlers there are, and the settings without which each cannot work."""
-
-
-_NEEDED_BY = Counter(need for needs in HANDLER_NEEDS.values() for need in needs)
-
-OWN_NEEDS: Mapping[str, tuple[str, ...]] = {
-    job: tuple(need for need in needs if _NEEDED_BY[need] == 1)
-    for job, needs in HANDLER_NEEDS.items()
-}
-"""What each job needs and no other does: whoever sets one of these wants that job."""
-
-
 class Handlers(Group):
-    """Which handlers are on."""
+    """Which jobs are on."""
 
     model_config = group("")
 
     handlers: Globs = ()
-    """Comma separated, of: voice, attributes, workflow, sentiment, reports. Unset: every handler
-    whose settings are there."""
+    """Jobs, comma separated, e.g. `voice,reports`. Unset: every job whose settings are
+    there."""
 
     @field_validator("handlers")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for position, name in enumerate(names, start=1):
-            if name not in HANDLER_NEEDS:
-                known = ", ".join(HANDLER_NEEDS)
-                raise ValueError(f"entry {position} is no handler; there are: {known}")
+    def _once_each(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(names))
-
-
-def missing_needs(is_set: Callable[[str], bool]) -> dict[str, tuple[str, ...]]:
-    """Return, per handler, the settings it still lacks; `is_set` is asked by variable name."""
-    return {
-        handler: tuple(need for need in needs if not is_set(need))
-        for handler, needs in HANDLER_NEEDS.items()
-    }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_fifo
-from worker.settings.fields import Globs, Group, Seconds, group
+from worker.settings.fields import Group, Seconds, group
 
 
 class Sqs(Group):
@@ -90,36 +90,9 @@ class Handler(Group):
 
 
 class Events(Group):
-    """Which `detail-type` is which event (globs, comma separated)."""
+    """Events in general; which `detail-type`s a job reads is among its own settings."""
 
     model_config = group("EVENTS_")
 
     unrouted: Literal["drop", "park"] = "drop"
-    """What happens to a type no handler wants."""
-
-    voice_types: Globs = (
-        "v2.speechandtextanalytics.conversation.*.sentiment",
-        "voice.analytics",
-        "Voice Analytics*",
-    )
-    """Types read as VoiceScored."""
-
-    ended_types: Globs = ("v2.detail.events.conversation.*.customer.end", "conversation.end")
-    """Types read as ConversationEnded."""
-
-    attributes_types: Globs = (
-        "v2.detail.events.conversation.*.customer.start",
-        "conversation.start",
-        "conversation.attributes.requested",
-    )
-    """Types read as AttributesWanted."""
-
-    chat_types: Globs = (
-        "v2.detail.events.conversation.*.customer.end",
-        "chat.sentiment",
-        "conversation.chat.sentiment",
-    )
-    """Types read as ChatScored; in platform form only with media type CHAT or MESSAGE."""
-
-    report_types: Globs = ("report.due", "Scheduled Event")
-    """Types read as ReportDue."""
+    """What happens to a type no job wants."""

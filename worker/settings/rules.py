@@ -1,10 +1,10 @@
 """Rules that hold between settings of different fields. Pure: groups in, problems out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from worker.settings.bindings import binding_problems, dead_letter_problems, entries_of
 from worker.settings.fields import Group
-from worker.settings.process import Handlers, missing_needs
+from worker.settings.process import Handlers
 from worker.settings.queue import Handler, Retry, Sqs
 from worker.settings.upstreams import Genesys
 
@@ -21,11 +21,16 @@ def heartbeat_capacity(visibility_seconds: float) -> int:
     return int(EXTENSIONS_PER_SECOND * visibility_seconds / 4)
 
 
-def broken_rules(groups: Mapping[str, Group], is_set: Callable[[str], bool]) -> Iterator[str]:
-    """Yield a line for each broken rule; a rule whose groups did not load is not judged."""
+def broken_rules(
+    groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
+    """Yield a line for each broken rule; a rule whose groups did not load is not judged.
+
+    `lacking`: each known job with the settings it lacks.
+    """
     for rule in (_drain, _heartbeat, _dead_letters, _genesys, _backoff):
         yield from rule(groups)
-    yield from _bindings(groups, missing_needs(is_set))
+    yield from _bindings(groups, lacking)
 
 
 def _bindings(groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -86,21 +91,3 @@ def _backoff(groups: Mapping[str, Group]) -> Iterator[str]:
     match groups:
         case {"retry": Retry() as retry} if retry.base_seconds > retry.cap_seconds:
             yield "RETRY_BASE_SECONDS: must not exceed RETRY_CAP_SECONDS"
-
-
-def unmet_needs(groups: Mapping[str, Group], is_set: Callable[[str], bool]) -> Iterator[str]:
-    """Yield a line per setting a wanted handler lacks.
-
-    With no handler at all a worker would be worse than idle: every message would count as
-    unrouted, and be deleted.
-    """
-    missing = missing_needs(is_set)
-    match groups:
-        case {"handlers": Handlers(handlers=(_, *_) as named)}:
-            for handler in named:
-                yield from (
-                    f"{need}: is missing — HANDLERS names {handler}" for need in missing[handler]
-                )
-        case {"handlers": Handlers()} if all(missing.values()):
-            for handler, needs in missing.items():
-                yield f"HANDLERS: no handler is on — {handler} lacks {', '.join(needs)}"

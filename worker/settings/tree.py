@@ -1,40 +1,34 @@
 """All settings as one frozen tree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import chain
+from typing import TypeVar
 
-from worker.settings.attributes import Attributes, Crm, Webhooks
 from worker.settings.bindings import QueueBinding, bindings_of
 from worker.settings.fields import Group
-from worker.settings.forwarding import Alert, EventBus, Sentiment, StepFunctions, Workflow
+from worker.settings.jobs import Declarations, half_configured, missing
 from worker.settings.ledger import Ledger
-from worker.settings.process import OWN_NEEDS, Aws, Ecs, Handlers, Log, Ops, Otel, missing_needs
+from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.reports import Report
-from worker.settings.upstreams import Breaker, Cache, DynamoDb, Genesys, Voice
+from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Lookups, Webhooks
+
+G = TypeVar("G", bound=Group)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All groups, checked together."""
+    """All groups, checked together: the core's, and those of the jobs."""
 
     sqs: Sqs
     retry: Retry
     handler: Handler
     events: Events
     genesys: Genesys
-    voice: Voice
-    dynamodb: DynamoDb
+    lookups: Lookups
     ledger: Ledger
-    attributes: Attributes
-    crm: Crm
     webhooks: Webhooks
-    workflow: Workflow
-    step_functions: StepFunctions
-    sentiment: Sentiment
     event_bus: EventBus
-    alert: Alert
-    report: Report
     cache: Cache
     breaker: Breaker
     ops: Ops
@@ -44,62 +38,63 @@ class Settings:
     otel: Otel
     handlers: Handlers
 
+    jobs: Mapping[str, Group] = field(default_factory=dict, hash=False, kw_only=True)
+    """The settings of each known job, whether it is on or not."""
+
+    declared: Declarations = field(default_factory=dict, hash=False, kw_only=True)
+    """What the known jobs say of their settings."""
+
     near_names: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
     """Variables of the environment that look like a misspelt setting, with that setting."""
 
+    def of(self, kind: type[G]) -> G:
+        """Return the settings of the job whose group this is. Raises KeyError without the job."""
+        for group in self.jobs.values():
+            if isinstance(group, kind):
+                return group
+        raise KeyError(kind.__name__)
+
+    def groups(self) -> Iterator[Group]:
+        """Yield all groups, in reading order."""
+        return chain((getattr(self, name) for name in GROUPS), self.jobs.values())
+
     def queues(self) -> tuple[QueueBinding, ...]:
         """Return the queues with the jobs of each."""
-        return bindings_of(self.sqs.queue_url, self.enabled_handlers())
+        return bindings_of(self.sqs.queue_url, self.enabled_jobs())
 
     def dead_letter_queue_for(self, queue_url: str) -> str | None:
         """Return the URL of the dead-letter queue that serves a queue. None: there is none."""
         return self.sqs.dead_letter_queue_for(queue_url)
 
-    def enabled_handlers(self) -> tuple[str, ...]:
-        """Return the handlers that run: those named, or else all whose settings are there."""
+    def enabled_jobs(self) -> tuple[str, ...]:
+        """Return the jobs that run: those named, or else all whose settings are there."""
         if self.handlers.handlers:
             return self.handlers.handlers
-        missing = missing_needs(self._is_set)
-        return tuple(handler for handler, needs in missing.items() if not needs)
+        lacking = missing(self.declared, self._is_set)
+        return tuple(job for job, needs in lacking.items() if not needs)
 
-    def disabled_handlers(self) -> dict[str, tuple[str, ...]]:
-        """Return the handlers that are off, each with the settings it lacks (none: not named)."""
-        enabled = self.enabled_handlers()
-        missing = missing_needs(self._is_set)
-        return {handler: needs for handler, needs in missing.items() if handler not in enabled}
+    def disabled_jobs(self) -> dict[str, tuple[str, ...]]:
+        """Return the jobs that are off, each with the settings it lacks (none: not named)."""
+        enabled = self.enabled_jobs()
+        lacking = missing(self.declared, self._is_set)
+        return {job: needs for job, needs in lacking.items() if job not in enabled}
 
     def half_configured(self) -> dict[str, str]:
-        """Return the jobs that somebody wanted and that are off, each with the reason.
+        """Return the jobs that are wanted and off, each with the reason.
 
-        That is: one of the settings that only this job needs is there, or a misspelt name of one.
         With HANDLERS there are none, as it names the jobs that are wanted.
         """
         if self.handlers.handlers:
             return {}
-        written = {meant: name for name, meant in self.near_names.items()}
-        return {
-            job: _why_off(job, lacking, written)
-            for job, lacking in self.disabled_handlers().items()
-            if any(need not in lacking or need in written for need in OWN_NEEDS[job])
-        }
+        return half_configured(self.declared, self.disabled_jobs(), self.near_names)
 
     def unused_jobs(self) -> tuple[str, ...]:
         """Return the jobs not wanted here: nothing of them is set, or HANDLERS leaves them out."""
         half = self.half_configured()
-        return tuple(job for job in self.disabled_handlers() if job not in half)
+        return tuple(job for job in self.disabled_jobs() if job not in half)
 
     def _is_set(self, variable: str) -> bool:
-        return any(value_of(getattr(self, name), variable) is not None for name in GROUPS)
-
-
-def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> str:
-    """Return the reason as dead letters carry it; `written`: settings as somebody misspelt them."""
-    plain = [f"{need} is missing" for need in lacking if need not in written]
-    misspelt = [
-        f"{need} is missing; did you mean {written[need]}?" for need in lacking if need in written
-    ]
-    first = "; ".join([*plain, *misspelt[:1]])
-    return f"job {job} is off: {' '.join([first, *misspelt[1:]])}"
+        return any(value_of(group, variable) is not None for group in self.groups())
 
 
 GROUPS: dict[str, type[Group]] = {

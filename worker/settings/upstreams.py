@@ -1,12 +1,11 @@
-"""Settings of Genesys Cloud, of the voice handler and of what guards the calls."""
+"""Settings of the upstreams that jobs share, and of what guards the calls."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from worker.settings.fields import Group, Seconds, Url, group, like
+from worker.settings.fields import Group, Seconds, Url, Uuid, group, like
 
-Uuid = Annotated[str, like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "not a UUID")]
 Domain = Annotated[str, like(r"[a-z0-9.-]+", "not a domain such as mypurecloud.ie")]
 Path = Annotated[str, like("/.*", "must begin with /")]
 
@@ -53,9 +52,6 @@ class Genesys(Group):
     """False for a data action that writes: one that may have run is not sent again by the same run.
     The message still comes back, and asks anew."""
 
-    action_id: str | None = None
-    """Data action that knows the customer behind a phone number."""
-
     action_not_found: Literal["unknown", "retry"] = "unknown"
     """What a 404 of the system behind the data action means. `unknown`: no such customer, the
     record says tier `unknown`. `retry`: the customer is expected to be there later."""
@@ -64,39 +60,33 @@ class Genesys(Group):
     """Genesys organization whose events are handled: one whose `source` names another is
     dead-lettered. Unset: all are handled."""
 
-    flow_id: Uuid | None = None
-    """Flow whose inputs say which attributes a conversation gets, and of what kind."""
+
+class Lookups(Group):
+    """Look-ups of conversations, which share their requests."""
+
+    model_config = group("WORKFLOW_")
+
+    batch_milliseconds: Annotated[int, Field(ge=0, le=5000)] = 50
+    """How long a look-up of a conversation waits for others to share its request."""
 
 
-class Voice(Group):
-    """Voice enrichment."""
+class Webhooks(Group):
+    """Webhooks in general."""
 
-    model_config = group("VOICE_")
+    model_config = group("WEBHOOK_")
 
-    degrade_after_seconds: Seconds | None = None
-    """Age of an event after which its record is written without customer data while the data
-    action is down. Unset: it waits, and is retried."""
-
-    input_field: str = "phone_number"
-    """Name of the data action's input that takes the phone number."""
-
-    tier_field: str = "tier"
-    """Name of the data action's output that holds the customer tier."""
-
-    ltv_field: str = "ltv"
-    """Name of the data action's output that holds the lifetime value."""
+    secret: SecretStr | None = None
+    """Signs all webhooks (Standard Webhooks): `whsec_` and base64, or any text; several, separated
+    by blanks, while they rotate. Unset: nothing is signed."""
 
 
-class DynamoDb(Group):
-    """Table of the voice records."""
+class EventBus(Group):
+    """The EventBridge bus that our own events are put on."""
 
-    model_config = group("DYNAMODB_")
+    model_config = group("EVENT_BUS_")
 
-    table: str | None = None
-    """Name of the table: `conversationId` (S) and `eventTimestamp` (S)."""
-
-    retention_seconds: Seconds | None = None
-    """Sets `expiresAt` (TTL) that long after the write. Unset: records stay."""
+    name: str = "default"
+    """Name or ARN of the bus."""
 
 
 class Cache(Group):

@@ -3,8 +3,8 @@
 import json
 import sys
 
+from worker.app.jobs import load_settings, unknown_settings
 from worker.errors import ConfigurationError
-from worker.settings import load_settings, unknown_settings
 
 environment = json.load(sys.stdin)
 try:

@@ -12,13 +12,14 @@ import aioboto3
 import traffic
 from tally import Tally, say
 
+from worker.app.jobs import describe
 from worker.demo.genesys.cloud import GenesysCloud
 from worker.demo.genesys.server import GenesysServer
 from worker.demo.process import WorkerProcess
 from worker.demo.sinks import WebhookSink
-from worker.events.normaliser import open_events
+from worker.events.reading import open_events
 from worker.jobs.reports.events import ReportDue
-from worker.settings import Events, describe
+from worker.settings import Events
 
 EFFECT_SECONDS = 60
 LOOK_SECONDS = 0.3

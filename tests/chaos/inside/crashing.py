@@ -5,6 +5,7 @@ says: their conversations, by commas.
 """
 
 import os
+from dataclasses import replace
 from functools import partial
 
 from worker.app import intake
@@ -17,15 +18,10 @@ STATUS = 139
 IN_HANDLER, BY_BODY = os.environ["KILLERS"].split(",")
 
 
-async def build_router(build, workshop, genesys):
+async def build_routes(build, context):
     """Build the product's own routes, each behind a handler that may kill."""
-    router = await build(workshop, genesys)
-    for kind, routes in list(router._routes.items()):
-        del router._routes[kind]
-        for route in routes:
-            run = partial(_run, route.run)
-            router.on(kind, route.job, run, needs=route.needs, proof=route.proof)
-    return router
+    routes = await build(context)
+    return {job: replace(one, run=partial(_run, one.run)) for job, one in routes.items()}
 
 
 async def _run(run, event):
@@ -34,13 +30,18 @@ async def _run(run, event):
     return await run(event)
 
 
-def open_events(read, body, *arguments, **options):
-    """Read a body that may kill."""
+def reading_of(build, settings):
+    """Return the product's own reading, of bodies that may kill."""
+    reading = build(settings)
+    return replace(reading, open=partial(_open, reading.open))
+
+
+def _open(read, body):
     if BY_BODY in body:
         os._exit(STATUS)
-    return read(body, *arguments, **options)
+    return read(body)
 
 
-composition.build_router = partial(build_router, composition.build_router)
-intake.open_events = partial(open_events, intake.open_events)
+composition.build_routes = partial(build_routes, composition.build_routes)
+intake.reading_of = partial(reading_of, intake.reading_of)
 app(["run"])

@@ -13,11 +13,11 @@ from tests.chaos.arena import Arena, open_arena
 from tests.chaos.checker import conversation_of
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.ended import EndedJob
 from worker.demo.plan import Planned
 from worker.demo.process import WorkerProcess
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.voice.demo import VoiceJob
+from worker.jobs.workflow.demo import EndedJob
 
 WORKERS = 3
 FROZEN_SECONDS = 14

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import a_chat_scored
-from worker.jobs.sentiment.verdict import SentimentRules, payload_of, sentiment_of
+from worker.clients.genesys.chat_figures import sentiment_of
+from worker.jobs.sentiment.verdict import SentimentRules, payload_of
 
-SCHEMA = orjson.loads(files("worker.domain").joinpath("schemas/chat_sentiment.json").read_bytes())
+SCHEMA = orjson.loads(
+    files("worker.jobs.sentiment").joinpath("schemas/chat_sentiment.json").read_bytes()
+)
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
 
 numbers = st.one_of(st.integers(-3, 3), st.floats(allow_nan=False, allow_infinity=False))

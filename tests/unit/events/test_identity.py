@@ -12,9 +12,9 @@ from tests.factories import (
     a_voice_scored,
     an_id,
 )
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import Unrouted, open_events
-from worker.settings import Events
+from worker.events.reading import UnknownType
 
 STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"
 START = "v2.detail.events.conversation.{id}.customer.start"
@@ -159,4 +159,4 @@ def test_an_event_of_another_organization_is_refused_with_its_id_and_not_looked_
 
 
 def test_any_organization_will_do_while_none_is_set():
-    assert isinstance(open_events(from_(OTHERS, a_body("unknown", {})), Events()), Unrouted)
+    assert isinstance(open_events(from_(OTHERS, a_body("unknown", {})), Events()), UnknownType)

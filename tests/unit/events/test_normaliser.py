@@ -20,14 +20,14 @@ from tests.factories import (
     platform_detail,
     without_origin,
 )
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import Unrouted, open_events
+from worker.events.reading import UnknownType
 from worker.jobs.attributes.events import AttributesWanted
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.sentiment.events import ChatScored
 from worker.jobs.voice.events import VoiceScored
 from worker.jobs.workflow.events import ConversationEnded
-from worker.settings import Events
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "events"
 STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"
@@ -67,11 +67,11 @@ def test_every_sample_opens_as_its_events(sample, kinds):
 def test_a_type_nobody_wants_is_unrouted():
     body = (SAMPLES / "platform/attributes_unrouted.json").read_bytes()
 
-    assert opened(body) == Unrouted("v2.detail.events.conversation.{id}.attributes")
+    assert opened(body) == UnknownType("v2.detail.events.conversation.{id}.attributes")
 
 
 def test_a_type_differing_in_case_only_is_unrouted():
-    assert opened(a_body("Voice.Analytics", {})) == Unrouted("Voice.Analytics")
+    assert opened(a_body("Voice.Analytics", {})) == UnknownType("Voice.Analytics")
 
 
 def test_a_type_of_the_settings_is_read():
@@ -83,7 +83,7 @@ def test_a_type_of_the_settings_is_read():
 
 
 def test_a_voice_conversations_end_wanted_for_chats_only_is_unrouted():
-    assert opened(a_leg_body(END, mediaType="VOICE"), ended_types=()) == Unrouted(END)
+    assert opened(a_leg_body(END, mediaType="VOICE"), ended_types=()) == UnknownType(END)
 
 
 @pytest.mark.parametrize(

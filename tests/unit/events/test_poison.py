@@ -4,10 +4,9 @@ import orjson
 import pytest
 
 from tests.factories import a_body, an_id
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import open_events
 from worker.jobs.voice.events import VoiceScored
-from worker.settings import Events
 
 MIB = 2**20
 NIL = "00000000-0000-0000-0000-000000000000"

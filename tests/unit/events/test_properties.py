@@ -1,4 +1,4 @@
-"""Any bytes whatever: typed events, Unrouted, or Permanent that names a field, quoting nothing."""
+"""Any bytes whatever: typed events, UnknownType, or Permanent with a field, quoting nothing."""
 
 import re
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ from tests.factories import (
     an_origin,
     without_origin,
 )
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import Unrouted, open_events
+from worker.events.reading import UnknownType
 from worker.jobs.reports.events import EMPTY_SCHEDULE
-from worker.settings import Events
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "events").glob("*/*.json"))
 TYPES = Events()
@@ -59,7 +59,7 @@ def outcome(body):
     except Permanent as error:
         refusal = error
     else:
-        assert isinstance(events, Unrouted) or events
+        assert isinstance(events, UnknownType) or events
         return events
     fault, _, remedy = refusal.reason.partition("; ")
     assert REASON.fullmatch(fault)

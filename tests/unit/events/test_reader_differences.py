@@ -6,9 +6,8 @@ import pytest
 
 from tests.factories import a_body, a_leg_body, an_id
 from tests.oracle.normaliser import open_events as open_as_before
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import open_events
-from worker.settings import Events
 
 TYPES = Events()
 STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"

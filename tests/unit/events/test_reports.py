@@ -4,9 +4,8 @@ import orjson
 import pytest
 
 from tests.factories import a_body
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import open_events
-from worker.settings import Events
 
 
 def opened(body):

@@ -3,9 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.factories import NOON, a_body, a_leg_body, an_id
+from tests.reading import Events, open_events
 from worker.errors import Permanent
-from worker.events.normaliser import open_events
-from worker.settings import Events
 
 START = "v2.detail.events.conversation.{id}.customer.start"
 

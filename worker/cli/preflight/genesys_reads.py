@@ -36,7 +36,7 @@ class Read:
 
 def reads_of(settings: Settings) -> Iterator[Read]:
     """Yield what there is to read under these settings; the reference texts know flows only."""
-    genesys, on = settings.genesys, settings.enabled_handlers()
+    genesys, on = settings.genesys, settings.enabled_jobs()
     if genesys.dialect == "platform":
         yield Read(ORGANIZATION, "GENESYS_ENVIRONMENT", organization)
     if genesys.dialect == "platform" and "voice" in on:

@@ -44,7 +44,7 @@ class HttpCheck:
 
 def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
     """Yield the checks of AWS that are needed, in the order of their rows."""
-    on = set(settings.enabled_handlers())
+    on = set(settings.enabled_jobs())
     table, ledger = settings.dynamodb.table or "", settings.ledger.table
     arn, bus = settings.step_functions.arn or "", settings.event_bus.name
     reports, details = settings.report.bucket or "", settings.workflow.details_bucket
@@ -76,7 +76,7 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
 def http_checks(settings: Settings) -> Iterator[HttpCheck]:
     """Yield the checks of all others that are needed, in the order of their rows."""
     yield HttpCheck("Genesys token", partial(check_genesys, settings))
-    if "attributes" in settings.enabled_handlers():
+    if "attributes" in settings.enabled_jobs():
         yield HttpCheck("CRM", partial(check_crm, settings.crm))
     for name, url in webhooks_of(settings):
         yield HttpCheck(name, partial(check_webhook, name, url))

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable
 from itertools import chain
 
+from worker.app.jobs import unknown_settings
 from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.faults import REFUSALS, fault_of
 from worker.cli.preflight.plan import AwsCheck, Found, aws_checks, http_checks
 from worker.cli.preflight.rows import Row, fail, ok, warn
 from worker.cli.preflight.waits import judge_waits
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import Settings, unknown_settings
+from worker.settings import Settings
 
 LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=2)
 DEADLINE_SECONDS = 20.0
@@ -29,10 +30,10 @@ async def preflight(settings: Settings) -> list[Row]:
 
 def settings_rows(settings: Settings) -> list[Row]:
     """Return what the settings alone tell."""
-    rows = [ok("settings", f"complete; handlers on: {', '.join(settings.enabled_handlers())}")]
+    rows = [ok("settings", f"complete; handlers on: {', '.join(settings.enabled_jobs())}")]
     half = settings.half_configured()
     # Handlers left out of HANDLERS are off on purpose; there is nothing to tell.
-    for handler, lacking in settings.disabled_handlers().items():
+    for handler, lacking in settings.disabled_jobs().items():
         remedy = f"to turn it on, set {', '.join(lacking)}"
         if handler in half:
             remedy += "; to leave it off, name the others in HANDLERS: its events are dead-lettered"

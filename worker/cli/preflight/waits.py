@@ -19,6 +19,6 @@ def judge_waits(settings: Settings) -> Iterator[Row]:
     )
     horizon = settings.retry.horizon_seconds
     for handler, name, seconds in waits:
-        if handler in settings.enabled_handlers() and seconds is not None and seconds >= horizon:
+        if handler in settings.enabled_jobs() and seconds is not None and seconds >= horizon:
             found = f"{name} is {seconds:g} s, but retries end after {horizon:g} s"
             yield warn("settings", found, "lower it, or raise RETRY_HORIZON_SECONDS: it is parked")

@@ -26,7 +26,7 @@ def webhooks_of(settings: Settings) -> Iterator[tuple[str, HttpUrl]]:
         ("sentiment", "ALERT_WEBHOOK_URL", settings.alert.webhook_url),
         ("reports", "REPORT_WEBHOOK_URL", settings.report.webhook_url),
     )
-    on = settings.enabled_handlers()
+    on = settings.enabled_jobs()
     return ((name, url) for handler, name, url in urls if handler in on and url is not None)
 
 

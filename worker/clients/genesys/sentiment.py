@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Protocol
 
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.chat_figures import Sentiment
 from worker.clients.genesys.conversations import ConversationDetails
 from worker.clients.genesys.details_by_id import Wanted
 from worker.clients.genesys.speech import (
@@ -19,7 +20,6 @@ from worker.clients.genesys.transcript import (
     sentiment_of_phrases,
 )
 from worker.clients.transcripts import Transcripts
-from worker.jobs.sentiment.verdict import Sentiment
 
 
 class ChatSentiment(Protocol):

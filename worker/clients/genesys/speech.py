@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
+from worker.clients.genesys.chat_figures import Sentiment, exact, sentiment_of
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
 from worker.clients.genesys.details_by_id import UPSTREAM as ANALYTICS
 from worker.clients.genesys.live import CUSTOMER_PURPOSES
@@ -16,7 +17,6 @@ from worker.clients.genesys.transcript import SignedUrl, objects_in
 from worker.clients.genesys.wire import Call, object_of
 from worker.errors import Permanent
 from worker.events.fields import UUID
-from worker.jobs.sentiment.verdict import Sentiment, exact, sentiment_of
 
 UPSTREAM = "speech"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from worker.jobs.sentiment.verdict import Sentiment, exact
+from worker.clients.genesys.chat_figures import Sentiment, exact
 
 CUSTOMER = "external"
 """`participantPurpose` of the customer's phrases; those of agents and flows are `internal`."""

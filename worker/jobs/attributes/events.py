@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from worker.errors import Permanent
-from worker.events.conversation import (
+from worker.api import (
+    Envelope,
+    Event,
     FlatFields,
     LegFields,
+    Permanent,
+    decoder,
     event_body,
     flat_detail,
     flat_of,
@@ -13,20 +16,17 @@ from worker.events.conversation import (
     is_customers,
     leg_of,
     leg_origin,
+    read_id_if_any,
+    read_text_if_any,
     without_tel,
 )
-from worker.events.envelope import Envelope
-from worker.events.fields import decoder, read_id_if_any, read_text_if_any
-from worker.events.origin import Origin
-from worker.events.record import Record
 
 
-class AttributesWanted(Record, frozen=True, kw_only=True):
+class AttributesWanted(Event, frozen=True, kw_only=True):
     """A conversation began and may be given CRM attributes."""
 
     unshown = frozenset({"phone_number"})
 
-    origin: Origin
     conversation_id: str
     participant_id: str | None = None
     """The customer's participant, when the event names it."""

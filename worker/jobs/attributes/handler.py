@@ -8,19 +8,22 @@ from datetime import datetime
 
 import structlog
 
-from worker.clients.genesys.attributes import Attributes
-from worker.clients.genesys.flow_schema import Schema
-from worker.clients.webhooks import Webhook
-from worker.errors import Rejected, Transient
-from worker.events.normal_forms import e164
-from worker.events.result import Result
+from worker.api import (
+    Attributes,
+    Cached,
+    Rejected,
+    Result,
+    Schema,
+    Transient,
+    Webhook,
+    audit_logger,
+    best_effort,
+    e164,
+)
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.events import AttributesWanted
 from worker.jobs.attributes.injection import Policy, enriched, payload_sha256, trace_id
 from worker.jobs.attributes.inspector import inspect, sendable
-from worker.resilience.cache import Cached
-from worker.resilience.guard import best_effort
-from worker.telemetry.logs import audit_logger
 
 log = structlog.get_logger(__name__)
 

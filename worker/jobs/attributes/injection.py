@@ -1,4 +1,4 @@
-"""What one injection is called and reports: ids, times and bodies that a repeat makes byte-equal."""
+"""What one injection is called and reports; ids, times and bodies are equal on a repeat."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from worker.events.normal_forms import utc_text
+from worker.api import utc_text
 from worker.jobs.attributes.events import AttributesWanted
 from worker.jobs.attributes.inspector import Rules
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import orjson
 
-from worker.clients.genesys.flow_schema import Kind, Schema
-from worker.errors import Permanent
-from worker.settings import Attributes
+from worker.api import Kind, Permanent, Schema
+from worker.jobs.attributes.settings import AttributesSettings
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
@@ -162,13 +161,13 @@ class Rules:
     """Put before each name, e.g. `crm.`; counts to its length."""
 
 
-def rules_of(settings: Attributes) -> Rules:
+def rules_of(settings: AttributesSettings) -> Rules:
     """Return what the settings allow."""
     return Rules(
-        strict=settings.strict,
-        max_count=settings.max_count,
-        max_length=settings.max_length,
-        prefix=settings.prefix,
+        strict=settings.attributes_strict,
+        max_count=settings.attributes_max_count,
+        max_length=settings.attributes_max_length,
+        prefix=settings.attributes_prefix,
     )
 
 

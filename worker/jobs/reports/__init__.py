@@ -1,1 +1,66 @@
-"""TODO."""
+"""Scheduled reports: paged analytics become CSV, JSON and a page in S3."""
+
+from worker.api import ClientLimits, Context, EventType, GenesysParts, Job, Steps
+from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.details import DetailsReader
+from worker.jobs.reports.details_jobs import DetailsJobs
+from worker.jobs.reports.details_pages import details_dialect
+from worker.jobs.reports.events import ReportDue, report_due
+from worker.jobs.reports.handler import Listeners, WriteReport
+from worker.jobs.reports.settings import ReportSettings
+
+
+async def build(context: Context, settings: ReportSettings) -> WriteReport:
+    """Return the handler, its reader, its bucket and who it notifies."""
+    hook = await context.webhook("report_webhook", settings.report_webhook_url)
+    return WriteReport(
+        reader=open_reader(context, settings, await context.genesys()),
+        bucket=await open_bucket(context, settings),
+        listeners=Listeners(bus=await context.event_bus(), hook=hook, steps=Steps()),
+        now=context.now,
+    )
+
+
+def open_reader(context: Context, settings: ReportSettings, genesys: GenesysParts) -> DetailsReader:
+    """Return what reads the conversations of an interval."""
+    platform = genesys.dialect == "platform"
+    jobs = DetailsJobs(genesys.api) if settings.report_use_jobs and platform else None
+    pages = details_dialect(genesys.dialect, settings.report_page_size)
+    return DetailsReader(genesys.api, pages, settings.report_concurrency, context.now, jobs)
+
+
+async def open_bucket(context: Context, settings: ReportSettings) -> Bucket:
+    """Return the bucket that reports are written to."""
+    limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
+    s3 = await context.aws("s3", limits, upstream="s3_reports")
+    return Bucket(
+        s3.client, settings.report_bucket or "", s3.guard, settings.report_url_seconds, context.now
+    )
+
+
+JOB = Job(
+    name="reports",
+    summary="writes scheduled analytics reports to S3",
+    events=(
+        EventType(
+            kind=ReportDue, types="events_report_types", platform=report_due, reference=report_due
+        ),
+    ),
+    settings=ReportSettings,
+    build=build,
+    requires=("REPORT_BUCKET",),
+    needs=("login", "analytics", "s3_reports", "events"),
+    permissions={
+        "POST /api/v2/analytics/conversations/details/query": "analytics:conversationDetail:view",
+    },
+    aws_services=("s3", "events"),
+    aws_actions={
+        "s3:PutObject": "REPORT_BUCKET",
+        "s3:GetObject": "REPORT_BUCKET",
+        "events:PutEvents": "EVENT_BUS_NAME",
+    },
+    deadline="report_deadline_seconds",
+    background=True,
+    webhooks=("report_webhook_url",),
+    demo="worker.jobs.reports.demo:ReportJob",
+)

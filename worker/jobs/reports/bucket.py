@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from worker.clients.aws.errors import CREDENTIALS, aws_errors
-from worker.errors import Rejected, Unauthorized
+from worker.api import CREDENTIALS, Guard, Rejected, Unauthorized, aws_errors
 from worker.jobs.reports.files import File
-from worker.resilience.guard import Guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

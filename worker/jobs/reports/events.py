@@ -7,24 +7,25 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct
 
-from worker.errors import Permanent
-from worker.events.conversation import flat_detail
-from worker.events.envelope import Envelope
-from worker.events.fields import (
+from worker.api import (
     MAX_ITEMS,
     MAX_TEXT,
+    Envelope,
+    Event,
+    Permanent,
     Wire,
     decoder,
+    flat_detail,
     instant,
+    iso,
+    origin,
     read_by,
     read_id,
     read_list,
     read_text,
     read_text_if_any,
+    sent_at,
 )
-from worker.events.identity import iso, origin, sent_at
-from worker.events.origin import Origin
-from worker.events.record import Record
 
 Interval = tuple[datetime, datetime]
 Period = Literal["day", "hour"]
@@ -40,10 +41,9 @@ EMPTY_SCHEDULE = (
 """EventBridge's own "Scheduled Event" has nothing in it, and says so to nobody."""
 
 
-class ReportDue(Record, frozen=True, kw_only=True):
+class ReportDue(Event, frozen=True, kw_only=True):
     """A report over an interval is wanted."""
 
-    origin: Origin
     name: str
     """Part of the S3 key: letters, digits, `.`, `_`, `-`; at most 64."""
 

@@ -8,16 +8,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from worker.clients.aws.bus import Bus
-from worker.clients.genesys.details import DetailsReader, Progress
-from worker.clients.webhooks import Webhook
-from worker.events.result import Result
+from worker.api import Bus, Result, Steps, Webhook
 from worker.jobs.reports.bucket import Bucket, Link
+from worker.jobs.reports.details import DetailsReader, Progress
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, files_of, folder
 from worker.jobs.reports.manifest import Manifest, manifest_key
 from worker.jobs.reports.report import iso, report_id, report_of
-from worker.resilience.steps import Steps
 
 SOURCE = "genesys.report.writer"
 READY = "report.ready"

@@ -6,7 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from worker.errors import Permanent
+from worker.api import Permanent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

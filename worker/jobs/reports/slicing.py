@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from worker.errors import Permanent
+from worker.api import Permanent
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -1,1 +1,73 @@
-"""TODO."""
+"""Chat sentiment: forwarded to the event bus and the CRM; severe ones raise an alert."""
+
+from decimal import Decimal
+
+from worker.api import Context, EventType, Job, Steps
+from worker.jobs.sentiment.events import ChatScored, from_platform, from_reference
+from worker.jobs.sentiment.handler import ForwardChatSentiment, Receivers
+from worker.jobs.sentiment.settings import SentimentSettings
+from worker.jobs.sentiment.verdict import SentimentRules
+
+
+async def build(context: Context, settings: SentimentSettings) -> ForwardChatSentiment:
+    """Return the handler, its source of sentiment and its receivers."""
+    return ForwardChatSentiment(
+        sentiment=(await context.genesys()).sentiment,
+        rules=SentimentRules(
+            # Through repr: the setting's digits, not the float's binary tail.
+            min_confidence=Decimal(repr(settings.sentiment_min_confidence)),
+            escalation_threshold=Decimal(repr(settings.sentiment_escalation_threshold)),
+        ),
+        receivers=await _receivers(context, settings),
+        now=context.now,
+        settle_seconds=settings.sentiment_settle_seconds,
+    )
+
+
+async def _receivers(context: Context, settings: SentimentSettings) -> Receivers:
+    return Receivers(
+        set_attributes=(await context.genesys()).attributes.set_conversation_attributes,
+        bus=await context.event_bus(),
+        crm=await context.webhook("crm_webhook", settings.crm_webhook_url),
+        alert=await context.webhook("alert_webhook", settings.alert_webhook_url),
+        steps=Steps(),
+    )
+
+
+def _needs(settings: SentimentSettings) -> list[str]:
+    """Return what no chat can be forwarded without: where its sentiment comes from, the sinks."""
+    hook = ["crm_webhook"] if settings.crm_webhook_url else []
+    return ["login", "conversations", "analytics", "speech", "transcripts", "events", *hook]
+
+
+JOB = Job(
+    name="sentiment",
+    summary="forwards the sentiment of chats to EventBridge and the CRM, and alerts",
+    events=(
+        EventType(
+            kind=ChatScored,
+            types="events_chat_types",
+            platform=from_platform,
+            reference=from_reference,
+        ),
+    ),
+    settings=SentimentSettings,
+    build=build,
+    requires=("CRM_WEBHOOK_URL",),
+    needs=_needs,
+    topics=("v2.detail.events.conversation.{id}.customer.end",),
+    permissions={
+        "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",
+        "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
+            "speechAndTextAnalytics:data:view"
+        ),
+        "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
+        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": (
+            "conversation:participant:attributes:edit"
+        ),
+    },
+    aws_services=("events",),
+    aws_actions={"events:PutEvents": "EVENT_BUS_NAME"},
+    waits=("sentiment_settle_seconds",),
+    webhooks=("crm_webhook_url", "alert_webhook_url"),
+)

@@ -1,8 +1,11 @@
 """The event: a chat or message conversation ended, its sentiment can be asked for."""
 
-from worker.events.conversation import (
+from worker.api import (
+    Envelope,
+    Event,
     FlatFields,
     LegFields,
+    decoder,
     event_body,
     flat_detail,
     flat_of,
@@ -11,16 +14,11 @@ from worker.events.conversation import (
     leg_of,
     leg_origin,
 )
-from worker.events.envelope import Envelope
-from worker.events.fields import decoder
-from worker.events.origin import Origin
-from worker.events.record import Record
 
 
-class ChatScored(Record, frozen=True, kw_only=True):
+class ChatScored(Event, frozen=True, kw_only=True):
     """A chat or message conversation ended: its sentiment can be asked for."""
 
-    origin: Origin
     conversation_id: str
     session_id: str | None = None
     """The customer's session that ended, when the event names it; a later one may follow."""

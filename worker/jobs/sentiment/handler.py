@@ -7,15 +7,23 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from worker.clients.aws.bus import Bus
-from worker.clients.genesys.analytics_lag import seconds_to_next_look
-from worker.clients.genesys.sentiment import ChatSentiment
-from worker.clients.webhooks import Webhook
-from worker.errors import NotYet, Permanent, Rejected, Transient
-from worker.events.result import Result
+from worker.api import (
+    Bus,
+    ChatSentiment,
+    NotYet,
+    Permanent,
+    Rejected,
+    Result,
+    Steps,
+    Transient,
+    Webhook,
+    audit_logger,
+    metrics,
+    seconds_to_next_look,
+)
+from worker.clients.genesys.chat_figures import Sentiment
 from worker.jobs.sentiment.events import ChatScored
 from worker.jobs.sentiment.verdict import (
-    Sentiment,
     SentimentRules,
     alert_note,
     crm_note,
@@ -24,9 +32,6 @@ from worker.jobs.sentiment.verdict import (
     payload_of,
     status_attributes,
 )
-from worker.resilience.steps import Steps
-from worker.telemetry import metrics
-from worker.telemetry.logs import audit_logger
 
 SOURCE = "genesys.sentiment.forwarder"
 FORWARDED = "ChatSentimentAnalysis"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from worker.errors import Permanent
-from worker.resilience.cache import Cache, Cached
+from worker.api import Cache, Cached, Permanent
 
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?(e[+-]?[0-9]{1,3})?")
 

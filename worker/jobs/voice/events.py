@@ -5,20 +5,19 @@ from typing import Any
 
 from msgspec import UNSET
 
-from worker.errors import Permanent
-from worker.events.conversation import (
+from worker.api import (
+    Envelope,
+    Event,
     FlatFields,
+    Permanent,
+    Record,
+    Wire,
+    decoder,
     emitted_at,
     event_body,
     flat_detail,
     flat_of,
     flat_origin,
-    without_tel,
-)
-from worker.events.envelope import Envelope
-from worker.events.fields import (
-    Wire,
-    decoder,
     read_id,
     read_id_if_any,
     read_list,
@@ -26,10 +25,9 @@ from worker.events.fields import (
     read_object,
     read_text,
     read_text_if_any,
+    timed,
+    without_tel,
 )
-from worker.events.identity import timed
-from worker.events.origin import Origin
-from worker.events.record import Record
 
 
 class SpeakerScore(Record, frozen=True, kw_only=True):
@@ -39,12 +37,11 @@ class SpeakerScore(Record, frozen=True, kw_only=True):
     score: Decimal
 
 
-class VoiceScored(Record, frozen=True, kw_only=True):
+class VoiceScored(Event, frozen=True, kw_only=True):
     """The sentiment of a voice conversation is known."""
 
     unshown = frozenset({"phone_number"})
 
-    origin: Origin
     conversation_id: str
     overall: Decimal | None = None
     """-1 to 1; None when the event carries no score: 0 would be a legal neutral one."""

@@ -6,13 +6,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker.errors import Transient
-from worker.events.normal_forms import e164
-from worker.events.result import Result
+from worker.api import Cached, Result, Transient, e164
 from worker.jobs.voice.customers import UNKNOWN, Customer, Customers
 from worker.jobs.voice.events import VoiceScored
 from worker.jobs.voice.records import EnrichmentStatus, VoiceRecord, VoiceRecords
-from worker.resilience.cache import Cached
 
 log = structlog.get_logger()
 

@@ -10,12 +10,9 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from worker.clients.aws.errors import aws_errors
-from worker.errors import Permanent, Rejected
-from worker.events.normal_forms import utc_text
+from worker.api import Guard, Permanent, Rejected, aws_errors, utc_text
 from worker.jobs.voice.customers import Customer
 from worker.jobs.voice.events import SpeakerScore, VoiceScored
-from worker.resilience.guard import Guard
 
 Item = Mapping[str, Any]
 

@@ -1,1 +1,59 @@
-"""TODO."""
+"""Conversation workflow: a conversation's end starts an execution in Step Functions."""
+
+from worker.api import ClientLimits, Context, EventType, Job
+from worker.jobs.workflow.events import ConversationEnded, from_platform, from_reference
+from worker.jobs.workflow.executions import DetailsStore, Workflows
+from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
+from worker.jobs.workflow.settings import WorkflowSettings
+
+
+async def build(context: Context, settings: WorkflowSettings) -> StartWorkflow:
+    """Return the handler, its state machine and the bucket for large inputs."""
+    limits = ClientLimits(pool=10, read_seconds=5, attempts=3)
+    stepfunctions = await context.aws("stepfunctions", limits)
+    arn = settings.step_functions_arn or ""
+    return StartWorkflow(
+        details=(await context.genesys()).details,
+        workflows=Workflows(stepfunctions.client, arn, stepfunctions.guard),
+        store=(await _store(context, settings)).put,
+        rules=WorkflowRules(
+            steps=settings.workflow_steps, settle_seconds=settings.workflow_settle_seconds
+        ),
+        now=context.now,
+    )
+
+
+async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:
+    limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
+    s3 = await context.aws("s3", limits, upstream="s3_details")
+    return DetailsStore(s3.client, settings.workflow_details_bucket, s3.guard)
+
+
+JOB = Job(
+    name="workflow",
+    summary="starts a Step Functions workflow when a conversation has ended",
+    events=(
+        EventType(
+            kind=ConversationEnded,
+            types="events_ended_types",
+            platform=from_platform,
+            reference=from_reference,
+        ),
+    ),
+    settings=WorkflowSettings,
+    build=build,
+    requires=("STEP_FUNCTIONS_ARN",),
+    needs=("login", "analytics", "stepfunctions"),
+    topics=("v2.detail.events.conversation.{id}.customer.end",),
+    permissions={
+        "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",
+    },
+    aws_services=("stepfunctions", "s3"),
+    aws_actions={
+        "states:StartExecution": "STEP_FUNCTIONS_ARN",
+        "s3:PutObject": "WORKFLOW_DETAILS_BUCKET",
+    },
+    proof="sink",
+    waits=("workflow_settle_seconds",),
+    demo="worker.jobs.workflow.demo:EndedJob",
+)

@@ -1,8 +1,11 @@
 """The event: the customer's side of a conversation is over."""
 
-from worker.events.conversation import (
+from worker.api import (
+    Envelope,
+    Event,
     FlatFields,
     LegFields,
+    decoder,
     event_body,
     flat_detail,
     flat_of,
@@ -10,16 +13,11 @@ from worker.events.conversation import (
     leg_of,
     leg_origin,
 )
-from worker.events.envelope import Envelope
-from worker.events.fields import decoder
-from worker.events.origin import Origin
-from worker.events.record import Record
 
 
-class ConversationEnded(Record, frozen=True, kw_only=True):
+class ConversationEnded(Event, frozen=True, kw_only=True):
     """The customer's side of a conversation is over."""
 
-    origin: Origin
     conversation_id: str
     media_type: str | None = None
     """Lower case, e.g. `voice`, `message`."""

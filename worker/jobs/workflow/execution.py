@@ -8,9 +8,7 @@ from typing import Any, Self
 
 import orjson
 
-from worker.clients.genesys.analytics_lag import seconds_to_next_look
-from worker.errors import NotYet, Permanent
-from worker.events.normal_forms import utc_text
+from worker.api import NotYet, Permanent, seconds_to_next_look, utc_text
 from worker.jobs.workflow.events import ConversationEnded
 
 MAX_INPUT_BYTES = 262_144

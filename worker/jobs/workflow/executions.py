@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from worker.clients.aws.errors import aws_errors
-from worker.errors import Permanent, Rejected
+from worker.api import Guard, Permanent, Rejected, aws_errors, tracing
 from worker.jobs.workflow.execution import Execution
-from worker.resilience.guard import Guard
-from worker.telemetry.tracing import tracing
 
 STARTED_BEFORE = "ExecutionAlreadyExists"
 

@@ -6,8 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from worker.clients.genesys.conversations import ConversationDetails
-from worker.events.result import Result
+from worker.api import ConversationDetails, Result
 from worker.jobs.workflow.events import ConversationEnded
 from worker.jobs.workflow.execution import DetailsStatus, Execution, details_status, execution_of
 from worker.jobs.workflow.executions import Workflows

@@ -1,7 +1,8 @@
 """Pages of conversation details: what is asked and how a reply is read, in both dialects. Pure.
 
-Platform: `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"). Reference:
-the report query of text r4, on the same path.
+Platform: `POST /api/v2/analytics/conversations/details/query`
+(worker/clients/genesys/README.md, "Analytics"). Reference: the report query of text r4, on the
+same path.
 """
 
 from collections.abc import Collection, Iterable, Mapping

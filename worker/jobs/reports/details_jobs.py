@@ -1,4 +1,6 @@
-"""Conversation details by asynchronous jobs: for days the data lake holds. README.md, "Analytics".
+"""Conversation details by asynchronous jobs: for days the data lake holds.
+
+worker/clients/genesys/README.md, "Analytics".
 
 A job has no limit on paging that a day could meet and gives a thousand conversations a page, so it
 costs a tenth of the requests. The lake is up to a day behind, so it is of no use for today.
@@ -14,11 +16,11 @@ from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_by_id import UPSTREAM
-from worker.clients.genesys.details_pages import Page, platform_page, query_body
 from worker.clients.genesys.patience import patiently
 from worker.clients.genesys.wire import Call
 from worker.errors import Unavailable, Unreadable
 from worker.events.fields import UUID
+from worker.jobs.reports.details_pages import Page, platform_page, query_body
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.row import milliseconds_of, text_of
 from worker.jobs.reports.slicing import Slice

@@ -12,16 +12,16 @@ import structlog
 from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.details_pages import DetailsDialect, Page
 from worker.clients.genesys.patience import patiently, wait_of
 from worker.clients.genesys.wire import Call
 from worker.errors import Rejected, TooHeavy, Unavailable
+from worker.jobs.reports.details_jobs import DetailsJobs
+from worker.jobs.reports.details_pages import DetailsDialect, Page
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.slicing import Slice
 
 MOST_RESULTS = 100_000
-"""The platform pages through no more of them (README.md, "Analytics")."""
+"""The platform pages through no more of them (worker/clients/genesys/README.md, "Analytics")."""
 
 MOST_FAILURES = 3
 """Answers 500 or 504, or none at all, after which a slice is taken for too heavy."""

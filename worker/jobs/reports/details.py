@@ -9,17 +9,17 @@ from datetime import datetime
 import structlog
 
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
-from worker.clients.genesys.details_pages import DetailsDialect, Page
-from worker.clients.genesys.details_source import (
+from worker.errors import Permanent
+from worker.jobs.reports.aggregate import Aggregate
+from worker.jobs.reports.details_jobs import MIN_AGE, DetailsJobs
+from worker.jobs.reports.details_pages import DetailsDialect, Page
+from worker.jobs.reports.details_source import (
     DetailsSource,
     Failures,
     SliceTooLarge,
     all_of,
     rounds_of_job,
 )
-from worker.errors import Permanent
-from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.merge import Merge
 from worker.jobs.reports.row import dimensions_of

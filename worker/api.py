@@ -1,0 +1,340 @@
+"""What a job may import: the declaration of a job, and the tools it is built with.
+
+Semantic versioning: what stands in `__all__` changes only with a new major version of the package.
+How to write a job: worker/jobs/README.md.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from pydantic import HttpUrl
+
+from worker.clients.aws.bus import Bus
+from worker.clients.aws.errors import CREDENTIALS, aws_errors
+from worker.clients.aws.limits import ClientLimits
+from worker.clients.endpoint import failure_of, path_of
+from worker.clients.exchange import Reply, Request
+from worker.clients.genesys.analytics_lag import seconds_to_next_look
+from worker.clients.genesys.attributes import Attributes
+from worker.clients.genesys.chat_figures import Polarity, Sentiment
+from worker.clients.genesys.conversations import ConversationDetails
+from worker.clients.genesys.flow_schema import Kind, Schema
+from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.sentiment import ChatSentiment
+from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.json_reply import json_of
+from worker.clients.services import AwsService, HttpService
+from worker.clients.webhooks import Webhook
+from worker.errors import (
+    ConfigurationError,
+    Misconfigured,
+    NotYet,
+    Permanent,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+    WorkerError,
+)
+from worker.events.any_event import AnyEvent, read_any
+from worker.events.conversation import (
+    FlatFields,
+    LegFields,
+    emitted_at,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
+    without_tel,
+)
+from worker.events.envelope import Envelope
+from worker.events.fields import (
+    MAX_ITEMS,
+    MAX_TEXT,
+    Wire,
+    decoder,
+    instant,
+    read_by,
+    read_id,
+    read_id_if_any,
+    read_list,
+    read_number,
+    read_object,
+    read_text,
+    read_text_if_any,
+)
+from worker.events.identity import iso, origin, sent_at, timed
+from worker.events.normal_forms import e164, utc_text
+from worker.events.origin import Event, Origin
+from worker.events.reading import EventType, Reader
+from worker.events.record import Record
+from worker.events.result import Result
+from worker.resilience.cache import Cache, Cached, CachePolicy
+from worker.resilience.guard import Guard, best_effort
+from worker.resilience.steps import Steps
+from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
+from worker.telemetry import metrics
+from worker.telemetry.logs import audit_logger
+from worker.telemetry.tracing import tracing
+
+__all__ = [
+    "CREDENTIALS",
+    "MAX_ITEMS",
+    "MAX_TEXT",
+    "AnyEvent",
+    "Attributes",
+    "AwsService",
+    "BearerToken",
+    "Bus",
+    "Cache",
+    "CachePolicy",
+    "Cached",
+    "ChatSentiment",
+    "ClientLimits",
+    "ConfigurationError",
+    "Context",
+    "ConversationDetails",
+    "Envelope",
+    "Event",
+    "EventType",
+    "FlatFields",
+    "GenesysParts",
+    "Globs",
+    "Guard",
+    "Handler",
+    "HttpClient",
+    "HttpLimits",
+    "HttpService",
+    "Job",
+    "JobSettings",
+    "Kind",
+    "LegFields",
+    "Misconfigured",
+    "NotYet",
+    "Origin",
+    "Permanent",
+    "Polarity",
+    "Proof",
+    "RateLimited",
+    "Reader",
+    "Record",
+    "Rejected",
+    "Reply",
+    "Request",
+    "Result",
+    "Schema",
+    "Seconds",
+    "Sentiment",
+    "Steps",
+    "Transient",
+    "Unauthorized",
+    "Unavailable",
+    "Unreadable",
+    "Url",
+    "Uuid",
+    "Webhook",
+    "Wire",
+    "WorkerError",
+    "audit_logger",
+    "aws_errors",
+    "best_effort",
+    "decoder",
+    "e164",
+    "emitted_at",
+    "event_body",
+    "failure_of",
+    "flat_detail",
+    "flat_of",
+    "flat_origin",
+    "instant",
+    "is_customers",
+    "iso",
+    "json_of",
+    "leg_of",
+    "leg_origin",
+    "metrics",
+    "origin",
+    "path_of",
+    "read_any",
+    "read_by",
+    "read_id",
+    "read_id_if_any",
+    "read_list",
+    "read_number",
+    "read_object",
+    "read_text",
+    "read_text_if_any",
+    "seconds_to_next_look",
+    "sent_at",
+    "timed",
+    "tracing",
+    "utc_text",
+    "without_tel",
+]
+
+S = TypeVar("S", bound=JobSettings)
+
+Handler = Callable[[Any], Awaitable[Result]]
+"""Works on one event of its job.
+
+It returns what it did, or raises: Transient (the message comes back), NotYet (nothing is broken,
+the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
+"""
+
+Proof = Literal["sink", "store"]
+"""What proves that an event was worked on.
+
+`sink`: the effect itself, as its key is the event's (a conditional write, an execution's name).
+`store`: the idempotency store.
+"""
+
+GENESYS = frozenset(
+    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
+)
+"""The upstreams that Genesys Cloud is."""
+
+GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
+
+
+class Context(Protocol):
+    """What a job is built with; all that it opens is closed with the worker, last one first."""
+
+    @property
+    def job(self) -> str:
+        """The job's name."""
+
+    @property
+    def random(self) -> Random:
+        """For jitter: not for secrets."""
+
+    @property
+    def concurrency(self) -> int:
+        """Messages that may be worked on at once."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware: for the age of events, never for waits."""
+
+    async def genesys(self) -> GenesysParts:
+        """Return the Genesys client, one for all jobs: its budget, token and breakers are shared.
+
+        Raises ConfigurationError without credentials.
+        """
+
+    async def aws(
+        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+    ) -> AwsService:
+        """Open a client of an AWS service, as botocore names it.
+
+        `upstream`: its name in `needs`, metrics and /status, the service's unless it is given.
+        Raises ConfigurationError for a service that the image carries no model of.
+        """
+
+    async def http(
+        self,
+        name: str,
+        url: str,
+        *,
+        setting: str,
+        timeout_seconds: float,
+        deadline_seconds: float,
+        attempts: int,
+    ) -> HttpService:
+        """Open a client of an HTTP endpoint.
+
+        `name`: in `needs`, metrics and /status. `setting`: where the URL comes from, for errors.
+        `timeout_seconds`: of one reply; `deadline_seconds`: of a call with its retries.
+        """
+
+    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
+        """Return a signed webhook; None without a URL."""
+
+    async def event_bus(self) -> Bus:
+        """Return the bus that EVENT_BUS_NAME names; events of all jobs share its calls."""
+
+    def cache(self, name: str) -> Cache[bytes, Any]:
+        """Return a cache as the CACHE_ settings want it, named in metrics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Generic[S]):
+    """One job, as the worker knows it. All lists are made of these: routes, settings, docs."""
+
+    name: str
+    """Lower case; its name in HANDLERS, queue bindings, metrics and logs."""
+
+    summary: str
+    """One line: what it does."""
+
+    events: Sequence[EventType]
+    settings: type[S]
+    build: Callable[[Context, S], Awaitable[Handler]]
+    """Awaited once, at start, when the job is on."""
+
+    requires: Sequence[str] = ()
+    """Variables without which the job is off, beside the credentials of Genesys."""
+
+    needs: Sequence[str] | Callable[[S], Sequence[str]] = ()
+    """Upstreams without which no event can succeed: while one is down, its messages wait."""
+
+    may_miss: Sequence[str] = ()
+    """Upstreams whose answers may be missing or remembered: they hold nothing back."""
+
+    topics: Sequence[str] = ()
+    """Topics of Genesys Cloud that its events come from, with a literal `{id}`."""
+
+    permissions: dict[str, str] = field(default_factory=dict)
+    """Each call of Genesys Cloud, `METHOD /path`, with the permission it takes."""
+
+    aws_services: Sequence[str] = ()
+    """AWS services it calls, as botocore names them: the image keeps their models."""
+
+    aws_actions: dict[str, str] = field(default_factory=dict)
+    """Each IAM action it takes, with the setting that names the resource."""
+
+    proof: Proof = "store"
+    deadline: str | None = None
+    """Setting (field) with the longest run in seconds; None: HANDLER_DEADLINE_SECONDS."""
+
+    background: bool = False
+    """Its runs are long and give way to live events; on ECS its task is not scaled in meanwhile."""
+
+    age_limit: str | None = None
+    """Setting (field) with the age in seconds from which an event no longer matters."""
+
+    degrade_after: str | None = None
+    """Setting (field) with the age in seconds from which it goes without what it may miss."""
+
+    waits: Sequence[str] = ()
+    """Settings (fields) with an age until which it waits for data: shorter than the horizon."""
+
+    webhooks: Sequence[str] = ()
+    """Settings (fields) with the URL of a webhook it posts to."""
+
+    checks: str | None = None
+    """Where `worker check` finds its checks: `module:function`; imported by that command only."""
+
+    demo: str | None = None
+    """Where `worker demo` finds its traffic and proof: `module:class`."""
+
+    def uses_genesys(self, settings: S | None = None) -> bool:
+        """Tell whether it cannot be built without Genesys Cloud."""
+        return bool(GENESYS & {*self.needed(settings), *self.may_miss})
+
+    def needed(self, settings: S | None = None) -> tuple[str, ...]:
+        """Return the upstreams it needs under these settings; None: as they are by default."""
+        if not callable(self.needs):
+            return tuple(self.needs)
+        return tuple(self.needs(settings or self.settings()))
+
+    def required(self) -> tuple[str, ...]:
+        """Return the variables without which it is off."""
+        credentials = GENESYS_CREDENTIALS if self.uses_genesys() else ()
+        return (*credentials, *self.requires)

@@ -1,0 +1,169 @@
+"""What every part of the worker is built with, and what each job gets of it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from pydantic import HttpUrl
+
+from worker.app.genesys import build_genesys
+from worker.app.upstreams import Upstreams
+from worker.clients.aws.bus import Bus
+from worker.clients.aws.errors import setting_errors
+from worker.clients.aws.limits import ClientLimits
+from worker.clients.aws.session import AwsSession
+from worker.clients.endpoint import origin_of
+from worker.clients.genesys.parts import GenesysParts
+from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.services import AwsService, HttpService
+from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.resilience.cache import Cache, CachePolicy
+from worker.settings import Settings
+
+AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
+"""For services that are called once a message or less."""
+
+WEBHOOK_ATTEMPTS = 2
+WEBHOOK_DEADLINE_SECONDS = 15
+
+
+@dataclass(slots=True)
+class Shared:
+    """What is made once, for all jobs that ask for it."""
+
+    genesys: GenesysParts | None = None
+    bus: Bus | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """Settings and tools; what is opened with `stack` is closed with the worker, last one first."""
+
+    settings: Settings
+    upstreams: Upstreams
+    aws: AwsSession
+    stack: AsyncExitStack
+    random: Random
+    shared: Shared
+
+    async def aws_client(self, service: str, limits: ClientLimits) -> Any:
+        """Open an AWS client for the life of the worker. Raises ConfigurationError."""
+        with setting_errors():
+            return await self.stack.enter_async_context(self.aws.client(service, limits))
+
+    async def genesys(self) -> GenesysParts:
+        """Return the Genesys client, made when it is first asked for."""
+        async with self.shared.lock:
+            if self.shared.genesys is None:
+                self.shared.genesys = await build_genesys(
+                    self.settings, self.upstreams, self.stack, self.random
+                )
+            return self.shared.genesys
+
+    async def event_bus(self) -> Bus:
+        """Return the event bus, made when it is first asked for: all jobs share its calls."""
+        async with self.shared.lock:
+            if self.shared.bus is None:
+                client = await self.aws_client("events", AWS_LIMITS)
+                name, guard = self.settings.event_bus.name, self.upstreams.aws("events")
+                self.shared.bus = Bus(client, name, guard, self.random)
+                self.stack.push_async_callback(self.shared.bus.aclose)
+            return self.shared.bus
+
+    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
+        """Return the webhook called `name` in logs and metrics; None when no URL is set."""
+        if url is None:
+            return None
+        secret = self.settings.webhooks.secret
+        http = HttpClient(name, origin_of(name, str(url)), WEBHOOK_LIMITS)
+        await self.stack.enter_async_context(http)
+        guard = self.upstreams.http(name, WEBHOOK_ATTEMPTS, WEBHOOK_DEADLINE_SECONDS)
+        return Webhook(name, str(url), secret.get_secret_value() if secret else None, guard, http)
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What one job is built with: `worker.api.Context`."""
+
+    job: str
+    app: AppContext
+
+    @property
+    def random(self) -> Random:
+        """The worker's own randomness."""
+        return self.app.random
+
+    @property
+    def concurrency(self) -> int:
+        """Messages that may be worked on at once."""
+        return self.app.settings.sqs.concurrency
+
+    def now(self) -> datetime:
+        """Return the wall clock."""
+        return now()
+
+    async def genesys(self) -> GenesysParts:
+        """Return the Genesys client of all jobs."""
+        return await self.app.genesys()
+
+    async def aws(
+        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+    ) -> AwsService:
+        """Open a client of an AWS service, with a guard of its own."""
+        client = await self.app.aws_client(service, limits or AWS_LIMITS)
+        name = upstream or service
+        return AwsService(name, client, self.app.upstreams.aws(name))
+
+    async def http(
+        self,
+        name: str,
+        url: str,
+        *,
+        setting: str,
+        timeout_seconds: float,
+        deadline_seconds: float,
+        attempts: int,
+    ) -> HttpService:
+        """Open a client of an HTTP endpoint, with a guard of its own."""
+        limits = HttpLimits(total_seconds=timeout_seconds, connections=self.concurrency)
+        http = HttpClient(name, origin_of(setting, url), limits)
+        await self.app.stack.enter_async_context(http)
+        return HttpService(name, http, self.app.upstreams.http(name, attempts, deadline_seconds))
+
+    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
+        """Return a signed webhook; None without a URL."""
+        return await self.app.webhook(name, url)
+
+    async def event_bus(self) -> Bus:
+        """Return the bus of all jobs."""
+        return await self.app.event_bus()
+
+    def cache(self, name: str) -> Cache[bytes, Any]:
+        """Return a cache as the settings want it."""
+        policy = CachePolicy(**self.app.settings.cache.model_dump())
+        return Cache(name, policy, random=self.app.random)
+
+
+def new_context(settings: Settings, stack: AsyncExitStack) -> AppContext:
+    """Return a context with its own randomness, so that replicas do not act in step.
+
+    Raises ConfigurationError.
+    """
+    random = Random()  # noqa: S311  jitter, not secrets
+    return AppContext(
+        settings=settings,
+        upstreams=Upstreams(settings.breaker, random, settings.retry.after_cap_seconds),
+        aws=AwsSession(settings.aws),
+        stack=stack,
+        random=random,
+        shared=Shared(),
+    )
+
+
+def now() -> datetime:
+    """Return the wall clock: for the age of events and the time of records, never for waits."""
+    return datetime.now(UTC)

@@ -1,0 +1,115 @@
+"""Which jobs there are: those of the box, and those of installed packages."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from worker import settings as core
+from worker.api import Job
+from worker.errors import ConfigurationError
+from worker.events.reading import EventReader, Wanted
+from worker.settings import Declared, Group, Row, Settings
+
+GROUP = "genesys_event_worker.jobs"
+"""Entry points of installed jobs: each names a `Job`."""
+
+BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports")
+"""Folders of `worker.jobs`, in the order of all lists."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
+
+
+@cache
+def known_jobs() -> Mapping[str, Job[Any]]:
+    """Return all jobs by name. Raises ConfigurationError for a declaration that cannot hold."""
+    jobs = [import_module(f"worker.jobs.{name}").JOB for name in BUILT_IN]
+    jobs += [_loaded(entry) for entry in sorted(entry_points(group=GROUP))]
+    problems = list(_problems(jobs))
+    if problems:
+        raise ConfigurationError(problems)
+    return {job.name: job for job in jobs}
+
+
+def _loaded(entry: EntryPoint) -> Job[Any]:
+    try:
+        job = entry.load()
+    except Exception as error:
+        raise ConfigurationError([f"job {entry.name}: {type(error).__name__}: {error}"]) from error
+    if not isinstance(job, Job):
+        raise ConfigurationError([f"job {entry.name}: {entry.value} is no worker.api.Job"])
+    return job
+
+
+def _problems(jobs: Iterable[Job[Any]]) -> Iterable[str]:
+    taken: dict[str, str] = dict.fromkeys(core.GROUPS, "the worker")
+    fields: dict[str, str] = {}
+    for job in jobs:
+        if not _NAME.fullmatch(job.name):
+            yield f"job {job.name!r}: a name is lower case, e.g. presence"
+        if owner := taken.get(job.name):
+            yield f"job {job.name}: the name is taken by {owner}"
+        taken[job.name] = "another job of that name"
+        for field in job.settings.model_fields:
+            if owner := fields.get(field):
+                yield f"job {job.name}: its setting {field.upper()} is job {owner}'s"
+            fields[field] = job.name
+        yield from _without_fields(job)
+
+
+def _without_fields(job: Job[Any]) -> Iterable[str]:
+    named = [job.deadline, job.age_limit, job.degrade_after, *job.waits, *job.webhooks]
+    named += [event.types for event in job.events]
+    for field in named:
+        if field is not None and field not in job.settings.model_fields:
+            yield f"job {job.name}: its settings have no field {field}"
+
+
+@cache
+def declarations() -> Mapping[str, Declared]:
+    """Return what the jobs say of their settings."""
+    return {
+        name: Declared(
+            name=name,
+            group=job.settings,
+            requires=job.required(),
+            types=tuple(event.types for event in job.events),
+        )
+        for name, job in known_jobs().items()
+    }
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return all settings, those of the jobs too; see `worker.settings.load_settings`."""
+    return core.load_settings(environ, declarations())
+
+
+def describe(source: Settings | Mapping[str, str]) -> list[Row]:
+    """Return a row per setting, those of the jobs too; see `worker.settings.describe`."""
+    return core.describe(source, declarations())
+
+
+def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return a warning for each variable that looks like a misspelt setting."""
+    return core.unknown_settings(environ, declarations())
+
+
+def event_reader(settings: Settings) -> EventReader:
+    """Return what reads bodies as the events of all known jobs, by the globs in force."""
+    return EventReader(wanted_events(settings.jobs), settings.genesys.organization_id)
+
+
+def wanted_events(groups: Mapping[str, Group] | None = None) -> list[Wanted]:
+    """Return the events of all known jobs, whether they are on or not.
+
+    `groups`: their settings, by job; None: as they are by default.
+    """
+    if groups is None:
+        groups = {name: job.settings() for name, job in known_jobs().items()}
+    return [
+        Wanted(job=name, globs=getattr(groups[name], event.types), event=event)
+        for name, job in known_jobs().items()
+        for event in job.events
+    ]
