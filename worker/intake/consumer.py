@@ -132,6 +132,8 @@ class Consumer:
             if self.gate.state != "open":
                 self._release_permit(lease)
                 await self.gate.enter(lease)
+            if hidden := self.settlement.hides_again(lease):
+                return hidden
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
             outcome = await self.delivery(lease)

@@ -17,6 +17,7 @@ from worker.intake.outcome import (
     DeadLetter,
     Done,
     Failure,
+    Hidden,
     Outcome,
     Retry,
     backoff_seconds,
@@ -85,10 +86,22 @@ class Settlement:
             await self._retry(lease, outcome)
         elif isinstance(outcome, Blocked):
             self._hide_blocked(lease, outcome.after)
+        elif isinstance(outcome, Hidden):
+            self.release(lease, outcome.seconds, "dead_letter_limit")
         elif isinstance(outcome, DeadLetter):
             await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
         else:
             self.release(lease, 0, "drain")
+
+    def hides_again(self, lease: Lease) -> Hidden | None:
+        """Return for how long to hide the message unrun; None when it is to run.
+
+        The probe of a closed gate runs: there are no more of them than the gate lets pass.
+        """
+        if lease.message.receive_count == 1 or lease.probe:
+            return None
+        seconds = self._limit.hide_again(lease.message.id)
+        return None if seconds is None else Hidden(seconds)
 
     def release(self, lease: Lease, seconds: float, why: str) -> None:
         """Make the message visible again, `seconds` from now."""
