@@ -137,9 +137,8 @@ class Consumer:
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
             outcome = await self.delivery(lease)
-            if outcome is DONE and not lease.probe:
-                return outcome
-            if not await self._stays(lease, outcome):
+            well = outcome is DONE and not lease.probe
+            if well or not await self._stays(lease, outcome):
                 return outcome
 
     async def _stays(self, lease: Lease, outcome: Outcome) -> bool:
