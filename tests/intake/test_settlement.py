@@ -55,11 +55,12 @@ class Desk:
         self.source = a_source(age=age)
         self.leases = Leases(self.queue, self.source, visibility_seconds=30, clock=self.clock)
         self.acks = Acks(self.queue, self.leases, flush_seconds=0.01, random=Random(1))
+        self.idle_seconds = 0.0
         self.limit = DeadLetterLimit(50, lambda _: (0, 0.0), self.clock, Random(1))
         self.settlement = Settlement(
             self.acks,
             DeadLetters(self.queue, dead_letters),
-            Memory(Attempts(), self.limit),
+            Memory(Attempts(), self.limit, lambda _: self.idle_seconds),
             RetrySettings(),
             Random(1),
         )
@@ -106,6 +107,38 @@ async def test_after_eight_failures_of_its_own_and_the_horizon_a_message_is_dead
     assert record["reason"] == "retry horizon passed; last: down"
     assert record["attempts"] == OWN_FAILURES
     assert len(desk.queue.deleted) == 1
+
+
+@pytest.mark.looptime
+async def test_past_its_horizon_a_message_is_retried_while_its_job_has_done_no_other(desk):
+    desk = desk(age=12 * HOUR)
+    desk.idle_seconds = 12 * HOUR
+
+    for _ in range(40):
+        await desk.settle(DOWN)
+
+    assert desk.queue.sent == []
+
+
+@pytest.mark.looptime
+async def test_at_twice_its_horizon_a_message_is_dead_lettered_though_its_job_did_no_other(desk):
+    desk = desk(age=12 * HOUR + 1)
+    desk.idle_seconds = 12 * HOUR
+
+    for _ in range(OWN_FAILURES):
+        await desk.settle(DOWN)
+
+    assert len(desk.records) == 1
+
+
+@pytest.mark.looptime
+async def test_past_its_horizon_a_message_waits_twice_as_long_between_its_retries(desk):
+    desk = desk(age=6 * HOUR + 1)
+    desk.idle_seconds = 12 * HOUR
+
+    waits = [await desk.settle(DOWN, f"m{number}", receives=30) for number in range(200)]
+
+    assert 900 <= min(waits) < max(waits) <= 1800
 
 
 @pytest.mark.looptime
@@ -254,10 +287,28 @@ async def test_beyond_the_limit_a_dead_letter_stays_on_the_queue_hidden(desk):
     seconds = [await desk.settle(DeadLetter(a_failure()), f"m{n}") for n in range(60)]
 
     assert len(desk.queue.sent) == len(desk.queue.deleted) == 50
-    assert all(55 <= one <= 62 for one in seconds[50:])
+    assert all(55 <= one <= 71 for one in seconds[50:])
 
 
 def test_a_lease_says_for_how_long_it_is_held():
     lease = a_lease(a_message(at=100.0), clock=lambda: 110.0, visibility=30)
 
     assert lease.seconds_left() == 20
+
+
+@pytest.mark.looptime
+async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_gate_probes(desk):
+    desk = desk()
+    for number in range(52):
+        await desk.settle(DeadLetter(a_failure("bad")), f"m{number}")
+    back = desk.leases.hold(a_message("m51", receives=2, at=desk.clock()))
+
+    hidden = desk.settlement.hides_again(back)
+    back.probe = True
+
+    assert 50 < hidden.seconds < 75
+    assert desk.settlement.hides_again(back) is None
+    back.probe = False
+    await asyncio.sleep(60)
+    assert desk.settlement.hides_again(back) is None
+    assert desk.settlement.hides_again(back) is not None

@@ -57,7 +57,8 @@ def _job(job: JobFigures) -> str:
     back = "" if job.first_back is None else f", back +{job.first_back:.0f}/+{job.last_back:.0f}"
     return (
         f"{job.job} {job.done}/{job.sent}, dead {dead}, t50 {job.median:.1f}, "
-        f"t99 {job.p99:.0f}, max {job.longest:.0f}, rx {job.most_receives}{back}"
+        f"t99 {job.p99:.0f}, max {job.longest:.0f}, rx {job.most_receives}, "
+        f"runs {job.runs / job.sent:.2f}{back}"
     )
 
 

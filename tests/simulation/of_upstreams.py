@@ -8,6 +8,7 @@ from tests.simulation.sizes import (
     DOWN,
     QUIET,
     RATES,
+    SQS_RECEIVES,
     Size,
     only,
     pair,
@@ -85,6 +86,23 @@ def outages(size: Size) -> Iterator[Scenario]:
     yield _outage("analytics down", minutes, blocked=workflow, upstream="analytics", tail=tail)
     quiet = Expect("voice", most_receives=10, back_within=70)
     yield _outage("outage, quiet", 20, blocked=quiet, rates=QUIET, tail=tail, jobs=pair())
+    for every, alone in ((5, "workflow"), (7, "attributes"), (10, "voice")):
+        yield _quiet_night(every, JOBS if size.full else only(alone))
+
+
+def _quiet_night(minutes: int, jobs: Mapping[str, Job]) -> Scenario:
+    """Eight hours, too few messages for a breaker: their failures count as their own."""
+    end = DOWN + 8 * 3600
+    every = minutes * 60
+    return Scenario(
+        f"outage of eight hours, a message per {minutes} minutes",
+        end + 3600,
+        tuple(Traffic(job, start=10, every=every, count=int(end / every)) for job in jobs),
+        tuple(Expect(job, most_receives=SQS_RECEIVES) for job in jobs),
+        faults=tuple(Fault(name, DOWN, end) for job in jobs.values() for name in job.needs[:1]),
+        jobs=jobs,
+        fault_ends=end,
+    )
 
 
 # Slow upstreams, and queues beside each other.

@@ -35,7 +35,7 @@ class JobFigures:
     """Most receives of a message sent when the fault was known."""
 
     receives: int
-    most_runs: int
+    runs: int
     first_back: float | None
     """Seconds after the end of the fault at which the first of its backlog was done."""
 
@@ -219,7 +219,7 @@ class _Theatre:
             max(sent.receives for sent in some),
             max((sent.receives for sent in some if sent.sent >= known), default=0),
             sum(sent.receives for sent in some),
-            max(sent.runs for sent in some),
+            sum(sent.runs for sent in some),
             min(back, default=None),
             max(back, default=None),
         )
@@ -258,6 +258,7 @@ def _problems(figures: Figures) -> Iterable[str]:
             ("most receives", job.most_receives, expected.most_receives),
             ("receives once known", job.receives_once_known, expected.receives_once_known),
             ("receives each", each, expected.receives_each),
+            ("runs each", job.runs / job.sent, expected.runs_each),
             ("first back after", job.first_back or 0.0, expected.back_within),
         )
         for what, figure, limit in limits:

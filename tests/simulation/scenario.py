@@ -91,6 +91,9 @@ class Expect:
     receives_each: float | None = None
     """On average."""
 
+    runs_each: float | None = None
+    """Of its handler, on average."""
+
     receives_once_known: int | None = None
     """Of a message sent a minute or more after the first fault began."""
 

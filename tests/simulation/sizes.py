@@ -14,6 +14,8 @@ DOWN = 300.0
 """When an outage begins."""
 
 BACKOFF_RECEIVES = 45
+SQS_RECEIVES = 50
+"""The `maxReceiveCount` of deploy/: one more receive, and SQS dead-letters a message itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def join_intake(
         deadline_seconds=settings.handler.deadline_seconds,
     )
     permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])
-    memory = Memory(Attempts(), limit)
+    memory = Memory(Attempts(), limit, lambda job: clock() - _done(jobs, job)[1])
     consumers = [_consumer(context, one, delivery, permits, memory) for one in queues]
     metrics.concurrency_limit.set(permits.count)
     metrics.inflight.set_function(lambda: len(delivery.running))

@@ -132,12 +132,13 @@ class Consumer:
             if self.gate.state != "open":
                 self._release_permit(lease)
                 await self.gate.enter(lease)
+            if hidden := self.settlement.hides_again(lease):
+                return hidden
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
             outcome = await self.delivery(lease)
-            if outcome is DONE and not lease.probe:
-                return outcome
-            if not await self._stays(lease, outcome):
+            well = outcome is DONE and not lease.probe
+            if well or not await self._stays(lease, outcome):
                 return outcome
 
     async def _stays(self, lease: Lease, outcome: Outcome) -> bool:

@@ -2,7 +2,10 @@
 
 Fifty of one cause, and one more for every ten messages that its job has done since. Beyond that the
 messages of the cause stay on the queue, hidden, and one at a time tries, after 1, 2, 4 .. 15
-minutes; only the success of one that had failed by that cause ends it. Everything else flows.
+minutes; the others that come back are hidden again unrun. Only the success of one that had failed
+by that cause ends it. Everything else flows.
+
+A cause is known once a message has run: one that this process has not seen fail runs first.
 Not a limit a minute, as it was: that is three thousand an hour, for ever.
 """
 
@@ -20,6 +23,9 @@ log = structlog.get_logger(__name__)
 DONE_PER_LETTER = 10
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 900.0
+SPREAD_SECONDS = 10.0
+"""Over which hidden messages come back: by then most can be told what became of the one that tried.
+"""
 
 CAUSES = 1_000
 """Causes counted; the oldest that is within its limit is forgotten first."""
@@ -50,6 +56,9 @@ class _Cause:
     reached: bool = False
     pause: float = 0.0
     next_try: float = 0.0
+    trying: str = ""
+    """Id of the message that tried last, or tries now."""
+
     hidden: OrderedDict[str, None] = field(default_factory=OrderedDict)
     gate_pause: float = GATE_PAUSE_SECONDS[0] / 2
     gate_opens_at: float = 0.0
@@ -78,22 +87,32 @@ class DeadLetterLimit:
         """Return for how long to hide the message instead; None when it may be dead-lettered."""
         now = self._clock()
         cause = self._cause(failure)
-        if not cause.reached and cause.letters < self._allowed(cause):
+        if cause.reached and now >= cause.next_try:  # a new one, or the probe of a gate
+            self._let_try(message_id, cause, now)
+        self._delay_gate(cause, now)
+        within = cause.letters < self._allowed(cause)
+        if within and (not cause.reached or cause.trying == message_id):
             cause.letters += 1
+            self._forget(message_id)
             return None
         if not cause.reached:
             self._reach(cause, failure)
             cause.pause, cause.next_try = FIRST_PAUSE_SECONDS, now + FIRST_PAUSE_SECONDS
-        elif now >= cause.next_try:  # this is the one that tried
-            cause.pause = min(LONGEST_PAUSE_SECONDS, cause.pause * 2)
-            cause.next_try = now + cause.pause
-            self._forget(message_id)
-            self._delay_gate(cause, now)
-            return None
         self._hide(message_id, failure.fingerprint, cause)
-        self._delay_gate(cause, now)
-        # Spread: all of a cause in one second would be a burst each time.
-        return min(LONGEST_PAUSE_SECONDS, cause.next_try - now + self._random.uniform(0, 1))
+        return self._until_next_try(cause, now)
+
+    def hide_again(self, message_id: str) -> float | None:
+        """Return for how long to hide a message that came back, unrun; None when it is to run.
+
+        The first of its cause to come back after the pause runs.
+        """
+        if (fingerprint := self._cause_of.get(message_id)) is None:
+            return None
+        cause, now = self._causes[fingerprint], self._clock()
+        if now < cause.next_try:
+            return self._until_next_try(cause, now)
+        self._let_try(message_id, cause, now)
+        return None
 
     def not_sent(self, failure: Failure) -> None:
         """Take back a dead letter that the dead-letter queue refused: none was written."""
@@ -139,6 +158,15 @@ class DeadLetterLimit:
             self._make_place()
             self._causes[failure.fingerprint] = cause
         return cause
+
+    def _let_try(self, message_id: str, cause: _Cause, now: float) -> None:
+        # The next pause begins with the try, however that ends: nothing to be taken back.
+        cause.trying = message_id
+        cause.pause = min(LONGEST_PAUSE_SECONDS, cause.pause * 2)
+        cause.next_try = now + cause.pause
+
+    def _until_next_try(self, cause: _Cause, now: float) -> float:
+        return cause.next_try - now + self._random.uniform(0, SPREAD_SECONDS)
 
     def _make_place(self) -> None:
         if len(self._causes) >= CAUSES:

@@ -1,4 +1,4 @@
-"""What becomes of a message: Done, Retry, Blocked, DeadLetter or Released. Pure."""
+"""What becomes of a message: Done, Retry, Blocked, Hidden, DeadLetter or Released. Pure."""
 
 import hashlib
 import re
@@ -61,6 +61,16 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Make the message visible again after that time, unrun: its cause is at its dead-letter limit.
+
+    Another message of the cause tries.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Copy the message to the dead-letter queue, then delete it."""
 
@@ -72,7 +82,7 @@ class Released:
     """Make the message visible to others at once: its run was cancelled, or never began."""
 
 
-Outcome = Done | Retry | Blocked | DeadLetter | Released
+Outcome = Done | Retry | Blocked | Hidden | DeadLetter | Released
 DONE = Done()
 RELEASED = Released()
 

@@ -1,6 +1,7 @@
 """From an outcome to SQS: delete, retry later, dead-letter. Knows no job."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -16,6 +17,7 @@ from worker.intake.outcome import (
     DeadLetter,
     Done,
     Failure,
+    Hidden,
     Outcome,
     Retry,
     backoff_seconds,
@@ -28,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 OWN_FAILURES = 8
 """A message is given up by its age only after it failed so often by itself: outages end nothing."""
+
+LAST_HORIZON = 2
+"""Times the horizon: the age at which it is given up even if its job has done nothing meanwhile."""
 
 NOT_DEAD_LETTERED_SECONDS = 60.0
 """When a message that could not be dead-lettered is tried again."""
@@ -46,6 +51,8 @@ class Memory:
 
     attempts: Attempts
     limit: DeadLetterLimit
+    idle_seconds: Callable[[str | None], float]
+    """Since a job last did a message; since any did for None."""
 
 
 class Settlement:
@@ -63,6 +70,7 @@ class Settlement:
         self.dead_letters = dead_letters
         self._attempts = memory.attempts
         self._limit = memory.limit
+        self._idle_seconds = memory.idle_seconds
         self._rules = rules
         self._random = random
 
@@ -78,10 +86,22 @@ class Settlement:
             await self._retry(lease, outcome)
         elif isinstance(outcome, Blocked):
             self._hide_blocked(lease, outcome.after)
+        elif isinstance(outcome, Hidden):
+            self.release(lease, outcome.seconds, "dead_letter_limit")
         elif isinstance(outcome, DeadLetter):
             await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
         else:
             self.release(lease, 0, "drain")
+
+    def hides_again(self, lease: Lease) -> Hidden | None:
+        """Return for how long to hide the message unrun; None when it is to run.
+
+        The probe of a closed gate runs: there are no more of them than the gate lets pass.
+        """
+        if lease.message.receive_count == 1 or lease.probe:
+            return None
+        seconds = self._limit.hide_again(lease.message.id)
+        return None if seconds is None else Hidden(seconds)
 
     def release(self, lease: Lease, seconds: float, why: str) -> None:
         """Make the message visible again, `seconds` from now."""
@@ -98,7 +118,10 @@ class Settlement:
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:
         attempt = self._failed(lease, own=retry.own)
-        if attempt.own >= OWN_FAILURES and self._age(lease) > self._rules.horizon_seconds:
+        age, horizon = self._age(lease), self._rules.horizon_seconds
+        if attempt.own >= OWN_FAILURES and (
+            age > LAST_HORIZON * horizon or (age > horizon and self._others_succeed(attempt, retry))
+        ):
             await self._dead_letter(lease, given_up(retry.failure), attempt)
             return
         if retry.outage and not retry.own:  # a failed probe: as blocked as the others
@@ -107,10 +130,19 @@ class Settlement:
         backoff = backoff_seconds(
             attempt.all,
             base=self._rules.base_seconds,
-            cap=self._rules.cap_seconds,
+            # Twice as long past the horizon: after eight hours its receives are still below fifty.
+            cap=self._rules.cap_seconds * (2 if age > horizon else 1),
             random=self._random,
         )
         self.release(lease, max(backoff, retry.after or 0), "retry")
+
+    def _others_succeed(self, attempt: Attempt, retry: Retry) -> bool:
+        """Tell whether its job did another message since this one first failed.
+
+        On a very quiet queue an outage opens no breaker, and each failure looks like its own.
+        """
+        failing_seconds = attempt.last_failure - attempt.first_failure
+        return self._idle_seconds(retry.failure.job) < failing_seconds
 
     def _hide_blocked(self, lease: Lease, after: float | None) -> None:
         shortest, longest = BLOCKED_SECONDS

@@ -77,7 +77,7 @@ class Retry(Group):
 
     horizon_seconds: Seconds = 21600
     """Age of a message, since it was sent to SQS, from which it is dead-lettered once it has failed
-    eight times by itself: an outage ends no message."""
+    eight times by itself and its job did another meanwhile; without that, at twice the age."""
 
 
 class Handler(Group):
