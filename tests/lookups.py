@@ -12,9 +12,9 @@ from worker.clients.genesys.details_by_id import PlatformDetails
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.ended import Ended, a_conversation
 from worker.domain.moment import utc_text
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.ended import Ended, a_conversation
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

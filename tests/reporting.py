@@ -14,9 +14,9 @@ from worker.clients.genesys.details_pages import PlatformDetails
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.history import History, Past
 from worker.domain.reports.row import Row
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.history import History, Past
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

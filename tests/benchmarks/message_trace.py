@@ -30,7 +30,7 @@ import orjson
 import worker
 from tests.benchmarks.contestants import AWS, OURS
 from tests.benchmarks.events import event
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.sqs.server import SqsServer
 from worker.settings import load_settings
 from worker.telemetry.logs import configure_logging
 

@@ -15,11 +15,11 @@ from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
 from worker.demo.jobs.plan import Job, Planned
 from worker.demo.process import WorkerProcess
-from worker.demo.sqs.faults import FaultPlan
-from worker.demo.sqs.message import Message
-from worker.demo.sqs.server import SqsServer
 from worker.demo.stage import Stage, open_stage
 from worker.demo.surroundings import make_surroundings
+from worker.emulators.sqs.faults import FaultPlan
+from worker.emulators.sqs.message import Message
+from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10
 LEDGER = "ledger"

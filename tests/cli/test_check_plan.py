@@ -12,12 +12,12 @@ from tests.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
 from worker.cli.preflight import run
 from worker.cli.preflight.plan import aws_checks, http_checks
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.loopback import serving
-from worker.demo.sinks import WebhookSink
 from worker.demo.surroundings import PASS
+from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.loopback import serving
+from worker.emulators.sinks import WebhookSink
 from worker.settings import load_settings
 
 FLOW = "f1000000-0000-4000-8000-000000000001"

@@ -21,9 +21,9 @@ from tests.factories import (
     an_origin,
 )
 from worker.cli.inspecting import HANDLERS
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.flows import a_flow
+from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.flows import a_flow
 from worker.settings import HANDLER_NEEDS
 
 SAMPLES = Path(__file__).parents[1] / "samples"

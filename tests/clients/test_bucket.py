@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.buckets import a_bucket
-from worker.demo.moto import moto_server
 from worker.domain.reports.files import File
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Unauthorized
 
 CSV = File("report.csv", "text/csv; charset=utf-8", b"a,b\r\n1,2\r\n")

@@ -12,7 +12,7 @@ from worker.clients.crm import Crm, Record, record_of
 from worker.clients.endpoint import origin_of, path_of
 from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.crm import CrmDesk, CrmServer
+from worker.emulators.crm import CrmDesk, CrmServer
 from worker.errors import (
     ConfigurationError,
     RateLimited,

@@ -20,7 +20,7 @@ from tests.reporting import (
 from worker.clients.genesys import details_source
 from worker.clients.genesys.details import Progress
 from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
-from worker.demo.genesys.replies import over_budget
+from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
 from worker.resilience.breaker import BreakerPolicy
 

@@ -25,10 +25,10 @@ from worker.clients.genesys.details_pages import PlatformDetails as Pages
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer, analytics_by_id
-from worker.demo.genesys.actions import a_list, remote_credentials_expired, remote_failure
-from worker.demo.genesys.faults import html_200, missing_permission
-from worker.demo.genesys.history import History
+from worker.emulators.genesys import GenesysCloud, GenesysServer, analytics_by_id
+from worker.emulators.genesys.actions import a_list, remote_credentials_expired, remote_failure
+from worker.emulators.genesys.faults import html_200, missing_permission
+from worker.emulators.genesys.history import History
 from worker.errors import (
     BreakerOpen,
     Misconfigured,

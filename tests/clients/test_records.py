@@ -10,8 +10,8 @@ from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of
 from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import EnrichmentStatus, VoiceRecord, VoiceRecords
-from worker.demo.moto import moto_server
 from worker.domain.customer import UNKNOWN, Customer
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.events.types import SpeakerScore
 

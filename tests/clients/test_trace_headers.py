@@ -18,9 +18,9 @@ from worker.clients.aws.workflows import Workflows
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.loopback import serving
-from worker.demo.sinks import WebhookSink
 from worker.domain.workflow import DetailsStatus, execution_of
+from worker.emulators.loopback import serving
+from worker.emulators.sinks import WebhookSink
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 

@@ -11,8 +11,8 @@ from tests.factories import a_conversation_ended, an_id
 from tests.lookups import a_guard
 from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
-from worker.demo.moto import moto_server
 from worker.domain.workflow import DetailsStatus, execution_of
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 
 ROLE = "arn:aws:iam::123456789012:role/demo"

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.factories import PHONE, an_id
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.sinks import WebhookSink
+from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.sinks import WebhookSink
 
 pytestmark = [pytest.mark.asyncio]
 

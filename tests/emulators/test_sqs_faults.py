@@ -8,7 +8,7 @@ import orjson
 import pytest
 from botocore.exceptions import ClientError
 
-from worker.demo.sqs.faults import (
+from worker.emulators.sqs.faults import (
     ACCESS_DENIED,
     HTTP_500,
     HTTP_503,
@@ -27,8 +27,8 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
-from worker.demo.sqs.queue import Depth
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.sqs.queue import Depth
+from worker.emulators.sqs.server import SqsServer
 
 
 def hits(plan, calls, action="ReceiveMessage", queue="q"):

@@ -22,14 +22,14 @@ from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.sinks import WebhookSink
 from worker.domain.attributes.injection import Policy, payload_sha256, trace_id
 from worker.domain.attributes.inspector import Rules
 from worker.domain.attributes.schema import Schema
 from worker.domain.result import Result
+from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.sinks import WebhookSink
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.handlers.attribute_injection import InjectAttributes
 from worker.resilience.breaker import Breaker, BreakerPolicy

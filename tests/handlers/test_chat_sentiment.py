@@ -29,11 +29,11 @@ from worker.clients.genesys.speech import METRICS
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.transcripts import Transcripts
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.genesys import GenesysCloud
-from worker.demo.genesys.ended import Spoken, a_transcript
-from worker.demo.sinks import WebhookSink
 from worker.domain.result import Result
 from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.genesys.ended import Spoken, a_transcript
+from worker.emulators.sinks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.normaliser import open_events
 from worker.handlers.chat_sentiment import WRITES, ForwardChatSentiment, Receivers

@@ -16,9 +16,9 @@ from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
 from worker.clients.genesys.conversations import Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
-from worker.demo.genesys import GenesysCloud
-from worker.demo.moto import moto_server
 from worker.domain.result import Result
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.moto import moto_server
 from worker.errors import NotYet, Permanent, RateLimited
 from worker.handlers.conversation_workflow import StartWorkflow, WorkflowRules
 

@@ -18,11 +18,11 @@ from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.actions import remote_credentials_expired, remote_failure
-from worker.demo.moto import moto_server
 from worker.domain.customer import Customer
 from worker.domain.result import Result
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.actions import remote_credentials_expired, remote_failure
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, Transient
 from worker.handlers.voice_enrichment import EnrichVoice
 from worker.resilience.cache import Cache, CachePolicy

@@ -10,8 +10,8 @@ from tests.intake.asking import AskGenesys
 from tests.intake.running import Intake, Recorder
 from worker.app.intake import build_intake
 from worker.app.workshop import new_workshop
-from worker.demo.genesys.server import GenesysServer
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.sqs.server import SqsServer
 from worker.events.types import ConversationEnded, VoiceScored
 from worker.intake.router import Router
 from worker.settings import load_settings

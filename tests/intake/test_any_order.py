@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import (
+from worker.domain.result import Result
+from worker.emulators.sqs.faults import (
     HTTP_500,
     DeliverAgain,
     FailEntries,
@@ -19,7 +20,6 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
-from worker.domain.result import Result
 from worker.errors import NotYet, Permanent, RateLimited, Unavailable
 
 SEEDS = range(2)

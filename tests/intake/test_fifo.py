@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import Reset, When
 from worker.domain.result import Result
+from worker.emulators.sqs.faults import Reset, When
 from worker.errors import Permanent, Unavailable
 
 GROUPS, PER_GROUP = 10, 20

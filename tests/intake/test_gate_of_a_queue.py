@@ -6,8 +6,8 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import FakeUpstreams
-from worker.demo.sqs.faults import FailEntries, When
 from worker.domain.result import Result
+from worker.emulators.sqs.faults import FailEntries, When
 from worker.errors import BreakerOpen
 
 

@@ -11,8 +11,8 @@ from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_failure, a_problem
 from worker.app.genesys import build_genesys
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
-from worker.demo.sqs.faults import ACCESS_DENIED, Refuse
 from worker.domain.result import Result
+from worker.emulators.sqs.faults import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.ops.health import Health
 from worker.ops.status import Status

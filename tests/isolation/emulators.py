@@ -6,14 +6,7 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
-from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
-from worker.demo.genesys.flows import a_flow
-from worker.demo.genesys.history import DAY_MS, History, MadeUp
-from worker.demo.genesys.replies import error_body
 from worker.demo.jobs.envelopes import envelope, iso, leg, platform
-from worker.demo.sqs.faults import ACCESS_DENIED, FaultPlan, Refuse, When
-from worker.demo.sqs.message import Message
-from worker.demo.sqs.server import SqsServer
 from worker.demo.stage import (
     FLOW_ID,
     LEDGER_TABLE,
@@ -23,6 +16,13 @@ from worker.demo.stage import (
     open_stage,
 )
 from worker.demo.surroundings import make_surroundings
+from worker.emulators.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.history import DAY_MS, History, MadeUp
+from worker.emulators.genesys.replies import error_body
+from worker.emulators.sqs.faults import ACCESS_DENIED, FaultPlan, Refuse, When
+from worker.emulators.sqs.message import Message
+from worker.emulators.sqs.server import SqsServer
 
 __all__ = (
     "ACCESS_DENIED",

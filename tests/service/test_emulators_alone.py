@@ -11,9 +11,9 @@ import pytest
 
 from worker.demo import endless
 from worker.demo.endless import Endless
-from worker.demo.loopback import Place
 from worker.demo.process import WorkerProcess
 from worker.demo.stage import PORTS
+from worker.emulators.loopback import Place
 
 READY_SECONDS = 60
 

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from worker.demo.endless import Endless
-from worker.demo.loopback import serving
 from worker.demo.stage import Places, Queues, Stage, open_stage
 from worker.demo.surroundings import make_surroundings
+from worker.emulators.loopback import serving
 from worker.errors import ConfigurationError
 
 

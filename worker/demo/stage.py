@@ -10,13 +10,13 @@ from typing import Any, Literal
 import aioboto3
 
 from worker.demo.bus import queues_of
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys.cloud import GenesysCloud
-from worker.demo.genesys.server import GenesysServer
-from worker.demo.loopback import ANYWHERE, Place
-from worker.demo.moto import moto_server
-from worker.demo.sinks import WebhookSink
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.loopback import ANYWHERE, Place
+from worker.emulators.moto import moto_server
+from worker.emulators.sinks import WebhookSink
+from worker.emulators.sqs.server import SqsServer
 from worker.settings import HANDLER_NEEDS
 
 Queues = Literal["one", "per-job"]

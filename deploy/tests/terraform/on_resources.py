@@ -12,10 +12,10 @@ import aioboto3
 import traffic
 from tally import Tally, say
 
-from worker.demo.genesys.cloud import GenesysCloud
-from worker.demo.genesys.server import GenesysServer
 from worker.demo.process import WorkerProcess
-from worker.demo.sinks import WebhookSink
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.sinks import WebhookSink
 from worker.events.normaliser import open_events
 from worker.events.types import ReportDue
 from worker.settings import Events, describe

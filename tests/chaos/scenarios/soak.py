@@ -20,7 +20,7 @@ from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.jobs.envelopes import an_id, envelope, iso
 from worker.demo.jobs.voice import START
-from worker.demo.loopback import serving
+from worker.emulators.loopback import serving
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
 
 BACKLOG = 1000

@@ -6,10 +6,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.genesys.flows import a_flow
 from worker.demo.jobs.envelopes import an_id, envelope, leg, platform
 from worker.demo.jobs.plan import Effects, Planned, Trouble
 from worker.demo.stage import FLOW_ID, Stage
+from worker.emulators.genesys.flows import a_flow
 
 KIND = "conversation start"
 TOPIC = "v2.detail.events.conversation.{id}.customer.start"

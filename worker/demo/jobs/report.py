@@ -7,11 +7,11 @@ from uuid import UUID
 import httpx
 import orjson
 
-from worker.demo.genesys.history import History, MadeUp
 from worker.demo.jobs.envelopes import envelope, iso
 from worker.demo.jobs.plan import Effects, Planned, Trouble
 from worker.demo.stage import REPORT_BUCKET, Stage
 from worker.demo.surroundings import put_events
+from worker.emulators.genesys.history import History, MadeUp
 
 KIND = "report due"
 FILES = ("manifest.json", "report.csv", "report.html", "report.json")
