@@ -14,7 +14,7 @@ from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.domain.moment import utc_text
 from worker.emulators.genesys import GenesysServer
-from worker.emulators.genesys.ended import Ended, a_conversation
+from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

@@ -17,8 +17,8 @@ from worker.demo.jobs.plan import Job, Planned
 from worker.demo.process import WorkerProcess
 from worker.demo.stage import Stage, open_stage
 from worker.demo.surroundings import make_surroundings
-from worker.emulators.sqs.faults import FaultPlan
-from worker.emulators.sqs.message import Message
+from worker.emulators.sqs.control import FaultPlan
+from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10

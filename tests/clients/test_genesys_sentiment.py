@@ -23,7 +23,7 @@ from worker.clients.http import HttpLimits
 from worker.clients.transcripts import Transcripts
 from worker.domain.sentiment import Sentiment
 from worker.emulators.genesys import GenesysCloud
-from worker.emulators.genesys.ended import Spoken, a_transcript
+from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.genesys.replies import error_body
 from worker.errors import Misconfigured, Permanent, Transient, Unavailable
 

@@ -12,8 +12,8 @@ from worker.clients.genesys.reference import Reference
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.faults import hang
-from worker.emulators.genesys.oauth import token_rate_limited
+from worker.emulators.genesys.replies import hang
+from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import RateLimited, Transient, Unauthorized, Unavailable
 from worker.telemetry import metrics
 

@@ -21,9 +21,9 @@ from worker.clients.genesys.details_pages import PlatformDetails as DetailsPages
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.domain.reports.slicing import Slice
-from worker.emulators.genesys.actions import an_action
-from worker.emulators.genesys.ended import a_conversation
+from worker.emulators.genesys.cloud import a_conversation
 from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.integrations import an_action
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

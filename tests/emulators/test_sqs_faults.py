@@ -8,7 +8,7 @@ import orjson
 import pytest
 from botocore.exceptions import ClientError
 
-from worker.emulators.sqs.faults import (
+from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
     HTTP_503,

@@ -2,9 +2,7 @@
 
 import pytest
 
-from worker.emulators.sqs.attributes import QueueAttributes
-from worker.emulators.sqs.errors import SqsError
-from worker.emulators.sqs.message import Sending
+from worker.emulators.sqs.model import QueueAttributes, Sending, SqsError
 from worker.emulators.sqs.queue import Depth, Queue
 
 TWELVE_HOURS = 43_200

@@ -4,9 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from worker.emulators.sqs.attributes import QueueAttributes
-from worker.emulators.sqs.errors import SqsError
-from worker.emulators.sqs.message import Sending
+from worker.emulators.sqs.model import QueueAttributes, Sending, SqsError
 from worker.emulators.sqs.queue import Queue
 
 MAX_RECEIVE_COUNT = 3

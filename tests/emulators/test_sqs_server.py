@@ -6,7 +6,7 @@ import json
 import aiohttp
 import pytest
 
-from worker.emulators.sqs.message import Attribute
+from worker.emulators.sqs.model import Attribute
 from worker.emulators.sqs.queue import Depth
 from worker.emulators.sqs.server import SqsServer
 

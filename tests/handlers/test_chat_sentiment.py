@@ -32,7 +32,7 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.domain.result import Result
 from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
 from worker.emulators.genesys import GenesysCloud
-from worker.emulators.genesys.ended import Spoken, a_transcript
+from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.sinks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.normaliser import open_events

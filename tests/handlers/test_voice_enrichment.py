@@ -21,7 +21,7 @@ from worker.clients.http import HttpClient, HttpLimits
 from worker.domain.customer import Customer
 from worker.domain.result import Result
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.actions import remote_credentials_expired, remote_failure
+from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
 from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, Transient
 from worker.handlers.voice_enrichment import EnrichVoice

@@ -11,7 +11,7 @@ import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import (
+from worker.emulators.sqs.control import (
     HTTP_500,
     DeliverAgain,
     FailEntries,

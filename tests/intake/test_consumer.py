@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.emulators.sqs.faults import (
+from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
     DeliverAgain,
@@ -14,7 +14,7 @@ from worker.emulators.sqs.faults import (
     Reset,
     When,
 )
-from worker.emulators.sqs.message import Sending
+from worker.emulators.sqs.model import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
 from worker.intake.body_encoding import decode_body
 from worker.telemetry import metrics

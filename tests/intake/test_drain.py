@@ -10,7 +10,7 @@ from tests.intake.doubles import a_problem
 from worker.app.daemon import Daemon
 from worker.app.signals import Signals
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import Slow
+from worker.emulators.sqs.control import Slow
 from worker.intake.gate import CHECK_SECONDS
 from worker.resilience.work import waiting_for
 

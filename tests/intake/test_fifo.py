@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import Reset, When
+from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
 
 GROUPS, PER_GROUP = 10, 20

@@ -7,7 +7,7 @@ import pytest
 from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import FakeUpstreams
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import FailEntries, When
+from worker.emulators.sqs.control import FailEntries, When
 from worker.errors import BreakerOpen
 
 

@@ -18,7 +18,7 @@ from tests.intake.doubles import FakeUpstreams
 from worker.app.intake import EVENT_OF_JOB, build_intake
 from worker.app.workshop import new_workshop
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import ACCESS_DENIED, When
+from worker.emulators.sqs.control import ACCESS_DENIED, When
 from worker.intake.router import Router
 from worker.settings import load_settings
 from worker.telemetry import metrics

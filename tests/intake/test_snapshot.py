@@ -12,7 +12,7 @@ from tests.intake.doubles import a_failure, a_problem
 from worker.app.genesys import build_genesys
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.domain.result import Result
-from worker.emulators.sqs.faults import ACCESS_DENIED, Refuse
+from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.ops.health import Health
 from worker.ops.status import Status

@@ -16,12 +16,12 @@ from worker.demo.stage import (
     open_stage,
 )
 from worker.demo.surroundings import make_surroundings
-from worker.emulators.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.genesys.history import DAY_MS, History, MadeUp
 from worker.emulators.genesys.replies import error_body
-from worker.emulators.sqs.faults import ACCESS_DENIED, FaultPlan, Refuse, When
-from worker.emulators.sqs.message import Message
+from worker.emulators.sqs.control import ACCESS_DENIED, FaultPlan, Refuse, When
+from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
 
 __all__ = (

@@ -7,7 +7,7 @@ import pytest
 from tests.service.conftest import sample
 from worker.demo.stage import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
 from worker.demo.surroundings import put_events
-from worker.emulators.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.flows import a_flow
 
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.service.conftest import sample
 from worker.demo.process import WorkerProcess
-from worker.emulators.sqs.faults import ACCESS_DENIED, Refuse, Slow
+from worker.emulators.sqs.control import ACCESS_DENIED, Refuse, Slow
 
 UNAVAILABLE = Refuse("ServiceUnavailable", 503)
 OUTLASTS = 4

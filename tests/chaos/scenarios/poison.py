@@ -11,7 +11,7 @@ from tests.chaos.sizes import Sizes
 from tests.unit.events.test_poison import HEAD, POISON, raw_voice
 from worker.demo.jobs.plan import Planned
 from worker.demo.jobs.voice import VoiceJob
-from worker.emulators.sqs.attributes import MAXIMUM_BYTES
+from worker.emulators.sqs.model import MAXIMUM_BYTES
 
 SENDABLE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 """Characters SQS takes; it refuses the empty body, too.

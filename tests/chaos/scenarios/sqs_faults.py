@@ -10,7 +10,7 @@ from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Job
 from worker.demo.jobs.voice import VoiceJob
 from worker.demo.process import WorkerProcess
-from worker.emulators.sqs.faults import (
+from worker.emulators.sqs.control import (
     HTTP_500,
     THROTTLED,
     DeliverAgain,

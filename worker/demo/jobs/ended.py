@@ -13,7 +13,7 @@ from worker.demo.jobs.envelopes import an_id, envelope, iso, leg, platform
 from worker.demo.jobs.plan import Effects, Planned, Trouble
 from worker.demo.stage import STATE_MACHINE_ARN, Stage
 from worker.demo.surroundings import put_events
-from worker.emulators.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 
 VOICE = "conversation end"
 CHAT = "chat end"

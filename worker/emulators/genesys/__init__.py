@@ -1,7 +1,7 @@
 """An emulator of Genesys Cloud: both dialects on one loopback port, with fault switches.
 
 r0 to r4 are the texts of the reference dialect: worker/clients/genesys/README.md, "The reference
-dialect". A family of endpoints is one module with a `routes()`; `server.py` lists the families.
+dialect". A family of endpoints is one module with a `routes()`; `server.py` lists them.
 """
 
 from worker.emulators.genesys.cloud import GenesysCloud

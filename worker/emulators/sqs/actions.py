@@ -1,21 +1,47 @@
-"""The actions on messages: send, receive, delete and change visibility, singly and in batches."""
+"""The actions on messages and on queues, each through the fault plan and into the journal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from worker.emulators.sqs.attributes import MAXIMUM_BYTES
-from worker.emulators.sqs.batches import Batch, read_entries
-from worker.emulators.sqs.contents import read_sending, size_of_entry
-from worker.emulators.sqs.errors import SqsError, missing
-from worker.emulators.sqs.faults import Injected
-from worker.emulators.sqs.journal import Journal
-from worker.emulators.sqs.message import Received, md5_of, md5_of_attributes
-from worker.emulators.sqs.parameters import Parameters, names, text, visibility, whole
+from worker.emulators.sqs.control import (
+    Deny,
+    Drip,
+    FaultPlan,
+    Injected,
+    Journal,
+    Refuse,
+    Reset,
+    Silence,
+)
+from worker.emulators.sqs.model import (
+    MAXIMUM_BYTES,
+    SETTABLE,
+    Received,
+    SqsError,
+    access_denied,
+    md5_of,
+    md5_of_attributes,
+    missing,
+)
+from worker.emulators.sqs.protocol import (
+    Batch,
+    Parameters,
+    check_system_names,
+    names,
+    optional_text,
+    read_entries,
+    read_sending,
+    render_queue,
+    render_received,
+    size_of_entry,
+    text,
+    visibility,
+    whole,
+)
 from worker.emulators.sqs.queue import Queue
-from worker.emulators.sqs.queues import Queues
-from worker.emulators.sqs.rendering import check_system_names, render_received
+from worker.emulators.sqs.queues import MoveTasks, Queues
 
 Answer = dict[str, Any]
 
@@ -170,3 +196,204 @@ def _check_size(entries: list[Answer]) -> None:
     if (size := sum(map(size_of_entry, entries))) > MAXIMUM_BYTES:
         limit = f"Batch requests cannot be longer than {MAXIMUM_BYTES} bytes."
         raise SqsError("BatchRequestTooLong", f"{limit} You have sent {size} bytes.")
+
+
+class QueueActions:
+    """The actions on queues, each a method of SQS's name in snake case."""
+
+    def __init__(self, queues: Queues, moves: MoveTasks) -> None:
+        self._queues = queues
+        self._moves = moves
+
+    async def create_queue(self, call: Call) -> Answer:
+        """Make a queue, or find the same one."""
+        given = call.parameters.get("Attributes") or {}
+        queue = self._queues.create(text(call.parameters, "QueueName"), given)
+        return {"QueueUrl": self._queues.url(queue)}
+
+    async def get_queue_url(self, call: Call) -> Answer:
+        """Find a queue by name."""
+        queue = self._queues.find(text(call.parameters, "QueueName"))
+        return {"QueueUrl": self._queues.url(queue)}
+
+    async def list_queues(self, call: Call) -> Answer:
+        """List queues by prefix, in pages when `MaxResults` asks for them."""
+        prefix = optional_text(call.parameters, "QueueNamePrefix") or ""
+        after = optional_text(call.parameters, "NextToken") or ""
+        at_most = whole(call.parameters, "MaxResults", 1, 1000)
+        found = sorted(
+            (queue for queue in self._queues if queue.name.startswith(prefix)),
+            key=lambda queue: queue.name,
+        )
+        rest = [queue for queue in found if queue.name > after]
+        page = rest[:at_most]
+        more = {"NextToken": page[-1].name} if len(page) < len(rest) else {}
+        return ({"QueueUrls": [self._queues.url(queue) for queue in page]} if page else {}) | more
+
+    async def get_queue_attributes(self, call: Call) -> Answer:
+        """Return the attributes asked for; `Attributes` is absent when none has a value."""
+        queue = self._queue(call)
+        values = render_queue(queue, self._queues.created_at(queue))
+        if (in_flight := call.injected.in_flight) is not None:
+            values["ApproximateNumberOfMessagesNotVisible"] = str(in_flight)
+        wanted = names(call.parameters, "AttributeNames")
+        if unknown := sorted(wanted - SETTABLE - values.keys() - {"All"}):
+            raise SqsError("InvalidAttributeName", f"Unknown Attribute {unknown[0]}.")
+        chosen = (
+            values if "All" in wanted else {name: values[name] for name in wanted & set(values)}
+        )
+        return {"Attributes": chosen} if chosen else {}
+
+    async def set_queue_attributes(self, call: Call) -> Answer:
+        """Set some attributes."""
+        self._queues.set_attributes(self._queue(call), call.parameters.get("Attributes") or {})
+        return {}
+
+    async def purge_queue(self, call: Call) -> Answer:
+        """Drop all messages."""
+        self._queues.purge(text(call.parameters, "QueueUrl"))
+        return {}
+
+    async def delete_queue(self, call: Call) -> Answer:
+        """Drop the queue."""
+        self._queues.delete(text(call.parameters, "QueueUrl"))
+        return {}
+
+    async def list_dead_letter_source_queues(self, call: Call) -> Answer:
+        """List the queues that send their dead letters here; the key is in lower case."""
+        sources = self._queues.sources(self._queue(call))
+        return {"queueUrls": [self._queues.url(queue) for queue in sources]}
+
+    async def start_message_move_task(self, call: Call) -> Answer:
+        """Start moving dead letters."""
+        parameters = call.parameters
+        handle = self._moves.start(
+            text(parameters, "SourceArn"),
+            optional_text(parameters, "DestinationArn"),
+            whole(parameters, "MaxNumberOfMessagesPerSecond", 1, 500),
+        )
+        return {"TaskHandle": handle}
+
+    async def list_message_move_tasks(self, call: Call) -> Answer:
+        """List the move tasks of a dead-letter queue, newest first."""
+        at_most = whole(call.parameters, "MaxResults", 1, 10) or 1
+        return {"Results": self._moves.describe(text(call.parameters, "SourceArn"), at_most)}
+
+    async def cancel_message_move_task(self, call: Call) -> Answer:
+        """Stop a running move task."""
+        moved = self._moves.cancel(text(call.parameters, "TaskHandle"))
+        return {"ApproximateNumberOfMessagesMoved": moved}
+
+    def _queue(self, call: Call) -> Queue:
+        return self._queues.find(text(call.parameters, "QueueUrl"))
+
+
+_Action = Callable[[Call], Awaitable[Answer]]
+
+
+class ResetWanted(Exception):
+    """The fault plan wants the connection reset instead of an answer."""
+
+
+class SilenceWanted(Exception):
+    """The fault plan wants no answer at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is answered, and how."""
+
+    content: Answer | str
+    drip: Drip | None = None
+
+
+class Api:
+    """All actions of SQS that are emulated."""
+
+    def __init__(
+        self, messages: MessageActions, queues: QueueActions, faults: FaultPlan, journal: Journal
+    ) -> None:
+        self._actions = _message_actions(messages) | _queue_actions(queues)
+        self._faults = faults
+        self._journal = journal
+
+    async def __call__(self, action: str, parameters: Parameters) -> Outgoing:
+        """Run the action.
+
+        Raises:
+            SqsError: by SQS's rules or by the fault plan.
+            ResetWanted, SilenceWanted: by the fault plan.
+
+        """
+        queue_name = _queue_name(parameters)
+        call = Call(action, parameters, self._faults.draw(action, queue_name))
+        try:
+            answer = await self._run(call)
+        except SqsError as error:
+            self._journal.write(action, queue_name, outcome=error.code)
+            raise
+        except ResetWanted:
+            self._journal.write(action, queue_name, outcome="reset")
+            raise
+        except SilenceWanted:
+            self._journal.write(action, queue_name, outcome="silence")
+            raise
+        says = call.injected.says
+        return Outgoing(answer if says is None else says, call.injected.drip)
+
+    async def _run(self, call: Call) -> Answer:
+        action = self._actions.get(call.action)
+        if action is None:
+            raise SqsError("UnknownOperationException", "No such action.", status=404)
+        if call.injected.delay_seconds:
+            await asyncio.sleep(call.injected.delay_seconds)
+        _refuse(call, after_effect=False)
+        answer = await action(call)
+        _refuse(call, after_effect=True)
+        return answer
+
+
+def _refuse(call: Call, *, after_effect: bool) -> None:
+    match call.injected.refusal(after_effect=after_effect):
+        case Reset():
+            raise ResetWanted
+        case Silence():
+            raise SilenceWanted
+        case Deny(action=action):
+            # SQS writes its actions in lower case here, and the single one for a batch.
+            own = f"sqs:{call.action.removesuffix('Batch').lower()}"
+            raise access_denied(action or own, _queue_name(call.parameters))
+        case Refuse(shape=shape, status=status):
+            raise SqsError(shape, "Injected.", status=status)
+
+
+def _queue_name(parameters: Parameters) -> str:
+    return str(parameters.get("QueueUrl") or parameters.get("QueueName") or "").rpartition("/")[2]
+
+
+def _message_actions(actions: MessageActions) -> dict[str, _Action]:
+    return {
+        "SendMessage": actions.send_message,
+        "SendMessageBatch": actions.send_message_batch,
+        "ReceiveMessage": actions.receive_message,
+        "DeleteMessage": actions.delete_message,
+        "DeleteMessageBatch": actions.delete_message_batch,
+        "ChangeMessageVisibility": actions.change_message_visibility,
+        "ChangeMessageVisibilityBatch": actions.change_message_visibility_batch,
+    }
+
+
+def _queue_actions(actions: QueueActions) -> dict[str, _Action]:
+    return {
+        "CreateQueue": actions.create_queue,
+        "GetQueueUrl": actions.get_queue_url,
+        "ListQueues": actions.list_queues,
+        "GetQueueAttributes": actions.get_queue_attributes,
+        "SetQueueAttributes": actions.set_queue_attributes,
+        "PurgeQueue": actions.purge_queue,
+        "DeleteQueue": actions.delete_queue,
+        "ListDeadLetterSourceQueues": actions.list_dead_letter_source_queues,
+        "StartMessageMoveTask": actions.start_message_move_task,
+        "ListMessageMoveTasks": actions.list_message_move_tasks,
+        "CancelMessageMoveTask": actions.cancel_message_move_task,
+    }
