@@ -13,11 +13,11 @@ from worker.cli.preflight import webhooks
 from worker.cli.preflight.crm import NOBODY, check_crm
 from worker.cli.preflight.genesys import check_genesys
 from worker.cli.preflight.webhooks import check_webhook, webhooks_of
-from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.settings import load_settings
 
 ACTION = GOOD["GENESYS_ACTION_ID"]
@@ -162,7 +162,7 @@ async def crm_row(url, **environ):
 
 @asynccontextmanager
 async def a_crm(**desk):
-    async with CrmServer(CrmDesk(**desk)) as served:
+    async with CrmServer(CrmState(**desk)) as served:
         yield served
 
 

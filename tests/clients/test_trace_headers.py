@@ -20,7 +20,7 @@ from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.domain.workflow import DetailsStatus, execution_of
 from worker.emulators.loopback import serving
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 

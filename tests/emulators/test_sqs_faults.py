@@ -294,7 +294,7 @@ async def _half_a_call(server, action, url):
     """Send a request, and give what the answer is read from; hang up in the end."""
     body = orjson.dumps({"QueueUrl": url, "MessageBody": "hello"})
     head = f"POST / HTTP/1.1\r\nHost: sqs\r\nX-Amz-Target: AmazonSQS.{action}\r\n"
-    host = server.place.host, server.place.port
+    host = server.address.host, server.address.port
     reader, writer = await asyncio.open_connection(*host)
     try:
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

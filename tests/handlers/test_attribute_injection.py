@@ -26,10 +26,10 @@ from worker.domain.attributes.injection import Policy, payload_sha256, trace_id
 from worker.domain.attributes.inspector import Rules
 from worker.domain.attributes.schema import Schema
 from worker.domain.result import Result
-from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.handlers.attribute_injection import InjectAttributes
 from worker.resilience.breaker import Breaker, BreakerPolicy
@@ -55,7 +55,7 @@ class World:
     """The handler among its upstreams."""
 
     handler: InjectAttributes
-    crm: CrmDesk
+    crm: CrmState
     cloud: GenesysCloud
     sink: WebhookSink
 

@@ -33,7 +33,7 @@ from worker.domain.result import Result
 from worker.domain.sentiment import SentimentRules, derived_id, forwarding_id
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.normaliser import open_events
 from worker.handlers.chat_sentiment import WRITES, ForwardChatSentiment, Receivers

@@ -23,7 +23,7 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.domain.result import Result
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.moto import moto_server
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.handlers.scheduled_report import Listeners, WriteReport
 from worker.resilience.steps import Steps

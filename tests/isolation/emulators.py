@@ -6,16 +6,16 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
-from worker.demo.jobs.envelopes import envelope, iso, leg, platform
-from worker.demo.stage import (
+from worker.demo.environment import (
     FLOW_ID,
     LEDGER_TABLE,
     REPORT_BUCKET,
     TABLE,
-    Stage,
-    open_stage,
+    Environment,
+    open_environment,
 )
-from worker.demo.surroundings import make_surroundings
+from worker.demo.fixtures import make_fixtures
+from worker.demo.jobs.envelopes import envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.genesys.history import DAY_MS, History, MadeUp
@@ -33,6 +33,7 @@ __all__ = (
     "TABLE",
     "Effect",
     "Ended",
+    "Environment",
     "FaultPlan",
     "History",
     "MadeUp",
@@ -41,7 +42,6 @@ __all__ = (
     "Request",
     "Spoken",
     "SqsServer",
-    "Stage",
     "When",
     "Wiretap",
     "a_conversation",
@@ -51,7 +51,7 @@ __all__ = (
     "error_body",
     "iso",
     "leg",
-    "make_surroundings",
-    "open_stage",
+    "make_fixtures",
+    "open_environment",
     "platform",
 )

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from tests.service.conftest import sample
+from worker.demo.environment import WEBHOOK_SECRET
 from worker.demo.jobs.attributes import AttributesJob
 from worker.demo.jobs.ended import EndedJob
 from worker.demo.jobs.report import ReportJob
-from worker.demo.stage import WEBHOOK_SECRET
 
 PHONE = "5559876543"
 TIER = "canary-tier-platinum"

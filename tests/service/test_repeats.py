@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.service.conftest import sample
-from worker.demo.stage import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
-from worker.demo.surroundings import put_events
+from worker.demo.environment import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
+from worker.demo.fixtures import put_events
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.flows import a_flow
 

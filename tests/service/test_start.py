@@ -23,7 +23,7 @@ def begin(stage, tmp_path):
 
     @asynccontextmanager
     async def begin(**overrides):
-        environment = stage.environment() | {name: str(v) for name, v in overrides.items()}
+        environment = stage.variables() | {name: str(v) for name, v in overrides.items()}
         worker = WorkerProcess(environment, tmp_path / "worker.log")
         await worker.start(until_ready=False)
         try:

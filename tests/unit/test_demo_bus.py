@@ -3,7 +3,7 @@
 import pytest
 
 from tests.factories import a_body
-from worker.demo.bus import queues_of
+from worker.demo.environment import queues_of
 from worker.demo.jobs.noise import POISON
 from worker.settings import HANDLER_NEEDS
 

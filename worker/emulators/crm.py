@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.emulators.loopback import ANYWHERE, Place, serving
+from worker.emulators.loopback import FREE_PORT, Address, serving
 
 _SHAPES = {
     "conversationId": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
@@ -19,7 +19,7 @@ _SHAPES = {
 
 
 @dataclass(slots=True, kw_only=True)
-class CrmDesk:
+class CrmState:
     """State and knobs; all may be changed while the server runs."""
 
     by_phone: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -27,7 +27,7 @@ class CrmDesk:
     """Asked first."""
 
     token: str | None = field(default=None, repr=False)
-    """Bearer token without which nobody is let in; None: no token is needed."""
+    """Bearer token that a request needs; None: none is needed."""
 
     status: int = 200
     """Another one is answered in place of the truth, e.g. 503 for an outage."""
@@ -42,20 +42,20 @@ class CrmDesk:
 
 
 class CrmServer:
-    """Serves a `CrmDesk`."""
+    """Serves a `CrmState`."""
 
-    def __init__(self, desk: CrmDesk | None = None, place: Place = ANYWHERE) -> None:
-        self._desk = desk or CrmDesk()
-        self._place = place
+    def __init__(self, state: CrmState | None = None, address: Address = FREE_PORT) -> None:
+        self._state = state or CrmState()
+        self._address = address
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> CrmDesk:
-        """Listen; return the desk, its `url` set."""
+    async def __aenter__(self) -> CrmState:
+        """Listen; return the state, its `url` set."""
         app = web.Application()
         app.router.add_get("/customers", self._answer)
-        origin = await self._stack.enter_async_context(serving(app, self._place))
-        self._desk.url = f"{origin}/customers"
-        return self._desk
+        origin = await self._stack.enter_async_context(serving(app, self._address))
+        self._state.url = f"{origin}/customers"
+        return self._state
 
     async def __aexit__(
         self,
@@ -66,27 +66,27 @@ class CrmServer:
         await self._stack.aclose()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self._desk.latency_seconds:
-            await asyncio.sleep(self._desk.latency_seconds)
+        if self._state.latency_seconds:
+            await asyncio.sleep(self._state.latency_seconds)
         response = self._reply(request)
-        self._desk.counts[response.status] += 1
+        self._state.counts[response.status] += 1
         return response
 
     def _reply(self, request: web.Request) -> web.Response:
-        desk = self._desk
+        state = self._state
         if (
-            desk.token is not None
-            and request.headers.get("Authorization") != f"Bearer {desk.token}"
+            state.token is not None
+            and request.headers.get("Authorization") != f"Bearer {state.token}"
         ):
             return web.Response(status=401)
-        if desk.status != 200:
-            headers = {"Retry-After": desk.retry_after} if desk.retry_after else None
-            return web.Response(status=desk.status, headers=headers)
+        if state.status != 200:
+            headers = {"Retry-After": state.retry_after} if state.retry_after else None
+            return web.Response(status=state.status, headers=headers)
         if not _well_formed(request):
             return web.Response(status=400)
-        record = desk.by_conversation.get(
+        record = state.by_conversation.get(
             request.query.get("conversationId", "")
-        ) or desk.by_phone.get(request.query.get("phone", ""))
+        ) or state.by_phone.get(request.query.get("phone", ""))
         return web.Response(status=404) if record is None else web.json_response(record)
 
 

@@ -11,7 +11,7 @@ _NAMED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  told apart, not li
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Address:
     """Where a server listens."""
 
     host: str = "127.0.0.1"
@@ -24,18 +24,18 @@ class Place:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-ANYWHERE = Place()
+FREE_PORT = Address()
 """A free port on loopback."""
 
 
 @asynccontextmanager
-async def serving(app: web.Application, place: Place = ANYWHERE) -> AsyncIterator[str]:
+async def serving(app: web.Application, address: Address = FREE_PORT) -> AsyncIterator[str]:
     """Serve `app` within the block; give its base URL."""
     # Handlers that hang end with their client, or with the server: nothing is waited for.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, place.host, place.port).start()
-        yield place.url(runner.addresses[0][1])
+        await web.TCPSite(runner, address.host, address.port).start()
+        yield address.url(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -16,14 +16,14 @@ from moto.moto_server.werkzeug_app import (
 from moto.stepfunctions.parser.api import InvalidExecutionInput
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from worker.emulators.loopback import ANYWHERE, Place
+from worker.emulators.loopback import FREE_PORT, Address
 
 RESET_SECONDS = 60
 """The first call imports much of moto: on a busy machine longer than httpx's five seconds."""
 
 
 @contextmanager
-def moto_server(place: Place = ANYWHERE) -> Iterator[str]:
+def moto_server(address: Address = FREE_PORT) -> Iterator[str]:
     """Serve DynamoDB, Step Functions, EventBridge and S3; yield the endpoint's URL.
 
     Step Functions in execution mode: otherwise an execution never ends, and a used name is taken
@@ -33,11 +33,11 @@ def moto_server(place: Place = ANYWHERE) -> Iterator[str]:
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     # moto 5.2 refuses an input that is not JSON without saying so: the code is under another name.
     InvalidExecutionInput.TYPE = "InvalidExecutionInput"
-    server = _bound(place)
+    server = _bound(address)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        url = place.url(server.server_address[1])
+        url = address.url(server.server_address[1])
         # moto keeps its state in module globals: a second server would inherit the first one's.
         httpx.post(f"{url}/moto-api/reset", timeout=RESET_SECONDS).raise_for_status()
         yield url
@@ -46,11 +46,11 @@ def moto_server(place: Place = ANYWHERE) -> Iterator[str]:
         thread.join()
 
 
-def _bound(place: Place) -> BaseWSGIServer:
+def _bound(address: Address) -> BaseWSGIServer:
     # Not moto's ThreadedMotoServer: it binds in its thread and waits for ever if that fails.
     # werkzeug ends the whole process where the port is taken.
-    socket.create_server((place.host, place.port)).close()
+    socket.create_server((address.host, address.port)).close()
     app = DomainDispatcherApplication(create_backend_app)
     return make_server(
-        place.host, place.port, app, threaded=True, request_handler=MotoRequestHandler
+        address.host, address.port, app, threaded=True, request_handler=MotoRequestHandler
     )

@@ -15,7 +15,7 @@ from tally import Tally, say
 from worker.demo.process import WorkerProcess
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
-from worker.emulators.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.events.normaliser import open_events
 from worker.events.types import ReportDue
 from worker.settings import Events, describe

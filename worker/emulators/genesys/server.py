@@ -14,7 +14,7 @@ from aiohttp import web
 from worker.emulators.genesys import analytics, conversations, flows, integrations
 from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import Refusal, error_body, over_budget
-from worker.emulators.loopback import ANYWHERE, Place, serving
+from worker.emulators.loopback import FREE_PORT, Address, serving
 
 
 def token_routes() -> list[Endpoint]:
@@ -108,15 +108,15 @@ FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
 class GenesysServer:
     """Serves a `GenesysCloud` in the running loop."""
 
-    def __init__(self, cloud: GenesysCloud | None = None, place: Place = ANYWHERE) -> None:
+    def __init__(self, cloud: GenesysCloud | None = None, address: Address = FREE_PORT) -> None:
         self._cloud = cloud or GenesysCloud()
-        self._place = place
+        self._address = address
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> GenesysCloud:
         """Listen; return the cloud, its `url` set."""
         app = _application(self._cloud)
-        self._cloud.url = await self._stack.enter_async_context(serving(app, self._place))
+        self._cloud.url = await self._stack.enter_async_context(serving(app, self._address))
         return self._cloud
 
     async def __aexit__(

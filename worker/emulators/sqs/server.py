@@ -19,7 +19,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
-from worker.emulators.loopback import ANYWHERE, Place
+from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.sqs.actions import (
     Api,
     MessageActions,
@@ -34,7 +34,7 @@ from worker.emulators.sqs.queues import Clocks, MoveTasks, Queues
 
 _TARGET_PREFIX = "AmazonSQS."
 _JSON = "application/x-amz-json-1.0"
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """How soon it is noticed that a client hung up."""
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -105,7 +105,7 @@ async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -
 async def silence(request: web.BaseRequest) -> web.Response:
     """Answer nothing until the client hangs up; return a response for nobody."""
     while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     return web.Response(status=500)
 
 
@@ -154,7 +154,7 @@ class SqsServer:
         )
         self._control = Control(self.faults, self.journal, self.counts)
         self._runner: web.ServerRunner | None = None
-        self.place = ANYWHERE
+        self.address = FREE_PORT
         """Where it listens from the next start on; a free port is kept once it is found."""
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class SqsServer:
     @property
     def endpoint_url(self) -> str:
         """Return what clients take as `AWS_ENDPOINT_URL`; it holds once the server started."""
-        return self.place.url(self.place.port)
+        return self.address.url(self.address.port)
 
     async def start(self) -> None:
         """Listen."""
@@ -176,8 +176,8 @@ class SqsServer:
         server = web.Server(self._serve, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.place.host, self.place.port).start()
-        self.place = Place(self.place.host, self._runner.addresses[0][1])
+        await web.TCPSite(self._runner, self.address.host, self.address.port).start()
+        self.address = Address(self.address.host, self._runner.addresses[0][1])
         self._queues.base_url = self.endpoint_url
 
     async def stop(self) -> None:

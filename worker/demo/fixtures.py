@@ -4,7 +4,13 @@ from typing import Any
 
 import orjson
 
-from worker.demo.stage import LEDGER_TABLE, REPORT_BUCKET, STATE_MACHINE_ARN, TABLE, Stage
+from worker.demo.environment import (
+    LEDGER_TABLE,
+    REPORT_BUCKET,
+    STATE_MACHINE_ARN,
+    TABLE,
+    Environment,
+)
 
 LISTENER = "bus-listener"
 SOURCES = ("genesys.sentiment.forwarder", "genesys.report.writer")
@@ -14,24 +20,24 @@ PASS = {"StartAt": "Enrich", "States": {"Enrich": {"Type": "Pass", "End": True}}
 """A workflow that ends at once: what it would do is not this demo's business."""
 
 
-async def make_surroundings(stage: Stage) -> None:
+async def make_fixtures(environment: Environment) -> None:
     """Make tables, bucket, state machine, and a queue that hears what is put on the bus."""
-    await _make_table(stage, TABLE, conversationId="HASH", eventTimestamp="RANGE")
-    await _make_table(stage, LEDGER_TABLE, id="HASH")
-    async with stage.aws("s3") as s3, stage.aws("stepfunctions") as workflows:
+    await _make_table(environment, TABLE, conversationId="HASH", eventTimestamp="RANGE")
+    await _make_table(environment, LEDGER_TABLE, id="HASH")
+    async with environment.aws("s3") as s3, environment.aws("stepfunctions") as workflows:
         await s3.create_bucket(Bucket=REPORT_BUCKET)
         await workflows.create_state_machine(
             name=STATE_MACHINE_ARN.rpartition(":")[2],
             definition=orjson.dumps(PASS).decode(),
             roleArn="arn:aws:iam::123456789012:role/demo",
         )
-    await _make_listener(stage)
+    await _make_listener(environment)
 
 
-async def put_events(stage: Stage, source: str) -> list[dict[str, Any]]:
+async def put_events(environment: Environment, source: str) -> list[dict[str, Any]]:
     """Return the events of a source that came over the bus, and take them off its queue."""
     heard: list[dict[str, Any]] = []
-    async with stage.aws("sqs") as sqs:
+    async with environment.aws("sqs") as sqs:
         url = (await sqs.get_queue_url(QueueName=f"{LISTENER}-{_name(source)}"))["QueueUrl"]
         while True:
             page = await sqs.receive_message(
@@ -46,9 +52,9 @@ async def put_events(stage: Stage, source: str) -> list[dict[str, Any]]:
             await sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
 
-async def _make_table(stage: Stage, name: str, **keys: str) -> None:
+async def _make_table(environment: Environment, name: str, **keys: str) -> None:
     """Make a table whose keys, all of them strings, are of these kinds."""
-    async with stage.aws("dynamodb") as dynamodb:
+    async with environment.aws("dynamodb") as dynamodb:
         await dynamodb.create_table(
             TableName=name,
             BillingMode="PAY_PER_REQUEST",
@@ -57,8 +63,8 @@ async def _make_table(stage: Stage, name: str, **keys: str) -> None:
         )
 
 
-async def _make_listener(stage: Stage) -> None:
-    async with stage.aws("sqs") as sqs, stage.aws("events") as bus:
+async def _make_listener(environment: Environment) -> None:
+    async with environment.aws("sqs") as sqs, environment.aws("events") as bus:
         for source in SOURCES:
             name = f"{LISTENER}-{_name(source)}"
             await sqs.create_queue(QueueName=name)

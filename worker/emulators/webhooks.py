@@ -12,7 +12,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from worker.emulators.loopback import ANYWHERE, Place, serving
+from worker.emulators.loopback import FREE_PORT, Address, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Delivery:
 class WebhookSink:
     """Takes POSTs at `/hook`; knobs may be changed at any time."""
 
-    def __init__(self, secret: str | None = None, place: Place = ANYWHERE) -> None:
+    def __init__(self, secret: str | None = None, address: Address = FREE_PORT) -> None:
         """`secret`: with one, a delivery without its signature is answered 401."""
         self.url = ""
         self.status = 204
@@ -56,7 +56,7 @@ class WebhookSink:
         """All of them, refused ones too, in order of arrival."""
 
         self._secret = secret
-        self._place = place
+        self._address = address
         self._stack = AsyncExitStack()
         self._changed = asyncio.Condition()
 
@@ -77,7 +77,7 @@ class WebhookSink:
         """Listen; `url` is set from here on."""
         app = web.Application()
         app.router.add_post("/hook", self._take)
-        origin = await self._stack.enter_async_context(serving(app, self._place))
+        origin = await self._stack.enter_async_context(serving(app, self._address))
         self.url = f"{origin}/hook"
         return self
 

@@ -1,4 +1,4 @@
-"""Plays the demo: emulators up, the real worker as a process, traffic, trouble, proof."""
+"""Runs the demo: emulators up, the real worker as a process, traffic, faults, proof."""
 
 import asyncio
 import itertools
@@ -10,18 +10,17 @@ from random import Random
 
 from rich.console import Console
 
+from worker.demo.environment import Environment, Queues, open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.jobs.attributes import AttributesJob
 from worker.demo.jobs.ended import EndedJob
 from worker.demo.jobs.noise import Noise
 from worker.demo.jobs.plan import Effects, Job, Planned, Trouble
 from worker.demo.jobs.report import ReportJob
 from worker.demo.jobs.voice import VoiceJob
-from worker.demo.ledger import Sent
 from worker.demo.process import WorkerProcess
-from worker.demo.progress import Progress
-from worker.demo.stage import Queues, Stage, open_stage
-from worker.demo.surroundings import make_surroundings
-from worker.demo.table import print_verdict
+from worker.demo.progress import Progress, print_results
+from worker.demo.sent_messages import SentMessages
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""
@@ -67,27 +66,29 @@ async def _demo(*, events: int, serve: bool, seed: int, queues: Queues) -> int:
     console = Console()
     jobs = jobs_of(events, seed)
     with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
-        async with open_stage(queues=queues) as stage:
-            await make_surroundings(stage)
+        async with open_environment(queues=queues) as environment:
+            await make_fixtures(environment)
             for job in jobs:
-                job.prepare(stage)
+                job.prepare(environment)
             log = Path(folder) / "worker.log"
             # A group of its own: else Ctrl-C is the worker's first signal, and ours its second.
-            async with WorkerProcess(stage.environment(), log, process_group=0) as worker:
-                play = Play(stage, worker, Random(seed))  # noqa: S311  reproducible traffic
+            async with WorkerProcess(environment.variables(), log, process_group=0) as worker:
+                scenario = Scenario(environment, worker, Random(seed))  # noqa: S311  reproducible traffic
                 console.print(f"worker ready: {worker.url}/status · {worker.url}/metrics")
-                sent = await play.through(jobs, console)
-                effects = [found for job in jobs for found in await job.effects(stage)]
+                sent = await scenario.run(jobs, console)
+                effects = [found for job in jobs for found in await job.effects(environment)]
                 unsettled = sent.unsettled()  # before others are sent: those are not judged
                 if serve:
-                    print_verdict(console, sent, effects, stage)
-                    await _serve(play, events, console)
-                effects.append(Effects("clean exits of the worker", 1, int(await play.stop() == 0)))
-                print_verdict(console, sent, effects, stage)
+                    print_results(console, sent, effects, environment)
+                    await _serve(scenario, events, console)
+                effects.append(
+                    Effects("clean exits of the worker", 1, int(await scenario.stop() == 0))
+                )
+                print_results(console, sent, effects, environment)
     return 0 if all(found.right for found in effects) and not unsettled else 1
 
 
-async def _serve(play: "Play", events: int, console: Console) -> None:
+async def _serve(scenario: "Scenario", events: int, console: Console) -> None:
     """Send new traffic until Ctrl-C."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -95,8 +96,8 @@ async def _serve(play: "Play", events: int, console: Console) -> None:
     for seed in itertools.count(1000):
         jobs = jobs_of(events, seed)
         for job in jobs:
-            job.prepare(play.stage)
-        traffic = asyncio.create_task(play.through(jobs, console))
+            job.prepare(scenario.environment)
+        traffic = asyncio.create_task(scenario.run(jobs, console))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({traffic, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -106,24 +107,24 @@ async def _serve(play: "Play", events: int, console: Console) -> None:
             return
 
 
-class Play:
-    """Traffic and trouble on a stage."""
+class Scenario:
+    """Traffic and faults in an environment."""
 
-    def __init__(self, stage: Stage, worker: WorkerProcess, random: Random) -> None:
-        self.stage = stage
+    def __init__(self, environment: Environment, worker: WorkerProcess, random: Random) -> None:
+        self.environment = environment
         self._worker = worker
         self._random = random
 
-    async def through(self, jobs: Sequence[Job], console: Console) -> Sent:
-        """Send everything, with trouble on the way, and wait until all of it is settled."""
-        sent = Sent(self.stage)
+    async def run(self, jobs: Sequence[Job], console: Console) -> SentMessages:
+        """Send everything, with faults on the way, and wait until all of it is settled."""
+        sent = SentMessages(self.environment)
         planned = [message for job in jobs for message in job.traffic()]
         self._random.shuffle(planned)
-        troubles = [trouble for job in jobs for trouble in job.troubles()]
+        faults = [fault for job in jobs for fault in job.troubles()]
         with Progress(console, sent, self._worker) as progress:
             async with asyncio.TaskGroup() as side:
                 watching = side.create_task(progress.run())
-                await self._send_with(planned, troubles, sent, progress)
+                await self._send_with(planned, faults, sent, progress)
                 for job in jobs:
                     self._send(job.afterthoughts(), sent)
                 await self._settled(sent)
@@ -137,24 +138,28 @@ class Play:
         return await self._worker.wait(STOP_SECONDS)
 
     async def _send_with(
-        self, planned: list[Planned], troubles: list[Trouble], sent: Sent, progress: Progress
+        self,
+        planned: list[Planned],
+        faults: list[Trouble],
+        sent: SentMessages,
+        progress: Progress,
     ) -> None:
-        """Send in as many parts as there are troubles and one more, each under its trouble."""
-        share = len(planned) // (len(troubles) + 1) + 1
-        for number, trouble in enumerate([None, *troubles]):
-            if trouble:
-                trouble.begin(self.stage)
-                progress.trouble = trouble.name
+        """Send in as many parts as there are faults and one more, each under its fault."""
+        share = len(planned) // (len(faults) + 1) + 1
+        for number, fault in enumerate([None, *faults]):
+            if fault:
+                fault.begin(self.environment)
+                progress.fault = fault.name
             self._send(planned[number * share : (number + 1) * share], sent)
-            if trouble:
-                await asyncio.sleep(trouble.seconds)
-                trouble.end(self.stage)
-                progress.trouble = ""
+            if fault:
+                await asyncio.sleep(fault.seconds)
+                fault.end(self.environment)
+                progress.fault = ""
             await self._settled(sent)
 
-    def _send(self, planned: Sequence[Planned], sent: Sent) -> None:
+    def _send(self, planned: Sequence[Planned], sent: SentMessages) -> None:
         for message in planned:
             sent.send(message)
 
-    async def _settled(self, sent: Sent) -> None:
-        await self.stage.sqs.wait_until(lambda: sent.unsettled() == 0, QUIET_SECONDS)
+    async def _settled(self, sent: SentMessages) -> None:
+        await self.environment.sqs.wait_until(lambda: sent.unsettled() == 0, QUIET_SECONDS)

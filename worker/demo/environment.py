@@ -1,4 +1,4 @@
-"""The stage of the demo: every emulator on its own port, and the worker's environment."""
+"""The environment of the demo: each emulator on its own port, the queues, the worker's settings."""
 
 import json
 import os
@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from zlib import crc32
 
 import aioboto3
 
-from worker.demo.bus import queues_of
-from worker.emulators.crm import CrmDesk, CrmServer
+from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
-from worker.emulators.loopback import ANYWHERE, Place
+from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
-from worker.emulators.sinks import WebhookSink
 from worker.emulators.sqs.server import SqsServer
-from worker.settings import HANDLER_NEEDS
+from worker.emulators.webhooks import WebhookSink
+from worker.settings import HANDLER_NEEDS, Events, jobs_of_type
 
 Queues = Literal["one", "per-job"]
 """One queue for all jobs, or one for each."""
@@ -31,6 +31,9 @@ DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"
 """Made, and used by those who set LEDGER_TABLE to it."""
+
+TYPES = Events()
+"""The types of every job, as they are by default."""
 
 VISIBILITY_SECONDS = 30
 FOURTEEN_DAYS = "1209600"
@@ -57,20 +60,20 @@ AWS_KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Addresses:
     """Where the emulators listen: by default each on a free port of loopback."""
 
-    host: str = ANYWHERE.host
+    host: str = FREE_PORT.host
     first_port: int = 0
     """With one, the emulators take this port and the next ones, in the order of `PORTS`."""
 
-    def of(self, name: str) -> Place:
-        """Return the place of one emulator."""
-        return Place(self.host, self.first_port and self.first_port + PORTS.index(name))
+    def of(self, name: str) -> Address:
+        """Return the address of one emulator."""
+        return Address(self.host, self.first_port and self.first_port + PORTS.index(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Environment:
     """Everything the worker talks to."""
 
     sqs: SqsServer
@@ -85,7 +88,7 @@ class Stage:
     aws_url: str
     """moto: all of AWS but SQS."""
 
-    crm: CrmDesk
+    crm: CrmState
     sinks: Mapping[str, WebhookSink]
     """Webhook receivers, by what they are for."""
 
@@ -110,7 +113,7 @@ class Stage:
         """Return how many messages are on the queues, in flight or not."""
         return sum(sum(self.sqs.depth(url)) for url in self.queue_urls())
 
-    def environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """Return the whole environment of the worker: nothing of ours leaks in but the path."""
         return {
             "PATH": os.environ.get("PATH", ""),
@@ -160,38 +163,40 @@ class Stage:
         )
 
 
-FREE_PORTS = Places()
+FREE_PORTS = Addresses()
 
 
 @asynccontextmanager
-async def open_stage(
-    sqs: SqsServer | None = None, places: Places = FREE_PORTS, queues: Queues = "one"
-) -> AsyncIterator[Stage]:
+async def open_environment(
+    sqs: SqsServer | None = None, addresses: Addresses = FREE_PORTS, queues: Queues = "one"
+) -> AsyncIterator[Environment]:
     """Start all emulators and make the queues."""
     async with AsyncExitStack() as stack:
-        aws_url = stack.enter_context(moto_server(places.of("aws")))
+        aws_url = stack.enter_context(moto_server(addresses.of("aws")))
         sqs = sqs or SqsServer()
-        sqs.place = places.of("sqs")
+        sqs.address = addresses.of("sqs")
         await stack.enter_async_context(sqs)
         cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
         dead_letter_url = sqs.create_queue(DEAD_LETTERS, MessageRetentionPeriod=FOURTEEN_DAYS)
-        stage = Stage(
+        environment = Environment(
             sqs=sqs,
             dead_letter_url=dead_letter_url,
             **_make_queues(sqs, queues, sqs.arn(dead_letter_url)),
-            genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
+            genesys=await stack.enter_async_context(GenesysServer(cloud, addresses.of("genesys"))),
             aws_url=aws_url,
-            crm=await stack.enter_async_context(CrmServer(place=places.of("customers"))),
+            crm=await stack.enter_async_context(CrmServer(address=addresses.of("customers"))),
             sinks={
-                name: await stack.enter_async_context(WebhookSink(WEBHOOK_SECRET, places.of(name)))
+                name: await stack.enter_async_context(
+                    WebhookSink(WEBHOOK_SECRET, addresses.of(name))
+                )
                 for name in SINKS
             },
         )
-        yield stage
+        yield environment
 
 
 def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
-    """Make one queue or five, and return the fields of the stage that name them."""
+    """Make one queue or five, and return the fields of the environment that name them."""
     redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
 
     def made(name: str) -> str:
@@ -205,3 +210,24 @@ def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str,
         return {"queue_url": made(QUEUE)}
     job_queues = {job: made(name) for job, name in JOB_QUEUES.items()}
     return {"queue_url": job_queues["voice"], "job_queues": job_queues}
+
+
+def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
+    """Return the URLs of the queues that a message is put on, by the rules of the event bus.
+
+    An event that interests two jobs is on two queues. What no rule takes was put on some queue
+    by another way than the bus: always the same one for the same body.
+    """
+    jobs = jobs_of_type(_detail_type(body), TYPES)
+    if found := [url for job, url in job_queues.items() if job in jobs]:
+        return found
+    urls = list(job_queues.values())
+    return [urls[crc32(body.encode()) % len(urls)]]
+
+
+def _detail_type(body: str) -> str:
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return str(event.get("detail-type", "")) if isinstance(event, dict) else ""
