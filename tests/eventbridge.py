@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from tests.factories import an_id
-from worker.demo.loopback import serving
+from worker.emulators.loopback import serving
 
 
 @asynccontextmanager

@@ -12,8 +12,8 @@ from worker.clients.genesys.details_by_id import PlatformDetails
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.ended import Ended, a_conversation
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.events.normal_forms import utc_text
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

@@ -11,8 +11,8 @@ from worker.clients.genesys.api import Api
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.history import History, Past
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.history import History, Past
 from worker.jobs.reports.details import DetailsReader
 from worker.jobs.reports.details_jobs import DetailsJobs
 from worker.jobs.reports.details_pages import PlatformDetails

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from aiohttp import web
 
-from worker.demo.loopback import serving
+from worker.emulators.loopback import serving
 
 
 @asynccontextmanager

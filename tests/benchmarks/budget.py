@@ -13,10 +13,10 @@ from random import Random
 
 from tests.benchmarks.findings import Claim, Findings, Table
 from tests.benchmarks.size import Size
+from worker.demo.environment import Environment, open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
-from worker.demo.stage import Stage, open_stage
-from worker.demo.surroundings import make_surroundings
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob
@@ -56,8 +56,8 @@ TRIALS = (
 async def measure(size: Size) -> Findings:
     """Run each job once: what is counted here does not scatter."""
     requests = {}
-    async with open_stage() as stage:
-        await make_surroundings(stage)
+    async with open_environment() as stage:
+        await make_fixtures(stage)
         for trial in TRIALS:
             events = max(1, int(trial.events * (QUICK_SHARE if size.quick else 1)))
             counted = await requests_of(trial, events, stage, size.work)
@@ -65,7 +65,7 @@ async def measure(size: Size) -> Findings:
     return told(requests)
 
 
-async def requests_of(trial: Trial, events: int, stage: Stage, work: Path) -> int:
+async def requests_of(trial: Trial, events: int, stage: Environment, work: Path) -> int:
     """Return the requests that so many events took. Raises TimeoutError if they take too long."""
     job = trial.job(events)
     job.prepare(stage)
@@ -76,7 +76,7 @@ async def requests_of(trial: Trial, events: int, stage: Stage, work: Path) -> in
     cloud.counts.clear()
     budget = OUR_PER_MINUTE if trial.within_budget else AMPLE_PER_MINUTE
     settings = {"HANDLERS": trial.handler, "GENESYS_REQUESTS_PER_MINUTE": str(budget)}
-    async with WorkerProcess(stage.environment() | settings, work / "budget.log") as worker:
+    async with WorkerProcess(stage.variables() | settings, work / "budget.log") as worker:
         await stage.sqs.wait_until(lambda: not stage.sqs.messages(stage.queue_url), LONGEST_SECONDS)
         # Not killed: the poll it leaves behind would take messages of the next job, and hide them.
         worker.signal(signal.SIGTERM)

@@ -25,9 +25,9 @@ from tests.benchmarks.growth import swing
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, running
 from tests.benchmarks.size import Size
+from worker.demo.environment import Environment, open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.process import WorkerProcess
-from worker.demo.stage import Stage, open_stage
-from worker.demo.surroundings import make_surroundings
 
 MESSAGES = 200_000
 MESSAGES_QUICK = 20_000
@@ -54,8 +54,8 @@ async def measure(size: Size) -> Findings:
     """Make the long run and the starts."""
     samples = await long_run(MESSAGES_QUICK if size.quick else MESSAGES, size.work)
     ready, idle = [], []
-    async with open_stage() as stage:
-        await make_surroundings(stage)
+    async with open_environment() as stage:
+        await make_fixtures(stage)
         for _ in range(STARTS_QUICK if size.quick else STARTS):
             seconds, mib = await start(stage)
             say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
@@ -93,11 +93,11 @@ def write_part(path: Path, first: int, end: int) -> None:
     path.write_bytes(b"\n".join(lines[turn:] + lines[:turn]))
 
 
-async def start(stage: Stage) -> tuple[float, float]:
+async def start(stage: Environment) -> tuple[float, float]:
     """Start `worker run`; return seconds to ready and MiB at rest."""
     with tempfile.TemporaryDirectory(prefix="worker-bench-") as folder:
         began = time.monotonic()
-        async with WorkerProcess(stage.environment(), Path(folder) / "worker.log") as worker:
+        async with WorkerProcess(stage.variables(), Path(folder) / "worker.log") as worker:
             seconds = time.monotonic() - began
             await asyncio.sleep(REST_SECONDS)
             return seconds, memory_mib(worker._process.pid)

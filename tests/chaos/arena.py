@@ -13,13 +13,13 @@ import orjson
 from tests.chaos.checker import History, check
 from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
+from worker.demo.environment import Environment, open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.plan import Job, Planned
 from worker.demo.process import WorkerProcess
-from worker.demo.sqs.faults import FaultPlan
-from worker.demo.sqs.message import Message
-from worker.demo.sqs.server import SqsServer
-from worker.demo.stage import Stage, open_stage
-from worker.demo.surroundings import make_surroundings
+from worker.emulators.sqs.control import FaultPlan
+from worker.emulators.sqs.model import Message
+from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10
 LEDGER = "ledger"
@@ -37,7 +37,7 @@ class Arena:
     """A run under way."""
 
     seed: int
-    stage: Stage
+    stage: Environment
     tap: Wiretap
     folder: Path
     stack: AsyncExitStack
@@ -54,7 +54,7 @@ class Arena:
     ) -> WorkerProcess:
         """Return a worker that is not started; it is killed when the arena closes."""
         own = {key: str(value) for key, value in settings.items()}
-        environment = {**self.stage.environment(), **self.environment, **own}
+        environment = {**self.stage.variables(), **self.environment, **own}
         process = WorkerProcess(environment, self.folder / f"{name}.log", program)
         self.stack.push_async_exit(process.__aexit__)
         return process
@@ -178,8 +178,8 @@ async def open_arena(
     """Start the emulators and the wires; `max_receives`: of the queue's own redrive policy."""
     path = Path(mkdtemp(prefix="worker-chaos-"))
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(open_stage(SqsServer(faults=faults)))
-        await make_surroundings(stage)
+        stage = await stack.enter_async_context(open_environment(SqsServer(faults=faults)))
+        await make_fixtures(stage)
         stage = _with_queues(stage, max_receives, fifo=fifo)
         tap = Wiretap()
         arena = Arena(
@@ -201,7 +201,7 @@ async def open_arena(
         shutil.rmtree(path)
 
 
-def _with_queues(stage: Stage, max_receives: int, *, fifo: bool) -> Stage:
+def _with_queues(stage: Environment, max_receives: int, *, fifo: bool) -> Environment:
     """Return the stage with queues of our own, joined by a redrive policy."""
     end, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
     dead_letters = stage.sqs.create_queue(f"chaos-dlq{end}", **kind)
@@ -218,7 +218,7 @@ def _with_queues(stage: Stage, max_receives: int, *, fifo: bool) -> Stage:
     return replace(stage, queue_url=queue, dead_letter_url=dead_letters)
 
 
-async def _wired(stage: Stage, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:
+async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:
     """Put a wire before everything but SQS and the login; return the settings that lead there."""
 
     async def on(upstream: str, url: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from worker.demo.stage import TABLE
+from worker.demo.environment import TABLE
 
 CONVERSATION = re.compile(r"/conversations/([0-9a-f-]{36})/")
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.effects import Effect, Request, effects_of
 from tests.factories import an_id
-from worker.demo.stage import TABLE
+from worker.demo.environment import TABLE
 
 CONVERSATION = an_id()
 

@@ -16,7 +16,7 @@ import structlog
 from worker.app.jobs import describe
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)

@@ -18,8 +18,8 @@ from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.queue import check_queues
 from worker.cli.preflight.run import settings_rows
 from worker.clients.aws.sqs_replies import attributes_of
-from worker.demo.genesys.cloud import GenesysCloud
-from worker.demo.genesys.server import GenesysServer
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
 
 DAY = 86_400
 

@@ -19,8 +19,8 @@ from worker.cli.preflight.bucket import (
 from worker.cli.preflight.bus import check_bus
 from worker.cli.preflight.dry import MARK
 from worker.cli.preflight.workflow import check_state_machine
-from worker.demo.loopback import serving
-from worker.demo.surroundings import PASS
+from worker.demo.fixtures import PASS
+from worker.emulators.loopback import serving
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 BOTH = {"sentiment", "reports"}

@@ -14,11 +14,11 @@ from worker.cli.preflight import webhooks
 from worker.cli.preflight.crm import NOBODY, check_crm
 from worker.cli.preflight.genesys import check_genesys
 from worker.cli.preflight.webhooks import check_webhook, webhooks_of
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.loopback import serving
-from worker.demo.sinks import WebhookSink
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.loopback import serving
+from worker.emulators.webhooks import WebhookSink
 
 ACTION = GOOD["GENESYS_ACTION_ID"]
 FLOW = "f1000000-0000-4000-8000-000000000001"
@@ -162,7 +162,7 @@ async def crm_row(url, **environ):
 
 @asynccontextmanager
 async def a_crm(**desk):
-    async with CrmServer(CrmDesk(**desk)) as served:
+    async with CrmServer(CrmState(**desk)) as served:
         yield served
 
 

@@ -13,12 +13,12 @@ from tests.unit.test_settings import GOOD, VOICE
 from worker.app.jobs import load_settings
 from worker.cli.preflight import run
 from worker.cli.preflight.plan import aws_checks, http_checks
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.loopback import serving
-from worker.demo.sinks import WebhookSink
-from worker.demo.surroundings import PASS
+from worker.demo.fixtures import PASS
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.loopback import serving
+from worker.emulators.webhooks import WebhookSink
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
 TOKEN = "canary-crm-token"
@@ -83,7 +83,7 @@ def others():
     """Genesys, a CRM, and one receiver of all webhooks."""
     flows = {FLOW: a_flow(FLOW, {"tier": "string"})}
     cloud = GenesysCloud(client_id="client", client_secret="canary-secret", flows=flows)
-    desk = CrmDesk(token=TOKEN)
+    desk = CrmState(token=TOKEN)
     servers = (lambda: GenesysServer(cloud), lambda: CrmServer(desk), WebhookSink)
     with in_thread(*servers) as started:
         yield started

@@ -16,9 +16,9 @@ import pytest
 from tests.cli.in_thread import in_thread
 from tests.deadletters import ABC, NOW, XYZ, Letter, letters, moved, parked
 from worker.cli.dlq_reading import HIDDEN_SECONDS
-from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
-from worker.demo.sqs.message import Attribute, Sending
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
+from worker.emulators.sqs.model import Attribute, Sending
+from worker.emulators.sqs.server import SqsServer
 from worker.intake.body_encoding import RECORD_ATTRIBUTE
 
 MOVED = "moved by SQS (maxReceiveCount)"

@@ -21,9 +21,9 @@ from tests.factories import (
     an_origin,
 )
 from worker.cli.inspecting import HANDLERS
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.flows import a_flow
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.flows import a_flow
 from worker.settings import HANDLER_NEEDS
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -203,7 +203,7 @@ def test_a_file_that_is_no_event_is_a_bad_argument(worker, a_file, tmp_path):
 
 def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
     event = an_attributes_wanted(phone_number=PHONE)
-    with in_thread(GenesysServer, lambda: CrmServer(CrmDesk(by_phone={PHONE: RECORD}))) as served:
+    with in_thread(GenesysServer, lambda: CrmServer(CrmState(by_phone={PHONE: RECORD}))) as served:
         cloud, crm = served
         cloud.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string", "vip": "boolean"})
 
@@ -226,7 +226,7 @@ def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
 
 def test_live_tells_which_upstream_is_down(worker, a_file):
     event = an_attributes_wanted()
-    with in_thread(GenesysServer, lambda: CrmServer(CrmDesk(status=401))) as (cloud, crm):
+    with in_thread(GenesysServer, lambda: CrmServer(CrmState(status=401))) as (cloud, crm):
         run = worker(
             *("inspect", a_file("event.json", a_reference_body(event)), "--live", "--json"),
             GENESYS_API_URL=cloud.url,

@@ -8,8 +8,8 @@ import pytest
 
 from tests.cli.in_thread import in_thread
 from tests.reporting import OTHER_QUEUE, QUEUE, a_past, pasts
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.history import History
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.history import History
 
 DAY = ("report", "--from", "2026-03-01", "--to", "2026-03-02")
 FOLDER = "reports/by-hand/20260301T000000Z"

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.buckets import a_bucket
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Unauthorized
 from worker.jobs.reports.files import File
 

@@ -13,7 +13,7 @@ from tests.factories import NOON, an_id
 from tests.lookups import a_guard
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 
 SOURCE = "genesys.sentiment.forwarder"

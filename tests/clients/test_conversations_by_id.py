@@ -9,9 +9,8 @@ from tests.factories import NOON, an_id
 from tests.lookups import api_of, details_of, end
 from worker.clients.genesys.conversations import LONGEST_GAP_SECONDS, MOST_REQUESTS, Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails, Wanted
-from worker.demo.genesys import GenesysCloud, analytics_by_id
-from worker.demo.genesys.faults import hang
-from worker.demo.genesys.replies import error_body
+from worker.emulators.genesys import GenesysCloud, analytics
+from worker.emulators.genesys.replies import error_body, hang
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unavailable, WorkerError
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -151,7 +150,7 @@ async def test_a_404_for_one_id_hides_no_other_of_its_batch():
     async def unless_all_are_there(request):
         if ids[7] in request.query["id"]:
             return error_body(404)
-        return await analytics_by_id._by_ids(cloud, request)
+        return await analytics._by_ids(cloud, request)
 
     cloud.fail_with("details_by_id", unless_all_are_there)
     async with details_of(cloud) as details:

@@ -16,7 +16,7 @@ from worker.clients.aws.crash_marks import (
     Evidence,
     evidence_of,
 )
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
 

@@ -11,7 +11,7 @@ from tests.factories import PHONE, an_id
 from worker.clients.endpoint import origin_of, path_of
 from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.crm import CrmDesk, CrmServer
+from worker.emulators.crm import CrmServer, CrmState
 from worker.errors import (
     ConfigurationError,
     RateLimited,
@@ -46,7 +46,7 @@ def a_guard(upstream):
 @asynccontextmanager
 async def a_crm(token=None, cache_by="conversation", **desk):
     async with (
-        CrmServer(CrmDesk(**desk)) as served,
+        CrmServer(CrmState(**desk)) as served,
         HttpClient("crm", origin_of("crm", served.url), HttpLimits(total_seconds=5)) as http,
     ):
         cache: Cache[bytes, Record] = Cache("crm", POLICY, random=Random(1))

@@ -17,7 +17,7 @@ from tests.reporting import (
     a_reader,
     pasts,
 )
-from worker.demo.genesys.replies import over_budget
+from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
 from worker.jobs.reports import details_source
 from worker.jobs.reports.details import Progress

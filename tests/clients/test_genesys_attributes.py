@@ -18,9 +18,9 @@ from worker.clients.genesys.flow_schema import Kind, Schema
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.genesys.replies import error_body
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.replies import error_body
 from worker.errors import Misconfigured, NotYet, Rejected, Transient, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache

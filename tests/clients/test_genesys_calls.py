@@ -18,10 +18,9 @@ from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.actions import crm_lookup_failed
-from worker.demo.genesys.faults import hang, html_200, html_502, reset_mid_body
-from worker.demo.genesys.replies import error_body
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.integrations import crm_lookup_failed
+from worker.emulators.genesys.replies import error_body, hang, html_200, html_502, reset_mid_body
 from worker.errors import (
     Misconfigured,
     Permanent,

@@ -13,8 +13,8 @@ from worker.clients.genesys.integrations import Integrations
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.faults import hang
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.replies import hang
 from worker.errors import Permanent, Rejected, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

@@ -22,9 +22,9 @@ from worker.clients.genesys.speech import METRICS, chat_sessions, is_analysed, s
 from worker.clients.genesys.transcript import SignedUrl
 from worker.clients.http import HttpLimits
 from worker.clients.transcripts import Transcripts
-from worker.demo.genesys import GenesysCloud
-from worker.demo.genesys.ended import Spoken, a_transcript
-from worker.demo.genesys.replies import error_body
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.genesys.cloud import Spoken, a_transcript
+from worker.emulators.genesys.replies import error_body
 from worker.errors import Misconfigured, Permanent, Transient, Unavailable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

@@ -11,9 +11,9 @@ from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.faults import hang
-from worker.demo.genesys.oauth import token_rate_limited
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.replies import hang
+from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import RateLimited, Transient, Unauthorized, Unavailable
 from worker.telemetry import metrics
 

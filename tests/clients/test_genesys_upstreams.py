@@ -23,10 +23,10 @@ from worker.clients.genesys.details_by_id import PlatformDetails
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer, analytics_by_id
-from worker.demo.genesys.actions import a_list, remote_credentials_expired, remote_failure
-from worker.demo.genesys.faults import html_200, missing_permission
-from worker.demo.genesys.history import History
+from worker.emulators.genesys import GenesysCloud, GenesysServer, analytics
+from worker.emulators.genesys.history import History
+from worker.emulators.genesys.integrations import a_list, remote_credentials_expired, remote_failure
+from worker.emulators.genesys.replies import html_200, missing_permission
 from worker.errors import (
     BreakerOpen,
     Misconfigured,
@@ -363,7 +363,7 @@ async def test_one_record_that_cannot_be_read_fails_its_own_message_of_a_batch_o
         async def unless_readable(request):
             if ids[13] in request.query["id"]:
                 return web.Response(text="<html>", content_type="text/html")
-            return await analytics_by_id._by_ids(bench.cloud, request)
+            return await analytics._by_ids(bench.cloud, request)
 
         bench.cloud.fail_with("details_by_id", unless_readable)
 

@@ -19,9 +19,9 @@ from worker.clients.genesys.details_by_id import PlatformDetails as DetailsById
 from worker.clients.genesys.details_by_id import Wanted
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
-from worker.demo.genesys.actions import an_action
-from worker.demo.genesys.ended import a_conversation
-from worker.demo.genesys.flows import a_flow
+from worker.emulators.genesys.cloud import a_conversation
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.integrations import an_action
 from worker.jobs.reports import details_jobs
 from worker.jobs.reports.details_pages import PlatformDetails as DetailsPages
 from worker.jobs.reports.slicing import Slice

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of
 from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.jobs.voice.customers import UNKNOWN, Customer
 from worker.jobs.voice.events import SpeakerScore

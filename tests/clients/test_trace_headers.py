@@ -17,8 +17,8 @@ from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.loopback import serving
-from worker.demo.sinks import WebhookSink
+from worker.emulators.loopback import serving
+from worker.emulators.webhooks import WebhookSink
 from worker.jobs.workflow.execution import DetailsStatus, execution_of
 from worker.jobs.workflow.executions import Workflows
 from worker.settings import Aws

@@ -13,7 +13,7 @@ from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.signature import Signer
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.sinks import WebhookSink
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import ConfigurationError, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

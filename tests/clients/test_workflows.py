@@ -9,7 +9,7 @@ from tests.aws import TRANSPORTS, an_aws_client
 from tests.dynamodb import a_stub
 from tests.factories import a_conversation_ended, an_id
 from tests.lookups import a_guard
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 from worker.jobs.workflow.execution import DetailsStatus, execution_of
 from worker.jobs.workflow.executions import DetailsStore, Workflows

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.demo.moto import moto_server
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.moto import moto_server
+from worker.emulators.sqs.server import SqsServer
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=10, read_seconds=30, attempts=1)

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.factories import PHONE, an_id
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.sinks import WebhookSink
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.webhooks import WebhookSink
 
 pytestmark = [pytest.mark.asyncio]
 
@@ -31,7 +31,7 @@ async def test_the_crm_refuses_a_malformed_question(query):
 
 
 async def test_the_crm_lets_nobody_in_without_its_token():
-    async with CrmServer(CrmDesk(token="s3cret")) as desk, httpx.AsyncClient() as http:
+    async with CrmServer(CrmState(token="s3cret")) as desk, httpx.AsyncClient() as http:
         answer = await http.get(f"{desk.url}?conversationId={an_id()}")
 
     assert answer.status_code == 401

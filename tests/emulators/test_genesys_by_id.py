@@ -8,8 +8,8 @@ from tests.lookups import api_of, end
 from worker.clients.exchange import Request
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, reference_query
 from worker.clients.genesys.wire import Call, object_of
-from worker.demo.genesys import GenesysCloud
-from worker.demo.genesys.ended import Spoken
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.genesys.cloud import Spoken
 from worker.errors import Rejected
 
 PATH = "/api/v2/analytics/conversations/details"

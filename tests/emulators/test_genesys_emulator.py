@@ -17,10 +17,10 @@ from worker.clients.genesys import wire
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.actions import crm_lookup_failed
-from worker.demo.genesys.oauth import token_rate_limited
-from worker.demo.genesys.replies import error_body
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.integrations import crm_lookup_failed
+from worker.emulators.genesys.replies import error_body
+from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import Misconfigured, RateLimited, WorkerError
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from botocore.exceptions import ClientError
 
-from worker.demo.sqs.faults import (
+from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
     HTTP_503,
@@ -27,8 +27,8 @@ from worker.demo.sqs.faults import (
     Slow,
     When,
 )
-from worker.demo.sqs.queue import Depth
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.sqs.queue import Depth
+from worker.emulators.sqs.server import SqsServer
 
 
 def hits(plan, calls, action="ReceiveMessage", queue="q"):
@@ -294,7 +294,7 @@ async def _half_a_call(server, action, url):
     """Send a request, and give what the answer is read from; hang up in the end."""
     body = orjson.dumps({"QueueUrl": url, "MessageBody": "hello"})
     head = f"POST / HTTP/1.1\r\nHost: sqs\r\nX-Amz-Target: AmazonSQS.{action}\r\n"
-    host = server.place.host, server.place.port
+    host = server.address.host, server.address.port
     reader, writer = await asyncio.open_connection(*host)
     try:
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

@@ -2,10 +2,8 @@
 
 import pytest
 
-from worker.demo.sqs.attributes import QueueAttributes
-from worker.demo.sqs.errors import SqsError
-from worker.demo.sqs.message import Sending
-from worker.demo.sqs.queue import Depth, Queue
+from worker.emulators.sqs.model import QueueAttributes, Sending, SqsError
+from worker.emulators.sqs.queue import Depth, Queue
 
 TWELVE_HOURS = 43_200
 

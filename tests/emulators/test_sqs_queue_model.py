@@ -4,10 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from worker.demo.sqs.attributes import QueueAttributes
-from worker.demo.sqs.errors import SqsError
-from worker.demo.sqs.message import Sending
-from worker.demo.sqs.queue import Queue
+from worker.emulators.sqs.model import QueueAttributes, Sending, SqsError
+from worker.emulators.sqs.queue import Queue
 
 MAX_RECEIVE_COUNT = 3
 GROUPS = st.sampled_from("abc")

@@ -6,9 +6,9 @@ import json
 import aiohttp
 import pytest
 
-from worker.demo.sqs.message import Attribute
-from worker.demo.sqs.queue import Depth
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.sqs.model import Attribute
+from worker.emulators.sqs.queue import Depth
+from worker.emulators.sqs.server import SqsServer
 
 
 # ── the wire ───────────────────────────────────────────────────────────────────────────────────

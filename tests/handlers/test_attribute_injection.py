@@ -22,10 +22,10 @@ from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.crm import CrmDesk, CrmServer
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.flows import a_flow
-from worker.demo.sinks import WebhookSink
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.events.result import Result
 from worker.jobs.attributes.crm import Crm, Record
@@ -55,7 +55,7 @@ class World:
     """The handler among its upstreams."""
 
     handler: InjectAttributes
-    crm: CrmDesk
+    crm: CrmState
     cloud: GenesysCloud
     sink: WebhookSink
 

@@ -30,9 +30,9 @@ from worker.clients.genesys.speech import METRICS
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.transcripts import Transcripts
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.genesys import GenesysCloud
-from worker.demo.genesys.ended import Spoken, a_transcript
-from worker.demo.sinks import WebhookSink
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.genesys.cloud import Spoken, a_transcript
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.result import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers

@@ -14,8 +14,8 @@ from tests.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.lookups import a_guard, details_of, end
 from worker.clients.genesys.conversations import Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
-from worker.demo.genesys import GenesysCloud
-from worker.demo.moto import moto_server
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.moto import moto_server
 from worker.errors import NotYet, Permanent, RateLimited
 from worker.events.result import Result
 from worker.jobs.workflow.executions import DetailsStore, Workflows

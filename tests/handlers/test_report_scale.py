@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from tests.reporting import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
-from worker.demo.genesys import GenesysServer
-from worker.demo.genesys.history import MadeUp
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.genesys.history import MadeUp
 
 ROOT = Path(__file__).parents[2]
 PER_DAY = 20_000

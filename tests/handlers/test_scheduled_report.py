@@ -20,9 +20,9 @@ from worker.clients.aws.bus import Bus
 from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.demo.genesys import GenesysCloud
-from worker.demo.moto import moto_server
-from worker.demo.sinks import WebhookSink
+from worker.emulators.genesys import GenesysCloud
+from worker.emulators.moto import moto_server
+from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.result import Result
 from worker.jobs.reports.handler import Listeners, WriteReport

@@ -16,9 +16,9 @@ from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
-from worker.demo.genesys import GenesysCloud, GenesysServer
-from worker.demo.genesys.actions import remote_credentials_expired, remote_failure
-from worker.demo.moto import moto_server
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
+from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, Transient
 from worker.events.result import Result
 from worker.jobs.voice.customers import Customer, CustomerAction, Customers

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import (
+from worker.emulators.sqs.control import (
     HTTP_500,
     DeliverAgain,
     FailEntries,

@@ -6,8 +6,15 @@ import json
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import ACCESS_DENIED, HTTP_500, DeliverAgain, FailEntries, Reset, When
-from worker.demo.sqs.message import Sending
+from worker.emulators.sqs.control import (
+    ACCESS_DENIED,
+    HTTP_500,
+    DeliverAgain,
+    FailEntries,
+    Reset,
+    When,
+)
+from worker.emulators.sqs.model import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
 from worker.intake.body_encoding import decode_body
 from worker.telemetry import metrics

@@ -9,7 +9,7 @@ from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_problem
 from worker.app.daemon import Daemon
 from worker.app.signals import Signals
-from worker.demo.sqs.faults import Slow
+from worker.emulators.sqs.control import Slow
 from worker.events.result import Result
 from worker.intake.gate import CHECK_SECONDS
 from worker.resilience.work import waiting_for

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
-from worker.demo.sqs.faults import Reset, When
+from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
 from worker.events.result import Result
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import FakeUpstreams
-from worker.demo.sqs.faults import FailEntries, When
+from worker.emulators.sqs.control import FailEntries, When
 from worker.errors import BreakerOpen
 from worker.events.result import Result
 

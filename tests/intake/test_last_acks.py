@@ -7,7 +7,7 @@ import pytest
 from tests.factories import a_reference_body, a_voice_scored
 from worker.app.daemon import FORCED_SECONDS, Daemon
 from worker.app.signals import Signals
-from worker.demo.sqs.faults import Slow
+from worker.emulators.sqs.control import Slow
 from worker.intake.consumer import CANCEL_SECONDS
 
 

@@ -10,7 +10,7 @@ from tests.factories import a_reference_body, a_voice_scored, an_id
 from tests.idempotency import a_store_table, a_wire
 from tests.intake.doubles import a_lease, a_message
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
-from worker.demo.moto import moto_server
+from worker.emulators.moto import moto_server
 from worker.intake.outcome import DONE, DeadLetter
 from worker.intake.quarantine import ALONE_AFTER_SECONDS, Quarantine
 from worker.intake.source import Source

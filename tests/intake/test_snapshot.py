@@ -11,7 +11,7 @@ from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_failure, a_problem
 from worker.app.jobs import load_settings
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
-from worker.demo.sqs.faults import ACCESS_DENIED, Refuse
+from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.result import Result
 from worker.ops.health import Health

@@ -7,22 +7,22 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
 from worker.demo.envelopes import envelope, iso, leg, platform
-from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
-from worker.demo.genesys.flows import a_flow
-from worker.demo.genesys.history import DAY_MS, History, MadeUp
-from worker.demo.genesys.replies import error_body
-from worker.demo.sqs.faults import ACCESS_DENIED, FaultPlan, Refuse, When
-from worker.demo.sqs.message import Message
-from worker.demo.sqs.server import SqsServer
-from worker.demo.stage import (
+from worker.demo.environment import (
     FLOW_ID,
     LEDGER_TABLE,
     REPORT_BUCKET,
     TABLE,
-    Stage,
-    open_stage,
+    Environment,
+    open_environment,
 )
-from worker.demo.surroundings import make_surroundings
+from worker.demo.fixtures import make_fixtures
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.history import DAY_MS, History, MadeUp
+from worker.emulators.genesys.replies import error_body
+from worker.emulators.sqs.control import ACCESS_DENIED, FaultPlan, Refuse, When
+from worker.emulators.sqs.model import Message
+from worker.emulators.sqs.server import SqsServer
 
 __all__ = (
     "ACCESS_DENIED",
@@ -33,6 +33,7 @@ __all__ = (
     "TABLE",
     "Effect",
     "Ended",
+    "Environment",
     "FaultPlan",
     "History",
     "MadeUp",
@@ -41,7 +42,6 @@ __all__ = (
     "Request",
     "Spoken",
     "SqsServer",
-    "Stage",
     "When",
     "Wiretap",
     "a_conversation",
@@ -51,7 +51,7 @@ __all__ = (
     "error_body",
     "iso",
     "leg",
-    "make_surroundings",
-    "open_stage",
+    "make_fixtures",
+    "open_environment",
     "platform",
 )

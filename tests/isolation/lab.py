@@ -15,12 +15,12 @@ import orjson
 from tests.isolation.emulators import (
     REPORT_BUCKET,
     TABLE,
+    Environment,
     Message,
     SqsServer,
-    Stage,
     Wiretap,
-    make_surroundings,
-    open_stage,
+    make_fixtures,
+    open_environment,
 )
 from tests.isolation.process import RUN, Worker
 from tests.isolation.sizes import Size
@@ -41,7 +41,7 @@ PRODUCT_DEFAULTS = ("BREAKER_OPEN_SECONDS", "BREAKER_MAX_OPEN_SECONDS", "SQS_WAI
 class Lab:
     """A scenario under way."""
 
-    stage: Stage
+    stage: Environment
     size: Size
     tap: Wiretap
     folder: Path
@@ -237,8 +237,8 @@ async def open_lab(size: Size, *, visibility_seconds: int = 30) -> AsyncIterator
     """Start the emulators and the wires, and make the queues."""
     folder = Path(mkdtemp(prefix="worker-isolation-"))
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(open_stage(SqsServer()))
-        await make_surroundings(stage)
+        stage = await stack.enter_async_context(open_environment(SqsServer()))
+        await make_fixtures(stage)
         tap = Wiretap()
         lab = Lab(
             stage=stage,
@@ -261,12 +261,12 @@ async def open_lab(size: Size, *, visibility_seconds: int = 30) -> AsyncIterator
             lab.keep()
 
 
-def _environment(stage: Stage) -> dict[str, str]:
-    ours = stage.environment()
+def _environment(stage: Environment) -> dict[str, str]:
+    ours = stage.variables()
     return {name: value for name, value in ours.items() if name not in PRODUCT_DEFAULTS}
 
 
-def _queues(stage: Stage, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
+def _queues(stage: Environment, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
     policy = {
         "deadLetterTargetArn": stage.sqs.arn(stage.dead_letter_url),
         "maxReceiveCount": str(MOST_RECEIVES),
@@ -284,7 +284,7 @@ def _queues(stage: Stage, visibility_seconds: int, *, bound: bool) -> dict[str, 
     return dict.fromkeys(JOBS, make(SHARED))
 
 
-async def _wired(stage: Stage, tap: Wiretap, stack: AsyncExitStack) -> dict[str, str]:
+async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> dict[str, str]:
     """Put a wire before everything but SQS, the login and the CRM."""
 
     async def on(upstream: str, url: str) -> str:

@@ -10,8 +10,8 @@ from uuid import uuid4
 from tests.isolation.emulators import (
     FLOW_ID,
     Ended,
+    Environment,
     Spoken,
-    Stage,
     a_conversation,
     a_flow,
     a_transcript,
@@ -55,7 +55,7 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def voice(stage: Stage, *, phone: str = "", tier: str | None = "gold") -> Event:
+def voice(stage: Environment, *, phone: str = "", tier: str | None = "gold") -> Event:
     """Make a score with a caller's number: one call, to the data action.
 
     `tier`: of the customer; None: the data action does not know the number.
@@ -73,7 +73,7 @@ def voice(stage: Stage, *, phone: str = "", tier: str | None = "gold") -> Event:
     return Event("voice", conversation_id, body, phone)
 
 
-def ended(stage: Stage) -> Event:
+def ended(stage: Environment) -> Event:
     """Make a call that ended, known to analytics."""
     conversation_id, session_id, at = new_id(), new_id(), now()
     stage.genesys.ended[conversation_id] = Ended(_record(conversation_id, session_id, "voice", at))
@@ -81,7 +81,7 @@ def ended(stage: Stage) -> Event:
     return Event("workflow", conversation_id, platform(ENDED, body, at=at, event_id=new_id()))
 
 
-def chat(stage: Stage, *, correlation_id: str = "") -> Event:
+def chat(stage: Environment, *, correlation_id: str = "") -> Event:
     """Make a chat that ended badly: bus, CRM webhook and alert are to be told."""
     conversation_id, session_id, at = new_id(), new_id(), now()
     record = _record(conversation_id, session_id, "message", at)
@@ -102,7 +102,11 @@ def chat(stage: Stage, *, correlation_id: str = "") -> Event:
 
 
 def started(
-    stage: Stage, *, phone: str = "", record: Mapping[str, Any] | None = None, known: bool = True
+    stage: Environment,
+    *,
+    phone: str = "",
+    record: Mapping[str, Any] | None = None,
+    known: bool = True,
 ) -> Event:
     """Make a conversation that began; the CRM knows it by its id and by nothing else.
 
@@ -129,7 +133,7 @@ def started_again(conversation_id: str, participant_id: str, phone: str = "") ->
     return Event("attributes", conversation_id, text, phone)
 
 
-def started_unnamed(stage: Stage) -> Event:
+def started_unnamed(stage: Environment) -> Event:
     """Make a conversation that began, in the flat form: its customer must be looked up."""
     event = started(stage)
     detail = {"conversationId": event.conversation_id, "phoneNumber": event.phone}
@@ -137,7 +141,7 @@ def started_unnamed(stage: Stage) -> Event:
     return replace(event, body=text)
 
 
-def attributes_of(stage: Stage, event: Event) -> dict[str, str]:
+def attributes_of(stage: Environment, event: Event) -> dict[str, str]:
     """Return what stands at the conversation's customer."""
     [customer] = stage.genesys.conversations[event.conversation_id]["participants"]
     return customer.get("attributes", {})

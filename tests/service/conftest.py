@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.demo.environment import TABLE, open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.process import WorkerProcess
-from worker.demo.stage import TABLE, open_stage
-from worker.demo.surroundings import make_surroundings
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -21,8 +21,8 @@ def sample(name):
 
 @pytest.fixture
 async def stage():
-    async with open_stage() as stage:
-        await make_surroundings(stage)
+    async with open_environment() as stage:
+        await make_fixtures(stage)
         yield stage
 
 
@@ -32,7 +32,7 @@ def start_worker(stage, tmp_path):
 
     @asynccontextmanager
     async def start(name="worker", *, until_ready=True, **overrides):
-        environment = stage.environment() | {k: str(v) for k, v in overrides.items()}
+        environment = stage.variables() | {k: str(v) for k, v in overrides.items()}
         async with WorkerProcess(
             environment, tmp_path / f"{name}.log", until_ready=until_ready
         ) as worker:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tests.service.conftest import sample
-from worker.demo.stage import WEBHOOK_SECRET
+from worker.demo.environment import WEBHOOK_SECRET
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.workflow.demo import EndedJob

@@ -9,11 +9,11 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from worker.demo import endless
-from worker.demo.endless import Endless
-from worker.demo.loopback import Place
+from worker.demo import standalone
+from worker.demo.environment import PORTS
 from worker.demo.process import WorkerProcess
-from worker.demo.stage import PORTS
+from worker.demo.standalone import Endless
+from worker.emulators.loopback import Address
 
 READY_SECONDS = 60
 
@@ -100,7 +100,7 @@ def play_rounds(stage, monkeypatch):
             if len(sent) == 250:
                 enough.set()
 
-        monkeypatch.setattr(endless, "ROUND", 20)
+        monkeypatch.setattr(standalone, "ROUND", 20)
         monkeypatch.setattr(stage.sqs, "send", send)
         traffic = asyncio.create_task(Endless(stage, 10_000).send(1))
         await asyncio.wait_for(enough.wait(), READY_SECONDS)
@@ -111,7 +111,7 @@ def play_rounds(stage, monkeypatch):
 
 
 async def test_what_old_rounds_asked_for_is_forgotten(stage, play_rounds, monkeypatch):
-    monkeypatch.setattr(endless, "KEEP_SECONDS", 0)
+    monkeypatch.setattr(standalone, "KEEP_SECONDS", 0)
 
     held = await play_rounds(lambda _: len(stage.genesys.conversations))
 
@@ -140,4 +140,4 @@ async def test_unreadable_messages_come_in_the_first_round_only(play_rounds):
     ],
 )
 def test_a_url_names_an_address_that_clients_can_call(host, url):
-    assert Place(host).url(4700) == url
+    assert Address(host).url(4700) == url

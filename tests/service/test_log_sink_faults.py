@@ -51,7 +51,7 @@ def start(stage, eventually):
     @asynccontextmanager
     async def start(stdout, preexec_fn=None, **overrides):
         port = a_free_port()
-        environment = stage.environment() | {"OPS_PORT": str(port)} | overrides
+        environment = stage.variables() | {"OPS_PORT": str(port)} | overrides
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker", "run"),
             stdout=stdout,

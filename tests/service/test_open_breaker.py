@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from tests.factories import a_reference_body, a_voice_scored, an_attributes_wanted, an_origin
-from worker.demo.genesys.flows import a_flow
-from worker.demo.stage import FLOW_ID
+from worker.demo.environment import FLOW_ID
+from worker.emulators.genesys.flows import a_flow
 
 OPEN = {"BREAKER_MIN_CALLS": 2, "BREAKER_OPEN_SECONDS": 3600, "BREAKER_MAX_OPEN_SECONDS": 3600}
 KNOWN = "+15550100001"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.service.conftest import sample
 from worker.demo.process import WorkerProcess
-from worker.demo.sqs.faults import ACCESS_DENIED, Refuse, Slow
+from worker.emulators.sqs.control import ACCESS_DENIED, Refuse, Slow
 
 UNAVAILABLE = Refuse("ServiceUnavailable", 503)
 OUTLASTS = 4
@@ -23,7 +23,7 @@ def begin(stage, tmp_path):
 
     @asynccontextmanager
     async def begin(**overrides):
-        environment = stage.environment() | {name: str(v) for name, v in overrides.items()}
+        environment = stage.variables() | {name: str(v) for name, v in overrides.items()}
         worker = WorkerProcess(environment, tmp_path / "worker.log")
         await worker.start(until_ready=False)
         try:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from tests.aws import sdk_client
 from tests.factories import a_reference_body, an_attributes_wanted, an_origin
 from tests.service.conftest import sample
-from worker.demo.sqs.faults import ACCESS_DENIED
+from worker.emulators.sqs.control import ACCESS_DENIED
 
 ASKED_BY_CRM = 'worker_asked_pause_seconds{dependency="crm"}'
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.factories import a_body
 from worker.app.jobs import BUILT_IN
-from worker.demo.bus import queues_of
+from worker.demo.environment import queues_of
 from worker.demo.noise import POISON
 
 QUEUES = {job: f"http://sqs/{job}" for job in BUILT_IN}

@@ -11,7 +11,7 @@ from worker.clients.genesys.transcript import (
     customer_phrases,
     sentiment_of_phrases,
 )
-from worker.demo.genesys.ended import a_transcript
+from worker.emulators.genesys.cloud import a_transcript
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 

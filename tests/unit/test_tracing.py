@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from worker.demo.loopback import serving
+from worker.emulators.loopback import serving
 from worker.settings import Otel
 from worker.telemetry import xray
 from worker.telemetry.tracing import Cause, NoTracing, traced, tracing

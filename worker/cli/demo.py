@@ -37,15 +37,15 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     work on them, and goes on until SIGTERM or Ctrl-C.
     """
     try:
-        from worker.demo.emulators import run_emulators
-        from worker.demo.run import run_demo
-        from worker.demo.stage import Places
+        from worker.demo.environment import Addresses
+        from worker.demo.scenario import run_demo
+        from worker.demo.standalone import run_emulators
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             [f"the demo needs the extra `demo`: {error.name} is not installed"]
         ) from error
     if emulators:
-        work = run_emulators(Places(host, port), rate=rate, seed=seed, queues=queues)
+        work = run_emulators(Addresses(host, port), rate=rate, seed=seed, queues=queues)
     else:
         work = run_demo(events=events, serve=serve, seed=seed, queues=queues)
     raise typer.Exit(asyncio.run(work))

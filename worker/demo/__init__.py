@@ -1,1 +1,1 @@
-"""Emulators of everything the worker talks to, used by `worker demo` and by the tests."""
+"""The scenario of `worker demo`: the worker on emulators, invalid traffic and faults, proof."""

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import orjson
 
 from worker.demo.envelopes import envelope
+from worker.demo.environment import Environment
 from worker.demo.plan import Effects, Planned, Trouble
-from worker.demo.stage import Stage
 
 ID = "c0ffee00-0000-4000-8000-000000000001"
 POISON = (
@@ -42,7 +42,7 @@ class Noise:
         self._count = count
         self._misrouted: tuple[str, ...] = ()
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Misroute events where there are queues to which they do not belong."""
         self._misrouted = MISROUTED if stage.job_queues else ()
 
@@ -67,7 +67,7 @@ class Noise:
         """Break nothing."""
         return []
 
-    async def effects(self, stage: Stage) -> list[Effects]:
+    async def effects(self, stage: Environment) -> list[Effects]:
         """Find each of them on the dead-letter queue, once, with a reason."""
         expected = sorted(POISON + self._misrouted)
         parked = stage.sqs.messages(stage.dead_letter_url)

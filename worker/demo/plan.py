@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from worker.demo.stage import Stage
+from worker.demo.environment import Environment
 
 Fate = Literal["done", "parked"]
 
@@ -44,14 +44,14 @@ class Trouble:
 
     name: str
     seconds: float
-    begin: Callable[[Stage], None]
-    end: Callable[[Stage], None]
+    begin: Callable[[Environment], None]
+    end: Callable[[Environment], None]
 
 
 class Job(Protocol):
     """A job of the worker, as the demo sees it."""
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Fill the emulators with what the job will ask them for."""
 
     def traffic(self) -> list[Planned]:
@@ -63,5 +63,5 @@ class Job(Protocol):
     def troubles(self) -> list[Trouble]:
         """Return what is to go wrong on the way."""
 
-    def effects(self, stage: Stage) -> Awaitable[list[Effects]]:
+    def effects(self, stage: Environment) -> Awaitable[list[Effects]]:
         """Look what is there."""

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 START_SECONDS = 60
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 class WorkerFailed(Exception):
@@ -80,7 +80,7 @@ class WorkerProcess:
                     self.url = await self._listening(offset)
                     await self._until()
             except BaseException as error:
-                # Whoever failed to enter a context is not asked to leave it.
+                # A context that could not be entered is not left, either.
                 await self._end()
                 if isinstance(error, TimeoutError):
                     raise WorkerFailed(f"not ready in time:\n{self.tail()}") from None
@@ -88,7 +88,7 @@ class WorkerProcess:
 
     async def ready(self) -> bool:
         """Whether /readyz answers 200."""
-        self._still_there()
+        self._check_running()
         async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as reply:
             return reply.status == 200
 
@@ -135,16 +135,16 @@ class WorkerProcess:
 
     async def _until_ready(self) -> None:
         while not await self.ready():  # noqa: ASYNC110  another process has no event to wait for
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _listening(self, offset: int) -> str:
         while True:
-            self._still_there()
+            self._check_running()
             for line in self.log.read_bytes()[offset:].splitlines():
                 if b'"ops_server_listening"' in line:
                     return str(orjson.loads(line)["url"])
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _still_there(self) -> None:
+    def _check_running(self) -> None:
         if self.returncode is not None:
             raise WorkerFailed(f"ended with {self.returncode}:\n{self.tail()}")

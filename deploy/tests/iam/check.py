@@ -8,7 +8,10 @@ from typing import Any
 
 from calls import Operations, actions_in, imports_of, parsed, services_of
 
-NO_TASK = ("worker.cli", "worker.demo")
+SCENE = ("worker.demo", "worker.emulators")
+"""Packages whose calls nobody makes in production."""
+
+NO_TASK = ("worker.cli", *SCENE)
 """Packages whose calls no task makes."""
 
 NO_OPERATOR = {"worker.cli.run", "worker.cli.demo"}
@@ -21,9 +24,7 @@ Needs = dict[str, str]
 def main() -> int:
     """Compare both policies; 0 if both are equal to what the code needs."""
     package, states = Path(sys.argv[1]), Path(sys.argv[2])
-    modules = {
-        name: tree for name, tree in parsed(package).items() if not _within(name, ("worker.demo",))
-    }
+    modules = {name: tree for name, tree in parsed(package).items() if not _within(name, SCENE)}
     operations = Operations(services_of(modules))
     found = {
         name: {action: f"{name}:{line}" for action, line in actions_in(tree, operations).items()}

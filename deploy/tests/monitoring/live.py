@@ -22,10 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from tally import Tally, say
 
+from worker.demo.environment import open_environment
+from worker.demo.fixtures import make_fixtures
 from worker.demo.process import WorkerProcess
-from worker.demo.run import Play, jobs_of
-from worker.demo.stage import open_stage
-from worker.demo.surroundings import make_surroundings
+from worker.demo.scenario import Scenario, jobs_of
 
 EVENTS, SEED = 150, 1
 SAMPLED_SECONDS = 45
@@ -71,15 +71,15 @@ def main(deploy: Path, scratch: Path) -> int:
 
 async def _play(tally: Tally, given: Given, scratch: Path) -> None:
     jobs = jobs_of(EVENTS, SEED)
-    async with open_stage() as stage:
-        await make_surroundings(stage)
+    async with open_environment() as stage:
+        await make_fixtures(stage)
         for job in jobs:
             job.prepare(stage)
-        async with WorkerProcess(stage.environment(), scratch / "worker.log") as worker:
+        async with WorkerProcess(stage.variables(), scratch / "worker.log") as worker:
             target = urlsplit(worker.url).netloc
             async with prometheus(scratch, target, given.rules) as server:
-                play = Play(stage, worker, Random(SEED))  # noqa: S311  reproducible traffic
-                sent = await play.through(jobs, Console())
+                scenario = Scenario(stage, worker, Random(SEED))  # noqa: S311  reproducible traffic
+                sent = await scenario.run(jobs, Console())
                 tally.that("the demo is through", ["unsettled"] if sent.unsettled() else [])
                 await server.until("worker_dlq_messages > 0", SAMPLED_SECONDS)
                 page = await worker.page("/metrics")
@@ -87,7 +87,7 @@ async def _play(tally: Tally, given: Given, scratch: Path) -> None:
                 await _check_names(tally, server, given.dashboard, _names(page))
                 await _check_panels(tally, server, given.dashboard)
                 _check_rules(tally, await server.rules(), given.runbook)
-                await _check_stop(tally, server, play)
+                await _check_stop(tally, server, scenario)
 
 
 def _check_lint(tally: Tally, page: str) -> None:
@@ -159,9 +159,9 @@ def _check_rules(tally: Tally, rules: list[dict[str, Any]], runbook: set[str]) -
     tally.that("no section is left over", runbook - {alert["name"] for alert in alerts})
 
 
-async def _check_stop(tally: Tally, server: Prometheus, play: Play) -> None:
+async def _check_stop(tally: Tally, server: Prometheus, scenario: Scenario) -> None:
     """End the worker; its going must be seen."""
-    tally.that("the worker ends well", [] if await play.stop() == 0 else ["exit code"])
+    tally.that("the worker ends well", [] if await scenario.stop() == 0 else ["exit code"])
     await server.until("up == 0", 30)
     seen = await server.query("max_over_time(worker_drain_messages[1m])")
     fates = {sample["metric"]["fate"]: sample["value"][1] for sample in seen}

@@ -13,10 +13,10 @@ import traffic
 from tally import Tally, say
 
 from worker.app.jobs import describe
-from worker.demo.genesys.cloud import GenesysCloud
-from worker.demo.genesys.server import GenesysServer
 from worker.demo.process import WorkerProcess
-from worker.demo.sinks import WebhookSink
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.webhooks import WebhookSink
 from worker.events.reading import open_events
 from worker.jobs.reports.events import ReportDue
 from worker.settings import Events

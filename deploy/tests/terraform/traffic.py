@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.demo.genesys.cloud import GenesysCloud
-from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.cloud import Ended, GenesysCloud, Spoken, a_conversation, a_transcript
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SENT = "2026-03-03T03:00:00Z"

@@ -10,7 +10,7 @@ from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
-from worker.demo.run import jobs_of
+from worker.demo.scenario import jobs_of
 
 LONGEST_LIFE_SECONDS = 2.0
 LONGEST_START_SECONDS = 2.0

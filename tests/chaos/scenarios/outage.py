@@ -7,7 +7,7 @@ from tests.chaos.arena import Arena, open_arena, shortened
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.plan import Job
-from worker.demo.run import jobs_of
+from worker.demo.scenario import jobs_of
 
 MAX_RECEIVES = 5
 RECEIVES_ALLOWED = 2

@@ -10,7 +10,7 @@ from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from tests.unit.events.test_poison import HEAD, POISON, raw_voice
 from worker.demo.plan import Planned
-from worker.demo.sqs.attributes import MAXIMUM_BYTES
+from worker.emulators.sqs.model import MAXIMUM_BYTES
 from worker.jobs.voice.demo import VoiceJob
 
 SENDABLE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")

@@ -9,7 +9,7 @@ from tests.chaos.sizes import Sizes
 from worker.demo.noise import Noise
 from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
-from worker.demo.sqs.faults import (
+from worker.emulators.sqs.control import (
     HTTP_500,
     THROTTLED,
     DeliverAgain,

@@ -7,9 +7,9 @@ from aiohttp import web
 
 from tests.aws import TRANSPORTS
 from tests.aws_stub import Stub, a_client
-from worker.demo.loopback import serving
-from worker.demo.moto import moto_server
-from worker.demo.sqs.server import SqsServer
+from worker.emulators.loopback import serving
+from worker.emulators.moto import moto_server
+from worker.emulators.sqs.server import SqsServer
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from functools import partial
 
 from aiohttp import web
 
-from tests.isolation.emulators import Request, Stage, error_body
+from tests.isolation.emulators import Environment, Request, error_body
 from tests.isolation.lab import Lab, failure_of, open_lab, origin_of
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event, chat, ended, started_unnamed, voice
@@ -51,7 +51,7 @@ class Kind:
 
     name: str
     upstream: str
-    make: Callable[[Stage], Event]
+    make: Callable[[Environment], Event]
     answer: Callable[[], web.Response] = _500
 
     def mark(self, event: Event) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from worker.demo.envelopes import an_id, envelope, leg, platform
-from worker.demo.genesys.flows import a_flow
+from worker.demo.environment import FLOW_ID, Environment
 from worker.demo.plan import Effects, Planned, Trouble
-from worker.demo.stage import FLOW_ID, Stage
+from worker.emulators.genesys.flows import a_flow
 
 KIND = "conversation start"
 TOPIC = "v2.detail.events.conversation.{id}.customer.start"
@@ -53,7 +53,7 @@ class AttributesJob:
         callers = enumerate(random.sample(range(10**7), count))
         self._began = [_beginning(number, caller, random) for number, caller in callers]
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Make the flow, the CRM's records and the live conversations."""
         stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, INPUTS)
         for one in self._began:
@@ -77,11 +77,11 @@ class AttributesJob:
         """Return an outage of the CRM itself."""
         return [Trouble("the CRM is down", 4.0, _crm_down, _crm_up)]
 
-    async def effects(self, stage: Stage) -> list[Effects]:
+    async def effects(self, stage: Environment) -> list[Effects]:
         """Compare the attributes of the participants, and what analytics was told."""
         return [self._written(stage), self._announced(stage)]
 
-    def _written(self, stage: Stage) -> Effects:
+    def _written(self, stage: Environment) -> Effects:
         wrong, found = [], 0
         for one in self._began:
             [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
@@ -90,7 +90,7 @@ class AttributesJob:
                 wrong.append(one.conversation_id)
         return Effects("participant attributes", len(self._began), found, wrong)
 
-    def _announced(self, stage: Stage) -> Effects:
+    def _announced(self, stage: Environment) -> Effects:
         bodies = {one.id: one.body for one in stage.sinks["analytics"].taken}
         ours = {one.conversation_id: one.attributes() for one in self._began}
         told = {body["conversationId"]: body["attributes"] for body in bodies.values()}
@@ -125,9 +125,9 @@ def _event(one: Beginning, *, copy: int) -> Planned:
     return Planned(KIND, envelope("conversation.start", detail, at=one.at, event_id=event_id))
 
 
-def _crm_down(stage: Stage) -> None:
+def _crm_down(stage: Environment) -> None:
     stage.crm.status = 503
 
 
-def _crm_up(stage: Stage) -> None:
+def _crm_up(stage: Environment) -> None:
     stage.crm.status = 200

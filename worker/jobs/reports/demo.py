@@ -8,10 +8,10 @@ import httpx
 import orjson
 
 from worker.demo.envelopes import envelope, iso
-from worker.demo.genesys.history import History, MadeUp
+from worker.demo.environment import REPORT_BUCKET, Environment
+from worker.demo.fixtures import put_events
 from worker.demo.plan import Effects, Planned, Trouble
-from worker.demo.stage import REPORT_BUCKET, Stage
-from worker.demo.surroundings import put_events
+from worker.emulators.genesys.history import History, MadeUp
 
 KIND = "report due"
 FILES = ("manifest.json", "report.csv", "report.html", "report.json")
@@ -25,7 +25,7 @@ class ReportJob:
     def __init__(self, random: Random) -> None:
         self._name = f"demo-{random.getrandbits(24):06x}"
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Let analytics know a day of conversations."""
         step = timedelta(days=1) / CONVERSATIONS
         stage.genesys.history = History(
@@ -48,7 +48,7 @@ class ReportJob:
         """Break nothing of its own."""
         return []
 
-    async def effects(self, stage: Stage) -> list[Effects]:
+    async def effects(self, stage: Environment) -> list[Effects]:
         """Look at the files, the figures, the event, the webhook, and try the links."""
         events = await put_events(stage, "genesys.report.writer")
         ours = [event["detail"] for event in events if event["detail"]["name"] == self._name]
@@ -61,14 +61,14 @@ class ReportJob:
             await _links(ours[0] if ours else {"files": []}),
         ]
 
-    async def _files(self, stage: Stage) -> Effects:
+    async def _files(self, stage: Environment) -> Effects:
         async with stage.aws("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=REPORT_BUCKET, Prefix=f"reports/{self._name}/")
         names = [one["Key"].rpartition("/")[2] for one in listed.get("Contents", [])]
         wrong = sorted(set(FILES) ^ set(names))
         return Effects("report files in S3", len(FILES), len(names), wrong)
 
-    async def _figures(self, stage: Stage) -> Effects:
+    async def _figures(self, stage: Environment) -> Effects:
         async with stage.aws("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=REPORT_BUCKET, Prefix=f"reports/{self._name}/")
             keys = [one["Key"] for one in listed.get("Contents", []) if "manifest" in one["Key"]]

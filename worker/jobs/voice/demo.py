@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from worker.demo.envelopes import an_id, envelope, iso, platform
+from worker.demo.environment import TABLE, Environment
 from worker.demo.plan import Effects, Planned, Trouble
-from worker.demo.stage import TABLE, Stage
 
 KIND = "voice sentiment"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -45,7 +45,7 @@ class VoiceJob:
         callers = enumerate(random.sample(range(10**7), count))
         self._scores = [_score(number, caller, random) for number, caller in callers]
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Make customers and live conversations."""
         for score in self._scores:
             if score.tier:
@@ -85,7 +85,7 @@ class VoiceJob:
             ),
         ]
 
-    async def effects(self, stage: Stage) -> list[Effects]:
+    async def effects(self, stage: Environment) -> list[Effects]:
         """Compare the table with the scores, item by item."""
         items = [item async for item in _scan(stage)]
         expected = {score.conversation_id: _item(score) for score in self._scores}
@@ -168,7 +168,7 @@ def _item(score: Score) -> dict[str, Any]:
     return item
 
 
-async def _scan(stage: Stage) -> Any:
+async def _scan(stage: Environment) -> Any:
     async with stage.aws("dynamodb") as dynamodb:
         async for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
             for item in page["Items"]:

@@ -10,10 +10,10 @@ from uuid import UUID
 import orjson
 
 from worker.demo.envelopes import an_id, envelope, iso, leg, platform
-from worker.demo.genesys.ended import Ended, Spoken, a_conversation, a_transcript
+from worker.demo.environment import STATE_MACHINE_ARN, Environment
+from worker.demo.fixtures import put_events
 from worker.demo.plan import Effects, Planned, Trouble
-from worker.demo.stage import STATE_MACHINE_ARN, Stage
-from worker.demo.surroundings import put_events
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 
 VOICE = "conversation end"
 CHAT = "chat end"
@@ -55,7 +55,7 @@ class EndedJob:
         self._chats = [one for one in self._ended if one.mood]
         self._forwarded = [one for one in self._chats if one.mood != "unsure"]
 
-    def prepare(self, stage: Stage) -> None:
+    def prepare(self, stage: Environment) -> None:
         """Let analytics know the conversations, and what was said in the chats."""
         for one in self._ended:
             record = _record(one)
@@ -84,7 +84,7 @@ class EndedJob:
         """Return an outage of the webhook that sentiment goes to."""
         return [Trouble("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
 
-    async def effects(self, stage: Stage) -> list[Effects]:
+    async def effects(self, stage: Environment) -> list[Effects]:
         """Look at executions, bus, conversation, CRM webhook and alerts."""
         events = await put_events(stage, "genesys.sentiment.forwarder")
         grave = [one for one in self._forwarded if one.mood == "grave"]
@@ -97,7 +97,7 @@ class EndedJob:
             self._marked(stage),
         ]
 
-    async def _executions(self, stage: Stage) -> Effects:
+    async def _executions(self, stage: Environment) -> Effects:
         expected = {one.conversation_id: one for one in self._ended}
         found: Counter[str] = Counter()
         wrong = []
@@ -115,7 +115,7 @@ class EndedJob:
         wrong += [key for key in expected if found[key] != 1]
         return Effects("Step Functions executions", len(expected), found.total(), wrong)
 
-    def _marked(self, stage: Stage) -> Effects:
+    def _marked(self, stage: Environment) -> Effects:
         marked = []
         for one in self._chats:
             [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
@@ -163,7 +163,7 @@ def _details(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [event["detail"] for event in events if event["detail-type"].endswith(kind)]
 
 
-def _deliveries(stage: Stage, sink: str) -> list[dict[str, Any]]:
+def _deliveries(stage: Environment, sink: str) -> list[dict[str, Any]]:
     return [one.body["data"] for one in stage.sinks[sink].taken]
 
 
@@ -178,9 +178,9 @@ def _told(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> 
     return Effects(sink, len(ids), len(words), [*wrong, *sorted(ids - set(words))])
 
 
-def _hook_down(stage: Stage) -> None:
+def _hook_down(stage: Environment) -> None:
     stage.sinks["crm"].status = 503
 
 
-def _hook_up(stage: Stage) -> None:
+def _hook_up(stage: Environment) -> None:
     stage.sinks["crm"].status = 204

@@ -1,0 +1,231 @@
+"""The environment of the demo: each emulator on its own port, the queues, the worker's settings."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from zlib import crc32
+
+import aioboto3
+
+from worker.app.jobs import BUILT_IN, wanted_events
+from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.loopback import FREE_PORT, Address
+from worker.emulators.moto import moto_server
+from worker.emulators.sqs.server import SqsServer
+from worker.emulators.webhooks import WebhookSink
+from worker.events.reading import EventReader
+
+Queues = Literal["one", "per-job"]
+"""One queue for all jobs, or one for each."""
+
+PREFIX = "genesys-"
+"""Of the names of all queues."""
+
+QUEUE = f"{PREFIX}events"
+JOB_QUEUES = {job: f"{PREFIX}{job}" for job in BUILT_IN}
+DEAD_LETTERS = "genesys-events-dlq"
+TABLE = "voice-records"
+LEDGER_TABLE = "worker-ledger"
+"""Made, and used by those who set LEDGER_TABLE to it."""
+
+VISIBILITY_SECONDS = 30
+FOURTEEN_DAYS = "1209600"
+MAX_RECEIVE_COUNT = 1000
+"""SQS's most: retries come seconds apart here, where fifty receives are over within minutes."""
+
+REQUESTS_PER_MINUTE = 12_000
+"""Budget of the emulated organisation."""
+
+REPORT_BUCKET = "demo-reports"
+STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:enrich-conversation"
+FLOW_ID = "f1000000-0000-4000-8000-000000000001"
+SINKS = ("analytics", "crm", "alert", "report")
+PORTS = ("page", "sqs", "aws", "genesys", "customers", *SINKS)
+"""What listens, in the order of fixed ports; `page` is the emulators' own."""
+
+WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
+AWS_KEYS = {
+    "AWS_ACCESS_KEY_ID": "demo",
+    "AWS_SECRET_ACCESS_KEY": "demo",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the emulators listen: by default each on a free port of loopback."""
+
+    host: str = FREE_PORT.host
+    first_port: int = 0
+    """With one, the emulators take this port and the next ones, in the order of `PORTS`."""
+
+    def of(self, name: str) -> Address:
+        """Return the address of one emulator."""
+        return Address(self.host, self.first_port and self.first_port + PORTS.index(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Everything the worker talks to."""
+
+    sqs: SqsServer
+    queue_url: str
+    """The queue for all jobs, unless each has one of its own."""
+
+    job_queues: Mapping[str, str] = field(default_factory=dict)
+    """The URL of each job's queue."""
+
+    dead_letter_url: str
+    genesys: GenesysCloud
+    aws_url: str
+    """moto: all of AWS but SQS."""
+
+    crm: CrmState
+    sinks: Mapping[str, WebhookSink]
+    """Webhook receivers, by what they are for."""
+
+    extra: dict[str, str] = field(default_factory=dict)
+    """Settings that jobs add."""
+
+    def queue_urls(self) -> list[str]:
+        """Return the queues that the worker takes messages from."""
+        return list(self.job_queues.values()) or [self.queue_url]
+
+    def put(self, body: str, queue_of: str | None = None) -> list[tuple[str, str]]:
+        """Put a message on the queues it belongs on; return URL and message id of each.
+
+        `queue_of`: on the queue of this job instead, as by a rule with a wrong target.
+        """
+        urls = queues_of(body, self.job_queues) if self.job_queues else [self.queue_url]
+        if queue_of is not None:
+            urls = [self.job_queues[queue_of]]
+        return [(url, self.sqs.send(url, body)) for url in urls]
+
+    def waiting(self) -> int:
+        """Return how many messages are on the queues, in flight or not."""
+        return sum(sum(self.sqs.depth(url)) for url in self.queue_urls())
+
+    def variables(self) -> dict[str, str]:
+        """Return the whole environment of the worker: nothing of ours leaks in but the path."""
+        return {
+            "PATH": os.environ.get("PATH", ""),
+            **AWS_KEYS,
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ENDPOINT_URL_SQS": self.sqs.endpoint_url,
+            "SQS_QUEUE_URL": self._bindings() or self.queue_url,
+            "SQS_DEAD_LETTER_QUEUE_URL": self.dead_letter_url,
+            "SQS_WAIT_SECONDS": "1",
+            "RETRY_BASE_SECONDS": "1",
+            "RETRY_CAP_SECONDS": "5",
+            "BREAKER_OPEN_SECONDS": "1",
+            "BREAKER_MAX_OPEN_SECONDS": "4",
+            "GENESYS_API_URL": self.genesys.url,
+            "GENESYS_LOGIN_URL": self.genesys.url,
+            "GENESYS_CLIENT_ID": self.genesys.client_id,
+            "GENESYS_CLIENT_SECRET": self.genesys.client_secret,
+            # An organisation with a raised limit: with the platform's 300 the demo would take long.
+            "GENESYS_REQUESTS_PER_MINUTE": str(REQUESTS_PER_MINUTE * 8 // 10),
+            "GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001",
+            "DYNAMODB_TABLE": TABLE,
+            "LOG_FORMAT": "json",
+            "GENESYS_FLOW_ID": FLOW_ID,
+            "CRM_API_ENDPOINT": self.crm.url,
+            "ANALYTICS_WEBHOOK_URL": self.sinks["analytics"].url,
+            "WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "STEP_FUNCTIONS_ARN": STATE_MACHINE_ARN,
+            "CRM_WEBHOOK_URL": self.sinks["crm"].url,
+            "ALERT_WEBHOOK_URL": self.sinks["alert"].url,
+            "REPORT_BUCKET": REPORT_BUCKET,
+            "REPORT_WEBHOOK_URL": self.sinks["report"].url,
+            **self.extra,
+        }
+
+    def _bindings(self) -> str:
+        return ",".join(f"{job}={url}" for job, url in self.job_queues.items())
+
+    def aws(self, service: str) -> Any:
+        """Return a client of an emulated AWS service, to be entered."""
+        session: Any = aioboto3.Session()  # its stubs want literal service names
+        return session.client(
+            service,
+            endpoint_url=self.aws_url,
+            region_name=AWS_KEYS["AWS_REGION"],
+            aws_access_key_id=AWS_KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=AWS_KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+
+FREE_PORTS = Addresses()
+
+
+@asynccontextmanager
+async def open_environment(
+    sqs: SqsServer | None = None, addresses: Addresses = FREE_PORTS, queues: Queues = "one"
+) -> AsyncIterator[Environment]:
+    """Start all emulators and make the queues."""
+    async with AsyncExitStack() as stack:
+        aws_url = stack.enter_context(moto_server(addresses.of("aws")))
+        sqs = sqs or SqsServer()
+        sqs.address = addresses.of("sqs")
+        await stack.enter_async_context(sqs)
+        cloud = GenesysCloud(requests_per_minute=REQUESTS_PER_MINUTE)
+        dead_letter_url = sqs.create_queue(DEAD_LETTERS, MessageRetentionPeriod=FOURTEEN_DAYS)
+        environment = Environment(
+            sqs=sqs,
+            dead_letter_url=dead_letter_url,
+            **_make_queues(sqs, queues, sqs.arn(dead_letter_url)),
+            genesys=await stack.enter_async_context(GenesysServer(cloud, addresses.of("genesys"))),
+            aws_url=aws_url,
+            crm=await stack.enter_async_context(CrmServer(address=addresses.of("customers"))),
+            sinks={
+                name: await stack.enter_async_context(
+                    WebhookSink(WEBHOOK_SECRET, addresses.of(name))
+                )
+                for name in SINKS
+            },
+        )
+        yield environment
+
+
+def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
+    """Make one queue or five, and return the fields of the environment that name them."""
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
+
+    def made(name: str) -> str:
+        return sqs.create_queue(
+            name,
+            VisibilityTimeout=str(VISIBILITY_SECONDS),
+            RedrivePolicy=json.dumps(redrive),
+        )
+
+    if queues == "one":
+        return {"queue_url": made(QUEUE)}
+    job_queues = {job: made(name) for job, name in JOB_QUEUES.items()}
+    return {"queue_url": job_queues["voice"], "job_queues": job_queues}
+
+
+def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
+    """Return the URLs of the queues that a message is put on, by the rules of the event bus.
+
+    An event that interests two jobs is on two queues. What no rule takes was put on some queue
+    by another way than the bus: always the same one for the same body.
+    """
+    jobs = EventReader(wanted_events()).jobs_of(_detail_type(body))
+    if found := [url for job, url in job_queues.items() if job in jobs]:
+        return found
+    urls = list(job_queues.values())
+    return [urls[crc32(body.encode()) % len(urls)]]
+
+
+def _detail_type(body: str) -> str:
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return str(event.get("detail-type", "")) if isinstance(event, dict) else ""

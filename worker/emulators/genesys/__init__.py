@@ -1,0 +1,10 @@
+"""An emulator of Genesys Cloud: both dialects on one loopback port, with fault switches.
+
+r0 to r4 are the texts of the reference dialect: worker/clients/genesys/README.md, "The reference
+dialect". A family of endpoints is one module with a `routes()`; `server.py` lists them.
+"""
+
+from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.server import GenesysServer
+
+__all__ = ["GenesysCloud", "GenesysServer"]

@@ -1,0 +1,272 @@
+"""What the emulated Genesys Cloud holds, counts and may be told to get wrong."""
+
+import asyncio
+import secrets
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from worker.emulators.genesys.history import History
+
+
+@dataclass(slots=True)
+class Ended:
+    """A conversation in analytics. Times are those of the event loop, in seconds."""
+
+    record: dict[str, Any] = field(repr=False)
+    """As it is in the end, `conversationEnd` included."""
+
+    listed_at: float = 0.0
+    """Not found before."""
+
+    closed_at: float = 0.0
+    """Found without its end before."""
+
+    def at(self, now: float) -> dict[str, Any] | None:
+        """Return the record as it is at that time."""
+        if now < self.listed_at:
+            return None
+        if now < self.closed_at:
+            return {name: value for name, value in self.record.items() if name != "conversationEnd"}
+        return self.record
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What speech and text analytics finds in a conversation."""
+
+    score: float | None = None
+    """`sentimentScore`, -1..1."""
+
+    transcripts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Transcript files by the customer's session."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    """r3's metrics by name."""
+
+    analysed_at: float = 0.0
+    """Time of the event loop, in seconds; not found before."""
+
+
+@dataclass(slots=True)
+class Speech:
+    """Speech and text analytics, and the signed links it gave out."""
+
+    conversations: dict[str, Spoken] = field(default_factory=dict)
+    link_seconds: float = 600
+    """Life of a link."""
+
+    links: dict[str, tuple[dict[str, Any], float]] = field(default_factory=dict, repr=False)
+    """File and end of life, by signature."""
+
+
+def a_conversation(
+    conversation_id: str, session_id: str, *, media_type: str = "voice", start: str, end: str
+) -> dict[str, Any]:
+    """Return a details record: one customer, one session."""
+    segment = {"segmentType": "interact", "segmentStart": start, "segmentEnd": end}
+    session = {
+        "sessionId": session_id,
+        "mediaType": media_type,
+        "direction": "inbound",
+        "metrics": [{"name": "nConnected", "value": 1, "emitDate": start}],
+        "segments": [{**segment, "disconnectType": "endpoint", "conference": False}],
+    }
+    return {
+        "conversationId": conversation_id,
+        "conversationStart": start,
+        "conversationEnd": end,
+        "originatingDirection": "inbound",
+        "divisionIds": ["dd000000-0000-4000-8000-000000000001"],
+        "participants": [
+            {"participantId": session_id, "purpose": "customer", "sessions": [session]}
+        ],
+    }
+
+
+def a_transcript(*phrases: tuple[int, float]) -> dict[str, Any]:
+    """Return a transcript file of the customer's phrases: sentiment and confidence of each."""
+    texts = [
+        {
+            "text": "some words",
+            "decoratedText": "Some words.",
+            "participantPurpose": "external",
+            "phraseIndex": index,
+            "confidence": confidence,
+            "words": [],
+        }
+        for index, (_, confidence) in enumerate(phrases)
+    ]
+    scores = [
+        {"participant": "external", "phrase": "...", "sentiment": score, "phraseIndex": index}
+        for index, (score, _) in enumerate(phrases)
+    ]
+    return {
+        "mediaType": "message",
+        "transcripts": [{"phrases": texts, "analytics": {"sentiment": scores}}],
+    }
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""Stands in for an endpoint's own handler; see `replies.hang`."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """What an endpoint answers instead of the truth."""
+
+    answer: int | Answer
+    """A status, answered with its ErrorBody; or the whole answer."""
+
+    times: int | None = None
+    """Requests still to be spoiled; None: all of them."""
+
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request, as it came in."""
+
+    endpoint: str
+    at: float
+    """Time of the event loop, in seconds."""
+
+
+@dataclass(slots=True)
+class Window:
+    """Requests of one token within one minute."""
+
+    started: float
+    used: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class GenesysCloud:
+    """State and knobs; all may be changed while the server runs."""
+
+    client_id: str = "demo-client"
+    client_secret: str = field(default="demo-secret", repr=False)
+    token_lifetime_seconds: int = 86_400
+    reject_client: bool = False
+    """Answer every token request with `invalid_client`."""
+
+    latency_seconds: float = 0
+    requests_per_minute: int | None = None
+    """Budget of each token, per minute from its first request; None: without end."""
+
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Output of every data action, by the phone number among its inputs."""
+
+    action_ids: set[str] | None = None
+    """Data actions there are; None: any id is one."""
+
+    conversations: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Live conversations by id, as `GET /api/v2/conversations/{id}` answers them."""
+
+    history: History = field(default_factory=History, repr=False)
+    """What the details queries and jobs of analytics find."""
+
+    ended: dict[str, Ended] = field(default_factory=dict, repr=False)
+    """Conversations by id, as analytics answers look-ups of them; see `a_conversation`."""
+
+    refused_ids: set[str] = field(default_factory=set)
+    """Conversations that no request for details by id may name."""
+
+    speech: Speech = field(default_factory=Speech, repr=False)
+    """What speech and text analytics knows."""
+
+    flows: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Flows by id, as `GET /api/v2/flows/{id}` answers them; see `flows.a_flow`."""
+
+    integrations: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Integrations by id, each with its current configuration as `config`."""
+
+    organization_id: str = "0a900000-0000-4000-8000-000000000001"
+
+    url: str = ""
+    """Base URL of API and login, while served."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """Requests by endpoint: `token`, `data_action`, `conversation`, ...; `unknown` for others."""
+
+    arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=10_000), repr=False)
+    """The latest requests, in order."""
+
+    _tokens: dict[str, float] = field(default_factory=dict, repr=False)
+    _windows: dict[str, Window] = field(default_factory=dict, repr=False)
+    _faults: dict[str, Fault] = field(default_factory=dict, repr=False)
+
+    def fail_with(
+        self,
+        endpoint: str,
+        answer: int | Answer,
+        times: int | None = None,
+        retry_after: float | str | None = None,
+    ) -> None:
+        """Spoil the next `times` requests to the endpoint (None: all, until `heal`)."""
+        header = None if retry_after is None else str(retry_after)
+        self._faults[endpoint] = Fault(answer, times, header)
+
+    def heal(self, endpoint: str) -> None:
+        """Let the endpoint tell the truth again."""
+        self._faults.pop(endpoint, None)
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token issued so far."""
+        self._tokens.clear()
+
+    def arrived(self, endpoint: str) -> None:
+        """Count one request."""
+        self.counts[endpoint] += 1
+        self.arrivals.append(Arrival(endpoint, asyncio.get_running_loop().time()))
+
+    def fault_of(self, endpoint: str) -> Fault | None:
+        """Return the fault the present request is to be spoiled with, and use it up by one."""
+        fault = self._faults.get(endpoint)
+        if fault is None or fault.times is None:
+            return fault
+        if fault.times == 0:
+            return None
+        fault.times -= 1
+        return fault
+
+    def issue_token(self) -> str:
+        """Make a token that lives `token_lifetime_seconds`."""
+        token = secrets.token_urlsafe(32)
+        now = asyncio.get_running_loop().time()
+        self._tokens[token] = now + self.token_lifetime_seconds
+        return token
+
+    def knows_token(self, token: str) -> bool:
+        """Tell whether the token was issued here, lives, and was not revoked."""
+        return asyncio.get_running_loop().time() < self._tokens.get(token, float("-inf"))
+
+    def seconds_over_budget(self, token: str) -> float:
+        """Charge one request to the token; return the seconds it has to wait, 0 if none."""
+        if self.requests_per_minute is None:
+            return 0
+        now = asyncio.get_running_loop().time()
+        window = self._windows.get(token)
+        if window is None or now >= window.started + 60:
+            window = self._windows[token] = Window(now)
+        if window.used >= self.requests_per_minute:
+            return window.started + 60 - now
+        window.used += 1
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One route of one family."""
+
+    name: str
+    method: str
+    path: str
+    """aiohttp form: `{name}` for one segment."""
+
+    answer: Callable[[GenesysCloud, web.Request], Awaitable[web.StreamResponse]]
+    needs_token: bool = True

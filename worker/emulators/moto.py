@@ -1,0 +1,56 @@
+"""AWS but for SQS: moto in server mode, in a thread of this process."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import httpx
+from moto.core.config import default_user_config
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.stepfunctions.parser.api import InvalidExecutionInput
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from worker.emulators.loopback import FREE_PORT, Address
+
+RESET_SECONDS = 60
+"""The first call imports much of moto: on a busy machine longer than httpx's five seconds."""
+
+
+@contextmanager
+def moto_server(address: Address = FREE_PORT) -> Iterator[str]:
+    """Serve DynamoDB, Step Functions, EventBridge and S3; yield the endpoint's URL.
+
+    Step Functions in execution mode: otherwise an execution never ends, and a used name is taken
+    for a new one. Raises OSError where the port is taken.
+    """
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    # moto 5.2 refuses an input that is not JSON without saying so: the code is under another name.
+    InvalidExecutionInput.TYPE = "InvalidExecutionInput"
+    server = _bound(address)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        url = address.url(server.server_address[1])
+        # moto keeps its state in module globals: a second server would inherit the first one's.
+        httpx.post(f"{url}/moto-api/reset", timeout=RESET_SECONDS).raise_for_status()
+        yield url
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def _bound(address: Address) -> BaseWSGIServer:
+    # Not moto's ThreadedMotoServer: it binds in its thread and waits for ever if that fails.
+    # werkzeug ends the whole process where the port is taken.
+    socket.create_server((address.host, address.port)).close()
+    app = DomainDispatcherApplication(create_backend_app)
+    return make_server(
+        address.host, address.port, app, threaded=True, request_handler=MotoRequestHandler
+    )
