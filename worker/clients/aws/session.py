@@ -1,6 +1,6 @@
 """The one place that makes AWS clients, with every pool, time-out and retry spelled out.
 
-Two transports, one interface: the lean one for the services of every message, aioboto3 for all
+Two transports, one interface: the wire client for the services of every message, aioboto3 for all
 others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults (10 connections, 60 s read
 time-out, legacy retries) starve acks behind long polls and hold a throttled call for 25 s; so no
 client is made without these numbers.
@@ -18,9 +18,9 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
 from worker.clients.aws.errors import setting_errors
-from worker.clients.aws.lean.client import LeanClients
-from worker.clients.aws.limits import ClientLimits
 from worker.clients.aws.models import slim
+from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.aws.wire.operations import WireClients
 from worker.settings import Aws
 
 __all__ = ["AwsSession", "ClientLimits"]
@@ -36,12 +36,12 @@ class AwsSession:
             slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
-        self._lean = LeanClients(chain) if settings.transport == "lean" else None
+        self._wire = WireClients(chain) if settings.transport == "lean" else None
 
     def client(self, service: str, limits: ClientLimits) -> AbstractAsyncContextManager[Any]:
         """Return a client to be entered; `Any`, as botocore makes its classes at run time."""
-        if self._lean is not None and self._lean.speaks(service):
-            return self._lean.open(service, limits)
+        if self._wire is not None and self._wire.speaks(service):
+            return self._wire.open(service, limits)
         config = AioConfig(
             http_session_cls=partial(_Connections, limits=limits),
             max_pool_connections=limits.pool,

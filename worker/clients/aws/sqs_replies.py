@@ -14,7 +14,7 @@ import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from worker.clients.aws.lean.clock import seconds_of
+from worker.clients.aws.wire.signing import seconds_of
 from worker.events.record import record
 from worker.telemetry.tracing import Cause
 
