@@ -19,7 +19,7 @@ from worker.app.intake import join_intake, reading_of
 from worker.app.queues import OpenQueue
 from worker.app.workshop import new_workshop
 from worker.cli.run import fast_loop
-from worker.clients.aws.sqs_replies import Message, QueueAttributes
+from worker.clients.aws.sqs import Message, QueueAttributes
 from worker.domain.result import Result
 from worker.events.types import VoiceScored
 from worker.intake.router import Router

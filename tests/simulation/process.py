@@ -18,8 +18,7 @@ from worker.app.intake import Intake, join_intake
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
 from worker.app.workshop import Workshop
-from worker.clients.aws.sqs import MAX_IN_FLIGHT
-from worker.clients.aws.sqs_replies import QueueAttributes
+from worker.clients.aws.sqs import MAX_IN_FLIGHT, QueueAttributes
 from worker.domain.result import Result
 from worker.errors import Permanent
 from worker.events.types import Origin

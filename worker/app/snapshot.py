@@ -13,8 +13,8 @@ from worker.app.genesys import GenesysParts
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import LOGIN, Upstreams
+from worker.clients.aws.errors import QueueError
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
-from worker.clients.aws.sqs_replies import QueueError
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
 from worker.intake.job_state import JobState

@@ -183,7 +183,7 @@ def moment_of(request):
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])
 @pytest.mark.parametrize("code", SKEWED)
-async def test_a_wrong_clock_is_adjust_skew_by_the_servers(stub, code, ahead):
+async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead):
     stub.replies = [dated(refusal(code), time.time() + ahead), Say()]
     async with a_client("lean", attempts=1) as client:
         await client.receive_message(QueueUrl="q")
@@ -195,7 +195,7 @@ async def test_a_wrong_clock_is_adjust_skew_by_the_servers(stub, code, ahead):
     assert all(verified(*one) for one in stub.asked)
 
 
-async def test_a_clock_is_adjust_skew_once_a_call(stub):
+async def test_a_clock_is_adjusted_once_a_call(stub):
     now = time.time()
     stub.replies = [
         dated(refusal("RequestTimeTooSkewed"), now + HOUR),

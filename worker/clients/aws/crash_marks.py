@@ -28,13 +28,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
-from worker.clients.aws.idempotency_table import (
-    SKEW_SECONDS,
-    asked,
-    milliseconds,
-    refused,
-    without_lease,
-)
+from worker.clients.aws.idempotency import SKEW_SECONDS, asked, milliseconds, refused, without_lease
 from worker.errors import WorkerError
 from worker.resilience.guard import Guard
 from worker.telemetry import metrics
