@@ -19,13 +19,13 @@ import uvloop
 from httpx_aiohttp import AiohttpTransport
 
 from worker.app.upstreams import Upstreams
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.dialect import dialect_of
 from worker.clients.genesys.token import Tokens
 from worker.clients.genesys.wire import object_of
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.resilience.limiter import Limiter
 from worker.settings import Breaker
 from worker.settings import Genesys as GenesysSettings

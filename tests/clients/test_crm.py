@@ -9,9 +9,8 @@ import pytest
 
 from tests.factories import PHONE, an_id
 from worker.clients.crm import Crm, Record, record_of
-from worker.clients.endpoint import origin_of, path_of
-from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, origin_of, path_of
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.errors import (
     ConfigurationError,

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
-from worker.clients.exchange import Reply
 from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
+from worker.clients.http_types import Reply
 from worker.domain.reports.slicing import HOUR, Slice
 from worker.errors import Misconfigured, RateLimited, Unavailable
 

@@ -13,13 +13,13 @@ from aiohttp import web
 
 from tests.factories import NOON, an_id
 from tests.lookups import a_guard, api_of, end
-from worker.clients.exchange import Reply
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
 from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.speech import METRICS, chat_sessions, is_analysed, sentiment_metrics
 from worker.clients.genesys.transcript import SignedUrl
 from worker.clients.http import HttpLimits
+from worker.clients.http_types import Reply
 from worker.clients.transcripts import Transcripts
 from worker.demo.genesys import GenesysCloud
 from worker.demo.genesys.ended import Spoken, a_transcript

@@ -11,7 +11,6 @@ import pytest
 from tests import official_sdk
 from tests.factories import a_report_due, an_id
 from worker.cli.preflight import genesys_reads
-from worker.clients.exchange import Request
 from worker.clients.genesys import details_jobs, live, speech
 from worker.clients.genesys import integration_calls as calls
 from worker.clients.genesys.attribute_calls import PlatformAttributes
@@ -20,6 +19,7 @@ from worker.clients.genesys.details_by_id import Wanted
 from worker.clients.genesys.details_pages import PlatformDetails as DetailsPages
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
+from worker.clients.http_types import Request
 from worker.demo.genesys.actions import an_action
 from worker.demo.genesys.ended import a_conversation
 from worker.demo.genesys.flows import a_flow

@@ -12,11 +12,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.actions import crm_lookup_failed
 from worker.demo.genesys.oauth import token_rate_limited

@@ -14,13 +14,13 @@ import structlog
 
 from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.crm import Crm, Record
-from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys import GenesysCloud, GenesysServer

@@ -19,7 +19,6 @@ from tests.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
 from tests.lookups import a_guard, api_of, end
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.endpoint import origin_of
 from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
 from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
 from worker.clients.genesys.conversations import Batching, ConversationDetails
@@ -27,6 +26,7 @@ from worker.clients.genesys.details_by_id import PlatformDetails
 from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.speech import METRICS
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.clients.transcripts import Transcripts
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.demo.genesys import GenesysCloud

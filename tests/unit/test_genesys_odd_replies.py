@@ -10,13 +10,13 @@ import pytest
 
 from tests.factories import an_id
 from tests.reporting import a_day
-from worker.clients.exchange import Reply
 from worker.clients.genesys import attribute_calls, details_jobs, integration_calls, live, speech
 from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
 from worker.clients.genesys.details_pages import platform_page
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
 from worker.clients.genesys.transcript import customer_phrases
+from worker.clients.http_types import Reply
 from worker.domain.reports.reference_row import row_of_reference
 from worker.errors import WorkerError
 

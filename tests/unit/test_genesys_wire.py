@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
+from worker.clients.http_types import Reply
 from worker.errors import (
     Misconfigured,
     Permanent,

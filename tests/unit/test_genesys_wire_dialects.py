@@ -7,10 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.exchange import Reply
 from worker.clients.genesys.dialect import api_url, dialect_of, login_url
 from worker.clients.genesys.platform import Platform
 from worker.clients.genesys.reference import Reference
+from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys
 

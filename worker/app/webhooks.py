@@ -3,8 +3,8 @@
 from pydantic import HttpUrl
 
 from worker.app.workshop import Workshop
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 
 ATTEMPTS = 2

@@ -5,10 +5,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from worker.clients.endpoint import failure_of, path_of
-from worker.clients.exchange import Reply, Request
 from worker.clients.http import HttpClient
-from worker.clients.json_reply import json_of
+from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.errors import Unreadable
 from worker.resilience.cache import Cache, Cached
 from worker.resilience.guard import Guard

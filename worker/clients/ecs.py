@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import structlog
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable
 from worker.resilience.guard import best_effort
 

@@ -24,7 +24,7 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from worker.clients.exchange import Reply, Request
+from worker.clients.http_types import Reply, Request
 from worker.errors import ConfigurationError, Permanent, Unavailable
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.transcript import SignedUrl
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent, Transient, Unavailable
 from worker.resilience.guard import Guard
 from worker.settings import is_loopback

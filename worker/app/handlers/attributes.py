@@ -4,8 +4,8 @@ from worker.app.genesys import GenesysParts
 from worker.app.webhooks import build_webhook
 from worker.app.workshop import Workshop, now
 from worker.clients.crm import Crm, Record
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.domain.attributes.injection import Policy
 from worker.domain.attributes.inspector import rules_of
 from worker.handlers.attribute_injection import InjectAttributes

@@ -2,8 +2,8 @@
 
 from worker.cli.preflight.rows import Row, fail, ok
 from worker.clients.crm import look_up, record_of
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.errors import Unauthorized, WorkerError
 from worker.settings.attributes import Crm
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from worker.cli.preflight.rows import Row, fail, ok, warn
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.attribute_calls import NO_SUCH_FLOW, attribute_dialect_of
 from worker.clients.genesys.wire import Call, action_id_in_path, object_of
+from worker.clients.http_types import Reply, Request
 from worker.domain.attributes.schema import Schema
 from worker.settings import Settings
 

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.token import Tokens
 from worker.clients.genesys.wire import (
     REFUSED_PAUSE_SECONDS,
@@ -18,6 +17,7 @@ from worker.clients.genesys.wire import (
     refuses_token,
 )
 from worker.clients.http import HttpClient
+from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, Unauthorized, WorkerError
 from worker.resilience.guard import Guard
 from worker.resilience.limiter import Limiter

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import live, wire
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
 from worker.errors import Permanent
 from worker.events.fields import UUID

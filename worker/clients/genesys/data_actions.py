@@ -5,8 +5,8 @@ README.md, "Data actions", has the facts.
 
 from typing import Literal
 
-from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
+from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, NotYet
 
 UPSTREAM = "data_action"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys.wire import Call, object_of
+from worker.clients.http_types import Reply, Request
 from worker.domain.moment import utc_text
 from worker.errors import Unreadable
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import quote
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.details_pages import Page, platform_page, query_body
 from worker.clients.genesys.patience import patiently
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 from worker.domain.reports.row import milliseconds_of, text_of
 from worker.domain.reports.slicing import Slice
 from worker.errors import Unavailable, Unreadable

@@ -11,10 +11,10 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.details_by_id import UPSTREAM
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 from worker.domain.reports import reference_row
 from worker.domain.reports.platform_row import row_of_platform
 from worker.domain.reports.reference_row import row_of_reference

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import structlog
 
-from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_pages import DetailsDialect, Page
 from worker.clients.genesys.patience import patiently, wait_of
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply
 from worker.domain.reports.slicing import Slice
 from worker.errors import Rejected, TooHeavy, Unavailable
 from worker.events.types import ReportDue

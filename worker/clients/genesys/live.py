@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 
 UPSTREAM = "conversations"
 

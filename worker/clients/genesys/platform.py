@@ -4,10 +4,10 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import data_actions, live, wire
 from worker.clients.genesys.data_actions import NotFound
 from worker.clients.genesys.wire import Call, Token
+from worker.clients.http_types import Reply, Request
 
 
 class Platform:

@@ -6,10 +6,10 @@ README.md, "The reference dialect", has the table of differences.
 from collections.abc import Mapping
 from typing import Any
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import data_actions, live, wire
 from worker.clients.genesys.data_actions import NotFound
 from worker.clients.genesys.wire import Call, Token
+from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable, Unreadable
 
 

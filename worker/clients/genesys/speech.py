@@ -7,13 +7,13 @@ Reference: the metrics of r3's details query.
 from collections.abc import Mapping
 from typing import Any
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
 from worker.clients.genesys.details_by_id import UPSTREAM as ANALYTICS
 from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.transcript import SignedUrl, objects_in
 from worker.clients.genesys.wire import Call, object_of
+from worker.clients.http_types import Reply, Request
 from worker.domain.sentiment import Sentiment, exact, sentiment_of
 from worker.errors import Permanent
 from worker.events.fields import UUID

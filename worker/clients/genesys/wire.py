@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from worker.clients.exchange import Reply, Request
+from worker.clients.http_types import Reply, Request
 from worker.errors import (
     Misconfigured,
     Permanent,
