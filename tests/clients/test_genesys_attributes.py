@@ -7,20 +7,19 @@ from random import Random
 import pytest
 
 from tests.factories import OneForAll, an_id
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import (
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.flows import FLOW_CACHE, Kind, Schema
+from worker.clients.genesys.participants import (
+    Attributes,
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
 )
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.flows import a_flow
 from worker.demo.genesys.replies import error_body
-from worker.domain.attributes.schema import Kind, Schema
 from worker.errors import Misconfigured, NotYet, Rejected, Transient, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache

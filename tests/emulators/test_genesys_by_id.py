@@ -5,7 +5,7 @@ import pytest
 
 from tests.factories import NOON, an_id
 from tests.lookups import api_of, end
-from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, reference_query
+from worker.clients.genesys.conversations import QUERY_PATH, Wanted, reference_query
 from worker.clients.genesys.wire import Call, object_of
 from worker.clients.http_types import Request
 from worker.demo.genesys import GenesysCloud

@@ -14,11 +14,10 @@ import structlog
 
 from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.crm import Crm, Record
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.flows import FLOW_CACHE, Schema
+from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
@@ -28,7 +27,6 @@ from worker.demo.genesys.flows import a_flow
 from worker.demo.sinks import WebhookSink
 from worker.domain.attributes.injection import Policy, payload_sha256, trace_id
 from worker.domain.attributes.inspector import Rules
-from worker.domain.attributes.schema import Schema
 from worker.domain.result import Result
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.handlers.attribute_injection import InjectAttributes

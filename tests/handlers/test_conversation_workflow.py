@@ -14,8 +14,7 @@ from tests.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.lookups import a_guard, details_of, end
 from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
-from worker.clients.genesys.conversations import Batching
-from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
+from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.demo.genesys import GenesysCloud
 from worker.demo.moto import moto_server
 from worker.domain.result import Result

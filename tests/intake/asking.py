@@ -12,7 +12,7 @@ class AskGenesys:
         self.seen = []
 
     async def build(self, workshop):
-        self.client = (await build_genesys(workshop)).client
+        self.client = (await build_genesys(workshop)).actions
         return self
 
     async def __call__(self, event):

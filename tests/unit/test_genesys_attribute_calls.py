@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.genesys.attribute_calls import (
+from worker.clients.genesys.participants import (
     Participant,
     PlatformAttributes,
     ReferenceAttributes,

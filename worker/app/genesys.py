@@ -4,27 +4,25 @@ from dataclasses import dataclass
 
 from worker.app.upstreams import LOGIN
 from worker.app.workshop import Workshop
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import attribute_dialect_of
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.actions import Actions
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
+from worker.clients.genesys.dialects import Dialect, api_url, dialect_of, login_url
+from worker.clients.genesys.flows import FLOW_CACHE, Schema
+from worker.clients.genesys.participants import Attributes
 from worker.clients.http import HttpClient, HttpLimits
-from worker.domain.attributes.schema import Schema
 from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
-from worker.settings import Genesys as GenesysSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenesysParts:
     """The client, and what /status and readiness ask about it."""
 
     api: Api
-    client: Genesys
+    dialect: Dialect
+    actions: Actions
+    conversations: LiveConversations
     attributes: Attributes
     details: ConversationDetails
     """By id, many in one request: shared, so that two handlers of a chat ask once."""
@@ -57,14 +55,19 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     limiter = upstreams.limiter(settings)
     api = Api(http, tokens, upstreams.genesys(settings, limiter), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=workshop.random)
-    attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
-    details = _details(settings, workshop.settings.workflow.batch_milliseconds, api)
+    batching = Batching.within(
+        settings.requests_per_minute,
+        wait_seconds=workshop.settings.workflow.batch_milliseconds / 1000,
+    )
+    details = ConversationDetails(api, dialect.details, batching)
     workshop.stack.push_async_callback(details.aclose)
-    client = Genesys(api, dialect, actions_repeatable=settings.action_repeatable)
-    return GenesysParts(api, client, attributes, details, tokens, limiter)
-
-
-def _details(settings: GenesysSettings, batch_milliseconds: int, api: Api) -> ConversationDetails:
-    dialect = ReferenceDetails() if settings.dialect == "reference" else PlatformDetails()
-    batching = Batching.within(settings.requests_per_minute, wait_seconds=batch_milliseconds / 1000)
-    return ConversationDetails(api, dialect, batching)
+    return GenesysParts(
+        api=api,
+        dialect=dialect,
+        actions=Actions(api, dialect, repeatable=settings.action_repeatable),
+        conversations=LiveConversations(api),
+        attributes=Attributes(api, dialect.attributes, flows),
+        details=details,
+        tokens=tokens,
+        limiter=limiter,
+    )

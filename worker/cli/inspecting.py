@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from worker.clients.crm import Crm, Record
-from worker.clients.genesys.attributes import Attributes
+from worker.clients.genesys.flows import Schema
+from worker.clients.genesys.participants import Attributes
 from worker.domain.attributes.injection import trace_id
 from worker.domain.attributes.inspector import Report, Rules, inspect, sendable
-from worker.domain.attributes.schema import Schema
 from worker.domain.moment import utc_text
 from worker.domain.phone import e164
 from worker.domain.reports.files import folder

@@ -7,9 +7,8 @@ from random import Random
 
 from worker.app.upstreams import Upstreams
 from worker.clients.crm import Crm, Record
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import api_url, dialect_of, login_url
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""The sentiment of a chat: what it is, whether it is forwarded, and in which words. Pure.
+"""The sentiment of a chat: whether it is forwarded, and in which words. Pure.
 
 Decisions are made on exact numbers, clamped to 0..1; rounding is for the wire only. So a share of
 0.80004 is above a threshold of 0.8, though both are written 0.8.
@@ -7,11 +7,10 @@ Decisions are made on exact numbers, clamped to 0..1; rounding is for the wire o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from enum import StrEnum
-from math import isfinite
 from typing import Any
 from uuid import UUID, uuid5
 
+from worker.clients.genesys.transcripts import Sentiment
 from worker.domain.moment import utc_text
 from worker.errors import Permanent
 from worker.events.types import ChatScored
@@ -20,33 +19,6 @@ NAMESPACE = UUID("5f0b7a5e-6c1d-5b0e-9f57-0d6a3c3d8f42")
 """Of all ids made here. Never to be changed: receivers know a repeat by its id."""
 
 _FOUR_DECIMALS = Decimal("0.0001")
-
-
-class Polarity(StrEnum):
-    """Which way a conversation went."""
-
-    POSITIVE = "positive"
-    NEUTRAL = "neutral"
-    NEGATIVE = "negative"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentiment:
-    """Shares of a conversation, each exact and in 0..1."""
-
-    positive: Decimal
-    neutral: Decimal
-    negative: Decimal
-    confidence: Decimal | None
-    """How sure the analysis is; None when it does not say, which is not the same as 0."""
-
-    def polarity(self) -> Polarity:
-        """Return the largest share's name; a tie for the largest is neutral."""
-        if self.positive > max(self.neutral, self.negative):
-            return Polarity.POSITIVE
-        if self.negative > max(self.neutral, self.positive):
-            return Polarity.NEGATIVE
-        return Polarity.NEUTRAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +35,6 @@ class SentimentRules:
     def escalate(self, sentiment: Sentiment) -> bool:
         """Tell whether the negative share is above the threshold."""
         return sentiment.negative > self.escalation_threshold
-
-
-def sentiment_of(
-    *, positive: object, neutral: object, negative: object, confidence: object
-) -> Sentiment:
-    """Make a Sentiment of numbers as JSON has them; Permanent names the one that is none."""
-    return Sentiment(
-        positive=_share("positive", positive),
-        neutral=_share("neutral", neutral),
-        negative=_share("negative", negative),
-        confidence=None if confidence is None else _share("confidence", confidence),
-    )
-
-
-def exact(value: object) -> Decimal | None:
-    """Return a finite JSON number without a float's binary tail; None for anything else."""
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return None
-    return Decimal(repr(value))
 
 
 def payload_of(event: ChatScored, sentiment: Sentiment, rules: SentimentRules) -> dict[str, Any]:
@@ -147,10 +98,3 @@ def rounded(share: Decimal) -> float:
     Not `round`: it takes halves to the even neighbour, or wherever a float's binary tail leans.
     """
     return float(share.quantize(_FOUR_DECIMALS, rounding=ROUND_HALF_UP))
-
-
-def _share(name: str, value: object) -> Decimal:
-    number = exact(value)
-    if number is None:
-        raise Permanent(f"sentiment {name}: not a number")
-    return min(max(number, Decimal(0)), Decimal(1))

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import orjson
 
+from worker.clients.genesys.conversations import seconds_to_next_poll
 from worker.domain.moment import utc_text
-from worker.domain.settling import seconds_to_next_look
 from worker.errors import NotYet, Permanent
 from worker.events.types import ConversationEnded
 
@@ -62,7 +62,7 @@ def details_status(
     """Judge what analytics knows; raise NotYet while waiting may still bring more."""
     if details is not None and details.get("conversationEnd"):
         return DetailsStatus.COMPLETE
-    wait = seconds_to_next_look(age_seconds, settle_seconds=settle_seconds)
+    wait = seconds_to_next_poll(age_seconds, settle_seconds=settle_seconds)
     if wait is None:
         return DetailsStatus.PARTIAL
     what = "the conversation" if details is None else "its conversationEnd"

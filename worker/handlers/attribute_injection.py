@@ -9,11 +9,11 @@ from datetime import datetime
 import structlog
 
 from worker.clients.crm import Crm, Record
-from worker.clients.genesys.attributes import Attributes
+from worker.clients.genesys.flows import Schema
+from worker.clients.genesys.participants import Attributes
 from worker.clients.webhooks import Webhook
 from worker.domain.attributes.injection import Policy, enriched, payload_sha256, trace_id
 from worker.domain.attributes.inspector import inspect, sendable
-from worker.domain.attributes.schema import Schema
 from worker.domain.phone import e164
 from worker.domain.result import Result
 from worker.errors import Rejected, Transient

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from worker.clients.aws.bus import Bus
-from worker.clients.genesys.sentiment import ChatSentiment
+from worker.clients.genesys.conversations import seconds_to_next_poll
+from worker.clients.genesys.speech import ChatSentiment
+from worker.clients.genesys.transcripts import Sentiment
 from worker.clients.webhooks import Webhook
 from worker.domain.result import Result
 from worker.domain.sentiment import (
-    Sentiment,
     SentimentRules,
     alert_note,
     crm_note,
@@ -21,7 +22,6 @@ from worker.domain.sentiment import (
     payload_of,
     status_attributes,
 )
-from worker.domain.settling import seconds_to_next_look
 from worker.errors import NotYet, Permanent, Rejected, Transient
 from worker.events.types import ChatScored
 from worker.resilience.steps import Steps
@@ -91,7 +91,7 @@ class ForwardChatSentiment:
 
     def _wait(self, event: ChatScored) -> None:
         age = (self.now() - event.origin.occurred_at).total_seconds()
-        wait = seconds_to_next_look(age, settle_seconds=self.settle_seconds)
+        wait = seconds_to_next_poll(age, settle_seconds=self.settle_seconds)
         if wait is not None:
             raise NotYet("the chat is not analysed yet", retry_after=wait)
 

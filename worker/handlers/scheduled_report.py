@@ -10,10 +10,10 @@ import structlog
 
 from worker.clients.aws.bucket import Bucket, Link
 from worker.clients.aws.bus import Bus
-from worker.clients.genesys.details import DetailsReader, Progress
 from worker.clients.webhooks import Webhook
 from worker.domain.reports.files import File, files_of, folder
 from worker.domain.reports.manifest import Manifest, manifest_key
+from worker.domain.reports.reader import DetailsReader, Progress
 from worker.domain.reports.report import iso, report_id, report_of
 from worker.domain.result import Result
 from worker.events.types import ReportDue

@@ -10,17 +10,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.factories import NOON, a_chat_scored, an_id, an_origin
+from worker.clients.genesys.transcripts import Polarity, exact, sentiment_of
 from worker.domain.sentiment import (
-    Polarity,
     SentimentRules,
     alert_note,
     crm_note,
     derived_id,
-    exact,
     forwarding_id,
     payload_of,
     rounded,
-    sentiment_of,
     status_attributes,
 )
 from worker.errors import Permanent

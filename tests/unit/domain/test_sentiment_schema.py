@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import a_chat_scored
-from worker.domain.sentiment import SentimentRules, payload_of, sentiment_of
+from worker.clients.genesys.transcripts import sentiment_of
+from worker.domain.sentiment import SentimentRules, payload_of
 
 SCHEMA = orjson.loads(files("worker.domain").joinpath("schemas/chat_sentiment.json").read_bytes())
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

@@ -7,9 +7,8 @@ from worker.app.workshop import Workshop, now
 from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import ClientLimits
-from worker.clients.genesys.details import DetailsReader
 from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.details_pages import details_dialect
+from worker.domain.reports.reader import DetailsReader
 from worker.handlers.scheduled_report import Listeners, WriteReport
 from worker.resilience.steps import Steps
 
@@ -28,9 +27,10 @@ async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Run:
 
 
 def _reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:
-    settings, dialect = workshop.settings.report, workshop.settings.genesys.dialect
-    jobs = DetailsJobs(genesys.api) if settings.use_jobs and dialect == "platform" else None
-    pages = details_dialect(dialect, settings.page_size)
+    settings, dialect = workshop.settings.report, genesys.dialect
+    has_jobs = settings.use_jobs and "details_jobs" in dialect.features
+    jobs = DetailsJobs(genesys.api) if has_jobs else None
+    pages = dialect.pages(settings.page_size)
     return DetailsReader(genesys.api, pages, settings.concurrency, now, jobs)
 
 

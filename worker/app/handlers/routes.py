@@ -4,6 +4,7 @@ from worker.app.bus import build_bus
 from worker.app.genesys import GenesysParts
 from worker.app.handlers import attributes, reports, sentiment, voice, workflow
 from worker.app.workshop import Workshop
+from worker.clients.genesys.dialects import Dialect
 from worker.errors import ConfigurationError
 from worker.events.types import (
     AttributesWanted,
@@ -60,7 +61,7 @@ async def _add_tellers(router: Router, workshop: Workshop, genesys: GenesysParts
     bus, on = await build_bus(workshop), workshop.settings.enabled_handlers()
     if "sentiment" in on:
         forward = await sentiment.build(workshop, genesys, bus)
-        router.on(ChatScored, "sentiment", forward, needs=_of_sentiment(workshop))
+        router.on(ChatScored, "sentiment", forward, needs=_of_sentiment(workshop, genesys.dialect))
     if "reports" in on:
         write = await reports.build(workshop, genesys, bus)
         deadline = workshop.settings.report.deadline_seconds
@@ -68,11 +69,11 @@ async def _add_tellers(router: Router, workshop: Workshop, genesys: GenesysParts
         router.on(ReportDue, "reports", write, needs=needs, deadline_seconds=deadline)
 
 
-def _of_sentiment(workshop: Workshop) -> list[str]:
+def _of_sentiment(workshop: Workshop, dialect: Dialect) -> list[str]:
     """Return what no chat can be told without: where its sentiment comes from, and the sinks."""
     settings = workshop.settings
     source = ["analytics", "speech", "transcripts"]
-    if settings.genesys.dialect == "reference":
+    if "transcripts" not in dialect.features:
         source = ["analytics"]
     hook = ["crm_webhook"] if settings.crm.webhook_url else []
     return ["login", "conversations", *source, "events", *hook]

@@ -6,9 +6,9 @@ from worker.app.genesys import GenesysParts
 from worker.app.webhooks import build_webhook
 from worker.app.workshop import Workshop, now
 from worker.clients.aws.bus import Bus
-from worker.clients.genesys.sentiment import ChatSentiment, QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpLimits
-from worker.clients.transcripts import Transcripts
 from worker.domain.sentiment import SentimentRules
 from worker.handlers.chat_sentiment import ForwardChatSentiment, Receivers
 from worker.resilience.steps import Steps
@@ -35,7 +35,7 @@ async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> ForwardC
 
 
 def _source(workshop: Workshop, genesys: GenesysParts) -> ChatSentiment:
-    if workshop.settings.genesys.dialect == "reference":
+    if "transcripts" not in genesys.dialect.features:
         return QuerySentiment(genesys.api)
     guard = workshop.upstreams.http("transcripts", TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS)
     transcripts = Transcripts(guard, HttpLimits(total_seconds=TRANSCRIPT_SECONDS))

@@ -14,7 +14,7 @@ async def build(workshop: Workshop, genesys: GenesysParts) -> EnrichVoice:
     """Return the handler, its table and its customers."""
     settings = workshop.settings
     return EnrichVoice(
-        customer_address=genesys.client.customer_address,
+        customer_address=genesys.conversations.customer_address,
         customers=_customers(workshop, genesys),
         records=await _records(workshop),
         now=now,
@@ -33,7 +33,7 @@ def _customers(workshop: Workshop, genesys: GenesysParts) -> Customers:
     cache: Cache[bytes, Customer] = Cache(
         "customers", CachePolicy(**settings.cache.model_dump()), random=workshop.random
     )
-    return Customers(genesys.client.execute_data_action, action, cache)
+    return Customers(genesys.actions.execute_data_action, action, cache)
 
 
 async def _records(workshop: Workshop) -> VoiceRecords:

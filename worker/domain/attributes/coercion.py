@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from worker.domain.attributes.schema import Kind
+from worker.clients.genesys.flows import Kind
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")

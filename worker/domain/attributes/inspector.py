@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.clients.genesys.flows import Kind, Schema
 from worker.domain.attributes.coercion import Unfit, coerce, json_type, wire_text
-from worker.domain.attributes.schema import Kind, Schema
 from worker.errors import Permanent
 from worker.settings import Attributes
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from worker.clients.genesys.details_query import Slice
 from worker.domain.reports.axis import points, ticks, time_ticks
 from worker.domain.reports.labels import clock, count, group_label, percent
 from worker.domain.reports.markup import Markup, joined, tag
 from worker.domain.reports.report import Group, Report
-from worker.domain.reports.slicing import Slice
 
 MOST_GROUPS = 10
 """The busiest groups; the table has all."""

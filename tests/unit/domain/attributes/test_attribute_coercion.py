@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from worker.clients.genesys.flows import Kind
 from worker.domain.attributes.coercion import Unfit, coerce, json_type, wire_text
-from worker.domain.attributes.schema import Kind
 
 NO = None
 """In the table below: unfit."""

@@ -2,8 +2,8 @@
 
 import pytest
 
+from worker.clients.genesys.flows import Kind
 from worker.domain.attributes.inspector import Rules, inspect, sendable
-from worker.domain.attributes.schema import Kind
 from worker.errors import Permanent
 
 SCHEMA = {"tier": Kind.STRING, "ltv": Kind.NUMBER, "vip": Kind.BOOLEAN, "renewal": Kind.DATE}

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.reports.slicing import DAY, HOUR, MAX_DAYS, Slice, day_slices, hour_slices
+from worker.clients.genesys.details_query import Slice
+from worker.domain.reports.slicing import DAY, HOUR, MAX_DAYS, day_slices, hour_slices
 from worker.errors import Permanent
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
