@@ -146,7 +146,7 @@ class HttpClient:
 
     def _too_large(self, status: int) -> Unavailable | Permanent:
         reason = f"{self._upstream}: reply larger than {self._limits.reply_bytes} bytes ({status})"
-        # The same question will have the same long answer; an error page tells nothing of it.
+        # The same question will have the same long answer; an error page says nothing about that.
         return Permanent(reason) if status < 300 else Unavailable(reason)
 
 

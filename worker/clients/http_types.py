@@ -4,7 +4,7 @@ A URL that a setting names whole, as the CRM's and the webhooks', is taken apart
 takes an origin only. Neither part is ever logged: the path of a webhook is often its password.
 
 Bodies are read as clients in the field read them. Servers put a byte order mark before the JSON,
-write latin-1 and declare it, or let NaN and half an emoji stand in a field that nobody asked for.
+write latin-1 and declare it, or let NaN and half an emoji stand in a field that is not read.
 None of that is an outage.
 """
 
@@ -38,7 +38,7 @@ class Request:
 
     method: str
     path: str = field(repr=False)
-    """Path below the upstream's base URL; every id in it was validated by whoever built it."""
+    """Path below the upstream's base URL; every id in it was validated by its builder."""
 
     template: str
     """The path with `{names}` for ids: the form that may be logged."""
@@ -66,7 +66,7 @@ class Reply:
 
 
 REFUSED_PAUSE_SECONDS = 30.0
-"""Pause after refused credentials: only a person mends them."""
+"""Pause after refused credentials: only a person can fix them."""
 
 _RETRIABLE = {408, 425}
 
@@ -90,8 +90,8 @@ def path_of(url: str, **query: str | None) -> str:
 def failure_of(upstream: str, reply: Reply) -> WorkerError:
     """Return the failure that a reply outside 2xx names.
 
-    A redirect is Unavailable and refused credentials are Unauthorized: somebody moved the endpoint
-    or changed a secret, which is no fault of the messages that meet it.
+    A redirect is Unavailable and refused credentials are Unauthorized: the endpoint was moved
+    or a secret changed, which is no fault of the messages that meet it.
     """
     text = f"{upstream}: {reply.status}"
     asked = parse_retry_after(reply.headers.get("retry-after"), now=reply.received_at)

@@ -32,7 +32,7 @@ ROUNDS = 3
 """Times an entry is sent that EventBridge fails to take, although the call itself is a success."""
 
 _OUR_MISTAKE = re.compile(r"Malformed|Invalid|TooLarge|TooLong|Validation")
-"""Codes of entries that no repetition mends. All that are not known are waited out."""
+"""Codes of entries that no retry fixes. All that are not known are waited out."""
 
 FOR_NOW = (Unavailable, RateLimited)
 """Failures of an entry that is sent again."""
@@ -107,7 +107,7 @@ class Bus:
             try:
                 fates = await self._guard.call(partial(self._put, [part[at] for at in places]))
             except WorkerError as error:
-                # Not again: whoever retries a failed call is the SDK, and one layer is enough.
+                # Not again: the SDK retries a failed call, and one layer is enough.
                 results |= dict.fromkeys(places, error)
                 break
             results |= dict(zip(places, fates, strict=True))

@@ -249,7 +249,7 @@ LOST = "idempotency: the claim was lost while the handler ran"
 
 
 class IdempotencyStore:
-    """Runs work once over all workers; while the table is down it fails closed, or open if told."""
+    """Runs work once over all workers; while the table is down it fails closed, or open if set."""
 
     def __init__(self, table: IdempotencyTable, lease_seconds: float, *, fail_open: bool) -> None:
         self._table = table
@@ -268,7 +268,7 @@ class IdempotencyStore:
     ) -> Result:
         """Run unless it was done before: `Result.DUPLICATE` then.
 
-        Raises Transient while another worker is at it, when the claim was lost, and, unless told to
+        Raises Transient while another worker is at it, when the claim was lost, and, unless set to
         fail open, when the table does not answer; else whatever `run` raises.
         """
         owner = f"{self._process}-{next(self._numbers)}"
@@ -362,7 +362,7 @@ class IdempotencyStore:
         """Return when the handler must have stopped: a tenth before others see the lease end.
 
         Counted from before the call, by the monotonic clock. None when failing open: then silence
-        of the table stops nobody, only a refusal does.
+        of the table stops no handler, only a refusal does.
         """
         return None if self._fail_open else began + 0.9 * self._lease_seconds
 

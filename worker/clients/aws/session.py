@@ -63,7 +63,7 @@ class SlimLoader:
         return self.load_data_with_path(name)[0]
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
-        """Load a file, without its documentation, and tell where it is."""
+        """Load a file, without its documentation, and return its path."""
         if name not in self._kept:
             whole, path = self._fresh().load_data_with_path(name)
             slim = _few_services(whole) if name == ENDPOINTS else _undocumented(whole)

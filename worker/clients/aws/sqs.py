@@ -1,4 +1,4 @@
-"""One SQS queue: its messages, its verbs, and what its replies say. Above it nobody sees botocore.
+"""One SQS queue: its messages, its verbs, and what its replies say. Nothing above it sees botocore.
 
 Replies are read as JSON of any shape, since a reply must never end the process. What has another
 shape than SQS's is left out and counted by those who ask; an entry of a batch that is in neither
@@ -33,7 +33,7 @@ _NONE: Mapping[str, Any] = {}
 
 @record
 class Message:
-    """A message in hand; a second receive of the same id makes a new one with a newer receipt."""
+    """A message received; a second receive of the same id makes a new one with a newer receipt."""
 
     id: str
     receipt: str
@@ -164,8 +164,8 @@ def _message(entry: Any, received_at: float) -> Message | None:
         sent_at=_whole(sent, 0, _LATEST_MILLISECONDS) / 1000 or None,
         attributes=_NONE,
     )
-    told = (receives is not None) + (sent is not None)
-    if len(system) > told or "MessageAttributes" in entry:
+    known = (receives is not None) + (sent is not None)
+    if len(system) > known or "MessageAttributes" in entry:
         return _with_the_rest(message, system, _object(entry, "MessageAttributes"))
     return message
 

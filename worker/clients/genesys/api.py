@@ -45,7 +45,7 @@ from worker.telemetry import metrics
 
 RENEW_BEFORE_SECONDS = 300.0
 RENEW_BEFORE_SHARE = 0.1
-"""The lesser of the two is kept in hand: the shortest life Genesys grants is 300 s."""
+"""The lesser of the two is kept as margin: the shortest life Genesys grants is 300 s."""
 
 UNAVAILABLE_PAUSE_SECONDS = 1.0
 """Pause after a 5xx or a time-out of the token host."""
@@ -64,7 +64,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """No token request before `until`; whoever needs one gets `reason` at once."""
+    """No token request before `until`; a caller that needs one gets `reason` at once."""
 
     error: type[Transient]
     reason: str
@@ -135,7 +135,7 @@ class Tokens:
         if held is not None and now < held.renew_at:
             return held.value
         if held is not None and now < held.expires_at:
-            # The old one is good for minutes: nobody waits, and a failed renewal hurts nobody.
+            # The old one is good for minutes: no caller waits, and a failed renewal fails none.
             if self._paused(now) is None:
                 self._refreshing(now)
             return held.value
@@ -166,7 +166,7 @@ class Tokens:
         pause = self._paused(now)
         if pause is not None:
             raise pause.error(pause.reason, retry_after=pause.until - now)
-        # Shielded: the request is everybody's, so the one who started it may be cancelled.
+        # Shielded: the request is shared, so the caller that started it may be cancelled.
         with waiting_for("token", self._clock):
             return await asyncio.shield(self._refreshing(now))
 

@@ -78,8 +78,8 @@ def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
     Transfers and conferences add customers.
     """
     listed = wire.object_of(reply).get("participants")
-    everybody = listed if isinstance(listed, list) else []
-    found = [who for who in everybody if isinstance(who, dict) and _is_customer(who)]
+    participants = listed if isinstance(listed, list) else []
+    found = [who for who in participants if isinstance(who, dict) and _is_customer(who)]
     return sorted(found, key=_joined)
 
 
@@ -311,7 +311,7 @@ class ConversationDetails:
         return await self._batcher.submit(_Lookup(wanted, current_work()))
 
     async def aclose(self) -> None:
-        """End the lookups under way: whoever asked has gone, and an exit must not wait for them."""
+        """End the lookups under way: their callers have gone, and an exit must not wait."""
         await self._batcher.abandon()
 
     async def _flush(self, batch: Sequence[_Lookup]) -> list[Answer]:
@@ -338,7 +338,7 @@ class _Questions:
         """Ask for all; what fails for one of them, or for their number, is asked for in halves.
 
         The first half of a half goes first, so that soon one is asked for alone: what one alone
-        meets is told to the breaker, and is no question of weight.
+        meets is reported to the breaker, and is not a matter of size.
         """
         parts = deque([batch])
         while parts:

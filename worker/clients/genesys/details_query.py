@@ -2,7 +2,7 @@
 
 Platform: `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"), whose pages
 have numbers. Reference: the report query of text r4, on the same path, by token. Conversations are
-handed on as they came; whoever asked for them reads them.
+handed on as they came; the caller reads them.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The dialects: one object says all that differs between platform and reference (README.md).
 
-Chosen once, from GENESYS_DIALECT; whoever needs a part of it is handed that part.
+Chosen once, from GENESYS_DIALECT; what needs a part of it is handed that part.
 """
 
 from base64 import b64encode

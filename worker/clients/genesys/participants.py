@@ -22,7 +22,7 @@ class Participant:
 
     id: str
     attributes: Mapping[str, str] | None = field(default=None, repr=False)
-    """What it has now; None when nobody asked."""
+    """What it has now; None when it was not asked for."""
 
 
 class AttributeDialect(Protocol):

@@ -166,9 +166,9 @@ class TranscriptSentiment:
         """Return the shares of the customer's phrases, of all transcripts that are there; or None.
 
         A session without one is passed over: it may never get any. But not the one that ended: what
-        the customer said before coming back is no answer, and was told by the event of that time.
+        the customer said before coming back is no answer, and went out with the event of that time.
         """
-        # Asked first: most of those who come too early are told so by this one request.
+        # Asked first: most of those that come too early learn it by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
         details = await self._details.by_id(conversation_id, ended_at)

@@ -88,7 +88,7 @@ SCORES = (-1, 0, 1)
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
-    """Where a transcript is; whoever holds it may fetch it, for a few minutes."""
+    """Where a transcript is; valid for anyone, for a few minutes."""
 
     url: str = field(repr=False)
 

@@ -221,7 +221,7 @@ def pause_asked(reply: Reply) -> float | None:
 
 
 def budget_of(reply: Reply) -> Budget | None:
-    """Return what a reply tells of the request budget; None when it tells nothing readable."""
+    """Return the request budget of a reply; None when it has none that can be read."""
     numbers = [
         float(text)
         for name in ("count", "allowed", "reset")

@@ -139,7 +139,7 @@ def _url(chain: AioSession, service: str, region: str, *, fips: bool) -> str:
     if configured := _configured(chain, service):
         parameters["Endpoint"] = configured
     # The SDK would rather use an account's own endpoint where it knows the account. The region's
-    # serves all accounts, whoever the credentials come to be of; so only «required» is passed on,
+    # serves all accounts, whichever the credentials belong to; so only «required» is passed on,
     # and refused by the rules, instead of being ignored.
     if "AccountIdEndpointMode" in rules.ruleset.parameters:
         mode = chain.get_config_variable("account_id_endpoint_mode")
@@ -165,7 +165,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 LARGE_BYTES = 1024 * 1024
 
-# Without the first, aiohttp would ask for gzip, and nobody would unpack it.
+# Without the first, aiohttp would ask for gzip, and nothing would unpack it.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "genesys-event-worker"}
 
 KEEP_ALIVE_SECONDS = 12.0

@@ -35,7 +35,7 @@ def queue_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
     """Decode the binary attributes of received messages, in place.
 
     One message of another shape must not cost those beside it, which are leased by now: what
-    cannot be decoded is taken out, and judged by whoever reads the message.
+    cannot be decoded is taken out, and judged by the reader of the message.
     """
     messages = answer.get("Messages")
     for message in messages if isinstance(messages, list) else ():

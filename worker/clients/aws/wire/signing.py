@@ -116,7 +116,7 @@ class Signer:
         canonical = "\n".join(
             ("POST", self._path, "", *lines, "", signed, sha256(body).hexdigest())
         )
-        # All that the signer looks at in a request from here on.
+        # All that the signer reads of a request from here on.
         request = SimpleNamespace(context={"timestamp": headers["x-amz-date"]})
         scope = self._signer.credential_scope(request)
         text = self._signer.string_to_sign(request, canonical)
