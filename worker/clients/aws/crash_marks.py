@@ -9,7 +9,7 @@ They are items of LEDGER_TABLE, with the key `id` = `mark|queue|message id`:
 `expiresAt` (N)         TTL, seconds since the epoch
 
 Evidence of a crash: SQS gave the message to us although another process has its mark, and the
-lease of that mark is over. SQS gives a message again as soon as its lease ends, so the allowance for
+lease of that mark is over. SQS gives a message again when its lease ends, so the allowance for
 clocks that differ is on the side of the death. A mark whose lease has long to go is another matter:
 SQS delivers at least once, and its owner is alive.
 
