@@ -6,8 +6,7 @@ from typing import Any
 
 from tests.factories import an_id
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.outcome import Failure

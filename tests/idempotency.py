@@ -9,8 +9,7 @@ from aiohttp import web
 
 from tests.dynamodb import a_guard
 from tests.factories import an_id
-from worker.clients.aws.idempotency_store import IdempotencyStore
-from worker.clients.aws.idempotency_table import IdempotencyTable
+from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
 from worker.errors import LeaseLost
 from worker.resilience.work import current_work
 

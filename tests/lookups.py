@@ -6,11 +6,9 @@ from datetime import timedelta
 from random import Random
 
 from tests.factories import NOON, OneForAll, an_id
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
+from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.cloud import Ended, a_conversation

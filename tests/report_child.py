@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tests.reporting import DAY, NOW, a_day, an_api_at
-from worker.jobs.reports.details import DetailsReader
-from worker.jobs.reports.details_pages import PlatformDetails
+from worker.clients.genesys.details_query import PlatformPages
 from worker.jobs.reports.files import File
 from worker.jobs.reports.handler import written
+from worker.jobs.reports.reader import DetailsReader
 
 
 class Folder:
@@ -33,7 +33,7 @@ async def run(url: str, days: int, folder: Path) -> None:
     """Write the report of so many days."""
     due = replace(a_day(), end=DAY + timedelta(days=days))
     async with an_api_at(url) as api:
-        reader = DetailsReader(api, PlatformDetails(), 4, lambda: NOW)
+        reader = DetailsReader(api, PlatformPages(), 4, lambda: NOW)
         manifest = await written(due, reader, Folder(folder), now=lambda: NOW)
     result = {"count": manifest.conversation_count, "peak_mb": peak_kb() / 1024}
     sys.stdout.write(json.dumps(result) + "\n")

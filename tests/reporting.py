@@ -7,15 +7,14 @@ from random import Random
 from typing import Any
 
 from tests.factories import OneForAll, a_report_due, an_id
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.details_jobs import DetailsJobs
+from worker.clients.genesys.details_query import PlatformPages
+from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.history import History, Past
-from worker.jobs.reports.details import DetailsReader
-from worker.jobs.reports.details_jobs import DetailsJobs
-from worker.jobs.reports.details_pages import PlatformDetails
+from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.row import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
@@ -109,7 +108,7 @@ async def a_reader(
     async with an_api(cloud, **api) as made:
         yield DetailsReader(
             made,
-            dialect or PlatformDetails(),
+            dialect or PlatformPages(),
             concurrency,
             lambda: NOW,
             DetailsJobs(made) if jobs else None,

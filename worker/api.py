@@ -14,18 +14,16 @@ from pydantic import HttpUrl
 
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.errors import CREDENTIALS, aws_errors
-from worker.clients.aws.limits import ClientLimits
-from worker.clients.endpoint import failure_of, path_of
-from worker.clients.exchange import Reply, Request
-from worker.clients.genesys.analytics_lag import seconds_to_next_look
-from worker.clients.genesys.attributes import Attributes
-from worker.clients.genesys.chat_figures import Polarity, Sentiment
-from worker.clients.genesys.conversations import ConversationDetails
-from worker.clients.genesys.flow_schema import Kind, Schema
+from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
+from worker.clients.genesys.details_jobs import DetailsJobs
+from worker.clients.genesys.flows import Kind, Schema
+from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysParts
-from worker.clients.genesys.sentiment import ChatSentiment
+from worker.clients.genesys.speech import ChatSentiment
+from worker.clients.genesys.transcripts import Polarity, Sentiment
 from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.json_reply import json_of
+from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import Webhook
 from worker.errors import (
@@ -102,6 +100,7 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "ConversationDetails",
+    "DetailsJobs",
     "Envelope",
     "Event",
     "EventType",
@@ -172,7 +171,7 @@ __all__ = [
     "read_object",
     "read_text",
     "read_text_if_any",
-    "seconds_to_next_look",
+    "seconds_to_next_poll",
     "sent_at",
     "timed",
     "tracing",

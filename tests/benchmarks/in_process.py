@@ -20,7 +20,7 @@ from worker.app.intake import join_intake, reading_of
 from worker.app.jobs import load_settings
 from worker.app.queues import OpenQueue
 from worker.cli.run import fast_loop
-from worker.clients.aws.sqs_replies import Message, QueueAttributes
+from worker.clients.aws.sqs import Message, QueueAttributes
 from worker.events.result import Result
 from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored

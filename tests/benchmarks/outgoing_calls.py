@@ -19,13 +19,12 @@ import uvloop
 from httpx_aiohttp import AiohttpTransport
 
 from worker.app.upstreams import Upstreams
-from worker.clients.exchange import Reply, Request
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.dialect import dialect_of
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.actions import Actions
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import dialect_of
 from worker.clients.genesys.wire import object_of
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.resilience.limiter import Limiter
 from worker.settings import Breaker
 from worker.settings import Genesys as GenesysSettings
@@ -110,7 +109,7 @@ async def our_verb(url: str) -> AsyncIterator[Call]:
     settings = GenesysSettings()
     async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
         tokens = Tokens(http, dialect_of(settings).token("bench", "bench"))
-        genesys = Genesys(Api(http, tokens, guards, limiter), dialect_of(settings))
+        genesys = Actions(Api(http, tokens, guards, limiter), dialect_of(settings))
         yield lambda: genesys.execute_data_action(ACTION, INPUTS)
 
 

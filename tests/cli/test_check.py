@@ -17,7 +17,7 @@ from worker.app.queue_findings import judge_dead_letters, judge_queue, queue_fin
 from worker.cli.preflight.aws import check_region
 from worker.cli.preflight.queue import check_queues
 from worker.cli.preflight.run import settings_rows
-from worker.clients.aws.sqs_replies import attributes_of
+from worker.clients.aws.sqs import attributes_of
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
 

@@ -11,7 +11,7 @@ from tests.deadletters import moved
 from tests.factories import an_id
 from worker.cli.dlq_addresses import Addresses, NoAddress
 from worker.cli.dlq_letters import read_letter
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message
 from worker.emulators.sqs.model import Attribute
 from worker.emulators.sqs.server import SqsServer
 from worker.intake.body_encoding import RECORD_ATTRIBUTE, encode_body

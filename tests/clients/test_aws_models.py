@@ -3,7 +3,7 @@
 import pytest
 from aiobotocore.session import AioSession
 
-from worker.clients.aws.models import slim
+from worker.clients.aws.session import slim
 
 SERVICES = ["sqs", "dynamodb", "stepfunctions", "events", "s3", "sts"]
 REGIONS = ["us-east-1", "eu-west-2", "cn-north-1", "us-gov-west-1"]

@@ -113,7 +113,7 @@ async def test_an_entry_that_fails_for_good_fails_its_own_caller_only(bridge, bu
         results = await put_all(bus, details)
 
     assert [type(result) for result in results] == [type(None), Rejected, RateLimited]
-    assert bridge.sent() == {1: 1, 2: 1, 3: module.ROUNDS}
+    assert bridge.sent() == {1: 1, 2: 1, 3: module.MOST_ATTEMPTS}
     assert "customer" not in str(results)
 
 

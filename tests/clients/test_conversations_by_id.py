@@ -7,8 +7,14 @@ import pytest
 
 from tests.factories import NOON, an_id
 from tests.lookups import api_of, details_of, end
-from worker.clients.genesys.conversations import LONGEST_GAP_SECONDS, MOST_REQUESTS, Batching
-from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails, Wanted
+from worker.clients.genesys.conversations import (
+    LONGEST_GAP_SECONDS,
+    MOST_REQUESTS,
+    Batching,
+    PlatformDetails,
+    ReferenceDetails,
+    Wanted,
+)
 from worker.emulators.genesys import GenesysCloud, analytics
 from worker.emulators.genesys.replies import error_body, hang
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unavailable, WorkerError

@@ -8,9 +8,8 @@ from random import Random
 import pytest
 
 from tests.factories import PHONE, an_id
-from worker.clients.endpoint import origin_of, path_of
-from worker.clients.exchange import Reply
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, origin_of, path_of
 from worker.emulators.crm import CrmServer, CrmState
 from worker.errors import (
     ConfigurationError,

@@ -17,16 +17,16 @@ from tests.reporting import (
     a_reader,
     pasts,
 )
+from worker.clients.genesys import details_query
+from worker.clients.genesys.details_query import PlatformPages, ReferencePages
 from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
-from worker.jobs.reports import details_source
-from worker.jobs.reports.details import Progress
-from worker.jobs.reports.details_pages import PlatformDetails, ReferenceDetails
+from worker.jobs.reports.reader import Progress
 from worker.resilience.breaker import BreakerPolicy
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
-DIALECTS = [PlatformDetails(), ReferenceDetails()]
+DIALECTS = [PlatformPages(), ReferencePages()]
 HOUR = timedelta(hours=1)
 
 
@@ -97,7 +97,7 @@ async def test_a_dimension_that_the_reference_does_not_tell_is_refused_before_an
     cloud = a_cloud([a_past(1)])
 
     with pytest.raises(Permanent, match="groupBy"):
-        await read(cloud, a_day(group_by=("mediaType", name)), ReferenceDetails())
+        await read(cloud, a_day(group_by=("mediaType", name)), ReferencePages())
 
     assert cloud.counts["details_query"] == 0
     assert (await read(cloud, a_day(group_by=("mediaType", name)))).total.count == 1
@@ -219,7 +219,7 @@ async def test_a_day_of_more_than_may_be_paged_is_read_by_the_hour():
 
 
 async def test_more_hits_than_may_be_paged_split_a_day_before_its_second_page(monkeypatch):
-    monkeypatch.setattr(details_source, "MOST_RESULTS", 500)
+    monkeypatch.setattr(details_query, "MOST_RESULTS", 500)
     cloud = a_cloud(pasts(2_000))
 
     await read(cloud)
@@ -319,7 +319,7 @@ async def test_a_page_token_that_leads_nowhere_is_unavailable():
     cloud.fail_with("details_query", answer)
 
     with pytest.raises(Unavailable, match="same page"):
-        await read(cloud, dialect=ReferenceDetails())
+        await read(cloud, dialect=ReferencePages())
 
 
 async def test_groups_are_those_that_were_asked_for():

@@ -7,22 +7,24 @@ import orjson
 import pytest
 
 from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
-from worker.clients.exchange import Reply
+from worker.clients.genesys.details_query import Filters, PlatformPages, ReferencePages, Slice
+from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, RateLimited, Unavailable
-from worker.jobs.reports.details_pages import PlatformDetails, ReferenceDetails
-from worker.jobs.reports.slicing import HOUR, Slice
+from worker.jobs.reports.platform_row import row_of_platform
+from worker.jobs.reports.reader import filters_of, rows_of
+from worker.jobs.reports.slicing import HOUR
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 WHOLE = Slice(DAY, DAY + 24 * HOUR)
 
 
 def asked(due, dialect=None, number=1, token=None):
-    return (dialect or PlatformDetails()).page(due, WHOLE, number, token).request.json
+    return (dialect or PlatformPages()).page(filters_of(due), WHOLE, number, token).request.json
 
 
 def read(dialect, body, status=200):
     reply = Reply(status=status, body=body, received_at=datetime.now(UTC))
-    return dialect.page(a_day(), WHOLE, 1, None).read(reply)
+    return dialect.page(Filters(), WHOLE, 1, None).read(reply)
 
 
 def sample(name):
@@ -70,7 +72,7 @@ def test_pages_of_the_platform_are_asked_for_by_number():
 
 
 def test_the_reference_query_has_the_form_of_r4():
-    body = asked(a_day(media_type="voice", queue_ids=(QUEUE,)), ReferenceDetails())
+    body = asked(a_day(media_type="voice", queue_ids=(QUEUE,)), ReferencePages())
 
     assert set(body) == {"query", "interval", "groupBy", "metrics", "filter", "size"}
     assert body["query"]["timeRange"] == {
@@ -84,23 +86,23 @@ def test_the_reference_query_has_the_form_of_r4():
 
 
 def test_pages_of_the_reference_are_asked_for_by_token():
-    assert asked(a_day(), ReferenceDetails(), token="p2")["pageToken"] == "p2"
+    assert asked(a_day(), ReferencePages(), token="p2")["pageToken"] == "p2"
 
 
 def test_the_recorded_platform_reply_is_one_conversation_of_one():
-    page = read(PlatformDetails(), sample("platform/details_query_response.json"))
+    page = read(PlatformPages(), sample("platform/details_query_response.json"))
 
-    assert (len(page.rows), page.total, page.token) == (1, 1, None)
+    assert (len(page.conversations), page.total, page.token) == (1, 1, None)
 
 
 def test_the_recorded_reference_reply_names_the_next_page():
-    page = read(ReferenceDetails(), sample("reference/report_page.json"))
+    page = read(ReferencePages(), sample("reference/report_page.json"))
 
-    assert (len(page.rows), page.total, page.token) == (1, None, "p2")
+    assert (len(page.conversations), page.total, page.token) == (1, None, "p2")
 
 
 def test_an_empty_platform_page_may_omit_its_conversations():
-    assert read(PlatformDetails(), b'{"totalHits":0}').rows == []
+    assert read(PlatformPages(), b'{"totalHits":0}').conversations == []
 
 
 def test_a_full_page_that_does_not_say_how_many_there_are_is_not_taken_for_the_last():
@@ -108,24 +110,24 @@ def test_a_full_page_that_does_not_say_how_many_there_are_is_not_taken_for_the_l
     one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
     body = orjson.dumps({"conversations": [one, one]})
 
-    assert len(read(PlatformDetails(page_size=3), body).rows) == 2
+    assert len(read(PlatformPages(page_size=3), body).conversations) == 2
     with pytest.raises(Unavailable):
-        read(PlatformDetails(page_size=2), body)
+        read(PlatformPages(page_size=2), body)
 
 
 def test_rows_are_sorted_whatever_the_order_of_the_page():
     one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
     early = one | {"conversationId": "early", "conversationStart": "2026-03-02T00:00:00.000Z"}
 
-    page = read(PlatformDetails(), orjson.dumps({"totalHits": 2, "conversations": [one, early]}))
+    page = read(PlatformPages(), orjson.dumps({"totalHits": 2, "conversations": [one, early]}))
 
-    assert page.rows[0].id == "early"
+    assert rows_of(page, row_of_platform)[0].id == "early"
 
 
 def test_an_entry_without_an_id_is_counted_and_left_out():
-    page = read(PlatformDetails(), b'{"totalHits":1,"conversations":[{}]}')
+    page = read(PlatformPages(), b'{"totalHits":1,"conversations":[{}]}')
 
-    assert (page.rows, page.unreadable, page.entries) == ([], 1, 1)
+    assert (rows_of(page, row_of_platform), len(page.conversations)) == ([], 1)
 
 
 @pytest.mark.parametrize(
@@ -135,13 +137,13 @@ def test_an_entry_without_an_id_is_counted_and_left_out():
         (403, "platform/error_403.json", Misconfigured),
     ],
 )
-@pytest.mark.parametrize("dialect", [PlatformDetails(), ReferenceDetails()])
+@pytest.mark.parametrize("dialect", [PlatformPages(), ReferencePages()])
 def test_a_refusal_is_what_it_names(dialect, status, name, error):
     with pytest.raises(error):
         read(dialect, sample(name), status)
 
 
-@pytest.mark.parametrize("dialect", [PlatformDetails(), ReferenceDetails()])
+@pytest.mark.parametrize("dialect", [PlatformPages(), ReferencePages()])
 def test_a_gateway_page_is_unavailable(dialect):
     with pytest.raises(Unavailable):
         read(dialect, b"<html>", 504)

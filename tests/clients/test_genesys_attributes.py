@@ -7,16 +7,15 @@ from random import Random
 import pytest
 
 from tests.factories import OneForAll, an_id
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import (
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.flows import FLOW_CACHE, Kind, Schema
+from worker.clients.genesys.participants import (
+    Attributes,
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
 )
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.flow_schema import Kind, Schema
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.flows import a_flow

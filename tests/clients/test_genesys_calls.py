@@ -12,11 +12,9 @@ import structlog
 from aiohttp import web
 
 from tests.factories import OneForAll
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.reference import Reference
-from worker.clients.genesys.token import Tokens
+from tests.verbs import Verbs
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.integrations import crm_lookup_failed
@@ -67,7 +65,7 @@ async def genesys_of(
         tokens = Tokens(http, dialect.token(cloud.client_id, cloud.client_secret))
         api = Api(http, tokens, OneForAll(a_guard(attempts, deadline, limiter)), limiter)
         try:
-            yield Genesys(api, dialect, actions_repeatable=repeatable)
+            yield Verbs(api, dialect, repeatable=repeatable)
         finally:
             await tokens.aclose()
 

@@ -13,8 +13,8 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from worker.clients.exchange import Request
 from worker.clients.http import HttpClient, HttpLimits, checked_base_url
+from worker.clients.http_types import Request
 from worker.errors import ConfigurationError, Permanent, Unavailable
 
 PHONE = "15550100001"

@@ -7,11 +7,9 @@ from random import Random
 import pytest
 
 from tests.factories import OneForAll, an_id
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.integration_calls import SourceConfig, draft, enable
-from worker.clients.genesys.integrations import Integrations
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.integrations import Integrations, SourceConfig, draft, enable
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.replies import hang

@@ -13,15 +13,23 @@ from aiohttp import web
 
 from tests.factories import NOON, an_id
 from tests.lookups import a_guard, api_of, end
-from worker.clients.exchange import Reply
-from worker.clients.genesys.chat_figures import Sentiment
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
-from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
-from worker.clients.genesys.speech import METRICS, chat_sessions, is_analysed, sentiment_metrics
-from worker.clients.genesys.transcript import SignedUrl
+from worker.clients.genesys.conversations import (
+    Batching,
+    ConversationDetails,
+    PlatformDetails,
+    Wanted,
+)
+from worker.clients.genesys.speech import (
+    METRICS,
+    QuerySentiment,
+    TranscriptSentiment,
+    chat_sessions,
+    is_analysed,
+    sentiment_metrics,
+)
+from worker.clients.genesys.transcripts import Sentiment, SignedUrl, Transcripts
 from worker.clients.http import HttpLimits
-from worker.clients.transcripts import Transcripts
+from worker.clients.http_types import Reply
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.genesys.replies import error_body

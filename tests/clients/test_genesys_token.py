@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.reference import Reference
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Tokens
+from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.replies import hang

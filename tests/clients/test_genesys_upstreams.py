@@ -13,15 +13,14 @@ from structlog.testing import capture_logs
 from tests.factories import NOON, an_id
 from tests.lookups import end
 from tests.reporting import DAY, a_day, pasts
+from tests.verbs import Verbs
 from worker.app.upstreams import LOGIN, Upstreams
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import Participant, PlatformAttributes
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
+from worker.clients.genesys.details_query import PlatformPages as Pages
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.flows import FLOW_CACHE
+from worker.clients.genesys.participants import Attributes, Participant, PlatformAttributes
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer, analytics
 from worker.emulators.genesys.history import History
@@ -35,8 +34,7 @@ from worker.errors import (
     Unreadable,
     WorkerError,
 )
-from worker.jobs.reports.details import DetailsReader
-from worker.jobs.reports.details_pages import PlatformDetails as Pages
+from worker.jobs.reports.reader import DetailsReader
 from worker.resilience.cache import Cache
 from worker.resilience.limiter import Limiter
 from worker.resilience.work import Work, begin
@@ -59,7 +57,7 @@ class Bench(NamedTuple):
     limiter: Limiter
     tokens: Tokens
     api: Api
-    genesys: Genesys
+    genesys: Verbs
     details: ConversationDetails
     attributes: Attributes
 
@@ -90,7 +88,7 @@ async def a_bench(cloud=None, not_found="unknown", **settings: Any):
         details = ConversationDetails(api, PlatformDetails(), Batching())
         flows = Cache("flows", FLOW_CACHE, random=Random(1))
         attributes = Attributes(api, PlatformAttributes(), flows)
-        genesys = Genesys(api, dialect)
+        genesys = Verbs(api, dialect)
         try:
             yield Bench(cloud, upstreams, limiter, tokens, api, genesys, details, attributes)
         finally:

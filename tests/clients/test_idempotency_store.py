@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 from tests.aws import TRANSPORTS
 from tests.dynamodb import a_client
 from tests.idempotency import RETENTION_SECONDS, Strict, a_store, a_store_table, a_wire
-from worker.clients.aws.idempotency_store import BUSY_RETRY_SECONDS
-from worker.clients.aws.idempotency_table import SKEW_SECONDS
+from worker.clients.aws.idempotency import BUSY_RETRY_SECONDS, SKEW_SECONDS
 from worker.emulators.moto import moto_server
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
 from worker.events.result import Result

@@ -9,27 +9,25 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests import official_sdk
-from tests.factories import a_report_due, an_id
+from tests.factories import an_id
 from worker.cli.preflight import genesys_reads
-from worker.clients.exchange import Request
-from worker.clients.genesys import integration_calls as calls
-from worker.clients.genesys import live, speech
-from worker.clients.genesys.attribute_calls import PlatformAttributes
-from worker.clients.genesys.details_by_id import PlatformDetails as DetailsById
-from worker.clients.genesys.details_by_id import Wanted
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.reference import Reference
+from worker.clients.genesys import conversations, details_jobs, speech
+from worker.clients.genesys import integrations as calls
+from worker.clients.genesys.conversations import PlatformDetails as DetailsById
+from worker.clients.genesys.conversations import Wanted
+from worker.clients.genesys.details_query import Filters, Slice
+from worker.clients.genesys.details_query import PlatformPages as DetailsPages
+from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.participants import PlatformAttributes
+from worker.clients.http_types import Request
 from worker.emulators.genesys.cloud import a_conversation
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.genesys.integrations import an_action
-from worker.jobs.reports import details_jobs
-from worker.jobs.reports.details_pages import PlatformDetails as DetailsPages
-from worker.jobs.reports.slicing import Slice
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 SLICE = Slice(DAY, DAY + timedelta(days=1))
-DUE = a_report_due(media_type="voice", queue_ids=(an_id(),), filters=(("direction", "inbound"),))
+FILTERS = Filters(media_type="voice", queue_ids=(an_id(),), others=(("direction", "inbound"),))
 DRAFT = calls.Draft(
     version=1,
     name="events",
@@ -48,18 +46,18 @@ def get(path):
 
 REQUESTS = {
     "data action": (Platform().execute_data_action("custom_-_1", {"phone": "x"}).request, None),
-    "live conversation": (live.customer_address(ID).request, None),
+    "live conversation": (conversations.customer_address(ID).request, None),
     "flow": (PlatformAttributes().flow_inputs(ID).request, None),
     "attributes": (
         PlatformAttributes().set_attributes(ID, ID, ATTRIBUTES).request,
         "ParticipantAttributes",
     ),
     "details by id": (DetailsById().details([Wanted(ID, DAY)]).request, None),
-    "details page": (DetailsPages().page(DUE, SLICE, 2, None).request, "ConversationQuery"),
-    "details job": (details_jobs._submit(DUE, SLICE).request, "AsyncConversationQuery"),
+    "details page": (DetailsPages().page(FILTERS, SLICE, 2, None).request, "ConversationQuery"),
+    "details job": (details_jobs._submit(FILTERS, SLICE).request, "AsyncConversationQuery"),
     "job availability": (get(f"{details_jobs.BASE}/availability"), None),
     "job state": (get(f"{details_jobs.BASE}/{ID}"), None),
-    "job results": (details_jobs._results(DUE, ID, "c").request, None),
+    "job results": (details_jobs._results(ID, "c").request, None),
     "sentiment": (speech.is_analysed(ID).request, None),
     "transcript": (speech.transcript_url(ID, ID).request, None),
     "organization": (calls.organization_id().request, None),

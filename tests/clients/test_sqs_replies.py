@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.clients.aws.sqs_replies import (
-    EntryFailed,
+from worker.clients.aws.errors import EntryFailed
+from worker.clients.aws.sqs import (
     Message,
     QueueAttributes,
     answered_at,

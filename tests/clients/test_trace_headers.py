@@ -14,8 +14,8 @@ from tests.spans import name_of
 from tests.spans import traced_in_memory as traced
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.loopback import serving
 from worker.emulators.webhooks import WebhookSink

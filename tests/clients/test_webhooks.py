@@ -9,10 +9,9 @@ from random import Random
 
 import pytest
 
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
-from worker.clients.signature import Signer
-from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.clients.http_types import origin_of
+from worker.clients.webhooks import WEBHOOK_LIMITS, Signer, Webhook
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import ConfigurationError, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy

@@ -5,9 +5,9 @@ import pytest
 
 from tests.factories import NOON, an_id
 from tests.lookups import api_of, end
-from worker.clients.exchange import Request
-from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, reference_query
+from worker.clients.genesys.conversations import QUERY_PATH, Wanted, reference_query
 from worker.clients.genesys.wire import Call, object_of
+from worker.clients.http_types import Request
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken
 from worker.errors import Rejected

@@ -13,14 +13,12 @@ import pytest
 import structlog
 
 from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
-from worker.clients.endpoint import origin_of
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.flow_schema import Schema
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.flows import FLOW_CACHE, Schema
+from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer

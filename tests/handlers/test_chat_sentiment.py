@@ -20,15 +20,13 @@ from tests.lookups import a_guard, api_of, end
 from tests.reading import Events, open_events
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.clients.endpoint import origin_of
-from worker.clients.genesys.attribute_calls import PlatformAttributes, ReferenceAttributes
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails
-from worker.clients.genesys.sentiment import QuerySentiment, TranscriptSentiment
-from worker.clients.genesys.speech import METRICS
+from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
+from worker.clients.genesys.flows import FLOW_CACHE
+from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.speech import METRICS, QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.transcripts import Transcripts
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript

@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from tests.aws import an_aws_client
 from tests.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.lookups import a_guard, details_of, end
-from worker.clients.genesys.conversations import Batching
-from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
+from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.moto import moto_server
 from worker.errors import NotYet, Permanent, RateLimited

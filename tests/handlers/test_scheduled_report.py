@@ -17,8 +17,8 @@ from tests.buckets import a_bucket, a_guard
 from tests.factories import an_id
 from tests.reporting import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from worker.clients.aws.bus import Bus
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient
+from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.moto import moto_server

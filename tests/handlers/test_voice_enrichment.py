@@ -11,10 +11,9 @@ from structlog.testing import capture_logs
 
 from tests.dynamodb import a_client, a_guard, a_table, items_of
 from tests.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.token import Tokens
+from tests.verbs import Verbs
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
@@ -67,7 +66,7 @@ async def genesys_of(cloud):
     ):
         tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
         try:
-            yield Genesys(Api(http, tokens, OneForAll(a_guard())), Platform())
+            yield Verbs(Api(http, tokens, OneForAll(a_guard())), Platform())
         finally:
             await tokens.aclose()
 

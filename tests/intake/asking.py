@@ -11,7 +11,7 @@ class AskGenesys:
         self.seen = []
 
     async def build(self, context):
-        self.client = (await context.genesys()).client
+        self.client = (await context.genesys()).actions
         return self
 
     async def __call__(self, event):

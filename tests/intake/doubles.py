@@ -6,7 +6,7 @@ from itertools import count
 from random import Random
 
 from tests.factories import an_id
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.job_state import JobState

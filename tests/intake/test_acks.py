@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_message, a_source
-from worker.clients.aws.sqs_replies import EntryFailed, QueueError
+from worker.clients.aws.errors import EntryFailed, QueueError
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, Slow, When
 from worker.intake.acks import RELEASE_ATTEMPTS, Acks
 from worker.intake.leases import DENIED_SECONDS, LEASE_LOST, NEWS_SECONDS, Leases

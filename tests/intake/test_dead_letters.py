@@ -8,8 +8,7 @@ import pytest
 from tests.deadletters import ABC, LIMITS, NOW
 from tests.factories import an_id
 from worker.clients.aws.session import AwsSession
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt
 from worker.intake.body_encoding import RECORD_ATTRIBUTE, decode_body
 from worker.intake.dead_letters import DeadLetters

@@ -1,4 +1,4 @@
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message
 from worker.intake.leases import ARRIVAL_SECONDS, Leases
 
 VISIBILITY = 30

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from worker.clients.aws.sqs_replies import QueueError
+from worker.clients.aws.errors import QueueError
 from worker.intake.poller import STALLED_SECONDS, Poller, PollRules
 
 

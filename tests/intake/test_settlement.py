@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.intake.doubles import a_failure, a_lease, a_message, a_source
-from worker.clients.aws.sqs_replies import QueueError
+from worker.clients.aws.errors import QueueError
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.dead_letter_limit import DeadLetterLimit

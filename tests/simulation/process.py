@@ -19,8 +19,7 @@ from worker.app.intake import Intake, join_intake
 from worker.app.jobs import load_settings
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
-from worker.clients.aws.sqs import MAX_IN_FLIGHT
-from worker.clients.aws.sqs_replies import QueueAttributes
+from worker.clients.aws.sqs import MAX_IN_FLIGHT, QueueAttributes
 from worker.errors import Permanent
 from worker.events.origin import Origin
 from worker.events.reading import ForJob

@@ -11,8 +11,8 @@ from random import Random
 import orjson
 
 from tests.simulation.clock import EPOCH
-from worker.clients.aws.sqs import Results
-from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueAttributes, QueueError
+from worker.clients.aws.errors import EntryFailed, QueueError
+from worker.clients.aws.sqs import Message, QueueAttributes, Results
 
 SAMPLE = 20
 """Of so many of the oldest visible messages a receive takes some: SQS is nearly in order."""

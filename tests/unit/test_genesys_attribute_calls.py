@@ -6,13 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.exchange import Reply
-from worker.clients.genesys.attribute_calls import (
+from worker.clients.genesys.participants import (
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
     live_customer,
 )
+from worker.clients.http_types import Reply
 from worker.errors import Permanent
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"

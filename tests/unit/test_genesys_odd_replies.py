@@ -9,16 +9,15 @@ import orjson
 import pytest
 
 from tests.factories import an_id
-from tests.reporting import a_day
-from worker.clients.exchange import Reply
-from worker.clients.genesys import attribute_calls, integration_calls, live, speech
-from worker.clients.genesys.details_by_id import PlatformDetails, Wanted
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.reference import Reference
-from worker.clients.genesys.transcript import customer_phrases
+from worker.clients.genesys import conversations, details_jobs, integrations, participants, speech
+from worker.clients.genesys.conversations import PlatformDetails, Wanted
+from worker.clients.genesys.details_query import platform_page
+from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.transcripts import customer_phrases
+from worker.clients.http_types import Reply
 from worker.errors import WorkerError
-from worker.jobs.reports import details_jobs
-from worker.jobs.reports.details_pages import platform_page
+from worker.jobs.reports.platform_row import row_of_platform
+from worker.jobs.reports.reader import rows_of
 from worker.jobs.reports.reference_row import row_of_reference
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
@@ -26,7 +25,7 @@ ID = an_id()
 ODD = (None, True, -1, 1e300, "", "x", [], [[]], {}, {"a": 1})
 
 STATE = {"state": "QUEUED"}
-LISTED = {"entities": [{"id": ID, "integrationType": {"id": integration_calls.EVENT_BRIDGE}}]}
+LISTED = {"entities": [{"id": ID, "integrationType": {"id": integrations.EVENT_BRIDGE}}]}
 CONFIG = {
     "name": "n",
     "version": 1,
@@ -53,12 +52,12 @@ READERS = {
         sample("reference/data_action_success"),
         Reference().execute_data_action("a", {}).read,
     ),
-    "live": (sample("platform/conversation_live"), live.customer_address(ID).read),
-    "customer": (sample("platform/conversation_live"), attribute_calls.live_customer(ID).read),
-    "flow": (sample("platform/flow"), attribute_calls.PlatformAttributes().flow_inputs(ID).read),
+    "live": (sample("platform/conversation_live"), conversations.customer_address(ID).read),
+    "customer": (sample("platform/conversation_live"), participants.live_customer(ID).read),
+    "flow": (sample("platform/flow"), participants.PlatformAttributes().flow_inputs(ID).read),
     "inputs": (
         sample("reference/flow"),
-        attribute_calls.ReferenceAttributes().flow_inputs(ID).read,
+        participants.ReferenceAttributes().flow_inputs(ID).read,
     ),
     "speech": (sample("platform/sta_conversation"), speech.is_analysed(ID).read),
     "metrics": (
@@ -76,13 +75,13 @@ READERS = {
     ),
     "page": (
         sample("platform/details_query_response"),
-        of_body(lambda body: platform_page(body, a_day())),
+        of_body(lambda body: rows_of(platform_page(body), row_of_platform)),
     ),
     "result": (sample("reference/report_page")["results"][0], of_body(row_of_reference)),
     "job": (sample("platform/job_submitted"), details_jobs._job_id),
     "state": (STATE, details_jobs._state),
-    "integrations": (LISTED, integration_calls.integrations(1).read),
-    "config": (CONFIG, integration_calls.draft(ID).read),
+    "integrations": (LISTED, integrations.integrations(1).read),
+    "config": (CONFIG, integrations.draft(ID).read),
 }
 
 

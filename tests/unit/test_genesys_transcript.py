@@ -6,11 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.genesys.transcript import (
-    ScoredPhrase,
-    customer_phrases,
-    sentiment_of_phrases,
-)
+from worker.clients.genesys.transcripts import ScoredPhrase, customer_phrases, sentiment_of_phrases
 from worker.emulators.genesys.cloud import a_transcript
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"

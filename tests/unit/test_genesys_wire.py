@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.clients.exchange import Reply
 from worker.clients.genesys import wire
+from worker.clients.http_types import Reply
 from worker.errors import (
     Misconfigured,
     Permanent,
@@ -42,16 +42,16 @@ def a_sample(name, status, **headers):
 
 def failure(reply):
     with pytest.raises(WorkerError) as caught:
-        wire.decipher(reply)
+        wire.parse(reply)
     return caught.value
 
 
 def test_a_success_is_its_json_value():
-    assert wire.decipher(a_reply(200, {"tier": "gold"})) == {"tier": "gold"}
+    assert wire.parse(a_reply(200, {"tier": "gold"})) == {"tier": "gold"}
 
 
 def test_a_success_without_body_is_none():
-    assert wire.decipher(a_reply(202)) is None
+    assert wire.parse(a_reply(202)) is None
 
 
 def test_a_429_is_rate_limited_with_the_seconds_of_its_header():
@@ -144,7 +144,7 @@ def test_a_missing_permission_is_a_problem_of_the_client_that_names_it():
 def test_of_a_403_only_what_looks_like_a_permission_is_read(body, names):
     reply = a_reply(403, body)
 
-    assert wire.complaint_of(reply).permissions == names
+    assert wire.error_body_of(reply).permissions == names
     assert isinstance(failure(reply), Misconfigured)
     assert "555" not in failure(reply).reason
 
@@ -176,7 +176,7 @@ def test_refused_credentials_of_a_data_action_are_transient_and_known_as_such(st
     reply = a_reply(status, body)
 
     assert type(failure(reply)) is Unavailable
-    assert wire.complaint_of(reply).is_remote_credentials
+    assert wire.error_body_of(reply).is_remote_credentials
     assert not wire.refuses_token(reply)
 
 
@@ -187,7 +187,7 @@ def test_refused_credentials_of_a_data_action_are_transient_and_known_as_such(st
 def test_details_that_name_no_action_change_nothing(details):
     reply = a_reply(429, {"code": "x", "details": details})
 
-    assert wire.complaint_of(reply).action is None
+    assert wire.error_body_of(reply).action is None
     assert isinstance(failure(reply), RateLimited)
 
 
@@ -204,7 +204,7 @@ def test_details_that_name_no_action_change_nothing(details):
     ],
 )
 def test_the_limit_of_a_429_is_read_as_far_as_it_is_one(limit, known):
-    assert wire.complaint_of(a_reply(429, {"limit": limit})).limit == known
+    assert wire.error_body_of(a_reply(429, {"limit": limit})).limit == known
 
 
 @pytest.mark.parametrize("status", [500, 504])
@@ -270,7 +270,7 @@ def test_a_code_or_context_id_that_looks_like_data_is_dropped(field):
 def test_the_correlation_id_comes_from_the_header_when_the_body_has_none():
     reply = a_reply(502, HTML, inin_correlation_id="0b7f3d1e-1111-4a4a-9c9c-000000000009")
 
-    assert wire.complaint_of(reply).correlation_id == "0b7f3d1e-1111-4a4a-9c9c-000000000009"
+    assert wire.error_body_of(reply).correlation_id == "0b7f3d1e-1111-4a4a-9c9c-000000000009"
 
 
 @given(
@@ -286,7 +286,7 @@ def test_the_correlation_id_comes_from_the_header_when_the_body_has_none():
 def test_any_reply_is_a_value_or_a_worker_error(status, body, retry_after):
     reply = a_reply(status, body, retry_after=retry_after)
 
-    for read in (wire.decipher, wire.object_of, wire.token_of):
+    for read in (wire.parse, wire.object_of, wire.token_of):
         with contextlib.suppress(Transient, Permanent):
             read(reply)
 

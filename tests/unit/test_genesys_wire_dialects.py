@@ -7,10 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.exchange import Reply
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.platform import Platform
-from worker.clients.genesys.reference import Reference
+from worker.clients.genesys.conversations import customer_address
+from worker.clients.genesys.dialects import Platform, Reference, api_url, dialect_of, login_url
+from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys
 
@@ -119,9 +118,8 @@ def test_anything_but_success_of_the_reference_is_unavailable():
         Reference().execute_data_action("a", {}).read(a_sample("reference/data_action_error.json"))
 
 
-@pytest.mark.parametrize("dialect", [Platform(), Reference()])
-def test_the_customers_address_is_read_from_the_live_conversation(dialect):
-    call = dialect.customer_address(CONVERSATION)
+def test_the_customers_address_is_read_from_the_live_conversation():
+    call = customer_address(CONVERSATION)
 
     assert call.request.path == f"/api/v2/conversations/{CONVERSATION}"
     assert call.read(a_sample("platform/conversation_live.json")) == "tel:+15550100001"
@@ -129,7 +127,7 @@ def test_the_customers_address_is_read_from_the_live_conversation(dialect):
 
 def address_among(*participants):
     reply = a_reply(200, {"id": CONVERSATION, "participants": list(participants)})
-    return Platform().customer_address(CONVERSATION).read(reply)
+    return customer_address(CONVERSATION).read(reply)
 
 
 def test_the_first_customer_counts_when_a_transfer_brought_another():
@@ -165,7 +163,7 @@ def test_no_address_is_known_without_a_customer_that_has_one(participant):
 
 
 def test_no_address_is_known_of_a_conversation_that_is_gone():
-    read = Platform().customer_address(CONVERSATION).read
+    read = customer_address(CONVERSATION).read
 
     assert read(a_sample("platform/error_sta_404.json", 404)) is None
 
@@ -173,7 +171,7 @@ def test_no_address_is_known_of_a_conversation_that_is_gone():
 @pytest.mark.parametrize("dialect", [Platform(), Reference()])
 def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
     with pytest.raises(Permanent):
-        dialect.customer_address("../../oauth/clients")
+        customer_address("../../oauth/clients")
     with pytest.raises(Misconfigured):
         dialect.execute_data_action("../x", {})
 

@@ -13,11 +13,11 @@ from worker.app.genesys import build_genesys
 from worker.app.upstreams import Upstreams
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.errors import setting_errors
-from worker.clients.aws.limits import ClientLimits
 from worker.clients.aws.session import AwsSession
-from worker.clients.endpoint import origin_of
+from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.genesys.parts import GenesysParts
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.resilience.cache import Cache, CachePolicy

@@ -4,21 +4,17 @@ from contextlib import AsyncExitStack
 from random import Random
 
 from worker.app.upstreams import LOGIN, Upstreams
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attribute_calls import attribute_dialect_of
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.conversations import Batching, ConversationDetails
-from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.flow_schema import Schema
+from worker.clients.genesys.actions import Actions
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
+from worker.clients.genesys.dialects import Dialect, api_url, dialect_of, login_url
+from worker.clients.genesys.flows import FLOW_CACHE, Schema
+from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysParts
-from worker.clients.genesys.sentiment import ChatSentiment, QuerySentiment, TranscriptSentiment
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
+from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.transcripts import Transcripts
 from worker.resilience.cache import Cache
-from worker.settings import Genesys as GenesysSettings
 from worker.settings import Settings
 
 TRANSCRIPT_SECONDS = 10
@@ -51,32 +47,35 @@ async def build_genesys(
     limiter = upstreams.limiter(settings)
     api = Api(http, tokens, upstreams.genesys(settings, limiter), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
-    attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
-    details = _details(settings, all_settings.lookups.batch_milliseconds, api)
+    batching = Batching.within(
+        settings.requests_per_minute,
+        wait_seconds=all_settings.lookups.batch_milliseconds / 1000,
+    )
+    details = ConversationDetails(api, dialect.details, batching)
     stack.push_async_callback(details.aclose)
-    client = Genesys(api, dialect, actions_repeatable=settings.action_repeatable)
-    sentiment = _sentiment(settings, api, details, upstreams, stack)
     return GenesysParts(
-        api, client, attributes, details, sentiment, tokens, limiter, settings.dialect
+        api=api,
+        dialect=dialect,
+        actions=Actions(api, dialect, repeatable=settings.action_repeatable),
+        conversations=LiveConversations(api),
+        attributes=Attributes(api, dialect.attributes, flows),
+        details=details,
+        sentiment=_sentiment(api, dialect, details, upstreams, stack),
+        tokens=tokens,
+        limiter=limiter,
     )
 
 
 def _sentiment(
-    settings: GenesysSettings,
     api: Api,
+    dialect: Dialect,
     details: ConversationDetails,
     upstreams: Upstreams,
     stack: AsyncExitStack,
 ) -> ChatSentiment:
     guard = upstreams.http("transcripts", TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS)
-    if settings.dialect == "reference":
+    if "transcripts" not in dialect.features:
         return QuerySentiment(api)
     transcripts = Transcripts(guard, HttpLimits(total_seconds=TRANSCRIPT_SECONDS))
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(api, details, transcripts)
-
-
-def _details(settings: GenesysSettings, batch_milliseconds: int, api: Api) -> ConversationDetails:
-    dialect = ReferenceDetails() if settings.dialect == "reference" else PlatformDetails()
-    batching = Batching.within(settings.requests_per_minute, wait_seconds=batch_milliseconds / 1000)
-    return ConversationDetails(api, dialect, batching)

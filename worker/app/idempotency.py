@@ -5,8 +5,7 @@ from uuid import uuid4
 
 from worker.app.context import AppContext
 from worker.clients.aws.crash_marks import CrashMarks
-from worker.clients.aws.idempotency_store import IdempotencyStore
-from worker.clients.aws.idempotency_table import IdempotencyTable
+from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
 from worker.clients.aws.session import ClientLimits
 from worker.intake.idempotency import Idempotency
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from worker.clients.aws.sqs_replies import QueueAttributes
+from worker.clients.aws.sqs import QueueAttributes
 from worker.settings import Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10

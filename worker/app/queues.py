@@ -7,9 +7,9 @@ import structlog
 
 from worker.app.context import AppContext
 from worker.app.queue_findings import Finding, judge_queue, queue_findings, sentences
+from worker.clients.aws.errors import QueueError
 from worker.clients.aws.session import ClientLimits
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.sqs_replies import QueueAttributes, QueueError
+from worker.clients.aws.sqs import Queue, QueueAttributes
 from worker.errors import ConfigurationError
 from worker.intake.poller import most_pollers
 from worker.settings import Settings
@@ -21,9 +21,6 @@ READ_MARGIN_SECONDS = 10
 """The reply to a long poll may come that much later than its wait."""
 
 ACK_SECONDS = 5
-WRONG_CODES = ("NonExistentQueue", "QueueDoesNotExist", "InvalidAddress")
-"""The queue's URL is wrong in itself: no waiting helps."""
-
 LONGEST_PAUSE_SECONDS = 5.0
 
 NOTHING_HIDDEN = (
@@ -110,7 +107,7 @@ async def _answered(context: AppContext, binding: QueueBinding, queue: Queue) ->
         try:
             return await queue.attributes()
         except QueueError as error:
-            if any(code in error.code for code in WRONG_CODES):
+            if error.missing:
                 problem = f"SQS_QUEUE_URL: queue {binding.name} does not exist ({error.code})"
                 raise ConfigurationError([problem]) from error
             if loop.time() >= until:

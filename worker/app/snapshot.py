@@ -12,8 +12,8 @@ import structlog
 from worker.app.intake import Intake
 from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
+from worker.clients.aws.errors import QueueError
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
-from worker.clients.aws.sqs_replies import QueueError
 from worker.clients.genesys.parts import GenesysParts
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer

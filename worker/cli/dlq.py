@@ -262,7 +262,7 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
 def _done(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; a failure of SQS is a line on stderr and exit code 1."""
     from worker.cli.preflight.faults import fault_called
-    from worker.clients.aws.sqs_replies import QueueError
+    from worker.clients.aws.errors import QueueError
     from worker.telemetry.logs import configure_logging
 
     configure_logging("error", "auto", sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import Message
 from worker.intake.body_encoding import RECORD_ATTRIBUTE, DecodedBody, decode_body
 
 MOVED = "moved-by-sqs"

@@ -16,8 +16,8 @@ from worker.cli.dlq_addresses import Addresses, NoAddress
 from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotDecoded, name_of
 from worker.cli.dlq_reading import WAIT_SECONDS, Reader, reading
 from worker.cli.preflight.faults import fault_of
+from worker.clients.aws.errors import QueueError
 from worker.clients.aws.sqs import MAX_BATCH, Queue
-from worker.clients.aws.sqs_replies import QueueError
 from worker.intake.dead_letters import traced
 
 DELETE_ATTEMPTS = 3

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import inf
 
 from worker.cli.dlq_letters import DeadLetter, read_letter
-from worker.clients.aws.sqs import MAX_BATCH, Queue
-from worker.clients.aws.sqs_replies import Message, QueueError
+from worker.clients.aws.errors import QueueError
+from worker.clients.aws.sqs import MAX_BATCH, Message, Queue
 
 HIDDEN_SECONDS = 60
 """Visibility timeout of what is read, renewed at half of it."""

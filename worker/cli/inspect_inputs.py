@@ -10,9 +10,9 @@ import orjson
 
 from worker.cli.inspecting import Files, Finding, Source, Upstreams, findings
 from worker.cli.upstream import open_crm, open_genesys
-from worker.clients.genesys.attribute_calls import attribute_dialect_of
-from worker.clients.genesys.attributes import FLOW_CACHE, Attributes
-from worker.clients.genesys.flow_schema import Schema, of_definitions, of_json_schema
+from worker.clients.genesys.dialects import dialect_of
+from worker.clients.genesys.flows import FLOW_CACHE, Schema, of_definitions, of_json_schema
+from worker.clients.genesys.participants import Attributes
 from worker.errors import ConfigurationError
 from worker.jobs.attributes.inspector import rules_of
 from worker.resilience.cache import Cache
@@ -43,7 +43,7 @@ async def _source(files: tuple[Path, Path] | None, *, live: bool) -> AsyncIterat
         raise ConfigurationError(["GENESYS_FLOW_ID: is missing"])
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random())  # noqa: S311  jitter
     async with open_crm(load_group(Crm)) as crm, open_genesys(genesys) as api:
-        attributes = Attributes(api, attribute_dialect_of(genesys.dialect), flows)
+        attributes = Attributes(api, dialect_of(genesys).attributes, flows)
         yield Upstreams(crm, attributes, genesys.flow_id)
 
 

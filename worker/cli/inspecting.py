@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from worker.clients.genesys.attributes import Attributes
-from worker.clients.genesys.flow_schema import Schema
+from worker.clients.genesys.flows import Schema
+from worker.clients.genesys.participants import Attributes
 from worker.errors import ConfigurationError, Permanent, WorkerError
 from worker.events.normal_forms import e164, utc_text
 from worker.events.origin import Event

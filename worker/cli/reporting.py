@@ -16,15 +16,15 @@ from worker.app.upstreams import Upstreams
 from worker.cli.report_wanted import Wanted
 from worker.cli.upstream import open_genesys
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.genesys.details_jobs import DetailsJobs
+from worker.clients.genesys.dialects import dialect_of
 from worker.errors import ConfigurationError, Permanent
 from worker.jobs.reports.bucket import Bucket
-from worker.jobs.reports.details import DetailsReader, Progress
-from worker.jobs.reports.details_jobs import DetailsJobs
-from worker.jobs.reports.details_pages import details_dialect
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, folder
 from worker.jobs.reports.handler import Shelf, links, ready, written
 from worker.jobs.reports.manifest import Manifest, manifest_key
+from worker.jobs.reports.reader import DetailsReader, Progress
 from worker.jobs.reports.report import iso
 from worker.settings import Aws, Genesys, Report, load_group
 from worker.settings import Breaker as BreakerSettings
@@ -79,13 +79,14 @@ async def links_anew(name: str, start: datetime) -> dict[str, Any]:
 
 async def _report(due: ReportDue, shelf: Shelf) -> Manifest:
     settings, genesys = load_group(Report), load_group(Genesys)
+    dialect = dialect_of(genesys)
     async with open_genesys(genesys) as api:
         reader = DetailsReader(
             api,
-            details_dialect(genesys.dialect, settings.page_size),
+            dialect.pages(settings.page_size),
             settings.concurrency,
             _now,
-            DetailsJobs(api) if settings.use_jobs and genesys.dialect == "platform" else None,
+            DetailsJobs(api) if settings.use_jobs and "details_jobs" in dialect.features else None,
         )
         async with _shown() as progress:
             return await written(due, reader, shelf, now=_now, progress=progress)

@@ -72,7 +72,7 @@ def create(
 ) -> None:
     """Make the integration and configure it; run again, it changes only what differs."""
     from worker.cli.sourcing import create_source
-    from worker.clients.genesys.integration_calls import SourceConfig
+    from worker.clients.genesys.integrations import SourceConfig
 
     wanted = SourceConfig(
         account_id=account, region=region, suffix=suffix, topics=tuple(topic or TOPICS)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from worker.cli.upstream import open_genesys
-from worker.clients.genesys.integration_calls import SourceConfig
-from worker.clients.genesys.integrations import EventSource, Integrations
+from worker.clients.genesys.dialects import dialect_of
+from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
 from worker.errors import ConfigurationError, Permanent
 from worker.settings import Genesys
 
@@ -116,7 +116,7 @@ async def _row(integrations: Integrations, one: EventSource) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _integrations(settings: Genesys) -> AsyncIterator[Integrations]:
-    if settings.dialect != "platform":
+    if "integrations" not in dialect_of(settings).features:
         raise ConfigurationError(["GENESYS_DIALECT: only the platform has event sources"])
     async with open_genesys(settings) as api:
         yield Integrations(api)

@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from worker.app.upstreams import Upstreams
-from worker.clients.endpoint import origin_of
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.dialects import api_url, dialect_of, login_url
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.errors import ConfigurationError
 from worker.jobs.attributes.crm import Crm, Record
 from worker.resilience.breaker import Breaker, BreakerPolicy

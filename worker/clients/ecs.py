@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import structlog
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable
 from worker.resilience.guard import best_effort
 
@@ -52,7 +52,7 @@ class TaskProtection:
     """
 
     def __init__(self, http: HttpClient, *, minutes: int) -> None:
-        """`http`: to ECS_AGENT_URI. `minutes`: until ECS ends a protection nobody renews."""
+        """`http`: to ECS_AGENT_URI. `minutes`: until ECS ends a protection that is not renewed."""
         self._http = http
         self._minutes = minutes
         self._running = 0
@@ -118,7 +118,7 @@ class TaskProtection:
 
 
 def _check(reply: Reply) -> None:
-    """Raise Unavailable for a refusal: by status, or by a 200 whose body tells of a failure."""
+    """Raise Unavailable for a refusal: by status, or by a 200 whose body reports a failure."""
     try:
         body = orjson.loads(reply.body)
     except ValueError:

@@ -24,7 +24,7 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from worker.clients.exchange import Reply, Request
+from worker.clients.http_types import Reply, Request
 from worker.errors import ConfigurationError, Permanent, Unavailable
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -146,7 +146,7 @@ class HttpClient:
 
     def _too_large(self, status: int) -> Unavailable | Permanent:
         reason = f"{self._upstream}: reply larger than {self._limits.reply_bytes} bytes ({status})"
-        # The same question will have the same long answer; an error page tells nothing of it.
+        # The same question will have the same long answer; an error page says nothing about that.
         return Permanent(reason) if status < 300 else Unavailable(reason)
 
 

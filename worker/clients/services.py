@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 from worker.clients.aws.errors import aws_errors
-from worker.clients.endpoint import failure_of
-from worker.clients.exchange import Reply, Request
 from worker.clients.http import HttpClient
+from worker.clients.http_types import Reply, Request, failure_of
 from worker.resilience.guard import Guard
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import structlog
 
+from worker.clients.aws.errors import EntryFailed, QueueError
 from worker.clients.aws.sqs import MAX_BATCH, Queue, Results
-from worker.clients.aws.sqs_replies import EntryFailed, QueueError
 from worker.intake.leases import Lease, Leases, Problems, note_failure
 from worker.resilience.retry import full_jitter
 from worker.telemetry import metrics

@@ -12,8 +12,7 @@ from typing import Literal
 
 import structlog
 
-from worker.clients.aws.sqs import MAX_BATCH
-from worker.clients.aws.sqs_replies import Message
+from worker.clients.aws.sqs import MAX_BATCH, Message
 from worker.intake.body_encoding import RECORD_ATTRIBUTE
 from worker.intake.dead_letters import restored
 from worker.intake.delivery import Delivery

@@ -8,8 +8,8 @@ import orjson
 import structlog
 
 from worker import __version__
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.sqs_replies import Message, QueueError
+from worker.clients.aws.errors import QueueError
+from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt
 from worker.intake.body_encoding import RECORD_ATTRIBUTE, decode_body, encode_body
 from worker.intake.outcome import Failure

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Queue
-from worker.clients.aws.sqs_replies import EntryFailed, Message, QueueError
+from worker.clients.aws.errors import EntryFailed, QueueError
+from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Message, Queue
 from worker.events.origin import Origin
 from worker.intake.source import Source
 from worker.telemetry import metrics

@@ -7,8 +7,8 @@ from random import Random
 
 import structlog
 
-from worker.clients.aws.sqs import MAX_BATCH, Queue
-from worker.clients.aws.sqs_replies import Message, QueueError
+from worker.clients.aws.errors import QueueError
+from worker.clients.aws.sqs import MAX_BATCH, Message, Queue
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

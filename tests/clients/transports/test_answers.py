@@ -14,7 +14,7 @@ import worker
 from tests.aws import SET_UP, an_aws_client
 from tests.aws_stub import Say, a_client
 from tests.factories import an_id
-from worker.clients.aws.lean.operations import DynamoDb, Events, Sqs, StepFunctions
+from worker.clients.aws.wire.operations import DynamoDb, Events, Sqs, StepFunctions
 from worker.emulators.sqs.control import FailEntries
 
 BLOB = b"\x00\xff\x80 not text"

@@ -11,8 +11,8 @@ from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, R
 
 from tests.aws_stub import REGION, SILENCE, Say, a_client
 from tests.buckets import a_guard
-from worker.clients.aws.lean.client import LeanClients
-from worker.clients.aws.limits import ClientLimits
+from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable
 from worker.jobs.reports.bucket import Bucket
 
@@ -155,7 +155,7 @@ async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub):
         "k", "s", "t", datetime.now(UTC), refresh_using=asyncio.Event().wait, method="role"
     )
     limits = ClientLimits(pool=1, read_seconds=5, attempts=1, total_seconds=TOTAL_SECONDS)
-    async with LeanClients(chain).open("sqs", limits) as client:
+    async with WireClients(chain).open("sqs", limits) as client:
         with pytest.raises(CredentialRetrievalError, match="no answer"):
             await client.receive_message(QueueUrl="q")
 

@@ -17,8 +17,8 @@ from botocore.exceptions import (
 
 from tests.aws_stub import a_client
 from tests.tls import a_certificate
-from worker.clients.aws.lean.place import place_of
 from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.wire.connection import endpoint_of
 from worker.settings import Aws
 
 SERVICES = ("sqs", "dynamodb", "stepfunctions", "events")
@@ -98,7 +98,7 @@ async def test_a_service_is_where_the_sdk_finds_it(monkeypatch, tmp_path, world)
         monkeypatch.setenv(name, str(tmp_path / value) if name == "AWS_CONFIG_FILE" else value)
 
     for service in SERVICES:
-        place = place_of(AioSession(), service)
+        place = endpoint_of(AioSession(), service)
         ours = (str(place.url).rstrip("/"), place.region, SIGNING_NAMES.get(service, service))
         assert ours == await sdk_place(service)
 
@@ -135,7 +135,7 @@ def test_endpoints_of_accounts_are_refused_where_they_are_required(monkeypatch):
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "required")
 
     with pytest.raises(EndpointProviderError):
-        place_of(AioSession(), "dynamodb")
+        endpoint_of(AioSession(), "dynamodb")
 
 
 async def test_a_proxy_of_the_environment_is_used(stub, open_client, monkeypatch):

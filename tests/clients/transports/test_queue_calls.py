@@ -7,13 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.aws_stub import Say, refusal
-from worker.clients.aws.sqs_replies import (
-    EntryFailed,
-    QueueError,
-    ask,
-    batch_results,
-    messages_of,
-)
+from worker.clients.aws.errors import EntryFailed, QueueError, ask
+from worker.clients.aws.sqs import batch_results, messages_of
 
 DENIAL = (
     "User: arn:aws:sts::123456789012:assumed-role/worker/i-0 is not authorized to perform: {} on "

@@ -12,7 +12,7 @@ from botocore.exceptions import (
 )
 
 from tests.aws_stub import Say, a_client, refusal
-from worker.clients.aws.lean import transport as module
+from worker.clients.aws.wire import connection as module
 
 HTML = b"<html><body>Service Unavailable</body></html>"
 

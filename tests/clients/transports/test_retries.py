@@ -14,7 +14,7 @@ from botocore.exceptions import (
 from botocore.retries.quota import RetryQuota
 
 from tests.aws_stub import CUT, GONE, SILENCE, Say, refusal
-from worker.clients.aws.lean.retry import Attempts
+from worker.clients.aws.wire.call import Attempts
 from worker.emulators.sqs.control import HTTP_500, THROTTLED, Reset, When
 
 OK = Say()

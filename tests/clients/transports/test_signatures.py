@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tests.aws_stub import Say, a_client, refusal
-from worker.clients.aws.lean.clock import Clock
-from worker.clients.aws.lean.dialects import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS
-from worker.clients.aws.lean.place import Place
-from worker.clients.aws.lean.signing import Signer
+from worker.clients.aws.wire.connection import Endpoint
+from worker.clients.aws.wire.protocol import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS
+from worker.clients.aws.wire.signing import Clock, Signer
 
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
 FORMAT = "%Y%m%dT%H%M%SZ"
@@ -46,7 +45,7 @@ def botocores(url, headers, body, credentials, moment, scope):
 )
 def test_a_signature_is_botocores(dialect, place, body, credentials, seconds):
     path = SigV4Auth(None, "", "")._normalize_url_path(URL(place, encoded=True).raw_path)
-    where = Place(
+    where = Endpoint(
         url=URL(place, encoded=True), region="eu-west-1", path=path, proxy=None, proxy_headers={}
     )
     headers = Signer(dialect, where).headers("Do", body, credentials, seconds)
@@ -60,7 +59,9 @@ def test_a_signature_is_botocores(dialect, place, body, credentials, seconds):
 
 
 def test_a_key_is_made_anew_for_each_secret_and_day():
-    where = Place(url=URL("https://a.example"), region="r", path="/", proxy=None, proxy_headers={})
+    where = Endpoint(
+        url=URL("https://a.example"), region="r", path="/", proxy=None, proxy_headers={}
+    )
     signer = Signer(SQS, where)
     for seconds in (0, 86_400, 0):
         for secret in ("one", "two"):
@@ -182,7 +183,7 @@ def moment_of(request):
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])
 @pytest.mark.parametrize("code", SKEWED)
-async def test_a_wrong_clock_is_put_right_by_the_servers(stub, code, ahead):
+async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead):
     stub.replies = [dated(refusal(code), time.time() + ahead), Say()]
     async with a_client("lean", attempts=1) as client:
         await client.receive_message(QueueUrl="q")
@@ -194,7 +195,7 @@ async def test_a_wrong_clock_is_put_right_by_the_servers(stub, code, ahead):
     assert all(verified(*one) for one in stub.asked)
 
 
-async def test_a_clock_is_put_right_once_a_call(stub):
+async def test_a_clock_is_adjusted_once_a_call(stub):
     now = time.time()
     stub.replies = [
         dated(refusal("RequestTimeTooSkewed"), now + HOUR),
@@ -228,5 +229,5 @@ def test_a_date_that_cannot_be_read_changes_nothing(date):
         "ReceiveMessage",
     )
 
-    assert not clock.put_right(error)
+    assert not clock.adjust_skew(error)
     assert clock.seconds() == 1000.0

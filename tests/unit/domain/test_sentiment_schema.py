@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import a_chat_scored
-from worker.clients.genesys.chat_figures import sentiment_of
+from worker.clients.genesys.transcripts import sentiment_of
 from worker.jobs.sentiment.verdict import SentimentRules, payload_of
 
 SCHEMA = orjson.loads(

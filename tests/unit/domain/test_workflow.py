@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import NOON, a_conversation_ended, an_id, an_origin
-from worker.clients.genesys.analytics_lag import LEAST_SECONDS, seconds_to_next_look
+from worker.clients.genesys.conversations import LEAST_GAP_SECONDS, seconds_to_next_poll
 from worker.errors import NotYet, Permanent
 from worker.jobs.workflow.execution import (
     MAX_INPUT_BYTES,
@@ -112,12 +112,12 @@ def test_one_without_an_end_is_partial_once_it_is_settled(details):
     [(-3, 30), (0, 30), (24, 6), (26, 94), (30, 90), (120, 480), (600, 600), (1196, 604)],
 )
 def test_data_is_looked_for_at_half_a_minute_two_and_ten_minutes_and_each_ten_after(age, wait):
-    assert seconds_to_next_look(age, settle_seconds=7200) == wait
+    assert seconds_to_next_poll(age, settle_seconds=7200) == wait
 
 
 @given(st.floats(0, 10_000), st.floats(0.1, 10_000))
 def test_a_wait_never_passes_the_end_of_the_waiting(age, settle):
-    wait = seconds_to_next_look(age, settle_seconds=settle)
+    wait = seconds_to_next_poll(age, settle_seconds=settle)
 
     if age >= settle:
         assert wait is None
@@ -125,13 +125,13 @@ def test_a_wait_never_passes_the_end_of_the_waiting(age, settle):
         assert wait is not None
         assert wait > 0
         assert age + wait <= settle * (1 + 1e-9)
-        assert wait >= min(LEAST_SECONDS, settle - age) - 1e-9
+        assert wait >= min(LEAST_GAP_SECONDS, settle - age) - 1e-9
 
 
 @given(st.floats(0.1, 20_000))
 def test_an_event_is_looked_at_a_bounded_number_of_times(settle):
     age, looks = 0.0, 1
-    while (wait := seconds_to_next_look(age, settle_seconds=settle)) is not None:
+    while (wait := seconds_to_next_poll(age, settle_seconds=settle)) is not None:
         age, looks = age + wait, looks + 1
         assert looks <= 5 + settle / 600
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from worker.cli.preflight.dry import NO_JSON, Target, refusal_of, refused
-from worker.cli.preflight.faults import MISSING, REFUSALS, fault_called, fault_of
+from worker.cli.preflight.faults import REFUSALS, fault_called, fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
+from worker.clients.aws.errors import kind_of
 from worker.jobs.reports import handler
 from worker.jobs.sentiment import handler
 
@@ -61,7 +62,7 @@ async def _existence(events: Any, bus: str, sources: str) -> Row:
     fault = await refusal_of(events.describe_event_bus(Name=bus))
     if fault is None:
         return ok(BUS.name, found)
-    if fault.code in MISSING:
+    if kind_of(fault.code) == "missing":
         remedy = f"check {BUS.setting}, the account and the region"
         return fail(BUS.name, "there is none: what is put on it is lost without an error", remedy)
     return ok(BUS.name, f"{found}; whether there is one was not to be seen ({fault.code})")

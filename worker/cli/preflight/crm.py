@@ -1,8 +1,8 @@
 """The CRM: whether it lets us in, asked for a conversation that nobody had."""
 
 from worker.cli.preflight.rows import Row, fail, ok
-from worker.clients.endpoint import origin_of
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import origin_of
 from worker.errors import Unauthorized, WorkerError
 from worker.jobs.attributes.crm import look_up, record_of
 from worker.settings.attributes import Crm

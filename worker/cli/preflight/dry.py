@@ -9,8 +9,9 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
-from worker.cli.preflight.faults import DENIED, MISSING, REFUSALS, Fault, fault_of
+from worker.cli.preflight.faults import REFUSALS, Fault, fault_of
 from worker.cli.preflight.rows import Row, fail
+from worker.clients.aws.errors import kind_of
 
 MARK = "worker-check"
 """Name of what is never made: should something take it all the same, it can be found."""
@@ -43,8 +44,8 @@ async def refusal_of(call: Awaitable[Any]) -> Fault | None:
 
 def refused(target: Target, fault: Fault) -> Row:
     """Return the row of a call that was refused for another reason than its content."""
-    if fault.code in DENIED:
+    if kind_of(fault.code) == "denied":
         return fail(target.name, f"{fault.code} to {target.action}", fault.remedy)
-    if fault.code in MISSING:
+    if kind_of(fault.code) == "missing":
         return fail(target.name, fault.code, f"check {target.setting}, the account and the region")
     return fail(target.name, fault.code, fault.remedy)

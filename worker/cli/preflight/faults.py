@@ -1,48 +1,21 @@
 """What an AWS error means to the person who set this up. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from worker.clients.aws.errors import kind_of
+
 REFUSALS = (ClientError, BotoCoreError, ResponseParserError)
 """All that an AWS call may end with in place of its answer."""
 
-DENIED = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationError",
-        "KMS.AccessDeniedException",
-        "KmsAccessDeniedException",
-        "NotAuthorizedForDetailTypeException",
-        "NotAuthorizedForSourceException",
-    }
-)
-BAD_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-    }
-)
-MISSING = frozenset(
-    {
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "InvalidArn",
-        "NoSuchBucket",
-        "ParamValidationError",
-        "PermanentRedirect",
-        "QueueDoesNotExist",
-        "ResourceNotFoundException",
-        "StateMachineDeleting",
-        "StateMachineDoesNotExist",
-    }
-)
-"""A bucket of another region redirects; a name that none can have never leaves this machine."""
+_BY_KIND: Mapping[str | None, str] = {
+    "denied": "add the permission to the role, and check the resource's own policy",
+    "credentials": "the credentials are refused: renew them, and set this machine's clock",
+    "missing": "check its name, the account and the region",
+}
 
 _REMEDIES = {
     "NoCredentialsError": "give the task a role, or set AWS_ACCESS_KEY_ID and its secret",
@@ -82,10 +55,6 @@ def fault_called(code: str) -> Fault:
 
 
 def _remedy(code: str) -> str:
-    if code in DENIED:
-        return "add the permission to the role, and check the resource's own policy"
-    if code in BAD_CREDENTIALS:
-        return "the credentials are refused: renew them, and set this machine's clock"
-    if code in MISSING:
-        return "check its name, the account and the region"
-    return _REMEDIES.get(code, "see the AWS documentation of this code")
+    return _REMEDIES.get(code) or _BY_KIND.get(
+        kind_of(code), "see the AWS documentation of this code"
+    )

@@ -4,8 +4,8 @@ import asyncio
 
 from worker.cli.preflight.genesys_reads import Read, reads_of
 from worker.cli.preflight.rows import Row, fail, ok
-from worker.clients.genesys.dialect import api_url, dialect_of, login_url
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.api import Tokens
+from worker.clients.genesys.dialects import api_url, dialect_of, login_url
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import Misconfigured, Permanent, Unauthorized, WorkerError
 from worker.settings import Genesys, Settings

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from worker.cli.preflight.rows import Row, fail, ok, warn
-from worker.clients.exchange import Reply, Request
-from worker.clients.genesys.attribute_calls import NO_SUCH_FLOW, attribute_dialect_of
-from worker.clients.genesys.flow_schema import Schema
+from worker.clients.genesys.dialects import Dialect, dialect_of
+from worker.clients.genesys.flows import NO_SUCH_FLOW, Schema
 from worker.clients.genesys.wire import Call, action_id_in_path, object_of
+from worker.clients.http_types import Reply, Request
 from worker.settings import Settings
 
 ORGANIZATION, ACTION, FLOW = "Genesys organization", "Genesys data action", "Genesys flow"
@@ -36,13 +36,14 @@ class Read:
 
 def reads_of(settings: Settings) -> Iterator[Read]:
     """Yield what there is to read under these settings; the reference texts know flows only."""
-    genesys, on = settings.genesys, settings.enabled_jobs()
-    if genesys.dialect == "platform":
+    genesys, on = settings.genesys, settings.enabled_handlers()
+    dialect = dialect_of(genesys)
+    if "lookups" in dialect.features:
         yield Read(ORGANIZATION, "GENESYS_ENVIRONMENT", organization)
-    if genesys.dialect == "platform" and "voice" in on:
+    if "lookups" in dialect.features and "voice" in on:
         yield Read(ACTION, "GENESYS_ACTION_ID", partial(action, genesys.action_id or ""))
     if "attributes" in on:
-        call = partial(flow, genesys.dialect, genesys.flow_id or "")
+        call = partial(flow, dialect, genesys.flow_id or "")
         yield Read(FLOW, "GENESYS_FLOW_ID", call)
 
 
@@ -57,9 +58,9 @@ def action(action_id: str) -> Call[Row]:
     return Call(Request(method="GET", path=path, template=f"{ACTIONS}/{{actionId}}"), _action)
 
 
-def flow(dialect: str, flow_id: str) -> Call[Row]:
+def flow(dialect: Dialect, flow_id: str) -> Call[Row]:
     """Ask for the flow's inputs, as the worker does."""
-    call = attribute_dialect_of(dialect).flow_inputs(flow_id)
+    call = dialect.attributes.flow_inputs(flow_id)
     return Call(call.request, partial(_flow, call))
 
 

@@ -11,17 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from worker.app.queue_findings import Finding, judge_dead_letters, judge_queue
 from worker.cli.preflight.faults import fault_of
 from worker.cli.preflight.rows import Row, fail, ok, warn
-from worker.clients.aws.sqs_replies import QueueAttributes, attributes_of
+from worker.clients.aws.errors import kind_of
+from worker.clients.aws.sqs import QueueAttributes, attributes_of
 from worker.settings import Settings
 from worker.settings.bindings import name_of
-
-IMPOSSIBLE = {
-    "InvalidParameterValue",
-    "MissingParameter",
-    "ReadCountOutOfRange",
-    "ReceiptHandleIsInvalid",
-}
-"""Codes by which SQS refuses a call that it allows, for what was asked."""
 
 
 async def check_queues(sqs: Any, settings: Settings) -> list[Row]:
@@ -112,7 +105,7 @@ async def _permission(action: str, call: Any, taken: str = "") -> Row:
         await call
     except ClientError as error:
         fault = fault_of(error)
-        if fault.code not in IMPOSSIBLE:
+        if kind_of(fault.code) not in {"receipt", "refused"}:
             return fail(action, fault.code, fault.remedy)
     except BotoCoreError as error:
         return fail(action, fault_of(error).code, fault_of(error).remedy)

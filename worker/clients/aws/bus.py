@@ -28,13 +28,13 @@ TIME_BYTES = 14
 WAIT_SECONDS = 0.02
 """How long an event waits for others to share its call."""
 
-ROUNDS = 3
+MOST_ATTEMPTS = 3
 """Times an entry is sent that EventBridge fails to take, although the call itself is a success."""
 
 _OUR_MISTAKE = re.compile(r"Malformed|Invalid|TooLarge|TooLong|Validation")
-"""Codes of entries that no repetition mends. All that are not known are waited out."""
+"""Codes of entries that no retry fixes. All that are not known are waited out."""
 
-FOR_NOW = (Unavailable, RateLimited)
+RETRIED = (Unavailable, RateLimited)
 """Failures of an entry that is sent again."""
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -103,27 +103,27 @@ class Bus:
         """Send; entries that failed for the moment are sent again, and only those."""
         results: dict[int, WorkerError | None] = {}
         places = list(range(len(part)))
-        for round_ in range(1, ROUNDS + 1):
+        for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
-                fates = await self._guard.call(partial(self._put, [part[at] for at in places]))
+                failures = await self._guard.call(partial(self._put, [part[at] for at in places]))
             except WorkerError as error:
-                # Not again: whoever retries a failed call is the SDK, and one layer is enough.
+                # Not again: the SDK retries a failed call, and one layer is enough.
                 results |= dict.fromkeys(places, error)
                 break
-            results |= dict(zip(places, fates, strict=True))
-            places = [at for at in places if isinstance(results[at], FOR_NOW)]
-            if not places or round_ == ROUNDS:
+            results |= dict(zip(places, failures, strict=True))
+            places = [at for at in places if isinstance(results[at], RETRIED)]
+            if not places or attempt == MOST_ATTEMPTS:
                 break
-            await asyncio.sleep(full_jitter(round_, base=0.1, cap=1, random=self._random))
+            await asyncio.sleep(full_jitter(attempt, base=0.1, cap=1, random=self._random))
         return [results[at] for at in range(len(part))]
 
     async def _put(self, entries: Sequence[_Entry]) -> list[WorkerError | None]:
         with aws_errors("events"):
             reply = await self._client.put_events(Entries=[dict(one.fields) for one in entries])
-        fates = [_fate(answer) for answer in reply["Entries"]]
-        if len(fates) != len(entries):
+        failures = [_failure(answer) for answer in reply["Entries"]]
+        if len(failures) != len(entries):
             raise Unavailable("events: reply does not fit the call")
-        return fates
+        return failures
 
 
 def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
@@ -139,7 +139,7 @@ def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
     return parts
 
 
-def _fate(answer: Mapping[str, Any]) -> WorkerError | None:
+def _failure(answer: Mapping[str, Any]) -> WorkerError | None:
     """Return what became of an entry; a failed one has a code in place of an id."""
     code = answer.get("ErrorCode")
     if not code:

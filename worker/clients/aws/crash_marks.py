@@ -8,15 +8,15 @@ They are items of LEDGER_TABLE, with the key `id` = `mark|queue|message id`:
 `diedAlone` (BOOL)      whether the last of them ran it alone
 `expiresAt` (N)         TTL, seconds since the epoch
 
-What tells a death: SQS gave the message to us although another process has its mark, and the lease
-of that mark is over. SQS gives a message again as soon as its lease ends, so the allowance for
+Evidence of a crash: SQS gave the message to us although another process has its mark, and the
+lease of that mark is over. SQS gives a message again when its lease ends, so the allowance for
 clocks that differ is on the side of the death. A mark whose lease has long to go is another matter:
 SQS delivers at least once, and its owner is alive.
 
 An owner that lives longer than its first lease need not renew the mark for that: as long as it
-extends the visibility, nobody else receives the message and reads the mark. Only a second copy,
+extends the visibility, no one else receives the message and reads the mark. Only a second copy,
 which SQS may give out at any time, would count a death that was none; `renew` is against that. One
-that stood still past its lease counts as dead, as it would for whoever restarts it.
+that was frozen past its lease counts as dead, as it would for what restarts it.
 """
 
 import asyncio
@@ -28,13 +28,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
-from worker.clients.aws.idempotency_table import (
-    SKEW_SECONDS,
-    asked,
-    milliseconds,
-    refused,
-    without_lease,
-)
+from worker.clients.aws.idempotency import SKEW_SECONDS, asked, milliseconds, refused, without_lease
 from worker.errors import WorkerError
 from worker.resilience.guard import Guard
 from worker.telemetry import metrics
@@ -45,7 +39,7 @@ DELAY_SECONDS = 1.0
 """From a receive to its mark; by as much a mark ends after the lease that it stands for."""
 
 KEPT_SECONDS = 86_400
-"""Life of a mark that nobody takes off. SQS hides a message for twelve hours at most."""
+"""Life of a mark that is not removed. SQS keeps a message invisible for twelve hours at most."""
 
 ANSWER_SECONDS = 3.0
 """Longest wait for the table: a mark delays its message."""

@@ -1,11 +1,12 @@
-"""Failures of AWS calls, told in the words of `worker.errors`: by who must act.
+"""Failures of AWS calls: one table of codes, and the classes of `worker.errors` for who must act.
 
-The text holds the service and AWS's code only: its messages quote keys and values.
+The text holds the service and AWS's code only: its messages quote keys and values. SQS has two
+classes of its own, since the intake asks what failed before it asks whose fault it is.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -35,7 +36,10 @@ SETTINGS: Mapping[str, str] = {
 
 CREDENTIALS = "AWS_ACCESS_KEY_ID"
 
-Kind = Literal["throttled", "credentials", "denied", "missing", "busy"]
+UNREADABLE = "UnreadableReply"
+"""Code of a success of another shape."""
+
+Kind = Literal["throttled", "credentials", "denied", "missing", "busy", "receipt", "refused"]
 
 # Codes come with and without a service's prefix and the suffix `Exception`; both are cut off.
 TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
@@ -55,7 +59,7 @@ TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
             r"AuthFailure|AuthorizationHeaderMalformed|ExpiredToken|IncompleteSignature"
             r"|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|InvalidSignature"
             r"|InvalidToken|MissingAuthenticationToken|OptInRequired|SignatureDoesNotMatch"
-            r"|TokenRefreshRequired|UnrecognizedClient"
+            r"|TokenRefreshRequired|UnrecognizedClient|NoCredentialsError"
         ),
         "credentials",
         "renew the AWS credentials: those of the role, or AWS_ACCESS_KEY_ID and its secret",
@@ -66,15 +70,18 @@ TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
         "check the KMS key of {setting}, and what its policy allows the role",
     ),
     (
-        re.compile(r"AccessDenied|NotAuthorized|NotAuthorizedForSource|NotAuthorizedForDetailType"),
+        re.compile(
+            r"AccessDenied|AuthorizationError|NotAuthorized|NotAuthorizedForSource"
+            r"|NotAuthorizedForDetailType"
+        ),
         "denied",
         "allow the role {action} on what {setting} names",
     ),
     (
         re.compile(
-            r"NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
+            r"InvalidAddress|NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
             r"|StateMachineDoesNotExist|StateMachineDeleting|StateMachineTypeNotSupported"
-            r"|InvalidArn|TableNotFound"
+            r"|InvalidArn|TableNotFound|ParamValidationError"  # no resource can have such a name
         ),
         "missing",
         "check {setting}, the account and the region",
@@ -88,11 +95,22 @@ TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
         "busy",
         "",
     ),
+    (
+        re.compile(r"InvalidParameterValue|MessageNotInflight|ReceiptHandleIsInvalid"),
+        "receipt",
+        "",
+    ),
+    (re.compile(r"MissingParameter|ReadCountOutOfRange"), "refused", ""),
 )
-"""Code → what it means, and what to do about it."""
+"""Code → what it means, and what to do about it.
+
+`receipt`: SQS says that a receipt no longer holds its message. `refused`: allowed, and impossible.
+"""
 
 _ACTION = re.compile(r"perform: ([a-z0-9-]{2,30}:[A-Za-z]{3,60})\b")
 """The action in AWS's text of a denial; nothing else of it is read."""
+
+_SQS_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{2,32}:[A-Za-z]{2,64})\b")
 
 _NO_CREDENTIALS = (
     botocore.NoCredentialsError,
@@ -105,6 +123,12 @@ _NO_CREDENTIALS = (
 _OUR_MISTAKE = (botocore.ParamValidationError, botocore.ValidationError)
 _NO_REPLY = (botocore.BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
 """OSError holds TimeoutError."""
+
+_ODD_REPLY = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the SDK's parsers raise over a reply of another shape than its model's."""
+
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NEEDS_A_PERSON = {"credentials", "denied", "missing"}
 
 
 @contextmanager
@@ -149,14 +173,19 @@ def setting_errors() -> Iterator[None]:
     raise ConfigurationError([problem])
 
 
+def kind_of(code: str) -> Kind | None:
+    """Return what a code means by itself; None for one that is not in the table."""
+    return _row(code)[0]
+
+
 def failure_called(
     service: str, code: str, *, status: int = 400, message: str = "", setting: str | None = None
 ) -> WorkerError:
     """Return what AWS's error code means, wherever it was met."""
-    name = code.rpartition(".")[2].removesuffix("Exception")
     reason = f"{service}: {code}"
-    known = ((kind, told) for codes, kind, told in TABLE if codes.fullmatch(name))
-    kind, remedy = next(known, (_kind_of(status), "check {setting} and the role"))
+    kind, remedy = _row(code)
+    if kind is None:
+        kind, remedy = _kind_by_status(status), "check {setting} and the role"
     setting = setting or SETTINGS.get(service, CREDENTIALS)
     action = found.group(1) if (found := _ACTION.search(message)) else "this call"
     remedy = remedy.format(setting=setting, action=action)
@@ -174,7 +203,13 @@ def failure_called(
     return Rejected(reason, status=status, code=code)
 
 
-def _kind_of(status: int) -> Kind | None:
+def _row(code: str) -> tuple[Kind | None, str]:
+    name = code.rpartition(".")[2].removesuffix("Exception")
+    known = ((kind, remedy) for codes, kind, remedy in TABLE if codes.fullmatch(name))
+    return next(known, (None, ""))
+
+
+def _kind_by_status(status: int) -> Kind | None:
     """Return what a code that is not in the table means, by its status."""
     if status == 429:
         return "throttled"
@@ -196,4 +231,84 @@ def _of_reply(service: str, response: Mapping[str, Any], setting: str | None) ->
 def _code(response: Mapping[str, Any]) -> str:
     """Return AWS's error code, bounded: the far side of an endpoint setting may be anything."""
     code = str(response.get("Error", {}).get("Code", ""))
-    return code if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", code) else "unreadable code"
+    return code if _CODE.fullmatch(code) else "unreadable code"
+
+
+class QueueError(Exception):
+    """A whole call failed."""
+
+    def __init__(self, operation: str, code: str, *, action: str = "") -> None:
+        """Take the name of the call, AWS's code, and the `action` if AWS named a denied one."""
+        self.operation = operation
+        self.code = code if _CODE.fullmatch(code) else "unreadable code"
+        self.action = action or action_of(operation)
+        """Of IAM, e.g. `sqs:DeleteMessage`; of a batch call too, or `kms:Decrypt`."""
+
+        kind = kind_of(self.code)
+        self.denied = kind == "denied"
+        """The credentials are good, and may not do this."""
+
+        self.missing = kind == "missing"
+        """There is no such queue: the setting is wrong in itself."""
+
+        self.broken = kind in _NEEDS_A_PERSON
+        """Only a person can fix it: permissions, credentials, name of the queue."""
+
+        what = f" ({self.action})" if self.denied else ""
+        super().__init__(f"{operation} failed: {self.code}{what}")
+
+
+class EntryFailed(Exception):
+    """One entry of a batch failed while the call answered 200, or with its whole call."""
+
+    def __init__(self, code: str, *, sender_fault: bool, action: str = "") -> None:
+        self.code = code if _CODE.fullmatch(code) else "unreadable code"
+        self.sender_fault = sender_fault
+        self.action = action
+        self.denied = kind_of(self.code) == "denied"
+        super().__init__(self.code)
+
+    @classmethod
+    def with_its_call(cls, error: QueueError) -> "EntryFailed":
+        """Return the failure of each entry of a call that failed as a whole."""
+        return cls(error.code, sender_fault=False, action=error.action)
+
+    @property
+    def lease_lost(self) -> bool:
+        """Whether SQS says that this receipt no longer holds the message."""
+        return kind_of(self.code) == "receipt"
+
+
+async def ask(operation: Callable[..., Awaitable[Any]], **parameters: Any) -> Mapping[str, Any]:
+    """Call an operation of a client of either transport. Raises QueueError, and nothing else."""
+    name = operation.__name__
+    try:
+        answer = await operation(**parameters)
+    except botocore.ClientError as error:
+        failure = _refusal(name, error.response)
+    except _NO_REPLY as error:
+        failure = QueueError(name, type(error).__name__)
+    except _ODD_REPLY:
+        failure = QueueError(name, UNREADABLE)
+    else:
+        if isinstance(answer, Mapping):
+            return answer
+        failure = QueueError(name, UNREADABLE)
+    # Outside: AWS's own text quotes ARNs and addresses, and would ride along on `__context__`.
+    raise failure
+
+
+def action_of(operation: str) -> str:
+    """Return the action of IAM for an operation's name: batches are allowed with their singles."""
+    words = operation.removesuffix("_batch").split("_")
+    return "sqs:" + "".join(word.capitalize() for word in words)
+
+
+def _refusal(operation: str, response: Mapping[str, Any]) -> QueueError:
+    error = response.get("Error")
+    error = error if isinstance(error, dict) else {}
+    named = _SQS_ACTION.search(str(error.get("Message") or "")[:2000])
+    # AWS writes `sqs:deletemessage` there.
+    own = action_of(operation)
+    action = own if named is None or named[1].lower() == own.lower() else named[1]
+    return QueueError(operation, str(error.get("Code") or ""), action=action)

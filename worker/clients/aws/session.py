@@ -1,29 +1,104 @@
 """The one place that makes AWS clients, with every pool, time-out and retry spelled out.
 
-Two transports, one interface: the lean one for the services of every message, aioboto3 for all
+Two transports, one interface: the wire client for the services of every message, aioboto3 for all
 others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults (10 connections, 60 s read
 time-out, legacy retries) starve acks behind long polls and hold a throttled call for 25 s; so no
 client is made without these numbers.
+
+botocore's own files carry the documentation of every operation and the endpoints of every service
+there is. Parsed and kept, as botocore does, they are an eighth of the memory of an idle worker; so
+they are kept without what a worker never reads.
 """
 
 import math
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session
 
 from worker.clients.aws.errors import setting_errors
-from worker.clients.aws.lean.client import LeanClients
-from worker.clients.aws.limits import ClientLimits
-from worker.clients.aws.models import slim
+from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.aws.wire.operations import WireClients
 from worker.settings import Aws
 
-__all__ = ["AwsSession", "ClientLimits"]
+__all__ = ["AwsSession", "ClientLimits", "SlimLoader", "slim"]
+
+ENDPOINTS = "endpoints"
+USED: Final = {"dynamodb", "events", "s3", "sqs", "states", "sts"}
+"""Endpoint prefixes that are kept. A service without one still resolves, by its partition."""
+
+
+class SlimLoader:
+    """Stands for botocore's loader, as the session's component `data_loader`.
+
+    Each file is read by a loader of its own: botocore's keeps whatever it has read, whole.
+    """
+
+    def __init__(self, data_path: str | None) -> None:
+        self._data_path = data_path
+        self._kept: dict[object, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave to botocore what loads nothing large: versions, names, paths."""
+        return getattr(self._fresh(), name)
+
+    def load_service_model(
+        self, service_name: str, type_name: str, api_version: str | None = None
+    ) -> Any:
+        """Load a model, without its documentation."""
+        key = (service_name, type_name, api_version)
+        if key not in self._kept:
+            self._kept[key] = _undocumented(self._fresh().load_service_model(*key))
+        return self._kept[key]
+
+    def load_data(self, name: str) -> Any:
+        """Load a file, without its documentation."""
+        return self.load_data_with_path(name)[0]
+
+    def load_data_with_path(self, name: str) -> tuple[Any, str]:
+        """Load a file, without its documentation, and return its path."""
+        if name not in self._kept:
+            whole, path = self._fresh().load_data_with_path(name)
+            slim = _few_services(whole) if name == ENDPOINTS else _undocumented(whole)
+            self._kept[name] = slim, path
+        kept: tuple[Any, str] = self._kept[name]
+        return kept
+
+    def _fresh(self) -> Loader:
+        return create_loader(self._data_path)
+
+
+def slim(session: Session) -> None:
+    """Let a session read its models without documentation; before its first client."""
+    session.register_component("data_loader", SlimLoader(session.get_config_variable("data_path")))
+
+
+def _few_services(endpoints: dict[str, Any]) -> dict[str, Any]:
+    partitions = [
+        {**one, "services": {name: one["services"][name] for name in USED & set(one["services"])}}
+        for one in endpoints["partitions"]
+    ]
+    return {**endpoints, "partitions": partitions}
+
+
+def _undocumented(model: Any) -> Any:
+    """Return a copy whose texts are empty, not gone: botocore reads some of them unasked.
+
+    A member or a shape of that name is no text, and stays.
+    """
+    if isinstance(model, dict):
+        return {
+            key: "" if key == "documentation" and isinstance(value, str) else _undocumented(value)
+            for key, value in model.items()
+        }
+    return [_undocumented(one) for one in model] if isinstance(model, list) else model
 
 
 class AwsSession:
@@ -36,12 +111,12 @@ class AwsSession:
             slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
-        self._lean = LeanClients(chain) if settings.transport == "lean" else None
+        self._wire = WireClients(chain) if settings.transport == "lean" else None
 
     def client(self, service: str, limits: ClientLimits) -> AbstractAsyncContextManager[Any]:
         """Return a client to be entered; `Any`, as botocore makes its classes at run time."""
-        if self._lean is not None and self._lean.speaks(service):
-            return self._lean.open(service, limits)
+        if self._wire is not None and self._wire.speaks(service):
+            return self._wire.open(service, limits)
         config = AioConfig(
             http_session_cls=partial(_Connections, limits=limits),
             max_pool_connections=limits.pool,

@@ -1,24 +1,225 @@
-"""One SQS queue: its verbs, and what their failures mean. Nothing above this sees botocore."""
+"""One SQS queue: its messages, its verbs, and what its replies say. Nothing above it sees botocore.
+
+Replies are read as JSON of any shape, since a reply must never end the process. What has another
+shape than SQS's is left out and counted by those who ask; an entry of a batch that is in neither
+list was not confirmed. No text of a reply gets into an error but AWS's codes and the name of an
+action.
+"""
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
 import structlog
 
-from worker.clients.aws.sqs_replies import (
-    UNREADABLE,
-    EntryFailed,
-    Message,
-    QueueAttributes,
-    QueueError,
-    answered_at,
-    ask,
-    attributes_of,
-    batch_results,
-    messages_of,
-)
+from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
+from worker.clients.aws.wire.signing import seconds_of
+from worker.events.record import record
+from worker.telemetry.tracing import Cause
+
+UNANSWERED = "Unanswered"
+"""Code of what a success does not mention."""
+
+NO_CAUSE = Cause()
+
+_LATEST_MILLISECONDS = 10**14
+_MOST_RECEIVES = 10**6
+_MOST_SECONDS = 10**9
+_NONE: Mapping[str, Any] = {}
+
+
+@record
+class Message:
+    """A message received; a second receive of the same id makes a new one with a newer receipt."""
+
+    id: str
+    receipt: str
+    body: str = field(repr=False)
+    received_at: float
+    """Loop time at which the receive was sent: the lease runs from there at the latest."""
+
+    receive_count: int = 1
+    sent_at: float | None = None
+    """`SentTimestamp` in seconds since the epoch, by SQS's clock."""
+
+    group_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Message attributes as SQS gives them, carried along when the message is dead-lettered."""
+
+    cause: Cause = field(default=NO_CAUSE, repr=False)
+    """The span that sent it, for tracing."""
+
+    moved_from: str | None = None
+    """ARN of the queue from which SQS itself moved it: `DeadLetterQueueSourceArn`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAttributes:
+    """What a queue says of itself; None and 0 for what it does not."""
+
+    visibility_seconds: int = 30
+    visible: int = 0
+    in_flight: int = 0
+    delayed: int = 0
+    fifo: bool = False
+    arn: str | None = None
+    retention_seconds: int | None = None
+    max_receive_count: int | None = None
+    dead_letter_arn: str | None = None
+    """Where SQS itself moves messages that were received too often."""
+
+
+def batch_results(
+    answer: Mapping[str, Any], count: int, *, action: str = ""
+) -> list[EntryFailed | None]:
+    """Return what became of the entries, whose ids are `0` to `count - 1`: None is well.
+
+    An entry that is in both lists failed: to do it again is harmless, and to think it done is not.
+    """
+    failed = {
+        entry["Id"]: EntryFailed(
+            _text(entry, "Code") or "",
+            sender_fault=entry.get("SenderFault") is True,
+            action=action,
+        )
+        for entry in _entries(answer, "Failed")
+    }
+    done = {entry["Id"] for entry in _entries(answer, "Successful")}
+    ids = [str(number) for number in range(count)]
+    return [
+        failed.get(one)
+        or (None if one in done else EntryFailed(UNANSWERED, sender_fault=False, action=action))
+        for one in ids
+    ]
+
+
+def messages_of(answer: Mapping[str, Any], received_at: float) -> tuple[list[Message], int]:
+    """Return the messages of a receive, and how many entries were none: without id or receipt.
+
+    Such a one can be neither run nor deleted; it comes again when its visibility timeout ends.
+    """
+    entries = answer.get("Messages")
+    if entries is None:
+        return [], 0
+    if not isinstance(entries, list):
+        return [], 1
+    read = [_message(entry, received_at) for entry in entries]
+    messages = [message for message in read if message is not None]
+    return messages, len(read) - len(messages)
+
+
+def attributes_of(answer: Mapping[str, Any]) -> QueueAttributes | None:
+    """Return what a queue says of itself; None when the reply says nothing."""
+    raw = answer.get("Attributes")
+    if not (isinstance(raw, dict) and raw):
+        return None
+    redrive = _redrive_policy(raw)
+    return QueueAttributes(
+        visibility_seconds=_whole(raw.get("VisibilityTimeout"), 30),
+        visible=_whole(raw.get("ApproximateNumberOfMessages"), 0),
+        in_flight=_whole(raw.get("ApproximateNumberOfMessagesNotVisible"), 0),
+        delayed=_whole(raw.get("ApproximateNumberOfMessagesDelayed"), 0),
+        fifo=raw.get("FifoQueue") == "true",
+        arn=_text(raw, "QueueArn"),
+        retention_seconds=_whole(raw.get("MessageRetentionPeriod"), 0) or None,
+        max_receive_count=_whole(redrive.get("maxReceiveCount"), 0) or None,
+        dead_letter_arn=_text(redrive, "deadLetterTargetArn"),
+    )
+
+
+def answered_at(answer: Mapping[str, Any]) -> float | None:
+    """Return SQS's own time of an answer, to the second and since the epoch: its `Date`."""
+    metadata = answer.get("ResponseMetadata")
+    headers = metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
+    date = headers.get("date") if isinstance(headers, Mapping) else None
+    return seconds_of(date) if isinstance(date, str) else None
+
+
+def _entries(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    entries = answer.get(name)
+    if not isinstance(entries, list):
+        return []
+    return [one for one in entries if isinstance(one, dict) and isinstance(one.get("Id"), str)]
+
+
+def _message(entry: Any, received_at: float) -> Message | None:
+    if not isinstance(entry, dict):
+        return None
+    identity, receipt, body = entry.get("MessageId"), entry.get("ReceiptHandle"), entry.get("Body")
+    if not (identity and receipt and isinstance(identity, str) and isinstance(receipt, str)):
+        return None
+    if body is not None and not isinstance(body, str):
+        return None
+    system = _object(entry, "Attributes")
+    receives, sent = system.get("ApproximateReceiveCount"), system.get("SentTimestamp")
+    message = Message(
+        id=identity,
+        receipt=receipt,
+        body=body or "",
+        received_at=received_at,
+        receive_count=_whole(receives, 1, _MOST_RECEIVES) or 1,
+        sent_at=_whole(sent, 0, _LATEST_MILLISECONDS) / 1000 or None,
+        attributes=_NONE,
+    )
+    known = (receives is not None) + (sent is not None)
+    if len(system) > known or "MessageAttributes" in entry:
+        return _with_the_rest(message, system, _object(entry, "MessageAttributes"))
+    return message
+
+
+def _with_the_rest(
+    message: Message, system: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Message:
+    # Apart: most messages have none of it, and each look-up is made for every message.
+    return replace(
+        message,
+        group_id=_text(system, "MessageGroupId"),
+        attributes=_message_attributes(attributes),
+        cause=_cause(attributes, _text(system, "AWSTraceHeader")),
+        moved_from=_text(system, "DeadLetterQueueSourceArn"),
+    )
+
+
+def _message_attributes(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in raw.items() if isinstance(value, dict)}
+
+
+def _cause(attributes: Mapping[str, Any], trace_header: str | None) -> Cause:
+    if trace_header is None and "traceparent" not in attributes:
+        return NO_CAUSE
+    traceparent = _text(_object(attributes, "traceparent"), "StringValue")
+    return Cause(traceparent=traceparent, trace_header=trace_header)
+
+
+def _redrive_policy(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        policy = orjson.loads(_text(raw, "RedrivePolicy") or "{}")
+    except orjson.JSONDecodeError:
+        return _NONE
+    return policy if isinstance(policy, dict) else _NONE
+
+
+def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else _NONE
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str | None:
+    value = raw.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _whole(value: Any, default: int, most: int = _MOST_SECONDS) -> int:
+    """Return a whole number from 0 to `most`, written as text or as a number."""
+    try:
+        number = int(value) if isinstance(value, str | int) else default
+    except ValueError:
+        return default
+    return number if 0 <= number <= most else default
+
 
 log = structlog.get_logger(__name__)
 

@@ -1,20 +1,222 @@
-"""Details of conversations that ended, by id: many lookups in one request.
+"""Conversations: live, and after their end by id, many lookups in one request.
 
-The platform grants 300 requests a minute, so a request per event would be the product's limit.
+A live one is at `GET /api/v2/conversations/{id}`, alike in both dialects. Details come from
+analytics, seconds to minutes after the end. The platform grants 300 requests a minute, so a request
+per event would be the product's limit.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_by_id import Details, DetailsDialect, Wanted
-from worker.errors import Permanent, Rejected, TooHeavy, Transient, Unavailable, WorkerError
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
+from worker.errors import (
+    Permanent,
+    Rejected,
+    TooHeavy,
+    Transient,
+    Unavailable,
+    Unreadable,
+    WorkerError,
+)
 from worker.resilience.batcher import Batcher
 from worker.resilience.work import Work, current_work, waiting_for, working_for
+
+POLL_AGES_SECONDS = (30.0, 120.0, 600.0)
+"""Ages of the event at which its data is asked for, after the first time; then every ten minutes.
+
+No figure for the lag is published (README.md, "Analytics"); 30 s, 2 min, 10
+min is what integrators settled on.
+"""
+
+LEAST_GAP_SECONDS = 5.0
+"""A poll that is nearer than this is left out: an event that is barely late is no new age."""
+
+
+def seconds_to_next_poll(age_seconds: float, *, settle_seconds: float) -> float | None:
+    """Return how long to wait; None once the event is `settle_seconds` old and waiting is over.
+
+    The last poll is at that very age. Ages come from two clocks, so a negative one counts as zero.
+    """
+    age = max(0.0, age_seconds)
+    if age >= settle_seconds:
+        return None
+    last = POLL_AGES_SECONDS[-1]
+    later = last * (age // last + 1)
+    ages = (*(at for at in POLL_AGES_SECONDS if at - age >= LEAST_GAP_SECONDS), later, later + last)
+    wait = next(at - age for at in ages if at - age >= LEAST_GAP_SECONDS)
+    return min(wait, settle_seconds - age)
+
+
+CUSTOMER_PURPOSES = {"customer", "external"}
+"""`customer` on ACD conversations, `external` on others."""
+
+
+def customer_address(conversation_id: str) -> Call[str | None]:
+    """Ask for the customer's address, raw (`tel:+1555...`, `sip:...`); None: none is known."""
+    return Call(live_conversation(conversation_id), _customer_address, wire.CONVERSATIONS)
+
+
+def live_conversation(conversation_id: str) -> Request:
+    """Return the request for a live conversation."""
+    return Request(
+        method="GET",
+        path=f"/api/v2/conversations/{wire.conversation_id_in_path(conversation_id)}",
+        template="/api/v2/conversations/{conversationId}",
+    )
+
+
+def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
+    """Return the customers of a live conversation, the one who called first.
+
+    Transfers and conferences add customers.
+    """
+    listed = wire.object_of(reply).get("participants")
+    participants = listed if isinstance(listed, list) else []
+    found = [who for who in participants if isinstance(who, dict) and _is_customer(who)]
+    return sorted(found, key=_joined)
+
+
+class LiveConversations:
+    """Asks for conversations that are under way."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def customer_address(self, conversation_id: str) -> str | None:
+        """Return the raw address (`tel:+1555...`) of the conversation's customer, if known."""
+        return await self._api.run(customer_address(conversation_id))
+
+
+def _customer_address(reply: Reply) -> str | None:
+    if reply.status == 404:
+        # Not NotYet: it has left the live store, or is another division's; waiting shows neither.
+        return None
+    # The first one's or none: of the others, some are parties whom the agent consulted.
+    return next(map(_address, customers_of(reply)), None)
+
+
+def _is_customer(participant: Mapping[str, Any]) -> bool:
+    purpose = participant.get("purpose")
+    return isinstance(purpose, str) and purpose.lower() in CUSTOMER_PURPOSES
+
+
+def _address(participant: Mapping[str, Any]) -> str | None:
+    address = participant.get("address")
+    return address if isinstance(address, str) and address else None
+
+
+def _joined(participant: Mapping[str, Any]) -> str:
+    """Return the ISO 8601 time in UTC, which sorts as text; participants without one come last."""
+    times = (participant.get("startTime"), participant.get("connectedTime"))
+    return min((t for t in times if isinstance(t, str) and t), default="~")
+
+
+Details = Mapping[str, Any]
+"""A conversation as analytics answers it, untouched; attributes are not in it."""
+
+QUERY_PATH = "/api/v2/analytics/conversations/details/query"
+DAYS_BEFORE = timedelta(days=6)
+DAYS_AFTER = timedelta(days=1)
+"""A query finds conversations by the day they started on, and a span of a week is always allowed:
+messages may stay open for days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One conversation to be looked up; its id is a UUID."""
+
+    conversation_id: str
+    ended_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The id as replies are keyed by it: UUIDs are the same in either case."""
+        return self.conversation_id.lower()
+
+
+class DetailsDialect(Protocol):
+    """How details are asked for."""
+
+    @property
+    def ids_per_request(self) -> int:
+        """Conversations one request may ask for."""
+
+    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
+        """Ask for the conversations; the answer holds those there are, by lower-case id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDetails:
+    """`GET /api/v2/analytics/conversations/details?id=` (README.md, "Analytics")."""
+
+    ids_per_request: int = 100
+    """The cap is unpublished; 100 is what integrators use."""
+
+    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
+        """Ask for up to a hundred at once."""
+        path = "/api/v2/analytics/conversations/details"
+        ids = ",".join(one.conversation_id for one in wanted)
+        request = Request(method="GET", path=f"{path}?id={ids}", template=f"{path}?id={{ids}}")
+        return Call(request, _conversations, wire.ANALYTICS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceDetails:
+    """The details query of r1: one conversation a request.
+
+    Its filters must all match, so two ids in one query would find nothing.
+    """
+
+    ids_per_request: int = 1
+
+    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
+        """Ask for one: `wanted` has that length."""
+        request = Request(
+            method="POST", path=QUERY_PATH, template=QUERY_PATH, json=reference_query(wanted[0])
+        )
+        return Call(request, entities, wire.ANALYTICS)
+
+
+def reference_query(wanted: Wanted) -> dict[str, Any]:
+    """Return r1's body for one conversation; what is asked of it may be added."""
+    return {
+        "dateFrom": _utc_text(wanted.ended_at - DAYS_BEFORE),
+        "dateTo": _utc_text(wanted.ended_at + DAYS_AFTER),
+        "groupBy": ["conversationId"],
+        "filter": [{"type": "conversationId", "value": wanted.conversation_id}],
+        "size": 1,
+    }
+
+
+def entities(reply: Reply) -> Mapping[str, Details]:
+    """Read the first page of a reference query: one id has no second one."""
+    return _by_id(wire.object_of(reply).get("entities"))
+
+
+def _conversations(reply: Reply) -> Mapping[str, Details]:
+    return _by_id(wire.object_of(reply).get("conversations"))
+
+
+def _by_id(records: object) -> Mapping[str, Details]:
+    """Key the records by conversation; an answer without any may leave the list out."""
+    if records is None:
+        return {}
+    if not isinstance(records, list):
+        raise Unreadable("genesys: conversation details are not a list")
+    found = (record for record in records if isinstance(record, dict))
+    return {
+        record["conversationId"].lower(): record
+        for record in found
+        if isinstance(record.get("conversationId"), str)
+    }
+
 
 MOST_REQUESTS = 20
 """Requests one batch may cost: enough to find one bad id among a hundred by halving."""
@@ -109,7 +311,7 @@ class ConversationDetails:
         return await self._batcher.submit(_Lookup(wanted, current_work()))
 
     async def aclose(self) -> None:
-        """End the lookups under way: whoever asked has gone, and an exit must not wait for them."""
+        """End the lookups under way: their callers have gone, and an exit must not wait."""
         await self._batcher.abandon()
 
     async def _flush(self, batch: Sequence[_Lookup]) -> list[Answer]:
@@ -136,7 +338,7 @@ class _Questions:
         """Ask for all; what fails for one of them, or for their number, is asked for in halves.
 
         The first half of a half goes first, so that soon one is asked for alone: what one alone
-        meets is told to the breaker, and is no question of weight.
+        meets is reported to the breaker, and is not a matter of size.
         """
         parts = deque([batch])
         while parts:
@@ -176,3 +378,7 @@ class _Questions:
 def _answer(failure: WorkerError) -> WorkerError | None:
     """Take a 404 for an answer: analytics shows a conversation seconds to minutes late."""
     return None if isinstance(failure, Rejected) and failure.status == 404 else failure
+
+
+def _utc_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,10 +1,182 @@
-"""The integration that sends Genesys Cloud's events to EventBridge: found, made, switched on."""
+"""The integration that sends Genesys Cloud's events to EventBridge: found, made, switched on.
 
+Of the platform only (README.md, "EventBridge"): what the reference dialect's text has for it does
+not exist.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from worker.clients.genesys import integration_calls as calls
+from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.integration_calls import Draft, Integration, SourceConfig
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
+from worker.errors import Permanent, Unreadable
+from worker.events.fields import UUID
+
+EVENT_BRIDGE = "amazon-eventbridge-source"
+PAGE_SIZE = 100
+
+_BASE = "/api/v2/integrations"
+_CONFIG = "config/current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """Where events go, and which. Account, region and suffix make up the partner source."""
+
+    account_id: str
+    region: str
+    suffix: str
+    topics: tuple[str, ...]
+    """With a literal `{id}`, as rules on the bus have them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The current configuration of an integration."""
+
+    version: int
+    """To be sent back on a change: the platform refuses a change of what it is not the latest."""
+
+    name: str
+    source: SourceConfig | None
+    """None: not configured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """An EventBridge integration, without its configuration."""
+
+    id: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of integrations; those of other types are left out."""
+
+    found: tuple[Integration, ...]
+    is_last: bool
+
+
+def organization_id() -> Call[str]:
+    """Ask for the id that stands in the name of the partner source."""
+    path = "/api/v2/organizations/me"
+    return Call(Request(method="GET", path=path, template=path), _id)
+
+
+def integrations(page: int) -> Call[Page]:
+    """Ask for a page of all integrations, from 1: the list's own filter is not documented."""
+    query = f"?pageSize={PAGE_SIZE}&pageNumber={page}"
+    return Call(Request(method="GET", path=f"{_BASE}{query}", template=_BASE), _page)
+
+
+def create() -> Call[str]:
+    """Make an integration, disabled and not configured; the answer is its id."""
+    body = {"integrationType": {"id": EVENT_BRIDGE}}
+    return Call(Request(method="POST", path=_BASE, template=_BASE, json=body), _id)
+
+
+def draft(integration_id: str) -> Call[Draft]:
+    """Ask for the configuration."""
+    return Call(_about("GET", integration_id, _CONFIG), _draft)
+
+
+def configure(integration_id: str, latest: Draft) -> Call[None]:
+    """Replace the configuration; `version` is that of the one replaced."""
+    source = latest.source
+    if source is None:
+        raise Permanent("an integration cannot be configured with nothing")
+    body = {
+        "name": latest.name,
+        "version": latest.version,
+        "properties": {
+            "awsAccountId": source.account_id,
+            "awsAccountRegion": source.region,
+            "eventSourceSuffix": source.suffix,
+            "eventFilter": list(source.topics),
+        },
+        "advanced": {},
+        "notes": "",
+        "credentials": {},
+    }
+    return Call(_about("PUT", integration_id, _CONFIG, body), _done)
+
+
+def enable(integration_id: str) -> Call[None]:
+    """Start the flow of events."""
+    return Call(_about("PATCH", integration_id, "", {"intendedState": "ENABLED"}), _done)
+
+
+def _about(method: str, integration_id: str, tail: str, body: Any = None) -> Request:
+    if UUID.fullmatch(integration_id) is None:
+        raise Permanent("integration id is not a UUID")
+    parts = ["", tail] if tail else [""]
+    return Request(
+        method=method,
+        path=f"{_BASE}/{integration_id}{'/'.join(parts)}",
+        template=f"{_BASE}/{{integrationId}}{'/'.join(parts)}",
+        json=body,
+    )
+
+
+def _id(reply: Reply) -> str:
+    found = wire.object_of(reply).get("id")
+    if not isinstance(found, str):
+        raise Unreadable("genesys: reply without an id")
+    return found
+
+
+def _page(reply: Reply) -> Page:
+    answer = wire.object_of(reply)
+    listed = answer.get("entities")
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    found = tuple(
+        Integration(str(one.get("id")), enabled=one.get("intendedState") == "ENABLED")
+        for one in entries
+        if _type_of(one) == EVENT_BRIDGE
+    )
+    return Page(found, is_last=len(entries) < PAGE_SIZE)
+
+
+def _type_of(integration: Mapping[str, Any]) -> object:
+    kind = integration.get("integrationType")
+    return kind.get("id") if isinstance(kind, dict) else None
+
+
+def _draft(reply: Reply) -> Draft:
+    answer = wire.object_of(reply)
+    version, name = answer.get("version"), answer.get("name")
+    if not isinstance(version, int) or not isinstance(name, str):
+        raise Unreadable("genesys: integration config without name and version")
+    properties = answer.get("properties")
+    return Draft(
+        version=version,
+        name=name,
+        source=_source(properties if isinstance(properties, dict) else {}),
+    )
+
+
+def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
+    account, region, suffix = (
+        properties.get(name) for name in ("awsAccountId", "awsAccountRegion", "eventSourceSuffix")
+    )
+    topics = properties.get("eventFilter")
+    if not account or not region or not suffix:
+        return None
+    return SourceConfig(
+        account_id=str(account),
+        region=str(region),
+        suffix=str(suffix),
+        topics=tuple(map(str, topics)) if isinstance(topics, list) else (),
+    )
+
+
+def _done(reply: Reply) -> None:
+    wire.object_of(reply)
+
 
 DEFAULT_NAME = "Amazon EventBridge: genesys-event-worker"
 
@@ -27,7 +199,7 @@ class Integrations:
 
     async def partner_source(self, suffix: str) -> str:
         """Return the name of the partner event source, which is also its event bus's."""
-        organization = await self._api.run(calls.organization_id())
+        organization = await self._api.run(organization_id())
         return f"{PARTNER}/{organization}/{suffix}"
 
     async def event_sources(self) -> list[EventSource]:
@@ -35,24 +207,22 @@ class Integrations:
         found: list[EventSource] = []
         number, is_last = 1, False
         while not is_last:
-            page = await self._api.run(calls.integrations(number))
-            found += [
-                EventSource(one, await self._api.run(calls.draft(one.id))) for one in page.found
-            ]
+            page = await self._api.run(integrations(number))
+            found += [EventSource(one, await self._api.run(draft(one.id))) for one in page.found]
             number, is_last = number + 1, page.is_last
         return found
 
     async def create(self) -> EventSource:
         """Make one, disabled and not configured. Not sent twice: each call makes another."""
-        made = await self._api.run(calls.create(), repeatable=False)
-        draft = await self._api.run(calls.draft(made))
-        return EventSource(Integration(made, enabled=False), replace(draft, name=DEFAULT_NAME))
+        made = await self._api.run(create(), repeatable=False)
+        latest = await self._api.run(draft(made))
+        return EventSource(Integration(made, enabled=False), replace(latest, name=DEFAULT_NAME))
 
     async def configure(self, one: EventSource, source: SourceConfig) -> None:
-        """Send its events there; Rejected with status 409 when somebody was faster."""
+        """Send its events there; Rejected with status 409 when another change came first."""
         latest = replace(one.draft, source=source)
-        await self._api.run(calls.configure(one.integration.id, latest), repeatable=False)
+        await self._api.run(configure(one.integration.id, latest), repeatable=False)
 
     async def enable(self, one: EventSource) -> None:
         """Switch it on."""
-        await self._api.run(calls.enable(one.integration.id))
+        await self._api.run(enable(one.integration.id))

@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.attributes import Attributes
-from worker.clients.genesys.calls import Genesys
-from worker.clients.genesys.conversations import ConversationDetails
-from worker.clients.genesys.sentiment import ChatSentiment
-from worker.clients.genesys.token import Tokens
+from worker.clients.genesys.actions import Actions
+from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import ConversationDetails, LiveConversations
+from worker.clients.genesys.dialects import Dialect
+from worker.clients.genesys.participants import Attributes
+from worker.clients.genesys.speech import ChatSentiment
 from worker.resilience.limiter import Limiter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenesysParts:
     """The client, and what /status and readiness ask about it."""
 
     api: Api
-    client: Genesys
+    dialect: Dialect
+    actions: Actions
+    conversations: LiveConversations
     attributes: Attributes
     details: ConversationDetails
     """By id, many in one request: shared, so that two handlers of a chat ask once."""
@@ -24,5 +26,3 @@ class GenesysParts:
     sentiment: ChatSentiment
     tokens: Tokens
     limiter: Limiter
-    dialect: str
-    """`platform` or `reference`."""

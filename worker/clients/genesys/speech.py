@@ -1,24 +1,38 @@
-"""Sentiment of a conversation: requests and replies of both dialects. Pure.
+"""The sentiment of a chat that ended, in either dialect.
 
 Platform: speech and text analytics, and the transcript (README.md, "Speech and text analytics").
 Reference: the metrics of r3's details query.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from itertools import chain
+from typing import Any, Protocol
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
-from worker.clients.genesys.chat_figures import Sentiment, exact, sentiment_of
-from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, entities, reference_query
-from worker.clients.genesys.details_by_id import UPSTREAM as ANALYTICS
-from worker.clients.genesys.live import CUSTOMER_PURPOSES
-from worker.clients.genesys.transcript import SignedUrl, objects_in
-from worker.clients.genesys.wire import Call, object_of
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.conversations import (
+    CUSTOMER_PURPOSES,
+    QUERY_PATH,
+    ConversationDetails,
+    Wanted,
+    entities,
+    reference_query,
+)
+from worker.clients.genesys.transcripts import (
+    ScoredPhrase,
+    Sentiment,
+    SignedUrl,
+    Transcripts,
+    customer_phrases,
+    exact,
+    sentiment_of,
+    sentiment_of_phrases,
+)
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent
 from worker.events.fields import UUID
-
-UPSTREAM = "speech"
 
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
@@ -44,7 +58,7 @@ def is_analysed(conversation_id: str) -> Call[bool]:
         path=f"{base}/{wire.conversation_id_in_path(conversation_id)}",
         template=f"{base}/{{conversationId}}",
     )
-    return Call(request, _is_analysed, UPSTREAM)
+    return Call(request, _is_analysed, wire.SPEECH)
 
 
 def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | None]:
@@ -57,7 +71,7 @@ def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | No
         path=f"{base}/{conversation}/communications/{session}/transcripturl",
         template=f"{base}/{{conversationId}}/communications/{{communicationId}}/transcripturl",
     )
-    return Call(request, _url, UPSTREAM)
+    return Call(request, _url, wire.SPEECH)
 
 
 def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
@@ -68,7 +82,7 @@ def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
     def read(reply: Reply) -> Sentiment | None:
         return _of_metrics(entities(reply).get(wanted.key, {}))
 
-    return Call(request, read, ANALYTICS)
+    return Call(request, read, wire.ANALYTICS)
 
 
 def chat_sessions(details: Mapping[str, Any]) -> list[str]:
@@ -78,9 +92,9 @@ def chat_sessions(details: Mapping[str, Any]) -> list[str]:
     """
     sessions = [
         session
-        for participant in objects_in(details.get("participants"))
+        for participant in wire.objects_in(details.get("participants"))
         if str(participant.get("purpose")).lower() in CUSTOMER_PURPOSES
-        for session in objects_in(participant.get("sessions"))
+        for session in wire.objects_in(participant.get("sessions"))
         if str(session.get("mediaType")).lower() in CHATS
         and UUID.fullmatch(str(session.get("sessionId")))
     ]
@@ -89,14 +103,14 @@ def chat_sessions(details: Mapping[str, Any]) -> list[str]:
 
 def _began(session: Mapping[str, Any]) -> str:
     """Return when its first segment began, in ISO 8601 UTC, which sorts as text."""
-    starts = (segment.get("segmentStart") for segment in objects_in(session.get("segments")))
+    starts = (segment.get("segmentStart") for segment in wire.objects_in(session.get("segments")))
     return min((start for start in starts if isinstance(start, str)), default="")
 
 
 def _is_analysed(reply: Reply) -> bool:
     if reply.status == 404:
         return False
-    score = object_of(reply).get("sentimentScore")
+    score = wire.object_of(reply).get("sentimentScore")
     if score is None:
         return False
     number = exact(score)
@@ -108,13 +122,81 @@ def _is_analysed(reply: Reply) -> bool:
 def _url(reply: Reply) -> SignedUrl | None:
     if reply.status == 404:
         return None
-    url = object_of(reply).get("url")
+    url = wire.object_of(reply).get("url")
     return SignedUrl(url) if isinstance(url, str) and url else None
 
 
 def _of_metrics(entity: Mapping[str, Any]) -> Sentiment | None:
     values = {
-        str(metric.get("name")): metric.get("value") for metric in objects_in(entity.get("metrics"))
+        str(metric.get("name")): metric.get("value")
+        for metric in wire.objects_in(entity.get("metrics"))
     }
     found = {share: values.get(name) for share, name in METRICS.items()}
     return None if None in found.values() else sentiment_of(**found)
+
+
+class ChatSentiment(Protocol):
+    """How a dialect finds the sentiment of a chat."""
+
+    async def of_chat(
+        self, conversation_id: str, ended_at: datetime, session_id: str | None = None
+    ) -> Sentiment | None:
+        """Return the sentiment; None: not analysed, yet or ever.
+
+        `session_id`: the customer's session that ended; without it, any that is there will do.
+        """
+
+
+class TranscriptSentiment:
+    """The platform's: its score is one number, so the shares come from the transcript.
+
+    Transcripts go by the customer's sessions. They are taken from analytics and not from the live
+    conversation: those lookups share their requests, and what has ended may have left the live
+    store.
+    """
+
+    def __init__(self, api: Api, details: ConversationDetails, transcripts: Transcripts) -> None:
+        self._api = api
+        self._details = details
+        self._transcripts = transcripts
+
+    async def of_chat(
+        self, conversation_id: str, ended_at: datetime, session_id: str | None = None
+    ) -> Sentiment | None:
+        """Return the shares of the customer's phrases, of all transcripts that are there; or None.
+
+        A session without one is passed over: it may never get any. But not the one that ended: what
+        the customer said before coming back is no answer, and went out with the event of that time.
+        """
+        # Asked first: most of those that come too early learn it by this one request.
+        if not await self._api.run(is_analysed(conversation_id)):
+            return None
+        details = await self._details.by_id(conversation_id, ended_at)
+        sessions = chat_sessions(details or {})
+        if session_id is not None and session_id not in sessions:
+            return None
+        said = {session: await self._phrases(conversation_id, session) for session in sessions}
+        if session_id is not None and not said[session_id]:
+            return None
+        return sentiment_of_phrases(chain.from_iterable(said.values()))
+
+    async def _phrases(self, conversation_id: str, session_id: str) -> list[ScoredPhrase]:
+        signed = await self._api.run(transcript_url(conversation_id, session_id))
+        file = signed and await self._transcripts.fetch(signed)
+        return customer_phrases(file or {})
+
+
+class QuerySentiment:
+    """The reference dialect's: four metrics of r3's details query."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def of_chat(
+        self,
+        conversation_id: str,
+        ended_at: datetime,
+        session_id: str | None = None,  # noqa: ARG002  the reference knows none
+    ) -> Sentiment | None:
+        """Return the four metrics as they are; None unless all are there."""
+        return await self._api.run(sentiment_metrics(Wanted(conversation_id, ended_at)))

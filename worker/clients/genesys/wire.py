@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from worker.clients.exchange import Reply, Request
+from worker.clients.http_types import Reply, Request
 from worker.errors import (
     Misconfigured,
     Permanent,
@@ -32,12 +32,20 @@ from worker.resilience.retry import parse_retry_after
 
 T = TypeVar("T")
 
+ANALYTICS = "analytics"
+CONVERSATIONS = "conversations"
+DATA_ACTION = "data_action"
+FLOWS = "architect"
+LOGIN = "login"
+SPEECH = "speech"
+"""The parts of Genesys that fail apart, each with a breaker of its own."""
+
 REFUSED_PAUSE_SECONDS = 30.0
-"""Pause after refused credentials: only a person mends them, and minting is itself limited."""
+"""Pause after refused credentials: only a person can fix them, and minting is itself limited."""
 
 MISSING_PERMISSION = {"missing.permissions", "missing.any.permissions", "insufficient_scope"}
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
-TOO_HEAVY = {500, 504}
+TOO_LARGE = {500, 504}
 """What a question is answered with that asks for too much; less of it may be answered."""
 
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
@@ -45,7 +53,7 @@ _LIMIT = re.compile(r"[a-z][\w.-]{0,99}", re.IGNORECASE | re.ASCII)
 _PERMISSION = re.compile(r"\b[A-Za-z]{2,40}:[A-Za-z]{2,40}(?::[A-Za-z]{2,40})?\b")
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
-_TRY_LATER = {408, 425}
+_RETRIABLE = {408, 425}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorBody:
     """The loggable part of an error reply."""
 
     code: str | None
@@ -105,7 +113,7 @@ class Budget:
     reset_seconds: float
 
 
-def decipher(reply: Reply) -> Any:
+def parse(reply: Reply) -> Any:
     """Return the JSON value of a success (None: empty body); raise what any other reply names."""
     if not 200 <= reply.status < 300:
         raise failure_of(reply)
@@ -119,44 +127,54 @@ def decipher(reply: Reply) -> Any:
 
 
 def object_of(reply: Reply) -> Mapping[str, Any]:
-    """As `decipher`, for answers that are JSON objects; Unreadable for anything else."""
-    value = decipher(reply)
+    """As `parse`, for answers that are JSON objects; Unreadable for anything else."""
+    value = parse(reply)
     if not isinstance(value, dict):
         raise Unreadable(f"genesys: unreadable reply ({reply.status}, not an object)")
     return value
 
 
+def objects_in(value: object) -> list[Mapping[str, Any]]:
+    """Return the JSON objects of a list; an empty list for anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def text_of(value: object) -> str | None:
+    """Return a text that is not empty; None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
 def failure_of(reply: Reply) -> WorkerError:
     """Return the failure that a reply outside 2xx names."""
-    complaint = complaint_of(reply)
-    text = f"genesys: {reply.status} {complaint.code or '-'} {complaint.correlation_id or '-'}"
-    if complaint.action or complaint.is_remote_credentials:
-        behind = f"{text} {complaint.action or 'remote credentials'}"
+    body = error_body_of(reply)
+    text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
+    if body.action or body.is_remote_credentials:
+        behind = f"{text} {body.action or 'remote credentials'}"
         return Unavailable(behind, retry_after=_retry_after(reply))
     if reply.status == 429:
         return RateLimited(text, retry_after=pause_asked(reply))
     if reply.status == 401:
         return Unauthorized(text)
-    if reply.status == 403 and complaint.code in MISSING_PERMISSION:
-        return _missing_permission(text, complaint)
-    if not 400 <= reply.status < 500 or reply.status in _TRY_LATER:
+    if reply.status == 403 and body.code in MISSING_PERMISSION:
+        return _missing_permission(text, body)
+    if not 400 <= reply.status < 500 or reply.status in _RETRIABLE:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
-    return Rejected(text, status=reply.status, code=complaint.code)
+    return Rejected(text, status=reply.status, code=body.code)
 
 
 def refuses_token(reply: Reply) -> bool:
     """Tell whether the reply refuses our token, and not a data action's remote credentials."""
     if reply.status != 401:
         return False
-    complaint = complaint_of(reply)
-    return complaint.action is None and not complaint.is_remote_credentials
+    body = error_body_of(reply)
+    return body.action is None and not body.is_remote_credentials
 
 
-def complaint_of(reply: Reply) -> Complaint:
+def error_body_of(reply: Reply) -> ErrorBody:
     """Return what an error reply says that may be logged; gateways' HTML says nothing."""
     body = _error_object(reply.body)
-    return Complaint(
+    return ErrorBody(
         code=_if_like(_CODE, body.get("code")) or _if_like(_CODE, body.get("error")),
         correlation_id=_if_like(_CORRELATION_ID, body.get("contextId"))
         or _if_like(_CORRELATION_ID, reply.headers.get("inin-correlation-id")),
@@ -181,7 +199,7 @@ def halvable(call: Call[T]) -> Call[T]:
     """
 
     def read(reply: Reply) -> T:
-        if reply.status in TOO_HEAVY:
+        if reply.status in TOO_LARGE:
             raise TooHeavy(str(failure_of(reply)))
         try:
             return call.read(reply)
@@ -203,7 +221,7 @@ def pause_asked(reply: Reply) -> float | None:
 
 
 def budget_of(reply: Reply) -> Budget | None:
-    """Return what a reply tells of the request budget; None when it tells nothing readable."""
+    """Return the request budget of a reply; None when it has none that can be read."""
     numbers = [
         float(text)
         for name in ("count", "allowed", "reset")
@@ -224,7 +242,7 @@ def token_of(reply: Reply) -> Token:
         raise RateLimited("genesys: token rate limit exceeded", retry_after=pause_asked(reply))
     failure = failure_of(reply)
     if isinstance(failure, Rejected | Misconfigured):
-        code = complaint_of(reply).code or str(reply.status)
+        code = error_body_of(reply).code or str(reply.status)
         raise Unauthorized(
             f"genesys refuses client credentials ({code})", retry_after=REFUSED_PAUSE_SECONDS
         )
@@ -232,10 +250,15 @@ def token_of(reply: Reply) -> Token:
 
 
 def conversation_id_in_path(conversation_id: str) -> str:
-    """Return the id if it is a UUID; raise Permanent otherwise. Quoting alone is not enough."""
-    if UUID.fullmatch(conversation_id) is None:
-        raise Permanent("conversation id is not a UUID")
-    return conversation_id
+    """Return the id if it is a UUID; raise Permanent otherwise."""
+    return uuid_in_path("conversation", conversation_id)
+
+
+def uuid_in_path(what: str, value: str | None) -> str:
+    """Return the id if it is a UUID. Quoting alone is not enough: clients undo quoted dots."""
+    if value is None or UUID.fullmatch(value) is None:
+        raise Permanent(f"{what} id is not a UUID")
+    return value
 
 
 def action_id_in_path(action_id: str) -> str:
@@ -292,15 +315,15 @@ def _limit(value: object) -> Mapping[str, str | int] | None:
 def _permissions(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield what looks like `domain:entity:action`, and nothing else of the text around it."""
     parameters = body.get("messageParams")
-    told = [body.get("message"), body.get("error_description"), body.get("description")]
-    told += parameters.values() if isinstance(parameters, dict) else []
-    texts = (text for text in told if isinstance(text, str))
+    said = [body.get("message"), body.get("error_description"), body.get("description")]
+    said += parameters.values() if isinstance(parameters, dict) else []
+    texts = (text for text in said if isinstance(text, str))
     seen = dict.fromkeys(found for text in texts for found in _PERMISSION.findall(text))
     yield from list(seen)[:5]
 
 
-def _missing_permission(text: str, complaint: Complaint) -> Misconfigured:
-    names = ", ".join(complaint.permissions)
+def _missing_permission(text: str, body: ErrorBody) -> Misconfigured:
+    names = ", ".join(body.permissions)
     return Misconfigured(
         f"{text}: {names or 'a permission'} is missing",
         setting="GENESYS_CLIENT_ID",

@@ -1,12 +1,10 @@
 """Scheduled reports: paged analytics become CSV, JSON and a page in S3."""
 
-from worker.api import ClientLimits, Context, EventType, GenesysParts, Job, Steps
+from worker.api import ClientLimits, Context, DetailsJobs, EventType, GenesysParts, Job, Steps
 from worker.jobs.reports.bucket import Bucket
-from worker.jobs.reports.details import DetailsReader
-from worker.jobs.reports.details_jobs import DetailsJobs
-from worker.jobs.reports.details_pages import details_dialect
 from worker.jobs.reports.events import ReportDue, report_due
 from worker.jobs.reports.handler import Listeners, WriteReport
+from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.settings import ReportSettings
 
 
@@ -23,9 +21,9 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
 
 def open_reader(context: Context, settings: ReportSettings, genesys: GenesysParts) -> DetailsReader:
     """Return what reads the conversations of an interval."""
-    platform = genesys.dialect == "platform"
-    jobs = DetailsJobs(genesys.api) if settings.report_use_jobs and platform else None
-    pages = details_dialect(genesys.dialect, settings.report_page_size)
+    has_jobs = settings.report_use_jobs and "details_jobs" in genesys.dialect.features
+    jobs = DetailsJobs(genesys.api) if has_jobs else None
+    pages = genesys.dialect.pages(settings.report_page_size)
     return DetailsReader(genesys.api, pages, settings.report_concurrency, context.now, jobs)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from worker.jobs.reports.slicing import Slice
+from worker.clients.genesys.details_query import Slice
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from worker.clients.genesys.details_query import Slice
 from worker.jobs.reports.axis import points, ticks, time_ticks
 from worker.jobs.reports.labels import clock, count, group_label, percent
 from worker.jobs.reports.markup import Markup, joined, tag
 from worker.jobs.reports.report import Group, Report
-from worker.jobs.reports.slicing import Slice
 
 MOST_GROUPS = 10
 """The busiest groups; the table has all."""

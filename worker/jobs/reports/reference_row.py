@@ -6,14 +6,11 @@ Times are seconds there, kept to the millisecond.
 from collections.abc import Mapping
 from typing import Any
 
+from worker.clients.genesys.details_query import REFERENCE_GROUPS, REFERENCE_METRICS
 from worker.jobs.reports.row import Row, milliseconds_of, text_of, whole_milliseconds
 
-MEDIA_TYPE = "conversation.media.type"
-QUEUE_ID = "routing.queue.id"
-DURATION = "conversation.duration.seconds"
-TALK = "agent.talk.seconds"
-HOLD = "agent.hold.seconds"
-WRAPUP = "wrapup.code"
+MEDIA_TYPE, QUEUE_ID = REFERENCE_GROUPS
+DURATION, TALK, HOLD, WRAPUP = REFERENCE_METRICS
 
 
 def row_of_reference(result: Mapping[str, Any]) -> Row | None:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from worker.api import Permanent
+from worker.clients.genesys.details_query import ALIASES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +60,6 @@ DIMENSIONS = {
     "divisionId": attrgetter("division_id"),
 }
 """What a report can be grouped by, and where a row has it."""
-
-ALIASES = {
-    "conversation.media.type": "mediaType",
-    "routing.queue.id": "queueId",
-    "direction": "originatingDirection",
-}
-"""The names of the reference dialect's text r4, and a short one, for the same."""
 
 LONGEST_MS = 2**53
 """What a float still counts to the millisecond; a longer time is none, and no sum could hold it."""

@@ -1,27 +1,16 @@
 """An interval in pieces that analytics can answer: days, and hours where a day is too much."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from worker.api import Permanent
+from worker.clients.genesys.details_query import Slice
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 MAX_DAYS = 400
 """Longest report: a year and some. Each day costs requests and each hour a point of the chart."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Slice:
-    """A piece of the interval, in UTC; `end` is the first instant that is not in it."""
-
-    start: datetime
-    end: datetime
-
-    def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
 
 
 def day_slices(start: datetime, end: datetime) -> list[Slice]:

@@ -14,14 +14,14 @@ from worker.api import (
     Permanent,
     Rejected,
     Result,
+    Sentiment,
     Steps,
     Transient,
     Webhook,
     audit_logger,
     metrics,
-    seconds_to_next_look,
+    seconds_to_next_poll,
 )
-from worker.clients.genesys.chat_figures import Sentiment
 from worker.jobs.sentiment.events import ChatScored
 from worker.jobs.sentiment.verdict import (
     SentimentRules,
@@ -96,7 +96,7 @@ class ForwardChatSentiment:
 
     def _wait(self, event: ChatScored) -> None:
         age = (self.now() - event.origin.occurred_at).total_seconds()
-        wait = seconds_to_next_look(age, settle_seconds=self.settle_seconds)
+        wait = seconds_to_next_poll(age, settle_seconds=self.settle_seconds)
         if wait is not None:
             raise NotYet("the chat is not analysed yet", retry_after=wait)
 

@@ -1,4 +1,4 @@
-"""The sentiment of a chat: what it is, whether it is forwarded, and in which words. Pure.
+"""The sentiment of a chat: whether it is forwarded, and in which words. Pure.
 
 Decisions are made on exact numbers, clamped to 0..1; rounding is for the wire only. So a share of
 0.80004 is above a threshold of 0.8, though both are written 0.8.

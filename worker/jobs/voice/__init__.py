@@ -12,7 +12,7 @@ async def build(context: Context, settings: VoiceSettings) -> EnrichVoice:
     """Return the handler, its table and its customers."""
     genesys = await context.genesys()
     return EnrichVoice(
-        customer_address=genesys.client.customer_address,
+        customer_address=genesys.conversations.customer_address,
         customers=_customers(context, settings, genesys),
         records=await _records(context, settings),
         now=context.now,
@@ -27,7 +27,7 @@ def _customers(context: Context, settings: VoiceSettings, genesys: GenesysParts)
         tier_field=settings.voice_tier_field,
         ltv_field=settings.voice_ltv_field,
     )
-    return Customers(genesys.client.execute_data_action, action, context.cache("customers"))
+    return Customers(genesys.actions.execute_data_action, action, context.cache("customers"))
 
 
 async def _records(context: Context, settings: VoiceSettings) -> VoiceRecords:

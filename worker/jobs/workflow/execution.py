@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import orjson
 
-from worker.api import NotYet, Permanent, seconds_to_next_look, utc_text
+from worker.api import NotYet, Permanent, seconds_to_next_poll, utc_text
 from worker.jobs.workflow.events import ConversationEnded
 
 MAX_INPUT_BYTES = 262_144
@@ -60,7 +60,7 @@ def details_status(
     """Judge what analytics knows; raise NotYet while waiting may still bring more."""
     if details is not None and details.get("conversationEnd"):
         return DetailsStatus.COMPLETE
-    wait = seconds_to_next_look(age_seconds, settle_seconds=settle_seconds)
+    wait = seconds_to_next_poll(age_seconds, settle_seconds=settle_seconds)
     if wait is None:
         return DetailsStatus.PARTIAL
     what = "the conversation" if details is None else "its conversationEnd"

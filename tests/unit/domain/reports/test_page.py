@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.reporting import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
+from worker.clients.genesys.details_query import Slice
 from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.axis import points, ticks, time_ticks
 from worker.jobs.reports.html_page import html_page
 from worker.jobs.reports.labels import clock, group_label, percent
 from worker.jobs.reports.report import report_of
-from worker.jobs.reports.slicing import Slice
 
 VOID = {"meta", "link"}
 

@@ -1,14 +1,28 @@
-"""The inputs a flow declares: a name and a kind each.
+"""Flows: the inputs that one declares, a name and a kind each.
 
-A flow's `inputSchema` is a JSON Schema; the reference dialect has `inputDefinitions` instead (see
-worker/clients/genesys/README.md). Read leniently: what is odd about a declaration is no reason to
-write nothing.
+A flow's `inputSchema` is a JSON Schema; the reference dialect has `inputDefinitions` instead
+(README.md). Read leniently: what is odd about a declaration is no reason to write nothing.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from worker.clients.genesys import wire
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
+from worker.resilience.cache import CachePolicy
+
+FLOW_CACHE = CachePolicy(
+    max_entries=16, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
+)
+"""A publish is seen within five minutes; what a flow takes rarely changes within a day."""
+
+NO_FLOW_PAUSE_SECONDS = 60.0
+"""Pause after a missing flow: a person publishes it or corrects GENESYS_FLOW_ID."""
+
+NO_SUCH_FLOW = {404, 410}
 
 FLOW_PREFIX = "Flow."
 """Before a flow's variables in Architect; their schema may have it, a customer's record has not."""
@@ -41,6 +55,16 @@ _KINDS: Mapping[str, Kind] = {
     "float": Kind.NUMBER,
 }
 _DATES = {"date", "date-time"}
+
+
+def published_inputs(flow_id: str) -> Call[Schema | None]:
+    """Ask for the JSON Schema of the published version: that is what runs; None: there is none."""
+    return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
+
+
+def defined_inputs(flow_id: str) -> Call[Schema | None]:
+    """Ask for the `inputDefinitions` of the reference dialect; None: there is no such flow."""
+    return Call(_flow(flow_id), _defined_inputs, wire.FLOWS)
 
 
 def of_json_schema(document: Mapping[str, Any]) -> Schema:
@@ -81,3 +105,27 @@ def _declared(value: object) -> Kind:
 
 def _kind(word: object) -> Kind:
     return _KINDS.get(word.lower(), Kind.ANY) if isinstance(word, str) else Kind.ANY
+
+
+def _flow(flow_id: str) -> Request:
+    path = "/api/v2/flows"
+    return Request(
+        method="GET",
+        path=f"{path}/{wire.uuid_in_path('flow', flow_id)}",
+        template=f"{path}/{{flowId}}",
+    )
+
+
+def _published_inputs(reply: Reply) -> Schema | None:
+    if reply.status in NO_SUCH_FLOW:
+        return None
+    version = wire.object_of(reply).get("publishedVersion")
+    document = version.get("inputSchema") if isinstance(version, dict) else None
+    return of_json_schema(document) if isinstance(document, dict) else None
+
+
+def _defined_inputs(reply: Reply) -> Schema | None:
+    if reply.status in NO_SUCH_FLOW:
+        return None
+    definitions = wire.object_of(reply).get("inputDefinitions")
+    return of_definitions(definitions) if isinstance(definitions, list) else None

@@ -1,29 +1,62 @@
 """All conversations of an interval, counted as they come: slices side by side, each read whole."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from operator import attrgetter
 
 import structlog
 
+from worker.api import DetailsJobs, Permanent
 from worker.clients.genesys.api import Api
-from worker.errors import Permanent
-from worker.jobs.reports.aggregate import Aggregate
-from worker.jobs.reports.details_jobs import MIN_AGE, DetailsJobs
-from worker.jobs.reports.details_pages import DetailsDialect, Page
-from worker.jobs.reports.details_source import (
-    DetailsSource,
+from worker.clients.genesys.details_jobs import MIN_AGE
+from worker.clients.genesys.details_query import (
+    DetailsQuery,
     Failures,
+    Filters,
+    Json,
+    Page,
+    PagesDialect,
+    Slice,
     SliceTooLarge,
     all_of,
-    rounds_of_job,
 )
+from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.merge import Merge
-from worker.jobs.reports.row import dimensions_of
-from worker.jobs.reports.slicing import Slice, day_slices, hour_slices
+from worker.jobs.reports.platform_row import row_of_platform
+from worker.jobs.reports.reference_row import row_of_reference
+from worker.jobs.reports.row import DIMENSIONS, Row, dimensions_of
+from worker.jobs.reports.slicing import day_slices, hour_slices
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How the conversations of a dialect are read."""
+
+    dimensions: Collection[str]
+    """What its rows can be grouped by."""
+
+    reader: Callable[[Filters], Callable[[Json], Row | None]]
+    """Makes the reader of a conversation: one through two queues counts for the one asked for."""
+
+
+def _of_platform(filters: Filters) -> Callable[[Json], Row | None]:
+    return partial(row_of_platform, asked={n: set(values) for n, values in filters.by_dimension()})
+
+
+def _of_reference(_: Filters) -> Callable[[Json], Row | None]:
+    return row_of_reference
+
+
+ROWS: Mapping[str, Rows] = {
+    "platform": Rows(DIMENSIONS, _of_platform),
+    "reference": Rows(("mediaType", "queueId"), _of_reference),
+}
+"""By dialect."""
 
 READINGS = 3
 """Times a slice is read that changes while it is read."""
@@ -33,7 +66,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Progress:
-    """How far a reading is; whoever shows it looks at it now and then."""
+    """How far a reading is; polled by what shows it."""
 
     slices: int = 0
     slices_done: int = 0
@@ -48,7 +81,7 @@ class DetailsReader:
     def __init__(
         self,
         api: Api,
-        dialect: DetailsDialect,
+        dialect: PagesDialect,
         concurrency: int,
         now: Callable[[], datetime],
         jobs: DetailsJobs | None = None,
@@ -70,21 +103,29 @@ class DetailsReader:
         raise; Unavailable when even an hour is answered with 500 or 504.
         """
         parts = day_slices(due.start, due.end)
-        whole = Aggregate(self._told(dimensions_of(due.group_by)))
+        whole = Aggregate(self._known(dimensions_of(due.group_by)))
         progress = progress if progress is not None else Progress()
         progress.slices = len(parts)
         side_by_side = min(self._concurrency, len(parts))
         # A single day is read by all lanes, a month by one lane for each day under way.
-        source = DetailsSource(self._api, self._dialect, self._concurrency // side_by_side)
-        reading = _Reading(due, source, await self._jobs_until(), progress)
+        filters = filters_of(due)
+        query = DetailsQuery(self._api, self._dialect, self._concurrency // side_by_side)
+        reading = _Reading(
+            due=due,
+            filters=filters,
+            read_row=ROWS[self._dialect.name].reader(filters),
+            query=query,
+            jobs=await self._jobs_until(),
+            progress=progress,
+        )
         turns = _turns(parts)
         await all_of([reading.work(turns, whole) for _ in range(side_by_side)])
         return whole
 
-    def _told(self, group_by: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(self, group_by: tuple[str, ...]) -> tuple[str, ...]:
         """Return the dimensions if rows have them: a column without values looks like an answer."""
         for name in group_by:
-            if name not in self._dialect.dimensions:
+            if name not in ROWS[self._dialect.name].dimensions:
                 raise Permanent(f"groupBy: the dialect does not tell {name}")
         return group_by
 
@@ -107,10 +148,12 @@ def _turns(parts: list[Slice]) -> Iterator[Turn]:
         before = after
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     due: ReportDue
-    source: DetailsSource
+    filters: Filters
+    read_row: Callable[[Json], Row | None]
+    query: DetailsQuery
     jobs: tuple[DetailsJobs, datetime] | None
     progress: Progress
 
@@ -160,27 +203,52 @@ class _Reading:
     async def _once(self, part: Slice, failures: Failures) -> tuple[Aggregate, bool]:
         piece, merge = Aggregate(dimensions_of(self.due.group_by)), Merge()
         totals: list[int] = []
-        first_ms, end_ms = (moment.timestamp() * 1000 for moment in (part.start, part.end))
-        async with aclosing(self._rounds(part, failures)) as rounds:
-            async for pages in rounds:
-                for row in merge.add([page.rows for page in pages]):
-                    # Whole days come back, whatever part of one was asked for.
-                    if first_ms <= row.start_ms < end_ms:
-                        piece.add(row)
-                piece.tally.unreadable += sum(page.unreadable for page in pages)
+        async with aclosing(self._page_batches(part, failures)) as batches:
+            async for pages in batches:
+                self._add(pages, part, piece, merge)
                 totals += [page.total for page in pages if page.total is not None]
-                self._tell(pages)
+                # Not kept while the next batch is waited for: it may be megabytes.
+                del pages
         piece.tally.repeated = merge.repeats
         return piece, _agrees(merge.rows + piece.tally.unreadable, totals)
 
-    def _rounds(self, part: Slice, failures: Failures) -> AsyncGenerator[list[Page], None]:
-        if self.jobs is not None and part.end <= self.jobs[1]:
-            return rounds_of_job(self.jobs[0], self.due, part)
-        return self.source.rounds(self.due, part, failures)
-
-    def _tell(self, pages: list[Page]) -> None:
+    def _add(self, pages: list[Page], part: Slice, piece: Aggregate, merge: Merge) -> None:
+        first_ms, end_ms = (moment.timestamp() * 1000 for moment in (part.start, part.end))
+        read = [rows_of(page, self.read_row) for page in pages]
+        for row in merge.add(read):
+            # Whole days come back, whatever part of one was asked for.
+            if first_ms <= row.start_ms < end_ms:
+                piece.add(row)
+        rows = sum(map(len, read))
+        piece.tally.unreadable += sum(len(page.conversations) for page in pages) - rows
         self.progress.pages += len(pages)
-        self.progress.conversations += sum(len(page.rows) for page in pages)
+        self.progress.conversations += rows
+
+    def _page_batches(self, part: Slice, failures: Failures) -> AsyncGenerator[list[Page], None]:
+        if self.jobs is not None and part.end <= self.jobs[1]:
+            return _batches_of_job(self.jobs[0], self.filters, part)
+        return self.query.page_batches(self.filters, part, failures)
+
+
+def filters_of(due: ReportDue) -> Filters:
+    """Return what the report asks for."""
+    return Filters(media_type=due.media_type, queue_ids=due.queue_ids, others=due.filters)
+
+
+def rows_of(page: Page, read_row: Callable[[Json], Row | None]) -> list[Row]:
+    """Return the rows of a page by start; conversations without id or times are left out."""
+    found = map(read_row, page.conversations)
+    return sorted((row for row in found if row is not None), key=attrgetter("start_ms"))
+
+
+async def _batches_of_job(
+    jobs: DetailsJobs, filters: Filters, part: Slice
+) -> AsyncGenerator[list[Page], None]:
+    """Yield the pages of a job as batches of one."""
+    async with aclosing(jobs.pages(filters, part)) as pages:
+        async for page in pages:
+            yield [page]
+            del page
 
 
 def _agrees(entries: int, totals: list[int]) -> bool:

@@ -1,6 +1,4 @@
-"""Conversation details by asynchronous jobs: for days the data lake holds.
-
-worker/clients/genesys/README.md, "Analytics".
+"""Conversation details by asynchronous jobs: for days the data lake holds. README.md, "Analytics".
 
 A job has no limit on paging that a day could meet and gives a thousand conversations a page, so it
 costs a tenth of the requests. The lake is up to a day behind, so it is of no use for today.
@@ -8,22 +6,16 @@ costs a tenth of the requests. The lake is up to a day behind, so it is of no us
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from worker.clients.exchange import Reply, Request
 from worker.clients.genesys import wire
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_by_id import UPSTREAM
-from worker.clients.genesys.patience import patiently
+from worker.clients.genesys.api import Api, with_background_retry
+from worker.clients.genesys.details_query import Filters, Page, Slice, platform_page, query_body
 from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable, Unreadable
 from worker.events.fields import UUID
-from worker.jobs.reports.details_pages import Page, platform_page, query_body
-from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.row import milliseconds_of, text_of
-from worker.jobs.reports.slicing import Slice
 
 BASE = "/api/v2/analytics/conversations/details/jobs"
 PAGE_SIZE = 1000
@@ -47,15 +39,17 @@ class DetailsJobs:
         """Return up to when the data lake is complete."""
         path = f"{BASE}/availability"
         request = Request(method="GET", path=path, template=path)
-        return await patiently(self._api, Call(request, _available_until, UPSTREAM))
+        return await with_background_retry(
+            self._api, Call(request, _available_until, wire.ANALYTICS)
+        )
 
-    async def pages(self, due: ReportDue, part: Slice) -> AsyncGenerator[Page, None]:
+    async def pages(self, filters: Filters, part: Slice) -> AsyncGenerator[Page, None]:
         """Yield the pages of the slice; more than was asked for, as a job matches by activity.
 
         Raises Unavailable when the job fails, takes longer than `LONGEST_JOB_SECONDS` or gives one
         page over and over.
         """
-        job = await patiently(self._api, _submit(due, part))
+        job = await with_background_retry(self._api, _submit(filters, part))
         try:
             async with asyncio.timeout(LONGEST_JOB_SECONDS):
                 await self._finished(job)
@@ -63,51 +57,55 @@ class DetailsJobs:
             raise Unavailable("genesys: details job takes too long") from error
         cursor: str | None = None
         while True:
-            page = await patiently(self._api, _results(due, job, cursor))
+            page = await with_background_retry(self._api, _results(job, cursor))
+            before, cursor = cursor, page.token
             yield page
-            if page.token is None:
+            # Not kept while the next one is waited for: its conversations may be megabytes.
+            del page
+            if cursor is None:
                 return
-            if page.token == cursor:
+            if cursor == before:
                 raise Unavailable("genesys: the same page again, for ever")
-            cursor = page.token
 
     async def _finished(self, job: str) -> None:
         path, pause = f"{BASE}/{job}", FIRST_PAUSE_SECONDS
         request = Request(method="GET", path=path, template=f"{BASE}/{{jobId}}")
-        while (state := await patiently(self._api, Call(request, _state, UPSTREAM))) in UNDER_WAY:
+        while (
+            state := await with_background_retry(self._api, Call(request, _state, wire.ANALYTICS))
+        ) in UNDER_WAY:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
         if state != "FULFILLED":
             raise Unavailable(f"genesys: details job ended as {state}")
 
 
-def _submit(due: ReportDue, part: Slice) -> Call[str]:
-    request = Request(method="POST", path=BASE, template=BASE, json=query_body(due, part))
-    return Call(request, _job_id, UPSTREAM)
+def _submit(filters: Filters, part: Slice) -> Call[str]:
+    request = Request(method="POST", path=BASE, template=BASE, json=query_body(filters, part))
+    return Call(request, _job_id, wire.ANALYTICS)
 
 
-def _results(due: ReportDue, job: str, cursor: str | None) -> Call[Page]:
+def _results(job: str, cursor: str | None) -> Call[Page]:
     query = f"pageSize={PAGE_SIZE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "")
     template = f"{BASE}/{{jobId}}/results"
     request = Request(method="GET", path=f"{BASE}/{job}/results?{query}", template=template)
-    return Call(request, partial(_result_page, due), UPSTREAM)
+    return Call(request, _result_page, wire.ANALYTICS)
 
 
-def _result_page(due: ReportDue, reply: Reply) -> Page:
+def _result_page(reply: Reply) -> Page:
     answer = wire.object_of(reply)
-    page = platform_page(answer, due)
-    return Page(rows=page.rows, unreadable=page.unreadable, token=text_of(answer.get("cursor")))
+    page = platform_page(answer)
+    return Page(conversations=page.conversations, token=wire.text_of(answer.get("cursor")))
 
 
 def _job_id(reply: Reply) -> str:
-    job = text_of(wire.object_of(reply).get("jobId"))
+    job = wire.text_of(wire.object_of(reply).get("jobId"))
     if job is None or not UUID.fullmatch(job):
         raise Unreadable("genesys: details job without a jobId that fits a path")
     return job
 
 
 def _state(reply: Reply) -> str:
-    state = text_of(wire.object_of(reply).get("state"))
+    state = wire.text_of(wire.object_of(reply).get("state"))
     known = {*UNDER_WAY, "FAILED", "CANCELLED", "FULFILLED", "EXPIRED"}
     if state is None or state not in known:
         raise Unreadable("genesys: details job in an unknown state")
@@ -115,7 +113,11 @@ def _state(reply: Reply) -> str:
 
 
 def _available_until(reply: Reply) -> datetime:
-    moment = milliseconds_of(wire.object_of(reply).get("dataAvailabilityDate"))
-    if moment is None:
+    text = wire.text_of(wire.object_of(reply).get("dataAvailabilityDate"))
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise Unreadable("genesys: data availability without a date")
-    return datetime.fromtimestamp(moment / 1000, UTC)
+    return moment

@@ -1,19 +1,17 @@
-"""Flow inputs and attributes: requests and replies of both dialects. Pure."""
+"""Attributes of live conversations and their participants, by what a flow declares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from worker.clients.exchange import Reply, Request
-from worker.clients.genesys import live, wire
-from worker.clients.genesys.flow_schema import Schema, of_definitions, of_json_schema
+from worker.clients.genesys import flows, wire
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.conversations import customers_of, live_conversation
+from worker.clients.genesys.flows import Schema
 from worker.clients.genesys.wire import Call
-from worker.errors import Permanent
-from worker.events.fields import UUID
-
-NO_SUCH_FLOW = {404, 410}
-FLOWS = "architect"
-"""The upstream that knows flows."""
+from worker.clients.http_types import Reply, Request
+from worker.errors import Misconfigured, NotYet
+from worker.resilience.cache import Cache
 
 _CONVERSATIONS = "/api/v2/conversations"
 
@@ -24,7 +22,7 @@ class Participant:
 
     id: str
     attributes: Mapping[str, str] | None = field(default=None, repr=False)
-    """What it has now; None when nobody asked."""
+    """What it has now; None when it was not asked for."""
 
 
 class AttributeDialect(Protocol):
@@ -56,20 +54,21 @@ class PlatformAttributes:
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read the JSON Schema of the published version: that is what runs."""
-        return Call(_flow(flow_id), _published_inputs, FLOWS)
+        return flows.published_inputs(flow_id)
 
     def set_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
     ) -> Call[None]:
         """PATCH the participant; any 2xx will do: it was 202 once."""
-        path = f"/{_id('conversation', conversation_id)}/participants/"
+        conversation = wire.conversation_id_in_path(conversation_id)
+        participant = wire.uuid_in_path("participant", participant_id)
         request = Request(
             method="PATCH",
-            path=f"{_CONVERSATIONS}{path}{_id('participant', participant_id)}/attributes",
+            path=f"{_CONVERSATIONS}/{conversation}/participants/{participant}/attributes",
             template=f"{_CONVERSATIONS}/{{conversationId}}/participants/{{id}}/attributes",
             json={"attributes": dict(attributes)},
         )
-        return Call(request, _written, live.UPSTREAM)
+        return Call(request, _written, wire.CONVERSATIONS)
 
     def set_conversation_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
@@ -86,7 +85,7 @@ class ReferenceAttributes:
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read `inputDefinitions`."""
-        return Call(_flow(flow_id), _defined_inputs, FLOWS)
+        return flows.defined_inputs(flow_id)
 
     def set_attributes(
         self,
@@ -96,7 +95,7 @@ class ReferenceAttributes:
     ) -> Call[None]:
         """PATCH the conversation, as r2 does."""
         request = _about("PATCH", conversation_id, "", attributes)
-        return Call(request, _written, live.UPSTREAM)
+        return Call(request, _written, wire.CONVERSATIONS)
 
     def set_conversation_attributes(
         self,
@@ -106,55 +105,21 @@ class ReferenceAttributes:
     ) -> Call[None]:
         """PUT the conversation's attributes, as r3 does; a 409 is Rejected with that status."""
         request = _about("PUT", conversation_id, "/attributes", attributes)
-        return Call(request, _written, live.UPSTREAM)
-
-
-def attribute_dialect_of(name: str) -> AttributeDialect:
-    """Return the dialect that GENESYS_DIALECT names."""
-    return ReferenceAttributes() if name == "reference" else PlatformAttributes()
+        return Call(request, _written, wire.CONVERSATIONS)
 
 
 def live_customer(conversation_id: str) -> Call[Participant | None]:
     """Ask for a live conversation's customer and what it has; None: it has no customer."""
-    return Call(live.conversation(conversation_id), _customer, live.UPSTREAM)
-
-
-def _flow(flow_id: str) -> Request:
-    path = "/api/v2/flows"
-    return Request(
-        method="GET", path=f"{path}/{_id('flow', flow_id)}", template=f"{path}/{{flowId}}"
-    )
+    return Call(live_conversation(conversation_id), _customer, wire.CONVERSATIONS)
 
 
 def _about(method: str, conversation_id: str, tail: str, attributes: Mapping[str, str]) -> Request:
     return Request(
         method=method,
-        path=f"{_CONVERSATIONS}/{_id('conversation', conversation_id)}{tail}",
+        path=f"{_CONVERSATIONS}/{wire.conversation_id_in_path(conversation_id)}{tail}",
         template=f"{_CONVERSATIONS}/{{conversationId}}{tail}",
         json={"attributes": dict(attributes)},
     )
-
-
-def _id(what: str, value: str | None) -> str:
-    """Return the id if it is a UUID. Quoting alone is not enough: clients undo quoted dots."""
-    if value is None or UUID.fullmatch(value) is None:
-        raise Permanent(f"{what} id is not a UUID")
-    return value
-
-
-def _published_inputs(reply: Reply) -> Schema | None:
-    if reply.status in NO_SUCH_FLOW:
-        return None
-    version = wire.object_of(reply).get("publishedVersion")
-    document = version.get("inputSchema") if isinstance(version, dict) else None
-    return of_json_schema(document) if isinstance(document, dict) else None
-
-
-def _defined_inputs(reply: Reply) -> Schema | None:
-    if reply.status in NO_SUCH_FLOW:
-        return None
-    definitions = wire.object_of(reply).get("inputDefinitions")
-    return of_definitions(definitions) if isinstance(definitions, list) else None
 
 
 def _written(reply: Reply) -> None:
@@ -163,10 +128,66 @@ def _written(reply: Reply) -> None:
 
 
 def _customer(reply: Reply) -> Participant | None:
-    known = (who for who in live.customers_of(reply) if isinstance(who.get("id"), str))
+    known = (who for who in customers_of(reply) if isinstance(who.get("id"), str))
     return next(map(_participant, known), None)
 
 
 def _participant(who: Mapping[str, Any]) -> Participant:
     attributes = who.get("attributes")
     return Participant(who["id"], attributes if isinstance(attributes, dict) else {})
+
+
+class Attributes:
+    """The verbs. Each raises the error tree of `worker.errors`, and nothing else."""
+
+    def __init__(self, api: Api, dialect: AttributeDialect, cache: Cache[str, Schema]) -> None:
+        self._api = api
+        self._dialect = dialect
+        self._flows = cache
+
+    async def flow_inputs(self, flow_id: str) -> Schema:
+        """Return what the flow declares.
+
+        Misconfigured when there is no such flow or none is published.
+        """
+        cached = await self._flows.get(
+            flow_id, lambda: self._api.run(self._dialect.flow_inputs(flow_id))
+        )
+        if cached.value is None:
+            raise Misconfigured(
+                "genesys: no published flow of that id",
+                setting="GENESYS_FLOW_ID",
+                remedy="publish the flow, or set GENESYS_FLOW_ID to one that is",
+                retry_after=flows.NO_FLOW_PAUSE_SECONDS,
+            )
+        return cached.value
+
+    async def customer(self, conversation_id: str, participant_id: str | None) -> Participant:
+        """Return whom to write to: the named participant, else the customer of the conversation.
+
+        What a named one has is not asked for: that would double the requests of every event, and
+        writing the same again does no harm. Raises NotYet when no customer is there.
+        """
+        if participant_id is not None or not self._dialect.by_participant:
+            return Participant(participant_id or "")
+        found = await self._api.run(live_customer(conversation_id))
+        if found is None:
+            raise NotYet("the conversation has no customer")
+        return found
+
+    async def set_attributes(
+        self, conversation_id: str, participant: Participant, attributes: Mapping[str, str]
+    ) -> None:
+        """Merge attributes into the participant's; safe to repeat. 403, 404, 409 are Rejected."""
+        await self._api.run(
+            self._dialect.set_attributes(conversation_id, participant.id, attributes)
+        )
+
+    async def set_conversation_attributes(
+        self, conversation_id: str, attributes: Mapping[str, str]
+    ) -> None:
+        """Merge attributes into those of the conversation; on the platform, of its customer."""
+        customer = await self.customer(conversation_id, None)
+        await self._api.run(
+            self._dialect.set_conversation_attributes(conversation_id, customer.id, attributes)
+        )

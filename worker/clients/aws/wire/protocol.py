@@ -1,7 +1,11 @@
-"""Values that JSON has no type for, bytes and moments, both ways and as the SDK has them."""
+"""What the four services differ in. They all take JSON by POST; some values have no type there.
+
+https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
+"""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +21,7 @@ _MOMENTS = ("startDate", "CreationTime", "LastModifiedTime")
 def encoded(parameters: Mapping[str, Any]) -> bytes:
     """Return the body of a call; ParamValidationError when something in it is not JSON."""
     try:
-        return orjson.dumps(parameters, default=_told, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return orjson.dumps(parameters, default=_jsonable, option=orjson.OPT_PASSTHROUGH_DATETIME)
     except orjson.JSONEncodeError as error:
         raise ParamValidationError(report=str(error)) from None
 
@@ -31,7 +35,7 @@ def queue_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
     """Decode the binary attributes of received messages, in place.
 
     One message of another shape must not cost those beside it, which are leased by now: what
-    cannot be decoded is taken out, and judged by whoever reads the message.
+    cannot be decoded is taken out, and judged by the reader of the message.
     """
     messages = answer.get("Messages")
     for message in messages if isinstance(messages, list) else ():
@@ -84,7 +88,7 @@ def _read_attribute(attribute: dict[str, Any]) -> None:
                 _read_attribute(member)
 
 
-def _told(value: object) -> object:
+def _jsonable(value: object) -> object:
     """Return what JSON can hold in place of a value that it cannot; orjson asks for those only."""
     match value:
         case bytes() | bytearray() | memoryview():
@@ -94,3 +98,58 @@ def _told(value: object) -> object:
             zone = value.tzinfo or UTC
             return int(value.replace(tzinfo=zone, microsecond=0).timestamp())
     raise TypeError
+
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One service."""
+
+    service: str
+    """The name of its client."""
+
+    signing_name: str
+    target_prefix: str
+    content_type: str = "application/x-amz-json-1.0"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request; lower case."""
+
+    read: Callable[[Answer], Answer] = unchanged
+    """Makes richer types of an answer, or of the fields of an error, in place."""
+
+
+SQS = Dialect(
+    service="sqs",
+    signing_name="sqs",
+    target_prefix="AmazonSQS",
+    # Asks for the error codes of old, which the worker's rules and the SDK's clients know.
+    headers={"x-amzn-query-mode": "true"},
+    read=queue_blobs_read,
+)
+DYNAMODB = Dialect(
+    service="dynamodb",
+    signing_name="dynamodb",
+    target_prefix="DynamoDB_20120810",
+    read=table_blobs_read,
+)
+STEP_FUNCTIONS = Dialect(
+    service="stepfunctions",
+    signing_name="states",
+    target_prefix="AWSStepFunctions",
+    read=moments_read,
+)
+EVENTS = Dialect(
+    service="events",
+    signing_name="events",
+    target_prefix="AWSEvents",
+    content_type="application/x-amz-json-1.1",
+    read=moments_read,
+)
+
+
+def dialect_of(service: str) -> Dialect | None:
+    """Return how to speak to a service; None for those that are the SDK's."""
+    known = (SQS, DYNAMODB, STEP_FUNCTIONS, EVENTS)
+    return next((dialect for dialect in known if dialect.service == service), None)

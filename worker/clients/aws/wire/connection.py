@@ -1,0 +1,270 @@
+"""The endpoint of a service, by botocore's own rules, and one POST to it within limits.
+
+Failures are raised as botocore's exceptions.
+"""
+
+import math
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from ssl import SSLContext
+
+import aiohttp
+from aiobotocore.session import AioSession
+from botocore.auth import SigV4Auth
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.endpoint import EndpointCreator
+from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoRegionError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import ProxyConfiguration, get_cert_path, mask_proxy_url
+from botocore.utils import (
+    get_environ_proxies,
+    is_valid_endpoint_url,
+    is_valid_ipv6_endpoint_url,
+    validate_region_name,
+)
+from yarl import URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLimits:
+    """How hard one client may try."""
+
+    pool: int
+    """Connections it may hold open."""
+
+    read_seconds: float
+    """Longest silence of the server within one attempt."""
+
+    attempts: int
+    """Attempts in all, the first included (`total_max_attempts`)."""
+
+    connect_seconds: float = 3
+    total_seconds: float | None = None
+    """All of one attempt, from the wait for a connection to the last byte of the reply: one that
+    comes a byte a second breaks no silence. None: one silence and the time of a connection."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Return the deadline of one attempt."""
+        if self.total_seconds is None:
+            return self.connect_seconds + self.read_seconds
+        return self.total_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """The endpoint of one service."""
+
+    url: URL
+    region: str
+    """Of signatures."""
+
+    path: str
+    """Canonical, for signatures."""
+
+    proxy: str | None = field(repr=False)
+    """The proxy's URL, which may hold a password."""
+
+    proxy_headers: dict[str, str] = field(repr=False)
+
+    @property
+    def host(self) -> str:
+        """Return the value of the `Host` header."""
+        return self.url.host_port_subcomponent or ""
+
+
+def endpoint_of(chain: AioSession, service: str) -> Endpoint:
+    """Return where the chain's settings and variables say that a service is.
+
+    Raises NoRegionError, InvalidRegionError and EndpointProviderError, and ValueError for an
+    endpoint that is no URL: as the SDK does when a client is made.
+    """
+    region, fips = _region(chain)
+    url = _url(chain, service, region, fips=fips)
+    if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
+        raise ValueError(f"Invalid endpoint: {url}")
+    proxies = ProxyConfiguration(get_environ_proxies(url))
+    proxy = proxies.proxy_url_for(url)
+    parsed = URL(url, encoded=True)
+    if not parsed.raw_path.strip("/"):
+        parsed = parsed.with_path("/")  # a proxy is given the whole URL
+    return Endpoint(
+        url=parsed,
+        region=region,
+        path=SigV4Auth(None, "", region)._normalize_url_path(parsed.raw_path),  # noqa: SLF001  the signer's own rule
+        proxy=proxy,
+        proxy_headers=proxies.proxy_headers_for(proxy) if proxy else {},
+    )
+
+
+def trust(chain: AioSession) -> ssl.SSLContext:
+    """Return whom to trust: AWS_CA_BUNDLE or the profile's, REQUESTS_CA_BUNDLE, or certifi's."""
+    rules = EndpointCreator(None)
+    bundle = rules._get_verify_value(chain.get_config_variable("ca_bundle"))  # noqa: SLF001  no public way
+    return ssl.create_default_context(cafile=get_cert_path(bundle))
+
+
+def _region(chain: AioSession) -> tuple[str, bool]:
+    named = chain.get_config_variable("region")
+    if not named:
+        raise NoRegionError
+    region = named.replace("fips-", "").replace("-fips", "")
+    validate_region_name(region)
+    return region, region != named
+
+
+def _url(chain: AioSession, service: str, region: str, *, fips: bool) -> str:
+    loader = chain.get_component("data_loader")
+    rules = EndpointProvider(
+        loader.load_service_model(service, "endpoint-rule-set-1"), loader.load_data("partitions")
+    )
+    parameters = {
+        "Region": region,
+        "UseFIPS": fips or bool(chain.get_config_variable("use_fips_endpoint")),
+        "UseDualStack": bool(chain.get_config_variable("use_dualstack_endpoint")),
+    }
+    if configured := _configured(chain, service):
+        parameters["Endpoint"] = configured
+    # The SDK would rather use an account's own endpoint where it knows the account. The region's
+    # serves all accounts, whichever the credentials belong to; so only «required» is passed on,
+    # and refused by the rules, instead of being ignored.
+    if "AccountIdEndpointMode" in rules.ruleset.parameters:
+        mode = chain.get_config_variable("account_id_endpoint_mode")
+        parameters["AccountIdEndpointMode"] = "required" if mode == "required" else "disabled"
+    url: str = rules.resolve_endpoint(**parameters).url
+    return url
+
+
+def _configured(chain: AioSession, service: str) -> str | None:
+    if chain.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    provider = ConfiguredEndpointProvider(
+        full_config=chain.full_config,
+        scoped_config=chain.get_scoped_config(),
+        client_name=service,
+    )
+    url: str | None = provider.provide()
+    return url
+
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Ten messages of 1 MiB each, escaped, with room to spare. An answer beyond that is none."""
+
+LARGE_BYTES = 1024 * 1024
+
+# Without the first, aiohttp would ask for gzip, and nothing would unpack it.
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "genesys-event-worker"}
+
+KEEP_ALIVE_SECONDS = 12.0
+"""The SDK's. A connection that AWS closed in the meantime would cost an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+
+    body: bytes
+
+
+class Transport:
+    """The connections of one client."""
+
+    def __init__(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> None:
+        self._http = http
+        self._endpoint = endpoint
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send, and read all of the reply. Raises HTTPClientError or botocore's ConnectionError."""
+        try:
+            async with self._http.post(
+                self._endpoint.url,
+                # aiohttp wants large bodies as files, which it writes in pieces.
+                data=body if len(body) < LARGE_BYTES else BytesIO(body),
+                headers=headers,
+                # A signature is for one address; and a POST that is redirected becomes a GET.
+                allow_redirects=False,
+                proxy=self._endpoint.proxy,
+                proxy_headers=self._endpoint.proxy_headers or None,
+            ) as response:
+                return Reply(response.status, response.headers, await _read(response.content))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._as_botocore(error) from error
+
+    def _as_botocore(self, error: Exception) -> BotoCoreError:
+        """Return the SDK's exception of an error.
+
+        TimeoutError is an OSError; ValueError is credentials that no header can hold.
+        """
+        url = str(self._endpoint.url)
+        match error:
+            case aiohttp.ClientSSLError():
+                return SSLError(endpoint_url=url, error=error)
+            case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+                return ProxyConnectionError(proxy_url=mask_proxy_url(self._endpoint.proxy or ""))
+            case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+                return ConnectionClosedError(endpoint_url=url)
+            case TimeoutError():
+                late = isinstance(error, aiohttp.ConnectionTimeoutError)
+                kind = ConnectTimeoutError if late else ReadTimeoutError
+                return kind(endpoint_url=url, error=error)
+            case aiohttp.ClientConnectionError() | OSError():
+                return EndpointConnectionError(endpoint_url=url, error=error)
+        return HTTPClientError(error=type(error).__name__)
+
+
+@asynccontextmanager
+async def transport_to(
+    endpoint: Endpoint, limits: ClientLimits, trusted: SSLContext | None
+) -> AsyncIterator[Transport]:
+    """Open a pool of connections, and close it. `trusted`: None for an endpoint without TLS."""
+    connector = aiohttp.TCPConnector(
+        limit=limits.pool,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        ssl=True if trusted is None else trusted,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(
+            total=limits.attempt_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.read_seconds,
+            ceil_threshold=math.inf,  # else deadlines above 5 s are put off to a whole second
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers=HEADERS,
+        skip_auto_headers=("Accept",),
+        # Proxies are looked up once, by botocore's rules.
+        trust_env=False,
+    ) as http:
+        yield Transport(http, endpoint)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    body = await content.readany()
+    if content.at_eof():
+        return body  # as a rule it is there in one piece
+    chunks, size = [body], len(body)
+    while chunk := await content.readany():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise aiohttp.ClientPayloadError("too large")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,186 @@
+"""The operations that the worker calls, named as the SDK's clients name them, and their clients."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from ssl import SSLContext
+from typing import Any
+
+from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import AioSession
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import CredentialRetrievalError
+
+from worker.clients.aws.wire.call import Credentials, Invoker
+from worker.clients.aws.wire.connection import ClientLimits, endpoint_of, transport_to, trust
+from worker.clients.aws.wire.protocol import (
+    DYNAMODB,
+    EVENTS,
+    SQS,
+    STEP_FUNCTIONS,
+    Answer,
+    dialect_of,
+)
+from worker.clients.aws.wire.signing import Signer
+
+Call = Callable[[str, Mapping[str, Any]], Awaitable[Answer]]
+
+
+class Sqs:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def receive_message(self, **parameters: Any) -> Answer:
+        """Receive up to ten messages, or wait for one."""
+        return await self._call("ReceiveMessage", parameters)
+
+    async def delete_message(self, **parameters: Any) -> Answer:
+        """Delete one message."""
+        return await self._call("DeleteMessage", parameters)
+
+    async def delete_message_batch(self, **parameters: Any) -> Answer:
+        """Delete up to ten messages, each with a result of its own."""
+        return await self._call("DeleteMessageBatch", parameters)
+
+    async def change_message_visibility(self, **parameters: Any) -> Answer:
+        """Change the visibility timeout of one message."""
+        return await self._call("ChangeMessageVisibility", parameters)
+
+    async def change_message_visibility_batch(self, **parameters: Any) -> Answer:
+        """Change the visibility timeouts of up to ten messages, each with a result of its own."""
+        return await self._call("ChangeMessageVisibilityBatch", parameters)
+
+    async def send_message(self, **parameters: Any) -> Answer:
+        """Send one message."""
+        return await self._call("SendMessage", parameters)
+
+    async def send_message_batch(self, **parameters: Any) -> Answer:
+        """Send up to ten messages, each with a result of its own."""
+        return await self._call("SendMessageBatch", parameters)
+
+    async def get_queue_attributes(self, **parameters: Any) -> Answer:
+        """Read the attributes of a queue."""
+        return await self._call("GetQueueAttributes", parameters)
+
+    async def start_message_move_task(self, **parameters: Any) -> Answer:
+        """Let SQS move dead letters back to their queue."""
+        return await self._call("StartMessageMoveTask", parameters)
+
+
+class DynamoDb:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations.html."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def put_item(self, **parameters: Any) -> Answer:
+        """Write an item."""
+        return await self._call("PutItem", parameters)
+
+    async def update_item(self, **parameters: Any) -> Answer:
+        """Change an item."""
+        return await self._call("UpdateItem", parameters)
+
+    async def delete_item(self, **parameters: Any) -> Answer:
+        """Delete an item."""
+        return await self._call("DeleteItem", parameters)
+
+    async def query(self, **parameters: Any) -> Answer:
+        """Read a page of the items of one partition."""
+        return await self._call("Query", parameters)
+
+
+class StepFunctions:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_Operations.html."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def start_execution(self, **parameters: Any) -> Answer:
+        """Start an execution."""
+        return await self._call("StartExecution", parameters)
+
+
+class Events:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Operations.html."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def put_events(self, **parameters: Any) -> Answer:
+        """Put up to ten events on a bus, each with a result of its own."""
+        return await self._call("PutEvents", parameters)
+
+    async def describe_event_bus(self, **parameters: Any) -> Answer:
+        """Describe an event bus."""
+        return await self._call("DescribeEventBus", parameters)
+
+
+Client = Sqs | DynamoDb | StepFunctions | Events
+
+
+class WireClients:
+    """Makes clients of four services with the region, endpoint and credentials of one chain."""
+
+    def __init__(self, chain: AioSession) -> None:
+        self._chain = chain
+
+    @staticmethod
+    def speaks(service: str) -> bool:
+        """Return True for the four."""
+        return dialect_of(service) is not None
+
+    @asynccontextmanager
+    async def open(self, service: str, limits: ClientLimits) -> AsyncIterator[Client]:
+        """Open a client of one of the four. Raises as `endpoint_of` does; KeyError for others."""
+        dialect = dialect_of(service)
+        if dialect is None:
+            raise KeyError(service)
+        endpoint = endpoint_of(self._chain, service)
+        trusted = self._trusted if endpoint.url.scheme == "https" else None
+        credentials = await self._credentials(limits.attempt_seconds)
+        async with transport_to(endpoint, limits, trusted) as transport:
+            signer = Signer(dialect, endpoint)
+            yield _client(
+                service, Invoker(dialect, signer, transport, credentials, limits.attempts)
+            )
+
+    async def _credentials(self, renewal_seconds: float) -> Credentials:
+        # None is no error yet: the SDK's clients open without, too, and fail when they call.
+        found = await self._chain.get_credentials()
+
+        async def current() -> ReadOnlyCredentials | None:
+            if not isinstance(found, AioRefreshableCredentials):
+                return None if found is None else await found.get_frozen_credentials()
+            try:
+                async with asyncio.timeout(renewal_seconds):
+                    return await found.get_frozen_credentials()
+            except TimeoutError as error:
+                raise CredentialRetrievalError(provider="role", error_msg="no answer") from error
+            except RuntimeError as error:
+                # Renewed, and past their end by our clock: the one failure that the chain has no
+                # word of its own for. Unknown to callers, it would end the heartbeat.
+                raise CredentialRetrievalError(provider="role", error_msg=error) from error
+
+        return current
+
+    @cached_property
+    def _trusted(self) -> SSLContext:
+        # Shared: the certificates of a context take a megabyte.
+        return trust(self._chain)
+
+
+def _client(service: str, call: Call) -> Client:
+    match service:
+        case SQS.service:
+            return Sqs(call)
+        case DYNAMODB.service:
+            return DynamoDb(call)
+        case STEP_FUNCTIONS.service:
+            return StepFunctions(call)
+        case EVENTS.service:
+            return Events(call)
+    raise KeyError(service)

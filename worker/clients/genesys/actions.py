@@ -1,0 +1,115 @@
+"""Data actions: how one is run, and what its refusals mean (README.md, "Data actions")."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from worker.clients.genesys import wire
+from worker.clients.genesys.api import Api
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
+from worker.errors import Misconfigured, NotYet, Unavailable, Unreadable
+
+NO_CUSTOMER = "no.results"
+"""ErrorBody code of a data action that found nothing: an answer, not a failure."""
+
+NOT_FOUND = {404, 410}
+
+NotFound = Literal["unknown", "retry"]
+"""What a 404 of the system behind a data action means."""
+
+Output = Mapping[str, Any]
+
+
+def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
+    """Tell whether the answer is that there is no such customer.
+
+    A 404 of the system behind the action is one with `unknown`, and NotYet with `retry`; a 404 of
+    Genesys itself says that there is no such action, which is Misconfigured.
+    """
+    body = wire.error_body_of(reply)
+    if reply.status not in NOT_FOUND:
+        return reply.status == 400 and body.code == NO_CUSTOMER
+    if body.action is None:
+        text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
+        raise Misconfigured(
+            f"{text}: no such data action",
+            setting="GENESYS_ACTION_ID",
+            remedy="set GENESYS_ACTION_ID to the id of a published data action",
+        )
+    if not_found == "retry":
+        raise NotYet("genesys: the system behind the data action knows no such customer")
+    return True
+
+
+class ActionDialect(Protocol):
+    """How a data action is run; Misconfigured for an id that fits no path."""
+
+    def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Call[Output | None]:
+        """Run a data action; None: no such customer."""
+
+
+class Actions:
+    """Runs data actions. Raises the error tree of `worker.errors`, and nothing else."""
+
+    def __init__(self, api: Api, dialect: ActionDialect, *, repeatable: bool = True) -> None:
+        """`repeatable`: False for data actions that write: no call is made twice.
+
+        A message that comes back is another call.
+        """
+        self._api = api
+        self._dialect = dialect
+        self._repeatable = repeatable
+
+    async def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Output | None:
+        """Return the data action's output; None when it knows no such customer."""
+        call = self._dialect.execute_data_action(action_id, inputs)
+        return await self._api.run(call, repeatable=self._repeatable)
+
+
+def platform_execution(
+    action_id: str, inputs: Mapping[str, str], not_found: NotFound
+) -> Call[Output | None]:
+    """Body: the inputs themselves. Answer: the output itself; None: no such customer."""
+
+    def read(reply: Reply) -> Output | None:
+        if knows_no_customer(reply, not_found):
+            return None
+        return wire.object_of(reply) or None
+
+    request = _execution("/api/v2/integrations/actions", action_id, dict(inputs))
+    return Call(request, read, wire.DATA_ACTION)
+
+
+def reference_execution(
+    action_id: str, inputs: Mapping[str, str], not_found: NotFound
+) -> Call[Output | None]:
+    """Body: `parameters`. Answer: `status` and `result`; None: no such customer."""
+
+    def read(reply: Reply) -> Output | None:
+        if knows_no_customer(reply, not_found):
+            return None
+        return _result(wire.object_of(reply))
+
+    request = _execution("/api/v2/data/actions", action_id, {"parameters": dict(inputs)})
+    return Call(request, read, wire.DATA_ACTION)
+
+
+def _execution(base: str, action_id: str, body: Mapping[str, Any]) -> Request:
+    return Request(
+        method="POST",
+        path=f"{base}/{wire.action_id_in_path(action_id)}/execute",
+        template=f"{base}/{{actionId}}/execute",
+        json=body,
+    )
+
+
+def _result(answer: Mapping[str, Any]) -> Output | None:
+    if answer.get("status") != "SUCCESS":
+        # r0's only example is a failed CRM look-up; `result` is free text and never read.
+        raise Unavailable("genesys: data action did not succeed")
+    result = answer.get("result")
+    if not result:
+        return None
+    if not isinstance(result, dict):
+        raise Unreadable("genesys: data action result is not an object")
+    return result

@@ -1,0 +1,326 @@
+"""All conversations of an interval by the details query: pages of a slice, a few at a time.
+
+Platform: `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"), whose pages
+have numbers. Reference: the report query of text r4, on the same path, by token. Conversations are
+handed on as they came; the caller reads them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any, Protocol, TypeVar
+
+from worker.clients.genesys import wire
+from worker.clients.genesys.api import Api, wait_of, with_background_retry
+from worker.clients.genesys.wire import Call
+from worker.clients.http_types import Reply, Request
+from worker.errors import Rejected, TooHeavy, Unavailable, Unreadable
+
+PATH = "/api/v2/analytics/conversations/details/query"
+LARGEST_PAGE = 100
+
+CONVERSATION_DIMENSIONS = {"conversationId", "divisionId", "externalTag", "originatingDirection"}
+"""Those that are no dimension of a segment, among the ones a report is likely filtered by."""
+
+ALIASES = {
+    "conversation.media.type": "mediaType",
+    "routing.queue.id": "queueId",
+    "direction": "originatingDirection",
+}
+"""The names of the reference dialect's text r4, and a short one, for the platform's dimensions."""
+
+REFERENCE_GROUPS = ("conversation.media.type", "routing.queue.id")
+REFERENCE_METRICS = (
+    "conversation.duration.seconds",
+    "agent.talk.seconds",
+    "agent.hold.seconds",
+    "wrapup.code",
+)
+"""What r4's rows have; times are seconds."""
+
+ENUMS = {"mediaType", "originatingDirection"}
+"""Dimensions whose values analytics writes in lower case, and events in upper case."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slice:
+    """A piece of an interval, in UTC; `end` is the first instant that is not in it."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which conversations are asked for; all of it must match."""
+
+    media_type: str | None = None
+    queue_ids: tuple[str, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+    """Further (dimension, value) pairs, by the names of the platform or of r4."""
+
+    def by_dimension(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return dimension and values of every filter; the values of one are alternatives."""
+        media = [("mediaType", (self.media_type,))] if self.media_type else []
+        queues = [("queueId", self.queue_ids)] if self.queue_ids else []
+        named = [(ALIASES.get(name, name), value) for name, value in self.others]
+        others = [(name, (value.lower() if name in ENUMS else value,)) for name, value in named]
+        return [*media, *queues, *others]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some conversations."""
+
+    conversations: list[Json] = field(repr=False)
+    """As the dialect has them, in the order of the reply."""
+
+    total: int | None = None
+    """`totalHits`; None where the dialect does not say."""
+
+    token: str | None = None
+    """What asks for the next page, where pages have no numbers; None: this was the last."""
+
+
+class PagesDialect(Protocol):
+    """How one dialect asks for the conversations of a slice."""
+
+    @property
+    def name(self) -> str:
+        """The dialect's: what its conversations look like."""
+
+    @property
+    def page_size(self) -> int:
+        """Conversations of a full page."""
+
+    def page(self, filters: Filters, part: Slice, number: int, token: str | None) -> Call[Page]:
+        """Ask for a page: by its number, from 1, or by the token of the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformPages:
+    """The Platform API: pages by number, and `totalHits`."""
+
+    page_size: int = LARGEST_PAGE
+    name: str = "platform"
+
+    def page(self, filters: Filters, part: Slice, number: int, token: str | None) -> Call[Page]:
+        """Ask by number; the platform has no tokens here."""
+        del token
+        paging = {"pageSize": self.page_size, "pageNumber": number}
+        body = {**query_body(filters, part), "paging": paging}
+        request = Request(method="POST", path=PATH, template=PATH, json=body)
+        return Call(request, self._read, wire.ANALYTICS)
+
+    def _read(self, reply: Reply) -> Page:
+        page = platform_page(wire.object_of(reply))
+        if page.total is None and len(page.conversations) >= self.page_size:
+            # It would pass for the last one, and the report without the others for complete.
+            raise Unreadable("genesys: full page of details without totalHits")
+        return page
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePages:
+    """r4's report query: pages by token."""
+
+    page_size: int = LARGEST_PAGE
+    name: str = "reference"
+
+    def page(self, filters: Filters, part: Slice, number: int, token: str | None) -> Call[Page]:
+        """Ask by token; r4's pages have no numbers."""
+        del number
+        body: dict[str, Any] = {
+            "query": {
+                "type": "conversation",
+                "timeRange": {"from": _utc(part.start), "to": _utc(part.end)},
+            },
+            "interval": "PT1H",
+            "groupBy": list(REFERENCE_GROUPS),
+            "metrics": list(REFERENCE_METRICS),
+            "filter": _reference_filters(filters),
+            "size": self.page_size,
+        }
+        if token is not None:
+            body["pageToken"] = token
+        request = Request(method="POST", path=PATH, template=PATH, json=body)
+        return Call(request, _reference_page, wire.ANALYTICS)
+
+
+def query_body(filters: Filters, part: Slice) -> dict[str, Any]:
+    """Return the body of a platform query, less its `paging`."""
+    body: dict[str, Any] = {
+        "interval": f"{_milliseconds(part.start)}/{_milliseconds(part.end)}",
+        # By start: what begins while we read comes at the end and shifts nothing.
+        "order": "asc",
+        "orderBy": "conversationStart",
+    }
+    asked = [(name, _either(name, values)) for name, values in filters.by_dimension()]
+    wanted = {
+        "segmentFilters": [one for name, one in asked if name not in CONVERSATION_DIMENSIONS],
+        "conversationFilters": [one for name, one in asked if name in CONVERSATION_DIMENSIONS],
+    }
+    return body | {name: given for name, given in wanted.items() if given}
+
+
+def platform_page(answer: Json) -> Page:
+    """Read a reply that holds `conversations`; an empty one may leave them out."""
+    total = answer.get("totalHits")
+    return Page(
+        conversations=wire.objects_in(answer.get("conversations")),
+        total=total if isinstance(total, int) else None,
+    )
+
+
+def _reference_page(reply: Reply) -> Page:
+    answer = wire.object_of(reply)
+    return Page(
+        conversations=wire.objects_in(answer.get("results")),
+        token=wire.text_of(answer.get("nextPageToken")),
+    )
+
+
+def _either(dimension: str, values: Iterable[str]) -> Json:
+    predicates = [
+        {"type": "dimension", "dimension": dimension, "operator": "matches", "value": value}
+        for value in values
+    ]
+    return {"type": "or" if len(predicates) > 1 else "and", "predicates": predicates}
+
+
+def _reference_filters(filters: Filters) -> list[Json]:
+    """Return the form of r1 and r4: `{type, value}`, a list of values where there are several."""
+    names = {ours: theirs for theirs, ours in ALIASES.items() if "." in theirs}
+    return [
+        {"type": names.get(name, name), "value": values[0] if len(values) == 1 else list(values)}
+        for name, values in filters.by_dimension()
+    ]
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _milliseconds(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+MOST_RESULTS = 100_000
+"""The platform pages through no more of them (README.md, "Analytics")."""
+
+MOST_FAILURES = 3
+"""Answers 500 or 504, or none at all, after which a slice is taken for too large."""
+
+T = TypeVar("T")
+
+
+class SliceTooLarge(Exception):
+    """The slice has to be smaller; `reason` is what to raise where it cannot be."""
+
+    def __init__(self, reason: Unavailable | Rejected) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Failures:
+    """How often a slice has failed, over all its pages and readings."""
+
+    can_split: bool
+    """False for an hour: its failures are the upstream's, and are reported to its breaker."""
+
+    count: int = 0
+
+    def counting(self, call: Call[T]) -> Call[T]:
+        """Return the call with each answer 500 or 504 counted, the guard's own retries too."""
+
+        def read(reply: Reply) -> T:
+            if reply.status in wire.TOO_LARGE:
+                self.count += 1
+                if self.can_split:
+                    raise TooHeavy(str(wire.failure_of(reply)))
+            return call.read(reply)
+
+        return replace(call, read=read)
+
+
+class DetailsQuery:
+    """Reads the pages of slices, `lanes` at a time where pages have numbers."""
+
+    def __init__(self, api: Api, dialect: PagesDialect, lanes: int) -> None:
+        self._api = api
+        self._dialect = dialect
+        self._lanes = lanes
+
+    async def page_batches(
+        self, filters: Filters, part: Slice, failures: Failures
+    ) -> AsyncGenerator[list[Page], None]:
+        """Yield pages in order, a batch of them at a time; raises SliceTooLarge."""
+        page = await self._page(filters, part, (1, None), failures)
+        if (page.total or 0) > MOST_RESULTS:
+            text = f"genesys: more than {MOST_RESULTS} conversations in {part}"
+            raise SliceTooLarge(Rejected(text, status=400))
+        total, token, number = page.total, page.token, 2
+        yield [page]
+        # A page is not kept while the next one is waited for: its conversations may be megabytes.
+        del page
+        while places := self._places(total, token, number):
+            pages = await all_of([self._page(filters, part, place, failures) for place in places])
+            if token is not None and pages[-1].token == token:
+                raise Unavailable("genesys: the same page again, for ever")
+            total, token, number = pages[-1].total, pages[-1].token, number + len(pages)
+            yield pages
+            del pages
+
+    def _places(
+        self, total: int | None, token: str | None, number: int
+    ) -> list[tuple[int, str | None]]:
+        """Return number and token of the pages to ask for next; none after the last page.
+
+        `total` and `token`: of the newest page.
+        """
+        if token is not None:
+            return [(number, token)]
+        if total is None:
+            return []
+        # The newest total: what began while we read is on pages that were not there at first.
+        last = ceil(min(total, MOST_RESULTS) / self._dialect.page_size)
+        return [(n, None) for n in range(number, min(number + self._lanes, last + 1))]
+
+    async def _page(
+        self, filters: Filters, part: Slice, place: tuple[int, str | None], failures: Failures
+    ) -> Page:
+        call = failures.counting(self._dialect.page(filters, part, *place))
+        while True:
+            before = failures.count
+            try:
+                return await with_background_retry(self._api, call)
+            except Unavailable as error:
+                failures.count = max(failures.count, before + 1)
+                if failures.count >= MOST_FAILURES:
+                    raise SliceTooLarge(error) from error
+                await asyncio.sleep(wait_of(error))
+            except Rejected as error:
+                if error.status == 400 and place[0] > 1:
+                    # The first page was fine: it is the paging that is refused.
+                    raise SliceTooLarge(error) from error
+                raise
+
+
+async def all_of(work: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once; the first failure ends the others and is raised as it is."""
+    if len(work) == 1:
+        return [await work[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

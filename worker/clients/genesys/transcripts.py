@@ -1,0 +1,233 @@
+"""Transcripts: the file behind a signed URL, and what it says of the customer's sentiment.
+
+Such a URL is a secret for as long as it lives: it is fetched at once, never stored, never logged.
+It comes out of a reply, so its host is checked before anything is sent to it.
+https://developer.genesys.cloud/analyticsdatamanagement/speechtextanalytics/transcript-url
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from functools import partial
+from math import isfinite
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from worker.clients.genesys import wire
+from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply, Request
+from worker.errors import Permanent, Transient, Unavailable
+from worker.resilience.guard import Guard
+from worker.settings import is_loopback
+
+
+class Polarity(StrEnum):
+    """Which way a conversation went."""
+
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentiment:
+    """Shares of a conversation, each exact and in 0..1."""
+
+    positive: Decimal
+    neutral: Decimal
+    negative: Decimal
+    confidence: Decimal | None
+    """How sure the analysis is; None when it does not say, which is not the same as 0."""
+
+    def polarity(self) -> Polarity:
+        """Return the largest share's name; a tie for the largest is neutral."""
+        if self.positive > max(self.neutral, self.negative):
+            return Polarity.POSITIVE
+        if self.negative > max(self.neutral, self.positive):
+            return Polarity.NEGATIVE
+        return Polarity.NEUTRAL
+
+
+def sentiment_of(
+    *, positive: object, neutral: object, negative: object, confidence: object
+) -> Sentiment:
+    """Make a Sentiment of numbers as JSON has them; Permanent names the one that is none."""
+    return Sentiment(
+        positive=_share("positive", positive),
+        neutral=_share("neutral", neutral),
+        negative=_share("negative", negative),
+        confidence=None if confidence is None else _share("confidence", confidence),
+    )
+
+
+def exact(value: object) -> Decimal | None:
+    """Return a finite JSON number without a float's binary tail; None for anything else."""
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return Decimal(repr(value))
+
+
+def _share(name: str, value: object) -> Decimal:
+    number = exact(value)
+    if number is None:
+        raise Permanent(f"sentiment {name}: not a number")
+    return min(max(number, Decimal(0)), Decimal(1))
+
+
+CUSTOMER = "external"
+"""`participantPurpose` of the customer's phrases; those of agents and flows are `internal`."""
+
+SCORES = (-1, 0, 1)
+"""A phrase's sentiment: another scale than that of the whole conversation, which is a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """Where a transcript is; valid for anyone, for a few minutes."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPhrase:
+    """A phrase of the customer's that was scored; its words are never read."""
+
+    score: int
+    confidence: Decimal | None
+
+
+def customer_phrases(transcript: Mapping[str, Any]) -> list[ScoredPhrase]:
+    """Return the customer's scored phrases of all parts of one transcript file."""
+    return [
+        phrase
+        for part in wire.objects_in(transcript.get("transcripts"))
+        for phrase in _scored(part)
+    ]
+
+
+def sentiment_of_phrases(phrases: Iterable[ScoredPhrase]) -> Sentiment | None:
+    """Return the shares of positive, neutral and negative phrases; None when there are none.
+
+    The confidence is the mean over the phrases that have one. Shares of equal counts are equal, so
+    that ties are seen as such.
+    """
+    scored = list(phrases)
+    if not scored:
+        return None
+    sure = [phrase.confidence for phrase in scored if phrase.confidence is not None]
+    mean = sum(sure, Decimal(0)) / len(sure) if sure else None
+    return Sentiment(
+        positive=_share_of(scored, 1),
+        neutral=_share_of(scored, 0),
+        negative=_share_of(scored, -1),
+        confidence=None if mean is None else min(max(mean, Decimal(0)), Decimal(1)),
+    )
+
+
+def _share_of(scored: list[ScoredPhrase], score: int) -> Decimal:
+    return Decimal(sum(phrase.score == score for phrase in scored)) / len(scored)
+
+
+def _scored(part: Mapping[str, Any]) -> Iterator[ScoredPhrase]:
+    """Join the scores of one part with its phrases, by index: each phrase counts once."""
+    phrases = _by_index(part.get("phrases"))
+    analytics = part.get("analytics")
+    scores = _by_index(analytics.get("sentiment") if isinstance(analytics, dict) else None)
+    for index, score in scores.items():
+        phrase = phrases.get(index, {})
+        who = score.get("participant") or phrase.get("participantPurpose")
+        if who == CUSTOMER and (value := _score(score.get("sentiment"))) is not None:
+            yield ScoredPhrase(value, exact(phrase.get("confidence")))
+
+
+def _score(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in SCORES:
+        return None
+    return int(value)
+
+
+def _by_index(value: object) -> dict[int, Mapping[str, Any]]:
+    entries = wire.objects_in(value)
+    return {index: one for one in entries if isinstance(index := one.get("phraseIndex"), int)}
+
+
+AMAZON = (".amazonaws.com", ".amazonaws.eu")
+"""The second is the European Sovereign Cloud's, a region of Genesys (`edee1.eusc-pure.cloud`)."""
+
+MOST_HOSTS = 16
+"""A region keeps its transcripts in a bucket or two; more hosts than this are no transcripts."""
+
+TEMPLATE = "/{signed}"
+
+
+class Transcripts:
+    """Downloads transcript files."""
+
+    def __init__(self, guard: Guard, limits: HttpLimits) -> None:
+        self._guard = guard
+        self._limits = limits
+        self._clients: dict[str, HttpClient] = {}
+
+    async def fetch(self, signed: SignedUrl) -> Mapping[str, Any] | None:
+        """Return the file; None: there is none (yet).
+
+        Raises Permanent for a host that is not Amazon's, Transient for a URL that is no longer
+        good, and Unavailable for everything else.
+        """
+        origin, path = _checked(signed.url)
+        request = Request(method="GET", path=path, template=TEMPLATE)
+        client = self._client(origin)
+        return await self._guard.call(partial(_fetched, client, request))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _client(self, origin: str) -> HttpClient:
+        # One for each origin, as a client's address is fixed: that is what keeps it on its host.
+        client = self._clients.get(origin)
+        if client is None:
+            if len(self._clients) >= MOST_HOSTS:
+                raise Unavailable("transcripts: too many hosts")
+            client = self._clients[origin] = HttpClient("transcripts", origin, self._limits)
+        return client
+
+
+def _checked(url: str) -> tuple[str, str]:
+    """Return origin and rest of a URL that may be fetched; Permanent for any other, unquoted."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise Permanent("transcript URL: unreadable") from None
+    is_amazon = parts.scheme == "https" and host.endswith(AMAZON) and port in {None, 443}
+    is_ours = parts.scheme in {"http", "https"} and is_loopback(host)
+    if not (is_amazon or is_ours) or parts.username is not None or parts.password is not None:
+        raise Permanent("transcript URL: host not allowed")
+    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}", path
+
+
+async def _fetched(client: HttpClient, request: Request) -> Mapping[str, Any] | None:
+    return _file(await client.send(request))
+
+
+def _file(reply: Reply) -> Mapping[str, Any] | None:
+    if reply.status == 404:
+        return None
+    if 400 <= reply.status < 500:
+        # S3 answers 400 or 403 to a URL past its time: the next try begins with a new one.
+        raise Transient(f"transcripts: link refused ({reply.status})")
+    try:
+        file = orjson.loads(reply.body) if 200 <= reply.status < 300 else None
+    except orjson.JSONDecodeError:
+        file = None
+    if not isinstance(file, dict):
+        raise Unavailable(f"transcripts: unreadable reply ({reply.status})")
+    return file

@@ -1,0 +1,157 @@
+"""One HTTP exchange as plain data: what is sent, what came back, and what it means. No I/O.
+
+A URL that a setting names whole, as the CRM's and the webhooks', is taken apart once: `HttpClient`
+takes an origin only. Neither part is ever logged: the path of a webhook is often its password.
+
+Bodies are read as clients in the field read them. Servers put a byte order mark before the JSON,
+write latin-1 and declare it, or let NaN and half an emoji stand in a field that is not read.
+None of that is an outage.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isfinite
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import orjson
+
+from worker.errors import (
+    ConfigurationError,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+    WorkerError,
+)
+from worker.resilience.retry import parse_retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be sent. Bodies and headers stay out of `repr`: they hold numbers and secrets."""
+
+    method: str
+    path: str = field(repr=False)
+    """Path below the upstream's base URL; every id in it was validated by its builder."""
+
+    template: str
+    """The path with `{names}` for ids: the form that may be logged."""
+
+    json: Any = field(default=None, repr=False)
+    """Body to be sent as JSON; None sends none."""
+
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    """Body to be sent as `application/x-www-form-urlencoded`."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case; values of a repeated header joined by commas."""
+
+    body: bytes = field(default=b"", repr=False)
+    received_at: datetime
+    """Wall clock, UTC: what a `Retry-After` given as an HTTP date is measured against."""
+
+
+REFUSED_PAUSE_SECONDS = 30.0
+"""Pause after refused credentials: only a person can fix them."""
+
+_RETRIABLE = {408, 425}
+
+
+def origin_of(name: str, url: str) -> str:
+    """Return scheme, host and port; raise ConfigurationError for a URL with credentials."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError([f"{name}: user info in the URL"])
+    return urlunsplit((parts.scheme, parts.netloc, "", "", ""))
+
+
+def path_of(url: str, **query: str | None) -> str:
+    """Return path and query, with `query` added; parameters that are None are left out."""
+    parts = urlsplit(url)
+    added = urlencode({name: value for name, value in query.items() if value is not None})
+    whole = "&".join(part for part in (parts.query, added) if part)
+    return urlunsplit(("", "", parts.path or "/", whole, ""))
+
+
+def failure_of(upstream: str, reply: Reply) -> WorkerError:
+    """Return the failure that a reply outside 2xx names.
+
+    A redirect is Unavailable and refused credentials are Unauthorized: the endpoint was moved
+    or a secret changed, which is no fault of the messages that meet it.
+    """
+    text = f"{upstream}: {reply.status}"
+    asked = parse_retry_after(reply.headers.get("retry-after"), now=reply.received_at)
+    if reply.status == 429:
+        return RateLimited(text, retry_after=asked)
+    if reply.status in {401, 403, 407}:
+        return Unauthorized(text, retry_after=asked or REFUSED_PAUSE_SECONDS)
+    if 400 <= reply.status < 500 and reply.status not in _RETRIABLE:
+        return Rejected(text, status=reply.status)
+    return Unavailable(text, retry_after=asked)
+
+
+MAX_ODD_BYTES = 1_048_576
+"""Of a body that is not plain UTF-8 JSON: reading it takes ten times as long."""
+
+_CHARSET = re.compile(r'charset\s*=\s*"?([\w.:-]{1,40})', re.IGNORECASE)
+_CHARSETS = re.compile(r"(ascii|big5|cp|euc|gb|iso8859|koi8|shift_jis|utf-(8|16|32))[\w-]*")
+"""Python's names of charsets; it has codecs that are none, and one that takes quadratic time."""
+
+
+def json_of(upstream: str, reply: Reply) -> Any:
+    """Return the value of a reply's body; None for an empty one.
+
+    NaN, Infinity and what no double holds are read as null, half a surrogate pair as `?`. Raises
+    Unreadable for what is no JSON all the same.
+    """
+    body = reply.body.removeprefix(codecs.BOM_UTF8).strip()
+    try:
+        return orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        pass
+    if len(body) <= MAX_ODD_BYTES:
+        try:
+            return _cleaned(_text(body, reply.headers.get("content-type", "")))
+        except (ValueError, LookupError, RecursionError):
+            pass
+    # Raised out here: a decoder's error holds the document.
+    raise Unreadable(f"{upstream}: unreadable reply")
+
+
+def _text(body: bytes, content_type: str) -> str:
+    """Decode; UTF-8 first, as JSON is, for its other readers never look at what is declared."""
+    try:
+        return body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        declared = _CHARSET.search(content_type)
+        charset = codecs.lookup(declared[1]).name if declared else ""
+        if not _CHARSETS.fullmatch(charset):
+            raise
+        return body.decode(charset)
+
+
+def _cleaned(text: str) -> Any:
+    value = json.loads(text, parse_constant=_nothing, parse_float=_finite)
+    return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+def _finite(digits: str) -> float | None:
+    return number if isfinite(number := float(digits)) else None
