@@ -1,4 +1,4 @@
-"""EventBridge: our own events, several of them in one call, each with its own fate."""
+"""EventBridge: our own events, several of them in one call, each with its own result."""
 
 import asyncio
 import re
