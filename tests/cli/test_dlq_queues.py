@@ -9,8 +9,8 @@ import pytest
 from tests.cli.in_thread import in_thread
 from tests.deadletters import moved
 from tests.factories import an_id
-from worker.cli.dlq_addresses import Addresses, NoAddress
-from worker.cli.dlq_letters import read_letter
+from worker.cli.dlq.reader import read_letter
+from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs_replies import Message
 from worker.demo.sqs.message import Attribute
 from worker.demo.sqs.server import SqsServer

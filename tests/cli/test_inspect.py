@@ -20,7 +20,7 @@ from tests.factories import (
     an_attributes_wanted,
     an_origin,
 )
-from worker.cli.inspecting import HANDLERS
+from worker.cli.inspect.findings import HANDLERS
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.flows import a_flow

@@ -33,8 +33,11 @@ class GenesysParts:
     limiter: Limiter
 
 
-async def build_genesys(workshop: Workshop) -> GenesysParts:
-    """Open the Genesys client. Its credentials are set: each handler that wants it needs them."""
+async def build_genesys(workshop: Workshop, *more: str) -> GenesysParts:
+    """Open the Genesys client. Its credentials are set: each handler that wants it needs them.
+
+    `more`: parts of the API that no handler calls, and a command does.
+    """
     settings = workshop.settings.genesys
     limits = HttpLimits(
         total_seconds=settings.timeout_seconds, connections=workshop.settings.sqs.concurrency
@@ -55,7 +58,7 @@ async def build_genesys(workshop: Workshop) -> GenesysParts:
     upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
     workshop.stack.push_async_callback(tokens.aclose)
     limiter = upstreams.limiter(settings)
-    api = Api(http, tokens, upstreams.genesys(settings, limiter), limiter)
+    api = Api(http, tokens, upstreams.genesys(settings, limiter, *more), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=workshop.random)
     attributes = Attributes(api, attribute_dialect_of(settings.dialect), flows)
     details = _details(settings, workshop.settings.workflow.batch_milliseconds, api)

@@ -22,7 +22,7 @@ async def build(workshop: Workshop, genesys: GenesysParts) -> InjectAttributes:
     )
     analytics = settings.webhooks.analytics_webhook_url
     return InjectAttributes(
-        crm=await _crm(workshop),
+        crm=await build_crm(workshop),
         genesys=genesys.attributes,
         policy=policy,
         analytics=await build_webhook(workshop, "analytics_webhook", analytics),
@@ -30,7 +30,8 @@ async def build(workshop: Workshop, genesys: GenesysParts) -> InjectAttributes:
     )
 
 
-async def _crm(workshop: Workshop) -> Crm:
+async def build_crm(workshop: Workshop) -> Crm:
+    """Return the CRM, with its cache and its guard."""
     settings = workshop.settings.crm
     url = str(settings.api_endpoint)
     limits = HttpLimits(

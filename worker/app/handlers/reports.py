@@ -18,8 +18,8 @@ async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Run:
     """Return the handler, its reader, its bucket and who it tells; ECS spares it."""
     hook = await build_webhook(workshop, "report_webhook", workshop.settings.report.webhook_url)
     write = WriteReport(
-        reader=_reader(workshop, genesys),
-        bucket=await _bucket(workshop),
+        reader=build_reader(workshop, genesys),
+        bucket=await build_bucket(workshop),
         listeners=Listeners(bus=bus, hook=hook, steps=Steps()),
         now=now,
     )
@@ -27,14 +27,16 @@ async def build(workshop: Workshop, genesys: GenesysParts, bus: Bus) -> Run:
     return await protected(workshop, write, longest_seconds=deadline)
 
 
-def _reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:
+def build_reader(workshop: Workshop, genesys: GenesysParts) -> DetailsReader:
+    """Return what reads the conversations of a report."""
     settings, dialect = workshop.settings.report, workshop.settings.genesys.dialect
     jobs = DetailsJobs(genesys.api) if settings.use_jobs and dialect == "platform" else None
     pages = details_dialect(dialect, settings.page_size)
     return DetailsReader(genesys.api, pages, settings.concurrency, now, jobs)
 
 
-async def _bucket(workshop: Workshop) -> Bucket:
+async def build_bucket(workshop: Workshop) -> Bucket:
+    """Return the bucket that reports are written to."""
     settings = workshop.settings.report
     client = await workshop.aws_client("s3", ClientLimits(pool=10, read_seconds=30, attempts=4))
     guard = workshop.upstreams.aws("s3_reports")

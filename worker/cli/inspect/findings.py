@@ -1,14 +1,22 @@
-"""What the worker would do with an event, found out without doing it."""
+"""What the worker would do with an event, found out without doing it.
 
-from collections.abc import Mapping
+The attribute report is made of files, or of what the real upstreams answer.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
+
+from worker.app.command_line import open_crm, open_genesys, open_workshop, settings_of
 from worker.clients.crm import Crm, Record
 from worker.clients.genesys.attributes import Attributes
 from worker.domain.attributes.injection import trace_id
-from worker.domain.attributes.inspector import Report, Rules, inspect, sendable
-from worker.domain.attributes.schema import Schema
+from worker.domain.attributes.inspector import Report, Rules, inspect, rules_of, sendable
+from worker.domain.attributes.schema import Schema, of_definitions, of_json_schema
 from worker.domain.moment import utc_text
 from worker.domain.phone import e164
 from worker.domain.reports.files import folder
@@ -24,7 +32,9 @@ from worker.events.types import (
     ReportDue,
     VoiceScored,
 )
-from worker.settings import Events
+from worker.settings import Attributes as AttributeSettings
+from worker.settings import Crm as CrmSettings
+from worker.settings import Events, Genesys, Settings
 
 HANDLERS: Mapping[type, tuple[str, ...]] = {
     VoiceScored: ("voice",),
@@ -33,7 +43,7 @@ HANDLERS: Mapping[type, tuple[str, ...]] = {
     ChatScored: ("sentiment",),
     ReportDue: ("reports",),
 }
-"""Who wants which event; the names are those of `settings.HANDLER_NEEDS`."""
+"""The handlers of each event; the names are those of `settings.HANDLER_NEEDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +67,14 @@ class Finding:
     """Why it would not be handled."""
 
     @property
-    def is_fine(self) -> bool:
+    def passed(self) -> bool:
         """Whether it would be handled, and without leaving anything out."""
         return self.problem is None and (self.report is None or not self.report.unfit)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for machines."""
         report = self.report.as_json() if self.report else None
-        return asdict(replace(self, report=None)) | {"report": report, "fine": self.is_fine}
+        return asdict(replace(self, report=None)) | {"report": report, "passed": self.passed}
 
 
 class Source(Protocol):
@@ -100,16 +110,67 @@ class Upstreams:
         return found.value or {}, await self.genesys.flow_inputs(self.flow_id)
 
 
-async def findings(body: str, types: Events, rules: Rules, source: Source | None) -> list[Finding]:
-    """Read a message as the worker does; without a `source` there is no attribute report."""
+async def inspected(
+    bodies: Sequence[str], *, files: tuple[Path, Path] | None, live: bool
+) -> list[Finding]:
+    """Return what is found of each message. `files`: the CRM's answer, the schema."""
+    settings = settings_of(AttributeSettings, Events, Genesys)
+    async with _source(files, live=live) as source:
+        return [one for body in bodies for one in await findings(body, settings, source)]
+
+
+@asynccontextmanager
+async def _source(files: tuple[Path, Path] | None, *, live: bool) -> AsyncIterator[Source | None]:
+    if files is not None:
+        yield Files(_object_in(files[0]), read_schema(files[1]))
+        return
+    if not live:
+        yield None
+        return
+    async with open_workshop(CrmSettings, Genesys) as workshop:
+        flow_id = workshop.settings.genesys.flow_id
+        if flow_id is None:
+            raise ConfigurationError(["GENESYS_FLOW_ID: is not set"])
+        crm, genesys = await open_crm(workshop), await open_genesys(workshop)
+        yield Upstreams(crm, genesys.attributes, flow_id)
+
+
+def read_schema(path: Path) -> Schema:
+    """Read a flow of either dialect, or a JSON Schema alone; ConfigurationError for neither."""
+    flow = _object_in(path)
+    if "publishedVersion" not in flow and "inputDefinitions" in flow:
+        return of_definitions(flow["inputDefinitions"])
+    version = flow.get("publishedVersion")
+    document = version.get("inputSchema") if isinstance(version, dict) else flow
+    if not isinstance(document, dict) or "properties" not in document:
+        raise ConfigurationError([f"{path}: is no flow and no JSON Schema"])
+    return of_json_schema(document)
+
+
+def _object_in(path: Path) -> Mapping[str, Any]:
     try:
-        events = open_events(body, types)
+        value = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}"]) from None
+    except orjson.JSONDecodeError:
+        raise ConfigurationError([f"{path}: is not JSON"]) from None
+    if not isinstance(value, dict):
+        raise ConfigurationError([f"{path}: is not a JSON object"])
+    return value
+
+
+async def findings(body: str, settings: Settings, source: Source | None) -> list[Finding]:
+    """Read a message as the daemon does; without a `source` there is no attribute report."""
+    types = settings.events
+    try:
+        events = open_events(body, types, organization_id=settings.genesys.organization_id)
     except Permanent as error:
         return [Finding(event="Unreadable", problem=error.reason)]
     if isinstance(events, Unrouted):
         facts = {"detailType": events.detail_type}
         problem = f"no handler wants it; EVENTS_UNROUTED={types.unrouted}"
         return [Finding(event="Unrouted", facts=facts, problem=problem)]
+    rules = rules_of(settings.attributes)
     return [await _finding(event, rules, source) for event in events]
 
 

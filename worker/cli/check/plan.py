@@ -1,0 +1,174 @@
+"""All checks, which of them the settings need, and their runs: none hangs or stops another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from worker.app.command_line import open_with
+from worker.app.findings import Finding, fail, ok, warn
+from worker.app.workshop import Workshop
+from worker.cli.check.aws import (
+    EVENTS,
+    check_bus,
+    check_details_bucket,
+    check_identity,
+    check_ledger,
+    check_queues,
+    check_region,
+    check_report_bucket,
+    check_state_machine,
+    check_table,
+)
+from worker.cli.check.upstreams import check_crm, check_genesys, check_webhook, webhooks_of
+from worker.clients.aws.faults import REFUSALS, fault_of
+from worker.clients.aws.limits import ClientLimits
+from worker.errors import ConfigurationError
+from worker.settings import Settings, unknown_settings
+
+LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=2)
+DEADLINE_SECONDS = 20.0
+
+Found = Finding | list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class AwsCheck:
+    """A check that calls one AWS service."""
+
+    name: str
+    """Of the finding, should there be no other."""
+
+    needed: object
+    """True in a condition: a handler that is on needs it, and its setting is set."""
+
+    service: str
+    ask: Callable[[Any], Awaitable[Found]]
+    """Takes the service's client."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A check of what is called over HTTP."""
+
+    name: str
+    ask: Callable[[Workshop], Awaitable[Found]]
+
+
+async def findings_of(settings: Settings) -> list[Finding]:
+    """Run all checks. Raises ConfigurationError for an AWS profile that does not exist."""
+    async with open_with(settings) as workshop:
+        checks = [
+            *(_within(one.name, _called(workshop, one)) for one in aws_checks(settings)),
+            *(_within(one.name, one.ask(workshop)) for one in http_checks(settings)),
+        ]
+        found = await asyncio.gather(*checks)
+    return [*settings_findings(settings), *check_region(settings), *chain.from_iterable(found)]
+
+
+def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
+    """Yield the checks of AWS that are needed, in the order of their findings."""
+    on = set(settings.enabled_handlers())
+    table, ledger = settings.dynamodb.table or "", settings.ledger.table
+    arn, bus = settings.step_functions.arn or "", settings.event_bus.name
+    reports, details = settings.report.bucket or "", settings.workflow.details_bucket
+    checks = (
+        AwsCheck("AWS credentials", True, "sts", check_identity),
+        AwsCheck("queue", True, "sqs", partial(check_queues, settings=settings)),
+        AwsCheck("ledger table", ledger, "dynamodb", partial(check_ledger, table=ledger or "")),
+        AwsCheck("DynamoDB table", on & {"voice"}, "dynamodb", partial(check_table, table=table)),
+        AwsCheck(
+            "state machine",
+            on & {"workflow"},
+            "stepfunctions",
+            partial(check_state_machine, arn=arn),
+        ),
+        AwsCheck(
+            "call details bucket",
+            on & {"workflow"} and details,
+            "s3",
+            partial(check_details_bucket, bucket=details or ""),
+        ),
+        AwsCheck(
+            "report bucket", on & {"reports"}, "s3", partial(check_report_bucket, bucket=reports)
+        ),
+        AwsCheck("event bus", on & set(EVENTS), "events", partial(check_bus, bus=bus, handlers=on)),
+    )
+    return (check for check in checks if check.needed)
+
+
+def http_checks(settings: Settings) -> Iterator[HttpCheck]:
+    """Yield the checks of all others that are needed, in the order of their findings."""
+    yield HttpCheck("Genesys token", check_genesys)
+    if "attributes" in settings.enabled_handlers():
+        yield HttpCheck("CRM", check_crm)
+    for name, url in webhooks_of(settings):
+        yield HttpCheck(name, partial(check_webhook, name=name, url=url))
+
+
+def settings_findings(settings: Settings) -> list[Finding]:
+    """Return what the settings alone show."""
+    found = [ok("settings", f"complete; handlers on: {', '.join(settings.enabled_handlers())}")]
+    half = settings.half_configured()
+    # Handlers left out of HANDLERS are off on purpose: no finding.
+    for handler, lacking in settings.disabled_handlers().items():
+        remedy = f"to turn it on, set {', '.join(lacking)}"
+        if handler in half:
+            remedy += "; to leave it off, name the others in HANDLERS: its events are dead-lettered"
+            found.append(fail("settings", half[handler], remedy))
+        elif not settings.handlers.handlers:
+            found.append(warn("settings", f"handler {handler} is off", remedy))
+    found += long_waits(settings)
+    return found + [warn("settings", *_halves(line)) for line in unknown_settings()]
+
+
+def long_waits(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each wait of a handler that is on and is longer than retries go on for.
+
+    No error at the start: what does not have to wait that long is handled.
+    """
+    waits = (
+        ("voice", "VOICE_DEGRADE_AFTER_SECONDS", settings.voice.degrade_after_seconds),
+        ("attributes", "ATTRIBUTES_MAX_AGE_SECONDS", settings.attributes.max_age_seconds),
+        ("workflow", "WORKFLOW_SETTLE_SECONDS", settings.workflow.settle_seconds),
+        ("sentiment", "SENTIMENT_SETTLE_SECONDS", settings.sentiment.settle_seconds),
+    )
+    horizon = settings.retry.horizon_seconds
+    for handler, name, seconds in waits:
+        if handler in settings.enabled_handlers() and seconds is not None and seconds >= horizon:
+            found = f"{name} is {seconds:g} s, but retries end after {horizon:g} s"
+            remedy = "lower it, or raise RETRY_HORIZON_SECONDS: the message is dead-lettered first"
+            yield warn("settings", found, remedy)
+
+
+def problem_findings(problems: list[str]) -> list[Finding]:
+    """Return a finding for each problem of the settings."""
+    return [fail("settings", *_halves(problem)) for problem in problems]
+
+
+async def _called(workshop: Workshop, check: AwsCheck) -> Found:
+    try:
+        return await check.ask(await workshop.aws_client(check.service, LIMITS))
+    except ConfigurationError as error:
+        return fail(check.name, *_halves(error.problems[0]))
+    except REFUSALS as error:
+        return fail(check.name, fault_of(error).code, fault_of(error).remedy)
+
+
+async def _within(name: str, check: Awaitable[Found]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            found = await check
+    except TimeoutError:
+        return [fail(name, f"no answer in {DEADLINE_SECONDS:.0f} s", "check the network")]
+    except UnicodeError:
+        # Resolving ends so where a part of the name is longer than one can be.
+        return [fail(name, "the host name is not valid", "check its URL")]
+    return found if isinstance(found, list) else [found]
+
+
+def _halves(problem: str) -> tuple[str, str]:
+    name, _, text = problem.partition(": ")
+    return name, text
