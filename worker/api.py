@@ -317,8 +317,11 @@ class Job(Generic[S]):
     webhooks: Sequence[str] = ()
     """Settings (fields) with the URL of a webhook it posts to."""
 
-    checks: str | None = None
-    """Where `worker check` finds its checks: `module:function`; imported by that command only."""
+    bus_events: Sequence[tuple[str, str]] = ()
+    """Source and detail-type of each event it puts on EVENT_BUS_NAME."""
+
+    effects: Callable[[Any], dict[str, str]] | None = None
+    """Takes an event; returns the ids that its effects will have, however often it comes."""
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof: `module:class`."""

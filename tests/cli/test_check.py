@@ -14,9 +14,8 @@ from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import load_settings
 from worker.app.queue_findings import judge_dead_letters, judge_queue, queue_findings
-from worker.cli.preflight.aws import check_region
-from worker.cli.preflight.queue import check_queues
-from worker.cli.preflight.run import settings_rows
+from worker.cli.check.aws import check_queues, check_region
+from worker.cli.check.plan import settings_findings
 from worker.clients.aws.sqs import attributes_of
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
@@ -217,7 +216,7 @@ def test_a_warning_is_no_failure(worker, environ):
 def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
     settings = load_settings(GOOD)
 
-    found = [row.found for row in settings_rows(settings) if row.state == "warn"]
+    found = [row.found for row in settings_findings(settings) if row.state == "warn"]
 
     assert found == [f"handler {name} is off" for name in settings.disabled_jobs()]
 
@@ -225,7 +224,7 @@ def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
 def test_a_half_configured_job_fails():
     settings = load_settings({**ALL, "GENESYS_ACTION_ID": "", "GENESYS_ACTIONID": "custom"})
 
-    [row] = [row for row in settings_rows(settings) if row.state == "fail"]
+    [row] = [row for row in settings_findings(settings) if row.state == "fail"]
 
     assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is missing; did you mean")
     assert "to turn it on, set GENESYS_ACTION_ID" in row.remedy
@@ -481,7 +480,7 @@ def test_nothing_is_sent_to_the_dead_letter_queue(worker, environ, aws):
 def test_a_wait_that_outlasts_the_retries_is_told(handler, wait):
     def told(seconds):
         settings = load_settings({**ALL, "HANDLERS": handler, wait: seconds})
-        return [row for row in settings_rows(settings) if wait in row.found]
+        return [row for row in settings_findings(settings) if wait in row.found]
 
     [row] = told("21600")
     assert (row.state, "RETRY_HORIZON_SECONDS" in row.remedy) == ("warn", True)

@@ -8,17 +8,17 @@ from tests.aws import TRANSPORTS, an_aws_client, sdk_client
 from tests.aws_stub import Say, Stub, refusal
 from tests.factories import an_id
 from tests.s3 import SUMS, an_s3
-from worker.cli.preflight.bucket import (
+from worker.cli.check.aws import (
     CRC32_OF_NOTHING,
     DETAILS_KEY,
+    MARK,
     MD5_OF_NOTHING,
     REPORT_KEY,
+    check_bus,
     check_details_bucket,
     check_report_bucket,
+    check_state_machine,
 )
-from worker.cli.preflight.bus import check_bus
-from worker.cli.preflight.dry import MARK
-from worker.cli.preflight.workflow import check_state_machine
 from worker.demo.fixtures import PASS
 from worker.emulators.loopback import serving
 
@@ -191,7 +191,7 @@ async def test_no_right_to_look_at_the_bus_is_no_fault(stub):
     row = await bus_row("own")
 
     assert row.state == "ok"
-    assert "was not to be seen (AccessDeniedException)" in row.found
+    assert "existence not verified (AccessDeniedException)" in row.found
 
 
 async def test_the_default_bus_is_not_looked_at(stub):

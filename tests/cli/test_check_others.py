@@ -9,11 +9,15 @@ from aiohttp import web
 
 from tests.tls import a_certificate
 from tests.unit.test_settings import GOOD
+from worker.app import command_line
 from worker.app.jobs import load_settings
-from worker.cli.preflight import webhooks
-from worker.cli.preflight.crm import NOBODY, check_crm
-from worker.cli.preflight.genesys import check_genesys
-from worker.cli.preflight.webhooks import check_webhook, webhooks_of
+from worker.cli.check.upstreams import (
+    NIL_CONVERSATION,
+    check_crm,
+    check_genesys,
+    check_webhook,
+    webhooks_of,
+)
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
@@ -51,7 +55,8 @@ async def genesys_rows(cloud, handlers="voice,attributes", **environ):
             **environ,
         }
     )
-    return {row.name: row for row in await check_genesys(settings)}
+    async with command_line.open_with(settings) as workshop:
+        return {row.name: row for row in await check_genesys(workshop)}
 
 
 async def test_data_action_and_flow_that_are_there_are_well_and_nothing_runs(cloud):
@@ -63,7 +68,7 @@ async def test_data_action_and_flow_that_are_there_are_well_and_nothing_runs(clo
         "Genesys data action": "ok",
         "Genesys flow": "ok",
     }
-    assert rows["Genesys flow"].found == "is there, with 2 inputs"
+    assert rows["Genesys flow"].found == "exists, with 2 inputs"
     assert dict(cloud.counts) == {"token": 1, "whoami": 1, "data_action_read": 1, "flow": 1}
 
 
@@ -90,7 +95,7 @@ async def test_only_what_a_handler_that_is_on_needs_is_read(cloud, handlers, dia
             "GENESYS_ACTION_ID",
             "custom_-_other",
             "Genesys data action",
-            "there is no such data action",
+            "this data action does not exist",
         ),
         (
             "GENESYS_ACTION_ID",
@@ -98,7 +103,7 @@ async def test_only_what_a_handler_that_is_on_needs_is_read(cloud, handlers, dia
             "Genesys data action",
             "data action id cannot be part of a path",
         ),
-        ("GENESYS_FLOW_ID", FLOW.replace("f1", "f2"), "Genesys flow", "there is no such flow"),
+        ("GENESYS_FLOW_ID", FLOW.replace("f1", "f2"), "Genesys flow", "this flow does not exist"),
     ],
 )
 async def test_an_id_that_nothing_has_fails_and_names_the_setting(
@@ -123,7 +128,7 @@ async def test_no_right_to_look_at_the_data_action_is_a_warning_as_the_worker_ne
 
     row = (await genesys_rows(cloud))["Genesys data action"]
 
-    assert (row.state, row.found) == ("warn", "cannot be looked up: 403")
+    assert (row.state, row.found) == ("warn", "cannot be read: 403")
     assert "integrations:action:view" in row.remedy
 
 
@@ -156,8 +161,8 @@ async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
 
 async def crm_row(url, **environ):
     settings = load_settings({**GOOD, "CRM_API_ENDPOINT": url, **environ})
-    [row] = await check_crm(settings.crm)
-    return row
+    async with command_line.open_with(settings) as workshop:
+        return await check_crm(workshop)
 
 
 @asynccontextmanager
@@ -175,10 +180,10 @@ async def test_a_crm_that_knows_nobody_of_that_id_is_well():
 
 
 async def test_a_crm_that_has_an_answer_for_everybody_is_well():
-    async with a_crm(by_conversation={NOBODY: {"tier": "none"}}) as desk:
+    async with a_crm(by_conversation={NIL_CONVERSATION: {"tier": "none"}}) as desk:
         row = await crm_row(desk.url)
 
-    assert (row.state, row.found) == ("ok", "answers 200 for a conversation that nobody had")
+    assert (row.state, row.found) == ("ok", "answers 200 for a conversation that does not exist")
 
 
 @pytest.mark.parametrize(
@@ -224,8 +229,8 @@ def the_webhook(url):
 
 
 async def webhook_row(url):
-    [row] = await check_webhook(*the_webhook(url))
-    return row
+    name, url = the_webhook(url)
+    return await check_webhook(None, name=name, url=url)
 
 
 def test_only_webhooks_of_handlers_that_are_on_are_reached():
@@ -269,7 +274,7 @@ async def a_tls_host(certificate):
 
 async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certificate, monkeypatch):
     tls = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(webhooks, "trusted", lambda: tls)
+    monkeypatch.setattr(command_line, "trusted", lambda: tls)
 
     async with a_tls_host(certificate) as (port, sent):
         row = await webhook_row(f"https://localhost:{port}/{CANARY}")
@@ -277,7 +282,7 @@ async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certif
         assert await asyncio.wait_for(sent, 10) == b""
     assert (row.state, row.found) == (
         "ok",
-        f"localhost:{port} is reached and shakes hands; not called",
+        f"localhost:{port} is reached over TLS; not called",
     )
 
 
@@ -307,7 +312,7 @@ async def test_a_host_without_an_address_fails():
 
 
 async def test_a_host_that_never_shakes_hands_is_given_up(monkeypatch):
-    monkeypatch.setattr(webhooks, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(command_line, "CONNECT_SECONDS", 0.2)
     silence = asyncio.Event()
 
     async def listen(_, writer):

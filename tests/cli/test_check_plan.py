@@ -11,8 +11,8 @@ from tests.cli.in_thread import in_thread
 from tests.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
 from worker.app.jobs import load_settings
-from worker.cli.preflight import run
-from worker.cli.preflight.plan import aws_checks, http_checks
+from worker.cli.check import plan
+from worker.cli.check.plan import aws_checks, findings_of, http_checks
 from worker.demo.fixtures import PASS
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
@@ -129,7 +129,7 @@ async def test_services_that_never_answer_have_a_row_each_and_hide_no_other(monk
     stub.replies = [SILENCE]
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", stub.serve)
-    monkeypatch.setattr(run, "DEADLINE_SECONDS", 3)
+    monkeypatch.setattr(plan, "DEADLINE_SECONDS", 3)
     async with serving(app) as url, GenesysServer() as genesys:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         environ = {
@@ -140,7 +140,7 @@ async def test_services_that_never_answer_have_a_row_each_and_hide_no_other(monk
             "GENESYS_API_URL": genesys.url,
             "GENESYS_LOGIN_URL": genesys.url,
         }
-        rows = {row.name: row for row in await run.preflight(load_settings(environ))}
+        rows = {row.name: row for row in await findings_of(load_settings(environ))}
 
     silent = ("AWS credentials", "queue", "state machine", "report bucket", "event bus")
     assert {rows[name].found for name in silent} == {"no answer in 3 s"}
@@ -154,10 +154,10 @@ async def test_a_host_that_no_name_service_can_be_asked_for_stops_no_other(
     host = f"https://{'a' * 64}.example"
     environ = {**ALL, "GENESYS_API_URL": host, "GENESYS_LOGIN_URL": host, "CRM_API_ENDPOINT": host}
 
-    rows = await run.preflight(load_settings({**environ, "CRM_WEBHOOK_URL": f"{host}/x"}))
+    rows = await findings_of(load_settings({**environ, "CRM_WEBHOOK_URL": f"{host}/x"}))
 
     found = {row.name: row.found for row in rows if row.name in ("CRM", "CRM_WEBHOOK_URL")}
-    assert set(found.values()) == {"its host has a name that none can have"}
+    assert set(found.values()) == {"the host name is not valid"}
     assert len(found) == 2
 
 
@@ -178,7 +178,7 @@ async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         nowhere = f"http://127.0.0.1:{closed_port}"
         environ = {**ALL, "GENESYS_LOGIN_URL": nowhere, "HANDLERS": "workflow,reports"}
-        rows = {row.name: row.found for row in await run.preflight(load_settings(environ))}
+        rows = {row.name: row.found for row in await findings_of(load_settings(environ))}
 
     assert everybody.is_set()
     assert rows["state machine"] == "AccessDeniedException to states:StartExecution"

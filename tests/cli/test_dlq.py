@@ -1,5 +1,6 @@
 """`worker dlq`: nothing is lost, whatever is asked, and whoever interrupts it."""
 
+import asyncio
 import gzip
 import os
 import pty
@@ -15,7 +16,9 @@ import pytest
 
 from tests.cli.in_thread import in_thread
 from tests.deadletters import ABC, NOW, XYZ, Letter, letters, moved, parked
-from worker.cli.dlq_reading import HIDDEN_SECONDS
+from worker.app.command_line import open_queue, open_workshop
+from worker.cli.dlq.reader import DEFAULT_WAITS, Waits
+from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
 from worker.emulators.sqs.model import Attribute, Sending
 from worker.emulators.sqs.server import SqsServer
@@ -27,6 +30,8 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 
 QUICK = ("--wait", "0")
 """The emulator says at once, and always, what is there."""
+
+SHORT = Waits(receive=0, before_delete=0.01)
 
 
 class Clock:
@@ -42,11 +47,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch):
-    monkeypatch.setattr("worker.cli.dlq_moving.DELETE_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -82,6 +82,20 @@ def environ(queue, dead):
 @pytest.fixture
 def dlq(worker, environ):
     return lambda *arguments: worker("dlq", *arguments, *QUICK, **environ)
+
+
+@pytest.fixture
+def redriven(queue, dead):
+    """Redrive with short waits, and return the tally."""
+
+    async def redrive(waits, **over):
+        order = {"addresses": Addresses(queues=[queue]), "only": Filter(), "rate": 1000, **over}
+        order = Order(action="redrive", apply=True, before=time.time(), waits=waits, **order)
+        async with open_workshop() as workshop:
+            await carry_out(await open_queue(workshop, dead), order, tally := Tally())
+        return tally
+
+    return lambda waits=SHORT, **over: asyncio.run(redrive(waits, **over))
 
 
 @pytest.fixture
@@ -206,10 +220,30 @@ def test_show_finds_a_message_by_its_id_before_and_after_it_was_parked(dlq, dead
     assert by_old["messageId"] == by_new["messageId"] == one["messageId"]
 
 
-def test_show_of_what_is_not_there_is_exit_code_1(dlq, dead):
+def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
     parked(dead, *letters(1))
 
-    assert dlq("show", "nothing").code == 1
+    done = dlq("show", "nothing")
+
+    assert done.code == 1
+    assert "no dead letter that was read has the fingerprint or message id nothing" in done.err
+
+
+@pytest.mark.parametrize("command", [("redrive",), ("delete", "--apply")])
+def test_a_filter_by_an_unknown_fingerprint_says_so(dlq, dead, command):
+    parked(dead, *letters(1))
+
+    done = dlq(*command, "--fingerprint", "nothing")
+
+    assert "no dead letter that was read has the fingerprint nothing" in done.err
+
+
+def test_show_leaves_out_what_a_message_has_not(dlq, dead):
+    parked(dead, *letters(1))
+    parked(dead, Letter("{}", XYZ, group_id="g"))
+
+    assert "groupId" not in dlq("show", ABC.fingerprint).out
+    assert "groupId: g" in dlq("show", XYZ.fingerprint).out
 
 
 # ── redrive ────────────────────────────────────────────────────────────────────────────────────
@@ -382,13 +416,13 @@ def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
     assert (bodies(sqs, queue), bodies(sqs, dead)) == (sorted(sent), [body])
 
 
-def test_a_delete_that_fails_at_first_is_tried_again(dlq, sqs, queue, dead):
+def test_a_delete_that_fails_at_first_is_tried_again(redriven, sqs, queue, dead):
     parked(dead, *letters(10))
     sqs.faults.add("DeleteMessageBatch", FailEntries(3), When(last=1))
 
-    done = dlq("redrive", "--apply", "--json")
+    tally = redriven()
 
-    assert (done.code, done.json["done"]) == (0, 10)
+    assert (tally.failed, tally.done) == (False, 10)
     assert (len(bodies(sqs, queue)), bodies(sqs, dead)) == (10, [])
 
 
@@ -419,11 +453,10 @@ def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
     assert len(bodies(sqs, queue)) + len(bodies(sqs, dead)) == 30
 
 
-def test_a_long_run_keeps_what_it_read_hidden(dlq, sqs, queue, dead, clock, monkeypatch):
+def test_a_long_run_keeps_what_it_read_invisible(redriven, sqs, queue, dead):
     parked(dead, *letters(30, XYZ), *letters(5))
-    monkeypatch.setattr("worker.cli.dlq_reading.HIDDEN_SECONDS", 2)
 
-    dlq("redrive", "--job", "voice", "--rate", "2", "--apply")
+    redriven(Waits(receive=0, invisible=1), only=Filter(job="voice"), rate=4)
 
     assert max(sqs.journal.receives.values()) == 1
     assert visible(sqs, dead) == 30
@@ -483,7 +516,7 @@ def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, 
             kills += 1
         process.wait(60)
         assert set(bodies(sqs, queue)) | set(bodies(sqs, dead)) == set(sent)
-        clock.ahead += HIDDEN_SECONDS + 1
+        clock.ahead += DEFAULT_WAITS.invisible + 1
 
     copies = Counter(bodies(sqs, queue))
     assert kills >= 2
@@ -602,12 +635,16 @@ def test_delete_asks_on_a_terminal(sqs, dead, environ, answer, left, code):
         [sys.executable, "-m", "worker", "dlq", "delete", "--all", "--apply", "--wait=0"],
         env={**os.environ, **environ},
         stdin=theirs,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     os.write(ours, f"{answer}\n".encode())
+    out, _ = process.communicate(timeout=60)
 
-    assert process.wait(60) == code
+    assert process.returncode == code
+    assert "2 would be deleted" in out
+    assert "--apply" not in out
     assert visible(sqs, dead) == left
     os.close(ours)
     os.close(theirs)

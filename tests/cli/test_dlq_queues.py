@@ -9,8 +9,8 @@ import pytest
 from tests.cli.in_thread import in_thread
 from tests.deadletters import moved
 from tests.factories import an_id
-from worker.cli.dlq_addresses import Addresses, NoAddress
-from worker.cli.dlq_letters import read_letter
+from worker.cli.dlq.reader import read_letter
+from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs import Message
 from worker.emulators.sqs.model import Attribute
 from worker.emulators.sqs.server import SqsServer

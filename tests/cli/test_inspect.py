@@ -20,7 +20,7 @@ from tests.factories import (
     an_attributes_wanted,
     an_origin,
 )
-from worker.cli.inspecting import HANDLERS
+from worker.cli.inspect.findings import HANDLERS
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.flows import a_flow

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cli.sending import MAX_BYTES, MAX_ENTRIES, Event, batches
+from worker.cli.send import MAX_BYTES, MAX_ENTRIES, Event, batches
 
 
 @pytest.fixture

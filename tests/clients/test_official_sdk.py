@@ -10,7 +10,7 @@ import pytest
 
 from tests import official_sdk
 from tests.factories import an_id
-from worker.cli.preflight import genesys_reads
+from worker.cli.check import upstreams
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
 from worker.clients.genesys.conversations import PlatformDetails as DetailsById
@@ -66,8 +66,8 @@ REQUESTS = {
     "integration draft": (calls.draft(ID).request, None),
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
-    "who am I": (genesys_reads.organization().request, None),
-    "data action itself": (genesys_reads.action("custom_-_1").request, None),
+    "who am I": (upstreams.organization().request, None),
+    "data action itself": (upstreams.action("custom_-_1").request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
 

@@ -55,12 +55,15 @@ class AppContext:
         with setting_errors():
             return await self.stack.enter_async_context(self.aws.client(service, limits))
 
-    async def genesys(self) -> GenesysParts:
-        """Return the Genesys client, made when it is first asked for."""
+    async def genesys(self, *more: str) -> GenesysParts:
+        """Return the Genesys client, made when it is first asked for.
+
+        `more`: parts of the API that no job calls, and a command does.
+        """
         async with self.shared.lock:
             if self.shared.genesys is None:
                 self.shared.genesys = await build_genesys(
-                    self.settings, self.upstreams, self.stack, self.random
+                    self.settings, self.upstreams, self.stack, self.random, *more
                 )
             return self.shared.genesys
 

@@ -23,9 +23,16 @@ TRANSCRIPT_DEADLINE_SECONDS = 20
 
 
 async def build_genesys(
-    all_settings: Settings, upstreams: Upstreams, stack: AsyncExitStack, random: Random
+    all_settings: Settings,
+    upstreams: Upstreams,
+    stack: AsyncExitStack,
+    random: Random,
+    *more: str,
 ) -> GenesysParts:
-    """Open the Genesys client. Its credentials are set: each job that wants it needs them."""
+    """Open the Genesys client. Its credentials are set: each job that wants it needs them.
+
+    `more`: parts of the API that no job calls, and a command does.
+    """
     settings = all_settings.genesys
     limits = HttpLimits(
         total_seconds=settings.timeout_seconds, connections=all_settings.sqs.concurrency
@@ -45,7 +52,7 @@ async def build_genesys(
     upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
     stack.push_async_callback(tokens.aclose)
     limiter = upstreams.limiter(settings)
-    api = Api(http, tokens, upstreams.genesys(settings, limiter), limiter)
+    api = Api(http, tokens, upstreams.genesys(settings, limiter, *more), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
     batching = Batching.within(
         settings.requests_per_minute,

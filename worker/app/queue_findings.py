@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
+from worker.app.findings import Finding
 from worker.clients.aws.sqs import QueueAttributes
 from worker.settings import Settings, heartbeat_capacity
 
@@ -15,17 +14,6 @@ WANTED_RECEIVES = 50
 """Outages and drains count as receives too; the worker's own limit is the message's age."""
 
 LEAST_VISIBILITY_SECONDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact of a queue."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    found: str
-    remedy: str = ""
-    """What to do; empty when it is ok."""
 
 
 def queue_findings(

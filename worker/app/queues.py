@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import structlog
 
 from worker.app.context import AppContext
-from worker.app.queue_findings import Finding, judge_queue, queue_findings, sentences
+from worker.app.findings import Finding
+from worker.app.queue_findings import judge_queue, queue_findings, sentences
 from worker.clients.aws.errors import QueueError
 from worker.clients.aws.session import ClientLimits
 from worker.clients.aws.sqs import Queue, QueueAttributes
@@ -28,7 +29,7 @@ NOTHING_HIDDEN = (
     "consumers would receive what is in flight here"
 )
 
-UNREAD_REMEDY = "look at SQS_DEAD_LETTER_QUEUE_URL, and at the right sqs:GetQueueAttributes on it"
+UNREAD_REMEDY = "check SQS_DEAD_LETTER_QUEUE_URL, and the permission sqs:GetQueueAttributes on it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`worker demo`: the whole worker on emulators, proven at the end."""
+"""`worker demo`: the whole worker on emulators, verified at the end."""
 
 import asyncio
 from typing import Annotated, Literal
@@ -9,9 +9,9 @@ from worker.errors import ConfigurationError
 
 
 def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
-    events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, about.")] = 300,
+    events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, approximately.")] = 300,
     serve: Annotated[bool, typer.Option("--serve", help="Go on until Ctrl-C.")] = False,
-    seed: Annotated[int, typer.Option(help="The same seed, the same traffic.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same traffic.")] = 1,
     queues: Annotated[
         Literal["one", "per-job"],
         typer.Option(envvar="DEMO_QUEUES", help="One queue for all jobs, or one for each."),
@@ -30,11 +30,13 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         float, typer.Option(envvar="DEMO_RATE", min=0.1, max=50, help="Events a second they send.")
     ] = 2.0,
 ) -> None:
-    """Start emulators of everything, send events, show what the worker does with them.
+    """Start emulators of all upstreams, send events, and show what the worker does with them.
 
-    Needs no account, no Docker and no setting. Exit code 0 only if every effect is there once.
-    The last three options are for `--emulators`, which prints the environment a worker needs to
-    work on them, and goes on until SIGTERM or Ctrl-C.
+    It needs no account, no Docker and no setting, and succeeds only if every effect exists exactly
+    once.
+
+    The last three options are for --emulators, which prints the environment that a worker needs to
+    run on them, and goes on until SIGTERM or Ctrl-C.
     """
     try:
         from worker.demo.environment import Addresses

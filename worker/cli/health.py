@@ -10,7 +10,7 @@ WAIT_SECONDS = 3.0
 
 
 def _http(url: str | None) -> str | None:
-    """Return typer's check of the URL: in the clear, as only this machine's worker is asked."""
+    """Return typer's check of the URL: without TLS, as only this machine's worker is asked."""
     try:
         parts = urlsplit(url or "http://worker")
         if parts.scheme == "http" and parts.hostname and parts.port != 0:
@@ -28,8 +28,8 @@ def health(
     host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)] = 9464,
 ) -> None:
-    """Ask /livez of the worker on OPS_PORT: exit code 0 if it is alive, 1 if not."""
-    # Both stand for all addresses of both families, where the machine has both.
+    """Ask /livez of the worker on OPS_PORT: it fails when the worker is not alive."""
+    # Both mean all addresses of both families, where the machine has both.
     here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
     netloc = f"[{here}]:{port}" if ":" in here else f"{here}:{port}"
     alive, answer = _ask(url or f"http://{netloc}/livez")

@@ -1,41 +1,70 @@
-"""All commands, and what becomes of bad settings and lost output: a clean message, exit code 2."""
+"""All commands; wrong settings and output that is lost end in a message and exit code 2."""
 
 import os
 import sys
+from collections.abc import Callable
 from errno import EDQUOT, EFBIG, ENOSPC
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
 
 from worker import __version__
-from worker.cli import check, demo, dlq, health, inspect, report, run, send, settings, source
+from worker.cli import check, demo, health, inspect, report, run, send, settings, source
+from worker.cli.dlq import commands as dlq
+from worker.cli.exit_codes import EXIT_CODES, WRONG_USAGE, examples
 from worker.errors import ConfigurationError
 
-BAD_CONFIGURATION = 2
-OUTPUT_LOST = 2
-
 NO_SPACE = (ENOSPC, EDQUOT, EFBIG)
-"""What a full disk, a spent quota or a file at its limit answers. Not EPIPE: typer ends quietly."""
+"""Errors of a full disk, a used quota or a file at its limit. Not EPIPE: typer ends quietly."""
 
 app = typer.Typer(
     name="worker",
     help="Takes Genesys Cloud events from SQS and acts on them.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # Typer's tracebacks show locals: tokens and phone numbers.
     pretty_exceptions_enable=False,
 )
 
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("inspect")(inspect.inspect)
-app.command("send")(send.send)
-app.command("settings")(settings.settings)
-app.command("health")(health.health)
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
+    run.run: ("worker run", "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run"),
+    demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
+    check.check: ("worker check", "worker check --json"),
+    inspect.inspect: (
+        "worker inspect event.json",
+        "worker inspect event.json --crm record.json --schema flow.json",
+        "worker inspect event.json --live --json",
+    ),
+    send.send: (
+        "worker send event.json",
+        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
+        "jq -c . events.json | worker send -",
+    ),
+    settings.settings: ("worker settings", "worker settings --json"),
+    health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
+}
+"""The commands that are one function, in the order of the help, with examples of each."""
+
+for command, lines in EXAMPLES.items():
+    app.command(command.__name__, epilog=examples(*lines))(command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(report.app, name="report")
 app.add_typer(source.app, name="source")
+
+
+def _unwrap_help(group: typer.Typer) -> None:
+    """Make each paragraph of a command's docstring one line: the terminal wraps it."""
+    for one in group.registered_commands:
+        paragraphs = cleandoc(getattr(one.callback, "__doc__", None) or "").split("\n\n")
+        one.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _unwrap_help(inner.typer_instance)
+
+
+_unwrap_help(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,10 +77,12 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
-    """Hold the options that stand before a command."""
+    """Take the options that precede a command."""
 
 
 def main() -> None:
@@ -61,16 +92,16 @@ def main() -> None:
     except ConfigurationError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
-        sys.exit(BAD_CONFIGURATION)
+        sys.exit(WRONG_USAGE)
     except OSError as error:
-        # Of output: `report --out`, the one command that writes files, tells its failures itself.
+        # Of output: `report --out`, the one command that writes files, reports its failures itself.
         if error.errno not in NO_SPACE:
             raise
         _drop_output()
         typer.echo(f"output could not be written: {error.strerror}", err=True)
-        sys.exit(OUTPUT_LOST)
+        sys.exit(WRONG_USAGE)
 
 
 def _drop_output() -> None:
-    """Let what is still held go nowhere: written at the end of the process, it would fail again."""
+    """Discard what is still buffered: written at the end of the process, it would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ import typer
 
 
 def run() -> None:
-    """Take events from the queue until SIGTERM or SIGINT."""
+    """Take events from the queue until SIGTERM or SIGINT, then drain the messages in flight."""
     import structlog
 
     from worker.app.jobs import load_settings, unknown_settings

@@ -1,4 +1,4 @@
-"""`worker settings`: every setting, its default and what is in force, secrets hidden."""
+"""`worker settings`: every setting, its default and its value, secrets hidden."""
 
 import json
 import os
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def settings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show every setting, its default and its value; secrets stay hidden."""
-    # Imported late, as in every command: `worker --help` need not wait for pydantic.
+    """Show every setting, its default and its value; secrets are hidden."""
+    # Imported late, as in every command: `worker --help` does not wait for pydantic.
     from worker.app.jobs import describe, load_settings, unknown_settings
     from worker.errors import ConfigurationError
 

@@ -1,32 +1,42 @@
 """`worker source`: the Genesys side of EventBridge, made once per organization."""
 
-import asyncio
 import json
 import re
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from worker.cli.sourcing import Outcome
-    from worker.settings import Genesys
+from worker.cli.exit_codes import examples, finish
+from worker.clients.genesys.dialects import dialect_of
+from worker.errors import ConfigurationError, Permanent
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+
+Step = Literal["create", "configure", "enable"]
 
 TOPICS = (
     "v2.detail.events.conversation.{id}.customer.start",
     "v2.detail.events.conversation.{id}.customer.end",
     "v2.speechandtextanalytics.conversation.{id}.sentiment",
 )
-"""What the handlers want; `{id}` is sent as it stands."""
+"""What the handlers want; `{id}` is sent as it is."""
 
 app = typer.Typer(
-    help="Make, show and switch on the integration that sends Genesys events to EventBridge.",
+    help="Make, show and enable the integration that sends Genesys events to EventBridge.",
+    epilog=examples(
+        "worker source create prod-events --account 111122223333 --region eu-west-1",
+        "worker source create prod-events --account 111122223333 --region eu-west-1 --apply",
+        "worker source enable prod-events --apply",
+        "worker source show",
+    ),
     no_args_is_help=True,
 )
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, only tell what.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Apply the changes (default: dry run).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -65,35 +75,30 @@ def create(
     ],
     topic: Annotated[
         list[str] | None,
-        typer.Option(help="Topic to send; repeat for more. All we handle if none."),
+        typer.Option(help="Topic to send; repeat for more. All that the worker handles if none."),
     ] = None,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the integration and configure it; run again, it changes only what differs."""
-    from worker.cli.sourcing import create_source
     from worker.clients.genesys.integrations import SourceConfig
 
     wanted = SourceConfig(
         account_id=account, region=region, suffix=suffix, topics=tuple(topic or TOPICS)
     )
-    _tell(_done(create_source(_settings(), wanted, apply=apply)), as_json=as_json)
+    _print(finish(create_source(wanted, apply=apply)), as_json=as_json)
 
 
 @app.command()
 def enable(suffix: Suffix, apply: Apply = False, as_json: AsJson = False) -> None:
-    """Switch the integration on; events flow once its bus exists."""
-    from worker.cli.sourcing import enable_source
-
-    _tell(_done(enable_source(_settings(), suffix, apply=apply)), as_json=as_json)
+    """Enable the integration; events flow once its bus exists."""
+    _print(finish(enable_source(suffix, apply=apply)), as_json=as_json)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """Show the EventBridge integrations there are."""
-    from worker.cli.sourcing import sources_of
-
-    rows = _done(sources_of(_settings()))
+    """Show the EventBridge integrations of the organization."""
+    rows = finish(sources_of())
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -106,30 +111,7 @@ def show(as_json: AsJson = False) -> None:
             typer.echo(f"  {topic}")
 
 
-def _settings() -> "Genesys":
-    from worker.settings import Genesys, load_group
-
-    return load_group(Genesys)
-
-
-def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a failure of Genesys is a line on stderr and exit code 1."""
-    import sys
-
-    from worker.errors import ConfigurationError, WorkerError
-    from worker.telemetry.logs import configure_logging
-
-    configure_logging("error", "auto", sys.stderr)
-    try:
-        return asyncio.run(work)
-    except ConfigurationError:
-        raise
-    except WorkerError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
-def _tell(outcome: "Outcome", *, as_json: bool) -> None:
+def _print(outcome: "Outcome", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2))
         return
@@ -141,3 +123,115 @@ def _tell(outcome: "Outcome", *, as_json: bool) -> None:
     elif outcome.applied and "configure" in outcome.steps:
         name = outcome.partner_source
         typer.echo(f"next: aws events create-event-bus --name {name} --event-source-name {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was found, and what was or would be done."""
+
+    steps: tuple[Step, ...]
+    applied: bool
+    partner_source: str
+    """Name of the event source at AWS, and of the bus that must be made for it."""
+
+    integration_id: str | None
+    """None: it would be made."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "integrationId": self.integration_id,
+            "partnerSource": self.partner_source,
+            "steps": list(self.steps),
+            "applied": self.applied,
+        }
+
+
+def matching(sources: "Sequence[EventSource]", wanted: "SourceConfig") -> "EventSource | None":
+    """Return the source of that suffix, or else one that is not configured yet.
+
+    An unconfigured one was left by an earlier run that was interrupted: making another each time
+    would fill the organization with them. Raises Permanent when the suffix is another account's.
+    """
+    for one in sources:
+        theirs = one.draft.source
+        if theirs is not None and theirs.suffix == wanted.suffix:
+            if (theirs.account_id, theirs.region) != (wanted.account_id, wanted.region):
+                raise Permanent("a source of this suffix feeds another account or region")
+            return one
+    return next((one for one in sources if one.draft.source is None), None)
+
+
+def steps_to(wanted: "SourceConfig", found: "EventSource | None") -> tuple[Step, ...]:
+    """Return the steps that make the source as wanted; none when it is."""
+    if found is None:
+        return ("create", "configure")
+    theirs = found.draft.source
+    same = theirs is not None and set(theirs.topics) == set(wanted.topics)
+    return () if same else ("configure",)
+
+
+async def create_source(wanted: "SourceConfig", *, apply: bool) -> Outcome:
+    """Make the source, or change its topics; without `apply` only return what would be done."""
+    async with _integrations() as integrations:
+        found = matching(await integrations.event_sources(), wanted)
+        steps = steps_to(wanted, found)
+        if apply and steps:
+            found = found or await integrations.create()
+            await integrations.configure(found, wanted)
+        return Outcome(
+            steps=steps,
+            applied=apply and bool(steps),
+            partner_source=await integrations.partner_source(wanted.suffix),
+            integration_id=found.integration.id if found else None,
+        )
+
+
+async def enable_source(suffix: str, *, apply: bool) -> Outcome:
+    """Enable the source of that suffix; Permanent when there is none."""
+    async with _integrations() as integrations:
+        sources = await integrations.event_sources()
+        named = [one for one in sources if one.draft.source and one.draft.source.suffix == suffix]
+        if not named:
+            raise Permanent("no source has this suffix: create it first")
+        found = named[0]
+        steps: tuple[Step, ...] = () if found.integration.enabled else ("enable",)
+        if apply and steps:
+            await integrations.enable(found)
+        return Outcome(
+            steps=steps,
+            applied=apply and bool(steps),
+            partner_source=await integrations.partner_source(suffix),
+            integration_id=found.integration.id,
+        )
+
+
+async def sources_of() -> list[dict[str, Any]]:
+    """Return every source there is, as plain data."""
+    async with _integrations() as integrations:
+        return [await _row(integrations, one) for one in await integrations.event_sources()]
+
+
+async def _row(integrations: "Integrations", one: "EventSource") -> dict[str, Any]:
+    source = one.draft.source
+    return {
+        "integrationId": one.integration.id,
+        "name": one.draft.name,
+        "enabled": one.integration.enabled,
+        "partnerSource": source and await integrations.partner_source(source.suffix),
+        "accountId": source and source.account_id,
+        "region": source and source.region,
+        "topics": list(source.topics) if source else [],
+    }
+
+
+@asynccontextmanager
+async def _integrations() -> "AsyncIterator[Integrations]":
+    from worker.app.command_line import open_context, open_genesys
+    from worker.clients.genesys.integrations import Integrations
+    from worker.settings import Genesys
+
+    async with open_context(Genesys) as context:
+        if "integrations" not in dialect_of(context.settings.genesys).features:
+            raise ConfigurationError(["GENESYS_DIALECT: only the platform has event sources"])
+        yield Integrations((await open_genesys(context)).api)

@@ -9,7 +9,7 @@ from worker.settings.describe import Row, describe
 from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
 from worker.settings.jobs import Declarations, Declared, JobSettings, own_requirements
 from worker.settings.ledger import Ledger
-from worker.settings.load import load_group, load_groups, load_settings, unknown_settings
+from worker.settings.load import groups_of, load_group, load_groups, load_settings, unknown_settings
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.rules import heartbeat_capacity
@@ -48,6 +48,7 @@ __all__ = [
     "Uuid",
     "Webhooks",
     "describe",
+    "groups_of",
     "heartbeat_capacity",
     "is_loopback",
     "load_group",

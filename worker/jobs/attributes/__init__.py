@@ -4,7 +4,7 @@ from worker.api import Context, EventType, Job
 from worker.jobs.attributes.crm import Crm
 from worker.jobs.attributes.events import AttributesWanted, from_platform, from_reference
 from worker.jobs.attributes.handler import InjectAttributes
-from worker.jobs.attributes.injection import Policy
+from worker.jobs.attributes.injection import Policy, trace_id
 from worker.jobs.attributes.inspector import rules_of
 from worker.jobs.attributes.settings import AttributesSettings
 
@@ -74,5 +74,6 @@ JOB = Job(
     age_limit="attributes_max_age_seconds",
     waits=("attributes_max_age_seconds",),
     webhooks=("analytics_webhook_url",),
+    effects=lambda event: {"traceId": trace_id(event)},
     demo="worker.jobs.attributes.demo:AttributesJob",
 )

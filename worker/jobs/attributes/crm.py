@@ -64,6 +64,17 @@ class Crm:
         key = hmac.digest(self._key, question.encode(), "sha256")
         return await self._cache.get(key, lambda: self._load(conversation, phone))
 
+    async def status_for(self, conversation_id: str) -> int:
+        """Ask for a conversation past the cache; return the status of a readable answer."""
+        request = look_up(self._url, self._token, conversation_id, None)
+
+        async def attempt() -> int:
+            reply = await self._http.send(request)
+            record_of(reply)
+            return reply.status
+
+        return await self._guard.call(attempt)
+
     async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
         request = look_up(self._url, self._token, conversation_id, phone)
 

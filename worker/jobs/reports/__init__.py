@@ -3,7 +3,8 @@
 from worker.api import ClientLimits, Context, DetailsJobs, EventType, GenesysParts, Job, Steps
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue, report_due
-from worker.jobs.reports.handler import Listeners, WriteReport
+from worker.jobs.reports.files import folder
+from worker.jobs.reports.handler import READY, SOURCE, Listeners, WriteReport
 from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.settings import ReportSettings
 
@@ -60,5 +61,7 @@ JOB = Job(
     deadline="report_deadline_seconds",
     background=True,
     webhooks=("report_webhook_url",),
+    bus_events=((SOURCE, READY),),
+    effects=lambda event: {"folder": folder(event.name, event.start)},
     demo="worker.jobs.reports.demo:ReportJob",
 )

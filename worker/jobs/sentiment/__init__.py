@@ -4,9 +4,15 @@ from decimal import Decimal
 
 from worker.api import Context, EventType, Job, Steps
 from worker.jobs.sentiment.events import ChatScored, from_platform, from_reference
-from worker.jobs.sentiment.handler import ForwardChatSentiment, Receivers
+from worker.jobs.sentiment.handler import (
+    ESCALATED,
+    FORWARDED,
+    SOURCE,
+    ForwardChatSentiment,
+    Receivers,
+)
 from worker.jobs.sentiment.settings import SentimentSettings
-from worker.jobs.sentiment.verdict import SentimentRules
+from worker.jobs.sentiment.verdict import SentimentRules, forwarding_id
 
 
 async def build(context: Context, settings: SentimentSettings) -> ForwardChatSentiment:
@@ -69,5 +75,7 @@ JOB = Job(
     aws_services=("events",),
     aws_actions={"events:PutEvents": "EVENT_BUS_NAME"},
     waits=("sentiment_settle_seconds",),
+    bus_events=((SOURCE, FORWARDED), (SOURCE, ESCALATED)),
+    effects=lambda event: {"forwardingId": forwarding_id(event)},
     webhooks=("crm_webhook_url", "alert_webhook_url"),
 )

@@ -1,6 +1,6 @@
 """Voice enrichment: a voice score becomes a record in DynamoDB that knows the customer."""
 
-from worker.api import ClientLimits, Context, EventType, GenesysParts, Job
+from worker.api import ClientLimits, Context, EventType, GenesysParts, Job, utc_text
 from worker.jobs.voice.customers import CustomerAction, Customers
 from worker.jobs.voice.events import VoiceScored, from_platform, from_reference
 from worker.jobs.voice.handler import EnrichVoice
@@ -68,5 +68,6 @@ JOB = Job(
     proof="sink",
     degrade_after="voice_degrade_after_seconds",
     waits=("voice_degrade_after_seconds",),
+    effects=lambda event: {"item": f"{event.conversation_id} {utc_text(event.origin.occurred_at)}"},
     demo="worker.jobs.voice.demo:VoiceJob",
 )

@@ -2,6 +2,7 @@
 
 from worker.api import ClientLimits, Context, EventType, Job
 from worker.jobs.workflow.events import ConversationEnded, from_platform, from_reference
+from worker.jobs.workflow.execution import DetailsStatus, execution_of
 from worker.jobs.workflow.executions import DetailsStore, Workflows
 from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 from worker.jobs.workflow.settings import WorkflowSettings
@@ -27,6 +28,11 @@ async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:
     limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
     s3 = await context.aws("s3", limits, upstream="s3_details")
     return DetailsStore(s3.client, settings.workflow_details_bucket, s3.guard)
+
+
+def _effects(event: ConversationEnded) -> dict[str, str]:
+    execution = execution_of(event, None, status=DetailsStatus.PARTIAL, steps=())
+    return {"executionName": execution.name}
 
 
 JOB = Job(
@@ -55,5 +61,6 @@ JOB = Job(
     },
     proof="sink",
     waits=("workflow_settle_seconds",),
+    effects=_effects,
     demo="worker.jobs.workflow.demo:EndedJob",
 )

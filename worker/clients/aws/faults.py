@@ -1,5 +1,6 @@
 """What an AWS error means to the person who set this up. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,6 +48,11 @@ def fault_of(error: ClientError | BotoCoreError | ResponseParserError) -> Fault:
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", code))
     return fault_called(code)
+
+
+def is_unreachable(code: str) -> bool:
+    """Whether the code is the name of an exception of the network: AWS gave no answer."""
+    return re.fullmatch(r"\w*(Connect|DNS|Timeout)\w*Error|gaierror|OSError", code) is not None
 
 
 def fault_called(code: str) -> Fault:

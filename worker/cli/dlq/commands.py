@@ -1,35 +1,46 @@
-"""`worker dlq`: what lies on the dead-letter queues and why; back with it, or away."""
+"""`worker dlq list`, `show`, `redrive` and `delete`: from options to what is printed."""
 
-import asyncio
+import re
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from worker.cli.exit_codes import EXIT_CODES, FAILED, UNREACHABLE, end, examples, finish
+
 if TYPE_CHECKING:
-    from worker.cli.dlq_letters import Filter
-    from worker.cli.dlq_moving import Order, Tally
+    from worker.cli.dlq.reader import Waits
+    from worker.cli.dlq.redrive import Filter, OnProgress, Order, Tally, Urls
+    from worker.clients.aws.sqs import Queue
 
 T = TypeVar("T")
 
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 app = typer.Typer(
     help="List, show, redrive and delete messages of SQS_DEAD_LETTER_QUEUE_URL.",
+    epilog=examples(
+        "worker dlq list",
+        "worker dlq show 3f6c01d2ab94",
+        "worker dlq redrive --fingerprint 3f6c01d2ab94",
+        "worker dlq redrive --fingerprint 3f6c01d2ab94 --apply",
+        "worker dlq delete --older-than 30d --apply",
+    ),
     no_args_is_help=True,
 )
 
 
 def _age(text: str) -> int:
     """Return typer's parser of an age, in seconds."""
-    from worker.cli.dlq_letters import age_seconds
-
-    try:
-        return age_seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if found is None:
+        raise typer.BadParameter("not an age such as 30m, 2h or 1d")
+    return int(found[1]) * SECONDS[found[2]]
 
 
 def _number(rate: float) -> float:
@@ -50,8 +61,8 @@ def _queue_url(text: str) -> str:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, only tell what.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Messages at most. All if unset.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Apply the changes (default: dry run).")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Messages at most. All if not set.")]
 Reason = Annotated[str | None, typer.Option(help="Only reasons that contain this, in any case.")]
 Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint.")]
 JobName = Annotated[str | None, typer.Option("--job", "--handler", help="Only this job's.")]
@@ -66,7 +77,7 @@ Wait = Annotated[
         min=0,
         max=20,
         metavar="SECONDS",
-        help="Of a receive. A queue counts as read after three that bring nothing new.",
+        help="Length of a poll. A queue counts as read after three without a new message.",
     ),
 ]
 OlderThan = Annotated[
@@ -79,23 +90,28 @@ Rate = Annotated[
 ]
 
 
-@app.command("list")
+@app.command("list", epilog=EXIT_CODES)
 def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
     """Count the messages by reason and fingerprint.
 
-    They are received for that, hidden while the command runs, and shown again at its end.
+    They are received for that, stay invisible while the command runs, and are visible again at its
+    end.
     """
-    from worker.cli.dlq_telling import print_json, print_overview
-    from worker.cli.dlq_work import overview, urls
+    from worker.cli.dlq.output import print_json, print_overview
+    from worker.cli.dlq.reader import Overview, overview
 
-    found = _done(overview(urls().dead_letters, limit=limit, wait_seconds=wait))
+    async def work() -> Overview:
+        async with _dead_letter_queues() as queues:
+            return await overview(queues, limit=limit, waits=_waits(wait))
+
+    found = _done(work())
     if as_json:
         print_json(found.as_dict())
     else:
         print_overview(found)
 
 
-@app.command()
+@app.command(epilog=examples("worker dlq show 3f6c01d2ab94 --count 3", "worker dlq show ID --body"))
 def show(
     name: Annotated[str, typer.Argument(metavar="FINGERPRINT|MESSAGE-ID")],
     count: Annotated[int, typer.Option(min=1, help="Samples at most.")] = 1,
@@ -105,26 +121,32 @@ def show(
     wait: Wait = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Show samples of a cause, or one message by its id, before or after it was dead-lettered.
+    """Show samples of a cause, or one message by its id, before or after it was dead-lettered."""
+    from worker.cli.dlq.output import letter_as_dict, print_json, print_letter
+    from worker.cli.dlq.reader import DeadLetter, samples
 
-    Exit code: 0 found, 1 not found or failed, 2 bad settings or options.
-    """
-    from worker.cli.dlq_telling import print_json, print_letter
-    from worker.cli.dlq_work import letter_as_dict, samples, urls
+    async def work() -> list[DeadLetter]:
+        async with _dead_letter_queues() as queues:
+            return await samples(queues, name, count=count, waits=_waits(wait))
 
-    found = _done(samples(urls().dead_letters, name, count=count, wait_seconds=wait))
-    letters = [letter_as_dict(letter, with_body=with_body) for letter in found]
+    letters = [letter_as_dict(letter, with_body=with_body) for letter in _done(work())]
     if as_json:
         print_json(letters)
     else:
         for letter in letters:
             print_letter(letter)
     if not letters:
-        typer.echo("no such message", err=True)
-        raise typer.Exit(1)
+        wanted = f"no dead letter that was read has the fingerprint or message id {name}"
+        end(f"{wanted}: worker dlq list shows all fingerprints", FAILED)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "worker dlq redrive --fingerprint 3f6c01d2ab94 --apply",
+        "worker dlq redrive --job voice --older-than 2h --rate 5 --apply",
+        "worker dlq redrive --native --apply",
+    )
+)
 def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
@@ -144,12 +166,11 @@ def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 
     The failure record names the queue, or SQS does where it moved the message itself; a message
     without either goes to SQS_QUEUE_URL if that is one queue, and stays otherwise.
-    Each is sent first and deleted then: an interrupted run loses nothing, and the next one goes on.
-    What is dead-lettered again meanwhile is left alone. In a FIFO queue a message that is not meant
-    holds back those behind it in its group. With --native SQS moves bodies as they lie there, also
-    those that were compressed to fit.
 
-    Exit code: 0 done, 1 something failed, 2 bad settings or options.
+    Each is sent first and deleted then: an interrupted run loses nothing, and the next one goes on.
+    A message that is dead-lettered again meanwhile is left alone. In a FIFO queue a message that is
+    not selected holds back those behind it in its group. With --native SQS moves bodies as they
+    are, also those that were compressed to fit.
     """
     only = _filter(reason, fingerprint, job, older_than)
     if native:
@@ -157,11 +178,17 @@ def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
             raise typer.BadParameter("--native moves everything: no filter, no --limit")
         _native(rate, to, apply=apply, as_json=as_json)
         return
-    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "wait_seconds": wait}
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "waits": _waits(wait)}
     _carry_out(_order("redrive", only, to=to, **how), as_json=as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "worker dlq delete --reason 'not a UUID'",
+        "worker dlq delete --older-than 30d --apply",
+        "worker dlq delete --all --apply --yes",
+    )
+)
 def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
@@ -175,14 +202,11 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete messages for good; on a terminal it asks first.
-
-    Exit code: 0 done, 1 something failed, 2 bad settings or options.
-    """
+    """Delete messages for good; on a terminal it asks first."""
     only = _filter(reason, fingerprint, job, older_than)
     if only.is_empty != everything:
         raise typer.BadParameter("name what to delete, or --all: one of the two")
-    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "wait_seconds": wait}
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "waits": _waits(wait)}
     order = _order("delete", only, **how)
     if apply and not yes and sys.stdin.isatty():
         _ask(order, as_json=as_json)
@@ -192,82 +216,117 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 def _filter(
     reason: str | None, fingerprint: str | None, job: str | None, older_than: int | None
 ) -> "Filter":
-    from worker.cli.dlq_letters import Filter
+    from worker.cli.dlq.redrive import Filter
 
     before = None if older_than is None else datetime.now(UTC) - timedelta(seconds=older_than)
     return Filter(reason=reason, fingerprint=fingerprint, job=job, failed_before=before)
 
 
+def _waits(receive_seconds: int) -> "Waits":
+    from worker.cli.dlq.reader import Waits
+
+    return Waits(receive=receive_seconds)
+
+
 def _order(
     action: Literal["redrive", "delete"], only: "Filter", *, to: str | None = None, **how: Any
 ) -> "Order":
-    from worker.cli.dlq_addresses import Addresses
-    from worker.cli.dlq_moving import Order
-    from worker.cli.dlq_work import urls
+    from worker.cli.dlq.redrive import Addresses, Order
 
-    addresses = Addresses(queues=urls().queues, only=to)
+    addresses = Addresses(queues=_urls().queues, only=to)
     return Order(action=action, addresses=addresses, only=only, before=time.time(), **how)
 
 
 def _ask(order: "Order", *, as_json: bool) -> None:
-    """Say how many it would be, and go on only when told so."""
+    """Print how many it would be, and go on only after a yes."""
     from dataclasses import replace
 
-    from worker.cli.dlq_telling import print_tally
+    from worker.cli.dlq.output import print_selection
 
-    tally = _worked_off(replace(order, apply=False))
+    dry = replace(order, apply=False)
+    tally = _tally_of(dry)
     if not as_json:
-        print_tally(replace(order, apply=False), tally)
+        print_selection(dry, tally)
     typer.confirm(f"Delete {tally.causes.total} messages for good?", abort=True, err=True)
 
 
 def _carry_out(order: "Order", *, as_json: bool) -> None:
-    from worker.cli.dlq_telling import print_json, print_tally
-    from worker.cli.dlq_work import tally_as_dict
+    from worker.cli.dlq.output import print_json, print_tally, tally_as_dict
 
-    tally = _worked_off(order)
+    tally = _tally_of(order)
     if as_json:
         print_json(tally_as_dict(order, tally))
     else:
         print_tally(order, tally)
-    raise typer.Exit(1 if tally.failed else 0)
+    raise typer.Exit(FAILED if tally.failed else 0)
 
 
-def _worked_off(order: "Order") -> "Tally":
-    from worker.cli.dlq_telling import shown
-    from worker.cli.dlq_work import carry_out, urls
+def _tally_of(order: "Order") -> "Tally":
+    from worker.cli.dlq.output import progress
 
-    with shown() as tell:
-        return _done(carry_out(urls().dead_letters, order, tell))
+    with progress() as on_progress:
+        return _done(_work(order, on_progress))
+
+
+async def _work(order: "Order", on_progress: "OnProgress") -> "Tally":
+    from worker.cli.dlq.redrive import Tally, carry_out
+
+    tally = Tally()
+    async with _dead_letter_queues() as queues:
+        for queue in queues:
+            await carry_out(queue, order, tally, on_progress)
+    return tally
 
 
 def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
-    from worker.cli.dlq_telling import print_json
-    from worker.cli.dlq_work import carry_out_native, urls
+    from worker.cli.dlq.output import print_json
 
     try:
-        source, destination = urls().native(to)
+        source, destination = _urls().native(to)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    arn = _done(carry_out_native(source, destination, rate)) if apply else None
+    arn = _done(_move(source, destination, rate)) if apply else None
     if as_json:
         print_json({"action": "native", "applied": apply, "sourceArn": arn})
     elif arn:
-        typer.echo("SQS moves them. See how far it is:")
+        typer.echo("SQS moves them. To follow it:")
         typer.echo(f"  aws sqs list-message-move-tasks --source-arn {arn}")
     else:
         typer.echo("SQS would move everything. Nothing was changed. Add --apply to do it.")
 
 
-def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a failure of SQS is a line on stderr and exit code 1."""
-    from worker.cli.preflight.faults import fault_called
-    from worker.clients.aws.errors import QueueError
-    from worker.telemetry.logs import configure_logging
+async def _move(source: str, destination: str, rate: float) -> str:
+    from worker.app.command_line import open_context, open_sqs
+    from worker.cli.dlq.redrive import start_native
+    from worker.settings import Sqs
 
-    configure_logging("error", "auto", sys.stderr)
+    async with open_context(Sqs) as context:
+        return await start_native(await open_sqs(context), source, destination, rate)
+
+
+@asynccontextmanager
+async def _dead_letter_queues() -> "AsyncIterator[Sequence[Queue]]":
+    from worker.app.command_line import open_context, open_queue
+    from worker.settings import Sqs
+
+    async with open_context(Sqs) as context:
+        yield [await open_queue(context, url) for url in _urls().dead_letters]
+
+
+def _urls() -> "Urls":
+    from worker.cli.dlq.redrive import urls_of
+    from worker.settings import Sqs, load_group
+
+    return urls_of(load_group(Sqs))
+
+
+def _done(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a failure of SQS is a line on stderr and an exit code."""
+    from worker.clients.aws.errors import QueueError
+    from worker.clients.aws.faults import fault_called, is_unreachable
+
     try:
-        return asyncio.run(work)
+        return finish(work)
     except QueueError as error:
-        typer.echo(f"{error} — {fault_called(error.code).remedy}", err=True)
-        raise typer.Exit(1) from None
+        code = UNREACHABLE if is_unreachable(error.code) else FAILED
+        end(f"{error} — {fault_called(error.code).remedy}", code)

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from worker.cli.inspecting import Finding
+    from worker.cli.inspect.findings import Finding
     from worker.jobs.attributes.inspector import Report
 
 
@@ -33,11 +33,11 @@ def inspect(
 ) -> None:
     """Show what the worker makes of an event: its handlers, its ids, the attribute report.
 
-    The report shows the customer's values. Exit code: 0 all would be handled, 1 something would
-    not or would be left out, 2 bad settings, arguments or file.
+    The report shows the customer's values. The command fails when an event would not be handled, or
+    an attribute would be left out.
     """
-    from worker.cli.inspect_inputs import inspected
-    from worker.cli.sending import events_of
+    from worker.cli.inspect.findings import inspected
+    from worker.cli.send import events_of
     from worker.telemetry.logs import configure_logging
 
     if (crm is None) is not (schema is None) or (live and crm is not None):
@@ -50,7 +50,7 @@ def inspect(
         typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
     else:
         _print(found)
-    raise typer.Exit(0 if all(one.is_fine for one in found) else 1)
+    raise typer.Exit(0 if all(one.passed for one in found) else 1)
 
 
 def _print(found: "Sequence[Finding]") -> None:
@@ -58,7 +58,7 @@ def _print(found: "Sequence[Finding]") -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
-        _line(console, "bold" if one.is_fine else "bold red", one.event)
+        _line(console, "bold" if one.passed else "bold red", one.event)
         _line(console, "", f"  handlers       {', '.join(one.handlers) or 'none'}")
         for name, value in {**one.facts, **one.effects}.items():
             _line(console, "", f"  {name:<14} {value}")

@@ -1,37 +1,153 @@
-"""Dead letters back to their queues, or away for good.
+"""Dead letters back to their queues, or deleted.
 
 A copy is sent first and the letter deleted then. Whatever interrupts that, each message is on one
-queue at least; one that is on both is done twice, and that is what the worker is made for.
+queue at least; one that is on both is handled twice, which the worker is made for.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.cli.dlq_addresses import Addresses, NoAddress
-from worker.cli.dlq_letters import Causes, DeadLetter, Filter, NotDecoded, name_of
-from worker.cli.dlq_reading import WAIT_SECONDS, Reader, reading
-from worker.cli.preflight.faults import fault_of
+from worker.cli.dlq.reader import (
+    DEFAULT_WAITS,
+    Causes,
+    DeadLetter,
+    NotDecoded,
+    Reader,
+    Waits,
+    depth_of,
+    name_of,
+    reading,
+)
 from worker.clients.aws.errors import QueueError
+from worker.clients.aws.faults import fault_of
 from worker.clients.aws.sqs import MAX_BATCH, Queue
+from worker.errors import ConfigurationError
 from worker.intake.dead_letters import traced
+from worker.settings import Sqs
+from worker.settings.bindings import is_fifo
 
 DELETE_ATTEMPTS = 3
-DELETE_PAUSE_SECONDS = 0.3
 MOST_FRUITLESS = 3
 """Batches without any success after which the rest is left alone: one bad letter stops nothing, a
-missing right stops all."""
+missing permission stops all."""
 
 MOST_NATIVE_PER_SECOND = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which dead letters are selected; None leaves a criterion out."""
+
+    reason: str | None = None
+    """Part of the reason; upper and lower case are the same."""
+
+    fingerprint: str | None = None
+    job: str | None = None
+    failed_before: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every dead letter is selected."""
+        return self == Filter()
+
+    def selects(self, letter: DeadLetter) -> bool:
+        """Whether the letter meets all criteria."""
+        if self.reason is not None and self.reason.lower() not in letter.reason.lower():
+            return False
+        if self.fingerprint not in (None, letter.fingerprint):
+            return False
+        if self.job not in (None, letter.job):
+            return False
+        if self.failed_before is None:
+            return True
+        return letter.failed_at is not None and letter.failed_at < self.failed_before
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """The queues and the dead-letter queues."""
+
+    queues: Sequence[str]
+    dead_letters: Sequence[str]
+
+    def native(self, to: str | None) -> tuple[str, str]:
+        """Return the dead-letter queue of which SQS moves everything, and where to.
+
+        Raises ValueError where one of them is not named.
+        """
+        if to is None and len(self.queues) > 1:
+            raise ValueError("SQS moves everything to one queue: name it by --to")
+        to = to or self.queues[0]
+        sources = [url for url in self.dead_letters if is_fifo(url) == is_fifo(to)]
+        if not sources:
+            raise ValueError("no dead-letter queue is of the kind of that queue")
+        return sources[0], to
+
+
+def urls_of(sqs: Sqs) -> Urls:
+    """Return the queues of the settings; ConfigurationError when one is both kinds."""
+    if not sqs.dead_letter_queue_urls:
+        raise ConfigurationError(["SQS_DEAD_LETTER_QUEUE_URL: is not set"])
+    if set(sqs.dead_letter_queue_urls) & set(sqs.queue_urls):
+        raise ConfigurationError(["SQS_DEAD_LETTER_QUEUE_URL: is in SQS_QUEUE_URL, too"])
+    return Urls(sqs.queue_urls, sqs.dead_letter_queue_urls)
+
+
+class NoAddress(Exception):
+    """No queue is known for this letter; the text says why."""
+
+    code = "NoQueue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """The queues that letters may go back to.
+
+    The failure record names the queue, or SQS does, where SQS itself moved the message. A record is
+    text of a queue, so the queue it names must be one of ours, or of the same account and region as
+    the dead-letter queue: the copy holds personal data, and is sent with our credentials.
+    """
+
+    queues: Sequence[str]
+    """URLs of SQS_QUEUE_URL."""
+
+    only: str | None = None
+    """Where all letters go, whatever their records say."""
+
+    def of(self, letter: DeadLetter, dead_letters: str) -> str:
+        """Return the URL for a letter of that dead-letter queue. Raises NoAddress."""
+        url = self.only or self._named(letter, dead_letters) or self._single()
+        if url == dead_letters:
+            raise NoAddress("the queue it names is its dead-letter queue")
+        return url
+
+    def _named(self, letter: DeadLetter, dead_letters: str) -> str | None:
+        beside = dead_letters.rpartition("/")[0]
+        if (url := letter.queue_url) is not None:
+            if url in self.queues or url.rpartition("/")[0] == beside:
+                return url
+            raise NoAddress("its record names a queue of another account or region")
+        if (arn := letter.message.moved_from) is None:
+            return None
+        # SQS moves within one account and region, so only the name is unknown.
+        name = arn.rpartition(":")[2]
+        return next((url for url in self.queues if url.endswith(f"/{name}")), f"{beside}/{name}")
+
+    def _single(self) -> str:
+        if len(self.queues) != 1:
+            raise NoAddress("it names no queue, and SQS_QUEUE_URL has several")
+        return self.queues[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be done, and with which letters."""
+    """What is done, and with which letters."""
 
     action: Literal["redrive", "delete"]
     addresses: Addresses
@@ -40,23 +156,25 @@ class Order:
     only: Filter
     apply: bool
     before: float
-    """Letters that came later, in seconds since the epoch, are not meant."""
+    """Letters that came later, in seconds since the epoch, are left alone."""
 
     rate: float
     """Messages per second at most."""
 
     limit: int | None = None
-    wait_seconds: int = WAIT_SECONDS
-    """Of a receive that finds nothing."""
+    waits: Waits = DEFAULT_WAITS
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the letters that were meant."""
+    """What became of the letters that were selected."""
 
     causes: Causes = field(default_factory=Causes)
     others: int = 0
-    """Letters that were not meant; they stay."""
+    """Letters that were not selected; they stay."""
+
+    depth: int = 0
+    """Letters on the queue at the start, as SQS counts them."""
 
     newer: int = 0
     """Letters that came after the start, by the clock of this machine; they stay."""
@@ -69,7 +187,7 @@ class Tally:
     """They stay; after a redrive a copy is on the queue too."""
 
     problems: set[str] = field(default_factory=set)
-    """Codes of what SQS refused, or we could not decode or address."""
+    """Codes of what SQS refused, or what could not be decoded or addressed."""
 
     destinations: Counter[str] = field(default_factory=Counter)
     """Letters that were sent, or would be, by the name of their queue."""
@@ -79,34 +197,37 @@ class Tally:
 
     @property
     def failed(self) -> bool:
-        """Whether something that was wanted did not come about."""
+        """Whether a letter that was selected was not moved or deleted."""
         return bool(self.not_sent or self.not_deleted)
 
 
-Tell = Callable[[Tally], None]
+OnProgress = Callable[[Tally], None]
 
 
-async def work_off(queue: Queue, order: Order, tally: Tally, tell: Tell = lambda _: None) -> None:
-    """Do what is ordered with each letter that is meant, or count them. Raises QueueError."""
-    async with reading(queue, before=order.before, wait_seconds=order.wait_seconds) as reader:
+async def carry_out(
+    queue: Queue, order: Order, tally: Tally, on_progress: OnProgress = lambda _: None
+) -> None:
+    """Redrive or delete each letter that is selected, or count them. Raises QueueError."""
+    tally.depth += await depth_of(queue)
+    async with reading(queue, before=order.before, waits=order.waits) as reader:
         batches = _Batches(queue, reader, order, tally)
         pace = Pace(order.rate)
-        while (room := _room(order, tally)) > 0 and batches.fruitless < MOST_FRUITLESS:
+        while (left := _left(order, tally)) > 0 and batches.fruitless < MOST_FRUITLESS:
             if order.apply:
                 await pace.wait()
-            letters = await reader.next(min(room, pace.burst) if order.apply else room)
+            letters = await reader.next(min(left, pace.burst) if order.apply else left)
             if not letters:
                 break
-            wanted = [letter for letter in letters if order.only.takes(letter)]
-            tally.causes.add(wanted)
-            tally.others += len(letters) - len(wanted)
-            await batches.work_off(wanted)
-            pace.spent(len(wanted))
-            tell(tally)
+            selected = [letter for letter in letters if order.only.selects(letter)]
+            tally.causes.add(selected)
+            tally.others += len(letters) - len(selected)
+            await batches.carry_out(selected)
+            pace.used(len(selected))
+            on_progress(tally)
         tally.newer += reader.newer
 
 
-def _room(order: Order, tally: Tally) -> int:
+def _left(order: Order, tally: Tally) -> int:
     return MAX_BATCH if order.limit is None else min(MAX_BATCH, order.limit - tally.causes.total)
 
 
@@ -118,19 +239,19 @@ class Pace:
         self._clock = asyncio.get_running_loop().time
         self._next_at = self._clock()
         self.burst = max(1, min(MAX_BATCH, int(rate)))
-        """Messages that may be taken at once: waiting with them in hand would use up their time."""
+        """Messages to receive at once: more would use up their visibility timeout waiting."""
 
     async def wait(self) -> None:
         """Wait until more may go."""
         await asyncio.sleep(self._next_at - self._clock())
 
-    def spent(self, count: int) -> None:
+    def used(self, count: int) -> None:
         """Note that so many went."""
         self._next_at = max(self._next_at, self._clock()) + count / self._rate
 
 
 class _Batches:
-    """Works off one batch after the other: copies first, deletes then."""
+    """Carries out the order, a batch at a time: copies first, deletes then."""
 
     def __init__(self, queue: Queue, reader: Reader, order: Order, tally: Tally) -> None:
         self._queue = queue
@@ -138,10 +259,10 @@ class _Batches:
         self._order = order
         self._tally = tally
         self.fruitless = 0
-        """Batches one after the other of which nothing could be done."""
+        """Batches in a row without any success."""
 
-    async def work_off(self, letters: Sequence[DeadLetter]) -> None:
-        """Do what is ordered with each letter, and count what came of it."""
+    async def carry_out(self, letters: Sequence[DeadLetter]) -> None:
+        """Redrive or delete the letters, and count what became of them."""
         redrive = self._order.action == "redrive"
         if not self._order.apply:
             for letter in letters if redrive else ():
@@ -165,7 +286,7 @@ class _Batches:
             return [letter for letter, is_sent in zip(letters, sent, strict=True) if is_sent]
         ready: list[DeadLetter] = []
         stuck: set[str | None] = set()
-        for letter in letters:  # one after the other: that is the order they are worked in
+        for letter in letters:  # one at a time: the order of a group is kept
             group = letter.message.group_id
             if group in stuck:
                 continue
@@ -207,7 +328,7 @@ class _Batches:
             letters = await self._delete_once(letters)
             if not letters or attempt == DELETE_ATTEMPTS:
                 break
-            await asyncio.sleep(DELETE_PAUSE_SECONDS * attempt)
+            await asyncio.sleep(self._order.waits.before_delete * attempt)
         return letters
 
     async def _delete_once(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
@@ -229,7 +350,7 @@ class _Batches:
 
 
 def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
-    """Return the message as it was on its queue, in SendMessage's words. Raises NotDecoded."""
+    """Return the message as it was on its queue, as SendMessage takes it. Raises NotDecoded."""
     message, original = letter.message, letter.original()
     copy: dict[str, Any] = {"MessageBody": original.body}
     if original.attributes:
@@ -245,7 +366,7 @@ def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
 
 
 async def start_native(client: Any, source: str, destination: str, rate: float) -> str:
-    """Let SQS itself move all letters; return the ARN by which the task is followed.
+    """Let SQS itself move all letters; return the ARN that names the task's source.
 
     Raises QueueError: SQS does it only for the dead-letter queue of a redrive policy.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html

@@ -1,17 +1,14 @@
-"""`worker report`: the scheduled report by hand, to S3 or to a folder, and its links anew."""
+"""`worker report`: the scheduled report by hand, to S3 or to a folder, and new links to it."""
 
-import asyncio
 import json
 import re
-import sys
-from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-T = TypeVar("T")
+from worker.cli.exit_codes import examples, finish
 
 FORMATS = [
     "%Y-%m-%d",
@@ -21,7 +18,15 @@ FORMATS = [
     "%Y%m%dT%H%M%SZ",
 ]
 
-app = typer.Typer(help="Write a report of conversations, or sign new links to one.")
+app = typer.Typer(
+    help="Write a report of the conversations of an interval, or sign new links to one."
+    "\n\nNo event and no webhook is sent.",
+    epilog=examples(
+        "worker report --from 2026-03-01 --to 2026-03-02 --out reports",
+        "worker report --from 2026-03-01 --to 2026-03-08 --media-type voice --group-by queueId",
+        "worker report url by-hand 2026-03-01",
+    ),
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -65,14 +70,13 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 ) -> None:
     """Read the conversations that started in the interval and write the report.
 
-    Nobody is told: no event, no webhook. Exit code: 0 written, 1 failed, 2 bad settings or options.
+    No event and no webhook is sent.
     """
     if context.invoked_subcommand is not None:
         return
     if start is None or end is None:
         raise typer.BadParameter("--from and --to are needed")
-    from worker.cli.report_wanted import Wanted
-    from worker.cli.reporting import report_to_bucket, report_to_folder
+    from worker.cli.report.writer import Wanted, report_to_bucket, report_to_folder
 
     wanted = Wanted(
         name=name,
@@ -83,7 +87,7 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         group_by=tuple(group_by or ("mediaType", "queueId")),
     )
     work = report_to_bucket(wanted) if out is None else report_to_folder(wanted, out)
-    _tell(_done(work), as_json=as_json)
+    _print(finish(work), as_json=as_json)
 
 
 @app.command()
@@ -93,27 +97,12 @@ def url(
     as_json: AsJson = False,
 ) -> None:
     """Sign new links to the files of a report in REPORT_BUCKET."""
-    from worker.cli.reporting import links_anew
+    from worker.cli.report.writer import sign_again
 
-    _tell(_done(links_anew(name, start)), as_json=as_json)
-
-
-def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a failure of Genesys or S3 is a line on stderr and exit code 1."""
-    from worker.errors import ConfigurationError, WorkerError
-    from worker.telemetry.logs import configure_logging
-
-    configure_logging("error", "auto", sys.stderr)
-    try:
-        return asyncio.run(work)
-    except ConfigurationError:
-        raise
-    except (WorkerError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    _print(finish(sign_again(name, start)), as_json=as_json)
 
 
-def _tell(body: dict[str, Any], *, as_json: bool) -> None:
+def _print(body: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(body, indent=2))
         return
@@ -121,7 +110,7 @@ def _tell(body: dict[str, Any], *, as_json: bool) -> None:
     for file in body["files"]:
         typer.echo(file.get("url") or file["path"])
     if "expiresAt" in body:
-        cut = ", the end of the credentials" if body["expiryLimitedByCredentials"] else ""
-        typer.echo(f"links live until {body['expiresAt']}{cut}")
+        cut = ", when the credentials expire" if body["expiryLimitedByCredentials"] else ""
+        typer.echo(f"links are valid until {body['expiresAt']}{cut}")
     if not body["complete"]:
         typer.echo("The figures are not complete: see the notes in the report.", err=True)

@@ -1,0 +1,103 @@
+"""What the command line takes from here: the parts of the daemon, for the length of one command.
+
+A command needs some groups of the settings only, and runs where the others are not set.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from pydantic import HttpUrl
+
+from worker.app.context import AppContext, JobContext, new_context
+from worker.app.jobs import declarations
+from worker.clients.aws.sqs import Queue
+from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.genesys.parts import GenesysParts
+from worker.clients.http import trusted
+from worker.errors import ConfigurationError
+from worker.settings import Aws, Breaker, Cache, Group, Retry, Settings, groups_of, load_group
+
+SHARED: tuple[type[Group], ...] = (Aws, Breaker, Cache, Retry)
+"""Groups that every client may be built with."""
+
+SQS_LIMITS = ClientLimits(pool=20, read_seconds=30, attempts=4)
+"""Above the longest poll, 20 s. Polls and acks share the client: no command is in a hurry."""
+
+CONNECT_SECONDS = 8.0
+SECOND_ADDRESS_SECONDS = 0.25
+"""When the next address of a host is tried beside the first one, as the HTTP client does."""
+
+
+@asynccontextmanager
+async def open_context(
+    *needed: type[Group], environ: Mapping[str, str] | None = None
+) -> AsyncIterator[AppContext]:
+    """Load the settings of one command, and close its clients at the end of the block.
+
+    Raises ConfigurationError that names every problem of the groups that are needed.
+    """
+    async with open_with(settings_of(*needed, environ=environ)) as context:
+        yield context
+
+
+@asynccontextmanager
+async def open_with(settings: Settings) -> AsyncIterator[AppContext]:
+    """Give a context of these settings, and close its clients at the end of the block."""
+    async with AsyncExitStack() as stack:
+        yield new_context(settings, stack)
+
+
+def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; a group that is not needed and cannot be loaded has its defaults."""
+    jobs = declarations()
+    groups: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, kind in groups_of(jobs).items():
+        try:
+            groups[name] = load_group(kind, environ)
+        except ConfigurationError as error:
+            problems += error.problems if kind in (*SHARED, *needed) else ()
+            groups[name] = kind.model_construct()
+    if problems:
+        raise ConfigurationError(problems)
+    of_jobs = {name: groups.pop(name) for name in jobs}
+    return Settings(**groups, jobs=of_jobs, declared=jobs)
+
+
+async def open_genesys(context: AppContext) -> GenesysParts:
+    """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
+    settings = context.settings.genesys
+    if not settings.client_id or settings.client_secret is None:
+        raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
+    return await context.genesys("platform")
+
+
+def for_job(context: AppContext, job: str) -> JobContext:
+    """Return the context that a job is built with."""
+    return JobContext(job, context)
+
+
+async def open_sqs(context: AppContext) -> Any:
+    """Open the SQS client of commands. Raises ConfigurationError."""
+    return await context.aws_client("sqs", SQS_LIMITS)
+
+
+async def open_queue(context: AppContext, url: str) -> Queue:
+    """Open a queue for a command. Raises ConfigurationError."""
+    client = await open_sqs(context)
+    return Queue(url, polls=client, acks=client)
+
+
+async def reach(url: HttpUrl) -> None:
+    """Resolve, connect, shake hands, and hang up. Raises OSError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        _, writer = await asyncio.open_connection(
+            (url.host or "").strip("[]"),
+            url.port or 443,
+            ssl=trusted() if url.scheme == "https" else None,
+            happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
+        )
+    # Not closed: that would wait for the other side to close as well.
+    writer.transport.abort()

@@ -1,0 +1,67 @@
+"""`worker check`: would the worker run here? A finding per fact, with what to do."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from worker.app.findings import Finding
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check settings, queues, and all upstreams of the handlers that are on.
+
+    AWS is checked by calls that it must refuse, Genesys by reads, the CRM by looking up a
+    conversation that does not exist; webhooks are reached and not called. Nothing is sent, received
+    or changed.
+    """
+    from worker.app.jobs import load_settings
+    from worker.cli.check.plan import findings_of, problem_findings
+    from worker.errors import ConfigurationError
+    from worker.telemetry.logs import configure_logging
+
+    configure_logging("error", "auto", sys.stderr)
+    try:
+        findings, bad_settings = asyncio.run(findings_of(load_settings())), False
+    except ConfigurationError as error:
+        findings, bad_settings = problem_findings(error.problems), True
+    # Failures last: where a terminal shows the end of a long table.
+    findings = sorted(findings, key=lambda one: list(COLOURS).index(one.state))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
+    else:
+        _print_table(findings)
+        typer.echo(summary_of(findings))
+    failed = any(one.state == "fail" for one in findings)
+    raise typer.Exit(2 if bad_settings else int(failed))
+
+
+def summary_of(findings: "Sequence[Finding]") -> str:
+    """Return how many are ok, and how many are not."""
+    count = Counter(one.state for one in findings)
+    warnings = f"{count['warn']} warning{'' if count['warn'] == 1 else 's'}"
+    return f"{count['ok']} ok, {warnings}, {count['fail']} failed"
+
+
+def _print_table(findings: "Sequence[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for column in ("check", "state", "found", "what to do"):
+        table.add_column(column, overflow="fold")
+    for one in findings:
+        state = Text(one.state, style=COLOURS[one.state])
+        table.add_row(Text(one.name), state, Text(one.found), Text(one.remedy))
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""`worker dlq`: what is on the dead-letter queues and why; redrive it, or delete it."""

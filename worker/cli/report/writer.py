@@ -1,0 +1,203 @@
+"""The report by hand: what can be asked for, the reader of the handler, and where files go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from worker.app.command_line import for_job, open_context, open_genesys
+from worker.app.context import AppContext, now
+from worker.errors import ConfigurationError, Permanent
+from worker.events.fields import UUID
+from worker.events.origin import Origin
+from worker.jobs.reports import open_bucket, open_reader
+from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.files import File, folder
+from worker.jobs.reports.handler import Shelf, links, ready, written
+from worker.jobs.reports.manifest import Manifest, manifest_key
+from worker.jobs.reports.reader import Progress
+from worker.jobs.reports.report import iso
+from worker.jobs.reports.row import MEDIA_TYPES, dimensions_of
+from worker.jobs.reports.settings import ReportSettings
+from worker.jobs.reports.slicing import day_slices
+from worker.settings import Genesys
+
+REFRESH_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The report that is asked for on the command line."""
+
+    name: str
+    start: datetime
+    end: datetime
+    media_type: str | None
+    queue_ids: tuple[str, ...]
+    group_by: tuple[str, ...]
+
+    def due(self) -> ReportDue:
+        """Return it as an event; each run is one of its own.
+
+        Raises ConfigurationError that names every option no report can have.
+        """
+        if problems := list(self._problems()):
+            raise ConfigurationError(problems)
+        moment = datetime.now(UTC)
+        key = sha256("|".join((self.name, iso(self.start), iso(self.end), iso(moment))).encode())
+        origin = Origin(
+            event_id=key.hexdigest(),
+            detail_type="report.due",
+            dedupe_key=key.hexdigest(),
+            occurred_at=moment,
+        )
+        return ReportDue(
+            origin=origin,
+            name=self.name,
+            start=self.start,
+            end=self.end,
+            media_type=self.media_type and self.media_type.lower(),
+            queue_ids=self.queue_ids,
+            group_by=self.group_by,
+        )
+
+    def _problems(self) -> Iterator[str]:
+        try:
+            day_slices(self.start, self.end)
+        except Permanent as error:
+            yield f"--from, --to: {_fault(error)}"
+        try:
+            dimensions_of(self.group_by)
+        except Permanent as error:
+            yield f"--group-by: {_fault(error)}"
+        # Stricter than for an event: Genesys may add a type before we know it, and a schedule that
+        # names it must not be dead-lettered. Here it is a typing error: an empty report.
+        if self.media_type is not None and self.media_type.lower() not in MEDIA_TYPES:
+            yield f"--media-type: none of {', '.join(MEDIA_TYPES)}"
+        for position, queue_id in enumerate(self.queue_ids, start=1):
+            if UUID.fullmatch(queue_id) is None:
+                known = "GET /api/v2/routing/queues lists the ids of the queues"
+                yield f"--queue-id: entry {position} is not a UUID; {known}"
+
+
+def _fault(error: Permanent) -> str:
+    """Return what is wrong, without the name that it has in an event."""
+    return error.reason.partition(": ")[2]
+
+
+class Folder:
+    """Files on this machine, laid out as in the bucket."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, folder: str, file: File) -> str:
+        """Write or replace one file; return its path."""
+        return await asyncio.to_thread(self._write, self._root / folder / file.name, file.body)
+
+    def _write(self, path: Path, body: bytes) -> str:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        return str(path)
+
+
+async def report_to_folder(wanted: Wanted, root: Path) -> dict[str, Any]:
+    """Write the report below `root`; return what to print."""
+    due = wanted.due()
+    async with open_context(Genesys, ReportSettings) as context:
+        manifest = await _report(context, due, Folder(root))
+    place = root / folder(due.name, due.start)
+    return _facts(manifest) | {
+        "files": [{"path": str(place / entry.name)} for entry in manifest.files]
+    }
+
+
+async def report_to_bucket(wanted: Wanted) -> dict[str, Any]:
+    """Write the report to REPORT_BUCKET; return what to print, links included."""
+    due = wanted.due()
+    async with open_context(Genesys, ReportSettings) as context:
+        bucket = await _bucket(context)
+        manifest = await _report(context, due, bucket)
+        return await _signed(bucket, folder(due.name, due.start), manifest)
+
+
+async def sign_again(name: str, start: datetime) -> dict[str, Any]:
+    """Sign links to a report that exists; Permanent when it does not."""
+    async with open_context(ReportSettings) as context:
+        bucket = await _bucket(context)
+        manifest = Manifest.read(await bucket.get(manifest_key(name, start)))
+        if manifest is None:
+            raise Permanent(f"no report {name} from {iso(start)} in the bucket")
+        return await _signed(bucket, folder(name, start), manifest)
+
+
+async def _signed(bucket: Bucket, place: str, manifest: Manifest) -> dict[str, Any]:
+    return ready(manifest, bucket.name, await links(bucket, place, manifest))
+
+
+async def _bucket(context: AppContext) -> Bucket:
+    settings = context.settings.of(ReportSettings)
+    if settings.report_bucket is None:
+        raise ConfigurationError(["REPORT_BUCKET: is not set; or name a folder with --out"])
+    return await open_bucket(for_job(context, "reports"), settings)
+
+
+async def _report(context: AppContext, due: ReportDue, shelf: Shelf) -> Manifest:
+    settings, genesys = context.settings.of(ReportSettings), await open_genesys(context)
+    reader = open_reader(for_job(context, "reports"), settings, genesys)
+    async with _shown() as progress:
+        return await written(due, reader, shelf, now=now, progress=progress)
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "reportId": manifest.report_id,
+        "name": manifest.name,
+        "interval": manifest.interval,
+        "asOf": iso(manifest.as_of),
+        "conversationCount": manifest.conversation_count,
+        "rowCount": manifest.row_count,
+        "complete": not manifest.is_degraded,
+    }
+
+
+@asynccontextmanager
+async def _shown() -> AsyncIterator[Progress]:
+    """Show how far the reading is; on stderr, and only on a terminal."""
+    progress = Progress()
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("slices  {task.fields[rows]:,} conversations"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        following = asyncio.create_task(_follow(bar, progress))
+        try:
+            yield progress
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+
+
+async def _follow(bar: Bar, progress: Progress) -> None:
+    task = bar.add_task("reading", total=None, rows=0)
+    while True:
+        bar.update(
+            task,
+            total=progress.slices or None,
+            completed=progress.slices_done,
+            rows=progress.conversations,
+        )
+        await asyncio.sleep(REFRESH_SECONDS)
