@@ -20,6 +20,7 @@ from worker.demo.stage import (
     REPORT_BUCKET,
     TABLE,
     Stage,
+    make_queue,
     open_stage,
 )
 from worker.demo.surroundings import make_surroundings
@@ -51,6 +52,7 @@ __all__ = (
     "error_body",
     "iso",
     "leg",
+    "make_queue",
     "make_surroundings",
     "open_stage",
     "platform",

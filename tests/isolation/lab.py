@@ -19,6 +19,7 @@ from tests.isolation.emulators import (
     SqsServer,
     Stage,
     Wiretap,
+    make_queue,
     make_surroundings,
     open_stage,
 )
@@ -267,16 +268,13 @@ def _environment(stage: Stage) -> dict[str, str]:
 
 
 def _queues(stage: Stage, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
-    policy = {
-        "deadLetterTargetArn": stage.sqs.arn(stage.dead_letter_url),
-        "maxReceiveCount": str(MOST_RECEIVES),
-    }
-
     def make(name: str) -> str:
-        return stage.sqs.create_queue(
+        return make_queue(
+            stage.sqs,
             name,
-            VisibilityTimeout=str(visibility_seconds),
-            RedrivePolicy=orjson.dumps(policy).decode(),
+            stage.dead_letter_url,
+            max_receives=MOST_RECEIVES,
+            visibility_seconds=visibility_seconds,
         )
 
     if bound:
