@@ -21,6 +21,9 @@ BOUND_RECEIVES = 2
 """Of a message in an hour, on a queue of one job (SPEC.md 5, P14): what is in flight waits at the
 gate, or beside it; one that probed in vain three times goes back once, for others to probe."""
 
+MISSING = ("voice", "attributes")
+"""Jobs that may miss upstreams that are down here (`worker/app/handlers/routes.py`)."""
+
 PERMITS = 64
 """SQS_CONCURRENCY, by default."""
 
@@ -98,15 +101,16 @@ async def _recover(arena: Arena, jobs: list[Job], sizes: Sizes) -> None:
 def _limits(arena: Arena, felt: float) -> Mapping[str, int]:
     """Return how often a message of each job may be received, by the rules of the intake.
 
-    Down for workflow (analytics), sentiment (its sources, the CRM webhook), reports (analytics) and
-    attributes (conversations) is what they need: their gates close. Voice needs DynamoDB alone,
-    which is up, and may miss the rest: its gate stays open, all is received at once, and beside it
-    only so many wait in flight; what comes beyond them is hidden.
+    Down for workflow (analytics), sentiment (its sources, the CRM webhook) and reports (analytics)
+    is what they need: their gates close. Voice needs DynamoDB alone, which is up, and may miss the
+    rest: its gate stays open, and all is received at once. Attributes need conversations, and may
+    miss the CRM and the flow's schema: a probe of theirs gets no further than these. Beside the
+    gates of both, only so many wait in flight; what comes beyond them is hidden.
     """
     limits = {}
     for job in arena.stage.job_queues:
         messages = len(arena.receives(job))
-        hidden = job == "voice" and messages > ASIDE_PER_PERMIT * PERMITS
+        hidden = job in MISSING and messages > ASIDE_PER_PERMIT * PERMITS
         few = messages <= FEW_MESSAGES
         limits[job] = _receives_if_hidden(felt) if hidden or few else BOUND_RECEIVES
     return limits
