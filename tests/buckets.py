@@ -3,8 +3,9 @@
 from contextlib import asynccontextmanager
 from random import Random
 
-from tests.factories import an_id
-from tests.reporting import OFF
+from tests.support.factories import an_id
+from tests.support.genesys import OFF
+
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.jobs.reports.bucket import Bucket
 from worker.resilience.breaker import Breaker

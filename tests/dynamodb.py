@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from aiohttp import web
+from tests.support.aws import an_aws_client
+from tests.support.factories import an_id
 
-from tests.aws import an_aws_client
-from tests.factories import an_id
 from worker.clients.aws.session import ClientLimits
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

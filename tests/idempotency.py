@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
+from tests.support.dynamodb import a_guard
+from tests.support.factories import an_id
 
-from tests.dynamodb import a_guard
-from tests.factories import an_id
 from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
 from worker.errors import LeaseLost
 from worker.resilience.work import current_work

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
 
-from tests.factories import NOON, OneForAll, an_id
+from tests.support.factories import NOON, OneForAll, an_id
+
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.dialects import Platform

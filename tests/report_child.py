@@ -1,4 +1,4 @@
-"""A report on its own: `python -m tests.report_child URL DAYS FOLDER`; prints its peak memory."""
+"""A report on its own: `python -m tests.support.report_child URL DAYS FOLDER`; prints its peak memory."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
+from tests.support.genesys import DAY, NOW, a_day, an_api_at
 
-from tests.reporting import DAY, NOW, a_day, an_api_at
 from worker.clients.genesys.details_query import PlatformPages
 from worker.jobs.reports.files import File
 from worker.jobs.reports.handler import written

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from tests.factories import OneForAll, a_report_due, an_id
+from tests.support.factories import OneForAll, a_report_due, an_id
+
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_query import PlatformPages

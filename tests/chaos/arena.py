@@ -20,6 +20,11 @@ from worker.demo.process import WorkerProcess
 from worker.emulators.sqs.control import FaultPlan
 from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
+from worker.demo.sqs.faults import FaultPlan
+from worker.demo.sqs.message import Message
+from worker.demo.sqs.server import SqsServer
+from worker.demo.stage import JOB_QUEUES, Queues, Stage, make_queue, open_stage
+from worker.demo.surroundings import make_surroundings
 
 VISIBILITY_SECONDS = 10
 LEDGER = "ledger"
@@ -60,24 +65,33 @@ class Arena:
         return process
 
     def send(self, planned: Iterable[Planned], group_id: str | None = None) -> list[str]:
-        """Put messages on the queue; return their ids."""
+        """Put messages on the queue, or on those of their jobs; return their ids."""
         ids = []
         for message in planned:
-            message_id = self.stage.sqs.send(
-                self.stage.queue_url,
-                message.body,
-                group_id=group_id,
-                deduplication_id=f"{len(self.sent)}" if group_id else None,
-            )
-            self.sent[message_id] = message
-            ids.append(message_id)
+            for url, message_id in self._put(message, group_id):
+                self.sent[message_id] = replace(message, queue_of=self._job_of(url))
+                ids.append(message_id)
         return ids
 
+    def _put(self, message: Planned, group_id: str | None) -> list[tuple[str, str]]:
+        stage = self.stage
+        if stage.job_queues:
+            return stage.put(message.body, message.queue_of)
+        message_id = stage.sqs.send(
+            stage.queue_url,
+            message.body,
+            group_id=group_id,
+            deduplication_id=f"{len(self.sent)}" if group_id else None,
+        )
+        return [(stage.queue_url, message_id)]
+
+    def _job_of(self, url: str) -> str | None:
+        return next((job for job, of in self.stage.job_queues.items() if of == url), None)
+
     async def settled(self, seconds: float) -> bool:
-        """Wait until the queue is empty; False when it is not after so long."""
-        sqs, url = self.stage.sqs, self.stage.queue_url
+        """Wait until all queues are empty; False when they are not after so long."""
         try:
-            await sqs.wait_until(lambda: sum(sqs.depth(url)) == 0, seconds)
+            await self.stage.sqs.wait_until(lambda: self.stage.waiting() == 0, seconds)
         except TimeoutError:
             return False
         return True
@@ -89,17 +103,18 @@ class Arena:
     def history(self) -> History:
         """Join the journals as they are now."""
         deleted_at: dict[str, float] = {}
-        queue = self.stage.queue_url.rpartition("/")[2]
+        urls = self.stage.queue_urls()
+        queues = {url.rpartition("/")[2] for url in urls}
         for record in self.stage.sqs.journal.records:
             if record.action.startswith("DeleteMessage") and record.outcome == "ok":
-                for message_id in record.message_ids if record.queue == queue else ():
+                for message_id in record.message_ids if record.queue in queues else ():
                     deleted_at.setdefault(message_id, record.time)
         return History(
             sent=self.sent,
             deleted_at=deleted_at,
             effects=self.tap.effects,
             parked=[origin_of(letter) for letter in self.dead_letters()],
-            left=[message.id for message in self.stage.sqs.messages(self.stage.queue_url)],
+            left=[message.id for url in urls for message in self.stage.sqs.messages(url)],
         )
 
     def check(self) -> History:
@@ -108,10 +123,14 @@ class Arena:
         self.findings.add(check(history))
         return history
 
-    def receives(self) -> dict[str, int]:
-        """Return how often each of our messages was given out."""
+    def receives(self, job: str | None = None) -> dict[str, int]:
+        """Return how often each of our messages was given out; `job`: of those on its queue."""
         counts = self.stage.sqs.journal.receives
-        return {key: counts[key] for key in self.sent}
+        return {
+            key: counts[key]
+            for key, planned in self.sent.items()
+            if job is None or planned.queue_of == job
+        }
 
     async def expect_effects(self, jobs: Iterable[Job]) -> None:
         """Note a violation for each sink that does not hold what the jobs' traffic must leave."""
@@ -119,10 +138,11 @@ class Arena:
             detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
             self.findings.expect(effects.right, f"{effects.sink}, each once", detail)
 
-    def expect_receives(self, at_most: int) -> None:
-        """Note a violation if a message was given out more often."""
-        beyond = (key for key, times in self.receives().items() if times > at_most)
-        self.findings.none_of(beyond, f"received more than {at_most} times")
+    def expect_receives(self, at_most: int, job: str | None = None) -> None:
+        """Note a violation if a message, of one job's queue or of all, was given out more often."""
+        beyond = (key for key, times in self.receives(job).items() if times > at_most)
+        which = f"{job}: " if job else ""
+        self.findings.none_of(beyond, f"{which}received more than {at_most} times")
 
     def keep(self) -> None:
         """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
@@ -173,14 +193,25 @@ def origin_of(letter: Message) -> str:
 
 @asynccontextmanager
 async def open_arena(
-    seed: int, *, fifo: bool = False, max_receives: int = 50, faults: FaultPlan | None = None
+    seed: int,
+    *,
+    fifo: bool = False,
+    queues: Queues = "one",
+    max_receives: int = 50,
+    faults: FaultPlan | None = None,
 ) -> AsyncIterator[Arena]:
-    """Start the emulators and the wires; `max_receives`: of the queue's own redrive policy."""
+    """Start the emulators and the wires; `max_receives`: of the queues' own redrive policy."""
     path = Path(mkdtemp(prefix="worker-chaos-"))
     async with AsyncExitStack() as stack:
+<<<<<<< HEAD
         stage = await stack.enter_async_context(open_environment(SqsServer(faults=faults)))
         await make_fixtures(stage)
         stage = _with_queues(stage, max_receives, fifo=fifo)
+=======
+        stage = await stack.enter_async_context(open_stage(SqsServer(faults=faults)))
+        await make_surroundings(stage)
+        stage = _with_queues(stage, max_receives, queues, fifo=fifo)
+>>>>>>> chaos
         tap = Wiretap()
         arena = Arena(
             seed=seed,
@@ -201,21 +232,31 @@ async def open_arena(
         shutil.rmtree(path)
 
 
+<<<<<<< HEAD
 def _with_queues(stage: Environment, max_receives: int, *, fifo: bool) -> Environment:
     """Return the stage with queues of our own, joined by a redrive policy."""
+=======
+def _with_queues(stage: Stage, max_receives: int, queues: Queues, *, fifo: bool) -> Stage:
+    """Return the stage with queues of our own, one or one per job, joined by a redrive policy."""
+>>>>>>> chaos
     end, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
     dead_letters = stage.sqs.create_queue(f"chaos-dlq{end}", **kind)
-    policy = {
-        "deadLetterTargetArn": stage.sqs.arn(dead_letters),
-        "maxReceiveCount": str(max_receives),
-    }
-    queue = stage.sqs.create_queue(
-        f"chaos{end}",
-        VisibilityTimeout=str(VISIBILITY_SECONDS),
-        RedrivePolicy=orjson.dumps(policy).decode(),
-        **kind,
-    )
-    return replace(stage, queue_url=queue, dead_letter_url=dead_letters)
+
+    def make(name: str) -> str:
+        return make_queue(
+            stage.sqs,
+            f"{name}{end}",
+            dead_letters,
+            max_receives=max_receives,
+            visibility_seconds=VISIBILITY_SECONDS,
+            **kind,
+        )
+
+    stage = replace(stage, dead_letter_url=dead_letters)
+    if queues == "one":
+        return replace(stage, queue_url=make("chaos"))
+    job_queues = {job: make(f"chaos-{job}") for job in JOB_QUEUES}
+    return replace(stage, queue_url=job_queues["voice"], job_queues=job_queues)
 
 
 async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:

@@ -18,6 +18,22 @@ OWED = {
 }
 """The sink in which every message of a kind must have left something."""
 
+SINKS_OF = {
+    "voice": ("records",),
+    "attributes": ("attributes", "analytics webhook"),
+    "workflow": ("executions",),
+    "sentiment": (
+        "attributes",
+        "bus ChatSentimentAnalysis",
+        "bus ChatSentimentEscalation",
+        "crm webhook",
+        "alert webhook",
+    ),
+    "reports": ("objects",),
+}
+"""What a job leaves where. On a queue of its own a message answers for these alone: the same event
+is another message on another job's queue."""
+
 ONE_KEY = (
     "executions",
     "bus ChatSentimentAnalysis",
@@ -92,7 +108,9 @@ def _without_effect(history: History) -> Iterator[str]:
     done = {(effect.sink, effect.conversation_id) for effect in history.effects}
     for key, planned in history.sent.items():
         owed = planned.fate == "done" and OWED.get(planned.kind)
-        if owed and key in history.deleted_at and (owed, conversation_of(planned)) not in done:
+        if not owed or not _answers_for(planned, owed):
+            continue
+        if key in history.deleted_at and (owed, conversation_of(planned)) not in done:
             yield key
 
 
@@ -106,8 +124,13 @@ def _early(history: History) -> Iterator[str]:
         planned = history.sent.get(key)
         if planned is None or planned.kind not in OWED or planned.fate != "done":
             continue
-        if any(at > deleted_at for at in first[conversation_of(planned)].values()):
+        at = first[conversation_of(planned)]
+        if any(at[sink] > deleted_at for sink in at if _answers_for(planned, sink)):
             yield key
+
+
+def _answers_for(planned: Planned, sink: str) -> bool:
+    return planned.queue_of is None or sink in SINKS_OF[planned.queue_of]
 
 
 def _twice(history: History) -> Iterator[str]:

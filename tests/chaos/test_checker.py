@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.factories import an_id
 
 from tests.chaos.checker import History, check, parked_twice
 from tests.chaos.effects import Effect
-from tests.factories import an_id
 from worker.demo.envelopes import envelope
 from worker.demo.plan import Planned
 from worker.jobs.voice.demo import START
@@ -78,3 +78,28 @@ def test_a_repeat_under_the_same_key_is_none():
 
 def test_two_dead_letters_of_one_message_are_told():
     assert parked_twice(a_history(parked=["a", "b", "a"])) == ["a"]
+
+
+def a_chat_end(job):
+    body = envelope("chat.end", {"conversationId": CONVERSATION}, at=START, event_id=an_id())
+    return Planned("chat end", body, queue_of=job)
+
+
+@pytest.mark.parametrize(
+    ("job", "sink", "promises_broken"),
+    [
+        ("workflow", "executions", ["deleted before its effects"]),
+        ("sentiment", "executions", []),
+        ("sentiment", "crm webhook", ["deleted before its effects"]),
+        ("workflow", "crm webhook", ["deleted without its effect"]),
+        (None, "executions", ["deleted before its effects"]),
+    ],
+)
+def test_on_a_queue_of_its_job_a_message_answers_for_the_sinks_of_that_job(
+    job, sink, promises_broken
+):
+    late = an_effect(sink=sink, time=3.0)
+
+    found = promises(a_history(sent={"m": a_chat_end(job)}, effects=[late]))
+
+    assert found == promises_broken

@@ -13,9 +13,9 @@ from base64 import b64encode
 from collections import Counter
 
 import pytest
+from tests.support.dead_letters import ABC, NOW, XYZ, Letter, letters, moved, parked
 
 from tests.cli.in_thread import in_thread
-from tests.deadletters import ABC, NOW, XYZ, Letter, letters, moved, parked
 from worker.app.command_line import open_queue, open_workshop
 from worker.cli.dlq.reader import DEFAULT_WAITS, Waits
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-
-from tests.cli.in_thread import in_thread
-from tests.factories import (
+from tests.support.factories import (
     NOON,
     PHONE,
     a_body,
@@ -20,6 +18,8 @@ from tests.factories import (
     an_attributes_wanted,
     an_origin,
 )
+
+from tests.cli.in_thread import in_thread
 from worker.cli.inspect.findings import HANDLERS
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysServer

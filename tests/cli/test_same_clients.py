@@ -4,11 +4,11 @@ from contextlib import AsyncExitStack
 
 import orjson
 import pytest
+from tests.support.factories import a_reference_body, an_attributes_wanted
+from tests.support.genesys import pasts
 from worker.jobs.attributes.build import build_crm
 
 from tests.cli.in_thread import in_thread
-from tests.factories import a_reference_body, an_attributes_wanted
-from tests.reporting import pasts
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.context import new_context

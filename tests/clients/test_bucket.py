@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from tests.support.s3 import a_bucket
 
-from tests.buckets import a_bucket
 from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Unauthorized
 from worker.jobs.reports.files import File

@@ -6,9 +6,8 @@ from random import Random
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.dynamodb import Strict, a_client, a_guard, a_store_table, a_wire
 
-from tests.dynamodb import a_client, a_guard
-from tests.idempotency import Strict, a_store_table, a_wire
 from worker.clients.aws.crash_marks import (
     KEPT_SECONDS,
     PAUSE_SECONDS,

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 import structlog
 from aiohttp import web
+from tests.support.factories import OneForAll
 
-from tests.factories import OneForAll
 from tests.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform, Reference

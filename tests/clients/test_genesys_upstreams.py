@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
+from tests.support.factories import NOON, an_id
+from tests.support.genesys import DAY, a_day, end, pasts
 
-from tests.factories import NOON, an_id
-from tests.lookups import end
-from tests.reporting import DAY, a_day, pasts
 from tests.verbs import Verbs
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.genesys.api import Api, Tokens

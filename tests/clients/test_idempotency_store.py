@@ -6,10 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.aws import TRANSPORTS
+from tests.support.dynamodb import (
+    RETENTION_SECONDS,
+    Strict,
+    a_client,
+    a_store,
+    a_store_table,
+    a_wire,
+)
 
-from tests.aws import TRANSPORTS
-from tests.dynamodb import a_client
-from tests.idempotency import RETENTION_SECONDS, Strict, a_store, a_store_table, a_wire
 from worker.clients.aws.idempotency import BUSY_RETRY_SECONDS, SKEW_SECONDS
 from worker.emulators.moto import moto_server
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.support.aws import TRANSPORTS
+from tests.support.dynamodb import a_client, a_guard, a_stub, a_table, items_of
+from tests.support.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 
-from tests.aws import TRANSPORTS
-from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of
-from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.jobs.voice.customers import UNKNOWN, Customer

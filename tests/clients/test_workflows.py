@@ -4,11 +4,11 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+from tests.support.aws import TRANSPORTS, an_aws_client
+from tests.support.dynamodb import a_stub
+from tests.support.factories import a_conversation_ended, an_id
+from tests.support.genesys import a_guard
 
-from tests.aws import TRANSPORTS, an_aws_client
-from tests.dynamodb import a_stub
-from tests.factories import a_conversation_ended, an_id
-from tests.lookups import a_guard
 from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 from worker.jobs.workflow.execution import DetailsStatus, execution_of

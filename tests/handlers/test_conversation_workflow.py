@@ -8,10 +8,10 @@ from random import Random
 import orjson
 import pytest
 from msgspec.structs import replace
+from tests.support.aws import an_aws_client
+from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
+from tests.support.genesys import a_guard, details_of, end
 
-from tests.aws import an_aws_client
-from tests.factories import NOON, a_conversation_ended, an_id, an_origin
-from tests.lookups import a_guard, details_of, end
 from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.moto import moto_server

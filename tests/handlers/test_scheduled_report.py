@@ -11,11 +11,11 @@ import httpx
 import orjson
 import pytest
 from structlog.testing import capture_logs
+from tests.support.aws import an_aws_client
+from tests.support.factories import an_id
+from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
+from tests.support.s3 import a_bucket, a_guard
 
-from tests.aws import an_aws_client
-from tests.buckets import a_bucket, a_guard
-from tests.factories import an_id
-from tests.reporting import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from worker.clients.aws.bus import Bus
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.dynamodb import a_client, a_guard, a_table, items_of
+from tests.support.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
 
-from tests.dynamodb import a_client, a_guard, a_table, items_of
-from tests.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
 from tests.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform

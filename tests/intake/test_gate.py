@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.support.factories import an_id
 
-from tests.factories import an_id
 from tests.intake.doubles import (
     BLOCKED,
     DOWN,

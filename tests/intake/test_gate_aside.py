@@ -1,4 +1,4 @@
-"""What waits beside an open gate: messages that cannot do without what their job may miss."""
+"""What waits beside the gate: messages that cannot do without what their job may miss."""
 
 import asyncio
 
@@ -113,3 +113,14 @@ async def test_nothing_is_set_aside_while_the_upstream_is_well_or_the_intake_sto
     upstreams.states["data_action"] = "closed"
 
     assert not gate.sets_aside(BLOCKED)
+
+
+async def test_at_a_half_open_gate_only_a_probe_waits_aside():
+    states = FakeUpstreams(conversations="half_open", crm="open")
+    job = a_job("attributes", needs=["conversations"], may_miss=["crm"], upstreams=states)
+    gate = Gate("attributes", [job], most_aside=2)
+
+    assert gate.sets_aside(BLOCKED, probe=True)
+    assert not gate.sets_aside(BLOCKED)
+    states.states["conversations"] = "open"
+    assert not gate.sets_aside(BLOCKED, probe=True)

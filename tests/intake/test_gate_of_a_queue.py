@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from tests.support.factories import a_reference_body, a_voice_scored
 
-from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import FakeUpstreams
 from worker.emulators.sqs.control import FailEntries, When
 from worker.errors import BreakerOpen
@@ -102,6 +102,27 @@ async def test_a_half_open_gate_takes_no_second_message_while_the_first_probes(
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 1000)
 
     assert in_flight == 1
+
+
+@pytest.mark.looptime
+async def test_a_half_open_gate_uses_up_no_receives_while_what_the_job_may_miss_is_down(
+    sqs, queue, start_intake
+):
+    """No probe reached what the gate waited for, and each was sent back for the next one."""
+    upstream = Upstream()
+    send(sqs, queue, 50)
+
+    async with start_intake(upstream, needs=("up",)) as intake:
+        upstream.attach(intake)
+        intake.parts.delivery.jobs["voice"].may_miss = ("missed",)
+        upstream.states |= {"up": "half_open", "missed": "open"}
+        await asyncio.sleep(600)
+        in_flight = sqs.depth(queue).in_flight
+        upstream.states |= {"up": "closed", "missed": "closed"}
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 10)
+
+    assert in_flight == 50
+    assert set(sqs.journal.receives.values()) == {1}
 
 
 @pytest.mark.looptime

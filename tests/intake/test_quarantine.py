@@ -4,10 +4,9 @@ import asyncio
 import time
 
 import pytest
+from tests.support.dynamodb import a_client, a_guard, a_store_table, a_wire
+from tests.support.factories import a_reference_body, a_voice_scored, an_id
 
-from tests.dynamodb import a_client, a_guard
-from tests.factories import a_reference_body, a_voice_scored, an_id
-from tests.idempotency import a_store_table, a_wire
 from tests.intake.doubles import a_lease, a_message
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
 from worker.emulators.moto import moto_server

@@ -5,8 +5,7 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-
-from tests.factories import (
+from tests.support.factories import (
     a_chat_scored,
     a_conversation_ended,
     a_leg_body,
@@ -14,6 +13,7 @@ from tests.factories import (
     a_reference_body,
     a_voice_scored,
 )
+
 from tests.intake.doubles import FakeUpstreams
 from worker.app.context import new_context
 from worker.app.intake import build_intake

@@ -14,6 +14,9 @@ from worker.demo.environment import (
     TABLE,
     Environment,
     open_environment,
+    Stage,
+    make_queue,
+    open_stage,
 )
 from worker.demo.fixtures import make_fixtures
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
@@ -51,7 +54,13 @@ __all__ = (
     "error_body",
     "iso",
     "leg",
+<<<<<<< HEAD
     "make_fixtures",
     "open_environment",
+=======
+    "make_queue",
+    "make_surroundings",
+    "open_stage",
+>>>>>>> chaos
     "platform",
 )

@@ -21,6 +21,9 @@ from tests.isolation.emulators import (
     Wiretap,
     make_fixtures,
     open_environment,
+    make_queue,
+    make_surroundings,
+    open_stage,
 )
 from tests.isolation.process import RUN, Worker
 from tests.isolation.sizes import Size
@@ -266,17 +269,23 @@ def _environment(stage: Environment) -> dict[str, str]:
     return {name: value for name, value in ours.items() if name not in PRODUCT_DEFAULTS}
 
 
+<<<<<<< HEAD
 def _queues(stage: Environment, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
     policy = {
         "deadLetterTargetArn": stage.sqs.arn(stage.dead_letter_url),
         "maxReceiveCount": str(MOST_RECEIVES),
     }
 
+=======
+def _queues(stage: Stage, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
+>>>>>>> chaos
     def make(name: str) -> str:
-        return stage.sqs.create_queue(
+        return make_queue(
+            stage.sqs,
             name,
-            VisibilityTimeout=str(visibility_seconds),
-            RedrivePolicy=orjson.dumps(policy).decode(),
+            stage.dead_letter_url,
+            max_receives=MOST_RECEIVES,
+            visibility_seconds=visibility_seconds,
         )
 
     if bound:

@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime
 
-from tests.factories import a_reference_body, a_voice_scored, an_attributes_wanted, an_origin
+from tests.support.factories import (
+    a_reference_body,
+    a_voice_scored,
+    an_attributes_wanted,
+    an_origin,
+)
+
 from worker.demo.environment import FLOW_ID
 from worker.emulators.genesys.flows import a_flow
 

@@ -3,8 +3,9 @@
 import json
 from datetime import UTC, datetime
 
-from tests.aws import sdk_client
-from tests.factories import a_reference_body, an_attributes_wanted, an_origin
+from tests.support.aws import sdk_client
+from tests.support.factories import a_reference_body, an_attributes_wanted, an_origin
+
 from tests.service.conftest import sample
 from worker.emulators.sqs.control import ACCESS_DENIED
 

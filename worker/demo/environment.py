@@ -179,8 +179,13 @@ async def open_environment(
         environment = Environment(
             sqs=sqs,
             dead_letter_url=dead_letter_url,
+<<<<<<< HEAD:worker/demo/environment.py
             **_make_queues(sqs, queues, sqs.arn(dead_letter_url)),
             genesys=await stack.enter_async_context(GenesysServer(cloud, addresses.of("genesys"))),
+=======
+            **_make_queues(sqs, queues, dead_letter_url),
+            genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
+>>>>>>> chaos:worker/demo/stage.py
             aws_url=aws_url,
             crm=await stack.enter_async_context(CrmServer(address=addresses.of("customers"))),
             sinks={
@@ -193,15 +198,43 @@ async def open_environment(
         yield environment
 
 
+def make_queue(
+    sqs: SqsServer,
+    name: str,
+    dead_letters: str,
+    *,
+    max_receives: int,
+    visibility_seconds: int,
+    **attributes: str,
+) -> str:
+    """Make a queue and return its URL.
+
+    `dead_letters`: URL of the queue that SQS moves a message to when it was received too often.
+    """
+    redrive = {"deadLetterTargetArn": sqs.arn(dead_letters), "maxReceiveCount": str(max_receives)}
+    return sqs.create_queue(
+        name,
+        VisibilityTimeout=str(visibility_seconds),
+        RedrivePolicy=json.dumps(redrive),
+        **attributes,
+    )
+
+
 def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
+<<<<<<< HEAD:worker/demo/environment.py
     """Make one queue or five, and return the fields of the environment that name them."""
     redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
+=======
+    """Make one queue or five, and return the fields of the stage that name them."""
+>>>>>>> chaos:worker/demo/stage.py
 
     def made(name: str) -> str:
-        return sqs.create_queue(
+        return make_queue(
+            sqs,
             name,
-            VisibilityTimeout=str(VISIBILITY_SECONDS),
-            RedrivePolicy=json.dumps(redrive),
+            dead_letters,
+            max_receives=MAX_RECEIVE_COUNT,
+            visibility_seconds=VISIBILITY_SECONDS,
         )
 
     if queues == "one":

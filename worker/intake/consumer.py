@@ -142,7 +142,7 @@ class Consumer:
 
     async def _stays(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell whether the message stays in flight for another run, at the gate or beside it."""
-        if self.gate.sets_aside(outcome):
+        if self.gate.sets_aside(outcome, probe=lease.probe):
             self._leave(lease)
             await self.gate.wait_aside(lease)
             return True
@@ -276,7 +276,7 @@ class Consumer:
         messages: list[Message] | None = None
         try:
             permits = await self._permits.acquire_some(self.name, 1)
-            messages = await self._receive_with(permits, 1, wait=not self.gate.waiting)
+            messages = await self._receive_with(permits, 1, wait=not self.gate.could_probe)
         finally:
             self.gate.received_one(len(messages or ()))
         if messages:

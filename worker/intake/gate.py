@@ -28,7 +28,7 @@ MOST_WAITING_TO_PROBE = 10
 """Messages in flight at a half-open gate, up to which one more is received to probe."""
 
 ASIDE_SECONDS = 60.0
-"""Longest wait of a message beside an open gate before it is tried again."""
+"""Longest wait of a message beside the gate before it is tried again."""
 
 DEGRADED_SECONDS = 0.1
 """So long after the age is reached, a message is tried again that then goes without."""
@@ -38,7 +38,7 @@ FAILED_PROBES = 3
 
 
 class _Waiter:
-    """A message in flight at a gate that is not open, or beside one that is."""
+    """A message in flight at a gate that is not open, or beside one that is not closed."""
 
     __slots__ = ("arrived", "lease", "passed")
 
@@ -79,6 +79,11 @@ class Gate:
     def waiting(self) -> int:
         """Messages in flight that wait here."""
         return len(self._waiting) + len(self._aside)
+
+    @property
+    def could_probe(self) -> int:
+        """Messages in flight that may be chosen to probe: those beside the gate may not."""
+        return len(self._waiting)
 
     def check(self) -> State:
         """Renew the state, let pass who may, and return it."""
@@ -140,13 +145,14 @@ class Gate:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
 
-    def sets_aside(self, outcome: Outcome) -> bool:
-        """Tell whether a message is to wait in flight beside the open gate.
+    def sets_aside(self, outcome: Outcome, *, probe: bool = False) -> bool:
+        """Tell whether a message is to wait in flight beside the gate, open or half-open.
 
         For an upstream that its job may miss, and that this message cannot do without: remembered
         customers and degraded records go on meanwhile. Sent back, it would come again minutes after
         the upstream is back. On a queue of several jobs it is sent back all the same: there others'
-        messages are behind it.
+        messages are behind it. At a half-open gate only a `probe` does, which never reached what
+        the gate waits for: sent back, it and each one after it would use up a receive in vain.
         """
         failed_probe = isinstance(outcome, Retry) and outcome.outage and not outcome.own
         return (
@@ -154,7 +160,11 @@ class Gate:
             and len(self.jobs) == 1
             and len(self._aside) < self.most_aside
             and not self.stopped
-            and any(job.check() == "open" and job.missed != "closed" for job in self.jobs.values())
+            and any(
+                job.check() in (("open", "half_open") if probe else ("open",))
+                and job.missed != "closed"
+                for job in self.jobs.values()
+            )
         )
 
     async def wait_aside(self, lease: Lease) -> None:
@@ -191,8 +201,8 @@ class Gate:
         if state == "open" or self.stopped:
             return False
         if was_probe and state == "half_open":
-            # It met something else than what the gate waits for, such as an upstream that its job
-            # may miss. Kept, it would be the next probe at once, and so for ever.
+            # It met something else than what the gate waits for, and there is no room beside the
+            # gate. Kept, it would be the next probe at once, and so for ever.
             return False
         if isinstance(outcome, Blocked):
             return True

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from tests.support.aws import TRANSPORTS
+from tests.support.aws_stub import Stub, a_client
 
-from tests.aws import TRANSPORTS
-from tests.aws_stub import Stub, a_client
 from worker.emulators.loopback import serving
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer

@@ -12,8 +12,8 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.factories import a_body, a_leg_body, an_id
 
-from tests.factories import a_body, a_leg_body, an_id
 from tests.oracle.fields import instant as instant_as_before
 from tests.oracle.normaliser import Unrouted as OldUnrouted
 from tests.oracle.normaliser import open_events as open_as_before

@@ -2,8 +2,7 @@ import re
 
 import orjson
 import pytest
-
-from tests.factories import (
+from tests.support.factories import (
     a_body,
     a_leg_body,
     a_platform_body,
@@ -12,6 +11,7 @@ from tests.factories import (
     a_voice_scored,
     an_id,
 )
+
 from tests.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType

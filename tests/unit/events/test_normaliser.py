@@ -3,8 +3,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-
-from tests.factories import (
+from tests.support.factories import (
     PHONE,
     a_body,
     a_chat_scored,
@@ -20,6 +19,7 @@ from tests.factories import (
     platform_detail,
     without_origin,
 )
+
 from tests.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType

@@ -8,8 +8,7 @@ from pathlib import Path
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.factories import (
+from tests.support.factories import (
     a_platform_body,
     a_reference_body,
     a_report_due,
@@ -18,6 +17,7 @@ from tests.factories import (
     an_origin,
     without_origin,
 )
+
 from tests.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType

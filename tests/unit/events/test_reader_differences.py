@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import pytest
+from tests.support.factories import a_body, a_leg_body, an_id
 
-from tests.factories import a_body, a_leg_body, an_id
 from tests.oracle.normaliser import open_events as open_as_before
 from tests.reading import Events, open_events
 from worker.errors import Permanent

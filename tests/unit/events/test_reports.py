@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from tests.support.factories import a_body
 
-from tests.factories import a_body
 from tests.reading import Events, open_events
 from worker.errors import Permanent
 

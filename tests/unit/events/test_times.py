@@ -1,8 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.support.factories import NOON, a_body, a_leg_body, an_id
 
-from tests.factories import NOON, a_body, a_leg_body, an_id
 from tests.reading import Events, open_events
 from worker.errors import Permanent
 

@@ -1,0 +1,18 @@
+"""The arena with a queue per job: what is sent, waited for and counted is on all of them."""
+
+from random import Random
+
+from tests.chaos.arena import open_arena
+from worker.jobs.workflow.demo import EndedJob
+
+
+async def test_an_event_of_two_jobs_is_a_message_on_the_queue_of_each():
+    chat_end = EndedJob(0, 1, Random(1)).traffic()[0]
+
+    async with open_arena(1, queues="per-job") as arena:
+        ids = arena.send([chat_end])
+
+        assert {arena.sent[one].queue_of for one in ids} == {"workflow", "sentiment"}
+        assert sorted(arena.history().left) == sorted(ids)
+        assert [len(arena.receives(job)) for job in ("workflow", "sentiment", "voice")] == [1, 1, 0]
+        assert not await arena.settled(0.05)
