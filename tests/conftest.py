@@ -29,3 +29,22 @@ def _no_account(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """The URL of one moto for all tests of a process: each makes what it needs, by a new name."""
+    from worker.demo.moto import moto_server
+
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def wire(moto, monkeypatch):
+    """A way to moto that can be cut; AWS_ENDPOINT_URL leads through it."""
+    from tests.support.dynamodb import a_wire
+
+    async with a_wire(moto) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        yield wire

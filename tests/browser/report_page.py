@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from tests.browser.chromium import Page, chromium
-from tests.reporting import DAY, DAY_MS, HOUR_MS, NOW, a_day, a_row
+from tests.support.genesys import DAY, DAY_MS, HOUR_MS, NOW, a_day, a_row
 from worker.domain.reports.aggregate import Aggregate
 from worker.domain.reports.html_page import html_page
 from worker.domain.reports.report import Report, report_of

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.checker import History, check, parked_twice
 from tests.chaos.effects import Effect
-from tests.factories import an_id
+from tests.support.factories import an_id
 from worker.demo.jobs.envelopes import envelope
 from worker.demo.jobs.plan import Planned
 from worker.demo.jobs.voice import START

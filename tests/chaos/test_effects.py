@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.chaos.effects import Effect, Request, effects_of
-from tests.factories import an_id
+from tests.support.factories import an_id
 from worker.demo.stage import TABLE
 
 CONVERSATION = an_id()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from tests.tls import a_certificate
+from tests.support.tls import a_certificate
 from tests.unit.test_settings import GOOD
 from worker.cli.preflight import webhooks
 from worker.cli.preflight.crm import NOBODY, check_crm

@@ -6,9 +6,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tests.aws_stub import SILENCE, Stub
 from tests.cli.in_thread import in_thread
-from tests.factories import an_id
+from tests.support.aws_stub import SILENCE, Stub
+from tests.support.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
 from worker.cli.preflight import run
 from worker.cli.preflight.plan import aws_checks, http_checks

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.deadletters import ABC, NOW, XYZ, Letter, letters, moved, parked
+from tests.support.dead_letters import ABC, NOW, XYZ, Letter, letters, moved, parked
 from worker.cli.dlq_reading import HIDDEN_SECONDS
 from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, When
 from worker.demo.sqs.message import Attribute, Sending

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.deadletters import moved
-from tests.factories import an_id
+from tests.support.dead_letters import moved
+from tests.support.factories import an_id
 from worker.cli.dlq_addresses import Addresses, NoAddress
 from worker.cli.dlq_letters import read_letter
 from worker.clients.aws.sqs_replies import Message

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.factories import (
+from tests.support.factories import (
     NOON,
     PHONE,
     a_body,

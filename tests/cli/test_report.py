@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.reporting import OTHER_QUEUE, QUEUE, a_past, pasts
+from tests.support.genesys import OTHER_QUEUE, QUEUE, a_past, pasts
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.history import History
 

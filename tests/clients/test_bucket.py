@@ -8,8 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.buckets import a_bucket
-from worker.demo.moto import moto_server
+from tests.support.s3 import a_bucket
 from worker.domain.reports.files import File
 from worker.errors import Misconfigured, Unauthorized
 
@@ -22,12 +21,6 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 def now():
     """Signing needs the real time; tests of expiry do not."""
     return datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

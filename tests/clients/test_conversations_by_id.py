@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from tests.factories import NOON, an_id
-from tests.lookups import api_of, details_of, end
+from tests.support.factories import NOON, an_id
+from tests.support.genesys import api_of, details_of, end
 from worker.clients.genesys.conversations import LONGEST_GAP_SECONDS, MOST_REQUESTS, Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails, Wanted
 from worker.demo.genesys import GenesysCloud, analytics_by_id

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import PHONE, an_id
+from tests.support.factories import PHONE, an_id
 from worker.clients.crm import Crm, Record, record_of
 from worker.clients.endpoint import origin_of, path_of
 from worker.clients.exchange import Reply

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from tests.reporting import (
+from tests.support.genesys import (
     DAY,
     HOUR_MS,
     OTHER_QUEUE,

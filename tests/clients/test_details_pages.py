@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.reporting import DAY, OTHER_QUEUE, QUEUE, a_day
+from tests.support.genesys import DAY, OTHER_QUEUE, QUEUE, a_day
 from worker.clients.exchange import Reply
 from worker.clients.genesys.details_pages import PlatformDetails, ReferenceDetails
 from worker.domain.reports.slicing import HOUR, Slice

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import OneForAll, an_id
+from tests.support.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import (
     Participant,

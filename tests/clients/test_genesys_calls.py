@@ -11,7 +11,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from tests.factories import OneForAll
+from tests.support.factories import OneForAll
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.calls import Genesys
 from worker.clients.genesys.platform import Platform

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from tests.factories import NOON, an_id
-from tests.lookups import a_guard, api_of, end
+from tests.support.factories import NOON, an_id
+from tests.support.genesys import a_guard, api_of, end
 from worker.clients.exchange import Reply
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.details_by_id import PlatformDetails, Wanted

@@ -10,9 +10,8 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from tests.factories import NOON, an_id
-from tests.lookups import end
-from tests.reporting import DAY, a_day, pasts
+from tests.support.factories import NOON, an_id
+from tests.support.genesys import DAY, a_day, end, pasts
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.attribute_calls import Participant, PlatformAttributes

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from tests.aws import TRANSPORTS
-from tests.dynamodb import a_client
-from tests.idempotency import RETENTION_SECONDS, Strict, a_store, a_store_table, a_wire
+from tests.support.aws import TRANSPORTS
+from tests.support.dynamodb import (
+    RETENTION_SECONDS,
+    Strict,
+    a_client,
+    a_store,
+    a_store_table,
+)
 from worker.clients.aws.idempotency_store import BUSY_RETRY_SECONDS
 from worker.clients.aws.idempotency_table import SKEW_SECONDS
-from worker.demo.moto import moto_server
 from worker.domain.result import Result
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
 from worker.intake.idempotency import Idempotency
@@ -24,19 +28,6 @@ LEASE = 120.0
 PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
 SHORT_LEASE = 2.0
 MINUTE = 60.0
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-async def wire(moto, monkeypatch):
-    async with a_wire(moto) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
-        yield wire
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests import official_sdk
-from tests.factories import a_report_due, an_id
+from tests.support import official_sdk
+from tests.support.factories import a_report_due, an_id
 from worker.cli.preflight import genesys_reads
 from worker.clients.exchange import Request
 from worker.clients.genesys import details_jobs, live, speech

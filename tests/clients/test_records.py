@@ -6,23 +6,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.aws import TRANSPORTS
-from tests.dynamodb import a_client, a_guard, a_stub, a_table, items_of
-from tests.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
+from tests.support.aws import TRANSPORTS
+from tests.support.dynamodb import a_client, a_guard, a_stub, a_table, items_of
+from tests.support.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import EnrichmentStatus, VoiceRecord, VoiceRecords
-from worker.demo.moto import moto_server
 from worker.domain.customer import UNKNOWN, Customer
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.events.types import SpeakerScore
 
 CONVERSATION = an_id()
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -7,11 +7,11 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tests.eventbridge import an_event_bridge
-from tests.factories import NOON, a_conversation_ended
-from tests.lookups import a_guard
-from tests.spans import name_of
-from tests.spans import traced_in_memory as traced
+from tests.support.eventbridge import an_event_bridge
+from tests.support.factories import NOON, a_conversation_ended
+from tests.support.genesys import a_guard
+from tests.support.spans import name_of
+from tests.support.spans import traced_in_memory as traced
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.workflows import Workflows

@@ -5,25 +5,18 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from tests.aws import TRANSPORTS, an_aws_client
-from tests.dynamodb import a_stub
-from tests.factories import a_conversation_ended, an_id
-from tests.lookups import a_guard
+from tests.support.aws import TRANSPORTS, an_aws_client
+from tests.support.dynamodb import a_stub
+from tests.support.factories import a_conversation_ended, an_id
+from tests.support.genesys import a_guard
 from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
-from worker.demo.moto import moto_server
 from worker.domain.workflow import DetailsStatus, execution_of
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(params=TRANSPORTS)

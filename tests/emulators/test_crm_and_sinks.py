@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.factories import PHONE, an_id
+from tests.support.factories import PHONE, an_id
 from worker.demo.crm import CrmDesk, CrmServer
 from worker.demo.sinks import WebhookSink
 

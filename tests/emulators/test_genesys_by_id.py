@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from tests.factories import NOON, an_id
-from tests.lookups import api_of, end
+from tests.support.factories import NOON, an_id
+from tests.support.genesys import api_of, end
 from worker.clients.exchange import Request
 from worker.clients.genesys.details_by_id import QUERY_PATH, Wanted, reference_query
 from worker.clients.genesys.wire import Call, object_of

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import structlog
 
-from tests.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
+from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.crm import Crm, Record
 from worker.clients.endpoint import origin_of
 from worker.clients.genesys.api import Api

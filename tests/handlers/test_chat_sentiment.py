@@ -14,9 +14,9 @@ import pytest
 import structlog
 from msgspec import structs
 
-from tests.eventbridge import an_event_bridge
-from tests.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
-from tests.lookups import a_guard, api_of, end
+from tests.support.eventbridge import an_event_bridge
+from tests.support.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
+from tests.support.genesys import a_guard, api_of, end
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.endpoint import origin_of

@@ -9,27 +9,20 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from tests.aws import an_aws_client
-from tests.factories import NOON, a_conversation_ended, an_id, an_origin
-from tests.lookups import a_guard, details_of, end
+from tests.support.aws import an_aws_client
+from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
+from tests.support.genesys import a_guard, details_of, end
 from worker.clients.aws.details_store import DetailsStore
 from worker.clients.aws.workflows import Workflows
 from worker.clients.genesys.conversations import Batching
 from worker.clients.genesys.details_by_id import PlatformDetails, ReferenceDetails
 from worker.demo.genesys import GenesysCloud
-from worker.demo.moto import moto_server
 from worker.domain.result import Result
 from worker.errors import NotYet, Permanent, RateLimited
 from worker.handlers.conversation_workflow import StartWorkflow, WorkflowRules
 
 RULES = WorkflowRules(steps=("fetch_crm_contact",), settle_seconds=1800)
 DIALECTS = [PlatformDetails(), ReferenceDetails()]
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.ecs_agent import an_agent
-from tests.factories import a_report_due
+from tests.support.ecs_agent import an_agent
+from tests.support.factories import a_report_due
 from worker.app.handlers import reports
 from worker.app.protection import protected
 from worker.app.workshop import new_workshop

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.reporting import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
+from tests.support.genesys import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
 from worker.demo.genesys import GenesysServer
 from worker.demo.genesys.history import MadeUp
 
@@ -38,7 +38,14 @@ async def report_of(days, folder):
     folder.mkdir()
     async with GenesysServer(a_cloud(made_up(days))) as cloud:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.report_child", cloud.url, str(days), str(folder)),
+            *(
+                sys.executable,
+                "-m",
+                "tests.support.report_child",
+                cloud.url,
+                str(days),
+                str(folder),
+            ),
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from tests.dynamodb import a_client, a_guard, a_table, items_of
-from tests.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
+from tests.support.dynamodb import a_client, a_guard, a_table, items_of
+from tests.support.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
 from worker.clients.aws.records import VoiceRecords
 from worker.clients.customers import CustomerAction, Customers
 from worker.clients.genesys.api import Api
@@ -20,7 +20,6 @@ from worker.clients.genesys.token import Tokens
 from worker.clients.http import HttpClient, HttpLimits
 from worker.demo.genesys import GenesysCloud, GenesysServer
 from worker.demo.genesys.actions import remote_credentials_expired, remote_failure
-from worker.demo.moto import moto_server
 from worker.domain.customer import Customer
 from worker.domain.result import Result
 from worker.errors import Misconfigured, Permanent, Transient
@@ -52,12 +51,6 @@ class Bench(NamedTuple):
     async def item(self):
         (item,) = await self.stored()
         return {name: next(iter(value.values())) for name, value in item.items()}
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @asynccontextmanager

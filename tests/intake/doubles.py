@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import count
 from random import Random
 
-from tests.factories import an_id
+from tests.support.factories import an_id
 from worker.clients.aws.sqs_replies import Message
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_message, a_source
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.clients.aws.sqs_replies import EntryFailed, QueueError
 from worker.demo.sqs.faults import ACCESS_DENIED, FailEntries, Slow, When
 from worker.intake.acks import RELEASE_ATTEMPTS, Acks

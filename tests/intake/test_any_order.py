@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
+from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import (
     HTTP_500,
     DeliverAgain,

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import ACCESS_DENIED, HTTP_500, DeliverAgain, FailEntries, Reset, When
 from worker.demo.sqs.message import Sending
 from worker.errors import Permanent, RateLimited, Unavailable

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from tests.deadletters import ABC, LIMITS, NOW
-from tests.factories import an_id
+from tests.support.dead_letters import ABC, LIMITS, NOW
+from tests.support.factories import an_id
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import Message

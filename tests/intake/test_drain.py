@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_problem
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.daemon import Daemon
 from worker.app.signals import Signals
 from worker.demo.sqs.faults import Slow

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import Reset, When
 from worker.domain.result import Result
 from worker.errors import Permanent, Unavailable

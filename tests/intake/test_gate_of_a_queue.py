@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import FakeUpstreams
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import FailEntries, When
 from worker.domain.result import Result
 from worker.errors import BreakerOpen

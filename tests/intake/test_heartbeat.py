@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import HTTP_500, Slow, When
 from worker.errors import ConfigurationError, RateLimited
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.daemon import FORCED_SECONDS, Daemon
 from worker.app.signals import Signals
 from worker.demo.sqs.faults import Slow

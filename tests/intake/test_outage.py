@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 
 MESSAGES = 100
 

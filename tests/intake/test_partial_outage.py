@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.factories import a_conversation_ended, a_reference_body, a_voice_scored
+from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 
 VOICE = 100
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.sqs.faults import HTTP_500
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
 from worker.intake.poller import most_pollers

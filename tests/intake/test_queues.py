@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.factories import (
+from tests.intake.doubles import FakeUpstreams
+from tests.support.factories import (
     a_chat_scored,
     a_conversation_ended,
     a_leg_body,
@@ -14,7 +15,6 @@ from tests.factories import (
     a_reference_body,
     a_voice_scored,
 )
-from tests.intake.doubles import FakeUpstreams
 from worker.app.intake import EVENT_OF_JOB, build_intake
 from worker.app.workshop import new_workshop
 from worker.demo.sqs.faults import ACCESS_DENIED, When

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 from prometheus_client import generate_latest
 
-from tests.factories import a_reference_body, a_voice_scored
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.jobs.envelopes import an_id, envelope
 from worker.demo.jobs.voice import START
 from worker.domain.result import Result

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from tests.aws import sdk_client
-from tests.factories import a_reference_body, a_voice_scored
 from tests.intake.doubles import a_failure, a_problem
+from tests.support.aws import sdk_client
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.genesys import build_genesys
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.demo.sqs.faults import ACCESS_DENIED, Refuse

@@ -2,7 +2,12 @@
 
 from datetime import UTC, datetime
 
-from tests.factories import a_reference_body, a_voice_scored, an_attributes_wanted, an_origin
+from tests.support.factories import (
+    a_reference_body,
+    a_voice_scored,
+    an_attributes_wanted,
+    an_origin,
+)
 from worker.demo.genesys.flows import a_flow
 from worker.demo.stage import FLOW_ID
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.factories import a_body
+from tests.support.factories import a_body
 from worker.demo.bus import queues_of
 from worker.demo.jobs.noise import POISON
 from worker.settings import HANDLER_NEEDS

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.factories import an_id
-from tests.reporting import a_day
+from tests.support.factories import an_id
+from tests.support.genesys import a_day
 from worker.clients.exchange import Reply
 from worker.clients.genesys import attribute_calls, details_jobs, integration_calls, live, speech
 from worker.clients.genesys.details_by_id import PlatformDetails, Wanted

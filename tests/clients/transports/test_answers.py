@@ -11,9 +11,9 @@ from botocore import xform_name
 from botocore.exceptions import HTTPClientError
 
 import worker
-from tests.aws import SET_UP, an_aws_client
-from tests.aws_stub import Say, a_client
-from tests.factories import an_id
+from tests.support.aws import SET_UP, an_aws_client
+from tests.support.aws_stub import Say, a_client
+from tests.support.factories import an_id
 from worker.clients.aws.lean.operations import DynamoDb, Events, Sqs, StepFunctions
 from worker.demo.sqs.faults import FailEntries
 

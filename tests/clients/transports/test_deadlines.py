@@ -9,8 +9,8 @@ from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, ReadTimeoutError
 
-from tests.aws_stub import REGION, SILENCE, Say, a_client
-from tests.buckets import a_guard
+from tests.support.aws_stub import REGION, SILENCE, Say, a_client
+from tests.support.s3 import a_guard
 from worker.clients.aws.bucket import Bucket
 from worker.clients.aws.lean.client import LeanClients
 from worker.clients.aws.limits import ClientLimits

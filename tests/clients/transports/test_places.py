@@ -15,8 +15,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from tests.aws_stub import a_client
-from tests.tls import a_certificate
+from tests.support.aws_stub import a_client
+from tests.support.tls import a_certificate
 from worker.clients.aws.lean.place import place_of
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.aws_stub import Say, refusal
+from tests.support.aws_stub import Say, refusal
 from worker.clients.aws.sqs_replies import (
     EntryFailed,
     QueueError,

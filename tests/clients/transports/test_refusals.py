@@ -11,7 +11,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from tests.aws_stub import Say, a_client, refusal
+from tests.support.aws_stub import Say, a_client, refusal
 from worker.clients.aws.lean import transport as module
 
 HTML = b"<html><body>Service Unavailable</body></html>"

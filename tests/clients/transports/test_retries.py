@@ -13,7 +13,7 @@ from botocore.exceptions import (
 )
 from botocore.retries.quota import RetryQuota
 
-from tests.aws_stub import CUT, GONE, SILENCE, Say, refusal
+from tests.support.aws_stub import CUT, GONE, SILENCE, Say, refusal
 from worker.clients.aws.lean.retry import Attempts
 from worker.demo.sqs.faults import HTTP_500, THROTTLED, Reset, When
 

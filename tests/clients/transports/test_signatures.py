@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from tests.aws_stub import Say, a_client, refusal
+from tests.support.aws_stub import Say, a_client, refusal
 from worker.clients.aws.lean.clock import Clock
 from worker.clients.aws.lean.dialects import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS
 from worker.clients.aws.lean.place import Place

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.factories import NOON, a_chat_scored, an_id, an_origin
+from tests.support.factories import NOON, a_chat_scored, an_id, an_origin
 from worker.domain.sentiment import (
     Polarity,
     SentimentRules,

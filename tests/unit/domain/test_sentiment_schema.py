@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import a_chat_scored
+from tests.support.factories import a_chat_scored
 from worker.domain.sentiment import SentimentRules, payload_of, sentiment_of
 
 SCHEMA = orjson.loads(files("worker.domain").joinpath("schemas/chat_sentiment.json").read_bytes())

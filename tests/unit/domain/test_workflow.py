@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import NOON, a_conversation_ended, an_id, an_origin
+from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
 from worker.domain.settling import LEAST_SECONDS, seconds_to_next_look
 from worker.domain.workflow import (
     MAX_INPUT_BYTES,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.factories import a_body, a_leg_body, an_id
 from tests.oracle.fields import instant as instant_as_before
 from tests.oracle.normaliser import Unrouted as OldUnrouted
 from tests.oracle.normaliser import open_events as open_as_before
+from tests.support.factories import a_body, a_leg_body, an_id
 from worker.errors import Permanent
 from worker.events.fields import instant
 from worker.events.normaliser import Unrouted, open_events

@@ -3,7 +3,7 @@ import re
 import orjson
 import pytest
 
-from tests.factories import (
+from tests.support.factories import (
     a_body,
     a_leg_body,
     a_platform_body,

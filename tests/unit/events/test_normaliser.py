@@ -4,7 +4,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.factories import (
+from tests.support.factories import (
     PHONE,
     a_body,
     a_chat_scored,

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from tests.factories import a_body, an_id
+from tests.support.factories import a_body, an_id
 from worker.errors import Permanent
 from worker.events.normaliser import open_events
 from worker.events.types import VoiceScored

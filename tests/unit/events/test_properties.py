@@ -9,7 +9,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import (
+from tests.support.factories import (
     a_platform_body,
     a_reference_body,
     a_report_due,

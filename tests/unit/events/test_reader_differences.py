@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.factories import a_body, a_leg_body, an_id
 from tests.oracle.normaliser import open_events as open_as_before
+from tests.support.factories import a_body, a_leg_body, an_id
 from worker.errors import Permanent
 from worker.events.normaliser import open_events
 from worker.settings import Events

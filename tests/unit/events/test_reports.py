@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from tests.factories import a_body
+from tests.support.factories import a_body
 from worker.errors import Permanent
 from worker.events.normaliser import open_events
 from worker.settings import Events

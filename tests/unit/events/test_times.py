@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.factories import NOON, a_body, a_leg_body, an_id
+from tests.support.factories import NOON, a_body, a_leg_body, an_id
 from worker.errors import Permanent
 from worker.events.normaliser import open_events
 from worker.settings import Events

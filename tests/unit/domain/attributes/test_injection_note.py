@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from tests.factories import NOON, an_attributes_wanted, an_id, an_origin
+from tests.support.factories import NOON, an_attributes_wanted, an_id, an_origin
 from worker.domain.attributes.injection import (
     Policy,
     enriched,

@@ -3,7 +3,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.reporting import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
+from tests.support.genesys import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
 from worker.domain.reports.aggregate import OTHER, Aggregate
 from worker.domain.reports.totals import MAX_WRAPUP_CODES, Totals, rounded
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.reporting import NOW, a_day, a_row
+from tests.support.genesys import NOW, a_day, a_row
 from worker.domain.reports.aggregate import Aggregate
 from worker.domain.reports.csv_text import csv_text, lines_of, neutral, original
 from worker.domain.reports.report import report_of

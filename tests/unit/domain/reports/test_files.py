@@ -6,8 +6,8 @@ from hashlib import sha256
 import orjson
 import pytest
 
-from tests.factories import an_origin
-from tests.reporting import NOW, QUEUE, a_day, a_row
+from tests.support.factories import an_origin
+from tests.support.genesys import NOW, QUEUE, a_day, a_row
 from worker.domain.reports.aggregate import Aggregate
 from worker.domain.reports.files import files_of, folder
 from worker.domain.reports.json_text import json_text

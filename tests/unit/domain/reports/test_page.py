@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.reporting import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
+from tests.support.genesys import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 from worker.domain.reports.aggregate import Aggregate
 from worker.domain.reports.axis import points, ticks, time_ticks
 from worker.domain.reports.html_page import html_page

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.factories import an_id
+from tests.support.factories import an_id
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.sqs_replies import Message

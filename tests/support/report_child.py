@@ -1,4 +1,7 @@
-"""A report on its own: `python -m tests.report_child URL DAYS FOLDER`; prints its peak memory."""
+"""A report on its own; prints its peak memory.
+
+`python -m tests.support.report_child URL DAYS FOLDER`.
+"""
 
 import asyncio
 import json
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.reporting import DAY, NOW, a_day, an_api_at
+from tests.support.genesys import DAY, NOW, a_day, an_api_at
 from worker.clients.genesys.details import DetailsReader
 from worker.clients.genesys.details_pages import PlatformDetails
 from worker.domain.reports.files import File

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import orjson
 from aiohttp import web
 
-from tests.factories import an_id
+from tests.support.factories import an_id
 from worker.demo.loopback import serving
 
 
