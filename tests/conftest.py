@@ -1,12 +1,36 @@
 """What every test has: no AWS account in reach, and clean loops."""
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None)  # the machine is shared; its speed is no failure
 settings.load_profile("steady")
+
+
+def pytest_collection_finish():
+    """Look no more at what was imported: a fifth of the time went into collecting it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _botocore_parses_each_of_its_files_once():
+    # A client of the SDK is made per test, and half its cost is JSON that never changes.
+    from botocore.loaders import JSONFileLoader
+
+    load_file, parsed = JSONFileLoader.load_file, {}
+
+    def parsed_once(self, path):
+        if path not in parsed:
+            parsed[path] = load_file(self, path)
+        return parsed[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", parsed_once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,3 +53,22 @@ def _no_account(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """The URL of one moto for all tests of a process: each makes what it needs, by a new name."""
+    from worker.emulators.moto import moto_server
+
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def wire(moto, monkeypatch):
+    """A way to moto that can be cut; AWS_ENDPOINT_URL leads through it."""
+    from tests.support.dynamodb import a_wire
+
+    async with a_wire(moto) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        yield wire

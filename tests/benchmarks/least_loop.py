@@ -10,7 +10,7 @@ import time
 from prometheus_client import Counter, Histogram
 
 from tests.benchmarks.lean_loop import Message, run
-from tests.reading import reader
+from tests.support.reading import reader
 from worker.app.heap import spare_collections
 
 DEADLINE_SECONDS = 30

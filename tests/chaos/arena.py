@@ -13,18 +13,13 @@ import orjson
 from tests.chaos.checker import History, check
 from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
-from worker.demo.environment import Environment, open_environment
+from worker.demo.environment import JOB_QUEUES, Environment, Queues, make_queue, open_environment
 from worker.demo.fixtures import make_fixtures
 from worker.demo.plan import Job, Planned
 from worker.demo.process import WorkerProcess
 from worker.emulators.sqs.control import FaultPlan
 from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
-from worker.demo.sqs.faults import FaultPlan
-from worker.demo.sqs.message import Message
-from worker.demo.sqs.server import SqsServer
-from worker.demo.stage import JOB_QUEUES, Queues, Stage, make_queue, open_stage
-from worker.demo.surroundings import make_surroundings
 
 VISIBILITY_SECONDS = 10
 LEDGER = "ledger"
@@ -203,15 +198,9 @@ async def open_arena(
     """Start the emulators and the wires; `max_receives`: of the queues' own redrive policy."""
     path = Path(mkdtemp(prefix="worker-chaos-"))
     async with AsyncExitStack() as stack:
-<<<<<<< HEAD
         stage = await stack.enter_async_context(open_environment(SqsServer(faults=faults)))
         await make_fixtures(stage)
-        stage = _with_queues(stage, max_receives, fifo=fifo)
-=======
-        stage = await stack.enter_async_context(open_stage(SqsServer(faults=faults)))
-        await make_surroundings(stage)
         stage = _with_queues(stage, max_receives, queues, fifo=fifo)
->>>>>>> chaos
         tap = Wiretap()
         arena = Arena(
             seed=seed,
@@ -232,13 +221,10 @@ async def open_arena(
         shutil.rmtree(path)
 
 
-<<<<<<< HEAD
-def _with_queues(stage: Environment, max_receives: int, *, fifo: bool) -> Environment:
-    """Return the stage with queues of our own, joined by a redrive policy."""
-=======
-def _with_queues(stage: Stage, max_receives: int, queues: Queues, *, fifo: bool) -> Stage:
+def _with_queues(
+    stage: Environment, max_receives: int, queues: Queues, *, fifo: bool
+) -> Environment:
     """Return the stage with queues of our own, one or one per job, joined by a redrive policy."""
->>>>>>> chaos
     end, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
     dead_letters = stage.sqs.create_queue(f"chaos-dlq{end}", **kind)
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from tests.support.factories import an_id
 
 from tests.chaos.checker import History, check, parked_twice
 from tests.chaos.effects import Effect
+from tests.support.factories import an_id
 from worker.demo.envelopes import envelope
 from worker.demo.plan import Planned
 from worker.jobs.voice.demo import START

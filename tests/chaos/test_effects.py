@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from tests.support.factories import an_id
 
 from tests.chaos.effects import Effect, Request, effects_of
+from tests.support.factories import an_id
 from worker.demo.environment import TABLE
 
 CONVERSATION = an_id()

@@ -3,11 +3,11 @@
 import orjson
 import pytest
 from aiohttp import web
+
 from tests.support.aws import TRANSPORTS, an_aws_client, sdk_client
 from tests.support.aws_stub import Say, Stub, refusal
 from tests.support.factories import an_id
 from tests.support.s3 import SUMS, an_s3
-
 from worker.cli.check.aws import (
     CRC32_OF_NOTHING,
     DETAILS_KEY,

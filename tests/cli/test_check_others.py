@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from tests.support.tls import a_certificate
 
+from tests.support.tls import a_certificate
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings

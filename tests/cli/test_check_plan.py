@@ -5,10 +5,10 @@ import asyncio
 import orjson
 import pytest
 from aiohttp import web
-from tests.support.aws_stub import SILENCE, Stub
-from tests.support.factories import an_id
 
 from tests.cli.in_thread import in_thread
+from tests.support.aws_stub import SILENCE, Stub
+from tests.support.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
 from worker.app.jobs import load_settings
 from worker.cli.check import plan

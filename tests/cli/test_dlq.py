@@ -13,10 +13,10 @@ from base64 import b64encode
 from collections import Counter
 
 import pytest
-from tests.support.dead_letters import ABC, NOW, XYZ, Letter, letters, moved, parked
 
 from tests.cli.in_thread import in_thread
-from worker.app.command_line import open_queue, open_workshop
+from tests.support.dead_letters import ABC, NOW, XYZ, Letter, letters, moved, parked
+from worker.app.command_line import open_context, open_queue
 from worker.cli.dlq.reader import DEFAULT_WAITS, Waits
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
@@ -91,8 +91,8 @@ def redriven(queue, dead):
     async def redrive(waits, **over):
         order = {"addresses": Addresses(queues=[queue]), "only": Filter(), "rate": 1000, **over}
         order = Order(action="redrive", apply=True, before=time.time(), waits=waits, **order)
-        async with open_workshop() as workshop:
-            await carry_out(await open_queue(workshop, dead), order, tally := Tally())
+        async with open_context() as context:
+            await carry_out(await open_queue(context, dead), order, tally := Tally())
         return tally
 
     return lambda waits=SHORT, **over: asyncio.run(redrive(waits, **over))

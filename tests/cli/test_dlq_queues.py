@@ -5,10 +5,10 @@ import random
 import time
 
 import pytest
-from tests.support.dead_letters import moved
-from tests.support.factories import an_id
 
 from tests.cli.in_thread import in_thread
+from tests.support.dead_letters import moved
+from tests.support.factories import an_id
 from worker.cli.dlq.reader import read_letter
 from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs import Message

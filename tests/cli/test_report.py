@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.support.genesys import OTHER_QUEUE, QUEUE, a_past, pasts
 
 from tests.cli.in_thread import in_thread
+from tests.support.genesys import OTHER_QUEUE, QUEUE, a_past, pasts
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.history import History
 

@@ -4,20 +4,20 @@ from contextlib import AsyncExitStack
 
 import orjson
 import pytest
-from tests.support.factories import a_reference_body, an_attributes_wanted
-from tests.support.genesys import pasts
-from worker.jobs.attributes.build import build_crm
 
 from tests.cli.in_thread import in_thread
+from tests.support.factories import a_reference_body, an_attributes_wanted
+from tests.support.genesys import pasts
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.context import new_context
-from worker.app.genesys import build_genesys
 from worker.app.jobs import load_settings
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.genesys.history import History
+from worker.jobs.attributes import open_crm
+from worker.jobs.attributes.settings import AttributesSettings
 
 FLOW_ID = "f1000000-0000-4000-8000-000000000001"
 OTHER = {"BREAKER_ENABLED": "false", "CACHE_MAX_ENTRIES": "7"}
@@ -69,7 +69,7 @@ def some_events(tmp_path):
 
 
 @pytest.fixture
-def workshops(monkeypatch):
+def contexts(monkeypatch):
     """What commands build their clients with, as they are built."""
     built = []
 
@@ -81,8 +81,8 @@ def workshops(monkeypatch):
     return built
 
 
-def policies(workshop):
-    return {one._policy for one in workshop.upstreams._breakers.values()}
+def policies(context):
+    return {one._policy for one in context.upstreams._breakers.values()}
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,16 @@ def policies(workshop):
     ids=" ".join,
 )
 def test_the_breakers_of_a_command_are_those_of_the_settings(
-    worker, environ, aws, some_events, tmp_path, workshops, command
+    worker, environ, aws, some_events, tmp_path, contexts, command
 ):
     places = {"folder": tmp_path, "events": some_events("a")}
     arguments = [one.format(**places) for one in command]
 
     done = worker(*arguments, **environ, **OTHER, REPORT_BUCKET="none")
 
-    [workshop] = workshops
+    [context] = contexts
     assert done.code in (0, 1)
-    assert {policy.enabled for policy in policies(workshop)} == {False}
+    assert {policy.enabled for policy in policies(context)} == {False}
 
 
 async def test_the_daemon_has_the_same_breakers_and_caches(environ):
@@ -114,9 +114,11 @@ async def test_the_daemon_has_the_same_breakers_and_caches(environ):
 
     async with AsyncExitStack() as stack, command_line.open_with(settings) as ours:
         theirs = new_context(settings, stack)
-        await build_genesys(theirs)
-        crms = [await build_crm(theirs), await command_line.open_crm(ours)]
+        await theirs.genesys()
         await command_line.open_genesys(ours)
+        of = settings.of(AttributesSettings)
+        both = [command_line.for_job(one, "attributes") for one in (theirs, ours)]
+        crms = [await open_crm(one, of) for one in both]
 
     assert policies(ours) == policies(theirs)
     assert [crm._cache._policy.max_entries for crm in crms] == [7, 7]

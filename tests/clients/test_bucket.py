@@ -7,9 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.support.s3 import a_bucket
 
-from worker.emulators.moto import moto_server
+from tests.support.s3 import a_bucket
 from worker.errors import Misconfigured, Unauthorized
 from worker.jobs.reports.files import File
 
@@ -22,12 +21,6 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 def now():
     """Signing needs the real time; tests of expiry do not."""
     return datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -6,23 +6,16 @@ from random import Random
 
 import orjson
 import pytest
+
 from tests.support.aws import TRANSPORTS, an_aws_client, sdk_client
 from tests.support.eventbridge import an_event_bridge
 from tests.support.factories import NOON, an_id
 from tests.support.genesys import a_guard
-
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
-from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 
 SOURCE = "genesys.sentiment.forwarder"
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

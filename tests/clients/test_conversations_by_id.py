@@ -4,9 +4,9 @@ import asyncio
 
 import orjson
 import pytest
+
 from tests.support.factories import NOON, an_id
 from tests.support.genesys import api_of, details_of, end
-
 from worker.clients.genesys.conversations import (
     LONGEST_GAP_SECONDS,
     MOST_REQUESTS,

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.dynamodb import Strict, a_client, a_guard, a_store_table, a_wire
 
+from tests.support.dynamodb import Strict, a_client, a_guard, a_store_table
 from worker.clients.aws.crash_marks import (
     KEPT_SECONDS,
     PAUSE_SECONDS,
@@ -15,7 +15,6 @@ from worker.clients.aws.crash_marks import (
     Evidence,
     evidence_of,
 )
-from worker.emulators.moto import moto_server
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
 
@@ -31,19 +30,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-async def wire(moto, monkeypatch):
-    async with a_wire(moto) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
-        yield wire
 
 
 @pytest.fixture

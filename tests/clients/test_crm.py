@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from tests.support.factories import PHONE, an_id
 
+from tests.support.factories import PHONE, an_id
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, origin_of, path_of
 from worker.emulators.crm import CrmServer, CrmState

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
+
 from tests.support.genesys import (
     DAY,
     HOUR_MS,
@@ -16,7 +17,6 @@ from tests.support.genesys import (
     a_reader,
     pasts,
 )
-
 from worker.clients.genesys import details_query
 from worker.clients.genesys.details_query import PlatformPages, ReferencePages
 from worker.emulators.genesys.replies import over_budget

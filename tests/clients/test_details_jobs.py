@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
-from tests.support.genesys import DAY, NOW, a_cloud, a_day, a_past, a_reader, pasts
 
+from tests.support.genesys import DAY, NOW, a_cloud, a_day, a_past, a_reader, pasts
 from worker.errors import Unavailable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

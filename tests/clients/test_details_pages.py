@@ -5,8 +5,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.support.genesys import DAY, OTHER_QUEUE, QUEUE, a_day
 
+from tests.support.genesys import DAY, OTHER_QUEUE, QUEUE, a_day
 from worker.clients.genesys.details_query import Filters, PlatformPages, ReferencePages, Slice
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, RateLimited, Unavailable

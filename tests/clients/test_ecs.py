@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.ecs_agent import FAILURE, THROTTLED, a_protection, an_agent
 
+from tests.support.ecs_agent import FAILURE, THROTTLED, a_protection, an_agent
 from worker.clients.ecs import AGENT_LIMITS, MARGIN_SECONDS, RETRY_SECONDS, expiry_minutes
 from worker.clients.http import HttpClient
 from worker.errors import ConfigurationError, Unavailable

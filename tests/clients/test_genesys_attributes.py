@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from tests.support.factories import OneForAll, an_id
 
+from tests.support.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.flows import FLOW_CACHE, Kind, Schema

@@ -10,9 +10,9 @@ from random import Random
 import pytest
 import structlog
 from aiohttp import web
-from tests.support.factories import OneForAll
 
-from tests.verbs import Verbs
+from tests.support.factories import OneForAll
+from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits

@@ -10,9 +10,9 @@ import orjson
 import pytest
 import structlog
 from aiohttp import web
+
 from tests.support.factories import NOON, an_id
 from tests.support.genesys import a_guard, api_of, end
-
 from worker.clients.genesys.conversations import (
     Batching,
     ConversationDetails,

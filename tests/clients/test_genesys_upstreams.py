@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
+
 from tests.support.factories import NOON, an_id
 from tests.support.genesys import DAY, a_day, end, pasts
-
-from tests.verbs import Verbs
+from tests.support.verbs import Verbs
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails

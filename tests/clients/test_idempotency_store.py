@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
+
 from tests.support.aws import TRANSPORTS
 from tests.support.dynamodb import (
     RETENTION_SECONDS,
@@ -13,11 +14,8 @@ from tests.support.dynamodb import (
     a_client,
     a_store,
     a_store_table,
-    a_wire,
 )
-
 from worker.clients.aws.idempotency import BUSY_RETRY_SECONDS, SKEW_SECONDS
-from worker.emulators.moto import moto_server
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
 from worker.events.result import Result
 from worker.intake.idempotency import Idempotency
@@ -29,19 +27,6 @@ LEASE = 120.0
 PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
 SHORT_LEASE = 2.0
 MINUTE = 60.0
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-async def wire(moto, monkeypatch):
-    async with a_wire(moto) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
-        yield wire
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+
 from tests.support import official_sdk
 from tests.support.factories import an_id
-
 from worker.cli.check import upstreams
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+
 from tests.support.aws import TRANSPORTS
 from tests.support.dynamodb import a_client, a_guard, a_stub, a_table, items_of
 from tests.support.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
-
-from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.jobs.voice.customers import UNKNOWN, Customer
 from worker.jobs.voice.events import SpeakerScore
@@ -17,12 +16,6 @@ from worker.jobs.voice.records import EnrichmentStatus, VoiceRecord, VoiceRecord
 
 CONVERSATION = an_id()
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(params=TRANSPORTS)

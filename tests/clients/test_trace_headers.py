@@ -6,12 +6,12 @@ from random import Random
 import orjson
 import pytest
 from aiohttp import web
+
 from tests.support.eventbridge import an_event_bridge
 from tests.support.factories import NOON, a_conversation_ended
 from tests.support.genesys import a_guard
 from tests.support.spans import name_of
 from tests.support.spans import traced_in_memory as traced
-
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.http import HttpClient

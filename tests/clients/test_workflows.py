@@ -4,12 +4,11 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+
 from tests.support.aws import TRANSPORTS, an_aws_client
 from tests.support.dynamodb import a_stub
 from tests.support.factories import a_conversation_ended, an_id
 from tests.support.genesys import a_guard
-
-from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 from worker.jobs.workflow.execution import DetailsStatus, execution_of
 from worker.jobs.workflow.executions import DetailsStore, Workflows
@@ -17,12 +16,6 @@ from worker.jobs.workflow.executions import DetailsStore, Workflows
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
 from worker.settings import Aws
 
@@ -25,12 +24,6 @@ def sqs_client_of(monkeypatch):
             yield client
 
     return connect
-
-
-@pytest.fixture(scope="session")
-def moto_url():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ async def sqs_post(sqs):
 async def any_client(request, sqs_client_of):
     """Give a client of each server in turn; what it proves holds for both."""
     if request.param == "moto":
-        async with sqs_client_of(request.getfixturevalue("moto_url")) as client:
+        async with sqs_client_of(request.getfixturevalue("moto")) as client:
             yield client
         return
     async with SqsServer() as server, sqs_client_of(server.endpoint_url) as client:

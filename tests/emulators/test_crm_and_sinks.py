@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 import pytest
-from tests.support.factories import PHONE, an_id
 
+from tests.support.factories import PHONE, an_id
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.webhooks import WebhookSink
 

@@ -2,9 +2,9 @@
 
 import orjson
 import pytest
+
 from tests.support.factories import NOON, an_id
 from tests.support.genesys import api_of, end
-
 from worker.clients.genesys.conversations import QUERY_PATH, Wanted, reference_query
 from worker.clients.genesys.wire import Call, object_of
 from worker.clients.http_types import Request

@@ -6,7 +6,6 @@ from itertools import count
 from random import Random
 
 from tests.support.factories import an_id
-
 from worker.clients.aws.sqs import Message
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit

@@ -5,9 +5,9 @@ import gc
 from random import Random
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
 from tests.intake.doubles import a_message, a_source
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.clients.aws.errors import EntryFailed, QueueError
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, Slow, When
 from worker.intake.acks import RELEASE_ATTEMPTS, Acks

@@ -8,8 +8,8 @@ from collections import Counter
 from random import Random
 
 import pytest
-from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 
+from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import (
     HTTP_500,
     DeliverAgain,

@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,

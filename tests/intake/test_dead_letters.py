@@ -4,9 +4,9 @@ import json
 import random
 
 import pytest
+
 from tests.support.dead_letters import ABC, LIMITS, NOW
 from tests.support.factories import an_id
-
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt

@@ -4,9 +4,9 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
 from tests.intake.doubles import a_problem
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.daemon import Daemon
 from worker.app.signals import Signals
 from worker.emulators.sqs.control import Slow

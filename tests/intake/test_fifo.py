@@ -5,8 +5,8 @@ from collections import defaultdict
 from random import Random
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
 from worker.events.result import Result

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.support.factories import an_id
 
 from tests.intake.doubles import (
     BLOCKED,
@@ -20,6 +19,7 @@ from tests.intake.doubles import (
     a_source,
     do_one,
 )
+from tests.support.factories import an_id
 from worker.intake.gate import CHECK_SECONDS, FAILED_PROBES, MOST_WAITING_TO_PROBE, Gate
 from worker.intake.job_state import RECENT_SUCCESS_SECONDS
 from worker.intake.outcome import DONE, Retry, failure_of

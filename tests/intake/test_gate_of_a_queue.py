@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
 from tests.intake.doubles import FakeUpstreams
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import FailEntries, When
 from worker.errors import BreakerOpen
 from worker.events.result import Result

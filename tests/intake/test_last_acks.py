@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.daemon import FORCED_SECONDS, Daemon
 from worker.app.signals import Signals
 from worker.emulators.sqs.control import Slow

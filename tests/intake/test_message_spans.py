@@ -7,11 +7,11 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
+
 from tests.support.factories import a_body, a_reference_body, a_voice_scored
 from tests.support.genesys import a_guard
 from tests.support.spans import SPAN, TRACE, TRACEPARENT, XRAY, XRAY_SPAN, XRAY_TRACE, linked
 from tests.support.spans import traced_in_memory as traced
-
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.errors import Permanent, Unavailable
 from worker.settings import Aws

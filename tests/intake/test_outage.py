@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+
 from tests.support.factories import a_reference_body, a_voice_scored
 
 MESSAGES = 100

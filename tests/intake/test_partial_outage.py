@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+
 from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 
 VOICE = 100

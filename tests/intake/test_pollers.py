@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.support.factories import a_reference_body, a_voice_scored
 
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import HTTP_500
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
 from worker.intake.poller import most_pollers

@@ -4,12 +4,11 @@ import asyncio
 import time
 
 import pytest
-from tests.support.dynamodb import a_client, a_guard, a_store_table, a_wire
-from tests.support.factories import a_reference_body, a_voice_scored, an_id
 
 from tests.intake.doubles import a_lease, a_message
+from tests.support.dynamodb import a_client, a_guard, a_store_table
+from tests.support.factories import a_reference_body, a_voice_scored, an_id
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
-from worker.emulators.moto import moto_server
 from worker.intake.outcome import DONE, DeadLetter
 from worker.intake.quarantine import ALONE_AFTER_SECONDS, Quarantine
 from worker.intake.source import Source
@@ -248,19 +247,6 @@ async def test_a_run_that_raises_gives_up_its_mark_and_the_place():
 
 
 # With the table
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-async def wire(moto, monkeypatch):
-    async with a_wire(moto) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
-        yield wire
 
 
 @pytest.fixture

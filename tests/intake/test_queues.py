@@ -5,6 +5,8 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+
+from tests.intake.doubles import FakeUpstreams
 from tests.support.factories import (
     a_chat_scored,
     a_conversation_ended,
@@ -13,8 +15,6 @@ from tests.support.factories import (
     a_reference_body,
     a_voice_scored,
 )
-
-from tests.intake.doubles import FakeUpstreams
 from worker.app.context import new_context
 from worker.app.intake import build_intake
 from worker.app.jobs import load_settings

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 from prometheus_client import generate_latest
-from tests.support.factories import a_reference_body, a_voice_scored
 
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.demo.envelopes import an_id, envelope
 from worker.errors import Permanent, Transient
 from worker.events.result import Result

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
-from tests.support.aws import sdk_client
-from tests.support.factories import a_reference_body, a_voice_scored
 
 from tests.intake.doubles import a_failure, a_problem
+from tests.support.aws import sdk_client
+from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.jobs import load_settings
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse

@@ -13,10 +13,8 @@ from worker.demo.environment import (
     REPORT_BUCKET,
     TABLE,
     Environment,
-    open_environment,
-    Stage,
     make_queue,
-    open_stage,
+    open_environment,
 )
 from worker.demo.fixtures import make_fixtures
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
@@ -54,13 +52,8 @@ __all__ = (
     "error_body",
     "iso",
     "leg",
-<<<<<<< HEAD
     "make_fixtures",
-    "open_environment",
-=======
     "make_queue",
-    "make_surroundings",
-    "open_stage",
->>>>>>> chaos
+    "open_environment",
     "platform",
 )

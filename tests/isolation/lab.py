@@ -20,10 +20,8 @@ from tests.isolation.emulators import (
     SqsServer,
     Wiretap,
     make_fixtures,
-    open_environment,
     make_queue,
-    make_surroundings,
-    open_stage,
+    open_environment,
 )
 from tests.isolation.process import RUN, Worker
 from tests.isolation.sizes import Size
@@ -269,16 +267,7 @@ def _environment(stage: Environment) -> dict[str, str]:
     return {name: value for name, value in ours.items() if name not in PRODUCT_DEFAULTS}
 
 
-<<<<<<< HEAD
 def _queues(stage: Environment, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
-    policy = {
-        "deadLetterTargetArn": stage.sqs.arn(stage.dead_letter_url),
-        "maxReceiveCount": str(MOST_RECEIVES),
-    }
-
-=======
-def _queues(stage: Stage, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
->>>>>>> chaos
     def make(name: str) -> str:
         return make_queue(
             stage.sqs,

@@ -10,7 +10,7 @@ from tests.oracle import platform, reference
 from tests.oracle.envelope import Envelope, open_envelope
 from tests.oracle.reports import report_due
 from tests.oracle.types import Event
-from tests.reading import Events as EventTypes
+from tests.support.reading import Events as EventTypes
 
 Reader = Callable[[Envelope], Event | None]
 

@@ -8,7 +8,6 @@ from tests.support.factories import (
     an_attributes_wanted,
     an_origin,
 )
-
 from worker.demo.environment import FLOW_ID
 from worker.emulators.genesys.flows import a_flow
 

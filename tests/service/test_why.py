@@ -3,10 +3,9 @@
 import json
 from datetime import UTC, datetime
 
+from tests.service.conftest import sample
 from tests.support.aws import sdk_client
 from tests.support.factories import a_reference_body, an_attributes_wanted, an_origin
-
-from tests.service.conftest import sample
 from worker.emulators.sqs.control import ACCESS_DENIED
 
 ASKED_BY_CRM = 'worker_asked_pause_seconds{dependency="crm"}'

@@ -1,8 +1,8 @@
 """The bus of the demo: an event lies on the queue of each job that it interests."""
 
 import pytest
-from tests.support.factories import a_body
 
+from tests.support.factories import a_body
 from worker.app.jobs import BUILT_IN
 from worker.demo.environment import queues_of
 from worker.demo.noise import POISON

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.support.factories import an_id
 
+from tests.support.factories import an_id
 from worker.clients.genesys import conversations, details_jobs, integrations, participants, speech
 from worker.clients.genesys.conversations import PlatformDetails, Wanted
 from worker.clients.genesys.details_query import platform_page

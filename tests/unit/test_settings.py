@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.reading import REQUIRED
+from tests.support.reading import REQUIRED
 from worker.app.jobs import describe, load_settings, unknown_settings
 from worker.errors import ConfigurationError
 from worker.jobs.voice.settings import VoiceSettings

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.reading import REQUIRED, reader
+from tests.support.reading import REQUIRED, reader
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import describe, load_settings
 from worker.errors import ConfigurationError

@@ -179,13 +179,8 @@ async def open_environment(
         environment = Environment(
             sqs=sqs,
             dead_letter_url=dead_letter_url,
-<<<<<<< HEAD:worker/demo/environment.py
-            **_make_queues(sqs, queues, sqs.arn(dead_letter_url)),
-            genesys=await stack.enter_async_context(GenesysServer(cloud, addresses.of("genesys"))),
-=======
             **_make_queues(sqs, queues, dead_letter_url),
-            genesys=await stack.enter_async_context(GenesysServer(cloud, places.of("genesys"))),
->>>>>>> chaos:worker/demo/stage.py
+            genesys=await stack.enter_async_context(GenesysServer(cloud, addresses.of("genesys"))),
             aws_url=aws_url,
             crm=await stack.enter_async_context(CrmServer(address=addresses.of("customers"))),
             sinks={
@@ -221,12 +216,7 @@ def make_queue(
 
 
 def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
-<<<<<<< HEAD:worker/demo/environment.py
     """Make one queue or five, and return the fields of the environment that name them."""
-    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
-=======
-    """Make one queue or five, and return the fields of the stage that name them."""
->>>>>>> chaos:worker/demo/stage.py
 
     def made(name: str) -> str:
         return make_queue(

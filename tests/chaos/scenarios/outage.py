@@ -12,13 +12,9 @@ from tests.chaos.arena import Arena, open_arena, shortened
 from tests.chaos.checker import History
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-<<<<<<< HEAD
+from worker.app.intake import ASIDE_PER_PERMIT
 from worker.demo.plan import Job
 from worker.demo.scenario import jobs_of
-=======
-from worker.app.intake import ASIDE_PER_PERMIT
-from worker.demo.jobs.plan import Job
-from worker.demo.run import jobs_of
 from worker.intake.settlement import BLOCKED_SECONDS, SPREAD
 
 BOUND_RECEIVES = 2
@@ -26,14 +22,13 @@ BOUND_RECEIVES = 2
 gate, or beside it; one that probed in vain three times goes back once, for others to probe."""
 
 MISSING = ("voice", "attributes")
-"""Jobs that may miss upstreams that are down here (`worker/app/handlers/routes.py`)."""
+"""Jobs that may miss upstreams that are down here (`worker/jobs/*/__init__.py`)."""
 
 PERMITS = 64
 """SQS_CONCURRENCY, by default."""
 
 FEW_MESSAGES = 2
 """On a queue with so few, nobody else probes: they come as often as they are sent back (P14)."""
->>>>>>> chaos
 
 MAX_RECEIVES = 5
 """Of the queues' redrive policy: above every limit here, far below the fifty of deploy/."""

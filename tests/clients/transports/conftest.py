@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 from aiohttp import web
+
 from tests.support.aws import TRANSPORTS
 from tests.support.aws_stub import Stub, a_client
-
 from worker.emulators.loopback import serving
-from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
 
 
@@ -66,9 +65,3 @@ async def sqs(monkeypatch):
     async with SqsServer() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
         yield server
-
-
-@pytest.fixture(scope="session")
-def moto():
-    with moto_server() as url:
-        yield url

@@ -9,11 +9,11 @@ import orjson
 import pytest
 from botocore import xform_name
 from botocore.exceptions import HTTPClientError
+
+import worker
 from tests.support.aws import SET_UP, an_aws_client
 from tests.support.aws_stub import Say, a_client
 from tests.support.factories import an_id
-
-import worker
 from worker.clients.aws.wire.operations import DynamoDb, Events, Sqs, StepFunctions
 from worker.emulators.sqs.control import FailEntries
 

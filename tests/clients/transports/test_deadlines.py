@@ -8,9 +8,9 @@ import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, ReadTimeoutError
+
 from tests.support.aws_stub import REGION, SILENCE, Say, a_client
 from tests.support.s3 import a_guard
-
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable

@@ -14,9 +14,9 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+
 from tests.support.aws_stub import a_client
 from tests.support.tls import a_certificate
-
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.wire.connection import endpoint_of
 from worker.settings import Aws

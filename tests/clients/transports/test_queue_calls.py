@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from tests.support.aws_stub import Say, refusal
 
+from tests.support.aws_stub import Say, refusal
 from worker.clients.aws.errors import EntryFailed, QueueError, ask
 from worker.clients.aws.sqs import batch_results, messages_of
 

@@ -10,8 +10,8 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
 )
-from tests.support.aws_stub import Say, a_client, refusal
 
+from tests.support.aws_stub import Say, a_client, refusal
 from worker.clients.aws.wire import connection as module
 
 HTML = b"<html><body>Service Unavailable</body></html>"

@@ -12,8 +12,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.retries.quota import RetryQuota
-from tests.support.aws_stub import CUT, GONE, SILENCE, Say, refusal
 
+from tests.support.aws_stub import CUT, GONE, SILENCE, Say, refusal
 from worker.clients.aws.wire.call import Attempts
 from worker.emulators.sqs.control import HTTP_500, THROTTLED, Reset, When
 

@@ -12,9 +12,9 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.aws_stub import Say, a_client, refusal
 from yarl import URL
 
+from tests.support.aws_stub import Say, a_client, refusal
 from worker.clients.aws.wire.connection import Endpoint
 from worker.clients.aws.wire.protocol import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS
 from worker.clients.aws.wire.signing import Clock, Signer

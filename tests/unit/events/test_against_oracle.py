@@ -12,12 +12,12 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.factories import a_body, a_leg_body, an_id
 
 from tests.oracle.fields import instant as instant_as_before
 from tests.oracle.normaliser import Unrouted as OldUnrouted
 from tests.oracle.normaliser import open_events as open_as_before
-from tests.reading import Events, open_events
+from tests.support.factories import a_body, a_leg_body, an_id
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.fields import instant
 from worker.events.reading import UnknownType

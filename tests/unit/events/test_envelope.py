@@ -1,7 +1,7 @@
 import orjson
 import pytest
-from tests.support.factories import a_body, a_platform_body, a_voice_scored, an_id, platform_detail
 
+from tests.support.factories import a_body, a_platform_body, a_voice_scored, an_id, platform_detail
 from worker.errors import Permanent
 from worker.events.envelope import open_envelope
 

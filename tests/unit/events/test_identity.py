@@ -2,6 +2,7 @@ import re
 
 import orjson
 import pytest
+
 from tests.support.factories import (
     a_body,
     a_leg_body,
@@ -11,8 +12,7 @@ from tests.support.factories import (
     a_voice_scored,
     an_id,
 )
-
-from tests.reading import Events, open_events
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from tests.support.factories import (
     PHONE,
     a_body,
@@ -19,8 +20,7 @@ from tests.support.factories import (
     platform_detail,
     without_origin,
 )
-
-from tests.reading import Events, open_events
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType
 from worker.jobs.attributes.events import AttributesWanted

@@ -2,9 +2,9 @@
 
 import orjson
 import pytest
-from tests.support.factories import a_body, an_id
 
-from tests.reading import Events, open_events
+from tests.support.factories import a_body, an_id
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 from worker.jobs.voice.events import VoiceScored
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.support.factories import (
     a_platform_body,
     a_reference_body,
@@ -17,8 +18,7 @@ from tests.support.factories import (
     an_origin,
     without_origin,
 )
-
-from tests.reading import Events, open_events
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 from worker.events.reading import UnknownType
 from worker.jobs.reports.events import EMPTY_SCHEDULE

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
-from tests.support.factories import a_body, a_leg_body, an_id
 
 from tests.oracle.normaliser import open_events as open_as_before
-from tests.reading import Events, open_events
+from tests.support.factories import a_body, a_leg_body, an_id
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 
 TYPES = Events()

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
-from tests.support.factories import PHONE, a_voice_scored, an_attributes_wanted, an_origin
 
+from tests.support.factories import PHONE, a_voice_scored, an_attributes_wanted, an_origin
 from worker.events.record import Record
 
 

@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from tests.support.factories import a_body
 
-from tests.reading import Events, open_events
+from tests.support.factories import a_body
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 
 

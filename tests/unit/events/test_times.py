@@ -1,9 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.factories import NOON, a_body, a_leg_body, an_id
 
-from tests.reading import Events, open_events
+from tests.support.factories import NOON, a_body, a_leg_body, an_id
+from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 
 START = "v2.detail.events.conversation.{id}.customer.start"

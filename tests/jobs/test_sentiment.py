@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.support.factories import NOON, a_chat_scored, an_id, an_origin
 
+from tests.support.factories import NOON, a_chat_scored, an_id, an_origin
 from worker.clients.genesys.transcripts import Polarity, exact, sentiment_of
 from worker.errors import Permanent
 from worker.jobs.sentiment.verdict import (

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.support.factories import an_id
-
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt

@@ -6,8 +6,8 @@ import io
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.support.genesys import NOW, a_day, a_row
 
+from tests.support.genesys import NOW, a_day, a_row
 from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.csv_text import csv_text, lines_of, neutral, original
 from worker.jobs.reports.report import report_of

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.factories import a_chat_scored
 
+from tests.support.factories import a_chat_scored
 from worker.clients.genesys.transcripts import sentiment_of
 from worker.jobs.sentiment.verdict import SentimentRules, payload_of
 

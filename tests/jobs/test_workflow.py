@@ -6,9 +6,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
 
-from worker.clients.genesys.conversations import LEAST_GAP_SECONDS, seconds_to_next_poll
+from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
+from worker.clients.genesys.conversations import (
+    LEAST_GAP_SECONDS,
+    seconds_to_next_poll,
+)
 from worker.errors import NotYet, Permanent
 from worker.jobs.workflow.execution import (
     MAX_INPUT_BYTES,

@@ -11,8 +11,8 @@ from random import Random
 import httpx
 import pytest
 import structlog
-from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 
+from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.flows import FLOW_CACHE, Schema

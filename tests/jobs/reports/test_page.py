@@ -7,8 +7,8 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
-from tests.support.genesys import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 
+from tests.support.genesys import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 from worker.clients.genesys.details_query import Slice
 from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.axis import points, ticks, time_ticks

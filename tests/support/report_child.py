@@ -1,4 +1,7 @@
-"""A report on its own: `python -m tests.support.report_child URL DAYS FOLDER`; prints its peak memory."""
+"""A report on its own; prints its peak memory.
+
+`python -m tests.support.report_child URL DAYS FOLDER`.
+"""
 
 import asyncio
 import json
@@ -7,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
-from tests.support.genesys import DAY, NOW, a_day, an_api_at
 
+from tests.support.genesys import DAY, NOW, a_day, an_api_at
 from worker.clients.genesys.details_query import PlatformPages
 from worker.jobs.reports.files import File
 from worker.jobs.reports.handler import written

@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 
 import orjson
 from aiohttp import web
-from tests.support.factories import an_id
 
+from tests.support.factories import an_id
 from worker.emulators.loopback import serving
 
 

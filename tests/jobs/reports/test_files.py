@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import orjson
 import pytest
+
 from tests.support.factories import an_origin
 from tests.support.genesys import NOW, QUEUE, a_day, a_row
-
 from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.files import files_of, folder
 from worker.jobs.reports.json_text import json_text

@@ -3,9 +3,9 @@
 from contextlib import AsyncExitStack
 
 import pytest
+
 from tests.support.ecs_agent import an_agent
 from tests.support.factories import a_report_due
-
 from worker.app.context import new_context
 from worker.app.jobs import load_settings
 from worker.app.routes import _protected, build_routes

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.genesys import a_row
 
+from tests.support.genesys import a_row
 from worker.jobs.reports.merge import Merge
 
 starts = st.integers(0, 50)

@@ -13,11 +13,11 @@ import orjson
 import pytest
 import structlog
 from msgspec import structs
+
 from tests.support.eventbridge import an_event_bridge
 from tests.support.factories import NOON, a_chat_scored, a_leg_body, an_id, an_origin
 from tests.support.genesys import a_guard, api_of, end
-
-from tests.reading import Events, open_events
+from tests.support.reading import Events, open_events
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails

@@ -2,8 +2,8 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.genesys import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
 
+from tests.support.genesys import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
 from worker.jobs.reports.aggregate import OTHER, Aggregate
 from worker.jobs.reports.totals import MAX_WRAPUP_CODES, Totals, rounded
 

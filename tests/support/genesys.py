@@ -1,20 +1,23 @@
-"""What tests of reports share: rows, past conversations, and a reader of an emulated Genesys."""
+"""The Genesys API to test with, the conversations that ended in it, and rows of reports."""
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tests.support.factories import OneForAll, a_report_due, an_id
-
+from tests.support.factories import NOON, OneForAll, a_report_due, an_id
 from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.conversations import PlatformDetails as DetailsById
 from worker.clients.genesys.details_jobs import DetailsJobs
 from worker.clients.genesys.details_query import PlatformPages
 from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.emulators.genesys.history import History, Past
+from worker.events.normal_forms import utc_text
 from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.row import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy
@@ -114,3 +117,51 @@ async def a_reader(
             lambda: NOW,
             DetailsJobs(made) if jobs else None,
         )
+
+
+def a_guard(upstream="genesys", *, limiter=None, attempts=1):
+    """Must be made in the loop."""
+    clock = asyncio.get_running_loop().time
+    breaker = Breaker(upstream, BreakerPolicy(enabled=False), clock=clock, random=Random(1))
+    policy = GuardPolicy(RetryPolicy(attempts, 0.01, 0.01), deadline_seconds=25)
+    return Guard(policy, breaker=breaker, random=Random(1), limiter=limiter)
+
+
+@asynccontextmanager
+async def api_of(cloud, *, per_minute=60_000):
+    """Serve the cloud and yield the client of its API."""
+    limiter = Limiter("genesys", per_minute=per_minute)
+    async with (
+        GenesysServer(cloud),
+        HttpClient("genesys", cloud.url, HttpLimits(total_seconds=10)) as http,
+    ):
+        tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
+        await tokens.get()
+        try:
+            yield Api(http, tokens, OneForAll(a_guard(limiter=limiter)), limiter)
+        finally:
+            await tokens.aclose()
+
+
+@asynccontextmanager
+async def details_of(cloud, dialect=None, batching=None, *, per_minute=60_000):
+    async with api_of(cloud, per_minute=per_minute) as api:
+        details = ConversationDetails(api, dialect or DetailsById(), batching or Batching())
+        try:
+            yield details
+        finally:
+            await details.aclose()
+
+
+def end(cloud, conversation_id=None, *, session_id=None, media_type="voice", **when):
+    """Let a conversation end at NOON; `listed_at`, `closed_at`: see `Ended`. Returns its id."""
+    conversation_id = conversation_id or an_id()
+    record = a_conversation(
+        conversation_id,
+        session_id or an_id(),
+        media_type=media_type,
+        start=utc_text(NOON - timedelta(minutes=5)),
+        end=utc_text(NOON),
+    )
+    cloud.ended[conversation_id] = Ended(record, **when)
+    return conversation_id

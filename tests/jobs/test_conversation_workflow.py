@@ -8,13 +8,12 @@ from random import Random
 import orjson
 import pytest
 from msgspec.structs import replace
+
 from tests.support.aws import an_aws_client
 from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.support.genesys import a_guard, details_of, end
-
 from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.emulators.genesys import GenesysCloud
-from worker.emulators.moto import moto_server
 from worker.errors import NotYet, Permanent, RateLimited
 from worker.events.result import Result
 from worker.jobs.workflow.executions import DetailsStore, Workflows
@@ -22,12 +21,6 @@ from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 
 RULES = WorkflowRules(steps=("fetch_crm_contact",), settle_seconds=1800)
 DIALECTS = [PlatformDetails(), ReferenceDetails()]
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.genesys import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
 
+from tests.support.genesys import DAY_MS, OTHER_QUEUE, QUEUE, a_cloud
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.history import MadeUp
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
-from tests.support.factories import NOON, an_attributes_wanted, an_id, an_origin
 
+from tests.support.factories import NOON, an_attributes_wanted, an_id, an_origin
 from worker.jobs.attributes.injection import Policy, enriched, payload_sha256, trace_id
 from worker.jobs.attributes.inspector import Rules
 

@@ -11,17 +11,16 @@ import httpx
 import orjson
 import pytest
 from structlog.testing import capture_logs
+
 from tests.support.aws import an_aws_client
 from tests.support.factories import an_id
 from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from tests.support.s3 import a_bucket, a_guard
-
 from worker.clients.aws.bus import Bus
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.genesys import GenesysCloud
-from worker.emulators.moto import moto_server
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.result import Result
@@ -58,12 +57,6 @@ class Bench(NamedTuple):
         bucket = self.write.bucket
         listed = await bucket._client.list_objects_v2(Bucket=bucket.name)
         return sorted(entry["Key"] for entry in listed.get("Contents", []))
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 async def an_ear(events, sqs):

@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 
 import pytest
 from structlog.testing import capture_logs
+
 from tests.support.dynamodb import a_client, a_guard, a_table, items_of
 from tests.support.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
-
-from tests.verbs import Verbs
+from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
-from worker.emulators.moto import moto_server
 from worker.errors import Misconfigured, Permanent, Transient
 from worker.events.result import Result
 from worker.jobs.voice.customers import Customer, CustomerAction, Customers
@@ -50,12 +49,6 @@ class Bench(NamedTuple):
     async def item(self):
         (item,) = await self.stored()
         return {name: next(iter(value.values())) for name, value in item.items()}
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as url:
-        yield url
 
 
 @asynccontextmanager
