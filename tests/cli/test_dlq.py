@@ -671,6 +671,18 @@ def test_a_queue_that_does_not_exist_is_one_line_and_exit_code_1(worker, queue, 
     )
 
 
+@pytest.mark.parametrize("transport", ["lean", "sdk"])
+def test_an_sqs_that_is_not_reached_is_exit_code_3(worker, monkeypatch, closed_port, transport):
+    url = f"http://127.0.0.1:{closed_port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    queues = {"SQS_QUEUE_URL": f"{url}/1/q", "SQS_DEAD_LETTER_QUEUE_URL": f"{url}/1/dead"}
+
+    done = worker("dlq", "list", **queues, AWS_TRANSPORT=transport)
+
+    assert done.code == 3
+    assert "get_queue_attributes failed" in done.err
+
+
 @pytest.mark.parametrize(
     "arguments", [("--older-than", "soon"), ("--rate", "0"), ("--rate", "nan"), ("--limit", "0")]
 )
