@@ -197,6 +197,14 @@ def test_a_genesys_that_refuses_us_is_a_clean_failure(report, tmp_path, cloud):
     assert "invalid_client" in done.err
 
 
+def test_a_login_host_that_is_not_reached_is_exit_code_3_at_once(report, tmp_path, closed_port):
+    nowhere = f"http://127.0.0.1:{closed_port}"
+
+    done = report(*DAY, "--out", str(tmp_path), GENESYS_LOGIN_URL=nowhere)
+
+    assert (done.code, done.err) == (3, "genesys login: ConnectionRefusedError\n")
+
+
 def test_a_bucket_that_is_not_reached_is_exit_code_3(worker, closed_port):
     nowhere = f"http://127.0.0.1:{closed_port}"
 

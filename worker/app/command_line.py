@@ -84,8 +84,14 @@ async def open_crm(workshop: Workshop) -> Crm:
 
 
 async def open_reader(workshop: Workshop) -> DetailsReader:
-    """Open what reads the conversations of a report. Raises ConfigurationError."""
-    return build_reader(workshop, await open_genesys(workshop))
+    """Open what reads the conversations of a report.
+
+    Raises ConfigurationError, and what the login host answers: a report waits minutes for an
+    upstream that is down, so a wrong host or secret is found out first.
+    """
+    genesys = await open_genesys(workshop)
+    await genesys.tokens.get()
+    return build_reader(workshop, genesys)
 
 
 async def open_bucket(workshop: Workshop) -> Bucket:
