@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from worker.app.findings import Finding, fail, ok, warn
 from worker.app.queue_findings import judge_dead_letters, judge_queue
-from worker.clients.aws.faults import DENIED, MISSING, REFUSALS, Fault, fault_called, fault_of
+from worker.clients.aws.faults import REFUSALS, Fault, fault_called, fault_of
 from worker.clients.aws.sqs_replies import QueueAttributes, attributes_of
 from worker.domain.reports.files import folder
 from worker.domain.workflow import Execution
@@ -58,9 +58,9 @@ async def refusal_of(call: Awaitable[Any]) -> Fault | None:
 
 def refused(target: Target, fault: Fault) -> Finding:
     """Return the row of a call that was refused for another reason than its content."""
-    if fault.code in DENIED:
+    if fault.is_denied:
         return fail(target.name, f"{fault.code} to {target.action}", fault.remedy)
-    if fault.code in MISSING:
+    if fault.is_missing:
         return fail(target.name, fault.code, f"check {target.setting}, the account and the region")
     return fail(target.name, fault.code, fault.remedy)
 
@@ -229,7 +229,7 @@ async def _existence(events: Any, bus: str, sources: str) -> Finding:
     fault = await refusal_of(events.describe_event_bus(Name=bus))
     if fault is None:
         return ok(BUS.name, found)
-    if fault.code in MISSING:
+    if fault.is_missing:
         remedy = f"check {BUS.setting}, the account and the region"
         return fail(BUS.name, "does not exist: what is put on it is lost without an error", remedy)
     return ok(BUS.name, f"{found}; existence not verified ({fault.code})")

@@ -64,6 +64,16 @@ class Fault:
     remedy: str
 
     @property
+    def is_denied(self) -> bool:
+        """Whether a permission is missing."""
+        return self.code in DENIED
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the resource does not exist, or not here."""
+        return self.code in MISSING
+
+    @property
     def text(self) -> str:
         """Both in one line."""
         return f"{self.code} — {self.remedy}"
