@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from contextlib import contextmanager
 from uuid import uuid4
@@ -132,6 +133,23 @@ def test_all_is_well_when_all_is_well(worker, environ):
         "Genesys token",
     }
     assert run.code == 0
+
+
+def test_the_findings_end_with_the_failures_and_their_number(worker, environ):
+    run = worker("check", **{**environ, "DYNAMODB_TABLE": "none", "RETRY_HORIZON_SECONDS": "60"})
+
+    *_, last, border, summary = run.out.splitlines()
+    assert re.fullmatch(r"\d+ ok, \d+ warnings?, 1 failed", summary)
+    assert "DynamoDB table" in last
+    assert border.startswith("└")
+
+
+def test_the_findings_for_machines_are_in_the_same_order(worker, environ):
+    run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": "none"})
+
+    found = [row["state"] for row in run.json]
+    assert found == sorted(found, key=["ok", "warn", "fail"].index)
+    assert found[-1] == "fail"
 
 
 def test_the_table_is_for_people_and_shows_no_secret(worker, environ):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import os
 import pty
 import re
@@ -627,27 +628,48 @@ def test_delete_wants_a_filter_or_all(dlq, sqs, dead, arguments):
     assert visible(sqs, dead) == 1
 
 
-@pytest.mark.parametrize(("answer", "left", "code"), [("n", 2, 1), ("y", 0, 0)])
-def test_delete_asks_on_a_terminal(sqs, dead, environ, answer, left, code):
-    parked(dead, *letters(2))
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "dlq", "delete", "--all", "--apply", "--wait=0"],
-        env={**os.environ, **environ},
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    os.write(ours, f"{answer}\n".encode())
-    out, _ = process.communicate(timeout=60)
+@pytest.fixture
+def on_a_terminal(environ):
+    """Run a command whose stdin is a terminal where `answer` was typed."""
 
-    assert process.returncode == code
-    assert "2 would be deleted" in out
-    assert "--apply" not in out
-    assert visible(sqs, dead) == left
-    os.close(ours)
-    os.close(theirs)
+    def run(*arguments, answer=""):
+        ours, theirs = pty.openpty()
+        os.write(ours, answer.encode())
+        done = subprocess.run(  # noqa: S603  our own command
+            [sys.executable, "-m", "worker", "dlq", *arguments, "--wait=0"],
+            env={**os.environ, **environ},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        os.close(ours)
+        os.close(theirs)
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize(("answer", "left", "code"), [("n", 2, 1), ("y", 0, 0)])
+def test_delete_asks_on_a_terminal(on_a_terminal, sqs, dead, answer, left, code):
+    parked(dead, *letters(2))
+
+    done = on_a_terminal("delete", "--all", "--apply", answer=f"{answer}\n")
+
+    assert (done.returncode, visible(sqs, dead)) == (code, left)
+    assert "2 would be deleted" in done.stdout
+    assert "--apply" not in done.stdout
+
+
+def test_delete_asks_nothing_when_there_is_nothing_to_delete(on_a_terminal, sqs, dead):
+    parked(dead, *letters(2))
+
+    done = on_a_terminal("delete", "--fingerprint", "nothing", "--apply", "--json")
+
+    assert done.returncode == 0
+    assert "for good?" not in done.stderr
+    assert json.loads(done.stdout)["selected"] == 0
 
 
 # ── settings and failures ──────────────────────────────────────────────────────────────────────
@@ -669,6 +691,18 @@ def test_a_queue_that_does_not_exist_is_one_line_and_exit_code_1(worker, queue, 
     assert re.fullmatch(
         r"\w+ failed: [\w.]+ — check its name, the account and the region\n", done.err
     )
+
+
+@pytest.mark.parametrize("transport", ["lean", "sdk"])
+def test_an_sqs_that_is_not_reached_is_exit_code_3(worker, monkeypatch, closed_port, transport):
+    url = f"http://127.0.0.1:{closed_port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    queues = {"SQS_QUEUE_URL": f"{url}/1/q", "SQS_DEAD_LETTER_QUEUE_URL": f"{url}/1/dead"}
+
+    done = worker("dlq", "list", **queues, AWS_TRANSPORT=transport)
+
+    assert done.code == 3
+    assert "get_queue_attributes failed" in done.err
 
 
 @pytest.mark.parametrize(

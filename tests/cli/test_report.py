@@ -197,6 +197,23 @@ def test_a_genesys_that_refuses_us_is_a_clean_failure(report, tmp_path, cloud):
     assert "invalid_client" in done.err
 
 
+def test_a_login_host_that_is_not_reached_is_exit_code_3_at_once(report, tmp_path, closed_port):
+    nowhere = f"http://127.0.0.1:{closed_port}"
+
+    done = report(*DAY, "--out", str(tmp_path), GENESYS_LOGIN_URL=nowhere)
+
+    assert (done.code, done.err) == (3, "genesys login: ConnectionRefusedError\n")
+
+
+def test_a_bucket_that_is_not_reached_is_exit_code_3(worker, closed_port):
+    nowhere = f"http://127.0.0.1:{closed_port}"
+
+    done = worker("report", "url", "x", "2026-03-01", REPORT_BUCKET="b", AWS_ENDPOINT_URL=nowhere)
+
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert done.err.startswith("s3: ")
+
+
 def test_a_report_that_lacks_something_says_so(report, tmp_path, cloud):
     cloud.history.spoil = lambda _, conversations: conversations[1:]
 

@@ -149,6 +149,18 @@ def test_a_queue_that_does_not_exist_is_a_problem_per_event(worker, a_queue, tmp
     assert "check its name" in run.err
 
 
+def test_an_sqs_that_is_not_reached_is_exit_code_3(worker, tmp_path, monkeypatch, closed_port):
+    file = tmp_path / "event.json"
+    file.write_text("{}")
+    url = f"http://127.0.0.1:{closed_port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+    run = worker("send", str(file), SQS_QUEUE_URL=f"{url}/1/q")
+
+    assert run.code == 3
+    assert f"{file}: EndpointConnectionError" in run.err
+
+
 def test_no_queue_is_a_configuration_error(worker, tmp_path):
     run = worker("send", "-")
 

@@ -1,6 +1,6 @@
 """What a queue and its dead-letter queue say of themselves, held against the settings. Pure.
 
-`worker check` shows all of it; `worker run` warns at its start of what is not well.
+`worker check` shows all of it; `worker run` warns at its start of what is not ok.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ def queue_findings(
     dead_letters: QueueAttributes | None,
     settings: Settings,
 ) -> list[str]:
-    """Return what is not well with a queue and its dead-letter queue (None: there is none)."""
+    """Return what is not ok with a queue and its dead-letter queue (None: there is none)."""
     return [
         *sentences(name, judge_queue(attributes, settings)),
         *sentences(name, judge_dead_letters(attributes, dead_letters)),

@@ -88,7 +88,7 @@ def _options(
 def main() -> None:
     """Run the command line of this process."""
     try:
-        app()
+        app(prog_name=app.info.name)  # also of `python -m worker`: completion goes by it
     except ConfigurationError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)

@@ -24,6 +24,11 @@ from worker.clients.aws.faults import REFUSALS, Fault, fault_called, fault_of
 from worker.clients.aws.sqs import QueueAttributes, attributes_of
 from worker.jobs.reports.files import folder
 from worker.jobs.workflow.execution import Execution
+from worker.clients.aws.faults import REFUSALS, Fault, fault_called, fault_of
+from worker.clients.aws.sqs_replies import QueueAttributes, attributes_of
+from worker.domain.reports.files import folder
+from worker.domain.workflow import Execution
+from worker.handlers import chat_sentiment, scheduled_report
 from worker.settings import Settings
 from worker.settings.bindings import name_of
 
@@ -58,9 +63,9 @@ async def refusal_of(call: Awaitable[Any]) -> Fault | None:
 
 def refused(target: Target, fault: Fault) -> Finding:
     """Return the row of a call that was refused for another reason than its content."""
-    if kind_of(fault.code) == "denied":
+    if fault.is_denied:
         return fail(target.name, f"{fault.code} to {target.action}", fault.remedy)
-    if kind_of(fault.code) == "missing":
+    if fault.is_missing:
         return fail(target.name, fault.code, f"check {target.setting}, the account and the region")
     return fail(target.name, fault.code, fault.remedy)
 
@@ -222,7 +227,7 @@ async def _existence(events: Any, bus: str, sources: str) -> Finding:
     fault = await refusal_of(events.describe_event_bus(Name=bus))
     if fault is None:
         return ok(BUS.name, found)
-    if kind_of(fault.code) == "missing":
+    if fault.is_missing:
         remedy = f"check {BUS.setting}, the account and the region"
         return fail(BUS.name, "does not exist: what is put on it is lost without an error", remedy)
     return ok(BUS.name, f"{found}; existence not verified ({fault.code})")

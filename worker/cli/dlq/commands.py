@@ -238,15 +238,19 @@ def _order(
 
 
 def _ask(order: "Order", *, as_json: bool) -> None:
-    """Print how many it would be, and go on only after a yes."""
+    """Print how many it would be, and go on only after a yes; end when there are none."""
     from dataclasses import replace
 
-    from worker.cli.dlq.output import print_selection
+    from worker.cli.dlq.output import print_json, print_selection, tally_as_dict
 
     dry = replace(order, apply=False)
     tally = _tally_of(dry)
     if not as_json:
         print_selection(dry, tally)
+    if not tally.causes.total:
+        if as_json:
+            print_json(tally_as_dict(order, tally))
+        raise typer.Exit
     typer.confirm(f"Delete {tally.causes.total} messages for good?", abort=True, err=True)
 
 

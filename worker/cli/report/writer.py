@@ -153,6 +153,8 @@ async def _bucket(context: AppContext) -> Bucket:
 
 async def _report(context: AppContext, due: ReportDue, shelf: Shelf) -> Manifest:
     settings, genesys = context.settings.of(ReportSettings), await open_genesys(context)
+    # A report waits minutes for an upstream that is down: a wrong host is found out first.
+    await genesys.tokens.get()
     reader = open_reader(for_job(context, "reports"), settings, genesys)
     async with _shown() as progress:
         return await written(due, reader, shelf, now=now, progress=progress)

@@ -37,6 +37,16 @@ class Fault:
     remedy: str
 
     @property
+    def is_denied(self) -> bool:
+        """Whether a permission is missing."""
+        return kind_of(self.code) == "denied"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the resource does not exist, or not here."""
+        return kind_of(self.code) == "missing"
+
+    @property
     def text(self) -> str:
         """Both in one line."""
         return f"{self.code} — {self.remedy}"
