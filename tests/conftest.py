@@ -4,10 +4,21 @@ import asyncio
 import gc
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None)  # the machine is shared; its speed is no failure
 settings.load_profile("steady")
+
+
+def pytest_itemcollected(item):
+    """Let virtual time jump after four turns of the loop in which nothing happens.
+
+    looptime waits for 42. What goes over loopback is there in the next turn, and hours of
+    virtual time were spent in empty ones.
+    """
+    if item.get_closest_marker("looptime"):
+        item.add_marker(pytest.mark.looptime(noop_cycles=4))
 
 
 def pytest_collection_finish():
@@ -31,6 +42,13 @@ def _botocore_parses_each_of_its_files_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", parsed_once)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tracebacks_are_plain():
+    # structlog's own logger draws them with rich: a quarter of the time of tests full of faults.
+    renderer = structlog.dev.ConsoleRenderer.get_active()
+    renderer.exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.fixture(scope="session", autouse=True)
