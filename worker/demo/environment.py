@@ -11,8 +11,7 @@ from zlib import crc32
 import aioboto3
 
 from worker.emulators.crm import CrmServer, CrmState
-from worker.emulators.genesys.cloud import GenesysCloud
-from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
