@@ -12,8 +12,7 @@ import aioboto3
 
 from worker.app.jobs import BUILT_IN, wanted_events
 from worker.emulators.crm import CrmServer, CrmState
-from worker.emulators.genesys.cloud import GenesysCloud
-from worker.emulators.genesys.server import GenesysServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer

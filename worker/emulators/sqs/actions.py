@@ -16,7 +16,6 @@ from worker.emulators.sqs.control import (
     Silence,
 )
 from worker.emulators.sqs.model import (
-    MAXIMUM_BYTES,
     SETTABLE,
     Received,
     SqsError,
@@ -28,6 +27,7 @@ from worker.emulators.sqs.model import (
 from worker.emulators.sqs.protocol import (
     Batch,
     Parameters,
+    check_size,
     check_system_names,
     names,
     optional_text,
@@ -35,7 +35,6 @@ from worker.emulators.sqs.protocol import (
     read_sending,
     render_queue,
     render_received,
-    size_of_entry,
     text,
     visibility,
     whole,
@@ -79,7 +78,7 @@ class MessageActions:
     async def send_message_batch(self, call: Call) -> Answer:
         """Keep up to ten messages, 1 MiB together."""
         entries = read_entries(call.parameters)
-        _check_size(entries)
+        check_size(entries)
         return self._run_batch(call, entries, _send)
 
     async def receive_message(self, call: Call) -> Answer:
@@ -190,12 +189,6 @@ def _change_visibility(queue: Queue, parameters: Parameters) -> tuple[str, Answe
     if seconds is None:
         raise missing("VisibilityTimeout")
     return queue.change_visibility(text(parameters, "ReceiptHandle"), seconds), {}
-
-
-def _check_size(entries: list[Answer]) -> None:
-    if (size := sum(map(size_of_entry, entries))) > MAXIMUM_BYTES:
-        limit = f"Batch requests cannot be longer than {MAXIMUM_BYTES} bytes."
-        raise SqsError("BatchRequestTooLong", f"{limit} You have sent {size} bytes.")
 
 
 class QueueActions:

@@ -12,6 +12,7 @@ from typing import Any
 
 from worker.emulators.sqs.control import Injected, Journal
 from worker.emulators.sqs.model import (
+    MAXIMUM_BYTES,
     MAXIMUM_VISIBILITY_SECONDS,
     Attribute,
     Attributes,
@@ -108,7 +109,7 @@ def size_of(sending: Sending) -> int:
     )
 
 
-def size_of_entry(parameters: Parameters) -> int:
+def _size_of_entry(parameters: Parameters) -> int:
     """Return the same of an entry of a batch that is not checked yet."""
     attributes: dict[str, dict[str, Any]] = parameters.get("MessageAttributes") or {}
     texts = [str(parameters.get("MessageBody") or ""), *attributes]
@@ -213,6 +214,18 @@ def read_entries(parameters: Parameters) -> list[dict[str, Any]]:
         repeated = next(entry_id for entry_id in ids if ids.count(entry_id) > 1)
         raise SqsError("BatchEntryIdsNotDistinct", f"Id {repeated} repeated.")
     return entries
+
+
+def check_size(entries: list[dict[str, Any]]) -> None:
+    """Refuse a batch that is too long in all.
+
+    Raises:
+        SqsError: `BatchRequestTooLong`.
+
+    """
+    if (size := sum(map(_size_of_entry, entries))) > MAXIMUM_BYTES:
+        limit = f"Batch requests cannot be longer than {MAXIMUM_BYTES} bytes."
+        raise SqsError("BatchRequestTooLong", f"{limit} You have sent {size} bytes.")
 
 
 class Batch:
