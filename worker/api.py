@@ -12,16 +12,33 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients.aws.bus import Bus
-from worker.clients.aws.errors import CREDENTIALS, aws_errors
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
-from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.flows import Kind, Schema
-from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysParts
-from worker.clients.genesys.speech import ChatSentiment
-from worker.clients.genesys.transcripts import Polarity, Sentiment
+from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors
+from worker.clients.genesys import (
+    ALIASES,
+    MIN_AGE,
+    REFERENCE_GROUPS,
+    REFERENCE_METRICS,
+    Api,
+    Attributes,
+    ChatSentiment,
+    ConversationDetails,
+    DetailsJobs,
+    DetailsQuery,
+    Failures,
+    Filters,
+    GenesysParts,
+    Json,
+    Kind,
+    Page,
+    PagesDialect,
+    Polarity,
+    Schema,
+    Sentiment,
+    Slice,
+    SliceTooLarge,
+    all_of,
+    seconds_to_next_poll,
+)
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.clients.services import AwsService, HttpService
@@ -39,27 +56,34 @@ from worker.errors import (
     Unreadable,
     WorkerError,
 )
-from worker.events.any_event import AnyEvent, read_any
-from worker.events.conversation import (
+from worker.events import (
+    MAX_ITEMS,
+    MAX_TEXT,
+    AnyEvent,
+    Envelope,
+    Event,
+    EventType,
     FlatFields,
     LegFields,
+    Origin,
+    Reader,
+    Record,
+    Result,
+    Wire,
+    decoder,
+    e164,
     emitted_at,
     event_body,
     flat_detail,
     flat_of,
     flat_origin,
+    instant,
     is_customers,
+    iso,
     leg_of,
     leg_origin,
-    without_tel,
-)
-from worker.events.envelope import Envelope
-from worker.events.fields import (
-    MAX_ITEMS,
-    MAX_TEXT,
-    Wire,
-    decoder,
-    instant,
+    origin,
+    read_any,
     read_by,
     read_id,
     read_id_if_any,
@@ -68,26 +92,27 @@ from worker.events.fields import (
     read_object,
     read_text,
     read_text_if_any,
+    sent_at,
+    timed,
+    utc_text,
+    without_tel,
 )
-from worker.events.identity import iso, origin, sent_at, timed
-from worker.events.normal_forms import e164, utc_text
-from worker.events.origin import Event, Origin
-from worker.events.reading import EventType, Reader
-from worker.events.record import Record
-from worker.events.result import Result
-from worker.resilience.cache import Cache, Cached, CachePolicy
-from worker.resilience.guard import Guard, best_effort
-from worker.resilience.steps import Steps
+from worker.resilience import Cache, Cached, CachePolicy, Guard, Steps, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
 from worker.telemetry.logs import audit_logger
 from worker.telemetry.tracing import tracing
 
 __all__ = [
+    "ALIASES",
     "CREDENTIALS",
     "MAX_ITEMS",
     "MAX_TEXT",
+    "MIN_AGE",
+    "REFERENCE_GROUPS",
+    "REFERENCE_METRICS",
     "AnyEvent",
+    "Api",
     "Attributes",
     "AwsService",
     "BearerToken",
@@ -101,9 +126,12 @@ __all__ = [
     "Context",
     "ConversationDetails",
     "DetailsJobs",
+    "DetailsQuery",
     "Envelope",
     "Event",
     "EventType",
+    "Failures",
+    "Filters",
     "FlatFields",
     "GenesysParts",
     "Globs",
@@ -114,11 +142,14 @@ __all__ = [
     "HttpService",
     "Job",
     "JobSettings",
+    "Json",
     "Kind",
     "LegFields",
     "Misconfigured",
     "NotYet",
     "Origin",
+    "Page",
+    "PagesDialect",
     "Permanent",
     "Polarity",
     "Proof",
@@ -132,6 +163,8 @@ __all__ = [
     "Schema",
     "Seconds",
     "Sentiment",
+    "Slice",
+    "SliceTooLarge",
     "Steps",
     "Transient",
     "Unauthorized",
@@ -142,6 +175,7 @@ __all__ = [
     "Webhook",
     "Wire",
     "WorkerError",
+    "all_of",
     "audit_logger",
     "aws_errors",
     "best_effort",

@@ -15,8 +15,8 @@ from tests.benchmarks.findings import Claim, Findings, Table
 from tests.benchmarks.size import Size
 from worker.demo.environment import Environment, open_environment
 from worker.demo.fixtures import make_fixtures
-from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
+from worker.demo.traffic import Job
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob

@@ -14,14 +14,13 @@ from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Findings, Spread, Table
 from tests.benchmarks.size import Size
 from worker.app.context import new_context
-from worker.app.heap import spare_collections
-from worker.app.idempotency import build_idempotency
-from worker.app.intake import join_intake, reading_of
+from worker.app.daemon import spare_collections
+from worker.app.intake import build_idempotency, join_intake, reading_of
 from worker.app.jobs import load_settings
 from worker.app.queues import OpenQueue
 from worker.cli.run import fast_loop
 from worker.clients.aws.sqs import Message, QueueAttributes
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored
 from worker.telemetry.logs import configure_logging

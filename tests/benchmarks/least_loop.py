@@ -11,7 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from tests.benchmarks.lean_loop import Message, run
 from tests.support.reading import reader
-from worker.app.heap import spare_collections
+from worker.app.daemon import spare_collections
 
 DEADLINE_SECONDS = 30
 handled = Counter("handled", "Messages handled.", ["handler"]).labels("voice")

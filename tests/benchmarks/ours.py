@@ -11,12 +11,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from worker.app.context import new_context
-from worker.app.daemon import Daemon
+from worker.app.daemon import Daemon, Signals
 from worker.app.intake import build_intake
 from worker.app.jobs import load_settings
-from worker.app.signals import Signals
 from worker.cli.run import fast_loop
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored
 from worker.ops.health import Health

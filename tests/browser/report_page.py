@@ -16,8 +16,8 @@ from random import Random
 
 from tests.browser.chromium import Page, chromium
 from tests.support.genesys import DAY, DAY_MS, HOUR_MS, NOW, a_day, a_row
-from worker.jobs.reports.aggregate import Aggregate
-from worker.jobs.reports.html_page import html_page
+from worker.jobs.reports.figures import Aggregate
+from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import Report, report_of
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

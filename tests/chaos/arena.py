@@ -15,8 +15,8 @@ from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
 from worker.demo.environment import JOB_QUEUES, Environment, Queues, make_queue, open_environment
 from worker.demo.fixtures import make_fixtures
-from worker.demo.plan import Job, Planned
 from worker.demo.process import WorkerProcess
+from worker.demo.traffic import Job, Planned
 from worker.emulators.sqs.control import FaultPlan
 from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer

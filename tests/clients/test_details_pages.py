@@ -10,9 +10,8 @@ from tests.support.genesys import DAY, OTHER_QUEUE, QUEUE, a_day
 from worker.clients.genesys.details_query import Filters, PlatformPages, ReferencePages, Slice
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, RateLimited, Unavailable
-from worker.jobs.reports.platform_row import row_of_platform
-from worker.jobs.reports.reader import filters_of, rows_of
-from worker.jobs.reports.slicing import HOUR
+from worker.jobs.reports.reader import HOUR, filters_of, rows_of
+from worker.jobs.reports.rows import row_of_platform
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 WHOLE = Slice(DAY, DAY + 24 * HOUR)

@@ -17,7 +17,7 @@ from tests.support.dynamodb import (
 )
 from worker.clients.aws.idempotency import BUSY_RETRY_SECONDS, SKEW_SECONDS
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.idempotency import Idempotency
 from worker.resilience.work import Work as AWork
 from worker.resilience.work import begin

@@ -19,8 +19,7 @@ from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.loopback import serving
 from worker.emulators.webhooks import WebhookSink
-from worker.jobs.workflow.execution import DetailsStatus, execution_of
-from worker.jobs.workflow.executions import Workflows
+from worker.jobs.workflow.executions import DetailsStatus, Workflows, execution_of
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 

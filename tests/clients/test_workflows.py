@@ -10,8 +10,7 @@ from tests.support.dynamodb import a_stub
 from tests.support.factories import a_conversation_ended, an_id
 from tests.support.genesys import a_guard
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
-from worker.jobs.workflow.execution import DetailsStatus, execution_of
-from worker.jobs.workflow.executions import DetailsStore, Workflows
+from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}

@@ -1,6 +1,6 @@
 """A handler that needs an upstream, for tests in which that is down."""
 
-from worker.events.result import Result
+from worker.events.origin import Result
 
 
 class AskGenesys:

@@ -12,7 +12,7 @@ from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, Retry, failure_of
-from worker.intake.source import Source
+from worker.intake.router import Source
 
 DOWN = Retry(failure_of("down", error_class="Unavailable", cause="down"), own=False, outage=True)
 BLOCKED = Blocked(failure_of("blocked", error_class="Blocked", cause="blocked"))

@@ -1,6 +1,6 @@
 """A running intake, and a handler of the test's own."""
 
-from worker.events.result import Result
+from worker.events.origin import Result
 
 
 class Intake:

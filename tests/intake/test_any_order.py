@@ -20,7 +20,7 @@ from worker.emulators.sqs.control import (
     When,
 )
 from worker.errors import NotYet, Permanent, RateLimited, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 
 SEEDS = range(2)
 MESSAGES = 120

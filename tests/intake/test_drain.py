@@ -7,10 +7,9 @@ import pytest
 
 from tests.intake.doubles import a_problem
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.app.daemon import Daemon
-from worker.app.signals import Signals
+from worker.app.daemon import Daemon, Signals
 from worker.emulators.sqs.control import Slow
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.gate import CHECK_SECONDS
 from worker.resilience.work import waiting_for
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 
 GROUPS, PER_GROUP = 10, 20
 

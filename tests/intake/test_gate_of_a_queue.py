@@ -8,7 +8,7 @@ from tests.intake.doubles import FakeUpstreams
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import FailEntries, When
 from worker.errors import BreakerOpen
-from worker.events.result import Result
+from worker.events.origin import Result
 
 
 def send(sqs, queue, count, group=None):

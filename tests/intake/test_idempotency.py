@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from worker.errors import Transient, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.idempotency import LONGEST_WAIT_SECONDS, MOST_WAITING, Idempotency
 
 

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.app.daemon import FORCED_SECONDS, Daemon
-from worker.app.signals import Signals
+from worker.app.daemon import FORCED_SECONDS, Daemon, Signals
 from worker.emulators.sqs.control import Slow
 from worker.intake.consumer import CANCEL_SECONDS
 

@@ -1,6 +1,5 @@
 from worker.intake.attempts import Attempts
-from worker.intake.source import Source
-from worker.intake.unrouted import Unrouted
+from worker.intake.router import Source, Unrouted
 from worker.telemetry import metrics
 
 

@@ -11,7 +11,7 @@ from tests.support.factories import a_reference_body, a_voice_scored, an_id
 from worker.clients.aws.crash_marks import CrashMarks, Evidence
 from worker.intake.outcome import DONE, DeadLetter
 from worker.intake.quarantine import ALONE_AFTER_SECONDS, Quarantine
-from worker.intake.source import Source
+from worker.intake.router import Source
 
 
 class FakeMarks:

@@ -19,7 +19,7 @@ from worker.app.context import new_context
 from worker.app.intake import build_intake
 from worker.app.jobs import load_settings
 from worker.emulators.sqs.control import ACCESS_DENIED, When
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.router import Route
 from worker.telemetry import metrics
 

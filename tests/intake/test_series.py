@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.demo.envelopes import an_id, envelope
+from worker.demo.traffic import an_id, envelope
 from worker.errors import Permanent, Transient
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.voice.demo import START
 from worker.telemetry.metrics import REGISTRY
 

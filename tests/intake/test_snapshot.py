@@ -13,7 +13,7 @@ from worker.app.jobs import load_settings
 from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.ops.health import Health
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for

@@ -6,7 +6,6 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
-from worker.demo.envelopes import envelope, iso, leg, platform
 from worker.demo.environment import (
     FLOW_ID,
     LEDGER_TABLE,
@@ -17,6 +16,7 @@ from worker.demo.environment import (
     open_environment,
 )
 from worker.demo.fixtures import make_fixtures
+from worker.demo.traffic import envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.genesys.history import DAY_MS, History, MadeUp

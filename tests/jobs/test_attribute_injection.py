@@ -25,10 +25,9 @@ from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.attributes.crm import Crm, Record
-from worker.jobs.attributes.handler import InjectAttributes
-from worker.jobs.attributes.injection import Policy, payload_sha256, trace_id
+from worker.jobs.attributes.handler import InjectAttributes, Policy, payload_sha256, trace_id
 from worker.jobs.attributes.inspector import Rules
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.cache import Cache, CachePolicy

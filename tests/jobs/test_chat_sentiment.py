@@ -32,11 +32,11 @@ from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
 from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
-from worker.resilience.steps import Steps
+from worker.resilience.once import Steps
 from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging

@@ -15,7 +15,7 @@ from tests.support.genesys import a_guard, details_of, end
 from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.emulators.genesys import GenesysCloud
 from worker.errors import NotYet, Permanent, RateLimited
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.workflow.executions import DetailsStore, Workflows
 from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 

@@ -10,7 +10,7 @@ from worker.app.context import new_context
 from worker.app.jobs import load_settings
 from worker.app.routes import _protected, build_routes
 from worker.errors import Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.reports.handler import WriteReport
 
 SETTINGS = {

@@ -23,9 +23,9 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.reports.handler import Listeners, WriteReport
-from worker.resilience.steps import Steps
+from worker.resilience.once import Steps
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 FILES = ["report.csv", "report.html", "report.json"]

@@ -18,7 +18,7 @@ from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
 from worker.errors import Misconfigured, Permanent, Transient
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.voice.customers import Customer, CustomerAction, Customers
 from worker.jobs.voice.handler import EnrichVoice
 from worker.jobs.voice.records import VoiceRecords

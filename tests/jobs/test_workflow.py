@@ -13,7 +13,7 @@ from worker.clients.genesys.conversations import (
     seconds_to_next_poll,
 )
 from worker.errors import NotYet, Permanent
-from worker.jobs.workflow.execution import (
+from worker.jobs.workflow.executions import (
     MAX_INPUT_BYTES,
     DetailsStatus,
     details_status,

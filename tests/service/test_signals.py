@@ -6,7 +6,7 @@ import sys
 
 HANGS = """
 import asyncio, time
-from worker.app.signals import Signals
+from worker.app.daemon import Signals
 
 async def work():
     signals = Signals()

@@ -21,13 +21,11 @@ from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
 from worker.clients.aws.sqs import MAX_IN_FLIGHT, QueueAttributes
 from worker.errors import Permanent
-from worker.events.origin import Origin
+from worker.events.origin import Origin, Result
 from worker.events.reading import ForJob
-from worker.events.result import Result
 from worker.intake.delivery import Reading
 from worker.intake.idempotency import Idempotency
-from worker.intake.router import Route, Routes
-from worker.intake.unrouted import Unrouted
+from worker.intake.router import Route, Routes, Unrouted
 from worker.settings import Settings
 from worker.settings.bindings import QueueBinding
 

@@ -17,9 +17,9 @@ from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.emulators.genesys.history import History, Past
-from worker.events.normal_forms import utc_text
+from worker.events.identity import utc_text
 from worker.jobs.reports.reader import DetailsReader
-from worker.jobs.reports.row import Row
+from worker.jobs.reports.rows import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter

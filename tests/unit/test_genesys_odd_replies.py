@@ -16,9 +16,8 @@ from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.genesys.transcripts import customer_phrases
 from worker.clients.http_types import Reply
 from worker.errors import WorkerError
-from worker.jobs.reports.platform_row import row_of_platform
 from worker.jobs.reports.reader import rows_of
-from worker.jobs.reports.reference_row import row_of_reference
+from worker.jobs.reports.rows import row_of_platform, row_of_reference
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 ID = an_id()

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from worker.app.heap import YOUNG_OBJECTS, spare_collections
+from worker.app.daemon import YOUNG_OBJECTS, spare_collections
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from worker.emulators.loopback import serving
 from worker.settings import Otel
-from worker.telemetry import xray
+from worker.telemetry import tracing as xray
 from worker.telemetry.tracing import Cause, NoTracing, traced, tracing
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/1/work"

@@ -8,7 +8,7 @@ import pytest
 from worker.app.routes import _check
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.errors import ConfigurationError, RateLimited, Unauthorized, Unavailable
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.router import Route
 from worker.settings import Breaker, Genesys
 

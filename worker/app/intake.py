@@ -1,15 +1,18 @@
 """Builds the intake: a consumer per queue, and what all of them share."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from uuid import uuid4
 
 from worker.app.context import AppContext
-from worker.app.idempotency import LEDGER, build_idempotency
 from worker.app.jobs import event_reader
 from worker.app.queues import OpenQueue, open_queues
 from worker.clients.aws.crash_marks import CrashMarks
+from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
+from worker.clients.aws.session import ClientLimits
 from worker.intake.acks import Acks
 from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
@@ -22,12 +25,38 @@ from worker.intake.job_state import JobState, Upstreams
 from worker.intake.leases import Leases
 from worker.intake.permits import Permits
 from worker.intake.poller import Poller, PollRules, most_pollers
-from worker.intake.router import Route, Routes
+from worker.intake.router import Route, Routes, Source, Unrouted
 from worker.intake.settlement import Memory, Settlement
-from worker.intake.source import Source
-from worker.intake.unrouted import Unrouted
 from worker.settings import Settings
 from worker.telemetry import metrics
+
+LEDGER = "ledger"
+"""Name of its upstream: jobs whose effects the store proves need it."""
+
+
+async def build_idempotency(context: AppContext) -> tuple[Idempotency, CrashMarks | None]:
+    """Return what knows what was done, and the marks of messages in flight, both in LEDGER_TABLE.
+
+    Without a table each process remembers for itself, and there are no marks.
+    """
+    settings = context.settings.ledger
+    if settings.table is None:
+        return Idempotency(), None
+    limits = ClientLimits(pool=context.settings.sqs.concurrency, read_seconds=3, attempts=4)
+    client = await context.aws_client("dynamodb", limits)
+    guard = context.upstreams.aws(LEDGER)
+    table = IdempotencyTable(
+        client,
+        settings.table,
+        guard,
+        time.time,
+        lease_seconds=settings.lease_seconds,
+        retention_seconds=settings.retention_seconds,
+    )
+    store = IdempotencyStore(table, settings.lease_seconds, fail_open=settings.fail_open)
+    marks = CrashMarks(client, settings.table, guard, uuid4().hex, time.time)
+    return Idempotency(store), marks
+
 
 ASIDE_PER_PERMIT = 4
 """Messages in flight that may wait for an upstream which their job may miss."""

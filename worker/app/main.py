@@ -10,11 +10,10 @@ import structlog
 
 from worker import __version__
 from worker.app.context import AppContext, new_context
-from worker.app.daemon import Daemon
+from worker.app.daemon import Daemon, Signals
 from worker.app.intake import build_intake
 from worker.app.queues import OpenQueue, Unreachable, findings_of
 from worker.app.routes import build_routes
-from worker.app.signals import Signals
 from worker.app.snapshot import Watch
 from worker.ops.health import Health
 from worker.ops.server import OpsServer

@@ -10,7 +10,7 @@ from worker.app.jobs import known_jobs
 from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
 from worker.clients.http import HttpClient
 from worker.errors import ConfigurationError
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.intake.router import Route, Routes
 
 

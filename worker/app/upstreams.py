@@ -13,8 +13,7 @@ from worker.errors import Misconfigured
 from worker.resilience.breaker import Breaker, BreakerPolicy, State
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter
-from worker.resilience.pause import PAUSE_CAP_SECONDS
-from worker.resilience.retry import RetryPolicy
+from worker.resilience.retry import PAUSE_CAP_SECONDS, RetryPolicy
 from worker.settings import Breaker as BreakerSettings
 from worker.settings import Genesys as GenesysSettings
 

@@ -68,7 +68,7 @@ async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
 
 def exit_code_of(sent: "Sequence[Sent]") -> int:
     """Return 3 when SQS could not be reached for any event, 1 when some were not sent."""
-    from worker.clients.aws.faults import is_unreachable
+    from worker.clients.aws.errors import is_unreachable
 
     problems = [one.problem for one in sent if one.problem is not None]
     if sent and len(problems) == len(sent):
@@ -188,7 +188,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
     """Send all events and return what became of each, in order; a failed batch stops no other."""
     from botocore.exceptions import BotoCoreError
 
-    from worker.clients.aws.faults import fault_of
+    from worker.clients.aws.errors import fault_of
 
     sent: list[Sent] = []
     try:
@@ -202,7 +202,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
 async def _send(sqs: Any, queue_url: str, batch: list[Event]) -> list[Sent]:
     from botocore.exceptions import ClientError
 
-    from worker.clients.aws.faults import fault_of
+    from worker.clients.aws.errors import fault_of
 
     entries = [
         {"Id": str(n), "MessageBody": event.body, **_fifo(queue_url)}

@@ -12,11 +12,10 @@ from rich.console import Console
 
 from worker.demo.environment import Environment, Queues, open_environment
 from worker.demo.fixtures import make_fixtures
-from worker.demo.noise import Noise
-from worker.demo.plan import Effects, Job, Planned, Trouble
+from worker.demo.invalid_traffic import Noise
 from worker.demo.process import WorkerProcess
-from worker.demo.progress import Progress, print_results
-from worker.demo.sent_messages import SentMessages
+from worker.demo.progress import Progress, SentMessages, print_results
+from worker.demo.traffic import Effects, Job, Planned, Trouble
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from worker.demo.environment import Addresses, Environment, Queues, open_environment
 from worker.demo.fixtures import SOURCES, make_fixtures, put_events
-from worker.demo.plan import Planned, Trouble
 from worker.demo.scenario import jobs_of
+from worker.demo.traffic import Planned, Trouble
 from worker.emulators.loopback import serving
 from worker.errors import ConfigurationError
 

@@ -1,1 +1,77 @@
 """From the bytes of a message body to typed events: pure, no I/O."""
+
+from worker.events.any_event import AnyEvent, read_any
+from worker.events.conversation import (
+    FlatFields,
+    LegFields,
+    emitted_at,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
+    without_tel,
+)
+from worker.events.envelope import Envelope
+from worker.events.fields import (
+    MAX_ITEMS,
+    MAX_TEXT,
+    Wire,
+    decoder,
+    instant,
+    read_by,
+    read_id,
+    read_id_if_any,
+    read_list,
+    read_number,
+    read_object,
+    read_text,
+    read_text_if_any,
+)
+from worker.events.identity import e164, iso, origin, sent_at, timed, utc_text
+from worker.events.origin import Event, Origin, Record, Result
+from worker.events.reading import EventType, Reader
+
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_TEXT",
+    "AnyEvent",
+    "Envelope",
+    "Event",
+    "EventType",
+    "FlatFields",
+    "LegFields",
+    "Origin",
+    "Reader",
+    "Record",
+    "Result",
+    "Wire",
+    "decoder",
+    "e164",
+    "emitted_at",
+    "event_body",
+    "flat_detail",
+    "flat_of",
+    "flat_origin",
+    "instant",
+    "is_customers",
+    "iso",
+    "leg_of",
+    "leg_origin",
+    "origin",
+    "read_any",
+    "read_by",
+    "read_id",
+    "read_id_if_any",
+    "read_list",
+    "read_number",
+    "read_object",
+    "read_text",
+    "read_text_if_any",
+    "sent_at",
+    "timed",
+    "utc_text",
+    "without_tel",
+]

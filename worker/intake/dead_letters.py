@@ -1,4 +1,4 @@
-"""Dead letters: a copy of the message with the reason, on the dead-letter queue."""
+"""Dead letters: the copy with its failure record, and how a copy is read back."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -12,9 +12,8 @@ import structlog
 
 from worker.clients.aws.crash_marks import CrashMarks
 from worker.errors import Misconfigured, Permanent
-from worker.events.origin import Event
+from worker.events.origin import Event, Result
 from worker.events.reading import ForJob, UnknownType
-from worker.events.result import Result
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
@@ -33,8 +32,7 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Quarantine
-from worker.intake.router import Routed, Routes, routed
-from worker.intake.unrouted import Unrouted
+from worker.intake.router import Routed, Routes, Unrouted, routed
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
 from worker.telemetry.context import log_fields

@@ -16,7 +16,7 @@ import structlog
 from worker.clients.aws.errors import EntryFailed, QueueError
 from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Message, Queue
 from worker.events.origin import Origin
-from worker.intake.source import Source
+from worker.intake.router import Source
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -1,13 +1,35 @@
-"""Which jobs want which event: data, not code."""
+"""Which jobs want which event, on which queue, and what becomes of what none wants.
 
+A type of a job that is set up by half is not unknown: to delete its events would lose them to a
+misspelt setting. On a queue of its own a type of another job means that the bindings were swapped.
+"""
+
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from worker.events.origin import Event
+import structlog
+
+from worker.events.origin import Event, Result
 from worker.events.reading import ForJob
-from worker.events.result import Result
 from worker.intake.idempotency import Proof
+from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
+from worker.telemetry import metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One queue."""
+
+    name: str
+    url: str
+    jobs: frozenset[str]
+    """The jobs bound to it: of an unbound queue all that are on."""
+
+    bound: bool
+    age_seconds: Callable[[float], float]
+    """Age of a message by SQS's own clock, from its `SentTimestamp` in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +71,72 @@ class Routed:
 def routed(routes: Routes, events: Iterable[ForJob], jobs: frozenset[str]) -> list[Routed]:
     """Return what is to be run for the events of one message, by the jobs of its queue."""
     return [Routed(event, routes[job]) for job, event in events if job in jobs and job in routes]
+
+
+log = structlog.get_logger(__name__)
+
+QUIET_SECONDS = 60
+REMEMBERED = 1000
+
+
+class Unrouted:
+    """What becomes of them, by type."""
+
+    def __init__(
+        self,
+        *,
+        dead_letter: bool,
+        jobs_of_type: Callable[[str], frozenset[str]],
+        half_configured: Mapping[str, str],
+        clock: Callable[[], float],
+    ) -> None:
+        """`dead_letter`: unknown types are dead-lettered.
+
+        `half_configured`: the reason of each job that lacks a setting.
+        """
+        self._dead_letter = dead_letter
+        self._jobs_of_type = jobs_of_type
+        self._half_configured = half_configured
+        self.watches = bool(half_configured)
+        """Whether there are jobs set up by half."""
+
+        self._clock = clock
+        self._logged: OrderedDict[str, float] = OrderedDict()
+
+    def outcome(self, detail_type: str, source: Source) -> Outcome:
+        """Return what becomes of a message of which no event is for a job of its queue."""
+        jobs = self._jobs_of_type(detail_type)
+        if jobs & source.jobs:  # of the right type, and not for them by its content
+            return DONE
+        if jobs and source.bound:
+            reason = f"detail-type {detail_type[:100]} is of job {', '.join(sorted(jobs))}"
+            bound = ", ".join(sorted(source.jobs))
+            return _dead_letter(f"{reason}; queue {source.name} is bound to {bound}", "WrongQueue")
+        self._count(detail_type)
+        if self._dead_letter:
+            return _dead_letter(f"detail-type: no job wants {detail_type[:100]}", "Permanent")
+        return DONE
+
+    def half_configured(self, events: Iterable[ForJob], source: Source) -> DeadLetter | None:
+        """Return the dead letter of a message that a job would want which lacks a setting."""
+        if not source.bound:
+            for job, _ in events:
+                if reason := self._half_configured.get(job):
+                    return _dead_letter(reason, "HalfConfigured")
+        return None
+
+    def _count(self, detail_type: str) -> None:
+        """Count one, and log its type unless that was done within the last minute."""
+        metrics.messages_unrouted.inc()
+        now = self._clock()
+        if now - self._logged.get(detail_type, float("-inf")) < QUIET_SECONDS:
+            return
+        self._logged[detail_type] = now
+        self._logged.move_to_end(detail_type)
+        if len(self._logged) > REMEMBERED:
+            self._logged.popitem(last=False)
+        log.warning("event_unrouted", detail_type=detail_type)
+
+
+def _dead_letter(reason: str, error_class: str) -> DeadLetter:
+    return DeadLetter(failure_of(reason, error_class=error_class, cause=reason))

@@ -35,8 +35,13 @@ from worker.errors import (
 )
 from worker.resilience.breaker import Breaker, Permit
 from worker.resilience.limiter import Limiter
-from worker.resilience.pause import PAUSE_CAP_SECONDS, AskedPause
-from worker.resilience.retry import RetryBudget, RetryPolicy, full_jitter
+from worker.resilience.retry import (
+    PAUSE_CAP_SECONDS,
+    AskedPause,
+    RetryBudget,
+    RetryPolicy,
+    full_jitter,
+)
 from worker.resilience.work import current_work, waiting_for
 from worker.telemetry import metrics
 from worker.telemetry.tracing import tracing

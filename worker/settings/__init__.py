@@ -8,13 +8,12 @@ from worker.settings.bindings import QueueBinding
 from worker.settings.describe import Row, describe
 from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
 from worker.settings.jobs import Declarations, Declared, JobSettings, own_requirements
-from worker.settings.ledger import Ledger
 from worker.settings.load import groups_of, load_group, load_groups, load_settings, unknown_settings
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.rules import heartbeat_capacity
 from worker.settings.tree import GROUPS, Settings, variable_name
-from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Lookups, Webhooks
+from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Ledger, Lookups, Webhooks
 
 __all__ = [
     "GROUPS",

@@ -8,10 +8,9 @@ from typing import TypeVar
 from worker.settings.bindings import QueueBinding, bindings_of
 from worker.settings.fields import Group
 from worker.settings.jobs import Declarations, half_configured, missing
-from worker.settings.ledger import Ledger
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Lookups, Webhooks
+from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Ledger, Lookups, Webhooks
 
 G = TypeVar("G", bound=Group)
 

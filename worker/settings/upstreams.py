@@ -1,4 +1,4 @@
-"""Settings of the upstreams that jobs share, and of what guards the calls."""
+"""Settings of the upstreams and stores that jobs share, and of what guards the calls."""
 
 from typing import Annotated, Literal, Self
 
@@ -142,3 +142,24 @@ class Breaker(Group):
         if self.open_seconds > self.max_open_seconds:
             raise ValueError("BREAKER_OPEN_SECONDS: must not exceed BREAKER_MAX_OPEN_SECONDS")
         return self
+
+
+class Ledger(Group):
+    """The idempotency store: what was done already, remembered for all workers."""
+
+    model_config = group("LEDGER_")
+
+    table: str | None = None
+    """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset: each
+    process remembers for itself, until it ends, and knows of no message that ended another."""
+
+    lease_seconds: Annotated[Seconds, Field(ge=2)] = 120
+    """How long work belongs to a worker that fell silent; renewed while it runs. Above
+    HANDLER_DEADLINE_SECONDS it needs no renewal; a kill delays the copy by as much."""
+
+    retention_seconds: Annotated[int, Field(ge=60)] = 1_296_000
+    """How long done work is remembered: longer than SQS keeps a message, 14 days at most."""
+
+    fail_open: bool = False
+    """True: while the table is down, events are handled without it, and perhaps twice. False: they
+    wait on the queue."""

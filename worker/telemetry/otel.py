@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, T
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from worker import __version__
-from worker.telemetry import xray
+from worker.telemetry import tracing
 from worker.telemetry.scrub import clean
 from worker.telemetry.tracing import Cause
 
@@ -110,7 +110,7 @@ class OtelTracing:
         if not found.is_valid:
             return None
         sampled = found.trace_flags.sampled
-        return xray.written(xray.TraceIds(found.trace_id, found.span_id, sampled))
+        return tracing.written(tracing.TraceIds(found.trace_id, found.span_id, sampled))
 
     def ids(self) -> Mapping[str, str]:
         """Return the span in force as logs name it."""
@@ -130,7 +130,7 @@ class OtelTracing:
             if found.is_valid:
                 yield found
                 return
-        if cause.trace_header is not None and (ids := xray.read(cause.trace_header)):
+        if cause.trace_header is not None and (ids := tracing.read(cause.trace_header)):
             flags = TraceFlags(TraceFlags.SAMPLED if ids.sampled else TraceFlags.DEFAULT)
             yield SpanContext(ids.trace_id, ids.span_id, is_remote=True, trace_flags=flags)
 

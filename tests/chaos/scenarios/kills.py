@@ -8,9 +8,9 @@ from tests.chaos.arena import Arena, open_arena
 from tests.chaos.checker import parked_twice
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.plan import Job
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of
+from worker.demo.traffic import Job
 
 LONGEST_LIFE_SECONDS = 2.0
 LONGEST_START_SECONDS = 2.0

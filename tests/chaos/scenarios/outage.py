@@ -13,8 +13,8 @@ from tests.chaos.checker import History
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.app.intake import ASIDE_PER_PERMIT
-from worker.demo.plan import Job
 from worker.demo.scenario import jobs_of
+from worker.demo.traffic import Job
 from worker.intake.settlement import BLOCKED_SECONDS, SPREAD
 
 BOUND_RECEIVES = 2

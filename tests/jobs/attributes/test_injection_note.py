@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.factories import NOON, an_attributes_wanted, an_id, an_origin
-from worker.jobs.attributes.injection import Policy, enriched, payload_sha256, trace_id
+from worker.jobs.attributes.handler import Policy, enriched, payload_sha256, trace_id
 from worker.jobs.attributes.inspector import Rules
 
 

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.genesys import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
-from worker.jobs.reports.aggregate import OTHER, Aggregate
-from worker.jobs.reports.totals import MAX_WRAPUP_CODES, Totals, rounded
+from worker.jobs.reports.figures import MAX_WRAPUP_CODES, OTHER, Aggregate, Totals, rounded
 
 BOTH = ("mediaType", "queueId")
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.genesys import a_row
-from worker.jobs.reports.merge import Merge
+from worker.jobs.reports.reader import Merge
 
 starts = st.integers(0, 50)
 pages = st.lists(st.lists(starts, max_size=8).map(sorted), max_size=6)

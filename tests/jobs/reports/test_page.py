@@ -10,10 +10,9 @@ import pytest
 
 from tests.support.genesys import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 from worker.clients.genesys.details_query import Slice
-from worker.jobs.reports.aggregate import Aggregate
-from worker.jobs.reports.axis import points, ticks, time_ticks
-from worker.jobs.reports.html_page import html_page
-from worker.jobs.reports.labels import clock, group_label, percent
+from worker.jobs.reports.charts import clock, group_label, percent, points, ticks, time_ticks
+from worker.jobs.reports.figures import Aggregate
+from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import report_of
 
 VOID = {"meta", "link"}

@@ -7,9 +7,7 @@ import orjson
 import pytest
 
 from worker.errors import Permanent
-from worker.jobs.reports.platform_row import row_of_platform
-from worker.jobs.reports.reference_row import row_of_reference
-from worker.jobs.reports.row import dimensions_of
+from worker.jobs.reports.rows import dimensions_of, row_of_platform, row_of_reference
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "replies"
 QUEUE = "9e000000-0000-4000-8000-000000000001"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.jobs.reports.sketch import RELATIVE_ERROR, Sketch
+from worker.jobs.reports.figures import RELATIVE_ERROR, Sketch
 
 values = st.lists(st.integers(0, 10**10), min_size=1, max_size=300)
 quantiles = st.sampled_from([0.0, 0.07, 0.5, 0.9, 0.99, 1.0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from worker.clients.genesys.details_query import Slice
 from worker.errors import Permanent
-from worker.jobs.reports.slicing import DAY, HOUR, MAX_DAYS, day_slices, hour_slices
+from worker.jobs.reports.reader import DAY, HOUR, MAX_DAYS, day_slices, hour_slices
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

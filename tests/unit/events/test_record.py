@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.factories import PHONE, a_voice_scored, an_attributes_wanted, an_origin
-from worker.events.record import Record
+from worker.events.origin import Record
 
 
 class Call(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.resilience.pace import Pace
+from worker.resilience.limiter import Pace
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from worker.resilience.pause import AskedPause
+from worker.resilience.retry import AskedPause
 
 YEAR = 31_536_000.0
 

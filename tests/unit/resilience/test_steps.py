@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.resilience.steps import Steps
+from worker.resilience.once import Steps
 
 
 class Effect:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.resilience import window as windows
-from worker.resilience.window import BUCKETS, Tally, Window
+from worker.resilience import breaker as windows
+from worker.resilience.breaker import BUCKETS, Tally, Window
 
 CALLS = st.lists(
     st.tuples(

@@ -17,18 +17,11 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.app.findings import Finding, fail, ok, warn
-from worker.app.queue_findings import judge_dead_letters, judge_queue
-from worker.clients.aws.errors import kind_of
-from worker.clients.aws.faults import REFUSALS, Fault, fault_called, fault_of
+from worker.app.findings import Finding, fail, judge_dead_letters, judge_queue, ok, warn
+from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of, kind_of
 from worker.clients.aws.sqs import QueueAttributes, attributes_of
 from worker.jobs.reports.files import folder
-from worker.jobs.workflow.execution import Execution
-from worker.clients.aws.faults import REFUSALS, Fault, fault_called, fault_of
-from worker.clients.aws.sqs_replies import QueueAttributes, attributes_of
-from worker.domain.reports.files import folder
-from worker.domain.workflow import Execution
-from worker.handlers import chat_sentiment, scheduled_report
+from worker.jobs.workflow.executions import Execution
 from worker.settings import Settings
 from worker.settings.bindings import name_of
 

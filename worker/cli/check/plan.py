@@ -23,7 +23,7 @@ from worker.cli.check.aws import (
     check_table,
 )
 from worker.cli.check.upstreams import check_crm, check_genesys, check_webhook, webhooks_of
-from worker.clients.aws.faults import REFUSALS, fault_of
+from worker.clients.aws.errors import REFUSALS, fault_of
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.errors import ConfigurationError
 from worker.jobs.reports.settings import ReportSettings

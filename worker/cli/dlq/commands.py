@@ -326,8 +326,7 @@ def _urls() -> "Urls":
 
 def _done(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; a failure of SQS is a line on stderr and an exit code."""
-    from worker.clients.aws.errors import QueueError
-    from worker.clients.aws.faults import fault_called, is_unreachable
+    from worker.clients.aws.errors import QueueError, fault_called, is_unreachable
 
     try:
         return finish(work)

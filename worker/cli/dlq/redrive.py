@@ -24,8 +24,7 @@ from worker.cli.dlq.reader import (
     name_of,
     reading,
 )
-from worker.clients.aws.errors import QueueError
-from worker.clients.aws.faults import fault_of
+from worker.clients.aws.errors import QueueError, fault_of
 from worker.clients.aws.sqs import MAX_BATCH, Queue
 from worker.errors import ConfigurationError
 from worker.intake.dead_letters import traced

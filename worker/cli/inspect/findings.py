@@ -16,7 +16,7 @@ from worker.app.jobs import event_reader, known_jobs
 from worker.clients.genesys.flows import Schema, of_definitions, of_json_schema
 from worker.clients.genesys.participants import Attributes
 from worker.errors import ConfigurationError, Permanent, WorkerError
-from worker.events.normal_forms import e164, utc_text
+from worker.events.identity import e164, utc_text
 from worker.events.origin import Event
 from worker.events.reading import ForJob, UnknownType
 from worker.jobs.attributes import open_crm

@@ -21,14 +21,12 @@ from worker.events.origin import Origin
 from worker.jobs.reports import open_bucket, open_reader
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.files import File, folder
+from worker.jobs.reports.files import File, Manifest, folder, manifest_key
 from worker.jobs.reports.handler import Shelf, links, ready, written
-from worker.jobs.reports.manifest import Manifest, manifest_key
-from worker.jobs.reports.reader import Progress
+from worker.jobs.reports.reader import Progress, day_slices
 from worker.jobs.reports.report import iso
-from worker.jobs.reports.row import MEDIA_TYPES, dimensions_of
+from worker.jobs.reports.rows import MEDIA_TYPES, dimensions_of
 from worker.jobs.reports.settings import ReportSettings
-from worker.jobs.reports.slicing import day_slices
 from worker.settings import Genesys
 
 REFRESH_SECONDS = 0.2

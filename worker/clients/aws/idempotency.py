@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, WorkerError
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.resilience.guard import Guard
 from worker.resilience.work import current_work, working_for
 from worker.telemetry import metrics

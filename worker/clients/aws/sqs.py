@@ -17,7 +17,7 @@ import structlog
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
 from worker.clients.aws.wire.signing import seconds_of
-from worker.events.record import record
+from worker.events.origin import record
 from worker.telemetry.tracing import Cause
 
 UNANSWERED = "Unanswered"

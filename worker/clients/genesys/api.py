@@ -39,7 +39,7 @@ from worker.errors import (
 )
 from worker.resilience.guard import Guard
 from worker.resilience.limiter import Limiter
-from worker.resilience.pause import PAUSE_CAP_SECONDS
+from worker.resilience.retry import PAUSE_CAP_SECONDS
 from worker.resilience.work import current_work, waiting_for, working_for
 from worker.telemetry import metrics
 

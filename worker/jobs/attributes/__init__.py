@@ -3,8 +3,7 @@
 from worker.api import Context, EventType, Job
 from worker.jobs.attributes.crm import Crm
 from worker.jobs.attributes.events import AttributesWanted, from_platform, from_reference
-from worker.jobs.attributes.handler import InjectAttributes
-from worker.jobs.attributes.injection import Policy, trace_id
+from worker.jobs.attributes.handler import InjectAttributes, Policy, trace_id
 from worker.jobs.attributes.inspector import rules_of
 from worker.jobs.attributes.settings import AttributesSettings
 

@@ -6,9 +6,8 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.envelopes import an_id, envelope, leg, platform
 from worker.demo.environment import FLOW_ID, Environment
-from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, leg, platform
 from worker.emulators.genesys.flows import a_flow
 
 KIND = "conversation start"

@@ -1,4 +1,14 @@
-"""Whether a customer's record fits the flow: coercion by declared type, and the report. Pure."""
+"""Whether a customer's record fits the flow: coercion by declared type, and the report. Pure.
+
+Participant attributes are a map of strings, so each value has one text form:
+
+    true, false         as in JSON
+    numbers             `2` for 2 and 2.0, which are one number; else the shortest text that reads
+                        back as the same float. A number that is declared a string keeps what the
+                        record wrote: `2.0` stays `2.0`
+    dates               extended ISO 8601, `Z` for UTC; a time without a zone is given none
+    lists and objects   compact JSON with sorted keys
+"""
 
 import re
 from collections.abc import Callable, Mapping

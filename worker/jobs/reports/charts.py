@@ -1,13 +1,146 @@
-"""The charts of the report's page: SVG, made by hand, styled by the page."""
+"""The charts of the page, as SVG. Pure."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from html import escape
 
-from worker.clients.genesys.details_query import Slice
-from worker.jobs.reports.axis import points, ticks, time_ticks
-from worker.jobs.reports.labels import clock, count, group_label, percent
-from worker.jobs.reports.markup import Markup, joined, tag
+from worker.api import Slice
+from worker.jobs.reports.figures import Key
 from worker.jobs.reports.report import Group, Report
+
+VOID = {"meta", "link", "line", "rect", "circle", "input"}
+
+
+class Markup(str):
+    """Text that is markup already; any other text is escaped when it becomes a child."""
+
+    __slots__ = ()
+
+
+def tag(name: str, /, *children: str, **attributes: object) -> Markup:
+    """Return one element. `class_` is `class`, other underscores are hyphens; None is left out."""
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    if name in VOID and not children:
+        return Markup(f"<{name}{given}/>")
+    return Markup(f"<{name}{given}>{joined(*children)}</{name}>")
+
+
+def joined(*parts: str) -> Markup:
+    """Return the parts one after the other; plain text among them is escaped."""
+    return Markup("".join(p if isinstance(p, Markup) else escape(p, quote=False) for p in parts))
+
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+MOST_HOURS = 10 * 24
+"""Points that can be told apart on a screen; a longer report shows days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Conversations that started in an hour or a day."""
+
+    start: datetime
+    count: int
+
+
+def points(hours: Mapping[int, int], span: Slice) -> tuple[list[Point], bool]:
+    """Return a point per hour of the span, and False; or one per day, and True. Gaps are zeros."""
+    first, last = _ms(span.start), _ms(span.end)
+    daily = (last - first) > MOST_HOURS * HOUR_MS
+    step = DAY_MS if daily else HOUR_MS
+    counts: dict[int, int] = {}
+    for hour, number in hours.items():
+        counts[hour - hour % step] = counts.get(hour - hour % step, 0) + number
+    starts = range(first - first % step, last, step)
+    return [Point(_moment(start), counts.get(start, 0)) for start in starts], daily
+
+
+def ticks(largest: float, at_most: int = 5) -> list[float]:
+    """Return round numbers from 0 to at least `largest`."""
+    rough = max(largest, 1) / at_most
+    magnitude = 10 ** math.floor(math.log10(rough))
+    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough)
+    step = max(math.ceil(step), 1)  # 2.5 would be labelled 2, 5, 8: these are counts
+    return [step * index for index in range(math.ceil(max(largest, 1) / step) + 1)]
+
+
+def time_ticks(largest_seconds: float, at_most: int = 5) -> list[float]:
+    """Return lengths of time that people count in, from 0 to at least the largest."""
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
+    days = max(1, math.ceil(largest_seconds / 86400 / at_most)) * 86400
+    step = next((s for s in steps if s * at_most >= largest_seconds), days)
+    return [float(step * index) for index in range(math.ceil(largest_seconds / step) + 1)]
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+NOTHING = "\u2014"
+
+TITLES = {
+    "mediaType": "Media type",
+    "queueId": "Queue",
+    "originatingDirection": "Direction",
+    "userId": "Agent",
+    "divisionId": "Division",
+}
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def group_label(key: Key, names: Mapping[str, str]) -> str:
+    """Return the values of a group's dimensions in a line."""
+    return " \u00b7 ".join(value_label(value, names) for value in key) or "all conversations"
+
+
+def value_label(value: str | None, names: Mapping[str, str]) -> str:
+    """Return a name where there is one; ids without one are shortened to their two ends."""
+    if value is None:
+        return NOTHING
+    if value in names:
+        return names[value]
+    return f"{value[:8]}\u2026{value[-4:]}" if _UUID.fullmatch(value) else value
+
+
+def clock(seconds: Decimal | float) -> str:
+    """Return `h:mm:ss` or `m:ss`."""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def percent(ratio: Decimal | float) -> str:
+    """Return a ratio as per cent with one decimal."""
+    return f"{float(ratio) * 100:.1f}\u202f%"
+
+
+def count(number: int) -> str:
+    """Return a whole number in groups of three."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def day(moment: datetime) -> str:
+    """Return a date, and the time if it is not midnight, in UTC."""
+    moment = moment.astimezone(UTC)
+    date = f"{moment.day} {moment:%B %Y}"
+    return date if (moment.hour, moment.minute) == (0, 0) else f"{date}, {moment:%H:%M}"
+
 
 MOST_GROUPS = 10
 """The busiest groups; the table has all."""

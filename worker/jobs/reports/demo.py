@@ -7,10 +7,9 @@ from uuid import UUID
 import httpx
 import orjson
 
-from worker.demo.envelopes import envelope, iso
 from worker.demo.environment import REPORT_BUCKET, Environment
 from worker.demo.fixtures import put_events
-from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.traffic import Effects, Planned, Trouble, envelope, iso
 from worker.emulators.genesys.history import History, MadeUp
 
 KIND = "report due"

@@ -11,8 +11,7 @@ import structlog
 from worker.api import Bus, Result, Steps, Webhook
 from worker.jobs.reports.bucket import Bucket, Link
 from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.files import File, files_of, folder
-from worker.jobs.reports.manifest import Manifest, manifest_key
+from worker.jobs.reports.files import File, Manifest, files_of, folder, manifest_key
 from worker.jobs.reports.reader import DetailsReader, Progress
 from worker.jobs.reports.report import iso, report_id, report_of
 

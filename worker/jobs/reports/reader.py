@@ -1,36 +1,125 @@
-"""All conversations of an interval, counted as they come: slices side by side, each read whole."""
+"""Reads the conversations of an interval: slices side by side, pages merged by time.
+
+Pages of one slice are fetched a few at a time and merged as they come, without repeats. Slices are
+not merged row by row: they are disjoint in time, so a merge would read the second one only when the
+first is done, or hold it in memory meanwhile. Each adds up by itself, and the totals are joined.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from heapq import merge
 from operator import attrgetter
 
 import structlog
 
-from worker.api import DetailsJobs, Permanent
-from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_jobs import MIN_AGE
-from worker.clients.genesys.details_query import (
+from worker.api import (
+    MIN_AGE,
+    Api,
+    DetailsJobs,
     DetailsQuery,
     Failures,
     Filters,
     Json,
     Page,
     PagesDialect,
+    Permanent,
     Slice,
     SliceTooLarge,
     all_of,
 )
-from worker.jobs.reports.aggregate import Aggregate
 from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.merge import Merge
-from worker.jobs.reports.platform_row import row_of_platform
-from worker.jobs.reports.reference_row import row_of_reference
-from worker.jobs.reports.row import DIMENSIONS, Row, dimensions_of
-from worker.jobs.reports.slicing import day_slices, hour_slices
+from worker.jobs.reports.figures import Aggregate
+from worker.jobs.reports.rows import (
+    DIMENSIONS,
+    Row,
+    dimensions_of,
+    row_of_platform,
+    row_of_reference,
+)
+
+WINDOW = 2_000
+"""Ids remembered: twenty pages. Pages that shift while they are read repeat a row on the next."""
+
+_START = attrgetter("start_ms")
+
+
+class Merge:
+    """The k-way merge of one slice, and the memory of its latest ids.
+
+    The memory is a window, not a set of all ids, so it does not grow with the conversations. A
+    repeat further apart than that is let through; then there are more rows than the reply's
+    `totalHits`, which is how the reader notices and reads the slice again.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
+        self._recent: dict[str, None] = {}
+        self.repeats = 0
+        """Rows dropped, their id having been seen."""
+
+        self.rows = 0
+        """Rows passed on."""
+
+    def add(self, pages: Iterable[Iterable[Row]]) -> Iterator[Row]:
+        """Yield the rows of the pages by start time; ties keep the order of the pages.
+
+        Each page must be sorted, and no page of an earlier call may be later than these: what
+        disagrees comes out late, never twice.
+        """
+        for row in merge(*pages, key=_START):
+            if row.id is not None and not self._is_new(row.id):
+                self.repeats += 1
+                continue
+            self.rows += 1
+            yield row
+
+    def _is_new(self, identity: str) -> bool:
+        if identity in self._recent:
+            return False
+        self._recent[identity] = None
+        if len(self._recent) > self._window:
+            del self._recent[next(iter(self._recent))]
+        return True
+
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+MAX_DAYS = 400
+"""Longest report: a year and some. Each day costs requests and each hour a point of the chart."""
+
+
+def day_slices(start: datetime, end: datetime) -> list[Slice]:
+    """Cut at each UTC midnight: analytics matches by UTC days.
+
+    Raises Permanent for an interval that is empty or longer than `MAX_DAYS`.
+    """
+    if not start < end:
+        raise Permanent("interval: start not before end")
+    if end - start > MAX_DAYS * DAY:
+        raise Permanent(f"interval: longer than {MAX_DAYS} days")
+    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return list(_cut(Slice(start.astimezone(UTC), end.astimezone(UTC)), midnight, DAY))
+
+
+def hour_slices(part: Slice) -> list[Slice]:
+    """Cut at each full hour; an hour or less comes back whole."""
+    if part.end - part.start <= HOUR:
+        return [part]
+    return list(_cut(part, part.start.replace(minute=0, second=0, microsecond=0), HOUR))
+
+
+def _cut(whole: Slice, mark: datetime, step: timedelta) -> Iterator[Slice]:
+    """Cut at `mark`, which is at or before the start, and each `step` after it."""
+    start = whole.start
+    while start < whole.end:
+        mark += step
+        yield Slice(start, min(mark, whole.end))
+        start = mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-from worker.jobs.reports.aggregate import Aggregate, Key, Tally
 from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.row import dimensions_of
-from worker.jobs.reports.totals import Figures
+from worker.jobs.reports.figures import Aggregate, Figures, Key, Tally
+from worker.jobs.reports.rows import dimensions_of
 
 _REPORTS = UUID("5b0f3c4e-6a0e-5b6e-9a55-0c6e2f0d7a11")
 """Namespace of report ids."""

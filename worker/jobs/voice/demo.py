@@ -8,9 +8,8 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.envelopes import an_id, envelope, iso, platform
 from worker.demo.environment import TABLE, Environment
-from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso, platform
 
 KIND = "voice sentiment"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -2,8 +2,7 @@
 
 from worker.api import ClientLimits, Context, EventType, Job
 from worker.jobs.workflow.events import ConversationEnded, from_platform, from_reference
-from worker.jobs.workflow.execution import DetailsStatus, execution_of
-from worker.jobs.workflow.executions import DetailsStore, Workflows
+from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
 from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 from worker.jobs.workflow.settings import WorkflowSettings
 

@@ -9,10 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from worker.demo.envelopes import an_id, envelope, iso, leg, platform
 from worker.demo.environment import STATE_MACHINE_ARN, Environment
 from worker.demo.fixtures import put_events
-from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 
 VOICE = "conversation end"

@@ -1,11 +1,108 @@
-"""The state machine, and the bucket for details that do not fit its input."""
+"""Executions of the state machine: what each starts with, and the client that starts it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from worker.api import Guard, Permanent, Rejected, aws_errors, tracing
-from worker.jobs.workflow.execution import Execution
+import orjson
+
+from worker.api import (
+    Guard,
+    NotYet,
+    Permanent,
+    Rejected,
+    aws_errors,
+    seconds_to_next_poll,
+    tracing,
+    utc_text,
+)
+from worker.jobs.workflow.events import ConversationEnded
+
+MAX_INPUT_BYTES = 262_144
+"""StartExecution's limit; https://docs.aws.amazon.com/step-functions/latest/apireference."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""What an execution may be called; Step Functions allows more than that, its logs do not."""
+
+
+class DetailsStatus(StrEnum):
+    """How much is known of the conversation."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    """Its end did not show in analytics within the time given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution to be started; the name makes a second start of it harmless."""
+
+    name: str
+    input: Mapping[str, Any]
+
+    def encoded(self) -> bytes:
+        """Return the input as canonical JSON: Step Functions takes other bytes for another run."""
+        return orjson.dumps(self.input, option=orjson.OPT_SORT_KEYS)
+
+    def fits(self) -> bool:
+        """Tell whether StartExecution takes the input as it is."""
+        return len(self.encoded()) <= MAX_INPUT_BYTES
+
+    def details_key(self) -> str:
+        """Return the S3 key for details that do not fit: the same on every repeat."""
+        return f"call-details/{self.name}.json"
+
+    def encoded_details(self) -> bytes:
+        """Return `callDetails` alone, as canonical JSON."""
+        return orjson.dumps(self.input["callDetails"], option=orjson.OPT_SORT_KEYS)
+
+    def with_details_at(self, location: Mapping[str, str]) -> Self:
+        """Return the same execution with `callDetails` replaced by where they are."""
+        return type(self)(self.name, {**self.input, "callDetails": {"s3": dict(location)}})
+
+
+def details_status(
+    details: Mapping[str, Any] | None, *, age_seconds: float, settle_seconds: float
+) -> DetailsStatus:
+    """Judge what analytics knows; raise NotYet while waiting may still bring more."""
+    if details is not None and details.get("conversationEnd"):
+        return DetailsStatus.COMPLETE
+    wait = seconds_to_next_poll(age_seconds, settle_seconds=settle_seconds)
+    if wait is None:
+        return DetailsStatus.PARTIAL
+    what = "the conversation" if details is None else "its conversationEnd"
+    raise NotYet(f"analytics does not show {what} yet", retry_after=wait)
+
+
+def execution_of(
+    event: ConversationEnded,
+    details: Mapping[str, Any] | None,
+    *,
+    status: DetailsStatus,
+    steps: Sequence[str],
+) -> Execution:
+    """Return the execution for the event; details that never came are an empty object.
+
+    Raises Permanent for a conversation id that cannot be part of a name.
+    """
+    name = f"enrich_{event.conversation_id}_{event.origin.dedupe_key[:8]}"
+    if not _NAME.fullmatch(name):
+        raise Permanent("conversationId: cannot name an execution")
+    return Execution(
+        name,
+        {
+            "conversationId": event.conversation_id,
+            "timestamp": utc_text(event.origin.occurred_at),
+            "callDetails": {} if details is None else details,
+            "detailsStatus": status.value,
+            "enrichmentSteps": list(steps),
+            "correlationId": event.origin.correlation_id,
+        },
+    )
+
 
 STARTED_BEFORE = "ExecutionAlreadyExists"
 

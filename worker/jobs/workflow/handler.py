@@ -8,8 +8,13 @@ import structlog
 
 from worker.api import ConversationDetails, Result
 from worker.jobs.workflow.events import ConversationEnded
-from worker.jobs.workflow.execution import DetailsStatus, Execution, details_status, execution_of
-from worker.jobs.workflow.executions import Workflows
+from worker.jobs.workflow.executions import (
+    DetailsStatus,
+    Execution,
+    Workflows,
+    details_status,
+    execution_of,
+)
 
 log = structlog.get_logger(__name__)
 

@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import orjson
 
-from worker.demo.envelopes import envelope
 from worker.demo.environment import Environment
-from worker.demo.plan import Effects, Planned, Trouble
+from worker.demo.traffic import Effects, Planned, Trouble, envelope
 
 ID = "c0ffee00-0000-4000-8000-000000000001"
 POISON = (

@@ -1,0 +1,127 @@
+"""What the demo sends, and what must come of it; events as they stand in an SQS message."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+import orjson
+
+from worker.demo.environment import Environment
+
+Fate = Literal["done", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message to be sent."""
+
+    kind: str
+    """Row of the final table."""
+
+    body: str
+    fate: Fate = "done"
+    queue_of: str | None = None
+    """The job on whose queue it is put, whatever its type. None: the rules of the bus say where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one sink holds, against what it must hold."""
+
+    sink: str
+    expected: int
+    found: int
+    wrong: Sequence[str] = field(default=())
+    """Ids of effects that are missing, there twice, or not as they should be."""
+
+    @property
+    def right(self) -> bool:
+        """Whether each effect is there exactly once."""
+        return self.expected == self.found and not self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something done to an upstream while the messages flow."""
+
+    name: str
+    seconds: float
+    begin: Callable[[Environment], None]
+    end: Callable[[Environment], None]
+
+
+class Job(Protocol):
+    """A job of the worker, as the demo sees it."""
+
+    def prepare(self, stage: Environment) -> None:
+        """Fill the emulators with what the job will ask them for."""
+
+    def traffic(self) -> list[Planned]:
+        """Return the messages; their order is shuffled among all jobs."""
+
+    def afterthoughts(self) -> list[Planned]:
+        """Return messages for when all others are done: copies and older ones, without effect."""
+
+    def troubles(self) -> list[Trouble]:
+        """Return what is to go wrong on the way."""
+
+    def effects(self, stage: Environment) -> Awaitable[list[Effects]]:
+        """Look what is there."""
+
+
+SOURCE = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/demo"
+
+
+def an_id(random: Random) -> str:
+    """Return a UUID of that randomness."""
+    return str(UUID(int=random.getrandbits(128), version=4))
+
+
+def iso(moment: datetime) -> str:
+    """Return ISO 8601 in UTC with milliseconds, as Genesys writes it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def envelope(detail_type: str, detail: Mapping[str, Any], *, at: datetime, event_id: str) -> str:
+    """Return a whole EventBridge event."""
+    return orjson.dumps(
+        {
+            "version": "0",
+            "id": event_id,
+            "detail-type": detail_type,
+            "source": SOURCE,
+            "account": "111122223333",
+            "time": iso(at),
+            "region": "us-east-1",
+            "resources": [],
+            "detail": detail,
+        }
+    ).decode()
+
+
+def platform(topic: str, body: Mapping[str, Any], *, at: datetime, event_id: str) -> str:
+    """Return an event as Genesys Cloud sends it; `topic` holds a literal `{id}`."""
+    detail = {
+        "topicName": topic.replace("{id}", str(body["conversationId"])),
+        "version": "2",
+        "eventBody": body,
+        "metadata": {"CorrelationId": f"demo-{event_id[:8]}"},
+        "timestamp": iso(at),
+    }
+    return envelope(topic, detail, at=at, event_id=event_id)
+
+
+def leg(conversation_id: str, participant_id: str, at: datetime, **more: Any) -> dict[str, Any]:
+    """Return the `eventBody` of a detail event of one leg, its session named after it."""
+    return {
+        "eventTime": int(at.timestamp() * 1000),
+        "conversationId": conversation_id,
+        "participantId": participant_id,
+        "sessionId": participant_id,
+        "provider": "Edge",
+        "direction": "INBOUND",
+        **more,
+    }

@@ -1,0 +1,264 @@
+"""A conversation as a report counts it, read from either dialect. Pure.
+
+Platform: talk and hold sit as metrics on the agents' sessions, in ms; queues and wrap-up codes on
+segments. Reference: times are seconds, kept to the millisecond.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from worker.api import ALIASES, REFERENCE_GROUPS, REFERENCE_METRICS, Permanent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A conversation. Times are whole milliseconds, the platform's own unit: sums stay exact."""
+
+    id: str | None
+    """None where the reference dialect gives none; such a row is never taken for a repeat."""
+
+    start_ms: int
+    """Since 1970, UTC."""
+
+    duration_ms: int | None
+    """None: still live."""
+
+    talk_ms: int = 0
+    hold_ms: int = 0
+    media_type: str | None = None
+    queue_id: str | None = None
+    """The asked queue it came through; unasked, the first that answered it."""
+
+    direction: str | None = None
+    user_id: str | None = None
+    """The first agent."""
+
+    division_id: str | None = None
+    wrapup_codes: tuple[str, ...] = ()
+
+
+MEDIA_TYPES = (
+    "callback",
+    "chat",
+    "cobrowse",
+    "email",
+    "internalmessage",
+    "message",
+    "screenmonitoring",
+    "screenshare",
+    "unknown",
+    "video",
+    "voice",
+)
+"""Of a session, as Genesys lists them."""
+
+DIMENSIONS = {
+    "mediaType": attrgetter("media_type"),
+    "queueId": attrgetter("queue_id"),
+    "originatingDirection": attrgetter("direction"),
+    "userId": attrgetter("user_id"),
+    "divisionId": attrgetter("division_id"),
+}
+"""What a report can be grouped by, and where a row has it."""
+
+LONGEST_MS = 2**53
+"""What a float still counts to the millisecond; a longer time is none, and no sum could hold it."""
+
+Asked = Mapping[str, Collection[str]]
+"""Values the query asked for, by dimension."""
+
+
+def dimensions_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the platform's names, each once; Permanent for a dimension no row has."""
+    known = tuple(dict.fromkeys(ALIASES.get(name, name) for name in names))
+    for position, name in enumerate(known, start=1):
+        if name not in DIMENSIONS:
+            raise Permanent(f"groupBy: entry {position} is none of {', '.join(DIMENSIONS)}")
+    return known
+
+
+def milliseconds_of(value: object) -> int | None:
+    """Read an ISO 8601 time with an offset; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None or moment.tzinfo is None:
+        return None
+    return round(moment.timestamp() * 1000)
+
+
+def whole_milliseconds(value: object, *, per_unit: int = 1) -> int | None:
+    """Read a length of time given in units of `per_unit` ms; None if it is not one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return round(value * per_unit) if 0 <= value * per_unit <= LONGEST_MS else None
+
+
+def text_of(value: object) -> str | None:
+    """Return a text that says something; None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
+def objects_in(value: Any, name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in the list `name` of `value`; what is not an object is no data."""
+    listed = value.get(name)
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
+AGENTS = {"agent", "user"}
+QUEUES = {"acd"}
+
+Json = Mapping[str, Any]
+
+
+def row_of_platform(conversation: Json, asked: Asked | None = None) -> Row | None:
+    """Read one conversation of a details reply; None when it has no id or no readable times.
+
+    `asked`: a conversation through two queues counts for the one that was asked for.
+    """
+    identity, start = text_of(conversation.get("conversationId")), _start(conversation)
+    if identity is None or start is None:
+        return None
+    end = conversation.get("conversationEnd")
+    duration = None if end is None else (milliseconds_of(end) or 0) - start
+    if duration is not None and duration < 0:
+        return None
+    agents = sorted(_sessions(conversation, AGENTS), key=_first_segment)
+    asked = asked or {}
+    return Row(
+        id=identity,
+        start_ms=start,
+        duration_ms=duration,
+        talk_ms=_sum("tTalk", agents),
+        hold_ms=_sum("tHeld", agents),
+        media_type=_media_type(conversation, agents, asked.get("mediaType", ())),
+        queue_id=_queue_id(conversation, agents, asked.get("queueId", ())),
+        direction=text_of(conversation.get("originatingDirection")),
+        user_id=_pick(_users(conversation), asked.get("userId", ())),
+        division_id=_pick(_divisions(conversation), asked.get("divisionId", ())),
+        wrapup_codes=_wrapup_codes(agents),
+    )
+
+
+def _start(conversation: Json) -> int | None:
+    return milliseconds_of(conversation.get("conversationStart"))
+
+
+def _sessions(conversation: Json, purposes: Collection[str] | None = None) -> list[Json]:
+    return [
+        session
+        for participant in objects_in(conversation, "participants")
+        if purposes is None or text_of(participant.get("purpose")) in purposes
+        for session in objects_in(participant, "sessions")
+    ]
+
+
+def _first_segment(session: Json) -> str:
+    """Return when it began, in ISO 8601 UTC, which sorts as text; unknown comes last."""
+    return min(
+        filter(None, (text_of(s.get("segmentStart")) for s in objects_in(session, "segments"))),
+        default="~",
+    )
+
+
+def _sum(metric: str, sessions: Iterable[Json]) -> int:
+    """Add up; a metric that is missing did not occur."""
+    return sum(
+        whole_milliseconds(item.get("value")) or 0
+        for session in sessions
+        for item in objects_in(session, "metrics")
+        if item.get("name") == metric
+    )
+
+
+def _media_type(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
+    # The agent's, before the customer's; an asked one before both, as for queues.
+    sessions = [*agents, *_sessions(conversation)]
+    media = (text_of(session.get("mediaType")) for session in sessions)
+    return _pick((kind and kind.lower() for kind in media), asked)
+
+
+def _queue_id(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
+    # The queue that answered, before the one that gave up; an asked one before both.
+    return _pick(_queues([*agents, *_sessions(conversation, QUEUES)]), asked)
+
+
+def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
+    for session in sessions:
+        for segment in objects_in(session, "segments"):
+            yield text_of(segment.get("queueId"))
+
+
+def _users(conversation: Json) -> Iterator[str | None]:
+    everybody = sorted(objects_in(conversation, "participants"), key=_joined)
+    for participant in everybody:
+        if text_of(participant.get("purpose")) in AGENTS:
+            yield text_of(participant.get("userId"))
+
+
+def _joined(participant: Json) -> str:
+    return min(map(_first_segment, objects_in(participant, "sessions")), default="~")
+
+
+def _divisions(conversation: Json) -> list[str | None]:
+    listed = conversation.get("divisionIds")
+    return [text_of(one) for one in listed] if isinstance(listed, list) else []
+
+
+def _wrapup_codes(sessions: Iterable[Json]) -> tuple[str, ...]:
+    codes = (
+        text_of(segment.get("wrapUpCode"))
+        for session in sessions
+        for segment in objects_in(session, "segments")
+    )
+    return tuple(dict.fromkeys(filter(None, codes)))
+
+
+def _pick(values: Iterable[str | None], asked: Collection[str]) -> str | None:
+    """Return the first value that was asked for, or else the first there is."""
+    first = None
+    for value in values:
+        if value is not None and value in asked:
+            return value
+        first = first or value
+        if first is not None and not asked:
+            return first
+    return first
+
+
+MEDIA_TYPE, QUEUE_ID = REFERENCE_GROUPS
+DURATION, TALK, HOLD, WRAPUP = REFERENCE_METRICS
+
+
+def row_of_reference(result: Mapping[str, Any]) -> Row | None:
+    """Read one entry of `results`; None when it has no readable time or a bad duration."""
+    listed = result.get("metrics")
+    metrics = listed if isinstance(listed, dict) else {}
+    start = milliseconds_of(result.get("timestamp"))
+    duration = _seconds(metrics, DURATION)
+    if start is None or (duration is None and metrics.get(DURATION) is not None):
+        return None
+    media_type = text_of(result.get(MEDIA_TYPE))
+    return Row(
+        id=text_of(result.get("conversation.id")) or text_of(result.get("conversationId")),
+        start_ms=start,
+        duration_ms=duration,
+        talk_ms=_seconds(metrics, TALK) or 0,
+        hold_ms=_seconds(metrics, HOLD) or 0,
+        media_type=media_type and media_type.lower(),
+        queue_id=text_of(result.get(QUEUE_ID)),
+        wrapup_codes=_codes(metrics.get(WRAPUP)),
+    )
+
+
+def _seconds(metrics: Mapping[str, Any], name: str) -> int | None:
+    return whole_milliseconds(metrics.get(name), per_unit=1000)
+
+
+def _codes(value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [value]
+    return tuple(dict.fromkeys(filter(None, map(text_of, listed))))
