@@ -33,33 +33,17 @@ async def build_genesys(
 
     `more`: parts of the API that no job calls, and a command does.
     """
-    settings = all_settings.genesys
+    settings, dialect = all_settings.genesys, dialect_of(all_settings.genesys)
     limits = HttpLimits(
         total_seconds=settings.timeout_seconds, connections=all_settings.sqs.concurrency
     )
-    login = HttpClient("genesys login", login_url(settings), limits)
-    http = HttpClient("genesys", api_url(settings), limits)
-    for host in (login, http):
-        await stack.enter_async_context(host)
-    dialect = dialect_of(settings)
-    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
-    tokens = Tokens(
-        login,
-        dialect.token(settings.client_id or "", secret),
-        guard=upstreams.login(settings),
-        pause_cap_seconds=all_settings.retry.after_cap_seconds,
-    )
-    upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
-    stack.push_async_callback(tokens.aclose)
+    login = await _opened(HttpClient("genesys login", login_url(settings), limits), stack)
+    http = await _opened(HttpClient("genesys", api_url(settings), limits), stack)
+    tokens = _tokens(all_settings, login, dialect, upstreams, stack)
     limiter = upstreams.limiter(settings)
     api = Api(http, tokens, upstreams.genesys(settings, limiter, *more), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
-    batching = Batching.within(
-        settings.requests_per_minute,
-        wait_seconds=all_settings.lookups.batch_milliseconds / 1000,
-    )
-    details = ConversationDetails(api, dialect.details, batching)
-    stack.push_async_callback(details.aclose)
+    details = _details(all_settings, api, dialect, stack)
     return GenesysParts(
         api=api,
         dialect=dialect,
@@ -71,6 +55,42 @@ async def build_genesys(
         tokens=tokens,
         limiter=limiter,
     )
+
+
+async def _opened(host: HttpClient, stack: AsyncExitStack) -> HttpClient:
+    return await stack.enter_async_context(host)
+
+
+def _tokens(
+    all_settings: Settings,
+    login: HttpClient,
+    dialect: Dialect,
+    upstreams: Upstreams,
+    stack: AsyncExitStack,
+) -> Tokens:
+    settings = all_settings.genesys
+    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
+    tokens = Tokens(
+        login,
+        dialect.token(settings.client_id or "", secret),
+        guard=upstreams.login(settings),
+        pause_cap_seconds=all_settings.retry.after_cap_seconds,
+    )
+    upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+    stack.push_async_callback(tokens.aclose)
+    return tokens
+
+
+def _details(
+    all_settings: Settings, api: Api, dialect: Dialect, stack: AsyncExitStack
+) -> ConversationDetails:
+    batching = Batching.within(
+        all_settings.genesys.requests_per_minute,
+        wait_seconds=all_settings.lookups.batch_milliseconds / 1000,
+    )
+    details = ConversationDetails(api, dialect.details, batching)
+    stack.push_async_callback(details.aclose)
+    return details
 
 
 def _sentiment(
