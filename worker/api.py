@@ -75,6 +75,7 @@ from worker.events.origin import Event, Origin
 from worker.events.reading import EventType, Reader
 from worker.events.record import Record
 from worker.events.result import Result
+from worker.findings import Finding, fail, ok, warn
 from worker.resilience.cache import Cache, Cached, CachePolicy
 from worker.resilience.guard import Guard, best_effort
 from worker.resilience.steps import Steps
@@ -96,6 +97,7 @@ __all__ = [
     "CachePolicy",
     "Cached",
     "ChatSentiment",
+    "Checks",
     "ClientLimits",
     "ConfigurationError",
     "Context",
@@ -104,6 +106,7 @@ __all__ = [
     "Envelope",
     "Event",
     "EventType",
+    "Finding",
     "FlatFields",
     "GenesysParts",
     "Globs",
@@ -149,6 +152,7 @@ __all__ = [
     "e164",
     "emitted_at",
     "event_body",
+    "fail",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -160,6 +164,7 @@ __all__ = [
     "leg_of",
     "leg_origin",
     "metrics",
+    "ok",
     "origin",
     "path_of",
     "read_any",
@@ -176,6 +181,7 @@ __all__ = [
     "timed",
     "tracing",
     "utc_text",
+    "warn",
     "without_tel",
 ]
 
@@ -186,6 +192,13 @@ Handler = Callable[[Any], Awaitable[Result]]
 
 It returns what it did, or raises: Transient (the message comes back), NotYet (nothing is broken,
 the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
+"""
+
+Checks = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
+"""Takes the context and the settings; returns what is as it should be, and what is not.
+
+It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
+WorkerError is reported as a failure.
 """
 
 Proof = Literal["sink", "store"]
@@ -323,8 +336,15 @@ class Job(Generic[S]):
     effects: Callable[[Any], dict[str, str]] | None = None
     """Takes an event; returns the ids that its effects will have, however often it comes."""
 
+    checks: Checks | str | None = None
+    """What `worker check` finds out when the job is on, beside its settings, AWS services and
+    webhooks; `module:function` is imported by that command only."""
+
     demo: str | None = None
-    """Where `worker demo` finds its traffic and proof: `module:class`."""
+    """Where `worker demo` finds its traffic and proof: `module:function`.
+
+    It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
+    """
 
     def uses_genesys(self, settings: S | None = None) -> bool:
         """Tell whether it cannot be built without Genesys Cloud."""

@@ -5,8 +5,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from worker.app.findings import Finding
 from worker.clients.aws.sqs import QueueAttributes
+from worker.findings import Finding
 from worker.settings import Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import check, demo, health, inspect, report, run, send, settings, source
+from worker.cli import check, demo, health, inspect, jobs, report, run, send, settings, source
 from worker.cli.dlq import commands as dlq
 from worker.cli.exit_codes import EXIT_CODES, WRONG_USAGE, examples
 from worker.errors import ConfigurationError
@@ -42,6 +42,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
         "jq -c . events.json | worker send -",
     ),
+    jobs.jobs: ("worker jobs", "worker jobs --json"),
     settings.settings: ("worker settings", "worker settings --json"),
     health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }

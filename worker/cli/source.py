@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 Step = Literal["create", "configure", "enable"]
 
-TOPICS = (
-    "v2.detail.events.conversation.{id}.customer.start",
-    "v2.detail.events.conversation.{id}.customer.end",
-    "v2.speechandtextanalytics.conversation.{id}.sentiment",
-)
-"""What the handlers want; `{id}` is sent as it is."""
-
 app = typer.Typer(
     help="Make, show and enable the integration that sends Genesys events to EventBridge.",
     epilog=examples(
@@ -75,7 +68,10 @@ def create(
     ],
     topic: Annotated[
         list[str] | None,
-        typer.Option(help="Topic to send; repeat for more. All that the worker handles if none."),
+        typer.Option(
+            help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
+            "all known jobs where no job is on."
+        ),
     ] = None,
     apply: Apply = False,
     as_json: AsJson = False,
@@ -84,7 +80,7 @@ def create(
     from worker.clients.genesys.integrations import SourceConfig
 
     wanted = SourceConfig(
-        account_id=account, region=region, suffix=suffix, topics=tuple(topic or TOPICS)
+        account_id=account, region=region, suffix=suffix, topics=tuple(topic or wanted_topics())
     )
     _print(finish(create_source(wanted, apply=apply)), as_json=as_json)
 
@@ -109,6 +105,15 @@ def show(as_json: AsJson = False) -> None:
         typer.echo(f"{row['partnerSource'] or '(not configured)'}  {state}  {row['integrationId']}")
         for topic in row["topics"]:
             typer.echo(f"  {topic}")
+
+
+def wanted_topics() -> tuple[str, ...]:
+    """Return the topics of the jobs that are on, or of all known jobs where none is."""
+    from worker.app.catalogue import topics_of
+    from worker.app.command_line import settings_of
+    from worker.settings import Handlers
+
+    return topics_of(settings_of(Handlers).enabled_jobs())
 
 
 def _print(outcome: "Outcome", *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import aioboto3
 
-from worker.app.jobs import BUILT_IN, wanted_events
+from worker.app.jobs import BUILT_IN, known_jobs, wanted_events
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
@@ -27,7 +27,9 @@ PREFIX = "genesys-"
 """Of the names of all queues."""
 
 QUEUE = f"{PREFIX}events"
-JOB_QUEUES = {job: f"{PREFIX}{job}" for job in BUILT_IN}
+JOB_QUEUES = {
+    name: f"{PREFIX}{name}" for name, job in known_jobs().items() if name in BUILT_IN or job.demo
+}
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"

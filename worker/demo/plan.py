@@ -51,8 +51,11 @@ class Trouble:
 class Job(Protocol):
     """A job of the worker, as the demo sees it."""
 
-    def prepare(self, stage: Environment) -> None:
-        """Fill the emulators with what the job will ask them for."""
+    def prepare(self, stage: Environment) -> Awaitable[None] | None:
+        """Fill the emulators with what the job will ask for, and `stage.extra` with its settings.
+
+        It may come again, and finds then what it made before.
+        """
 
     def traffic(self) -> list[Planned]:
         """Return the messages; their order is shuffled among all jobs."""

@@ -1,4 +1,4 @@
-"""One fact that `worker check` reports, and what to do about it."""
+"""One fact that a check reports, and what to do about it."""
 
 from dataclasses import dataclass
 from typing import Literal
