@@ -39,7 +39,7 @@ from worker.errors import (
     Unreadable,
     WorkerError,
 )
-from worker.events.any_event import AnyEvent, read_any
+from worker.events.any_event import AnyEvent, any_events, read_any
 from worker.events.conversation import (
     FlatFields,
     LegFields,
@@ -145,6 +145,7 @@ __all__ = [
     "Webhook",
     "Wire",
     "WorkerError",
+    "any_events",
     "audit_logger",
     "aws_errors",
     "best_effort",
