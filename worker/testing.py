@@ -48,8 +48,6 @@ __all__ = [
 ]
 
 STOP_SECONDS = 40
-INHERITED = ("PYTHONPATH", "COVERAGE_PROCESS_START")
-"""What a worker started by a test has of the test's environment."""
 
 
 @pytest_asyncio.fixture
@@ -111,8 +109,7 @@ async def run_worker(emulators: Emulators, **settings: object) -> AsyncIterator[
     emulators alone. Raises WorkerFailed, with the end of its log, when it does not start, or ends
     with another exit code than 0.
     """
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environ = {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE, **inherited}
+    environ = {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE}
     with tempfile.TemporaryDirectory(prefix="worker-testing-") as folder:
         log = Path(folder) / "worker.log"
         async with WorkerProcess(_over(environ, settings), log) as worker:

@@ -123,6 +123,8 @@ def _print(outcome: "Outcome", *, as_json: bool) -> None:
     what = ", ".join(outcome.steps) or "nothing: it is as wanted"
     typer.echo(f"{'done' if outcome.applied else 'to do'}: {what}")
     typer.echo(f"partner source: {outcome.partner_source}")
+    for topic in outcome.topics:
+        typer.echo(f"  {topic}")
     if outcome.steps and not outcome.applied:
         typer.echo("Nothing was changed. Add --apply to do it.")
     elif outcome.applied and "configure" in outcome.steps:
@@ -142,6 +144,9 @@ class Outcome:
     integration_id: str | None
     """None: it would be made."""
 
+    topics: tuple[str, ...] = ()
+    """What it is, or would be, configured to send."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for machines."""
         return {
@@ -149,6 +154,7 @@ class Outcome:
             "partnerSource": self.partner_source,
             "steps": list(self.steps),
             "applied": self.applied,
+            "topics": list(self.topics),
         }
 
 
@@ -189,6 +195,7 @@ async def create_source(wanted: "SourceConfig", *, apply: bool) -> Outcome:
             applied=apply and bool(steps),
             partner_source=await integrations.partner_source(wanted.suffix),
             integration_id=found.integration.id if found else None,
+            topics=wanted.topics,
         )
 
 
@@ -208,6 +215,7 @@ async def enable_source(suffix: str, *, apply: bool) -> Outcome:
             applied=apply and bool(steps),
             partner_source=await integrations.partner_source(suffix),
             integration_id=found.integration.id,
+            topics=found.draft.source.topics if found.draft.source else (),
         )
 
 

@@ -51,6 +51,9 @@ PORTS = ("page", "sqs", "aws", "genesys", "customers", *SINKS)
 """What listens, in the order of fixed ports; `page` is the emulators' own."""
 
 WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
+PATHS = ("PATH", "PYTHONPATH")
+"""Where programs and packages are found, installed jobs among them."""
+
 AWS_KEYS = {
     "AWS_ACCESS_KEY_ID": "demo",
     "AWS_SECRET_ACCESS_KEY": "demo",
@@ -114,9 +117,9 @@ class Environment:
         return sum(sum(self.sqs.depth(url)) for url in self.queue_urls())
 
     def variables(self) -> dict[str, str]:
-        """Return the whole environment of the worker: nothing of ours leaks in but the path."""
+        """Return the whole environment of the worker: nothing of ours leaks in but the paths."""
         return {
-            "PATH": os.environ.get("PATH", ""),
+            **{name: os.environ[name] for name in PATHS if name in os.environ},
             **AWS_KEYS,
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ENDPOINT_URL_SQS": self.sqs.endpoint_url,

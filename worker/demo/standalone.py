@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo.environment import Addresses, Environment, Queues, open_environment
+from worker.demo.environment import PATHS, Addresses, Environment, Queues, open_environment
 from worker.demo.fixtures import SOURCES, make_fixtures, put_events
 from worker.demo.plan import Planned, Trouble
 from worker.demo.scenario import jobs_of, prepare
@@ -67,7 +67,7 @@ async def _serving(addresses: Addresses, queues: Queues, seed: int) -> AsyncIter
 def variables_of(environment: Environment) -> str:
     """Return what a worker on these emulators needs, as `NAME=value` lines."""
     ours = environment.variables()
-    return "".join(f"{name}={value}\n" for name, value in ours.items() if name != "PATH")
+    return "".join(f"{name}={value}\n" for name, value in ours.items() if name not in PATHS)
 
 
 def _page(variables: str) -> web.Application:
