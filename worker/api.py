@@ -70,6 +70,7 @@ from worker.events import (
     Record,
     Result,
     Wire,
+    any_events,
     decoder,
     e164,
     emitted_at,
@@ -97,6 +98,7 @@ from worker.events import (
     utc_text,
     without_tel,
 )
+from worker.findings import Finding, fail, ok, warn
 from worker.resilience import Cache, Cached, CachePolicy, Guard, Steps, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
@@ -121,6 +123,7 @@ __all__ = [
     "CachePolicy",
     "Cached",
     "ChatSentiment",
+    "Checks",
     "ClientLimits",
     "ConfigurationError",
     "Context",
@@ -132,6 +135,7 @@ __all__ = [
     "EventType",
     "Failures",
     "Filters",
+    "Finding",
     "FlatFields",
     "GenesysParts",
     "Globs",
@@ -176,6 +180,7 @@ __all__ = [
     "Wire",
     "WorkerError",
     "all_of",
+    "any_events",
     "audit_logger",
     "aws_errors",
     "best_effort",
@@ -183,6 +188,7 @@ __all__ = [
     "e164",
     "emitted_at",
     "event_body",
+    "fail",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -194,6 +200,7 @@ __all__ = [
     "leg_of",
     "leg_origin",
     "metrics",
+    "ok",
     "origin",
     "path_of",
     "read_any",
@@ -210,6 +217,7 @@ __all__ = [
     "timed",
     "tracing",
     "utc_text",
+    "warn",
     "without_tel",
 ]
 
@@ -220,6 +228,13 @@ Handler = Callable[[Any], Awaitable[Result]]
 
 It returns what it did, or raises: Transient (the message comes back), NotYet (nothing is broken,
 the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
+"""
+
+Checks = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
+"""Takes the context and the settings; returns what is as it should be, and what is not.
+
+It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
+WorkerError is reported as a failure.
 """
 
 Proof = Literal["sink", "store"]
@@ -357,8 +372,15 @@ class Job(Generic[S]):
     effects: Callable[[Any], dict[str, str]] | None = None
     """Takes an event; returns the ids that its effects will have, however often it comes."""
 
+    checks: Checks | str | None = None
+    """What `worker check` finds out when the job is on, beside its settings, AWS services and
+    webhooks; `module:function` is imported by that command only."""
+
     demo: str | None = None
-    """Where `worker demo` finds its traffic and proof: `module:class`."""
+    """Where `worker demo` finds its traffic and proof: `module:function`.
+
+    It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
+    """
 
     def uses_genesys(self, settings: S | None = None) -> bool:
         """Tell whether it cannot be built without Genesys Cloud."""

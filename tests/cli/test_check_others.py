@@ -12,8 +12,6 @@ from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings
 from worker.cli.check.upstreams import (
-    NIL_CONVERSATION,
-    check_crm,
     check_genesys,
     check_webhook,
     webhooks_of,
@@ -23,6 +21,8 @@ from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
 from worker.emulators.loopback import serving
 from worker.emulators.webhooks import WebhookSink
+from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
+from worker.jobs.attributes.settings import AttributesSettings
 
 ACTION = GOOD["GENESYS_ACTION_ID"]
 FLOW = "f1000000-0000-4000-8000-000000000001"
@@ -162,7 +162,9 @@ async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
 async def crm_row(url, **environ):
     settings = load_settings({**GOOD, "CRM_API_ENDPOINT": url, **environ})
     async with command_line.open_with(settings) as workshop:
-        return await check_crm(workshop)
+        context = command_line.for_job(workshop, "attributes")
+        [row] = await check_crm(context, settings.of(AttributesSettings))
+        return row
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ def checks_of(**environ):
     ("handler", "names"),
     [
         ("voice", {"DynamoDB table"}),
-        ("attributes", {"CRM"}),
+        ("attributes", {"job attributes"}),
         ("workflow", {"state machine"}),
         ("sentiment", {"event bus", "CRM_WEBHOOK_URL"}),
         ("reports", {"report bucket", "event bus"}),

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.cli.in_thread import in_thread
-from worker.cli.source import TOPICS
+from worker.app.catalogue import topics_of
 from worker.emulators.genesys import GenesysServer
 
+TOPICS = topics_of(())
 CREATE = ("source", "create", "prod-events", "--account", "111122223333", "--region", "eu-west-1")
 PARTNER = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/prod-events"
 

@@ -17,7 +17,18 @@ from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.genesys.parts import GenesysParts
 from worker.clients.http import trusted
 from worker.errors import ConfigurationError
-from worker.settings import Aws, Breaker, Cache, Group, Retry, Settings, groups_of, load_group
+from worker.settings import (
+    Aws,
+    Breaker,
+    Cache,
+    Group,
+    Handlers,
+    Retry,
+    Settings,
+    groups_of,
+    load_group,
+    unknown_jobs,
+)
 
 SHARED: tuple[type[Group], ...] = (Aws, Breaker, Cache, Retry)
 """Groups that every client may be built with."""
@@ -60,6 +71,8 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
         except ConfigurationError as error:
             problems += error.problems if kind in (*SHARED, *needed) else ()
             groups[name] = kind.model_construct()
+    if Handlers in needed:
+        problems += unknown_jobs(jobs, getattr(groups["handlers"], "handlers", ()))
     if problems:
         raise ConfigurationError(problems)
     of_jobs = {name: groups.pop(name) for name in jobs}

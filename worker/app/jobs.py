@@ -1,7 +1,8 @@
 """Which jobs there are: those of the box, and those of installed packages."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -22,15 +23,39 @@ BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports")
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
 
+BOX = "genesys-event-worker"
+"""The distribution that the jobs of the box come with."""
+
+
 @cache
 def known_jobs() -> Mapping[str, Job[Any]]:
     """Return all jobs by name. Raises ConfigurationError for a declaration that cannot hold."""
-    jobs = [import_module(f"worker.jobs.{name}").JOB for name in BUILT_IN]
-    jobs += [_loaded(entry) for entry in sorted(entry_points(group=GROUP))]
-    problems = list(_problems(jobs))
+    return {name: found.job for name, found in _found().items()}
+
+
+def distribution_of(name: str) -> str:
+    """Return the name of the distribution that a known job comes with."""
+    return _found()[name].distribution
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    job: Job[Any]
+    distribution: str
+
+
+@cache
+def _found() -> Mapping[str, _Found]:
+    found = [_Found(import_module(f"worker.jobs.{name}").JOB, BOX) for name in BUILT_IN]
+    found += [_installed(entry) for entry in sorted(entry_points(group=GROUP))]
+    problems = list(_problems([one.job for one in found]))
     if problems:
         raise ConfigurationError(problems)
-    return {job.name: job for job in jobs}
+    return {one.job.name: one for one in found}
+
+
+def _installed(entry: EntryPoint) -> _Found:
+    return _Found(_loaded(entry), entry.dist.name if entry.dist else entry.module)
 
 
 def _loaded(entry: EntryPoint) -> Job[Any]:
@@ -70,15 +95,17 @@ def _without_fields(job: Job[Any]) -> Iterable[str]:
 @cache
 def declarations() -> Mapping[str, Declared]:
     """Return what the jobs say of their settings."""
-    return {
-        name: Declared(
-            name=name,
-            group=job.settings,
-            requires=job.required(),
-            types=tuple(event.types for event in job.events),
-        )
-        for name, job in known_jobs().items()
-    }
+    return {name: declared(job) for name, job in known_jobs().items()}
+
+
+def declared(job: Job[Any]) -> Declared:
+    """Return what a job says of its settings."""
+    return Declared(
+        name=job.name,
+        group=job.settings,
+        requires=job.required(),
+        types=tuple(event.types for event in job.events),
+    )
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -108,8 +135,10 @@ def wanted_events(groups: Mapping[str, Group] | None = None) -> list[Wanted]:
     """
     if groups is None:
         groups = {name: job.settings() for name, job in known_jobs().items()}
-    return [
-        Wanted(job=name, globs=getattr(groups[name], event.types), event=event)
-        for name, job in known_jobs().items()
-        for event in job.events
-    ]
+    return [one for name, job in known_jobs().items() for one in wanted_of(job, groups[name])]
+
+
+def wanted_of(job: Job[Any], settings: Group) -> Iterator[Wanted]:
+    """Yield the events of a job, by the globs of its settings."""
+    for event in job.events:
+        yield Wanted(job=job.name, globs=getattr(settings, event.types), event=event)

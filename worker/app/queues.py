@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import structlog
 
 from worker.app.context import AppContext
-from worker.app.findings import Finding, judge_queue, queue_findings, sentences
+from worker.app.queue_findings import judge_queue, queue_findings, sentences
 from worker.clients.aws.errors import QueueError
 from worker.clients.aws.session import ClientLimits
 from worker.clients.aws.sqs import Queue, QueueAttributes
 from worker.errors import ConfigurationError
+from worker.findings import Finding
 from worker.intake.poller import most_pollers
 from worker.settings import Settings
 from worker.settings.bindings import QueueBinding

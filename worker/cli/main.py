@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import check, demo, health, inspect, report, run, send, settings, source
+from worker.cli import (
+    check,
+    demo,
+    health,
+    inspect,
+    jobs,
+    new_job,
+    report,
+    run,
+    send,
+    settings,
+    source,
+)
 from worker.cli.dlq import commands as dlq
 from worker.cli.exit_codes import EXIT_CODES, WRONG_USAGE, examples
 from worker.errors import ConfigurationError
@@ -42,13 +54,18 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
         "jq -c . events.json | worker send -",
     ),
+    jobs.jobs: ("worker jobs", "worker jobs --json"),
+    new_job.new_job: (
+        "worker new-job presence",
+        "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
+    ),
     settings.settings: ("worker settings", "worker settings --json"),
     health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }
 """The commands that are one function, in the order of the help, with examples of each."""
 
 for command, lines in EXAMPLES.items():
-    app.command(command.__name__, epilog=examples(*lines))(command)
+    app.command(command.__name__.replace("_", "-"), epilog=examples(*lines))(command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(report.app, name="report")
 app.add_typer(source.app, name="source")

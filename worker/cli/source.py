@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 Step = Literal["create", "configure", "enable"]
 
-TOPICS = (
-    "v2.detail.events.conversation.{id}.customer.start",
-    "v2.detail.events.conversation.{id}.customer.end",
-    "v2.speechandtextanalytics.conversation.{id}.sentiment",
-)
-"""What the handlers want; `{id}` is sent as it is."""
-
 app = typer.Typer(
     help="Make, show and enable the integration that sends Genesys events to EventBridge.",
     epilog=examples(
@@ -75,7 +68,10 @@ def create(
     ],
     topic: Annotated[
         list[str] | None,
-        typer.Option(help="Topic to send; repeat for more. All that the worker handles if none."),
+        typer.Option(
+            help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
+            "all known jobs where no job is on."
+        ),
     ] = None,
     apply: Apply = False,
     as_json: AsJson = False,
@@ -84,7 +80,7 @@ def create(
     from worker.clients.genesys.integrations import SourceConfig
 
     wanted = SourceConfig(
-        account_id=account, region=region, suffix=suffix, topics=tuple(topic or TOPICS)
+        account_id=account, region=region, suffix=suffix, topics=tuple(topic or wanted_topics())
     )
     _print(finish(create_source(wanted, apply=apply)), as_json=as_json)
 
@@ -111,6 +107,15 @@ def show(as_json: AsJson = False) -> None:
             typer.echo(f"  {topic}")
 
 
+def wanted_topics() -> tuple[str, ...]:
+    """Return the topics of the jobs that are on, or of all known jobs where none is."""
+    from worker.app.catalogue import topics_of
+    from worker.app.command_line import settings_of
+    from worker.settings import Handlers
+
+    return topics_of(settings_of(Handlers).enabled_jobs())
+
+
 def _print(outcome: "Outcome", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2))
@@ -118,6 +123,8 @@ def _print(outcome: "Outcome", *, as_json: bool) -> None:
     what = ", ".join(outcome.steps) or "nothing: it is as wanted"
     typer.echo(f"{'done' if outcome.applied else 'to do'}: {what}")
     typer.echo(f"partner source: {outcome.partner_source}")
+    for topic in outcome.topics:
+        typer.echo(f"  {topic}")
     if outcome.steps and not outcome.applied:
         typer.echo("Nothing was changed. Add --apply to do it.")
     elif outcome.applied and "configure" in outcome.steps:
@@ -137,6 +144,9 @@ class Outcome:
     integration_id: str | None
     """None: it would be made."""
 
+    topics: tuple[str, ...] = ()
+    """What it is, or would be, configured to send."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for machines."""
         return {
@@ -144,6 +154,7 @@ class Outcome:
             "partnerSource": self.partner_source,
             "steps": list(self.steps),
             "applied": self.applied,
+            "topics": list(self.topics),
         }
 
 
@@ -184,6 +195,7 @@ async def create_source(wanted: "SourceConfig", *, apply: bool) -> Outcome:
             applied=apply and bool(steps),
             partner_source=await integrations.partner_source(wanted.suffix),
             integration_id=found.integration.id if found else None,
+            topics=wanted.topics,
         )
 
 
@@ -203,6 +215,7 @@ async def enable_source(suffix: str, *, apply: bool) -> Outcome:
             applied=apply and bool(steps),
             partner_source=await integrations.partner_source(suffix),
             integration_id=found.integration.id,
+            topics=found.draft.source.topics if found.draft.source else (),
         )
 
 

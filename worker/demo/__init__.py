@@ -1,1 +1,17 @@
-"""The scenario of `worker demo`: the worker on emulators, invalid traffic and faults, proof."""
+"""The whole worker on emulators, verified at the end; what a job's own part of it may import."""
+
+from worker.demo.environment import Environment
+from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso, platform
+from worker.demo.traffic import Job as Demo
+
+__all__ = [
+    "Demo",
+    "Effects",
+    "Environment",
+    "Planned",
+    "Trouble",
+    "an_id",
+    "envelope",
+    "iso",
+    "platform",
+]

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import aioboto3
 
-from worker.app.jobs import BUILT_IN, wanted_events
+from worker.app.jobs import BUILT_IN, known_jobs, wanted_events
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.loopback import FREE_PORT, Address
@@ -26,7 +26,9 @@ PREFIX = "genesys-"
 """Of the names of all queues."""
 
 QUEUE = f"{PREFIX}events"
-JOB_QUEUES = {job: f"{PREFIX}{job}" for job in BUILT_IN}
+JOB_QUEUES = {
+    name: f"{PREFIX}{name}" for name, job in known_jobs().items() if name in BUILT_IN or job.demo
+}
 DEAD_LETTERS = "genesys-events-dlq"
 TABLE = "voice-records"
 LEDGER_TABLE = "worker-ledger"
@@ -48,6 +50,9 @@ PORTS = ("page", "sqs", "aws", "genesys", "customers", *SINKS)
 """What listens, in the order of fixed ports; `page` is the emulators' own."""
 
 WEBHOOK_SECRET = "whsec_ZGVtbyBzZWNyZXQgZm9yIGEgbG9vcGJhY2sgc2luaw=="  # noqa: S105  of the demo
+PATHS = ("PATH", "PYTHONPATH")
+"""Where programs and packages are found, installed jobs among them."""
+
 AWS_KEYS = {
     "AWS_ACCESS_KEY_ID": "demo",
     "AWS_SECRET_ACCESS_KEY": "demo",
@@ -111,9 +116,9 @@ class Environment:
         return sum(sum(self.sqs.depth(url)) for url in self.queue_urls())
 
     def variables(self) -> dict[str, str]:
-        """Return the whole environment of the worker: nothing of ours leaks in but the path."""
+        """Return the whole environment of the worker: nothing of ours leaks in but the paths."""
         return {
-            "PATH": os.environ.get("PATH", ""),
+            **{name: os.environ[name] for name in PATHS if name in os.environ},
             **AWS_KEYS,
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ENDPOINT_URL_SQS": self.sqs.endpoint_url,

@@ -4,22 +4,21 @@ import asyncio
 import itertools
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from random import Random
 
 from rich.console import Console
 
+from worker.app.jobs import known_jobs
 from worker.demo.environment import Environment, Queues, open_environment
 from worker.demo.fixtures import make_fixtures
 from worker.demo.invalid_traffic import Noise
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress, SentMessages, print_results
 from worker.demo.traffic import Effects, Job, Planned, Trouble
-from worker.jobs.attributes.demo import AttributesJob
-from worker.jobs.reports.demo import ReportJob
-from worker.jobs.voice.demo import VoiceJob
-from worker.jobs.workflow.demo import EndedJob
+from worker.errors import ConfigurationError
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""
@@ -30,13 +29,25 @@ STOP_SECONDS = 40
 def jobs_of(events: int, seed: int) -> list[Job]:
     """Return the jobs that share that many events among them."""
     random = Random(seed)  # noqa: S311  reproducible traffic
-    return [
-        VoiceJob(max(10, events // 3), random),
-        AttributesJob(max(6, events // 8), random),
-        EndedJob(max(6, events // 8), max(6, events // 12), random),
-        ReportJob(random),
-        Noise(max(5, events // 20)),
-    ]
+    declared = [job.demo for job in known_jobs().values() if job.demo]
+    jobs = [_loaded(demo)(events, random) for demo in declared]
+    return [*jobs, Noise(max(5, events // 20))]
+
+
+def _loaded(demo: str) -> Callable[[int, Random], Job]:
+    module, _, name = demo.partition(":")
+    try:
+        found: Callable[[int, Random], Job] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError([f"demo {demo}: {error}"]) from error
+    return found
+
+
+async def prepare(jobs: Sequence[Job], environment: Environment) -> None:
+    """Let all jobs fill the emulators."""
+    for job in jobs:
+        if (filling := job.prepare(environment)) is not None:
+            await filling
 
 
 async def run_demo(*, events: int, serve: bool, seed: int, queues: Queues) -> int:
@@ -67,8 +78,7 @@ async def _demo(*, events: int, serve: bool, seed: int, queues: Queues) -> int:
     with tempfile.TemporaryDirectory(prefix="worker-demo-") as folder:
         async with open_environment(queues=queues) as environment:
             await make_fixtures(environment)
-            for job in jobs:
-                job.prepare(environment)
+            await prepare(jobs, environment)
             log = Path(folder) / "worker.log"
             # A group of its own: else Ctrl-C is the worker's first signal, and ours its second.
             async with WorkerProcess(environment.variables(), log, process_group=0) as worker:
@@ -94,8 +104,7 @@ async def _serve(scenario: "Scenario", events: int, console: Console) -> None:
     console.print("serving; Ctrl-C ends it")
     for seed in itertools.count(1000):
         jobs = jobs_of(events, seed)
-        for job in jobs:
-            job.prepare(scenario.environment)
+        await prepare(jobs, scenario.environment)
         traffic = asyncio.create_task(scenario.run(jobs, console))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({traffic, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,9 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo.environment import Addresses, Environment, Queues, open_environment
+from worker.demo.environment import PATHS, Addresses, Environment, Queues, open_environment
 from worker.demo.fixtures import SOURCES, make_fixtures, put_events
-from worker.demo.scenario import jobs_of
+from worker.demo.scenario import jobs_of, prepare
 from worker.demo.traffic import Planned, Trouble
 from worker.emulators.loopback import serving
 from worker.errors import ConfigurationError
@@ -33,7 +33,7 @@ async def run_emulators(addresses: Addresses, *, rate: float, seed: int, queues:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _serving(addresses, queues) as environment:
+    async with _serving(addresses, queues, seed) as environment:
         traffic = asyncio.create_task(Endless(environment, rate).send(seed))
         stopped = asyncio.create_task(stop.wait())
         done, others = await asyncio.wait({traffic, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -45,13 +45,15 @@ async def run_emulators(addresses: Addresses, *, rate: float, seed: int, queues:
 
 
 @asynccontextmanager
-async def _serving(addresses: Addresses, queues: Queues) -> AsyncIterator[Environment]:
+async def _serving(addresses: Addresses, queues: Queues, seed: int) -> AsyncIterator[Environment]:
     async with AsyncExitStack() as stack:
         try:
             environment = await stack.enter_async_context(
                 open_environment(addresses=addresses, queues=queues)
             )
             await make_fixtures(environment)
+            # Before the environment is told: jobs add settings to it.
+            await prepare(jobs_of(ROUND, seed), environment)
             variables = variables_of(environment)
             # Last: a client that finds this page finds everything else ready.
             url = await stack.enter_async_context(serving(_page(variables), addresses.of("page")))
@@ -65,7 +67,7 @@ async def _serving(addresses: Addresses, queues: Queues) -> AsyncIterator[Enviro
 def variables_of(environment: Environment) -> str:
     """Return what a worker on these emulators needs, as `NAME=value` lines."""
     ours = environment.variables()
-    return "".join(f"{name}={value}\n" for name, value in ours.items() if name != "PATH")
+    return "".join(f"{name}={value}\n" for name, value in ours.items() if name not in PATHS)
 
 
 def _page(variables: str) -> web.Application:
@@ -95,8 +97,7 @@ class Endless:
         """Send round after round until cancelled."""
         for seed in itertools.count(first_seed):
             jobs = jobs_of(ROUND, seed)
-            for job in jobs:
-                job.prepare(self._environment)
+            await prepare(jobs, self._environment)
             # Unreadable messages in the first round only: nothing empties the dead-letter queue.
             traffic = [
                 message

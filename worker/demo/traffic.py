@@ -56,8 +56,11 @@ class Trouble:
 class Job(Protocol):
     """A job of the worker, as the demo sees it."""
 
-    def prepare(self, stage: Environment) -> None:
-        """Fill the emulators with what the job will ask them for."""
+    def prepare(self, stage: Environment) -> Awaitable[None] | None:
+        """Fill the emulators with what the job will ask for, and `stage.extra` with its settings.
+
+        It may come again, and finds then what it made before.
+        """
 
     def traffic(self) -> list[Planned]:
         """Return the messages; their order is shuffled among all jobs."""
@@ -102,10 +105,20 @@ def envelope(detail_type: str, detail: Mapping[str, Any], *, at: datetime, event
     ).decode()
 
 
-def platform(topic: str, body: Mapping[str, Any], *, at: datetime, event_id: str) -> str:
-    """Return an event as Genesys Cloud sends it; `topic` holds a literal `{id}`."""
+def platform(
+    topic: str,
+    body: Mapping[str, Any],
+    *,
+    at: datetime,
+    event_id: str,
+    subject: str | None = None,
+) -> str:
+    """Return an event as Genesys Cloud sends it; `topic` holds a literal `{id}`.
+
+    `subject`: the id in place of it; None: the body's `conversationId`.
+    """
     detail = {
-        "topicName": topic.replace("{id}", str(body["conversationId"])),
+        "topicName": topic.replace("{id}", subject or str(body["conversationId"])),
         "version": "2",
         "eventBody": body,
         "metadata": {"CorrelationId": f"demo-{event_id[:8]}"},

@@ -1,6 +1,6 @@
 """From the bytes of a message body to typed events: pure, no I/O."""
 
-from worker.events.any_event import AnyEvent, read_any
+from worker.events.any_event import AnyEvent, any_events, read_any
 from worker.events.conversation import (
     FlatFields,
     LegFields,
@@ -48,6 +48,7 @@ __all__ = [
     "Record",
     "Result",
     "Wire",
+    "any_events",
     "decoder",
     "e164",
     "emitted_at",

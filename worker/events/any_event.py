@@ -10,6 +10,7 @@ from worker.events.envelope import Envelope
 from worker.events.fields import UUID
 from worker.events.identity import timed
 from worker.events.origin import Event
+from worker.events.reading import EventType
 
 CONVERSATION = "conversationId"
 """Where the bodies of Genesys Cloud's topics carry it, if they are about one."""
@@ -51,6 +52,11 @@ def read_any(envelope: Envelope) -> AnyEvent:
         content=content,
         whole=_bytes(envelope.whole),
     )
+
+
+def any_events(types: str) -> EventType:
+    """Declare events that are passed on as they come; `types`: the field with their globs."""
+    return EventType(kind=AnyEvent, types=types, platform=read_any, reference=read_any)
 
 
 def _bytes(text: Raw | str) -> bytes:

@@ -7,7 +7,13 @@ are made of these docstrings. All bad fields are reported at once, and never wit
 from worker.settings.bindings import QueueBinding
 from worker.settings.describe import Row, describe
 from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
-from worker.settings.jobs import Declarations, Declared, JobSettings, own_requirements
+from worker.settings.jobs import (
+    Declarations,
+    Declared,
+    JobSettings,
+    own_requirements,
+    unknown_jobs,
+)
 from worker.settings.load import groups_of, load_group, load_groups, load_settings, unknown_settings
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
@@ -54,6 +60,7 @@ __all__ = [
     "load_groups",
     "load_settings",
     "own_requirements",
+    "unknown_jobs",
     "unknown_settings",
     "variable_name",
 ]

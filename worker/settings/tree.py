@@ -69,14 +69,16 @@ class Settings:
         """Return the jobs that run: those named, or else all whose settings are there."""
         if self.handlers.handlers:
             return self.handlers.handlers
-        lacking = missing(self.declared, self._is_set)
-        return tuple(job for job, needs in lacking.items() if not needs)
+        return tuple(job for job, needs in self.lacking().items() if not needs)
 
     def disabled_jobs(self) -> dict[str, tuple[str, ...]]:
         """Return the jobs that are off, each with the settings it lacks (none: not named)."""
         enabled = self.enabled_jobs()
-        lacking = missing(self.declared, self._is_set)
-        return {job: needs for job, needs in lacking.items() if job not in enabled}
+        return {job: needs for job, needs in self.lacking().items() if job not in enabled}
+
+    def lacking(self) -> dict[str, tuple[str, ...]]:
+        """Return each known job with the settings it lacks."""
+        return missing(self.declared, self._is_set)
 
     def half_configured(self) -> dict[str, str]:
         """Return the jobs that are wanted and off, each with the reason.

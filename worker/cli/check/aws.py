@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.app.findings import Finding, fail, judge_dead_letters, judge_queue, ok, warn
+from worker.app.queue_findings import judge_dead_letters, judge_queue
 from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of, kind_of
 from worker.clients.aws.sqs import QueueAttributes, attributes_of
+from worker.findings import Finding, fail, ok, warn
 from worker.jobs.reports.files import folder
 from worker.jobs.workflow.executions import Execution
 from worker.settings import Settings

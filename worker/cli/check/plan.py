@@ -9,7 +9,6 @@ from typing import Any
 
 from worker.app.command_line import open_with
 from worker.app.context import AppContext
-from worker.app.findings import Finding, fail, ok, warn
 from worker.app.jobs import known_jobs, unknown_settings
 from worker.cli.check.aws import (
     check_bus,
@@ -22,10 +21,20 @@ from worker.cli.check.aws import (
     check_state_machine,
     check_table,
 )
-from worker.cli.check.upstreams import check_crm, check_genesys, check_webhook, webhooks_of
+from worker.cli.check.jobs import (
+    check_job,
+    check_model,
+    installed,
+    jobs_on,
+    settings_of_jobs,
+    title,
+    with_checks,
+)
+from worker.cli.check.upstreams import check_genesys, check_webhook, webhooks_of
 from worker.clients.aws.errors import REFUSALS, fault_of
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.errors import ConfigurationError
+from worker.findings import Finding, fail, ok, warn
 from worker.jobs.reports.settings import ReportSettings
 from worker.jobs.voice.settings import VoiceSettings
 from worker.jobs.workflow.settings import WorkflowSettings
@@ -102,14 +111,19 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
         ),
         AwsCheck("event bus", puts, "events", partial(check_bus, bus=bus, puts=puts)),
     )
-    return (check for check in checks if check.needed)
+    yield from (check for check in checks if check.needed)
+    for job in installed(settings):
+        for service in job.aws_services:
+            ask = partial(check_model, job=job, service=service)
+            yield AwsCheck(title(job), True, service, ask)
 
 
 def http_checks(settings: Settings) -> Iterator[HttpCheck]:
     """Yield the checks of all others that are needed, in the order of their findings."""
-    yield HttpCheck("Genesys token", check_genesys)
-    if "attributes" in settings.enabled_jobs():
-        yield HttpCheck("CRM", check_crm)
+    if any(job.uses_genesys(settings.jobs[job.name]) for job in jobs_on(settings)):
+        yield HttpCheck("Genesys token", check_genesys)
+    for job in with_checks(settings):
+        yield HttpCheck(title(job), partial(check_job, job=job))
     for name, url in webhooks_of(settings):
         yield HttpCheck(name, partial(check_webhook, name=name, url=url))
 
@@ -126,7 +140,7 @@ def settings_findings(settings: Settings) -> list[Finding]:
             found.append(fail("settings", half[handler], remedy))
         elif not settings.handlers.handlers:
             found.append(warn("settings", f"job {handler} is off", remedy))
-    found += long_waits(settings)
+    found += [*settings_of_jobs(settings), *long_waits(settings)]
     return found + [warn("settings", *_halves(line)) for line in unknown_settings()]
 
 

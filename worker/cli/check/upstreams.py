@@ -1,4 +1,4 @@
-"""What Genesys, the CRM and the webhooks answer: read, looked up, reached; nothing is changed."""
+"""What Genesys and the webhooks answer: read, reached; nothing is changed."""
 
 import asyncio
 import ssl
@@ -8,32 +8,26 @@ from functools import partial
 
 from pydantic import HttpUrl
 
-from worker.app.command_line import for_job, open_genesys, reach
+from worker.app.command_line import open_genesys, reach
 from worker.app.context import AppContext
-from worker.app.findings import Finding, fail, ok, warn
 from worker.app.jobs import known_jobs
 from worker.clients.genesys.dialects import Dialect, dialect_of
 from worker.clients.genesys.flows import NO_SUCH_FLOW, Schema
 from worker.clients.genesys.wire import Call, action_id_in_path, object_of
 from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, Permanent, Unauthorized, WorkerError
-from worker.jobs.attributes import open_crm
-from worker.jobs.attributes.crm import Crm
+from worker.findings import Finding, fail, ok, warn
 from worker.jobs.attributes.settings import AttributesSettings
 from worker.jobs.voice.settings import VoiceSettings
 from worker.settings import Settings
 
 TOKEN = "Genesys token"  # noqa: S105  the name of a finding
 ORGANIZATION, ACTION, FLOW = "Genesys organization", "Genesys data action", "Genesys flow"
-CRM = "CRM"
 """Names of the findings."""
 
 WHO_AM_I = "/api/v2/tokens/me"
 ACTIONS = "/api/v2/integrations/actions"
 NO_SUCH_ACTION = {404, 410}
-
-NIL_CONVERSATION = "00000000-0000-0000-0000-000000000000"
-"""An id that no conversation has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +128,6 @@ def _flow(call: Call[Schema | None], reply: Reply) -> Finding:
             FLOW, "no version with inputs is published", "publish it, or check GENESYS_FLOW_ID"
         )
     return ok(FLOW, f"exists, with {len(inputs)} inputs")
-
-
-async def _crm(context: AppContext) -> Crm:
-    return await open_crm(for_job(context, "attributes"), context.settings.of(AttributesSettings))
-
-
-async def check_crm(context: AppContext) -> Finding:
-    """Look up a conversation that does not exist, as the worker looks up a customer."""
-    try:
-        status = await (await _crm(context)).status_for(NIL_CONVERSATION)
-    except Unauthorized as error:
-        return fail(CRM, str(error), "check CRM_API_TOKEN")
-    except WorkerError as error:
-        return fail(CRM, str(error), "check CRM_API_ENDPOINT and the network to its host")
-    doubt = ", as would a wrong path" if status == 404 else ""
-    return ok(CRM, f"answers {status} for a conversation that does not exist{doubt}")
 
 
 def webhooks_of(settings: Settings) -> Iterator[tuple[str, HttpUrl]]:

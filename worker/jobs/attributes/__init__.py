@@ -74,5 +74,6 @@ JOB = Job(
     waits=("attributes_max_age_seconds",),
     webhooks=("analytics_webhook_url",),
     effects=lambda event: {"traceId": trace_id(event)},
-    demo="worker.jobs.attributes.demo:AttributesJob",
+    checks="worker.jobs.attributes.checks:check_crm",
+    demo="worker.jobs.attributes.demo:demo",
 )

@@ -98,6 +98,11 @@ class AttributesJob:
         return Effects("analytics webhook, ids", len(ours), found, wrong)
 
 
+def demo(events: int, random: Random) -> AttributesJob:
+    """Return its share of the demo's traffic."""
+    return AttributesJob(max(6, events // 8), random)
+
+
 def _beginning(number: int, caller: int, random: Random) -> Beginning:
     return Beginning(
         number=number,

@@ -63,5 +63,5 @@ JOB = Job(
     webhooks=("report_webhook_url",),
     bus_events=((SOURCE, READY),),
     effects=lambda event: {"folder": folder(event.name, event.start)},
-    demo="worker.jobs.reports.demo:ReportJob",
+    demo="worker.jobs.reports.demo:demo",
 )

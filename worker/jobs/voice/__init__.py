@@ -69,5 +69,5 @@ JOB = Job(
     degrade_after="voice_degrade_after_seconds",
     waits=("voice_degrade_after_seconds",),
     effects=lambda event: {"item": f"{event.conversation_id} {utc_text(event.origin.occurred_at)}"},
-    demo="worker.jobs.voice.demo:VoiceJob",
+    demo="worker.jobs.voice.demo:demo",
 )

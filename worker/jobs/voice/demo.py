@@ -100,6 +100,11 @@ class VoiceJob:
         return [Effects("DynamoDB records", len(expected), len(items), wrong)]
 
 
+def demo(events: int, random: Random) -> VoiceJob:
+    """Return its share of the demo's traffic."""
+    return VoiceJob(max(10, events // 3), random)
+
+
 def _score(number: int, caller: int, random: Random) -> Score:
     return Score(
         number=number,

@@ -61,5 +61,5 @@ JOB = Job(
     proof="sink",
     waits=("workflow_settle_seconds",),
     effects=_effects,
-    demo="worker.jobs.workflow.demo:EndedJob",
+    demo="worker.jobs.workflow.demo:demo",
 )

@@ -124,6 +124,11 @@ class EndedJob:
         return Effects("chats marked as queued", len(self._forwarded), len(marked), wrong)
 
 
+def demo(events: int, random: Random) -> EndedJob:
+    """Return its share of the demo's traffic."""
+    return EndedJob(max(6, events // 8), max(6, events // 12), random)
+
+
 def _ending(number: int, mood: str | None, random: Random) -> Ending:
     return Ending(
         number=number,

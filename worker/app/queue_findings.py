@@ -1,41 +1,13 @@
 """What a queue and its dead-letter queue say of themselves, held against the settings. Pure.
 
-`worker check` shows all of it; `worker run` warns at its start of what is not ok.
+`worker check` shows all of it; `worker run` warns at its start of what is not well.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from worker.clients.aws.sqs import QueueAttributes
+from worker.findings import Finding
 from worker.settings import Settings, heartbeat_capacity
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact and its state."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    found: str
-    remedy: str = ""
-    """What to do; empty when it is ok."""
-
-
-def ok(name: str, found: str) -> Finding:
-    """Return a finding for what is as it should be."""
-    return Finding(name, "ok", found)
-
-
-def warn(name: str, found: str, remedy: str) -> Finding:
-    """Return a finding for what works, but not in every case."""
-    return Finding(name, "warn", found, remedy)
-
-
-def fail(name: str, found: str, remedy: str) -> Finding:
-    """Return a finding for what must be fixed first."""
-    return Finding(name, "fail", found, remedy)
-
 
 LEAST_RECEIVES = 10
 WANTED_RECEIVES = 50
@@ -50,7 +22,7 @@ def queue_findings(
     dead_letters: QueueAttributes | None,
     settings: Settings,
 ) -> list[str]:
-    """Return what is not ok with a queue and its dead-letter queue (None: there is none)."""
+    """Return what is not well with a queue and its dead-letter queue (None: there is none)."""
     return [
         *sentences(name, judge_queue(attributes, settings)),
         *sentences(name, judge_dead_letters(attributes, dead_letters)),

@@ -1,0 +1,91 @@
+"""`worker jobs`: the jobs there are, what each takes, and which of them are on."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LISTS = {
+    "requires": "requires",
+    "detail_types": "detail-types",
+    "topics": "topics",
+    "needs": "needs",
+    "may_miss": "may miss",
+    "aws_services": "AWS services",
+    "webhooks": "webhooks",
+}
+"""Fields that are lists of texts, and their titles."""
+
+TITLE_WIDTH = 14
+
+
+def jobs(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: the declarations alone.")
+    ] = False,
+) -> None:
+    """List all known jobs, those of installed packages too, and whether each is on.
+
+    The JSON does not depend on the environment: detail-types and upstreams are those of the default
+    settings. The list shows which jobs the environment turns on, and what the others lack.
+    """
+    from worker.app.catalogue import catalogue
+
+    entries = catalogue()
+    if as_json:
+        typer.echo(json.dumps({"jobs": entries}, indent=2))
+        return
+    _print(entries)
+
+
+def _print(entries: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    states = states_of_jobs()
+    for entry in entries:
+        name = entry["name"]
+        console.print(Text(f"{name}  {states[name]}", style="bold"))
+        _line(console, "", entry["summary"])
+        for key, title in LISTS.items():
+            _line(console, title, ", ".join(entry[key]))
+        for call, permission in entry["permissions"].items():
+            _line(console, "permission", f"{permission}  ({call})")
+        for action, setting in entry["aws_actions"].items():
+            _line(console, "AWS action", f"{action} on {setting}")
+        for one in entry["bus_events"]:
+            _line(console, "puts", f"{one['detail_type']} of {one['source']}")
+        _line(console, "from", entry["distribution"])
+
+
+def _line(console: "Console", title: str, text: str) -> None:
+    from rich.text import Text
+
+    if text:
+        console.print(Text(f"  {title:<{TITLE_WIDTH}} {text}" if title else f"  {text}"))
+
+
+def states_of_jobs() -> dict[str, str]:
+    """Return whether each known job is on, and what those that are off lack."""
+    from worker.app.command_line import settings_of
+    from worker.settings import Handlers
+
+    settings = settings_of(Handlers)
+    named = settings.handlers.handlers
+    return {
+        name: _state(lacking, is_named=not named or name in named)
+        for name, lacking in settings.lacking().items()
+    }
+
+
+def _state(lacking: Sequence[str], *, is_named: bool) -> str:
+    if not is_named:
+        return "off: not in HANDLERS"
+    if lacking:
+        return f"off: lacks {', '.join(lacking)}"
+    return "on"
