@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from pydantic import HttpUrl
 
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.errors import CREDENTIALS, aws_errors
+from worker.clients.aws.errors import CREDENTIALS, aws_errors, failure_called
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
 from worker.clients.genesys.details_jobs import DetailsJobs
@@ -75,6 +75,7 @@ from worker.events.origin import Event, Origin
 from worker.events.reading import EventType, Reader
 from worker.events.record import Record
 from worker.events.result import Result
+from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
 from worker.resilience.guard import Guard, best_effort
 from worker.resilience.steps import Steps
@@ -90,6 +91,7 @@ __all__ = [
     "AnyEvent",
     "Attributes",
     "AwsService",
+    "Batcher",
     "BearerToken",
     "Bus",
     "Cache",
@@ -149,6 +151,7 @@ __all__ = [
     "e164",
     "emitted_at",
     "event_body",
+    "failure_called",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -260,6 +263,9 @@ class Context(Protocol):
 
     def cache(self, name: str) -> Cache[bytes, Any]:
         """Return a cache as the CACHE_ settings want it, named in metrics."""
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` when the worker ends, before what was opened earlier is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

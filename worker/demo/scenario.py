@@ -18,6 +18,7 @@ from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress, print_results
 from worker.demo.sent_messages import SentMessages
 from worker.jobs.attributes.demo import AttributesJob
+from worker.jobs.forward.demo import ForwardJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob
 from worker.jobs.workflow.demo import EndedJob
@@ -36,6 +37,7 @@ def jobs_of(events: int, seed: int) -> list[Job]:
         AttributesJob(max(6, events // 8), random),
         EndedJob(max(6, events // 8), max(6, events // 12), random),
         ReportJob(random),
+        ForwardJob(max(12, events // 8), random),
         Noise(max(5, events // 20)),
     ]
 
