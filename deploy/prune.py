@@ -17,7 +17,7 @@ from botocore.session import get_session
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws
 
-SERVICES = ("dynamodb", "events", "s3", "sqs", "stepfunctions")
+SERVICES = ("dynamodb", "events", "firehose", "kinesis", "s3", "sqs", "stepfunctions")
 """What the worker calls."""
 
 CREDENTIALS = ("sso", "sso-oidc", "sts")

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors
+from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -99,7 +99,7 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, fail, ok, warn
-from worker.resilience import Cache, Cached, CachePolicy, Guard, Steps, best_effort
+from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, Steps, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
 from worker.telemetry.logs import audit_logger
@@ -117,6 +117,7 @@ __all__ = [
     "Api",
     "Attributes",
     "AwsService",
+    "Batcher",
     "BearerToken",
     "Bus",
     "Cache",
@@ -189,6 +190,7 @@ __all__ = [
     "emitted_at",
     "event_body",
     "fail",
+    "failure_called",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -309,6 +311,9 @@ class Context(Protocol):
 
     def cache(self, name: str) -> Cache[bytes, Any]:
         """Return a cache as the CACHE_ settings want it, named in metrics."""
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` when the worker ends, before what was opened earlier is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What every part of the worker is built with, and what each job gets of it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -149,6 +150,10 @@ class JobContext:
         """Return a cache as the settings want it."""
         policy = CachePolicy(**self.app.settings.cache.model_dump())
         return Cache(name, policy, random=self.app.random)
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` when the worker ends, before what was opened earlier is closed."""
+        self.app.stack.push_async_callback(close)
 
 
 def new_context(settings: Settings, stack: AsyncExitStack) -> AppContext:

@@ -17,7 +17,7 @@ from worker.settings import Declared, Group, Row, Settings
 GROUP = "genesys_event_worker.jobs"
 """Entry points of installed jobs: each names a `Job`."""
 
-BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports")
+BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward")
 """Folders of `worker.jobs`, in the order of all lists."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")

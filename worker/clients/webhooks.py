@@ -70,12 +70,12 @@ class Webhook:
 
     async def post(
         self,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | orjson.Fragment,
         *,
         delivery_id: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Deliver.
+        """Deliver; a fragment is sent as it is, byte for byte.
 
         `delivery_id`: the same for every repeat, so that the receiver can tell one. Raises
         Transient, or Rejected when the receiver does not take the body: a 410 says no more of the
@@ -84,7 +84,9 @@ class Webhook:
         request = self._request(body, {**(headers or {}), "webhook-id": delivery_id})
         await self._guard.call(lambda: self._send(request, delivery_id))
 
-    def _request(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
+    def _request(
+        self, body: Mapping[str, Any] | orjson.Fragment, headers: Mapping[str, str]
+    ) -> Request:
         # A fragment: the client must send the very bytes that are signed.
         content = orjson.Fragment(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
         return Request(

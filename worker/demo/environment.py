@@ -43,6 +43,10 @@ REQUESTS_PER_MINUTE = 12_000
 """Budget of the emulated organisation."""
 
 REPORT_BUCKET = "demo-reports"
+FORWARD_BUCKET = "demo-forward"
+FORWARD_TYPES = ("v2.users.*.presence", "v2.routing.queues.*", "callback.requested")
+"""Types that are forwarded: none of them is another job's."""
+
 STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:enrich-conversation"
 FLOW_ID = "f1000000-0000-4000-8000-000000000001"
 SINKS = ("analytics", "crm", "alert", "report")
@@ -147,6 +151,9 @@ class Environment:
             "ALERT_WEBHOOK_URL": self.sinks["alert"].url,
             "REPORT_BUCKET": REPORT_BUCKET,
             "REPORT_WEBHOOK_URL": self.sinks["report"].url,
+            "FORWARD_TYPES": ",".join(FORWARD_TYPES),
+            "FORWARD_TO": f"s3://{FORWARD_BUCKET}/events",
+            "FORWARD_BATCH_SECONDS": "1",
             **self.extra,
         }
 
@@ -220,7 +227,7 @@ def make_queue(
 
 
 def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
-    """Make one queue or five, and return the fields of the environment that name them."""
+    """Make one queue or one a job, and return the fields of the environment that name them."""
 
     def made(name: str) -> str:
         return make_queue(
@@ -243,7 +250,9 @@ def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
     An event that interests two jobs is on two queues. What no rule takes was put on some queue
     by another way than the bus: always the same one for the same body.
     """
-    jobs = EventReader(wanted_events()).jobs_of(_detail_type(body))
+    groups = {name: job.settings() for name, job in known_jobs().items()}
+    groups["forward"] = known_jobs()["forward"].settings(forward_types=FORWARD_TYPES)
+    jobs = EventReader(wanted_events(groups)).jobs_of(_detail_type(body))
     if found := [url for job, url in job_queues.items() if job in jobs]:
         return found
     urls = list(job_queues.values())

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from worker.demo.environment import (
+    FORWARD_BUCKET,
     LEDGER_TABLE,
     REPORT_BUCKET,
     STATE_MACHINE_ARN,
@@ -21,11 +22,12 @@ PASS = {"StartAt": "Enrich", "States": {"Enrich": {"Type": "Pass", "End": True}}
 
 
 async def make_fixtures(environment: Environment) -> None:
-    """Make tables, bucket, state machine, and a queue that hears what is put on the bus."""
+    """Make tables, buckets, state machine, and a queue that hears what is put on the bus."""
     await _make_table(environment, TABLE, conversationId="HASH", eventTimestamp="RANGE")
     await _make_table(environment, LEDGER_TABLE, id="HASH")
     async with environment.aws("s3") as s3, environment.aws("stepfunctions") as workflows:
-        await s3.create_bucket(Bucket=REPORT_BUCKET)
+        for bucket in (REPORT_BUCKET, FORWARD_BUCKET):
+            await s3.create_bucket(Bucket=bucket)
         await workflows.create_state_machine(
             name=STATE_MACHINE_ARN.rpartition(":")[2],
             definition=orjson.dumps(PASS).decode(),

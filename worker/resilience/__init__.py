@@ -1,7 +1,8 @@
 """What bounds, retries, shares and refuses calls."""
 
+from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
 from worker.resilience.guard import Guard, best_effort
 from worker.resilience.once import Steps
 
-__all__ = ["Cache", "CachePolicy", "Cached", "Guard", "Steps", "best_effort"]
+__all__ = ["Batcher", "Cache", "CachePolicy", "Cached", "Guard", "Steps", "best_effort"]

@@ -19,7 +19,7 @@ TIMER_SLACK_SECONDS = 0.001
 class _Submission(Generic[T, R]):
     def __init__(self, item: T, due: float) -> None:
         self.item: Final = item
-        self.due: Final = due
+        self.due = due
         self.works: Final = current_work()
         self.answer: Final[asyncio.Future[R]] = asyncio.get_running_loop().create_future()
 
@@ -100,6 +100,17 @@ class Batcher(Generic[T, R]):
                 self._waiting.remove(submission)
                 self._stop_waiting(submission)
             raise
+
+    def waiting(self) -> list[T]:
+        """Return the items that are not sent yet, oldest first."""
+        return [submission.item for submission in self._waiting]
+
+    def flush_now(self) -> None:
+        """Send what is waiting as soon as a flush is free, however few and young the items are."""
+        now = asyncio.get_running_loop().time()
+        for submission in self._waiting:
+            submission.due = min(submission.due, now)
+        self._pump()
 
     async def close(self) -> None:
         """Take no more items, send what is there and wait until all is answered."""

@@ -67,9 +67,16 @@ class Bus:
         )
 
     async def put(
-        self, detail_type: str, detail: Mapping[str, Any], *, source: str, time: datetime
+        self,
+        detail_type: str,
+        detail: Mapping[str, Any] | orjson.Fragment,
+        *,
+        source: str,
+        time: datetime,
     ) -> None:
         """Put one event; back when EventBridge has it. A repeat has the very same bytes.
+
+        `detail`: a fragment is sent as it is, byte for byte.
 
         EventBridge knows no key: an event whose reply was lost is there twice. Raises Permanent
         for one that it does not take or that is larger than a call may be, Transient otherwise.

@@ -1,0 +1,107 @@
+"""Forward: events of any type, as they came, to S3, Kinesis, Firehose, SQS, a bus or a webhook."""
+
+from collections.abc import Awaitable, Callable
+
+from pydantic import HttpUrl
+
+from worker.api import Bus, ClientLimits, ConfigurationError, Context, EventType, Job
+from worker.jobs.forward.handler import ForwardEvents, read
+from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
+from worker.jobs.forward.targets import (
+    SETTING,
+    BatchLimits,
+    Forwarded,
+    Target,
+    ToBus,
+    ToFirehose,
+    ToKinesis,
+    ToS3,
+    ToSqs,
+    ToWebhook,
+)
+
+UPSTREAM = "forward"
+"""Of the target, whatever its kind."""
+
+AWS_LIMITS = ClientLimits(pool=10, read_seconds=10, attempts=3)
+
+
+async def build(context: Context, settings: ForwardSettings) -> ForwardEvents:
+    """Return the handler and its target."""
+    if settings.forward_to is None:
+        raise ConfigurationError([f"{SETTING}: is missing"])
+    destination = destination_of(settings.forward_to)
+    target = await _OPENERS[destination.kind](context, settings, destination)
+    context.on_close(target.aclose)
+    return ForwardEvents(target)
+
+
+async def _s3(context: Context, settings: ForwardSettings, to: Destination) -> Target:
+    s3 = await context.aws("s3", AWS_LIMITS, upstream=UPSTREAM)
+    limits = BatchLimits(
+        # A message keeps its permit while it waits. The other half is for those that come in
+        # meanwhile; a batch of all permits could wait for events that cannot come.
+        events=max(1, context.concurrency // 2),
+        content_bytes=settings.forward_batch_bytes,
+        seconds=settings.forward_batch_seconds,
+    )
+    return ToS3(s3, to.name, to.prefix, limits)
+
+
+async def _kinesis(context: Context, _: ForwardSettings, to: Destination) -> Target:
+    return ToKinesis(await context.aws("kinesis", AWS_LIMITS, upstream=UPSTREAM), to.name)
+
+
+async def _firehose(context: Context, _: ForwardSettings, to: Destination) -> Target:
+    return ToFirehose(await context.aws("firehose", AWS_LIMITS, upstream=UPSTREAM), to.name)
+
+
+async def _sqs(context: Context, _: ForwardSettings, to: Destination) -> Target:
+    return ToSqs(await context.aws("sqs", AWS_LIMITS, upstream=UPSTREAM), to.name)
+
+
+async def _bus(context: Context, _: ForwardSettings, to: Destination) -> Target:
+    events = await context.aws("events", AWS_LIMITS, upstream=UPSTREAM)
+    return ToBus(Bus(events.client, to.name, events.guard, context.random))
+
+
+async def _webhook(context: Context, _: ForwardSettings, to: Destination) -> Target:
+    hook = await context.webhook(UPSTREAM, HttpUrl(to.name))
+    if hook is None:
+        raise ConfigurationError([f"{SETTING}: names no webhook"])
+    return ToWebhook(hook)
+
+
+_OPENERS: dict[Kind, Callable[[Context, ForwardSettings, Destination], Awaitable[Target]]] = {
+    "s3": _s3,
+    "kinesis": _kinesis,
+    "firehose": _firehose,
+    "sqs": _sqs,
+    "bus": _bus,
+    "webhook": _webhook,
+}
+
+
+def _effects(event: Forwarded) -> dict[str, str]:
+    return {"deliveryId": event.origin.dedupe_key}
+
+
+JOB = Job(
+    name="forward",
+    summary="forwards events as they are to S3, Kinesis, Firehose, SQS, a bus or a webhook",
+    events=(EventType(kind=Forwarded, types="forward_types", platform=read, reference=read),),
+    settings=ForwardSettings,
+    build=build,
+    requires=("FORWARD_TYPES", "FORWARD_TO"),
+    needs=(UPSTREAM,),
+    aws_services=("s3", "kinesis", "firehose", "sqs", "events"),
+    aws_actions={
+        "s3:PutObject": SETTING,
+        "kinesis:PutRecords": SETTING,
+        "firehose:PutRecordBatch": SETTING,
+        "sqs:SendMessage": SETTING,
+        "events:PutEvents": SETTING,
+    },
+    effects=_effects,
+    demo="worker.jobs.forward.demo:demo",
+)

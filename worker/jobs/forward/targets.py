@@ -1,0 +1,408 @@
+"""Where events go: a class for each kind of target, with the limits of its service.
+
+All of them write at least once: an event whose reply was lost is written again, by its message.
+"""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any, ClassVar, Protocol
+
+import orjson
+from msgspec import Raw, Struct, json
+
+from worker.api import (
+    AnyEvent,
+    AwsService,
+    Batcher,
+    Bus,
+    Misconfigured,
+    Permanent,
+    Rejected,
+    Transient,
+    Unavailable,
+    Webhook,
+    WorkerError,
+    aws_errors,
+    failure_called,
+)
+
+SETTING = "FORWARD_TO"
+SOURCE = "genesys.event.forwarder"
+"""Of events that are put on a bus: the source of a partner is reserved for it."""
+
+WAIT_SECONDS = 0.1
+"""How long an event waits for others to share a call; S3 has a setting."""
+
+MIB = 1_048_576
+
+KINESIS_RECORD_BYTES = MIB
+"""Of a record with its partition key, unless a stream is set to take more. With the next two:
+https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+
+KINESIS_CALL_RECORDS = 500
+KINESIS_CALL_BYTES = 5 * MIB
+
+FIREHOSE_RECORD_BYTES = 1_024_000
+"""1,000 KiB, before base64. With the next two:
+https://docs.aws.amazon.com/firehose/latest/dev/limits.html"""
+
+FIREHOSE_CALL_RECORDS = 500
+FIREHOSE_CALL_BYTES = 4 * MIB
+
+SQS_MESSAGE_BYTES = MIB
+"""With the next two:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+
+SQS_CALL_MESSAGES = 10
+SQS_CALL_BYTES = MIB
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Forwarded(AnyEvent, frozen=True, kw_only=True):
+    """An event that is passed on."""
+
+    is_bare: bool = False
+    """It came without its envelope."""
+
+    @property
+    def line(self) -> bytes:
+        """The event on one line: its very bytes, but for line breaks between its tokens.
+
+        Within texts JSON has none, and EventBridge writes none at all.
+        """
+        return self.whole.translate(_BREAKS)
+
+    @property
+    def group(self) -> str:
+        """What keeps events of one conversation together."""
+        return self.conversation_id or self.origin.dedupe_key
+
+    @property
+    def detail(self) -> bytes:
+        """Its `detail`, byte for byte."""
+        return self.whole if self.is_bare else bytes(json.decode(self.whole, type=_Whole).detail)
+
+
+class _Whole(Struct):
+    detail: Raw
+
+
+class Target(Protocol):
+    """Takes events."""
+
+    async def put(self, event: Forwarded) -> None:
+        """Write an event; back when it is written.
+
+        Raises Permanent for one that cannot be written, Transient otherwise.
+        """
+
+    async def aclose(self) -> None:
+        """Write what is waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """When the events that wait are written to S3."""
+
+    events: int
+    content_bytes: int
+    seconds: float
+
+
+class ToS3:
+    """Objects of JSON lines, each of one type and hour; the same batch has the same key."""
+
+    def __init__(self, s3: AwsService, bucket: str, prefix: str, limits: BatchLimits) -> None:
+        """`prefix`: empty, or text that ends in a slash."""
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = prefix
+        self._batch_bytes = limits.content_bytes
+        self._batcher: Batcher[Forwarded, None] = Batcher(
+            self._flush,
+            max_items=limits.events,
+            max_wait_seconds=limits.seconds,
+            waits_for="batch",
+        )
+
+    async def put(self, event: Forwarded) -> None:
+        """Write an event with those that wait; see `Target`."""
+        # Soon: once `submit` has put it among those that wait.
+        asyncio.get_running_loop().call_soon(self._flush_if_large)
+        await self._batcher.submit(event)
+
+    async def aclose(self) -> None:
+        """Write what is waiting."""
+        await self._batcher.close()
+
+    def _flush_if_large(self) -> None:
+        if sum(len(event.whole) for event in self._batcher.waiting()) >= self._batch_bytes:
+            self._batcher.flush_now()
+
+    async def _flush(self, batch: Sequence[Forwarded]) -> list[WorkerError | None]:
+        folders: dict[str, list[int]] = {}
+        for place, event in enumerate(batch):
+            folders.setdefault(folder_of(event), []).append(place)
+        results: list[WorkerError | None] = [None] * len(batch)
+        # Side by side: one object's failure is none of the others'.
+        written = [
+            self._write(folder, [batch[place] for place in places])
+            for folder, places in folders.items()
+        ]
+        for places, failure in zip(folders.values(), await asyncio.gather(*written), strict=True):
+            for place in places:
+                results[place] = failure
+        return results
+
+    async def _write(self, folder: str, events: Sequence[Forwarded]) -> WorkerError | None:
+        key = f"{self._prefix}{folder}{name_of(events)}"
+        # In a thread: some megabytes take long enough to hold up everybody else.
+        body = await asyncio.to_thread(lines_of, events)
+        try:
+            await self._s3.guard.call(partial(self._put, key, body))
+        except Rejected as refusal:
+            # Whatever S3 has against an object of ours, no event is the cause of it.
+            remedy = f"check the bucket of {SETTING}, its policy and its encryption"
+            return Misconfigured(refusal.reason, setting=SETTING, remedy=remedy)
+        except WorkerError as error:
+            return error
+        return None
+
+    async def _put(self, key: str, body: bytes) -> None:
+        with aws_errors("s3", SETTING):
+            await self._s3.client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
+            )
+
+
+def folder_of(event: Forwarded) -> str:
+    """Return where an event of its type and hour is kept; it ends in a slash."""
+    kind = _UNFIT.sub("_", event.origin.detail_type)
+    kind = kind if kind.strip(".") else "_"
+    return f"{kind}/{event.origin.occurred_at:%Y/%m/%d/%H}/"
+
+
+def name_of(events: Sequence[Forwarded]) -> str:
+    """Return the name of the object of these events, in whatever order they came."""
+    keys = sorted(event.origin.dedupe_key for event in events)
+    return f"{sha256('|'.join(keys).encode()).hexdigest()}.jsonl.gz"
+
+
+def lines_of(events: Sequence[Forwarded]) -> bytes:
+    """Return the events as gzip JSON lines, in their order; the same bytes at any time."""
+    return gzip.compress(b"".join(event.line + b"\n" for event in events), mtime=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """What a service takes."""
+
+    record_bytes: int
+    records: int
+    content_bytes: int
+    """Of all records of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as a service takes it."""
+
+    fields: Mapping[str, Any]
+    size: int
+    """As the service counts it."""
+
+
+class Records:
+    """Calls that carry several events, and answer for each."""
+
+    service: ClassVar[str]
+    limits: ClassVar[CallLimits]
+
+    def __init__(self, aws: AwsService, name: str) -> None:
+        """`name`: of what FORWARD_TO names, as the service's calls want it."""
+        self._aws = aws
+        self._name = name
+        self._batcher: Batcher[Entry, None] = Batcher(
+            self._flush, max_items=self.limits.records, max_wait_seconds=WAIT_SECONDS
+        )
+
+    async def put(self, event: Forwarded) -> None:
+        """Write an event with others; see `Target`."""
+        entry = self._entry(event)
+        if entry.size > self.limits.record_bytes:
+            raise Permanent(
+                f"{self.service}: the event has {entry.size} bytes, "
+                f"a record at most {self.limits.record_bytes}"
+            )
+        await self._batcher.submit(entry)
+
+    async def aclose(self) -> None:
+        """Write what is waiting."""
+        await self._batcher.close()
+
+    def _entry(self, event: Forwarded) -> Entry:
+        raise NotImplementedError
+
+    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+        """Call the service; return what became of each entry."""
+        raise NotImplementedError
+
+    async def _flush(self, batch: Sequence[Entry]) -> list[WorkerError | None]:
+        parts = within(batch, self.limits.content_bytes)
+        results = await asyncio.gather(*map(self._send, parts))
+        return [result for part in results for result in part]
+
+    async def _send(self, part: Sequence[Entry]) -> list[WorkerError | None]:
+        """Send once: what fails for the moment comes back as its message does, and nothing else."""
+        try:
+            return await self._aws.guard.call(partial(self._call, part))
+        except Permanent as error:
+            if len(part) == 1:
+                return [error]
+        except WorkerError as error:
+            return [error] * len(part)
+        # One entry may be why all are refused: by halves, so that it fails alone.
+        middle = len(part) // 2
+        return [*await self._send(part[:middle]), *await self._send(part[middle:])]
+
+    async def _call(self, part: Sequence[Entry]) -> list[WorkerError | None]:
+        with aws_errors(self.service, SETTING):
+            results = await self._write(part)
+        if len(results) != len(part):
+            raise Unavailable(f"{self.service}: reply does not fit the call")
+        failures = [result for result in results if isinstance(result, Transient)]
+        if len(failures) == len(part):
+            raise failures[0]  # a call that wrote nothing has failed, as the breaker must know
+        return results
+
+    def _failure(self, code: str | None, *, ours: bool = False) -> WorkerError | None:
+        """Return what an entry's error code means; `ours`: the service says who is at fault."""
+        if not code:
+            return None
+        failure = failure_called(self.service, code, setting=SETTING)
+        if isinstance(failure, Rejected) and not ours:
+            return Unavailable(failure.reason)
+        return failure
+
+
+def within(batch: Sequence[Entry], content_bytes: int) -> list[list[Entry]]:
+    """Cut a batch, in order, into calls that are not too large."""
+    parts: list[list[Entry]] = []
+    room = 0
+    for entry in batch:
+        if not parts or entry.size > room:
+            parts.append([])
+            room = content_bytes
+        parts[-1].append(entry)
+        room -= entry.size
+    return parts
+
+
+class ToKinesis(Records):
+    """A Kinesis data stream."""
+
+    service = "kinesis"
+    limits = CallLimits(
+        record_bytes=KINESIS_RECORD_BYTES,
+        records=KINESIS_CALL_RECORDS,
+        content_bytes=KINESIS_CALL_BYTES,
+    )
+
+    def _entry(self, event: Forwarded) -> Entry:
+        size = len(event.whole) + len(event.group.encode())
+        return Entry({"Data": event.whole, "PartitionKey": event.group}, size)
+
+    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+        records = [entry.fields for entry in entries]
+        reply = await self._aws.client.put_records(StreamName=self._name, Records=records)
+        return [self._failure(record.get("ErrorCode")) for record in reply["Records"]]
+
+
+class ToFirehose(Records):
+    """A Firehose stream; a line break ends each record, as Firehose joins them."""
+
+    service = "firehose"
+    limits = CallLimits(
+        record_bytes=FIREHOSE_RECORD_BYTES,
+        records=FIREHOSE_CALL_RECORDS,
+        content_bytes=FIREHOSE_CALL_BYTES,
+    )
+
+    def _entry(self, event: Forwarded) -> Entry:
+        data = event.line + b"\n"
+        return Entry({"Data": data}, len(data))
+
+    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+        reply = await self._aws.client.put_record_batch(
+            DeliveryStreamName=self._name, Records=[entry.fields for entry in entries]
+        )
+        return [self._failure(answer.get("ErrorCode")) for answer in reply["RequestResponses"]]
+
+
+class ToSqs(Records):
+    """A queue; one of kind FIFO drops repeats within its five minutes."""
+
+    service = "sqs"
+    limits = CallLimits(
+        record_bytes=SQS_MESSAGE_BYTES, records=SQS_CALL_MESSAGES, content_bytes=SQS_CALL_BYTES
+    )
+
+    def _entry(self, event: Forwarded) -> Entry:
+        fields = {"MessageBody": event.whole.decode()}
+        if self._name.endswith(".fifo"):
+            fields["MessageGroupId"] = event.group
+            fields["MessageDeduplicationId"] = event.origin.dedupe_key
+        return Entry(fields, len(event.whole))
+
+    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+        messages = [{"Id": str(place), **entry.fields} for place, entry in enumerate(entries)]
+        reply = await self._aws.client.send_message_batch(QueueUrl=self._name, Entries=messages)
+        failed = {
+            failure["Id"]: self._failure(failure["Code"], ours=bool(failure.get("SenderFault")))
+            for failure in reply.get("Failed", [])
+        }
+        taken = {answer["Id"] for answer in reply.get("Successful", [])}
+        lost = Unavailable("sqs: reply does not fit the call")
+        return [
+            None if message["Id"] in taken else failed.get(message["Id"], lost)
+            for message in messages
+        ]
+
+
+class ToBus:
+    """An event bus: the same type and the very bytes of `detail`, under a source of our own."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def put(self, event: Forwarded) -> None:
+        """Put an event on the bus; see `Target`."""
+        origin = event.origin
+        detail = orjson.Fragment(event.detail)
+        await self._bus.put(origin.detail_type, detail, source=SOURCE, time=origin.occurred_at)
+
+    async def aclose(self) -> None:
+        """Write what is waiting."""
+        await self._bus.aclose()
+
+
+class ToWebhook:
+    """A webhook: each event as the body of a POST of its own, its dedupe key as delivery id."""
+
+    def __init__(self, hook: Webhook) -> None:
+        self._hook = hook
+
+    async def put(self, event: Forwarded) -> None:
+        """Post an event; see `Target`."""
+        body = orjson.Fragment(event.whole)
+        await self._hook.post(body, delivery_id=event.origin.dedupe_key)
+
+    async def aclose(self) -> None:
+        """Return at once: nothing waits here."""
