@@ -1,7 +1,6 @@
 """`worker new-job` writes a package that every command of the worker knows once it is installed."""
 
 import ast
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -171,10 +170,14 @@ async def test_a_name_that_could_be_no_job_is_refused(worker, tmp_path, name):
     assert not (tmp_path / "new").exists()
 
 
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 async def test_what_is_there_is_not_overwritten(worker, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
 
     done = await worker("new-job", "presence", "--folder", tmp_path)
 
     assert done.code == 2
-    assert os.listdir(tmp_path) == ["mine.txt"]
+    assert names_in(tmp_path) == ["mine.txt"]
