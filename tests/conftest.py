@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import pickle
 
 import pytest
 import structlog
@@ -36,8 +37,9 @@ def _botocore_parses_each_of_its_files_once():
 
     def parsed_once(self, path):
         if path not in parsed:
-            parsed[path] = load_file(self, path)
-        return parsed[path]
+            parsed[path] = pickle.dumps(load_file(self, path))
+        # A copy for each client: botocore takes apart what it is given.
+        return pickle.loads(parsed[path])  # noqa: S301  our own
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", parsed_once)

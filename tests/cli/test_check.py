@@ -236,7 +236,7 @@ def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
 
     found = [row.found for row in settings_findings(settings) if row.state == "warn"]
 
-    assert found == [f"handler {name} is off" for name in settings.disabled_jobs()]
+    assert found == [f"job {name} is off" for name in settings.disabled_jobs()]
 
 
 def test_a_half_configured_job_fails():

@@ -8,6 +8,7 @@ from tests.support.aws import TRANSPORTS, an_aws_client, sdk_client
 from tests.support.aws_stub import Say, Stub, refusal
 from tests.support.factories import an_id
 from tests.support.s3 import SUMS, an_s3
+from worker.app.jobs import known_jobs
 from worker.cli.check.aws import (
     CRC32_OF_NOTHING,
     DETAILS_KEY,
@@ -71,7 +72,8 @@ async def state_machine_row(arn="arn:aws:states:us-east-1:1:stateMachine:m", tra
 
 async def bus_row(bus="default", handlers=BOTH, transport="lean"):
     async with an_aws_client("events", transport) as client:
-        return await check_bus(client, bus, handlers)
+        puts = [put for name in sorted(handlers) for put in known_jobs()[name].bus_events]
+        return await check_bus(client, bus, puts)
 
 
 async def bucket_row(check=check_report_bucket, bucket="reports"):
@@ -174,7 +176,10 @@ async def test_each_handler_is_checked_with_the_source_and_type_of_its_events(st
     entries = [orjson.loads(content)["Entries"] for _, content in stub.asked]
     assert [[(one["Source"], one["DetailType"]) for one in call] for call in entries] == [
         [("genesys.report.writer", "report.ready")],
-        [("genesys.sentiment.forwarder", "ChatSentimentAnalysis")],
+        [
+            ("genesys.sentiment.forwarder", "ChatSentimentAnalysis"),
+            ("genesys.sentiment.forwarder", "ChatSentimentEscalation"),
+        ],
     ]
 
 
@@ -186,7 +191,7 @@ async def test_a_bus_that_is_not_there_fails_although_events_are_taken_for_it(mo
 
 
 async def test_no_right_to_look_at_the_bus_is_no_fault(stub):
-    stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED, MALFORMED]})), DENIED]
+    stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED] * 3})), DENIED]
 
     row = await bus_row("own")
 
@@ -195,7 +200,7 @@ async def test_no_right_to_look_at_the_bus_is_no_fault(stub):
 
 
 async def test_the_default_bus_is_not_looked_at(stub):
-    stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED, MALFORMED]})), DENIED]
+    stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED] * 3})), DENIED]
 
     row = await bus_row("default")
 

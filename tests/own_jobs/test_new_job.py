@@ -1,6 +1,7 @@
 """`worker new-job` writes a package that every command of the worker knows once it is installed."""
 
 import ast
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime

@@ -11,12 +11,11 @@ from uuid import uuid4
 import orjson
 import typer
 
-from worker.app.jobs import event_reader
 from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish
 from worker.errors import ConfigurationError
-from worker.events.reading import EventReader
 
 if TYPE_CHECKING:
+    from worker.events.reading import EventReader
     from worker.settings.bindings import Entry
 
 MAX_BYTES = 1_048_576
@@ -52,6 +51,7 @@ def send(
 
 async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
     from worker.app.command_line import open_context, open_sqs
+    from worker.app.jobs import event_reader
     from worker.settings import Sqs
     from worker.settings.bindings import entries_of
 

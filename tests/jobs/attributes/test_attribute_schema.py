@@ -7,7 +7,7 @@ import pytest
 
 from worker.clients.genesys.flows import Kind, of_definitions, of_json_schema
 
-SAMPLES = Path(__file__).parents[3] / "samples" / "replies"
+SAMPLES = Path(__file__).parents[2] / "samples" / "replies"
 
 
 def a_sample(name):

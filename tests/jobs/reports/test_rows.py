@@ -9,7 +9,7 @@ import pytest
 from worker.errors import Permanent
 from worker.jobs.reports.rows import dimensions_of, row_of_platform, row_of_reference
 
-SAMPLES = Path(__file__).parents[3] / "samples" / "replies"
+SAMPLES = Path(__file__).parents[2] / "samples" / "replies"
 QUEUE = "9e000000-0000-4000-8000-000000000001"
 SECOND = "9e000000-0000-4000-8000-000000000002"
 
