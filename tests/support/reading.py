@@ -6,6 +6,7 @@ from worker.app.jobs import declarations, wanted_events
 from worker.events.origin import Event
 from worker.events.reading import EventReader, UnknownType
 from worker.jobs.attributes.settings import AttributesSettings
+from worker.jobs.forward.settings import ForwardSettings
 from worker.jobs.reports.settings import ReportSettings
 from worker.jobs.sentiment.settings import SentimentSettings
 from worker.jobs.voice.settings import VoiceSettings
@@ -36,6 +37,7 @@ def reader(types: Events = Events(), organization_id: str | None = None) -> Even
         "attributes": AttributesSettings(events_attributes_types=globs["events_attributes_types"]),
         "sentiment": SentimentSettings(events_chat_types=globs["events_chat_types"]),
         "reports": ReportSettings(events_report_types=globs["events_report_types"]),
+        "forward": ForwardSettings(),
     }
     return EventReader(wanted_events(groups), organization_id)
 

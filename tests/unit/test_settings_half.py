@@ -26,6 +26,7 @@ def test_what_a_job_shares_with_others_is_not_its_own():
         "workflow": ("STEP_FUNCTIONS_ARN",),
         "sentiment": ("CRM_WEBHOOK_URL",),
         "reports": ("REPORT_BUCKET",),
+        "forward": ("FORWARD_TYPES", "FORWARD_TO"),
     }
 
 
@@ -33,14 +34,14 @@ def test_a_job_one_of_whose_own_settings_is_there_is_half_configured():
     settings = without("GENESYS_ACTION_ID")
 
     assert settings.half_configured() == {"voice": "job voice is off: GENESYS_ACTION_ID is missing"}
-    assert settings.unused_jobs() == ()
+    assert settings.unused_jobs() == ("forward",)
 
 
 def test_a_job_none_of_whose_own_settings_is_there_is_not_used():
     settings = without("GENESYS_ACTION_ID", "DYNAMODB_TABLE")
 
     assert settings.half_configured() == {}
-    assert settings.unused_jobs() == ("voice",)
+    assert settings.unused_jobs() == ("voice", "forward")
 
 
 def test_a_misspelt_setting_is_named_in_the_reason():
@@ -74,7 +75,7 @@ def test_jobs_that_handlers_leaves_out_are_off_on_purpose():
     settings = without("GENESYS_ACTION_ID", HANDLERS="workflow", GENESYS_ACTIONID="custom")
 
     assert settings.half_configured() == {}
-    assert settings.unused_jobs() == ("voice", "attributes", "sentiment", "reports")
+    assert settings.unused_jobs() == ("voice", "attributes", "sentiment", "reports", "forward")
 
 
 @pytest.mark.parametrize("name", ["STEP_FUNCTIONS_PORT", "STEP_FUNCTIONS_SERVICE_HOST"])

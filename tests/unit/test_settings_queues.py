@@ -54,7 +54,8 @@ def test_a_list_binds_each_queue_to_its_jobs():
 
 
 def test_one_queue_may_be_bound_to_all_jobs():
-    [queue] = loaded(f"{'+'.join(REQUIRED)}={SQS}/events").queues()
+    forward = {"FORWARD_TYPES": "v2.users.*", "FORWARD_TO": "kinesis:events"}
+    [queue] = loaded(f"{'+'.join(REQUIRED)}={SQS}/events", **forward).queues()
 
     assert (queue.jobs, queue.bound) == (tuple(REQUIRED), True)
 

@@ -36,7 +36,7 @@ class Work:
     """It failed in an earlier run: as a probe it says little."""
 
     waiting_for: str = ""
-    """`token`, `budget`; empty while it works. It may be released at once then."""
+    """`token`, `budget`, `batch`; empty while it works. It may be released at once then."""
 
     holds_lease: Callable[[], bool] = _held
     """Whether the message is still ours: asked before each effect."""

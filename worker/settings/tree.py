@@ -95,7 +95,8 @@ class Settings:
         return tuple(job for job in self.disabled_jobs() if job not in half)
 
     def _is_set(self, variable: str) -> bool:
-        return any(value_of(group, variable) is not None for group in self.groups())
+        # A list of nothing is as good as none: no job that requires it could work.
+        return any(value_of(group, variable) not in (None, ()) for group in self.groups())
 
 
 GROUPS: dict[str, type[Group]] = {

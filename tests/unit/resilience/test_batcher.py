@@ -72,6 +72,31 @@ async def test_no_wait_at_all_still_joins_what_is_submitted_in_one_turn():
     assert sink.batches == [[1, 2, 3]]
 
 
+async def test_what_waits_goes_at_once_when_it_is_told_to():
+    sink = Sink()
+    batcher = Batcher(sink, max_items=10, max_wait_seconds=10)
+    first = started(batcher, [1, 2])
+    await asyncio.sleep(0.1)
+
+    assert batcher.waiting() == [1, 2]
+    batcher.flush_now()
+
+    assert await asyncio.gather(*first) == [2, 4]
+    assert (sink.batches, sink.at, batcher.waiting()) == ([[1, 2]], [0.1], [])
+
+
+async def test_what_comes_after_a_flush_that_was_asked_for_waits_as_ever():
+    sink = Sink()
+    batcher = Batcher(sink, max_items=10, max_wait_seconds=1)
+    first = started(batcher, [1])
+    await asyncio.sleep(0)
+    batcher.flush_now()
+
+    await asyncio.gather(*first, *started(batcher, [2]))
+
+    assert (sink.batches, sink.at) == ([[1], [2]], [0, 1])
+
+
 async def test_items_over_a_full_batch_go_with_the_next():
     sink = Sink()
     batcher = Batcher(sink, max_items=2, max_wait_seconds=0.1)

@@ -5,13 +5,11 @@ from collections.abc import Awaitable, Callable
 from pydantic import HttpUrl
 
 from worker.api import Bus, ClientLimits, ConfigurationError, Context, EventType, Job
-from worker.jobs.forward.handler import ForwardEvents, read
+from worker.jobs.forward.handler import Forwarded, ForwardEvents, Target, read
 from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
 from worker.jobs.forward.targets import (
     SETTING,
     BatchLimits,
-    Forwarded,
-    Target,
     ToBus,
     ToFirehose,
     ToKinesis,

@@ -1,9 +1,55 @@
 """An event is forwarded as it came, and done only when its target has it."""
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Raw, Struct, json
 
 from worker.api import AnyEvent, Envelope, Result, read_any
-from worker.jobs.forward.targets import Forwarded, Target
+
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Forwarded(AnyEvent, frozen=True, kw_only=True):
+    """An event that is passed on."""
+
+    is_bare: bool = False
+    """It came without its envelope."""
+
+    @property
+    def line(self) -> bytes:
+        """The event on one line: its very bytes, but for line breaks between its tokens.
+
+        Within texts JSON has none, and EventBridge writes none at all.
+        """
+        return self.whole.translate(_BREAKS)
+
+    @property
+    def group(self) -> str:
+        """What keeps events of one conversation together."""
+        return self.conversation_id or self.origin.dedupe_key
+
+    @property
+    def detail(self) -> bytes:
+        """Its `detail`, byte for byte."""
+        return self.whole if self.is_bare else bytes(json.decode(self.whole, type=_Whole).detail)
+
+
+class _Whole(Struct):
+    detail: Raw
+
+
+class Target(Protocol):
+    """Takes events."""
+
+    async def put(self, event: Forwarded) -> None:
+        """Write an event; back when it is written.
+
+        Raises Permanent for one that cannot be written, Transient otherwise.
+        """
+
+    async def aclose(self) -> None:
+        """Write what is waiting."""
 
 
 def read(envelope: Envelope) -> Forwarded:

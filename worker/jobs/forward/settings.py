@@ -103,8 +103,8 @@ class ForwardSettings(JobSettings):
     off."""
 
     forward_to: Annotated[str, AfterValidator(_checked)] | None = None
-    """Where they go: `s3://bucket/prefix`, `kinesis:stream`, `firehose:stream`,
-    `sqs:https://queue-url`, `bus:name` or `https://webhook`; never a queue or a bus that the worker
+    """Where they go: `s3://bucket/prefix`, `kinesis:stream`, `firehose:stream`, `sqs:` before the
+    URL of a queue, `bus:name`, or the URL of a webhook; never a queue or a bus that the worker
     itself takes events from."""
 
     forward_batch_bytes: Annotated[int, Field(ge=1024, le=67_108_864)] = 5_242_880

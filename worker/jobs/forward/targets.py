@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import orjson
-from msgspec import Raw, Struct, json
 
 from worker.api import (
-    AnyEvent,
     AwsService,
     Batcher,
     Bus,
@@ -30,6 +28,7 @@ from worker.api import (
     aws_errors,
     failure_called,
 )
+from worker.jobs.forward.handler import Forwarded
 
 SETTING = "FORWARD_TO"
 SOURCE = "genesys.event.forwarder"
@@ -62,49 +61,6 @@ SQS_CALL_MESSAGES = 10
 SQS_CALL_BYTES = MIB
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
-_BREAKS = bytes.maketrans(b"\r\n", b"  ")
-
-
-class Forwarded(AnyEvent, frozen=True, kw_only=True):
-    """An event that is passed on."""
-
-    is_bare: bool = False
-    """It came without its envelope."""
-
-    @property
-    def line(self) -> bytes:
-        """The event on one line: its very bytes, but for line breaks between its tokens.
-
-        Within texts JSON has none, and EventBridge writes none at all.
-        """
-        return self.whole.translate(_BREAKS)
-
-    @property
-    def group(self) -> str:
-        """What keeps events of one conversation together."""
-        return self.conversation_id or self.origin.dedupe_key
-
-    @property
-    def detail(self) -> bytes:
-        """Its `detail`, byte for byte."""
-        return self.whole if self.is_bare else bytes(json.decode(self.whole, type=_Whole).detail)
-
-
-class _Whole(Struct):
-    detail: Raw
-
-
-class Target(Protocol):
-    """Takes events."""
-
-    async def put(self, event: Forwarded) -> None:
-        """Write an event; back when it is written.
-
-        Raises Permanent for one that cannot be written, Transient otherwise.
-        """
-
-    async def aclose(self) -> None:
-        """Write what is waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
