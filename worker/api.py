@@ -251,8 +251,6 @@ GENESYS = frozenset(
 )
 """The upstreams that Genesys Cloud is."""
 
-GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
-
 
 class Context(Protocol):
     """What a job is built with; all that it opens is closed with the worker, last one first."""
@@ -396,8 +394,3 @@ class Job(Generic[S]):
         if not callable(self.needs):
             return tuple(self.needs)
         return tuple(self.needs(settings or self.settings()))
-
-    def required(self) -> tuple[str, ...]:
-        """Return the variables without which it is off."""
-        credentials = GENESYS_CREDENTIALS if self.uses_genesys() else ()
-        return (*credentials, *self.requires)

@@ -30,7 +30,7 @@ from worker.errors import (
     Unavailable,
 )
 from worker.events.envelope import open_envelope
-from worker.events.result import Result
+from worker.events.origin import Result
 from worker.jobs.forward import build
 from worker.jobs.forward import targets as module
 from worker.jobs.forward.handler import read

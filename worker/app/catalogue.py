@@ -6,7 +6,7 @@
 from typing import Any
 
 from worker.api import Job
-from worker.app.jobs import distribution_of, known_jobs
+from worker.app.jobs import distribution_of, known_jobs, required_settings
 from worker.settings import variable_name
 
 
@@ -27,7 +27,7 @@ def _entry(job: Job[Any]) -> dict[str, Any]:
         "name": job.name,
         "summary": job.summary,
         "distribution": distribution_of(job.name),
-        "requires": list(job.required()),
+        "requires": list(required_settings(job)),
         "settings": [variable_name(job.settings, field) for field in job.settings.model_fields],
         "topics": list(job.topics),
         "detail_types": [glob for one in job.events for glob in getattr(settings, one.types)],

@@ -20,6 +20,8 @@ GROUP = "genesys_event_worker.jobs"
 BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward")
 """Folders of `worker.jobs`, in the order of all lists."""
 
+GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
 
@@ -103,9 +105,14 @@ def declared(job: Job[Any]) -> Declared:
     return Declared(
         name=job.name,
         group=job.settings,
-        requires=job.required(),
+        requires=required_settings(job),
         types=tuple(event.types for event in job.events),
     )
+
+
+def required_settings(job: Job[Any]) -> tuple[str, ...]:
+    """Return the variables without which it is off."""
+    return (*(GENESYS_CREDENTIALS if job.uses_genesys() else ()), *job.requires)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

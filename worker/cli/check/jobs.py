@@ -7,7 +7,7 @@ from typing import Any
 from worker.api import Checks, Job
 from worker.app.command_line import for_job
 from worker.app.context import AppContext
-from worker.app.jobs import BUILT_IN, known_jobs
+from worker.app.jobs import BUILT_IN, known_jobs, required_settings
 from worker.errors import ConfigurationError, WorkerError
 from worker.findings import Finding, fail, ok
 from worker.settings import Settings
@@ -36,7 +36,7 @@ def title(job: Job[Any]) -> str:
 def settings_of_jobs(settings: Settings) -> Iterator[Finding]:
     """Yield a finding per installed job that is on: what it requires is set."""
     for job in installed(settings):
-        yield ok(title(job), f"set: {', '.join(job.required()) or 'it requires nothing'}")
+        yield ok(title(job), f"set: {', '.join(required_settings(job)) or 'it requires nothing'}")
 
 
 async def check_job(context: AppContext, *, job: Job[Any]) -> list[Finding]:
