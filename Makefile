@@ -2,8 +2,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-# More processes than cores: many tests wait for a socket or a process of their own.
-SHARED := $(BIN)/pytest -n 4 --dist worksteal
+# No more processes than cores: some tests measure time.
+SHARED := $(BIN)/pytest -n 2 --dist worksteal
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 

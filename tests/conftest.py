@@ -28,23 +28,6 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _botocore_parses_each_of_its_files_once():
-    # A client of the SDK is made per test, and half its cost is JSON that never changes.
-    from botocore.loaders import JSONFileLoader
-
-    load_file, parsed = JSONFileLoader.load_file, {}
-
-    def parsed_once(self, path):
-        if path not in parsed:
-            parsed[path] = load_file(self, path)
-        return parsed[path]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", parsed_once)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _tracebacks_are_plain():
     # structlog's own logger draws them with rich: a quarter of the time of tests full of faults.
     renderer = structlog.dev.ConsoleRenderer.get_active()

@@ -120,7 +120,7 @@ def _json(leg: str) -> dict[str, dict]:
 
 
 LEGS = (
-    Leg("coverage", ("pytest", "-n", "4", "--dist", "worksteal", "--cov"), _coverage),
+    Leg("coverage", ("pytest", "-n", "2", "--dist", "worksteal", "--cov"), _coverage),
     Leg(
         "isolation",
         ("tests.isolation", "--json", str(OUT / "isolation.json")),
