@@ -2,13 +2,15 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+# No more processes than cores: some tests measure time.
+SHARED := $(BIN)/pytest -n 2 --dist worksteal
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
-.PHONY: help venv demo test check chaos bench prove format docs lock clean
+.PHONY: help venv demo test test-fast coverage check chaos bench prove format docs lock clean
 
 help:  ## lists the targets
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: .venv/with-dev  ## .venv with all that development needs
 
@@ -24,7 +26,13 @@ demo: $(if $(wildcard .venv/with-dev),venv,.venv/with-demo)  ## the main job, em
 	$(BIN)/worker demo
 
 test: venv  ## everything but the slow legs of .ci/run
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(SHARED)
+
+test-fast: venv  ## the tests of what most changes touch, within a minute
+	$(SHARED) tests/unit tests/intake tests/jobs --ignore tests/jobs/test_report_scale.py
+
+coverage: venv  ## `make test` with its branches counted; below 95 % it fails
+	$(SHARED) --cov --cov-report=term:skip-covered
 
 check: venv  ## what a reviewer's machine runs: style, types, layers, spelling
 	$(BIN)/ruff check .

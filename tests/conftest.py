@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import pickle
 
 import pytest
 import structlog
@@ -26,24 +25,6 @@ def pytest_collection_finish():
     """Look no more at what was imported: a fifth of the time went into collecting it again."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _botocore_parses_each_of_its_files_once():
-    # A client of the SDK is made per test, and half its cost is JSON that never changes.
-    from botocore.loaders import JSONFileLoader
-
-    load_file, parsed = JSONFileLoader.load_file, {}
-
-    def parsed_once(self, path):
-        if path not in parsed:
-            parsed[path] = pickle.dumps(load_file(self, path))
-        # A copy for each client: botocore takes apart what it is given.
-        return pickle.loads(parsed[path])  # noqa: S301  our own
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", parsed_once)
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

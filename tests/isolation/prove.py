@@ -23,6 +23,7 @@ from rich.text import Text
 OUT = Path("benchmarks-out") / "prove"
 WIDTH = 140
 RESULTS = {
+    "coverage": (),
     "isolation": (OUT / "isolation.json",),
     "simulation": (),
     "chaos": (),
@@ -72,6 +73,16 @@ def _chaos() -> Iterator[Line]:
             figures.append(line.strip()[:200])
 
 
+def _coverage() -> Iterator[Line]:
+    """Read the last line of pytest-cov: of all branches, those that the tests take."""
+    text = (OUT / "coverage.log").read_text(errors="replace")
+    found = re.search(r"Required test coverage of ([\d.]+)% .*Total coverage: ([\d.]+)%", text)
+    if found:
+        limit, figure = found.groups()
+        kept = float(figure) >= float(limit)
+        yield Line("branches that the tests take", f"{figure} %", f"≥ {limit} %", kept)
+
+
 def _isolation() -> Iterator[Line]:
     for name, scenario in _json("isolation").items():
         for row in scenario["rows"]:
@@ -109,6 +120,7 @@ def _json(leg: str) -> dict[str, dict]:
 
 
 LEGS = (
+    Leg("coverage", ("pytest", "-n", "2", "--dist", "worksteal", "--cov"), _coverage),
     Leg(
         "isolation",
         ("tests.isolation", "--json", str(OUT / "isolation.json")),
