@@ -28,7 +28,7 @@ demo: $(if $(wildcard .venv/with-dev),venv,.venv/with-demo)  ## the main job, em
 test: venv  ## everything but the slow legs of .ci/run
 	$(SHARED)
 
-test-fast: venv  ## the tests of what most changes touch, within a minute
+test-fast: venv  ## the tests of what most changes touch
 	$(SHARED) tests/unit tests/intake tests/jobs --ignore tests/jobs/test_report_scale.py
 
 coverage: venv  ## `make test` with its branches counted; below 95 % it fails
