@@ -100,8 +100,7 @@ async def test_a_service_that_there_is_no_model_of_is_a_finding(a_distribution, 
     )
 
     rows = {(row["name"], row["state"], row["found"]) for row in checked.json}
-    missing = "no model is installed; images keep those of aws_services"
-    assert ("job mine: kinesys", "fail", missing) in rows
+    assert ("job mine: kinesys", "fail", "AWS service kinesys") in rows
 
 
 async def test_a_webhook_of_an_installed_job_is_reached(a_distribution, emulators):

@@ -175,4 +175,4 @@ async def test_what_is_there_is_not_overwritten(worker, tmp_path):
     done = await worker("new-job", "presence", "--folder", tmp_path)
 
     assert done.code == 2
-    assert os.listdir(tmp_path) == ["mine.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
