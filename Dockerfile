@@ -31,13 +31,14 @@ RUN python -m pip --python /opt/backend/bin/python wheel -q \
       --no-index --no-deps dist/*.whl
 
 
-FROM installed AS pruned
-COPY deploy/prune.py ./
-# Compiled here, since the worker cannot write: else every health check would compile anew.
-# Unchecked: nobody changes a source in an image, and no start looks at a thousand files' times.
-RUN find /opt/worker/lib -name '*.so' -exec strip --strip-unneeded {} + \
- && /opt/worker/bin/python -B prune.py \
- && python -m compileall -q --invalidation-mode unchecked-hash /opt/worker/lib
+# For images with more jobs: docker build -t genesys-event-worker:builder --target builder .
+# worker/jobs/README.md has the Dockerfile that continues here.
+FROM installed AS builder
+COPY deploy/prune.py deploy/finish-worker ./
+
+
+FROM builder AS pruned
+RUN ./finish-worker
 
 
 FROM installed AS with-demo

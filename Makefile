@@ -54,8 +54,9 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## the tables of settings, metrics and log events in the READMEs, from the code
+docs: venv  ## the tables of the READMEs and deploy/jobs.json, from the code
 	$(BIN)/python -m tests.unit.test_readme
+	$(BIN)/worker jobs --json > deploy/jobs.json
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt

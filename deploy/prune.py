@@ -14,11 +14,12 @@ from pathlib import Path
 
 from botocore.session import get_session
 
+from worker.app.jobs import known_jobs
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws
 
-SERVICES = ("dynamodb", "events", "firehose", "kinesis", "s3", "sqs", "stepfunctions")
-"""What the worker calls."""
+OWN = ("dynamodb", "events", "sqs")
+"""What the worker calls, whatever its jobs."""
 
 CREDENTIALS = ("sso", "sso-oidc", "sts")
 """What the SDK calls on its way to credentials: roles of pods, profiles of people."""
@@ -26,13 +27,20 @@ CREDENTIALS = ("sso", "sso-oidc", "sts")
 SOURCES = {".pyi", ".pyx", ".pxd", ".c", ".h"}
 
 
+def services() -> tuple[str, ...]:
+    """Return what the worker and the installed jobs call: each job declares it."""
+    declared = {service for job in known_jobs().values() for service in job.aws_services}
+    return tuple(sorted({*OWN, *declared}))
+
+
 def main() -> None:
     """Prune, tell how much that was, and prove that every client still opens."""
+    kept = services()
     data = _folder("botocore") / "data"
     packages = _folder("botocore").parent
     before = _size(packages)
     for folder in data.iterdir():
-        if folder.is_dir() and folder.name not in {*SERVICES, *CREDENTIALS}:
+        if folder.is_dir() and folder.name not in {*kept, *CREDENTIALS}:
             shutil.rmtree(folder)
     shutil.rmtree(_folder("boto3") / "data")
     for file in (_folder("pygments") / "lexers").glob("*.py"):
@@ -41,15 +49,16 @@ def main() -> None:
     for file in packages.rglob("*"):
         if file.suffix in SOURCES:
             file.unlink()
-    asyncio.run(_open_all())
+    asyncio.run(_open_all(kept))
+    sys.stdout.write(f"kept: {', '.join(kept)}\n")
     sys.stdout.write(f"pruned: {before / 1e6:.1f} MB to {_size(packages) / 1e6:.1f} MB\n")
 
 
-async def _open_all() -> None:
+async def _open_all(services: tuple[str, ...]) -> None:
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
     # The lean clients need the endpoint rules only; a setting away, the SDK's need the models.
     for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("lean", "sdk")):
-        for service in SERVICES:
+        for service in services:
             async with session.client(service, limits):
                 pass
     for service in CREDENTIALS:

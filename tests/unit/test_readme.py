@@ -235,7 +235,7 @@ def test_every_url_is_a_vendors_or_a_published_repository():
 def test_every_command_named_exists():
     known = {one.name or one.callback.__name__ for one in app.registered_commands}
     known |= {one.name for one in app.registered_groups}
-    command = re.compile(r"(?:`|^    )worker ([a-z]+)\b", re.MULTILINE)
+    command = re.compile(r"(?:`|^    )worker ([a-z]+(?:-[a-z]+)*)\b", re.MULTILINE)
 
     assert bad_in(DOCUMENTS, lambda path: set(command.findall(text_of(path))) - known) == {}
 

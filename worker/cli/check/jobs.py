@@ -50,7 +50,7 @@ async def check_job(context: AppContext, *, job: Job[Any]) -> list[Finding]:
 
 async def check_model(_: Any, *, job: Job[Any], service: str) -> Finding:
     """Report that a client of the service opens: images carry the models of what jobs declare."""
-    return ok(title(job), f"a client of {service} opens; not called")
+    return ok(f"{title(job)}: {service}", "a client opens; not called")
 
 
 def _function(job: Job[Any]) -> Checks:

@@ -115,7 +115,7 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
     for job in installed(settings):
         for service in job.aws_services:
             ask = partial(check_model, job=job, service=service)
-            yield AwsCheck(title(job), True, service, ask)
+            yield AwsCheck(f"{title(job)}: {service}", True, service, ask)
 
 
 def http_checks(settings: Settings) -> Iterator[HttpCheck]:

@@ -170,6 +170,9 @@ def setting_errors() -> Iterator[None]:
         problem = "AWS_REGION: is not the name of a region"
     except botocore.ProfileNotFound:
         problem = "AWS_PROFILE: there is no such profile"
+    except botocore.UnknownServiceError as error:
+        service = error.kwargs["service_name"]
+        problem = f"AWS service {service}: no model is installed; images keep those of aws_services"
     else:
         return
     raise ConfigurationError([problem])
