@@ -44,7 +44,7 @@ REQUESTS_PER_MINUTE = 12_000
 
 REPORT_BUCKET = "demo-reports"
 FORWARD_BUCKET = "demo-forward"
-FORWARD_TYPES = ("v2.users.*.presence", "v2.routing.queues.*", "callback.requested")
+FORWARD_TYPES = ("v2.users.*.activity", "v2.routing.queues.*", "callback.requested")
 """Types that are forwarded: none of them is another job's."""
 
 STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:enrich-conversation"

@@ -1,4 +1,4 @@
-"""Demo: presence, routing and callback events that are kept in S3, byte for byte."""
+"""Demo: activity, routing and callback events that are kept in S3, byte for byte."""
 
 import gzip
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from worker.demo.environment import FORWARD_BUCKET, Environment
 from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso
 
 KIND = "forwarded"
-TYPES = ("v2.users.{id}.presence", "v2.routing.queues.{id}.users", "callback.requested")
+TYPES = ("v2.users.{id}.activity", "v2.routing.queues.{id}.users", "callback.requested")
 START = datetime(2026, 3, 2, 12, 50, tzinfo=UTC)
 COPIES = 3
 
