@@ -36,7 +36,7 @@ resource "aws_iam_role_policy" "task" {
   role = aws_iam_role.task.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "Queue"
         Effect   = "Allow"
@@ -94,7 +94,15 @@ resource "aws_iam_role_policy" "task" {
         Action   = "ecs:UpdateTaskProtection"
         Resource = "arn:${local.partition}:ecs:${local.region}:${local.account_id}:task/${local.cluster_name}/*"
       },
-    ]
+      ], [
+      for arn in compact([var.forward_target_arn]) : {
+        # One action for each kind of FORWARD_TO; the ARN says which of them means anything.
+        Sid      = "Forward"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "kinesis:PutRecords", "firehose:PutRecordBatch", "sqs:SendMessage", "events:PutEvents"]
+        Resource = arn
+      }
+    ])
   })
 }
 

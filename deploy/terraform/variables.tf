@@ -449,6 +449,12 @@ variable "log_retention_days" {
   }
 }
 
+variable "forward_target_arn" {
+  description = "ARN of what the job forward writes to (FORWARD_TO in settings): a stream, a delivery stream, a queue, a bus, or a bucket's objects (arn:aws:s3:::name/*). null: it may write nowhere."
+  type        = string
+  default     = null
+}
+
 variable "alarm_actions" {
   description = "ARNs told when an alarm goes off and when it is over, e.g. an SNS topic."
   type        = list(string)

@@ -9,6 +9,7 @@ variables {
   secret_arn          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:genesys-AbCdEf"
   vpc_id              = "vpc-0a000000000000001"
   subnet_ids          = ["subnet-0a000000000000001"]
+  forward_target_arn  = "arn:aws:kinesis:eu-west-1:123456789012:stream/events"
 }
 
 run "policies" {

@@ -8,8 +8,8 @@ from typing import Any
 
 from calls import Operations, actions_in, imports_of, parsed, services_of
 
-SCENE = ("worker.demo", "worker.emulators")
-"""Packages whose calls nobody makes in production."""
+SCENE = ("worker.demo", "worker.emulators", "worker.testing")
+"""Packages whose calls are made by demo and tests alone; so are those of the jobs' `demo.py`."""
 
 NO_TASK = ("worker.cli", *SCENE)
 """Packages whose calls no task makes."""
@@ -24,7 +24,7 @@ Needs = dict[str, str]
 def main() -> int:
     """Compare both policies; 0 if both are equal to what the code needs."""
     package, states = Path(sys.argv[1]), Path(sys.argv[2])
-    modules = {name: tree for name, tree in parsed(package).items() if not _within(name, SCENE)}
+    modules = {name: tree for name, tree in parsed(package).items() if not (_within(name, SCENE) or name.endswith(".demo"))}
     operations = Operations(services_of(modules))
     found = {
         name: {action: f"{name}:{line}" for action, line in actions_in(tree, operations).items()}

@@ -13,4 +13,4 @@ except ConfigurationError as error:
     sys.exit("\n".join(error.problems))
 if unknown := list(unknown_settings(environment)):
     sys.exit(f"unknown: {unknown}")
-sys.stdout.write(", ".join(settings.enabled_handlers()))
+sys.stdout.write(", ".join(settings.enabled_jobs()))
