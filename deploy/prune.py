@@ -48,7 +48,7 @@ def main() -> None:
 async def _open_all() -> None:
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
     # The lean clients need the endpoint rules only; a setting away, the SDK's need the models.
-    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("lean", "sdk")):
+    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("wire", "sdk")):
         for service in SERVICES:
             async with session.client(service, limits):
                 pass

@@ -3,13 +3,13 @@
 locals {
   alarms = merge(
     {
-      parked-messages = {
+      dead-lettered-messages = {
         description = "Messages were parked; each carries its reason. `worker dlq list`."
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         statistic   = "Maximum"
         threshold   = 0
-        dimensions  = { QueueName = aws_sqs_queue.parked.name }
+        dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }
       }
       undelivered-events = {
         description = "EventBridge or the Scheduler could not deliver to the queue: usually its policy."

@@ -44,10 +44,10 @@ resource "aws_iam_role_policy" "task" {
         Resource = aws_sqs_queue.events.arn
       },
       {
-        Sid      = "Park"
+        Sid      = "DeadLetter"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
-        Resource = aws_sqs_queue.parked.arn
+        Resource = aws_sqs_queue.dead_letters.arn
       },
       {
         Sid      = "VoiceRecords"
@@ -56,10 +56,10 @@ resource "aws_iam_role_policy" "task" {
         Resource = aws_dynamodb_table.records.arn
       },
       {
-        Sid      = "Ledger"
+        Sid      = "Idempotency"
         Effect   = "Allow"
         Action   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
-        Resource = aws_dynamodb_table.ledger.arn
+        Resource = aws_dynamodb_table.idempotency.arn
       },
       {
         Sid      = "StartWorkflow"
@@ -214,13 +214,13 @@ resource "aws_iam_policy" "operator" {
         Sid      = "Queue"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.parked.arn]
+        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.dead_letters.arn]
       },
       {
         Sid      = "MoveParkedBack"
         Effect   = "Allow"
         Action   = "sqs:StartMessageMoveTask"
-        Resource = aws_sqs_queue.parked.arn
+        Resource = aws_sqs_queue.dead_letters.arn
       },
       {
         Sid      = "Reports"
@@ -234,7 +234,7 @@ resource "aws_iam_policy" "operator" {
         Sid      = "CheckTables"
         Effect   = "Allow"
         Action   = "dynamodb:PutItem"
-        Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.ledger.arn]
+        Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.idempotency.arn]
       },
       {
         Sid      = "CheckWorkflow"

@@ -67,7 +67,7 @@ async def test_leases_are_extended_for_as_long_as_a_drain_lasts(
     signals = Signals()
     async with start_intake(recorder(work)) as intake:
         intake.heartbeat.cancel()  # the daemon has its own
-        daemon = Daemon(intake.parts, watch=Idle(), health=Idle(), drain_seconds=50)
+        daemon = Daemon(intake.parts, sampler=Idle(), health=Idle(), drain_seconds=50)
         running = asyncio.create_task(daemon.run(signals))
         await begun.wait()
         signals.came()

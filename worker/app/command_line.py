@@ -14,7 +14,7 @@ from worker.app.context import AppContext, JobContext, new_context
 from worker.app.jobs import declarations
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.clients.http import trusted
 from worker.errors import ConfigurationError
 from worker.settings import (
@@ -79,7 +79,7 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
     return Settings(**groups, jobs=of_jobs, declared=jobs)
 
 
-async def open_genesys(context: AppContext) -> GenesysParts:
+async def open_genesys(context: AppContext) -> GenesysClients:
     """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
     settings = context.settings.genesys
     if not settings.client_id or settings.client_secret is None:

@@ -42,19 +42,19 @@ messages_acked = Tally(
 )
 messages_released = Counter(
     "worker_messages_released_total",
-    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, follower, "
+    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, fifo_group, "
     "dead_letter_failed, dead_letter_limit.",
     ["reason"],
     registry=REGISTRY,
 )
-messages_parked = Counter(
-    "worker_messages_parked_total",
+messages_dead_lettered = Counter(
+    "worker_messages_dead_lettered_total",
     "Messages copied to the dead-letter queue, by class of the failure.",
     ["reason"],
     registry=REGISTRY,
 )
-park_failures = Counter(
-    "worker_park_failures_total",
+dead_letter_failures = Counter(
+    "worker_dead_letter_failures_total",
     "Messages that the dead-letter queue did not take; they stay on their queue.",
     registry=REGISTRY,
 )
@@ -146,8 +146,8 @@ event_age = TallyHistogram(
 last_success = Gauge(
     "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
 )
-ledger_outcomes = Tally(
-    "worker_ledger_outcomes_total",
+idempotency_outcomes = Tally(
+    "worker_idempotency_outcomes_total",
     "Idempotency, by outcome: claimed, done, busy; stale_owner: a claim was taken over by another; "
     "unavailable: no answer.",
     ["outcome"],
@@ -162,7 +162,7 @@ sentiment_escalations = Counter(
 # ── upstreams ──────────────────────────────────────────────────────────────────────────────────
 dependency_requests = Counter(
     "worker_dependency_requests_total",
-    "Calls to an upstream, by result: ok, rejected, rate_limited, too_heavy, unreadable, "
+    "Calls to an upstream, by result: ok, rejected, rate_limited, too_large, unreadable, "
     "unavailable, unauthorized, misconfigured, lease_lost, not_yet, breaker_open, cancelled, "
     "error.",
     ["dependency", "result"],
@@ -250,8 +250,8 @@ log_lines_dropped = Counter(
 )
 drain_messages = Gauge(
     "worker_drain_messages",
-    "What the drain did, by fate: finished, released, stranded.",
-    ["fate"],
+    "What the drain did, by disposition: finished, released, stranded.",
+    ["disposition"],
     registry=REGISTRY,
 )
 
@@ -259,13 +259,13 @@ drain_messages = Gauge(
 for _counter, _values in (
     (
         messages_released,
-        "retry blocked drain lease_lost dead_letter_failed dead_letter_limit follower",
+        "retry blocked drain lease_lost dead_letter_failed dead_letter_limit fifo_group",
     ),
     (receives, "messages empty error"),
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
-    (ledger_outcomes, "claimed done busy stale_owner unavailable"),
+    (idempotency_outcomes, "claimed done busy stale_owner unavailable"),
     (log_lines_dropped, "log audit"),
     (drain_messages, "finished released stranded"),
 ):

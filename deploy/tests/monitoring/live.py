@@ -164,8 +164,8 @@ async def _check_stop(tally: Tally, server: Prometheus, scenario: Scenario) -> N
     tally.that("the worker ends well", [] if await scenario.stop() == 0 else ["exit code"])
     await server.until("up == 0", 30)
     seen = await server.query("max_over_time(worker_drain_messages[1m])")
-    fates = {sample["metric"]["fate"]: sample["value"][1] for sample in seen}
-    say(f"worker_drain_messages as scraped each second: {fates or 'never seen'}")
+    dispositions = {sample["metric"]["disposition"]: sample["value"][1] for sample in seen}
+    say(f"worker_drain_messages as scraped each second: {dispositions or 'never seen'}")
     tally.that("a worker that is gone is down", [] if await server.query("up == 0") else ["up"])
 
 

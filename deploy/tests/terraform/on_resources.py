@@ -217,7 +217,7 @@ async def _heard(site: Site, count: int) -> list[str] | None:
 async def _check_queues(tally: Tally, site: Site) -> None:
     left = {}
     async with site.client("sqs") as sqs:
-        for queue in ("queue_url", "parked_queue_url", "undelivered_queue_url"):
+        for queue in ("queue_url", "dead_letter_queue_url", "undelivered_queue_url"):
             reply = await sqs.get_queue_attributes(
                 QueueUrl=site.outputs[queue], AttributeNames=["All"]
             )
