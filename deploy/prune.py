@@ -27,7 +27,7 @@ SOURCES = {".pyi", ".pyx", ".pxd", ".c", ".h"}
 
 
 def main() -> None:
-    """Prune, tell how much that was, and prove that every client still opens."""
+    """Prune, report how much that was, and prove that every client still opens."""
     data = _folder("botocore") / "data"
     packages = _folder("botocore").parent
     before = _size(packages)
@@ -47,7 +47,7 @@ def main() -> None:
 
 async def _open_all() -> None:
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
-    # The lean clients need the endpoint rules only; a setting away, the SDK's need the models.
+    # The wire clients need the endpoint rules only; a setting away, the SDK's need the models.
     for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("wire", "sdk")):
         for service in SERVICES:
             async with session.client(service, limits):

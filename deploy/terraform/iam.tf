@@ -13,7 +13,7 @@ locals {
           Effect    = "Allow"
           Principal = { Service = who }
           Action    = "sts:AssumeRole"
-          # The service acts for us, and for nobody else of its customers.
+          # The service acts for us, and for no other customer.
           Condition = {
             StringEquals = { "aws:SourceAccount" = local.account_id }
             ArnLike      = { "aws:SourceArn" = source }
@@ -217,7 +217,7 @@ resource "aws_iam_policy" "operator" {
         Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid      = "MoveParkedBack"
+        Sid      = "MoveDeadLettersBack"
         Effect   = "Allow"
         Action   = "sqs:StartMessageMoveTask"
         Resource = aws_sqs_queue.dead_letters.arn
@@ -228,7 +228,7 @@ resource "aws_iam_policy" "operator" {
         Action   = ["s3:PutObject", "s3:GetObject"]
         Resource = "${aws_s3_bucket.reports.arn}/reports/*"
       },
-      # `worker check` makes calls that are refused for what they carry. Whoever may send messages can
+      # `worker check` makes calls that are refused for what they carry. A role that may send messages can
       # have the worker do all of this in earnest.
       {
         Sid      = "CheckTables"

@@ -1,4 +1,4 @@
-# The queue, where it parks, and where EventBridge leaves what it could not deliver.
+# The queue, its dead-letter queue, and the one for what EventBridge could not deliver.
 
 locals {
   two_weeks_seconds = 14 * 86400
@@ -18,7 +18,7 @@ locals {
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }
   }
-  # The parked queue has no use for it: no rule sends there.
+  # The dead-letter queue has no use for it: no rule sends there.
   from_rules = {
     for name, arn in local.queue_arns : name => {
       Sid       = "FromOurRules"
@@ -47,7 +47,7 @@ resource "aws_sqs_queue" "events" {
   })
 }
 
-# What the worker parks, with the reason, and what SQS moves after max_receive_count receives.
+# What the worker dead-letters, with the reason, and what SQS moves after max_receive_count receives.
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${var.name}-dead-letters"
   message_retention_seconds = local.two_weeks_seconds

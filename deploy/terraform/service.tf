@@ -41,7 +41,7 @@ locals {
     secrets     = [for name in sort(var.secret_settings) : { name = name, valueFrom = "${var.secret_arn}:${name}::" }]
 
     portMappings = [{ containerPort = local.ops_port, hostPort = local.ops_port, protocol = "tcp" }]
-    # Only whether the event loop is alive: a restart mends no dependency.
+    # Only whether the event loop is alive: a restart fixes no dependency.
     healthCheck = {
       command     = ["CMD", "worker", "health"]
       interval    = 15

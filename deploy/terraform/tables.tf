@@ -1,4 +1,4 @@
-# Voice records, and the ledger of what is done.
+# Voice records, and the idempotency store.
 
 resource "aws_dynamodb_table" "records" {
   name                        = "${var.name}-voice-records"

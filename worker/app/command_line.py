@@ -34,7 +34,7 @@ SHARED: tuple[type[Group], ...] = (Aws, Breaker, Cache, Retry)
 """Groups that every client may be built with."""
 
 SQS_LIMITS = ClientLimits(pool=20, read_seconds=30, attempts=4)
-"""Above the longest poll, 20 s. Polls and acks share the client: no command is in a hurry."""
+"""Above the longest poll, 20 s. Polls and acks share the client: no command needs more."""
 
 CONNECT_SECONDS = 8.0
 SECOND_ADDRESS_SECONDS = 0.25
@@ -112,5 +112,5 @@ async def reach(url: HttpUrl) -> None:
             ssl=trusted() if url.scheme == "https" else None,
             happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
         )
-    # Not closed: that would wait for the other side to close as well.
+    # Not closed: that would wait for the other side to close, too.
     writer.transport.abort()

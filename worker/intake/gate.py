@@ -2,8 +2,8 @@
 
 A queue is the business of the jobs bound to it. Its gate closes while none of them can succeed: an
 upstream that a job needs is down, a setting of it is wrong, or its dead letters are at their limit.
-Closed, nothing is received, and what is in flight waits here, its lease kept and its permit given
-back: messages sent back during an outage would come again at once, and their receives would count.
+Closed, nothing is received, and what is in flight waits here, with its lease but without a
+permit: messages released during an outage would come again at once, and their receives would count.
 Half-open, one message at a time finds out.
 """
 

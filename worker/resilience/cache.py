@@ -61,7 +61,7 @@ class _Load(Generic[V]):
 
 
 class Cache(Generic[K, V]):
-    """A cache in front of one kind of look-up. Keys never reach a log or a metric."""
+    """A cache in front of one kind of lookup. Keys never reach a log or a metric."""
 
     def __init__(
         self,

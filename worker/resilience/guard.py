@@ -110,7 +110,7 @@ class Guard:
         self._clock = clock or asyncio.get_running_loop().time
         self._budget = RetryBudget(clock=self._clock)
         self._pause = AskedPause(policy.pause_cap_seconds)
-        # What every call touches is looked up once: a look-up by labels costs more than to count.
+        # What every call touches is looked up once: a lookup by labels costs more than to count.
         self._done = metrics.dependency_requests.labels(self.upstream, "ok")
         self._duration = metrics.dependency_duration.labels(self.upstream)
 

@@ -20,9 +20,8 @@ ROUNDING = 1e-6
 class TokenBucket:
     """Tokens per second up to `burst`; one token is one call. Every `now` is monotonic seconds.
 
-    From now on the rate is a staircase: nothing until the pause ends, a lower rate until the slow
-    spell ends, the full rate after that.
-    """
+    From now on the rate follows a schedule: nothing until the pause ends, a lower rate until the
+    slow spell ends, the full rate after that."""
 
     def __init__(self, per_second: float, burst: float, *, now: float) -> None:
         self.per_second: Final = per_second
@@ -98,7 +97,7 @@ class TokenBucket:
         at = self._counted_at
         if now <= at:
             return
-        if at >= self._paused_until and at >= self._slow_until:  # the last step of the staircase
+        if at >= self._paused_until and at >= self._slow_until:  # the last step of the schedule
             self._tokens = min(self.burst, self._tokens + (now - at) * self.per_second)
             self._counted_at = now
             return

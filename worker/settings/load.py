@@ -84,7 +84,7 @@ def load_settings(
     """Return all settings from `environ` (None: the process's own), those of the jobs too.
 
     Raises `ConfigurationError` that names every bad field of every group, and then every variable
-    that looks like a misspelt setting: it may well be the cause.
+    that looks like a misspelt setting: it may be the cause.
     """
     environ = _environ(environ)
     groups, problems = load_groups(environ, jobs)

@@ -62,12 +62,12 @@ class Genesys(Group):
 
 
 class Lookups(Group):
-    """Look-ups of conversations, which share their requests."""
+    """Lookups of conversations, which share their requests."""
 
     model_config = group("WORKFLOW_")
 
     batch_milliseconds: Annotated[int, Field(ge=0, le=5000)] = 50
-    """How long a look-up of a conversation waits for others to share its request."""
+    """How long a lookup of a conversation waits for others to share its request."""
 
 
 class Webhooks(Group):

@@ -214,7 +214,7 @@ asked_pause = Gauge(
 )
 cache_requests = Counter(
     "worker_cache_requests_total",
-    "Look-ups, by result: hit, miss, stale, negative, coalesced.",
+    "Lookups, by result: hit, miss, stale, negative, coalesced.",
     ["cache", "result"],
     registry=REGISTRY,
 )

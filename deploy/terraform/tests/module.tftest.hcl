@@ -83,7 +83,7 @@ run "task" {
 
   assert {
     condition     = local.container.readonlyRootFilesystem && local.container.user != "0:0" && local.container.linuxParameters.capabilities.drop[0] == "ALL"
-    error_message = "The container has more rights than it needs."
+    error_message = "The container has more permissions than it needs."
   }
   assert {
     condition     = local.container.stopTimeout >= 80 + 20
@@ -99,7 +99,7 @@ run "task" {
   }
   assert {
     condition     = local.environment["AWS_REGION"] == local.region
-    error_message = "Who takes the tasks' environment from the output is not told their region."
+    error_message = "Who takes the tasks' environment from the output does not get their region."
   }
   assert {
     condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
@@ -131,7 +131,7 @@ run "task" {
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.worker["no-running-task"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.worker["failed-invocations-report-due"].dimensions == tomap({ RuleName = "genesys-events-report-due" })
-    error_message = "An alarm looks at the wrong metric."
+    error_message = "An alarm uses the wrong metric."
   }
   # One star each in the roles of ECS and Step Functions: ecr:GetAuthorizationToken and log delivery know no resources.
   assert {

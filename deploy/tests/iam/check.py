@@ -9,7 +9,7 @@ from typing import Any
 from calls import Operations, actions_in, imports_of, parsed, services_of
 
 SCENE = ("worker.demo", "worker.emulators")
-"""Packages whose calls nobody makes in production."""
+"""Packages whose calls are not made in production."""
 
 NO_TASK = ("worker.cli", *SCENE)
 """Packages whose calls no task makes."""
@@ -54,11 +54,11 @@ def _joined(parts: Iterator[Needs]) -> Needs:
 
 
 def _policies(states: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each policy of the state that `terraform test -json -verbose` tells, by address."""
+    """Yield each policy of the state that `terraform test -json -verbose` prints, by address."""
     for line in states.read_text().splitlines():
-        told = json.loads(line)
-        if told["type"] == "test_state":
-            for resource in told["test_state"]["root_module"]["resources"]:
+        entry = json.loads(line)
+        if entry["type"] == "test_state":
+            for resource in entry["test_state"]["root_module"]["resources"]:
                 if "policy" in resource["values"] and resource["type"].startswith("aws_iam"):
                     yield resource["address"], json.loads(resource["values"]["policy"])
 
