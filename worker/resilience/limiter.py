@@ -21,7 +21,8 @@ class TokenBucket:
     """Tokens per second up to `burst`; one token is one call. Every `now` is monotonic seconds.
 
     From now on the rate follows a schedule: nothing until the pause ends, a lower rate until the
-    slow spell ends, the full rate after that."""
+    slow spell ends, the full rate after that.
+    """
 
     def __init__(self, per_second: float, burst: float, *, now: float) -> None:
         self.per_second: Final = per_second
