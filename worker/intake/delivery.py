@@ -163,7 +163,7 @@ class Delivery:
         return outcome if lacking is None else worst((outcome, lacking))
 
     async def _beside(self, lease: Lease, one: Routed) -> Outcome:
-        with log_fields(handler=one.route.job):
+        with log_fields(job=one.route.job):
             return await self._run(lease, one, asyncio.current_task())
 
     async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:

@@ -170,7 +170,7 @@ class Lease:
             fields["correlation_id"] = self.origin.correlation_id
             fields["conversation_id"] = self.conversation_id
         if len(self.jobs) == 1:
-            fields["handler"] = self.jobs[0]
+            fields["job"] = self.jobs[0]
         return fields
 
 

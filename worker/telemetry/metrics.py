@@ -59,7 +59,7 @@ dead_letter_failures = Counter(
     registry=REGISTRY,
 )
 messages_unrouted = Counter(
-    "worker_messages_unrouted_total", "Messages of a type no handler wants.", registry=REGISTRY
+    "worker_messages_unrouted_total", "Messages of a type that no job wants.", registry=REGISTRY
 )
 messages_duplicate = Counter(
     "worker_messages_duplicate_total",
@@ -108,7 +108,7 @@ dlq_messages = Gauge(
     registry=REGISTRY,
 )
 
-# ── handlers ───────────────────────────────────────────────────────────────────────────────────
+# ── jobs ───────────────────────────────────────────────────────────────────────────────────────
 messages_processed = Tally(
     "worker_messages_processed_total",
     "Runs of a job, by outcome: ok, skipped, degraded, duplicate, expired, retry, blocked, "
@@ -118,13 +118,13 @@ messages_processed = Tally(
 )
 job_state = Gauge(
     "worker_job_state",
-    "0 open, 1 half-open, 2 closed; 3: a person must change a setting or a right first.",
+    "0 open, 1 half-open, 2 closed; 3: a setting or a permission must be fixed.",
     ["handler"],
     registry=REGISTRY,
 )
 message_duration = TallyHistogram(
     "worker_message_duration_seconds",
-    "One run of a handler.",
+    "One run of a job.",
     ["handler"],
     buckets=SECONDS,
     registry=REGISTRY,
@@ -138,7 +138,7 @@ message_age = TallyHistogram(
 )
 event_age = TallyHistogram(
     "worker_event_age_seconds",
-    "From the event's own time to done, per handler.",
+    "From the event's own time to done, per job.",
     ["handler"],
     buckets=AGES,
     registry=REGISTRY,
