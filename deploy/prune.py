@@ -34,7 +34,7 @@ def services() -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Prune, tell how much that was, and prove that every client still opens."""
+    """Prune, report how much that was, and prove that every client still opens."""
     kept = services()
     data = _folder("botocore") / "data"
     packages = _folder("botocore").parent
@@ -56,8 +56,8 @@ def main() -> None:
 
 async def _open_all(services: tuple[str, ...]) -> None:
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
-    # The lean clients need the endpoint rules only; a setting away, the SDK's need the models.
-    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("lean", "sdk")):
+    # The wire clients need the endpoint rules only; a setting away, the SDK's need the models.
+    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("wire", "sdk")):
         for service in services:
             async with session.client(service, limits):
                 pass

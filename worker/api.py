@@ -26,7 +26,7 @@ from worker.clients.genesys import (
     DetailsQuery,
     Failures,
     Filters,
-    GenesysParts,
+    GenesysClients,
     Json,
     Kind,
     Page,
@@ -99,7 +99,7 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, Steps, best_effort
+from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
 from worker.telemetry.logs import audit_logger
@@ -138,7 +138,7 @@ __all__ = [
     "Filters",
     "Finding",
     "FlatFields",
-    "GenesysParts",
+    "GenesysClients",
     "Globs",
     "Guard",
     "Handler",
@@ -152,6 +152,7 @@ __all__ = [
     "LegFields",
     "Misconfigured",
     "NotYet",
+    "OncePerKey",
     "Origin",
     "Page",
     "PagesDialect",
@@ -170,7 +171,6 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
-    "Steps",
     "Transient",
     "Unauthorized",
     "Unavailable",
@@ -270,7 +270,7 @@ class Context(Protocol):
     def now(self) -> datetime:
         """Return the wall clock, aware: for the age of events, never for waits."""
 
-    async def genesys(self) -> GenesysParts:
+    async def genesys(self) -> GenesysClients:
         """Return the Genesys client, one for all jobs: its budget, token and breakers are shared.
 
         Raises ConfigurationError without credentials.

@@ -5,7 +5,7 @@
     │   ├── NotYet           nothing is broken, the data is not there yet
     │   ├── RateLimited      a budget, theirs or ours, is exhausted
     │   ├── Unavailable      the other side failed (5xx, time-out, reset): breakers count these
-    │   │   ├── TooHeavy     the request asked for too much; halved, it may succeed: not counted
+    │   │   ├── RequestTooLarge  halved, the request may succeed: not counted
     │   │   └── Unreadable   one reply cannot be read, a fault of that request: not counted
     │   ├── BreakerOpen      refused on our side, no call was made
     │   ├── LeaseLost        the message is another consumer's by now: nothing more is done for it
@@ -15,7 +15,7 @@
     │   └── Rejected         an upstream understood and said no (400, 403, 404 ...)
     └── ConfigurationError   a person must change a setting: exit code 2
 
-Clients raise `Transient` or `Permanent`; nobody above them classifies. The text of an error is
+Clients raise `Transient` or `Permanent`; no layer above them classifies. The text of an error is
 logged and travels to the dead-letter queue, so it never carries a phone number, an attribute
 value, a URL with a query or a secret: ids, field names, codes and statuses only.
 """
@@ -54,7 +54,7 @@ class BreakerOpen(Transient):
     """The circuit breaker refused the call; `retry_after` is when it will let a probe through."""
 
 
-class TooHeavy(Unavailable):
+class RequestTooLarge(Unavailable):
     """A request that asked for too much (500, 504 of a slice that can be halved)."""
 
 
@@ -93,7 +93,7 @@ class Unauthorized(Misconfigured):
 
 
 class Permanent(WorkerError):
-    """Something that no repetition can mend; the message is dead-lettered with this reason."""
+    """A failure that no retry can fix; the message is dead-lettered with this reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -3,13 +3,13 @@
 locals {
   alarms = merge(
     {
-      parked-messages = {
-        description = "Messages were parked; each carries its reason. `worker dlq list`."
+      dead-lettered-messages = {
+        description = "Messages were dead-lettered; each carries its reason. `worker dlq list`."
         namespace   = "AWS/SQS"
         metric      = "ApproximateNumberOfMessagesVisible"
         statistic   = "Maximum"
         threshold   = 0
-        dimensions  = { QueueName = aws_sqs_queue.parked.name }
+        dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }
       }
       undelivered-events = {
         description = "EventBridge or the Scheduler could not deliver to the queue: usually its policy."
@@ -29,7 +29,7 @@ locals {
         dimensions  = { QueueName = aws_sqs_queue.events.name }
       }
       no-running-task = {
-        description = "No task of the worker runs. Look at the service's events: image, secret, settings."
+        description = "No task of the worker runs. Check the service's events: image, secret, settings."
         namespace   = "ECS/ContainerInsights"
         metric      = "RunningTaskCount"
         statistic   = "Minimum"
@@ -55,7 +55,7 @@ locals {
         metric      = "FailedInvocations"
         statistic   = "Sum"
         threshold   = 0
-        # Rules of the default bus are told by their name alone.
+        # Rules of the default bus are identified by their name alone.
         dimensions = merge({ RuleName = rule.name }, { for bus in [rule.event_bus_name] : "EventBusName" => bus if bus != "default" })
       }
     },

@@ -13,7 +13,7 @@ locals {
           Effect    = "Allow"
           Principal = { Service = who }
           Action    = "sts:AssumeRole"
-          # The service acts for us, and for nobody else of its customers.
+          # The service acts for us, and for no other customer.
           Condition = {
             StringEquals = { "aws:SourceAccount" = local.account_id }
             ArnLike      = { "aws:SourceArn" = source }
@@ -44,10 +44,10 @@ resource "aws_iam_role_policy" "task" {
         Resource = aws_sqs_queue.events.arn
       },
       {
-        Sid      = "Park"
+        Sid      = "DeadLetter"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
-        Resource = aws_sqs_queue.parked.arn
+        Resource = aws_sqs_queue.dead_letters.arn
       },
       {
         Sid      = "VoiceRecords"
@@ -56,10 +56,10 @@ resource "aws_iam_role_policy" "task" {
         Resource = aws_dynamodb_table.records.arn
       },
       {
-        Sid      = "Ledger"
+        Sid      = "Idempotency"
         Effect   = "Allow"
         Action   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
-        Resource = aws_dynamodb_table.ledger.arn
+        Resource = aws_dynamodb_table.idempotency.arn
       },
       {
         Sid      = "StartWorkflow"
@@ -222,13 +222,13 @@ resource "aws_iam_policy" "operator" {
         Sid      = "Queue"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.parked.arn]
+        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid      = "MoveParkedBack"
+        Sid      = "MoveDeadLettersBack"
         Effect   = "Allow"
         Action   = "sqs:StartMessageMoveTask"
-        Resource = aws_sqs_queue.parked.arn
+        Resource = aws_sqs_queue.dead_letters.arn
       },
       {
         Sid      = "Reports"
@@ -236,13 +236,13 @@ resource "aws_iam_policy" "operator" {
         Action   = ["s3:PutObject", "s3:GetObject"]
         Resource = "${aws_s3_bucket.reports.arn}/reports/*"
       },
-      # `worker check` makes calls that are refused for what they carry. Whoever may send messages can
+      # `worker check` makes calls that are refused for what they carry. A role that may send messages can
       # have the worker do all of this in earnest.
       {
         Sid      = "CheckTables"
         Effect   = "Allow"
         Action   = "dynamodb:PutItem"
-        Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.ledger.arn]
+        Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.idempotency.arn]
       },
       {
         Sid      = "CheckWorkflow"

@@ -3,9 +3,9 @@ output "queue_url" {
   value       = aws_sqs_queue.events.url
 }
 
-output "parked_queue_url" {
+output "dead_letter_queue_url" {
   description = "SQS_DEAD_LETTER_QUEUE_URL: messages that cannot succeed, with the reason."
-  value       = aws_sqs_queue.parked.url
+  value       = aws_sqs_queue.dead_letters.url
 }
 
 output "undelivered_queue_url" {
@@ -28,9 +28,9 @@ output "records_table" {
   value       = aws_dynamodb_table.records.name
 }
 
-output "ledger_table" {
+output "idempotency_table" {
   description = "Table of what is done."
-  value       = aws_dynamodb_table.ledger.name
+  value       = aws_dynamodb_table.idempotency.name
 }
 
 output "state_machine_arn" {

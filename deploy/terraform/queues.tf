@@ -1,12 +1,12 @@
-# The queue, where it parks, and where EventBridge leaves what it could not deliver.
+# The queue, its dead-letter queue, and the one for what EventBridge could not deliver.
 
 locals {
   two_weeks_seconds = 14 * 86400
 
   queue_arns = {
-    events      = aws_sqs_queue.events.arn
-    parked      = aws_sqs_queue.parked.arn
-    undelivered = aws_sqs_queue.undelivered.arn
+    events       = aws_sqs_queue.events.arn
+    dead_letters = aws_sqs_queue.dead_letters.arn
+    undelivered  = aws_sqs_queue.undelivered.arn
   }
   tls_only = {
     for name, arn in local.queue_arns : name => {
@@ -18,7 +18,7 @@ locals {
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }
   }
-  # The parked queue has no use for it: no rule sends there.
+  # The dead-letter queue has no use for it: no rule sends there.
   from_rules = {
     for name, arn in local.queue_arns : name => {
       Sid       = "FromOurRules"
@@ -42,14 +42,14 @@ resource "aws_sqs_queue" "events" {
   # SSE-SQS, not KMS: with a KMS key, EventBridge fails silently until the key's policy lets it in.
   sqs_managed_sse_enabled = true
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.parked.arn
+    deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
     maxReceiveCount     = var.max_receive_count
   })
 }
 
-# What the worker parks, with the reason, and what SQS moves after max_receive_count receives.
-resource "aws_sqs_queue" "parked" {
-  name                      = "${var.name}-parked"
+# What the worker dead-letters, with the reason, and what SQS moves after max_receive_count receives.
+resource "aws_sqs_queue" "dead_letters" {
+  name                      = "${var.name}-dead-letters"
   message_retention_seconds = local.two_weeks_seconds
   sqs_managed_sse_enabled   = true
 }
@@ -60,8 +60,8 @@ resource "aws_sqs_queue" "undelivered" {
   sqs_managed_sse_enabled   = true
 }
 
-resource "aws_sqs_queue_redrive_allow_policy" "parked" {
-  queue_url = aws_sqs_queue.parked.id
+resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
+  queue_url = aws_sqs_queue.dead_letters.id
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
     sourceQueueArns   = [aws_sqs_queue.events.arn]
@@ -73,9 +73,9 @@ resource "aws_sqs_queue_policy" "events" {
   policy    = jsonencode({ Version = "2012-10-17", Statement = [local.from_rules["events"], local.tls_only["events"]] })
 }
 
-resource "aws_sqs_queue_policy" "parked" {
-  queue_url = aws_sqs_queue.parked.id
-  policy    = jsonencode({ Version = "2012-10-17", Statement = [local.tls_only["parked"]] })
+resource "aws_sqs_queue_policy" "dead_letters" {
+  queue_url = aws_sqs_queue.dead_letters.id
+  policy    = jsonencode({ Version = "2012-10-17", Statement = [local.tls_only["dead_letters"]] })
 }
 
 resource "aws_sqs_queue_policy" "undelivered" {

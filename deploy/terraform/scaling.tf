@@ -41,7 +41,7 @@ resource "aws_appautoscaling_policy" "backlog" {
         }
       }
 
-      # In flight is what tasks have in hand, and what waits hidden for its retry. A task hides what is
+      # In flight is what tasks work on, and what waits as a deferred retry. A task hides what is
       # beyond its Genesys budget within seconds: by visible messages alone, a backlog of hours would
       # look like an empty queue, and another task with its share of the budget would not be started.
       # The price: an outage that hides messages holds more tasks, too.

@@ -14,14 +14,14 @@ locals {
   environment = merge(var.settings, local.record_retention_days, {
     AWS_REGION                  = local.region
     SQS_QUEUE_URL               = aws_sqs_queue.events.url
-    SQS_DEAD_LETTER_QUEUE_URL   = aws_sqs_queue.parked.url
+    SQS_DEAD_LETTER_QUEUE_URL   = aws_sqs_queue.dead_letters.url
     SQS_CONCURRENCY             = tostring(var.concurrency)
     SQS_WAIT_SECONDS            = tostring(var.poll_wait_seconds)
     SQS_DRAIN_SECONDS           = tostring(var.drain_seconds)
     GENESYS_ENVIRONMENT         = var.genesys_environment
     GENESYS_REQUESTS_PER_MINUTE = tostring(local.requests_per_minute)
     DYNAMODB_TABLE              = aws_dynamodb_table.records.name
-    LEDGER_TABLE                = aws_dynamodb_table.ledger.name
+    LEDGER_TABLE                = aws_dynamodb_table.idempotency.name
     STEP_FUNCTIONS_ARN          = aws_sfn_state_machine.workflow.arn
     WORKFLOW_DETAILS_BUCKET     = aws_s3_bucket.reports.id
     EVENT_BUS_NAME              = var.own_bus_name
@@ -41,7 +41,7 @@ locals {
     secrets     = [for name in sort(var.secret_settings) : { name = name, valueFrom = "${var.secret_arn}:${name}::" }]
 
     portMappings = [{ containerPort = local.ops_port, hostPort = local.ops_port, protocol = "tcp" }]
-    # Only whether the event loop is alive: a restart mends no dependency.
+    # Only whether the event loop is alive: a restart fixes no dependency.
     healthCheck = {
       command     = ["CMD", "worker", "health"]
       interval    = 15

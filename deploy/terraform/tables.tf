@@ -1,4 +1,4 @@
-# Voice records, and the ledger of what is done.
+# Voice records, and the idempotency store.
 
 resource "aws_dynamodb_table" "records" {
   name                        = "${var.name}-voice-records"
@@ -27,8 +27,8 @@ resource "aws_dynamodb_table" "records" {
   }
 }
 
-resource "aws_dynamodb_table" "ledger" {
-  name                        = "${var.name}-ledger"
+resource "aws_dynamodb_table" "idempotency" {
+  name                        = "${var.name}-idempotency"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "id"
   deletion_protection_enabled = var.deletion_protection

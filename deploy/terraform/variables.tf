@@ -42,7 +42,7 @@ variable "event_bus_name" {
 }
 
 variable "additional_event_sources" {
-  description = "Further values of `source` that the rules take, e.g. of a forwarder: nobody but AWS may put events whose source begins with `aws.` on a custom bus."
+  description = "Further values of `source` that the rules take, e.g. of a forwarder: only AWS may put events whose source begins with `aws.` on a custom bus."
   type        = list(string)
   default     = []
 }
@@ -72,7 +72,7 @@ variable "own_bus_name" {
 # --- Queue --------------------------------------------------------------------------------------
 
 variable "visibility_timeout_seconds" {
-  description = "Visibility timeout of the queue. The worker reads it and extends what it has in hand, so it bounds how late a crash shows, not how long work may take."
+  description = "Visibility timeout of the queue. The worker reads it and extends what it has in flight, so it bounds how late a crash shows, not how long work may take."
   type        = number
   default     = 60
 
@@ -94,7 +94,7 @@ variable "message_retention_days" {
 }
 
 variable "max_receive_count" {
-  description = "Receives after which SQS itself moves a message to the dead-letter queue: the guard against messages that kill the process. Failures are parked by the worker, by age; drains and outages are receives too."
+  description = "Receives after which SQS itself moves a message to the dead-letter queue: the guard against messages that kill the process. Failures are dead-lettered by the worker, by age; drains and outages are receives too."
   type        = number
   default     = 50
 
@@ -194,7 +194,7 @@ variable "poll_wait_seconds" {
 }
 
 variable "drain_seconds" {
-  description = "SQS_DRAIN_SECONDS: time for messages in hand after SIGTERM. The task's stopTimeout is this and `poll_wait_seconds` and ten more."
+  description = "SQS_DRAIN_SECONDS: time for messages in flight after SIGTERM. The task's stopTimeout is this and `poll_wait_seconds` and ten more."
   type        = number
   default     = 60
 
@@ -421,7 +421,7 @@ variable "reports" {
   }
   validation {
     condition     = alltrue([for id in flatten([for report in values(var.reports) : coalesce(report.queue_ids, [])]) : can(regex("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", id))])
-    error_message = "queue_ids: UUIDs, not names; the worker would park the event."
+    error_message = "queue_ids: UUIDs, not names; the worker would dead-letter the event."
   }
 }
 
@@ -456,7 +456,7 @@ variable "forward_target_arn" {
 }
 
 variable "alarm_actions" {
-  description = "ARNs told when an alarm goes off and when it is over, e.g. an SNS topic."
+  description = "ARNs notified when an alarm goes off and when it is over, e.g. an SNS topic."
   type        = list(string)
   default     = []
 }

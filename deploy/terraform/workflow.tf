@@ -21,7 +21,7 @@ locals {
     if !contains(keys(local.workflow_functions), step)
   }
 
-  # A replaced step leaves nobody to lead to its failed state, and a state machine refuses states
+  # A replaced step leaves no transition to its failed state, and a state machine refuses states
   # that nothing leads to.
   orphans = compact([
     contains(keys(local.workflow_functions), "fetch_crm_contact") ? "" : "crm_contact_failed",

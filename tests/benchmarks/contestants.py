@@ -98,25 +98,25 @@ def _ours(name: str, how: str, **settings: str) -> Contestant:
     )
 
 
-OURS = _ours("ours", "AWS_TRANSPORT=lean", AWS_TRANSPORT="lean", LOG_LEVEL="warning")
-OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", AWS_TRANSPORT="lean")
+OURS = _ours("ours", "AWS_TRANSPORT=wire", AWS_TRANSPORT="wire", LOG_LEVEL="warning")
+OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", AWS_TRANSPORT="wire")
 OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
 LEAN_LOOP = Contestant(
-    "bare loop, lean client",
+    "bare loop, wire client",
     "the bare loop on our client, and no work at all: what of our cost is SQS",
     environment="ours",
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.lean_loop"],
-    settings=HANDLER | {"AWS_TRANSPORT": "lean"},
+    settings=HANDLER | {"AWS_TRANSPORT": "wire"},
 )
 LEAST_LOOP = Contestant(
-    "least loop, lean client",
+    "least loop, wire client",
     "the same; each event opened in full, in a task with a deadline, a counter and a histogram: "
     "the least that any worker in Python does",
     environment="ours",
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.least_loop"],
-    settings=HANDLER | {"AWS_TRANSPORT": "lean"},
+    settings=HANDLER | {"AWS_TRANSPORT": "wire"},
 )
 BARE = Contestant(
     "bare loop",

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import load_settings
-from worker.app.queue_findings import judge_dead_letters, judge_queue, queue_findings
+from worker.app.queue_findings import check_dead_letters, check_queue, queue_findings
 from worker.cli.check.aws import check_queues, check_region
 from worker.cli.check.plan import settings_findings
 from worker.clients.aws.sqs import attributes_of
@@ -326,7 +326,7 @@ def queue_of(over):
     ],
 )
 def test_the_queue_is_held_to_the_settings(over, name, state):
-    rows = judge_queue(queue_of(over), load_settings(GOOD))
+    rows = check_queue(queue_of(over), load_settings(GOOD))
 
     assert next(row.state for row in rows if row.name == name) == state
 
@@ -334,7 +334,7 @@ def test_the_queue_is_held_to_the_settings(over, name, state):
 def test_a_concurrency_the_heartbeat_cannot_keep_fails():
     settings = load_settings({**GOOD, "SQS_CONCURRENCY": "501"})
 
-    rows = judge_queue(queue_of({"VisibilityTimeout": "10"}), settings)
+    rows = check_queue(queue_of({"VisibilityTimeout": "10"}), settings)
 
     assert next(row.state for row in rows if row.name == "visibility timeout") == "fail"
 
@@ -349,7 +349,7 @@ def test_a_concurrency_the_heartbeat_cannot_keep_fails():
     ],
 )
 def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
-    [found] = judge_dead_letters(queue_of({}), queue_of(over))
+    [found] = check_dead_letters(queue_of({}), queue_of(over))
 
     assert found.state == state
 
@@ -358,7 +358,7 @@ def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
 def test_a_redrive_policy_with_another_target_is_pointed_out(target, states):
     policy = json.dumps({"maxReceiveCount": 50, "deadLetterTargetArn": f"arn:aws:sqs:x:1:{target}"})
 
-    found = list(judge_dead_letters(queue_of({"RedrivePolicy": policy}), queue_of(DEAD)))
+    found = list(check_dead_letters(queue_of({"RedrivePolicy": policy}), queue_of(DEAD)))
 
     assert [one.state for one in found] == states
     assert all("another" in one.found for one in found[1:])

@@ -65,12 +65,12 @@ async def state_machine(moto):
     return made["stateMachineArn"]
 
 
-async def state_machine_row(arn="arn:aws:states:us-east-1:1:stateMachine:m", transport="lean"):
+async def state_machine_row(arn="arn:aws:states:us-east-1:1:stateMachine:m", transport="wire"):
     async with an_aws_client("stepfunctions", transport) as client:
         return await check_state_machine(client, arn)
 
 
-async def bus_row(bus="default", handlers=BOTH, transport="lean"):
+async def bus_row(bus="default", handlers=BOTH, transport="wire"):
     async with an_aws_client("events", transport) as client:
         puts = [put for name in sorted(handlers) for put in known_jobs()[name].bus_events]
         return await check_bus(client, bus, puts)

@@ -693,7 +693,7 @@ def test_a_queue_that_does_not_exist_is_one_line_and_exit_code_1(worker, queue, 
     )
 
 
-@pytest.mark.parametrize("transport", ["lean", "sdk"])
+@pytest.mark.parametrize("transport", ["wire", "sdk"])
 def test_an_sqs_that_is_not_reached_is_exit_code_3(worker, monkeypatch, closed_port, transport):
     url = f"http://127.0.0.1:{closed_port}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)

@@ -15,7 +15,11 @@ DENIAL = (
     ("service", "code", "setting"),
     [
         ("dynamodb", "ResourceNotFoundException", "DYNAMODB_TABLE"),
-        ("ledger", "com.amazonaws.dynamodb.v20120810.ResourceNotFoundException", "LEDGER_TABLE"),
+        (
+            "idempotency",
+            "com.amazonaws.dynamodb.v20120810.ResourceNotFoundException",
+            "LEDGER_TABLE",
+        ),
         ("stepfunctions", "StateMachineDoesNotExist", "STEP_FUNCTIONS_ARN"),
         ("stepfunctions", "StateMachineTypeNotSupported", "STEP_FUNCTIONS_ARN"),
         ("stepfunctions", "InvalidArn", "STEP_FUNCTIONS_ARN"),

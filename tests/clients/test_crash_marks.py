@@ -312,7 +312,7 @@ def _let_pass(marks, seconds):
 
 def unavailable():
     outcome = {"outcome": "unavailable"}
-    return metrics.REGISTRY.get_sample_value("worker_ledger_outcomes_total", outcome)
+    return metrics.REGISTRY.get_sample_value("worker_idempotency_outcomes_total", outcome)
 
 
 # ── all of it ──────────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,7 @@ MINUTE = 60.0
 
 @pytest.fixture
 def transport(request):
-    return getattr(request, "param", "lean")
+    return getattr(request, "param", "wire")
 
 
 BOTH = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
@@ -99,7 +99,7 @@ def outcomes():
     def now():
         return {
             name: metrics.REGISTRY.get_sample_value(
-                "worker_ledger_outcomes_total", {"outcome": name}
+                "worker_idempotency_outcomes_total", {"outcome": name}
             )
             for name in ("claimed", "done", "busy", "stale_owner", "unavailable")
         }
@@ -484,7 +484,7 @@ async def _changed(client, table, before):
 async def test_nothing_runs_while_the_table_is_down(store, wire, outcomes):
     wire.cut, work = True, Work()
 
-    with pytest.raises(Unavailable, match="ledger"):
+    with pytest.raises(Unavailable, match="idempotency"):
         await store.once("voice", "k", work)
 
     assert work.runs == 0

@@ -210,14 +210,14 @@ async def test_a_message_that_cannot_be_parked_is_not_deleted(
 ):
     sqs.faults.add("SendMessage", ACCESS_DENIED)
     send(sqs, queue)
-    before = metrics.park_failures._value.get()
+    before = metrics.dead_letter_failures._value.get()
 
     async with start_intake(recorder(*failing(Permanent("no such thing")))):
         await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] == 1, 60)
 
     assert sum(sqs.depth(queue)) == 1
     assert sum(sqs.depth(dead_letters)) == 0
-    assert metrics.park_failures._value.get() - before == 1
+    assert metrics.dead_letter_failures._value.get() - before == 1
 
 
 async def test_only_the_entries_that_failed_are_deleted_again(sqs, queue, start_intake, recorder):

@@ -2,7 +2,7 @@
 
 from tests.intake.doubles import Limit, a_failure
 from worker.intake import dead_letter_limit
-from worker.intake.dead_letter_limit import CAUSES, HIDDEN_CAP, IDLE_SECONDS, SPREAD_SECONDS
+from worker.intake.dead_letter_limit import CAUSES, DEFERRED_CAP, IDLE_SECONDS, SPREAD_SECONDS
 
 BAD = a_failure("bad")
 
@@ -86,11 +86,11 @@ def test_one_tries_after_1_2_4_8_and_then_every_15_minutes():
 
     for minutes in (1, 2, 4, 8, 15, 15):
         limit.clock.now += minutes * 60 - 1
-        assert limit.limit.hide_again("h0") is not None
+        assert limit.limit.defer_again("h0") is not None
         limit.clock.now += 1
-        assert limit.limit.hide_again("h1") is None  # it runs
-        assert limit.limit.hide_again("h1") is not None
-        assert limit.limit.hide_again("h2") is not None
+        assert limit.limit.defer_again("h1") is None  # it runs
+        assert limit.limit.defer_again("h1") is not None
+        assert limit.limit.defer_again("h2") is not None
         assert limit.fail("h1", BAD) is not None
 
 
@@ -98,8 +98,8 @@ def test_a_message_that_failed_by_no_cause_at_its_limit_runs():
     limit = Limit()
     reach(limit)
 
-    assert limit.limit.hide_again("healthy") is None
-    assert limit.limit.hide_again("m0") is None  # dead-lettered, and moved back by hand
+    assert limit.limit.defer_again("healthy") is None
+    assert limit.limit.defer_again("m0") is None  # dead-lettered, and moved back by hand
 
 
 def test_one_that_tried_in_vain_is_dead_lettered_if_its_job_did_ten_since():
@@ -109,7 +109,7 @@ def test_one_that_tried_in_vain_is_dead_lettered_if_its_job_did_ten_since():
     limit.done("voice", 10)
     limit.clock.now += 60
 
-    assert limit.limit.hide_again("h0") is None
+    assert limit.limit.defer_again("h0") is None
     assert limit.fail("h1", BAD) is not None  # it was in flight, and did not try
     assert limit.fail("h0", BAD) is None
 
@@ -190,7 +190,7 @@ def test_letters_that_the_dead_letter_queue_refused_are_none():
         assert limit.fail(f"m{number}", BAD) is None
         limit.limit.not_sent(BAD)
 
-    assert limit.limit.letters() == []
+    assert limit.limit.dead_letters() == []
     assert list(limit.limit.reached()) == []
 
 
@@ -198,11 +198,11 @@ def test_the_gate_closes_only_with_500_hidden_and_a_job_that_did_nothing_for_a_m
     limit = Limit()
     limit.done("voice")
     reach(limit)
-    hide(limit, HIDDEN_CAP - 2)
+    hide(limit, DEFERRED_CAP - 2)
     limit.clock.now += IDLE_SECONDS - 1
     assert limit.limit.gate("voice") is None
 
-    hide(limit, HIDDEN_CAP)
+    hide(limit, DEFERRED_CAP)
     assert limit.limit.gate("voice") is None  # it did something 59 s ago
     limit.clock.now += 1
 
@@ -215,7 +215,7 @@ def test_the_gate_closes_only_with_500_hidden_and_a_job_that_did_nothing_for_a_m
 def test_a_job_that_does_something_again_opens_its_gate():
     limit = Limit()
     reach(limit)
-    hide(limit, HIDDEN_CAP)
+    hide(limit, DEFERRED_CAP)
     limit.clock.now += IDLE_SECONDS
     assert limit.limit.gate("voice") is not None
 
@@ -227,7 +227,7 @@ def test_a_job_that_does_something_again_opens_its_gate():
 def test_a_closed_gate_lets_one_try_every_5_to_60_seconds():
     limit = Limit()
     reach(limit)
-    hide(limit, HIDDEN_CAP - 1)
+    hide(limit, DEFERRED_CAP - 1)
 
     pauses = []
     for number in range(6):
@@ -242,7 +242,7 @@ def test_a_closed_gate_lets_one_try_every_5_to_60_seconds():
 def test_bodies_that_cannot_be_opened_close_no_gate():
     limit, unreadable = Limit(), a_failure("not JSON", job=None)
     reach(limit, unreadable)
-    hide(limit, HIDDEN_CAP * 2, unreadable)
+    hide(limit, DEFERRED_CAP * 2, unreadable)
     limit.clock.now += IDLE_SECONDS
 
     assert limit.limit.gate("voice") is None

@@ -62,7 +62,9 @@ def start_daemon(start_intake, exits):
                 poller.cancel()
             intake.consumer._pollers.clear()
             signals = Signals()
-            daemon = Daemon(intake.parts, watch=Idle(), health=Idle(), drain_seconds=drain_seconds)
+            daemon = Daemon(
+                intake.parts, sampler=Idle(), health=Idle(), drain_seconds=drain_seconds
+            )
             running = asyncio.create_task(daemon.run(signals))
             yield intake, signals, running
             if not running.done():

@@ -29,7 +29,7 @@ async def test_a_second_signal_ends_the_process_while_deletes_hang(
     async with start_intake(recorder()) as intake:
         while not sqs.counts["DeleteMessageBatch"]:  # noqa: ASYNC110  a call begins in silence
             await asyncio.sleep(0.1)  # of virtual time
-        daemon = Daemon(intake.parts, watch=None, health=None, drain_seconds=1)
+        daemon = Daemon(intake.parts, sampler=None, health=None, drain_seconds=1)
         signals.came()
         draining = asyncio.create_task(daemon._drain(signals))
         await asyncio.sleep(1 + CANCEL_SECONDS + 0.5)
@@ -67,7 +67,7 @@ async def test_leases_are_extended_for_as_long_as_a_drain_lasts(
     signals = Signals()
     async with start_intake(recorder(work)) as intake:
         intake.heartbeat.cancel()  # the daemon has its own
-        daemon = Daemon(intake.parts, watch=Idle(), health=Idle(), drain_seconds=50)
+        daemon = Daemon(intake.parts, sampler=Idle(), health=Idle(), drain_seconds=50)
         running = asyncio.create_task(daemon.run(signals))
         await begun.wait()
         signals.came()

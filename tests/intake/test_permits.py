@@ -255,7 +255,7 @@ async def test_no_permit_is_lost_or_idle_whoever_is_cancelled_at_whatever_await(
         assert permits.free >= 0
         await settle()
         waiting = {waiter.queue for line in permits._lines() for waiter in line}
-        idle = [queue for queue in waiting if permits.room(queue, 1)]
+        idle = [queue for queue in waiting if permits.available(queue, 1)]
         assert idle == []  # whoever waits, waits for a reason
 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)

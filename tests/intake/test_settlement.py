@@ -303,12 +303,12 @@ async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_ga
         await desk.settle(DeadLetter(a_failure("bad")), f"m{number}")
     back = desk.leases.hold(a_message("m51", receives=2, at=desk.clock()))
 
-    hidden = desk.settlement.hides_again(back)
+    hidden = desk.settlement.defers_again(back)
     back.probe = True
 
     assert 50 < hidden.seconds < 75
-    assert desk.settlement.hides_again(back) is None
+    assert desk.settlement.defers_again(back) is None
     back.probe = False
     await asyncio.sleep(60)
-    assert desk.settlement.hides_again(back) is None
-    assert desk.settlement.hides_again(back) is not None
+    assert desk.settlement.defers_again(back) is None
+    assert desk.settlement.defers_again(back) is not None

@@ -10,7 +10,7 @@ from tests.intake.doubles import a_failure, a_problem
 from tests.support.aws import sdk_client
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.jobs import load_settings
-from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Watch
+from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Sampler
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
@@ -35,13 +35,13 @@ async def set_visibility(queue, seconds):
 class Watched:
     """A running intake, and what is said of it."""
 
-    def __init__(self, intake, watch, upstreams):
+    def __init__(self, intake, sampler, upstreams):
         self.intake = intake
-        self.watch = watch
+        self.sampler = sampler
         self.upstreams = upstreams
-        self.health = Health(stall_seconds=3600, checks=watch.checks())
+        self.health = Health(stall_seconds=3600, checks=sampler.checks())
         self.health.beat()
-        self.status = Status(watch.snapshot, self.health)
+        self.status = Status(sampler.snapshot, self.health)
 
     @property
     def reasons(self):
@@ -51,7 +51,7 @@ class Watched:
         return orjson.loads(orjson.dumps(self.status()))
 
     async def sample(self):
-        await self.watch._sample(self.intake.parts.queues[0], self.intake.consumer)
+        await self.sampler._sample(self.intake.parts.queues[0], self.intake.consumer)
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def start_watched(start_intake, genesys):
         urls = {"GENESYS_API_URL": genesys.url, "GENESYS_LOGIN_URL": genesys.url}
         async with start_intake(None, make=make, **urls, **overrides) as intake:
             context = found["context"]
-            watch = Watch(context.settings)
-            watch.attach(intake.parts, context.upstreams, found["genesys"])
-            yield Watched(intake, watch, context.upstreams)
+            sampler = Sampler(context.settings)
+            sampler.attach(intake.parts, context.upstreams, found["genesys"])
+            yield Watched(intake, sampler, context.upstreams)
 
     return start
 
@@ -239,8 +239,8 @@ def test_a_start_that_waits_is_not_ready_and_says_for_what():
     )
 
     async def look():
-        watch = Watch(settings)
-        return watch.checks()["start"](), watch.snapshot()
+        sampler = Sampler(settings)
+        return sampler.checks()["start"](), sampler.snapshot()
 
     reason, snapshot = asyncio.run(look())
 
@@ -348,7 +348,7 @@ async def test_a_message_that_runs_alone_is_what_every_queue_waits_for(start_wat
 async def test_a_sample_that_fails_costs_nothing_but_itself(sqs, start_watched, recorder):
     async with start_watched(recorder()) as watched:
         sqs.faults.add("GetQueueAttributes", Refuse(status=503, shape="ServiceUnavailable"))
-        running = asyncio.create_task(watched.watch.run())
+        running = asyncio.create_task(watched.sampler.run())
         await asyncio.sleep(5 * SAMPLE_SECONDS)
         assert not running.done()
         sqs.faults.clear()
@@ -372,7 +372,7 @@ async def test_a_message_that_two_jobs_run_uses_one_permit(sqs, queue, start_wat
         await asyncio.sleep(5)
         second = Work(lease.message.id, "workflow")
         running[second] = lease
-        shown = watched.watch.snapshot()
+        shown = watched.sampler.snapshot()
         del running[second]
         watched.intake.consumer.gate.overfull = False
         go.set()

@@ -36,7 +36,7 @@ from worker.events.origin import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
 from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
-from worker.resilience.once import Steps
+from worker.resilience.once import OncePerKey
 from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
@@ -91,7 +91,7 @@ def scene_of(monkeypatch, audit_log):
                 bus=bus,
                 crm=webhooks[0] if crm else None,
                 alert=webhooks[1],
-                steps=Steps(),
+                steps=OncePerKey(),
             )
             handle = ForwardChatSentiment(
                 sentiment=sentiment_of(api, dialect, stack),
@@ -339,7 +339,7 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
     async with scene_of() as scene:
         event = a_chat(scene.cloud, GRAVE)
         await scene.handle(event)
-        elsewhere = replace(scene.handle.receivers, steps=Steps())
+        elsewhere = replace(scene.handle.receivers, steps=OncePerKey())
         await replace(scene.handle, receivers=elsewhere)(resent(event))
 
     first, second = scene.bridge.calls

@@ -25,7 +25,7 @@ from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.reports.handler import Listeners, WriteReport
-from worker.resilience.once import Steps
+from worker.resilience.once import OncePerKey
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 FILES = ["report.csv", "report.html", "report.json"]
@@ -87,7 +87,7 @@ async def bench(moto, monkeypatch):
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
         hook = Webhook("report", sink.url, None, a_guard("report"), http)
-        listeners = Listeners(bus=bus, hook=hook, steps=Steps())
+        listeners = Listeners(bus=bus, hook=hook, steps=OncePerKey())
         write = WriteReport(reader=reader, bucket=bucket, listeners=listeners, now=now)
         yield Bench(write, cloud, sink, sqs, queue)
 

@@ -15,7 +15,7 @@ from worker.ops.status import (
     Snapshot,
     Status,
     UpstreamStatus,
-    judge,
+    queue_state,
     why,
 )
 
@@ -192,14 +192,14 @@ SENTENCES = [
 def test_the_sentence_names_the_worst_cause_that_holds(queue, over, state, sentence):
     snapshot = a_snapshot(a_queue(**queue), **over)
 
-    assert judge(snapshot.queues[0], snapshot) == (state, sentence)
+    assert queue_state(snapshot.queues[0], snapshot) == (state, sentence)
 
 
 @pytest.mark.parametrize(("queue", "over", "_state", "_sentence"), SENTENCES)
 def test_it_is_never_idle_over_visible_messages(queue, over, _state, _sentence):
     snapshot = a_snapshot(a_queue(**{**queue, "visible": 115}), **over)
 
-    state, sentence = judge(snapshot.queues[0], snapshot)
+    state, sentence = queue_state(snapshot.queues[0], snapshot)
 
     assert state not in ("empty", "waiting")
     assert "idle" not in sentence.lower()
@@ -224,7 +224,7 @@ def test_no_better_news_hides_what_stops_a_queue(over):
         last_success_seconds_ago=4000.0,
     )
 
-    _, sentence = judge(snapshot.queues[0], snapshot)
+    _, sentence = queue_state(snapshot.queues[0], snapshot)
 
     assert any(str(value) in sentence for value in [*over.values(), *_inner(over)])
 
@@ -237,8 +237,8 @@ def test_an_upstream_that_no_job_of_the_queue_asks_is_not_blamed():
     reports = a_queue(name="reports", jobs=("reports",), upstreams=("analytics", "s3_reports"))
     snapshot = a_snapshot(a_queue(), reports, upstreams=CRM_DOWN)
 
-    assert judge(snapshot.queues[0], snapshot)[0] == "slow"
-    assert judge(reports, snapshot) == ("moving", "Moving: 3 in flight.")
+    assert queue_state(snapshot.queues[0], snapshot)[0] == "slow"
+    assert queue_state(reports, snapshot) == ("moving", "Moving: 3 in flight.")
 
 
 def test_each_of_several_queues_has_a_sentence_with_its_name():
@@ -255,7 +255,7 @@ def test_messages_of_two_jobs_do_not_make_the_worker_full():
     """Runs are not permits: a message that interests two jobs runs twice, on one permit."""
     snapshot = a_snapshot(a_queue(in_flight=40), permits_used=40)
 
-    assert judge(snapshot.queues[0], snapshot)[0] == "moving"
+    assert queue_state(snapshot.queues[0], snapshot)[0] == "moving"
 
 
 def test_a_start_says_what_it_waits_for():

@@ -99,7 +99,7 @@ def break_all(stage, status):
 
 
 def failed_handlers(worker):
-    return {line.get("handler") for line in worker.lines() if line["event"] == "event_failed"}
+    return {line.get("job") for line in worker.lines() if line["event"] == "event_failed"}
 
 
 async def test_no_output_of_the_other_four_jobs_holds_any_either(

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws
 
-TRANSPORTS = ("sdk", "lean")
+TRANSPORTS = ("sdk", "wire")
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 
 SET_UP = frozenset(
@@ -37,7 +37,7 @@ class Client:
 
 
 @asynccontextmanager
-async def an_aws_client(service, transport="lean", limits=LIMITS):
+async def an_aws_client(service, transport="wire", limits=LIMITS):
     """Of the server at AWS_ENDPOINT_URL."""
     async with sdk_client(service, limits) as sdk:
         if transport == "sdk":

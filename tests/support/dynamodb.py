@@ -42,7 +42,7 @@ async def a_stub(status: int, body: dict[str, Any]):
         await runner.cleanup()
 
 
-def a_client(transport="lean", attempts=1):
+def a_client(transport="wire", attempts=1):
     """A DynamoDB client for AWS_ENDPOINT_URL, to be entered."""
     limits = ClientLimits(pool=5, read_seconds=60, attempts=attempts)
     return an_aws_client("dynamodb", transport, limits)

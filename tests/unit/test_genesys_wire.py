@@ -16,7 +16,7 @@ from worker.errors import (
     Permanent,
     RateLimited,
     Rejected,
-    TooHeavy,
+    RequestTooLarge,
     Transient,
     Unauthorized,
     Unavailable,
@@ -211,13 +211,13 @@ def test_the_limit_of_a_429_is_read_as_far_as_it_is_one(limit, known):
 def test_a_question_for_several_things_may_be_too_heavy(status):
     call = wire.halvable(wire.Call(None, wire.object_of, "analytics"))
 
-    with pytest.raises(TooHeavy):
+    with pytest.raises(RequestTooLarge):
         call.read(a_reply(status))
-    with pytest.raises(TooHeavy):
+    with pytest.raises(RequestTooLarge):
         call.read(a_reply(200, HTML))
     with pytest.raises(Unavailable) as other:
         call.read(a_reply(503))
-    assert not isinstance(other.value, TooHeavy)
+    assert not isinstance(other.value, RequestTooLarge)
     assert call.upstream == "analytics"
 
 

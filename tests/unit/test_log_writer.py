@@ -76,7 +76,7 @@ def dropped(kind):
 def stuck(writer):
     """Give the writer a line its pipe cannot hold, and wait until it is at it."""
     writer.write(LONG)
-    until(lambda: writer._queue.empty() and writer._watch._waiting_since is not None)
+    until(lambda: writer._queue.empty() and writer._health._waiting_since is not None)
 
 
 def test_lines_are_written_in_their_order(a_writer, pipe):
@@ -149,7 +149,7 @@ def test_a_slow_reader_is_no_problem(a_writer, pipe, clock):
     stuck(writer)
     clock.now += STALL_SECONDS - 1
     reader.read(20_000)
-    until(lambda: writer._watch._waiting_since == clock.now)
+    until(lambda: writer._health._waiting_since == clock.now)
     clock.now += STALL_SECONDS - 1
 
     assert writer.problem() is None
@@ -201,7 +201,7 @@ def test_a_full_disk_is_a_problem_once_it_lasts(a_writer, clock, monkeypatch):
         writer = a_writer(stream)
 
         writer.write("line")
-        until(lambda: writer._watch._failing_since is not None)
+        until(lambda: writer._health._failing_since is not None)
         early = writer.problem()
         clock.now += FAILING_SECONDS
 

@@ -71,13 +71,11 @@ def test_a_line_is_one_json_object_with_time_level_and_event_first(sink, log):
 
 
 def test_what_is_bound_to_the_context_is_on_every_line(sink, log):
-    with log_fields(message_id="m-1", handler="voice"):
+    with log_fields(message_id="m-1", job="voice"):
         log.info("message_done")
         logging.getLogger("asyncio").warning("slow")
 
-    assert [(line["message_id"], line["handler"]) for line in sink.lines()] == [
-        ("m-1", "voice")
-    ] * 2
+    assert [(line["message_id"], line["job"]) for line in sink.lines()] == [("m-1", "voice")] * 2
 
 
 def test_lines_below_the_level_are_not_written(log):

@@ -12,8 +12,8 @@ PINNED = {
     "worker_messages_received": ("counter", ()),
     "worker_messages_acked": ("counter", ()),
     "worker_messages_released": ("counter", ("reason",)),
-    "worker_messages_parked": ("counter", ("reason",)),
-    "worker_park_failures": ("counter", ()),
+    "worker_messages_dead_lettered": ("counter", ("reason",)),
+    "worker_dead_letter_failures": ("counter", ()),
     "worker_messages_unrouted": ("counter", ()),
     "worker_messages_duplicate": ("counter", ()),
     "worker_receives": ("counter", ("outcome",)),
@@ -31,7 +31,7 @@ PINNED = {
     "worker_message_age_seconds": ("histogram", ()),
     "worker_event_age_seconds": ("histogram", ("handler",)),
     "worker_last_success_timestamp_seconds": ("gauge", ()),
-    "worker_ledger_outcomes": ("counter", ("outcome",)),
+    "worker_idempotency_outcomes": ("counter", ("outcome",)),
     "worker_sentiment_escalations": ("counter", ()),
     "worker_dependency_requests": ("counter", ("dependency", "result")),
     "worker_dependency_duration_seconds": ("histogram", ("dependency",)),
@@ -49,7 +49,7 @@ PINNED = {
     "worker_best_effort_failures": ("counter", ("effect",)),
     "worker_loop_lag_seconds": ("histogram", ()),
     "worker_log_lines_dropped": ("counter", ("kind",)),
-    "worker_drain_messages": ("gauge", ("fate",)),
+    "worker_drain_messages": ("gauge", ("disposition",)),
 }
 """Name (counters without `_total`) → kind and labels."""
 
@@ -97,7 +97,7 @@ def test_no_metric_is_labelled_by_something_without_bounds():
         "to",
         "cache",
         "effect",
-        "fate",
+        "disposition",
         "kind",
         "queue",
     }

@@ -131,7 +131,7 @@ DEFAULTS = {
     "LOG_FORMAT": "auto",
     "AWS_REGION": "",
     "AWS_ENDPOINT_URL": "",
-    "AWS_TRANSPORT": "lean",
+    "AWS_TRANSPORT": "wire",
     "ECS_AGENT_URI": "",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "",
     "OTEL_TRACES_EXPORTER": "otlp",

@@ -14,7 +14,7 @@ from worker.app.context import AppContext, JobContext, new_context
 from worker.app.jobs import declarations
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.clients.http import trusted
 from worker.errors import ConfigurationError
 from worker.settings import (
@@ -34,7 +34,7 @@ SHARED: tuple[type[Group], ...] = (Aws, Breaker, Cache, Retry)
 """Groups that every client may be built with."""
 
 SQS_LIMITS = ClientLimits(pool=20, read_seconds=30, attempts=4)
-"""Above the longest poll, 20 s. Polls and acks share the client: no command is in a hurry."""
+"""Above the longest poll, 20 s. Polls and acks share the client: no command needs more."""
 
 CONNECT_SECONDS = 8.0
 SECOND_ADDRESS_SECONDS = 0.25
@@ -79,7 +79,7 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
     return Settings(**groups, jobs=of_jobs, declared=jobs)
 
 
-async def open_genesys(context: AppContext) -> GenesysParts:
+async def open_genesys(context: AppContext) -> GenesysClients:
     """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
     settings = context.settings.genesys
     if not settings.client_id or settings.client_secret is None:
@@ -112,5 +112,5 @@ async def reach(url: HttpUrl) -> None:
             ssl=trusted() if url.scheme == "https" else None,
             happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
         )
-    # Not closed: that would wait for the other side to close as well.
+    # Not closed: that would wait for the other side to close, too.
     writer.transport.abort()

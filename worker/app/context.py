@@ -16,7 +16,7 @@ from worker.clients.aws.bus import Bus
 from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.services import AwsService, HttpService
@@ -35,7 +35,7 @@ WEBHOOK_DEADLINE_SECONDS = 15
 class Shared:
     """What is made once, for all jobs that ask for it."""
 
-    genesys: GenesysParts | None = None
+    genesys: GenesysClients | None = None
     bus: Bus | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -56,7 +56,7 @@ class AppContext:
         with setting_errors():
             return await self.stack.enter_async_context(self.aws.client(service, limits))
 
-    async def genesys(self, *more: str) -> GenesysParts:
+    async def genesys(self, *more: str) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
 
         `more`: parts of the API that no job calls, and a command does.
@@ -110,7 +110,7 @@ class JobContext:
         """Return the wall clock."""
         return now()
 
-    async def genesys(self) -> GenesysParts:
+    async def genesys(self) -> GenesysClients:
         """Return the Genesys client of all jobs."""
         return await self.app.genesys()
 

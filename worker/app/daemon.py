@@ -18,14 +18,14 @@ from worker.ops.health import Health
 from worker.telemetry import metrics
 from worker.telemetry.logs import flush_logs
 
-YOUNG_OBJECTS = 10_000
-"""New objects between two looks. Python's own 700 are a few messages' worth: at 64 in hand nearly
-all of them still live, so the looks find nothing and cost a sixth of the CPU. Ten thousand are a
-few MiB at most."""
+GC_THRESHOLD = 10_000
+"""New objects between two collections. Python's own 700 are a few messages' worth: with 64 in
+flight nearly all are still alive, so collections find nothing and cost a sixth of the CPU. Ten
+thousand are a few MiB at most."""
 
 
 def spare_collections() -> None:
-    """Collect rarely, and never look again at what is there now: code, models and clients stay.
+    """Collect rarely, and freeze what exists now: code, models and clients stay.
 
     Off altogether would be faster by little, and errors, whose tracebacks are cycles, would pile
     up.
@@ -33,7 +33,7 @@ def spare_collections() -> None:
     gc.collect()
     gc.freeze()
     _, middle, old = gc.get_threshold()
-    gc.set_threshold(YOUNG_OBJECTS, middle, old)
+    gc.set_threshold(GC_THRESHOLD, middle, old)
 
 
 EXIT_SECONDS = 4.0
@@ -53,14 +53,14 @@ class Signals:
         self._listening = False
 
     def listen(self) -> None:
-        """Take over both signals from Python's own handlers."""
+        """Handle both signals in place of Python's own handlers."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.came)
         self._listening = True
 
     def came(self) -> None:
-        """Note one signal."""
+        """Count one signal."""
         if self.stop.is_set() and not self.force.is_set():
             self.force.set()
             if self._listening:
@@ -86,7 +86,7 @@ ACK_MARGIN_SECONDS = 8.0
 EXIT_FAILED = 1
 
 
-class Watch(Protocol):
+class Sampler(Protocol):
     """Samples what nothing else asks for."""
 
     async def run(self) -> None:
@@ -98,7 +98,7 @@ class Daemon:
     """A built worker."""
 
     intake: Intake
-    watch: Watch
+    sampler: Sampler
     health: Health
     drain_seconds: float
 
@@ -106,7 +106,7 @@ class Daemon:
         """Work until a signal or until a part fails; return the exit code."""
         spare_collections()
         # The heartbeats outlive the drain: they belong to the messages, not to the intake.
-        side = [_owned(self.watch.run(), "watch")]
+        side = [_owned(self.sampler.run(), "sampler")]
         side += [_owned(one.leases.run(), "heartbeat") for one in self.intake.consumers]
         consuming = [_owned(one.run(), f"consumer {one.name}") for one in self.intake.consumers]
         failed = await _first_failure(signals, [*consuming, *side])

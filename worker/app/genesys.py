@@ -10,7 +10,7 @@ from worker.clients.genesys.conversations import Batching, ConversationDetails, 
 from worker.clients.genesys.dialects import Dialect, api_url, dialect_of, login_url
 from worker.clients.genesys.flows import FLOW_CACHE, Schema
 from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
@@ -28,7 +28,7 @@ async def build_genesys(
     stack: AsyncExitStack,
     random: Random,
     *more: str,
-) -> GenesysParts:
+) -> GenesysClients:
     """Open the Genesys client. Its credentials are set: each job that wants it needs them.
 
     `more`: parts of the API that no job calls, and a command does.
@@ -44,7 +44,7 @@ async def build_genesys(
     api = Api(http, tokens, upstreams.genesys(settings, limiter, *more), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
     details = _details(all_settings, api, dialect, stack)
-    return GenesysParts(
+    return GenesysClients(
         api=api,
         dialect=dialect,
         actions=Actions(api, dialect, repeatable=settings.action_repeatable),

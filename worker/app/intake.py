@@ -30,21 +30,21 @@ from worker.intake.settlement import Memory, Settlement
 from worker.settings import Settings
 from worker.telemetry import metrics
 
-LEDGER = "ledger"
+IDEMPOTENCY = "idempotency"
 """Name of its upstream: jobs whose effects the store proves need it."""
 
 
 async def build_idempotency(context: AppContext) -> tuple[Idempotency, CrashMarks | None]:
-    """Return what knows what was done, and the marks of messages in flight, both in LEDGER_TABLE.
+    """Return the idempotency store, and the marks of messages in flight, both in LEDGER_TABLE.
 
     Without a table each process remembers for itself, and there are no marks.
     """
-    settings = context.settings.ledger
+    settings = context.settings.idempotency
     if settings.table is None:
         return Idempotency(), None
     limits = ClientLimits(pool=context.settings.sqs.concurrency, read_seconds=3, attempts=4)
     client = await context.aws_client("dynamodb", limits)
-    guard = context.upstreams.aws(LEDGER)
+    guard = context.upstreams.aws(IDEMPOTENCY)
     table = IdempotencyTable(
         client,
         settings.table,
@@ -149,7 +149,7 @@ def _done(jobs: Mapping[str, JobState], job: str | None) -> Done:
 
 
 def _store(route: Route) -> list[str]:
-    return [LEDGER] if route.proof == "store" else []
+    return [IDEMPOTENCY] if route.proof == "store" else []
 
 
 def _consumer(
@@ -167,7 +167,7 @@ def _consumer(
         flush_seconds=settings.sqs.ack_flush_milliseconds / 1000,
         random=context.random,
     )
-    letters = DeadLetters(queue, settings.dead_letter_queue_for(binding.url))
+    dead_letters = DeadLetters(queue, settings.dead_letter_queue_for(binding.url))
     jobs = [delivery.jobs[job] for job in binding.jobs if job in delivery.jobs]
     return Consumer(
         Poller(queue, _poll_rules(settings), clock=clock, random=context.random),
@@ -175,7 +175,7 @@ def _consumer(
         Gate(binding.name, jobs, most_aside=ASIDE_PER_PERMIT * permits.count),
         permits,
         delivery,
-        Settlement(acks, letters, memory, settings.retry, context.random),
+        Settlement(acks, dead_letters, memory, settings.retry, context.random),
         fifo=one.attributes.fifo,
     )
 

@@ -14,7 +14,7 @@ from worker.app.daemon import Daemon, Signals
 from worker.app.intake import build_intake
 from worker.app.queues import OpenQueue, Unreachable, findings_of
 from worker.app.routes import build_routes
-from worker.app.snapshot import Watch
+from worker.app.snapshot import Sampler
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.ops.status import Status
@@ -35,18 +35,18 @@ async def run_worker(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         # Entered first, so left last: the spans of the drain are sent too.
         stack.enter_context(traced(settings.otel, settings.queues()[0].url))
-        watch = Watch(settings)
+        sampler = Sampler(settings)
         health = Health(
-            stall_seconds=settings.ops.stall_seconds, checks=watch.checks(), sink=log_sink_problem
+            stall_seconds=settings.ops.stall_seconds, checks=sampler.checks(), sink=log_sink_problem
         )
         # Before the queue answers: a worker that waits for it is alive, and says why it waits.
-        server = OpsServer(settings.ops, health, Status(watch.snapshot, health))
+        server = OpsServer(settings.ops, health, Status(sampler.snapshot, health))
         stack.enter_context(server)
         _log_start(settings, server.url)
         stack.push_async_callback(_ended, asyncio.create_task(health.run(), name="health"))
         context = new_context(settings, stack)
         try:
-            daemon = await _unless_stopped(signals, _build(context, watch, health))
+            daemon = await _unless_stopped(signals, _build(context, sampler, health))
         except Unreachable as error:
             log.error("queue_unreachable", reason=str(error))  # noqa: TRY400  no bug: no traceback
             return EXIT_UNREACHABLE
@@ -56,22 +56,22 @@ async def run_worker(settings: Settings) -> int:
         return await daemon.run(signals)
 
 
-async def _build(context: AppContext, watch: Watch, health: Health) -> Daemon:
+async def _build(context: AppContext, sampler: Sampler, health: Health) -> Daemon:
     routes = await build_routes(context)
     intake = await build_intake(context, routes)
-    watch.attach(intake, context.upstreams, context.shared.genesys)
-    watch.warn(await _warnings(intake.queues, context.settings))
+    sampler.attach(intake, context.upstreams, context.shared.genesys)
+    sampler.warn(await _warnings(intake.queues, context.settings))
     log.info(
         "worker_started",
         concurrency=intake.permits.count,
         queues=[one.binding.name for one in intake.queues],
         jobs=sorted(intake.delivery.jobs),
     )
-    return Daemon(intake, watch, health, context.settings.sqs.drain_seconds)
+    return Daemon(intake, sampler, health, context.settings.sqs.drain_seconds)
 
 
 async def _warnings(queues: Sequence[OpenQueue], settings: Settings) -> tuple[str, ...]:
-    """Return what is not well with the queues, and log it: once, as nothing of it stops us."""
+    """Return the problems found with the queues, and log them once: none stops the start."""
     found = await asyncio.gather(*(findings_of(one, settings) for one in queues))
     warnings = tuple(chain.from_iterable(found))
     for warning in warnings:

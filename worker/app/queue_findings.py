@@ -1,6 +1,6 @@
 """What a queue and its dead-letter queue say of themselves, held against the settings. Pure.
 
-`worker check` shows all of it; `worker run` warns at its start of what is not well.
+`worker check` shows all of it; `worker run` warns of problems at its start.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,10 +22,10 @@ def queue_findings(
     dead_letters: QueueAttributes | None,
     settings: Settings,
 ) -> list[str]:
-    """Return what is not well with a queue and its dead-letter queue (None: there is none)."""
+    """Return the problems of a queue and its dead-letter queue (None: there is none)."""
     return [
-        *sentences(name, judge_queue(attributes, settings)),
-        *sentences(name, judge_dead_letters(attributes, dead_letters)),
+        *sentences(name, check_queue(attributes, settings)),
+        *sentences(name, check_dead_letters(attributes, dead_letters)),
     ]
 
 
@@ -36,15 +36,15 @@ def sentences(name: str, findings: Iterable[Finding]) -> Iterator[str]:
             yield f"queue {name}: {one.name}: {one.found}; {one.remedy}"
 
 
-def judge_queue(attributes: QueueAttributes, settings: Settings) -> Iterator[Finding]:
-    """Compare a queue with the settings; what it does not tell is not judged."""
+def check_queue(attributes: QueueAttributes, settings: Settings) -> Iterator[Finding]:
+    """Compare a queue with the settings; attributes it does not have are not checked."""
     yield _visibility(attributes, settings)
     if attributes.retention_seconds is not None:
         yield _retention(attributes.retention_seconds, settings.retry.horizon_seconds)
     yield _receives(attributes.max_receive_count)
 
 
-def judge_dead_letters(
+def check_dead_letters(
     source: QueueAttributes, dead_letters: QueueAttributes | None
 ) -> Iterator[Finding]:
     """Compare a dead-letter queue with the queue it serves. None: there is none."""

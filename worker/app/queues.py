@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from worker.app.context import AppContext
-from worker.app.queue_findings import judge_queue, queue_findings, sentences
+from worker.app.queue_findings import check_queue, queue_findings, sentences
 from worker.clients.aws.errors import QueueError
 from worker.clients.aws.session import ClientLimits
 from worker.clients.aws.sqs import Queue, QueueAttributes
@@ -24,7 +24,7 @@ READ_MARGIN_SECONDS = 10
 ACK_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
 
-NOTHING_HIDDEN = (
+NO_VISIBILITY_TIMEOUT = (
     "SQS_VISIBILITY_SECONDS: is missing, and the VisibilityTimeout of queue {name} is 0 — other "
     "consumers would receive what is in flight here"
 )
@@ -61,7 +61,7 @@ async def _open(context: AppContext, binding: QueueBinding) -> OpenQueue:
     attributes = await _answered(context, binding, queue)
     visibility = context.settings.sqs.visibility_seconds or attributes.visibility_seconds
     if not visibility:
-        raise ConfigurationError([NOTHING_HIDDEN.format(name=binding.name)])
+        raise ConfigurationError([NO_VISIBILITY_TIMEOUT.format(name=binding.name)])
     return OpenQueue(binding, queue, attributes, visibility)
 
 
@@ -75,7 +75,7 @@ async def findings_of(one: OpenQueue, settings: Settings) -> list[str]:
         dead_letters = await one.queue.attributes(url)
     except QueueError as error:
         unread = Finding("dead-letter queue", "warn", f"cannot be read: {error}", UNREAD_REMEDY)
-        return [*sentences(name, (*judge_queue(attributes, settings), unread))]
+        return [*sentences(name, (*check_queue(attributes, settings), unread))]
     return queue_findings(name, attributes, dead_letters, settings)
 
 

@@ -14,7 +14,7 @@ from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
 from worker.clients.aws.errors import QueueError
 from worker.clients.aws.sqs import MAX_IN_FLIGHT
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.errors import WorkerError
 from worker.intake.consumer import Consumer
 from worker.intake.job_state import JobState
@@ -53,19 +53,19 @@ SHOWN = 10
 ProblemOf = Callable[[Consumer], str | None]
 
 
-class Watch:
+class Sampler:
     """Reads the parts; nothing here acts on them, but for the gate of a queue that is too full."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = asyncio.get_running_loop().time
         self._started_at = self._clock()
-        self._built: tuple[Intake, Upstreams, GenesysParts | None] | None = None
+        self._built: tuple[Intake, Upstreams, GenesysClients | None] | None = None
         self._depths: dict[str, Mapping[str, int]] = {}
         self._dead_letters: dict[str, int] = {}
         self._warnings: tuple[str, ...] = ()
 
-    def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysParts | None) -> None:
+    def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysClients | None) -> None:
         """Take the parts, once they are built."""
         self._built = (intake, upstreams, genesys)
         for consumer in intake.consumers:
@@ -110,7 +110,7 @@ class Watch:
             jobs=tuple(self._jobs(intake)),
             upstreams=tuple(_upstreams(upstreams)),
             dead_letter_causes=tuple(_causes(intake)),
-            budget_exhausted_seconds=genesys.limiter.spent_for() if genesys else 0.0,
+            budget_exhausted_seconds=genesys.limiter.exhausted_for() if genesys else 0.0,
             last_success_seconds_ago=time.time() - success if success else None,
             warnings=self._warnings,
         )
@@ -274,7 +274,7 @@ def _asked_by(consumer: Consumer) -> set[str]:
 
 
 def _level(job: JobState) -> int:
-    """Return the state of a job as its metric tells it; called by the scrape's thread."""
+    """Return the state of a job as its metric reports it; called by the scrape's thread."""
     return 3 if job.known_problem() else LEVELS[job.state]
 
 
@@ -311,7 +311,7 @@ def _upstreams(upstreams: Upstreams) -> Iterator[UpstreamStatus]:
 
 def _causes(intake: Intake) -> Iterator[Cause]:
     held = {(reason, job): count for reason, job, count in intake.limit.reached()}
-    for reason, job, letters in intake.limit.letters()[:SHOWN]:
+    for reason, job, dead_letters in intake.limit.dead_letters()[:SHOWN]:
         yield Cause(
-            reason=reason, job=job, dead_letters=letters, held_back=held.get((reason, job), 0)
+            reason=reason, job=job, dead_letters=dead_letters, held_back=held.get((reason, job), 0)
         )

@@ -30,7 +30,7 @@ GENESYS: Final = ("data_action", "conversations", "analytics", "speech", "archit
 
 
 class Pausing(Protocol):
-    """Whoever keeps a pause that an upstream asked for."""
+    """What keeps a pause that an upstream asked for."""
 
     def asked_pause(self) -> tuple[float, float] | None:
         """Return the seconds left and those asked for; None without a pause."""
@@ -103,7 +103,7 @@ class Upstreams:
 
     def reason(self, upstream: str) -> str:
         """Return why an upstream is not called, and for how long; empty if it is."""
-        return "; ".join(filter(None, (self._trouble(upstream), self._paused(upstream))))
+        return "; ".join(filter(None, (self._failure(upstream), self._paused(upstream))))
 
     def asked_pauses(self) -> dict[str, tuple[float, float]]:
         """Return the pauses that upstreams asked for, by name: seconds left, and seconds asked.
@@ -117,10 +117,10 @@ class Upstreams:
         }
 
     def pause_keepers(self) -> frozenset[str]:
-        """Return the names under which pauses are told: the upstreams, and Genesys' one budget."""
+        """Return the names under which pauses are reported: upstreams and the Genesys budget."""
         return frozenset(self._pausing)
 
-    def _trouble(self, upstream: str) -> str:
+    def _failure(self, upstream: str) -> str:
         if problem := self.problem(upstream):
             return f"{problem.reason}: {problem.remedy}"
         breaker = self._breakers.get(upstream)

@@ -17,7 +17,7 @@ CONVERSATION = "conversationId"
 
 
 class AnyEvent(Event, frozen=True, kw_only=True):
-    """An event whose content nobody has read."""
+    """An event whose content was not parsed."""
 
     unshown = frozenset({"content", "whole"})
 

@@ -105,7 +105,7 @@ def flat_origin(envelope: Envelope, flat: Flat, participant_id: str | None = Non
 
 
 def is_customers(envelope: Envelope) -> bool:
-    """Tell whether participant and session are the customer's, or the queue's or an agent's.
+    """Return whether participant and session are the customer's, or the queue's or an agent's.
 
     The settings may name any leg.
     """

@@ -68,7 +68,7 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     is_bare: bool = False
 
     def detail(self) -> Raw | str:
-        """Return `detail`, not parsed yet: a second look at the event, for those who need all."""
+        """Return `detail`, not parsed yet: a second pass, for jobs that need all of it."""
         return self.whole if self.is_bare else _detail(self.whole).detail
 
     def __repr__(self) -> str:
@@ -131,10 +131,10 @@ def open_envelope(body: str | bytes) -> Envelope:
 def parse(
     decode: Callable[[Raw | str], T], text: Raw | str, at: str, *, null: str = "missing"
 ) -> T:
-    """Parse an object found at the path `at`; Permanent when it is none. `null`: words for that."""
+    """Parse an object found at the path `at`; else Permanent. `null`: the reason for a null."""
     try:
         return decode(text)
-    # The recursion is Python's own limit: JSON nested some hundred deep is nobody's event.
+    # The recursion is Python's own limit: JSON nested some hundred deep is no real event.
     except (MsgspecError, UnicodeError, RecursionError):
         pass
     # Raised out here, so that no traceback reaches the text through `__context__`.
@@ -154,7 +154,9 @@ def _fault(text: Raw | str, at: str, null: str) -> str:
 
 def _gated(body: str | bytes, at: str) -> str:
     """Return the text; the gates come first, as parsing is what a hostile body makes expensive."""
-    if len(body) > MAX_CONTAINERS:  # a shorter one can break neither, however many bytes a letter
+    if (
+        len(body) > MAX_CONTAINERS
+    ):  # a shorter one can break neither, however many bytes a character
         raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
         if len(raw) > MAX_BYTES:
             raise Permanent(f"{at}: larger than 1 MiB")
@@ -170,7 +172,7 @@ def _gated(body: str | bytes, at: str) -> str:
 
 
 def _number_of(byte: bytes, raw: bytes) -> int:
-    # Not `count`, which looks at every byte: `replace` leaps from one to the next, and took a
+    # Not `count`, which reads every byte: `replace` leaps from one to the next, and took a
     # quarter of the time on an event of 200 KB.
     return len(raw) - len(raw.replace(byte, b""))
 
@@ -230,7 +232,7 @@ def organization_of(source: str) -> str | None:
     return _organization(source) if len(source) <= MAX_LABEL_LENGTH else None
 
 
-@lru_cache(maxsize=256)  # a worker hears a handful; whoever sends ever new ones fills this, no more
+@lru_cache(maxsize=256)  # a worker gets a handful; a sender of ever new ones only fills this
 def _organization(source: str) -> str | None:
     named = _PARTNER.fullmatch(source)
     return None if named is None else named[1].lower()

@@ -3,7 +3,7 @@
 A refusal names the field and the fault, never the value: the reason of a `Permanent` travels to
 logs and to the dead-letter queue. Wire structs take whatever JSON a field holds (`Any`) and it is
 checked here, field by field, in a fixed order. msgspec's own types would check in the order of the
-document, would look at a duplicate key that a later one replaces, and would quote in their own
+document, would check a duplicate key that a later one replaces, and would quote in their own
 words.
 """
 

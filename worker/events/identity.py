@@ -37,7 +37,7 @@ def e164(address: str | None) -> str | None:
 
 
 def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:
-    """Make the origin of an event that `subject` tells from all others of its `detail-type`.
+    """Make the origin of an event, unique by `subject` within its `detail-type`.
 
     Genesys re-sends for days and EventBridge may then mint a new id, so the id is no part of the
     key unless the caller has nothing better. The organization is: two may use one conversation id.

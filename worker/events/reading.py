@@ -15,7 +15,7 @@ Reader = Callable[[Envelope], Event | None]
 Form = Literal["platform", "reference"]
 
 MAX_CHOICES = 1024
-"""Types are few; whoever sends ever new ones makes this be filled again, and no more."""
+"""Types are few; a sender of ever new ones only makes this be refilled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Wanted:
     event: EventType
 
     def wants(self, detail_type: str) -> bool:
-        """Tell whether events of this `detail-type` are read for the job."""
+        """Return whether events of this `detail-type` are read for the job."""
         return any(fnmatchcase(detail_type, glob) for glob in self.globs)
 
 

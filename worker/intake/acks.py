@@ -34,7 +34,7 @@ QUIET_SECONDS = 60.0
 
 
 Settled = Callable[[Lease, bool], None]
-"""Told of each message at its end; True when it is gone from the queue."""
+"""Called for each settled message; True when it is gone from the queue."""
 
 
 class Acks:
@@ -74,7 +74,7 @@ class Acks:
 
     @property
     def outstanding(self) -> int:
-        """Messages whose end was not yet told to SQS, those on their way included."""
+        """Messages whose ack SQS has not confirmed yet, those being sent included."""
         return len(self._deletes) + len(self._releases) + len(self._calls) + len(self._again)
 
     def finished(self, message_id: str) -> bool:
@@ -90,7 +90,7 @@ class Acks:
     def release(self, lease: Lease, seconds: float) -> None:
         """Make the message visible `seconds` from now, soon.
 
-        When that cannot be told to SQS it becomes visible as its visibility timeout ends: later,
+        When SQS cannot be reached it becomes visible as its visibility timeout ends: later,
         but not lost.
         """
         # Out of the heartbeat now: a late beat would overwrite the backoff.
@@ -99,7 +99,7 @@ class Acks:
         self._schedule(len(self._releases))
 
     def lost(self, lease: Lease) -> None:
-        """Note the end of a message that is another consumer's by now: nothing is sent."""
+        """Record the end of a message that is another consumer's by now: nothing is sent."""
         self._ended(lease, gone=False)
 
     def flush(self) -> None:

@@ -83,14 +83,14 @@ def encode_body(body: str, attributes: Attributes, *, reserved: int = RECORD_BYT
     Attributes that do not fit, even compressed, are dropped, the longest first; the record names
     them. The body is never dropped. The same message gives the same result.
     """
-    forms, room = _Forms(body), MAX_BYTES - reserved
+    forms, max_bytes = _Forms(body), MAX_BYTES - reserved
     kept, dropped = sendable(attributes), list[str]()
-    form = forms.first_within(room, kept)
-    while kept and form.bytes > room:
+    form = forms.first_within(max_bytes, kept)
+    while kept and form.bytes > max_bytes:
         longest = max(kept, key=lambda name: bytes_of("", {name: kept[name]}))
         dropped.append(longest)
         del kept[longest]
-        form = forms.first_within(room, kept)
+        form = forms.first_within(max_bytes, kept)
     if dropped:
         form.record["attributesDropped"] = sorted(dropped)
     return form
@@ -126,9 +126,9 @@ def sendable(attributes: Attributes) -> dict[str, Attribute]:
 
 def bytes_of(text: str, attributes: Attributes) -> int:
     """Return what SQS counts: the body, and the names, types and values of the attributes."""
-    words = (word for name, value in attributes.items() for word in (name, *value.values()))
+    texts = (text for name, value in attributes.items() for text in (name, *value.values()))
     return len(text.encode()) + sum(
-        len(word if isinstance(word, bytes) else word.encode()) for word in words
+        len(text if isinstance(text, bytes) else text.encode()) for text in texts
     )
 
 
@@ -142,10 +142,10 @@ class _Forms:
     def _zipped(self) -> bytes:
         return _zip(self._body.encode())
 
-    def first_within(self, room: int, kept: Attributes) -> EncodedBody:
+    def first_within(self, max_bytes: int, kept: Attributes) -> EncodedBody:
         """Return the plainest form of at most so many bytes; if there is none, the shortest."""
         for form in self._with(kept):
-            if form.bytes <= room:
+            if form.bytes <= max_bytes:
                 break
         return form
 
@@ -206,7 +206,7 @@ def _zip(content: bytes) -> bytes:
 
 
 def _unzipped(content: bytes) -> bytes:
-    # Bounded: whoever may send to the queue could fill the memory otherwise.
+    # Bounded: anyone who may send to the queue could exhaust the memory otherwise.
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         found = stream.decompress(content, 4 * MAX_BYTES)

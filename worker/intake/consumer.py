@@ -64,7 +64,7 @@ class Consumer:
         self.gate = gate
         self.delivery = delivery
         self.settlement = settlement
-        self.groups = Groups(self._begin, self._release_follower) if fifo else None
+        self.groups = Groups(self._begin, self._release_of_group) if fifo else None
         self._acks = settlement.acks
         self._acks.settled = self.groups.settled if self.groups else None
         self._permits = permits
@@ -131,17 +131,17 @@ class Consumer:
             if self.gate.state != "open":
                 self._release_permit(lease)
                 await self.gate.enter(lease)
-            if hidden := self.settlement.hides_again(lease):
-                return hidden
+            if deferred := self.settlement.defers_again(lease):
+                return deferred
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
             outcome = await self.delivery(lease)
-            well = outcome is DONE and not lease.probe
-            if well or not await self._stays(lease, outcome):
+            succeeded = outcome is DONE and not lease.probe
+            if succeeded or not await self._keep_for_another_run(lease, outcome):
                 return outcome
 
-    async def _stays(self, lease: Lease, outcome: Outcome) -> bool:
-        """Tell whether the message stays in flight for another run, at the gate or beside it."""
+    async def _keep_for_another_run(self, lease: Lease, outcome: Outcome) -> bool:
+        """Return whether the message stays in flight for another run, at the gate or beside it."""
         if self.gate.sets_aside(outcome, probe=lease.probe):
             self._leave(lease)
             await self.gate.wait_aside(lease)
@@ -257,7 +257,7 @@ class Consumer:
         return await gate.until_receiving()
 
     async def _receive(self, idle: bool) -> list[Message] | None:  # noqa: FBT001  its one switch
-        """Receive as much as there is room for, and begin its work; None: the call failed."""
+        """Receive as much as there are permits for, and start its work; None: the call failed."""
         while (
             len(self.leases.held) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining
         ):
@@ -268,8 +268,8 @@ class Consumer:
         if self.gate.state != "open":  # it closed while this waited
             self._permits.release(self.name, permits)
             return []
-        room = self._permits.room(self.name, MAX_BATCH) if shared else 0
-        return await self._receive_with(permits, min(MAX_BATCH, permits + room), wait=True)
+        spare = self._permits.available(self.name, MAX_BATCH) if shared else 0
+        return await self._receive_with(permits, min(MAX_BATCH, permits + spare), wait=True)
 
     async def _receive_one(self) -> list[Message] | None:
         """Receive one message to probe: by a long poll only if none is in flight that could."""
@@ -334,7 +334,7 @@ class Consumer:
         return lease.has_permit
 
     def _leave(self, lease: Lease) -> None:
-        """Give back what the message holds, however its work ended."""
+        """Release what the message holds, however its work ended."""
         if lease.probe:
             self.gate.leave(lease)
         self._release_permit(lease)
@@ -344,9 +344,9 @@ class Consumer:
             lease.has_permit = False
             self._permits.release(self.name)
 
-    def _release_follower(self, lease: Lease) -> None:
+    def _release_of_group(self, lease: Lease) -> None:
         lease.settled = True
-        self.settlement.release(lease, 0, "follower")
+        self.settlement.release(lease, 0, "fifo_group")
         if self.draining:
             self._released += 1
 

@@ -1,8 +1,8 @@
 """A limit on dead letters, per cause: a bad deploy must not dead-letter all that is healthy.
 
 Fifty of one cause, and one more for every ten messages that its job has done since. Beyond that the
-messages of the cause stay on the queue, hidden, and one at a time tries, after 1, 2, 4 .. 15
-minutes; the others that come back are hidden again unrun. Only the success of one that had failed
+messages of the cause stay on the queue, invisible, and one at a time tries, after 1, 2, 4 .. 15
+minutes; the others that come back are deferred again unrun. Only the success of one that had failed
 by that cause ends it. Everything else flows.
 
 A cause is known once a message has run: one that this process has not seen fail runs first.
@@ -20,22 +20,22 @@ from worker.intake.outcome import Failure
 
 log = structlog.get_logger(__name__)
 
-DONE_PER_LETTER = 10
+DONE_PER_DEAD_LETTER = 10
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 900.0
 SPREAD_SECONDS = 10.0
-"""Over which hidden messages come back: by then most can be told what became of the one that tried.
+"""Over which deferred messages come back: by then it is mostly known whether the one that tried
+succeeded.
 """
 
 CAUSES = 1_000
 """Causes counted; the oldest that is within its limit is forgotten first."""
 
 REMEMBERED = 10_000
-"""Hidden messages remembered of one cause, the newest: the success of any of them lifts its limit.
-"""
+"""Deferred messages remembered of one cause, the newest; the success of any lifts its limit."""
 
-HIDDEN_CAP = 500
-"""Hidden messages of one cause from which, while its job does nothing, its gate closes."""
+DEFERRED_CAP = 500
+"""Deferred messages of one cause from which, while its job does nothing, its gate closes."""
 
 IDLE_SECONDS = 60.0
 GATE_PAUSE_SECONDS = (5.0, 60.0)
@@ -52,14 +52,14 @@ class _Cause:
     done_before: int
     """What the job had done when the cause was first met."""
 
-    letters: int = 0
+    dead_letters: int = 0
     reached: bool = False
     pause: float = 0.0
     next_try: float = 0.0
     trying: str = ""
     """Id of the message that tried last, or tries now."""
 
-    hidden: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    deferred: OrderedDict[str, None] = field(default_factory=OrderedDict)
     gate_pause: float = GATE_PAUSE_SECONDS[0] / 2
     gate_opens_at: float = 0.0
 
@@ -81,28 +81,28 @@ class DeadLetterLimit:
         self._random = random
         self._causes: OrderedDict[str, _Cause] = OrderedDict()
         self._cause_of: dict[str, str] = {}
-        """Fingerprint by message id, of the messages hidden by a cause that is at its limit."""
+        """Fingerprint by message id, of the messages deferred by a cause that is at its limit."""
 
     def hold(self, message_id: str, failure: Failure) -> float | None:
-        """Return for how long to hide the message instead; None when it may be dead-lettered."""
+        """Return for how long to defer the message instead; None when it may be dead-lettered."""
         now = self._clock()
         cause = self._cause(failure)
         if cause.reached and now >= cause.next_try:  # a new one, or the probe of a gate
             self._let_try(message_id, cause, now)
         self._delay_gate(cause, now)
-        within = cause.letters < self._allowed(cause)
+        within = cause.dead_letters < self._allowed(cause)
         if within and (not cause.reached or cause.trying == message_id):
-            cause.letters += 1
+            cause.dead_letters += 1
             self._forget(message_id)
             return None
         if not cause.reached:
             self._reach(cause, failure)
             cause.pause, cause.next_try = FIRST_PAUSE_SECONDS, now + FIRST_PAUSE_SECONDS
-        self._hide(message_id, failure.fingerprint, cause)
+        self._defer(message_id, failure.fingerprint, cause)
         return self._until_next_try(cause, now)
 
-    def hide_again(self, message_id: str) -> float | None:
-        """Return for how long to hide a message that came back, unrun; None when it is to run.
+    def defer_again(self, message_id: str) -> float | None:
+        """Return for how long to defer a message that came back, unrun; None when it is to run.
 
         The first of its cause to come back after the pause runs.
         """
@@ -117,8 +117,8 @@ class DeadLetterLimit:
     def not_sent(self, failure: Failure) -> None:
         """Take back a dead letter that the dead-letter queue refused: none was written."""
         cause = self._causes.get(failure.fingerprint)
-        if cause is not None and not cause.reached and cause.letters:
-            cause.letters -= 1
+        if cause is not None and not cause.reached and cause.dead_letters:
+            cause.dead_letters -= 1
 
     def succeeded(self, message_id: str) -> None:
         """Lift the limit of a cause by which this message had failed."""
@@ -134,7 +134,7 @@ class DeadLetterLimit:
         The time may be past: one may try then.
         """
         for cause in self._causes.values():
-            if not cause.reached or cause.job != job or len(cause.hidden) < HIDDEN_CAP:
+            if not cause.reached or cause.job != job or len(cause.deferred) < DEFERRED_CAP:
                 continue
             idle = self._clock() - self._done_by(job)[1]
             if idle >= IDLE_SECONDS:
@@ -142,20 +142,20 @@ class DeadLetterLimit:
         return None
 
     def reached(self) -> Iterator[tuple[str, str | None, int]]:
-        """Yield reason, job and number of hidden messages of each cause at its limit."""
+        """Yield reason, job and number of deferred messages of each cause at its limit."""
         for cause in list(self._causes.values()):
             if cause.reached:
-                yield cause.reason, cause.job, len(cause.hidden)
+                yield cause.reason, cause.job, len(cause.deferred)
 
-    def letters(self) -> list[tuple[str, str | None, int]]:
+    def dead_letters(self) -> list[tuple[str, str | None, int]]:
         """Return reason, job and number of dead letters by cause, the most first."""
-        found = [(one.reason, one.job, one.letters) for one in list(self._causes.values())]
+        found = [(one.reason, one.job, one.dead_letters) for one in list(self._causes.values())]
         return sorted((one for one in found if one[2]), key=lambda one: -one[2])
 
     def _cause(self, failure: Failure) -> _Cause:
         if (cause := self._causes.get(failure.fingerprint)) is None:
             cause = _Cause(failure.reason, failure.job, self._done_by(failure.job)[0])
-            self._make_place()
+            self._evict_one()
             self._causes[failure.fingerprint] = cause
         return cause
 
@@ -168,25 +168,25 @@ class DeadLetterLimit:
     def _until_next_try(self, cause: _Cause, now: float) -> float:
         return cause.next_try - now + self._random.uniform(0, SPREAD_SECONDS)
 
-    def _make_place(self) -> None:
+    def _evict_one(self) -> None:
         if len(self._causes) >= CAUSES:
             within = (key for key, one in self._causes.items() if not one.reached)
             self._drop(next(within, next(iter(self._causes))))
 
     def _drop(self, fingerprint: str) -> None:
-        for hidden in self._causes.pop(fingerprint).hidden:
-            self._cause_of.pop(hidden, None)
+        for deferred in self._causes.pop(fingerprint).deferred:
+            self._cause_of.pop(deferred, None)
 
-    def _hide(self, message_id: str, fingerprint: str, cause: _Cause) -> None:
+    def _defer(self, message_id: str, fingerprint: str, cause: _Cause) -> None:
         self._forget(message_id)
-        cause.hidden[message_id] = None
+        cause.deferred[message_id] = None
         self._cause_of[message_id] = fingerprint
-        if len(cause.hidden) > REMEMBERED:
-            self._forget(next(iter(cause.hidden)))
+        if len(cause.deferred) > REMEMBERED:
+            self._forget(next(iter(cause.deferred)))
 
     def _allowed(self, cause: _Cause) -> float:
         # A body that could not be opened belongs to no job: what all jobs did stands for it.
-        return self._most + (self._done_by(cause.job)[0] - cause.done_before) / DONE_PER_LETTER
+        return self._most + (self._done_by(cause.job)[0] - cause.done_before) / DONE_PER_DEAD_LETTER
 
     def _reach(self, cause: _Cause, failure: Failure) -> None:
         cause.reached = True
@@ -195,17 +195,17 @@ class DeadLetterLimit:
             reason=failure.reason,
             fingerprint=failure.fingerprint,
             job=failure.job,
-            dead_letters=cause.letters,
+            dead_letters=cause.dead_letters,
             remedy="check the latest deployment; the messages stay on the queue",
         )
 
     def _delay_gate(self, cause: _Cause, now: float) -> None:
         # Not by those that were in flight together: only the one that tried says something new.
-        if len(cause.hidden) >= HIDDEN_CAP and now >= cause.gate_opens_at:
+        if len(cause.deferred) >= DEFERRED_CAP and now >= cause.gate_opens_at:
             cause.gate_pause = min(GATE_PAUSE_SECONDS[1], cause.gate_pause * 2)
             cause.gate_opens_at = now + cause.gate_pause
 
     def _forget(self, message_id: str) -> None:
         fingerprint = self._cause_of.pop(message_id, None)
         if fingerprint is not None and fingerprint in self._causes:
-            self._causes[fingerprint].hidden.pop(message_id, None)
+            self._causes[fingerprint].deferred.pop(message_id, None)

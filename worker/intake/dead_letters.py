@@ -37,7 +37,7 @@ class DeadLetters:
         except QueueError as error:
             return self._refused(failure, error.code)
         self.problem = None
-        metrics.messages_parked.labels(failure.error_class).inc()
+        metrics.messages_dead_lettered.labels(failure.error_class).inc()
         log.warning(
             "message_dead_lettered",
             reason=failure.reason,
@@ -48,7 +48,7 @@ class DeadLetters:
 
     def _refused(self, failure: Failure, cause: str) -> bool:
         self.problem = cause
-        metrics.park_failures.inc()
+        metrics.dead_letter_failures.inc()
         log.error("message_not_dead_lettered", reason=failure.reason, cause=cause)
         return False
 
@@ -72,10 +72,10 @@ def _copy(
         "codeVersion": __version__,
         **encoded.record,
     }
-    told = {"DataType": "String", "StringValue": orjson.dumps(record).decode()}
+    record_attribute = {"DataType": "String", "StringValue": orjson.dumps(record).decode()}
     copy: dict[str, Any] = {
         "MessageBody": encoded.text,
-        "MessageAttributes": {**encoded.attributes, RECORD_ATTRIBUTE: told},
+        "MessageAttributes": {**encoded.attributes, RECORD_ATTRIBUTE: record_attribute},
     }
     copy |= traced(message)
     if message.group_id is not None:  # FIFO order, or the tenant of a fair queue

@@ -42,7 +42,7 @@ from worker.telemetry.tracing import MessageSpan, tracing
 log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_SECONDS = 43_000.0
-"""For the request budget, from the receive: SQS hides a message for twelve hours at most."""
+"""For the request budget, from the receive; SQS hides a message for at most twelve hours."""
 
 SPAN_OUTCOMES = {
     Done: "done",
@@ -163,7 +163,7 @@ class Delivery:
         return outcome if lacking is None else worst((outcome, lacking))
 
     async def _beside(self, lease: Lease, one: Routed) -> Outcome:
-        with log_fields(handler=one.route.job):
+        with log_fields(job=one.route.job):
             return await self._run(lease, one, asyncio.current_task())
 
     async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
@@ -229,7 +229,7 @@ class Delivery:
         return self._loop.time() + one.route.degrade_after_seconds - age
 
     def _may_run(self, job: JobState, lease: Lease) -> bool:
-        """Tell whether the message may run while something of its job is down, and if it probes."""
+        """Return whether the message may run while its job is blocked, and whether it probes."""
         if lease.probe:
             return job.state != "closed"
         if job.state == "open":  # what it may miss asks for a probe: any message will do

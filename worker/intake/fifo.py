@@ -27,7 +27,7 @@ class Groups:
         """Message id that a group waits for, of groups whose last head failed."""
 
     @property
-    def followers(self) -> list[Lease]:
+    def waiting(self) -> list[Lease]:
         """Messages that wait behind the head of their group."""
         return [lease for group in self._groups.values() for lease in list(group)[1:]]
 
@@ -48,8 +48,8 @@ class Groups:
         if not gone:
             self._block(name, lease.message.id)
             del self._groups[name]
-            for follower in group:
-                self._release(follower)
+            for waiting in group:
+                self._release(waiting)
             return
         self.blocked.pop(name, None)
         if group:
@@ -58,12 +58,12 @@ class Groups:
             del self._groups[name]
 
     def clear(self) -> None:
-        """Release all followers, as the intake stops: their heads are still in flight."""
+        """Release all that wait behind a head; the heads are still in flight."""
         for name, group in self._groups.items():
-            head, *followers = group
+            head, *waiting = group
             self._groups[name] = deque([head])
-            for follower in followers:
-                self._release(follower)
+            for lease in waiting:
+                self._release(lease)
 
     def _block(self, group: str, message_id: str) -> None:
         self.blocked[group] = message_id

@@ -2,8 +2,8 @@
 
 A queue is the business of the jobs bound to it. Its gate closes while none of them can succeed: an
 upstream that a job needs is down, a setting of it is wrong, or its dead letters are at their limit.
-Closed, nothing is received, and what is in flight waits here, its lease kept and its permit given
-back: messages sent back during an outage would come again at once, and their receives would count.
+Closed, nothing is received, and what is in flight waits here, with its lease but without a
+permit: messages released during an outage would come again at once, and their receives would count.
 Half-open, one message at a time finds out.
 """
 
@@ -34,7 +34,7 @@ DEGRADED_SECONDS = 0.1
 """So long after the age is reached, a message is tried again that then goes without."""
 
 FAILED_PROBES = 3
-"""Failed probes of one message after which it goes back to the queue, if others can take over."""
+"""Failed probes of one message after which it is released, if there are other consumers."""
 
 
 class _Waiter:
@@ -88,7 +88,7 @@ class Gate:
     def check(self) -> State:
         """Renew the state, let pass who may, and return it."""
         before = self.state
-        self.state, self.reason = self._judge()
+        self.state, self.reason = self._check_state()
         if self.state != before:
             level = 40 if self.state == "closed" else 20
             log.log(level, "gate_changed", queue=self.queue, state=self.state, reason=self.reason)
@@ -124,7 +124,7 @@ class Gate:
         return "stopped"
 
     def received_one(self, messages: int) -> None:
-        """Note the end of a receive that was for one message."""
+        """Record the end of a receive that was for one message."""
         self._receiving = False
         self._none_to_receive = not messages
         self._changed.set()
@@ -146,7 +146,7 @@ class Gate:
                 self._waiting.remove(waiter)
 
     def sets_aside(self, outcome: Outcome, *, probe: bool = False) -> bool:
-        """Tell whether a message is to wait in flight beside the gate, open or half-open.
+        """Return whether a message is to wait in flight beside the gate, open or half-open.
 
         For an upstream that its job may miss, and that this message cannot do without: remembered
         customers and degraded records go on meanwhile. Sent back, it would come again minutes after
@@ -194,15 +194,15 @@ class Gate:
                 _pass(first, probe=False)
 
     def keeps(self, lease: Lease, outcome: Outcome) -> bool:
-        """Tell whether the message stays in flight at the gate, now that its run has ended."""
+        """Return whether the message stays in flight at the gate, now that its run has ended."""
         was_probe = lease.probe
         self.leave(lease)
         state = self.check()
         if state == "open" or self.stopped:
             return False
         if was_probe and state == "half_open":
-            # It met something else than what the gate waits for, and there is no room beside the
-            # gate. Kept, it would be the next probe at once, and so for ever.
+            # It met something else than what the gate waits for, and there is no free place beside
+            # the gate. Kept, it would be the next probe at once, and so for ever.
             return False
         if isinstance(outcome, Blocked):
             return True
@@ -214,14 +214,14 @@ class Gate:
         return lease.failed_probes < FAILED_PROBES or not self._waiting
 
     def leave(self, lease: Lease) -> None:
-        """Free the place of the probe, however its run ended: else the gate stays shut for ever."""
+        """Free the place of the probe, however its run ended: else the gate never opens."""
         lease.probe = False
         if self._chosen is lease:
             self._chosen = None
             self._changed.set()
 
-    def _judge(self) -> tuple[State, str]:
-        # All of them, also when one is open: a message of each looks at its own job's state.
+    def _check_state(self) -> tuple[State, str]:
+        # All of them, also when one is open: a message of each checks its own job's state.
         states = [job.check() for job in self.jobs.values()]
         if not states or "open" in states:
             return "open", ""
@@ -246,7 +246,7 @@ class Gate:
             _pass(best, probe=True)
 
     def _may_probe(self, lease: Lease) -> bool:
-        """Tell whether its job asks for a probe; not known before it was opened once."""
+        """Return whether its job asks for a probe; not known before it was opened once."""
         if not lease.jobs:
             return True
         return any(self.jobs[job].state != "closed" for job in lease.jobs if job in self.jobs)

@@ -31,7 +31,7 @@ MOST_WAITING = 5
 BUSY_RETRY_SECONDS = 5
 """When a copy that could not wait is tried again at the soonest."""
 
-_claimed = metrics.ledger_outcomes.labels("claimed")
+_claimed = metrics.idempotency_outcomes.labels("claimed")
 
 
 class Idempotency:
@@ -41,7 +41,7 @@ class Idempotency:
     kept as hashes in two sets, the older of which is dropped whole: an ordered mapping of the keys
     themselves takes five times the memory, and grows again as it is gone through. Python's hash of
     texts is keyed anew by each process and 64 bits long: an event is taken for one of fifty
-    thousand others with a chance of 1 in 10^14, whoever chose its ids.
+    thousand others with a chance of 1 in 10^14, no matter who chose its ids.
     """
 
     def __init__(self, store: IdempotencyStore | None = None, *, size: int = 25_000) -> None:
@@ -71,7 +71,7 @@ class Idempotency:
         if key in self._in_flight:
             await self._end_of(key)
         if key in self._newer or key in self._older:
-            metrics.ledger_outcomes.labels("done").inc()
+            metrics.idempotency_outcomes.labels("done").inc()
             return Result.DUPLICATE
         self._in_flight[key] = None
         try:
@@ -84,7 +84,7 @@ class Idempotency:
                 )
             self._remember(key)
         finally:
-            # Without an await since: whoever wakes finds the work done, or free.
+            # Without an await since: a waiter that wakes finds the work done, or free.
             if copies := self._in_flight.pop(key):
                 _wake(copies)
         return result
@@ -96,7 +96,7 @@ class Idempotency:
 
     async def _end_of(self, key: int) -> None:
         """Wait until the key is not in flight; raise Transient when that takes too long."""
-        metrics.ledger_outcomes.labels("busy").inc()
+        metrics.idempotency_outcomes.labels("busy").inc()
         if len(self._in_flight[key] or ()) >= MOST_WAITING:
             raise Transient("copies of this event are in work", retry_after=BUSY_RETRY_SECONDS)
         loop = asyncio.get_running_loop()

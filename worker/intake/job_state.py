@@ -11,7 +11,7 @@ from worker.intake.leases import Lease
 log = structlog.get_logger(__name__)
 
 State = Literal["closed", "half_open", "open"]
-"""Of a gate: what may pass. A breaker's words are the other way round: closed is well."""
+"""Of a gate: what may pass. A breaker's states are the other way round: closed is healthy."""
 
 PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
 """First and longest pause of a job whose setting is wrong: then one message tries."""
@@ -90,8 +90,8 @@ class JobState:
         and chooses no probe, so that any message will do."""
 
     def check(self) -> State:
-        """Return what may pass now, worst reason first, and note it."""
-        self.state, self.reason = self._judge()
+        """Return what may pass now, worst reason first, and record it."""
+        self.state, self.reason = self._check_state()
         states = [self._upstreams.state(name) for name in self.may_miss]
         self.missed = "open" if "open" in states else "closed"
         if self.missed == "closed" and "half_open" in states:
@@ -108,7 +108,7 @@ class JobState:
         return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
-        """Note what a message met. It is shown at once.
+        """Record what a message met. It is shown at once.
 
         The job waits from the third message on, or if it did nothing lately: one message alone may
         be what the permission is missing for.
@@ -139,7 +139,7 @@ class JobState:
                 return problem
         return None
 
-    def _judge(self) -> tuple[State, str]:
+    def _check_state(self) -> tuple[State, str]:
         problem = self._upstream_problem(*self.needs)
         if problem is not None and problem is not self.problem:
             return "closed", f"{problem.reason}; {problem.remedy}"

@@ -1,4 +1,4 @@
-"""What is in flight here, and the heartbeat that keeps it hidden from other consumers.
+"""What is in flight here, and the heartbeat that keeps it invisible to other consumers.
 
 A lease is tied to its message, not to the worker's life: it is extended while the message is
 handled, through a drain, and until its delete is confirmed.
@@ -52,7 +52,7 @@ class Problem(NamedTuple):
         return Problem(code, self.since, now, denied)
 
     def holds(self, now: float, for_seconds: float) -> bool:
-        """Tell whether it lasted that long; one failure lasts for no time, unless it is a denial.
+        """Return whether it lasted that long; one failure lasts for no time, unless it is a denial.
 
         Longer ago than a while it counts no more.
         """
@@ -158,7 +158,7 @@ class Lease:
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
         self.why_cancelled = self.why_cancelled or why
-        # Cancelled before its first step, a task would end without one: then it looks here itself.
+        # Cancelled before its first step, a task would end without one: then it checks here itself.
         if self.task is not None and self.begun:
             self.task.cancel()
 
@@ -170,7 +170,7 @@ class Lease:
             fields["correlation_id"] = self.origin.correlation_id
             fields["conversation_id"] = self.conversation_id
         if len(self.jobs) == 1:
-            fields["handler"] = self.jobs[0]
+            fields["job"] = self.jobs[0]
         return fields
 
 
@@ -238,7 +238,7 @@ class Leases:
         """Extend what is half used up, for ever."""
         while True:
             await self.extend_due()
-            # Not 0: a queue may be set to hide nothing at all while we run.
+            # Not 0: the visibility timeout of a queue may be set to 0 while we run.
             await asyncio.sleep(max(SHORTEST_BEAT_SECONDS, min(1.0, self.visibility_seconds / 10)))
 
     async def extend_due(self) -> None:
@@ -261,7 +261,7 @@ class Leases:
         wanted = [self.at_most(lease, self.visibility_seconds) for lease in batch]
         pairs = [(x.message.receipt, s) for x, s in zip(batch, wanted, strict=True)]
         try:
-            async with asyncio.timeout(self._patience(batch)):
+            async with asyncio.timeout(self._time_limit(batch)):
                 results = await self._queue.change_visibility(pairs)
         except (QueueError, TimeoutError) as error:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
@@ -278,7 +278,7 @@ class Leases:
                 self._note(lease, failed, seconds, began=began)
         self._give_up_the_late(batch)
 
-    def _patience(self, batch: Sequence[Lease]) -> float:
+    def _time_limit(self, batch: Sequence[Lease]) -> float:
         """Return for how long a beat may wait: its messages must be given up while still ours.
 
         The SDK's own time-outs, twice over, are longer than half of a short visibility timeout.

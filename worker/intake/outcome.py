@@ -1,4 +1,4 @@
-"""What becomes of a message: Done, Retry, Blocked, Hidden, DeadLetter or Released. Pure."""
+"""What becomes of a message: Done, Retry, Blocked, Deferred, DeadLetter or Released. Pure."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run failed, in words that may leave the process."""
+    """Why a run failed, as text that may leave the process."""
 
     reason: str
     error_class: str
@@ -61,7 +61,7 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class Deferred:
     """Make the message visible again after that time, unrun: its cause is at its dead-letter limit.
 
     Another message of the cause tries.
@@ -82,7 +82,7 @@ class Released:
     """Make the message visible to others at once: its run was cancelled, or never began."""
 
 
-Outcome = Done | Retry | Blocked | Hidden | DeadLetter | Released
+Outcome = Done | Retry | Blocked | Deferred | DeadLetter | Released
 DONE = Done()
 RELEASED = Released()
 
@@ -95,7 +95,8 @@ def outcome_of(error: Exception, *, job: str | None = None) -> Retry | Blocked |
     if isinstance(error, Permanent):
         return DeadLetter(_failure(error, error.reason, error.reason, job))
     if not isinstance(error, Transient):
-        # The text of a foreign exception may quote customer data: only class and place are told.
+        # The text of a foreign exception may quote customer data: only its class and location are
+        # recorded.
         place = _place(error)
         reason = f"unforeseen {type(error).__name__} at {place}"
         return Retry(_failure(error, reason, place, job))

@@ -40,7 +40,7 @@ class Permits:
         """Permits that no queue has."""
         return self.count - self._all_used
 
-    def room(self, queue: str, at_most: int) -> int:
+    def available(self, queue: str, at_most: int) -> int:
         """Return how many permits the queue could have now."""
         free = self.count - self._all_used
         if len(self.used) == 1:
@@ -54,7 +54,7 @@ class Permits:
 
     async def acquire(self, queue: str) -> bool:
         """Wait for the permit of one message in flight; False once `close` was called."""
-        return bool(await self._take(queue, 1, self._messages))
+        return bool(await self._acquire(queue, 1, self._messages))
 
     async def acquire_some(self, queue: str, at_most: int) -> int:
         """Wait for a permit, then take up to `at_most` for a receive; 0 once `close` was called."""
@@ -62,9 +62,9 @@ class Permits:
         # Without it, single permits freed by quick handlers would cost a call per message; those
         # that end at once are through after a turn of the loop.
         for pause in (0, LINGER_SECONDS):
-            if 0 < self.room(queue, at_most) < at_most and not self.closed:
+            if 0 < self.available(queue, at_most) < at_most and not self.closed:
                 await asyncio.sleep(pause)
-        return await self._take(queue, at_most, self._pollers)
+        return await self._acquire(queue, at_most, self._pollers)
 
     def release(self, queue: str, permits: int = 1) -> None:
         """Return permits. Raises ValueError on more than were taken: the limit would be gone."""
@@ -91,10 +91,10 @@ class Permits:
     def _lines(self) -> tuple[deque[_Waiter], deque[_Waiter]]:
         return self._messages, self._pollers
 
-    async def _take(self, queue: str, at_most: int, line: deque[_Waiter]) -> int:
+    async def _acquire(self, queue: str, at_most: int, line: deque[_Waiter]) -> int:
         if self.closed:
             return 0
-        if granted := self.room(queue, at_most):
+        if granted := self.available(queue, at_most):
             self._grant(queue, granted)
             return granted
         waiter = _Waiter(queue, at_most)
@@ -123,7 +123,7 @@ class Permits:
                 if waiter.granted.done():  # cancelled, and not yet gone by itself
                     line.remove(waiter)
                 elif self._all_used < self.count and (
-                    granted := self.room(waiter.queue, waiter.at_most)
+                    granted := self.available(waiter.queue, waiter.at_most)
                 ):
                     line.remove(waiter)
                     self._grant(waiter.queue, granted)

@@ -111,7 +111,7 @@ class Poller:
 
 
 def most_pollers(concurrency: int) -> int:
-    """Return how many pollers keep that many handlers busy, each with room for a full batch.
+    """Return how many pollers keep that many handlers busy, each able to receive a full batch.
 
     Rounded down: one more would live on what the others leave, and call for a handful each time.
     """

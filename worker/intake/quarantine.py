@@ -46,7 +46,7 @@ class Quarantine:
             await self._shared.wait()
 
     def ended(self) -> None:
-        """Tell that a message was worked on; needed while `exclusive` only."""
+        """Record that a message was worked on; needed while `exclusive` only."""
         if not self._running():
             self._idle.set()
 

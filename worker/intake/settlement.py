@@ -15,9 +15,9 @@ from worker.intake.leases import Lease
 from worker.intake.outcome import (
     Blocked,
     DeadLetter,
+    Deferred,
     Done,
     Failure,
-    Hidden,
     Outcome,
     Retry,
     backoff_seconds,
@@ -38,8 +38,8 @@ NOT_DEAD_LETTERED_SECONDS = 60.0
 """When a message that could not be dead-lettered is tried again."""
 
 BLOCKED_SECONDS = (60.0, 900.0)
-"""Shortest and longest time that a message of a blocked job is hidden: for as long again as it has
-waited, which makes some thirty receives in six hours."""
+"""Shortest and longest time that a message of a blocked job is deferred: for as long again as it
+has waited, which makes some thirty receives in six hours."""
 
 SPREAD = (0.8, 1.0)
 """Shares of that time, so that not all become visible at once."""
@@ -75,7 +75,7 @@ class Settlement:
         self._random = random
 
     async def __call__(self, lease: Lease, outcome: Outcome) -> None:
-        """Tell SQS; a lost lease leaves no right to tell anything."""
+        """Settle with SQS; after a lost lease nothing may be sent."""
         lease.task, lease.settled, lease.stage = None, True, "settling"
         if lease.why_cancelled is not None and lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
@@ -85,23 +85,23 @@ class Settlement:
         elif isinstance(outcome, Retry):
             await self._retry(lease, outcome)
         elif isinstance(outcome, Blocked):
-            self._hide_blocked(lease, outcome.after)
-        elif isinstance(outcome, Hidden):
+            self._defer_blocked(lease, outcome.after)
+        elif isinstance(outcome, Deferred):
             self.release(lease, outcome.seconds, "dead_letter_limit")
         elif isinstance(outcome, DeadLetter):
             await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
         else:
             self.release(lease, 0, "drain")
 
-    def hides_again(self, lease: Lease) -> Hidden | None:
-        """Return for how long to hide the message unrun; None when it is to run.
+    def defers_again(self, lease: Lease) -> Deferred | None:
+        """Return for how long to defer the message unrun; None when it is to run.
 
         The probe of a closed gate runs: there are no more of them than the gate lets pass.
         """
         if lease.message.receive_count == 1 or lease.probe:
             return None
-        seconds = self._limit.hide_again(lease.message.id)
-        return None if seconds is None else Hidden(seconds)
+        seconds = self._limit.defer_again(lease.message.id)
+        return None if seconds is None else Deferred(seconds)
 
     def release(self, lease: Lease, seconds: float, why: str) -> None:
         """Make the message visible again, `seconds` from now."""
@@ -125,7 +125,7 @@ class Settlement:
             await self._dead_letter(lease, given_up(retry.failure), attempt)
             return
         if retry.outage and not retry.own:  # a failed probe: as blocked as the others
-            self._hide_blocked(lease, retry.after)
+            self._defer_blocked(lease, retry.after)
             return
         backoff = backoff_seconds(
             attempt.all,
@@ -137,14 +137,14 @@ class Settlement:
         self.release(lease, max(backoff, retry.after or 0), "retry")
 
     def _others_succeed(self, attempt: Attempt, retry: Retry) -> bool:
-        """Tell whether its job did another message since this one first failed.
+        """Return whether its job did another message since this one first failed.
 
         On a very quiet queue an outage opens no breaker, and each failure looks like its own.
         """
         failing_seconds = attempt.last_failure - attempt.first_failure
         return self._idle_seconds(retry.failure.job) < failing_seconds
 
-    def _hide_blocked(self, lease: Lease, after: float | None) -> None:
+    def _defer_blocked(self, lease: Lease, after: float | None) -> None:
         shortest, longest = BLOCKED_SECONDS
         seconds = min(longest, max(shortest / SPREAD[0], self._age(lease), after or 0))
         self.release(lease, seconds * self._random.uniform(*SPREAD), "blocked")

@@ -1,7 +1,7 @@
 """HTTP for operators, bounded: one thread, few connections, a deadline for each.
 
-Not `http.server`: a thread for each connection lets whoever opens hundreds take the process's
-descriptors, and its time-out begins anew with every byte.
+Not `http.server`: a thread for each connection lets a client that opens hundreds use up the
+process's descriptors, and its time-out begins anew with every byte.
 """
 
 import selectors
@@ -99,7 +99,7 @@ class Connections:
     def _round(self) -> None:
         self._listen(self._clock() >= self._room_at())
         newcomers = []
-        for key, _ in self._selector.select(self._patience()):
+        for key, _ in self._selector.select(self._select_seconds()):
             if isinstance(key.data, _Connection):
                 self._serve(key.data)
             elif key.fileobj is not self._wake:
@@ -117,7 +117,8 @@ class Connections:
         return max(self._deaf_until, next(iter(self._open)).opened + HOLD_SECONDS)
 
     def _listen(self, wanted: bool) -> None:  # noqa: FBT001  a state, not a mode
-        # Unregistered while there is no room: newcomers wait in the kernel and wake nobody.
+        # Unregistered while the limit is reached: new connections wait in the kernel and wake no
+        # thread.
         if wanted == self._listening:
             return
         self._listening = wanted
@@ -127,7 +128,7 @@ class Connections:
             else:
                 self._selector.unregister(listener)
 
-    def _patience(self) -> float:
+    def _select_seconds(self) -> float:
         now = self._clock()
         waits = [each.deadline - now for each in self._open]
         if not self._listening:
@@ -190,7 +191,7 @@ class _Connection:
         return min(self.opened + REQUEST_SECONDS, self._heard + CLIENT_SECONDS)
 
     def is_late(self, now: float) -> bool:
-        """Tell whether its time is up."""
+        """Return whether its time is up."""
         return now >= self.deadline
 
     def proceed(self, answer: Callable[[Request], Page]) -> int:
@@ -242,10 +243,10 @@ def reply_to(head: bytes, answer: Callable[[Request], Page]) -> bytes:
 def read_head(head: bytes) -> Request | None:
     """Return the request of this head, or None. What is odd in a header is no reason to refuse."""
     lines = head.decode("latin-1").lstrip("\r\n").split("\n")
-    words = lines[0].split()
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    fields = lines[0].split()
+    if len(fields) != 3 or not fields[2].startswith("HTTP/1."):
         return None
-    method, target, _ = words
+    method, target, _ = fields
     scheme, absolute, rest = target.partition("://")
     if absolute and scheme.isalpha():
         target = "/" + rest.partition("/")[2]

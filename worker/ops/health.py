@@ -1,4 +1,4 @@
-"""Is the process alive, is it ready: asked by the server's thread, told by the event loop."""
+"""Is the process alive, is it ready: asked by the server's thread, reported by the event loop."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class Health:
     ) -> None:
         """`clock`: monotonic seconds, callable from any thread. `checks`: readiness, by name.
 
-        `sink`: what is wrong with the logs' sink, which only a restart can mend.
+        `sink`: what is wrong with the logs' sink, which only a restart can fix.
         """
         self._clock = clock
         self._stall_seconds = stall_seconds
@@ -65,11 +65,11 @@ class Health:
             metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
     def live(self) -> bool:
-        """Tell whether nothing is wrong that a restart would mend."""
+        """Return whether nothing is wrong that a restart would fix."""
         return not self.not_live_because()
 
     def not_live_because(self) -> list[str]:
-        """Return what a restart would mend, one line each; dependencies have no say in it."""
+        """Return what a restart would fix, one line each; dependencies do not count."""
         reasons = []
         if self._clock() - self._last_beat >= self._stall_seconds:
             reasons.append("event loop stalled")

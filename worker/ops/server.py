@@ -73,7 +73,7 @@ class OpsServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, and hang up on whoever is still there."""
+        """Stop listening, and close all connections."""
         if self._thread.is_alive():
             self._connections.stop()
             self._thread.join()
@@ -109,16 +109,16 @@ class OpsServer:
             return 200, content_type, encode(self._registry)
 
     def _livez(self, _: str) -> Page:
-        return _verdict(self._health.not_live_because())
+        return _health_page(self._health.not_live_because())
 
     def _readyz(self, _: str) -> Page:
-        return _verdict(self._health.ready())
+        return _health_page(self._health.ready())
 
     def _status_page(self, _: str) -> Page:
         return 200, "application/json", orjson.dumps(self._status(), option=orjson.OPT_INDENT_2)
 
 
-def _verdict(reasons: list[str]) -> Page:
+def _health_page(reasons: list[str]) -> Page:
     return (503 if reasons else 200), TEXT, ("\n".join(reasons or ["ok"]) + "\n").encode()
 
 
@@ -144,7 +144,7 @@ def open_listeners(host: str, port: int) -> list[socket.socket]:
         return [first]
     try:
         return [first, _bound("::1", first.getsockname()[1])]
-    except OSError:  # no IPv6 here; or somebody else's there, and 127.0.0.1 is ours all the same
+    except OSError:  # no IPv6 here; or the port is taken there; 127.0.0.1 is still usable
         return [first]
 
 

@@ -92,7 +92,7 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamStatus:
-    """One upstream; those that are well are left out."""
+    """One upstream; healthy ones are left out."""
 
     name: str
     breaker: str
@@ -161,7 +161,7 @@ class Status:
         reasons = self._health.ready()
         document: dict[str, Any] = _rounded(asdict(snapshot))
         for queue, shown in zip(snapshot.queues, document["queues"], strict=True):
-            shown["state"], shown["why"] = judge(queue, snapshot)
+            shown["state"], shown["why"] = queue_state(queue, snapshot)
         return {
             "version": __version__,
             "started": self._started_at,
@@ -179,17 +179,17 @@ def why(now: Snapshot) -> str:
         return f"Draining: nothing is received; {now.in_flight} messages in flight to finish."
     if now.starting:
         return f"Starting: {now.starting}."
-    sentences = [(queue.name, judge(queue, now)[1]) for queue in now.queues]
+    sentences = [(queue.name, queue_state(queue, now)[1]) for queue in now.queues]
     if len(sentences) == 1:
         return sentences[0][1]
     return " ".join(f"{name}: {sentence}" for name, sentence in sentences)
 
 
-def judge(queue: QueueStatus, now: Snapshot) -> tuple[str, str]:
-    """Return the state of a queue in one word, and why, worst cause first."""
-    for verdicts in (_refused, _held_back, _working):
-        for verdict in verdicts(queue, now):
-            return verdict
+def queue_state(queue: QueueStatus, now: Snapshot) -> tuple[str, str]:
+    """Return the state of a queue, and why, worst cause first."""
+    for causes in (_refused, _held_back, _working):
+        for state_and_why in causes(queue, now):
+            return state_and_why
     return "starting", f"Starting: no receive has ended in the {now.uptime_seconds:.0f} s so far."
 
 

@@ -90,9 +90,9 @@ class Batcher(Generic[T, R]):
             for work in submission.works:
                 work.start_waiting(self._waits_for, now)
         if len(self._waiting) >= self._max_items:
-            self._pump()
+            self._flush_due()
         elif self._timer is None:
-            self._arm()
+            self._schedule()
         try:
             return await submission.answer
         except asyncio.CancelledError:
@@ -106,16 +106,16 @@ class Batcher(Generic[T, R]):
         return [submission.item for submission in self._waiting]
 
     def flush_now(self) -> None:
-        """Send what is waiting as soon as a flush is free, however few and young the items are."""
+        """Send what is waiting as soon as a flush is free, however few and recent the items are."""
         now = asyncio.get_running_loop().time()
         for submission in self._waiting:
             submission.due = min(submission.due, now)
-        self._pump()
+        self._flush_due()
 
     async def close(self) -> None:
         """Take no more items, send what is there and wait until all is answered."""
         self._closed = True
-        self._pump()
+        self._flush_due()
         while self._sent:
             await asyncio.wait(self._sent)
 
@@ -130,7 +130,7 @@ class Batcher(Generic[T, R]):
             task.cancel()
         await self.close()
 
-    def _pump(self) -> None:
+    def _flush_due(self) -> None:
         while len(self._sent) < self._max_concurrent and self._is_due():
             count = min(self._max_items, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
@@ -138,7 +138,7 @@ class Batcher(Generic[T, R]):
                 self._stop_waiting(submission)
             if wanted := [submission for submission in batch if self._is_wanted(submission)]:
                 self._send(wanted)
-        self._arm()
+        self._schedule()
 
     def _stop_waiting(self, submission: _Submission[T, R]) -> None:
         if self._waits_for:
@@ -167,7 +167,7 @@ class Batcher(Generic[T, R]):
         flushing = self._run([submission.item for submission in batch], works.values())
         task = loop.create_task(flushing, context=self._context.copy())
         self._sent[task] = batch
-        task.add_done_callback(self._land)
+        task.add_done_callback(self._flush_done)
 
     async def _run(self, items: Sequence[T], works: Iterable[Work]) -> Sequence[R | Exception]:
         with working_for(works):
@@ -176,7 +176,7 @@ class Batcher(Generic[T, R]):
             raise RuntimeError(f"flush answered {len(results)} of {len(items)} items")
         return results
 
-    def _land(self, task: asyncio.Task[Sequence[R | Exception]]) -> None:
+    def _flush_done(self, task: asyncio.Task[Sequence[R | Exception]]) -> None:
         batch = self._sent.pop(task)
         if task.cancelled():  # the loop is going down
             for submission in batch:
@@ -187,13 +187,13 @@ class Batcher(Generic[T, R]):
         else:
             for submission, result in zip(batch, task.result(), strict=True):
                 submission.settle(result)
-        self._pump()
+        self._flush_due()
 
-    def _arm(self) -> None:
-        """Set the timer to the oldest item; without a free flush, `_land` will look again."""
+    def _schedule(self) -> None:
+        """Set the timer to the oldest item; without a free flush, `_flush_done` checks again."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if self._waiting and len(self._sent) < self._max_concurrent:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(self._waiting[0].due, self._pump)
+            self._timer = loop.call_at(self._waiting[0].due, self._flush_due)

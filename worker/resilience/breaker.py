@@ -5,7 +5,7 @@
            ▲                                            a probe failed               │
            └─────────────────────────── two good probes ─────────────────────────────┘
 
-It counts messages, not calls: one message whose own look-up always fails is no outage, however
+It counts messages, not calls: one message whose own lookup always fails is no outage, however
 often it tries. What a call is made for, `worker.resilience.work` knows; a call made for no message
 (a command, a token) counts as a message of its own.
 
@@ -30,7 +30,7 @@ from worker.telemetry import metrics
 BUCKETS = 10
 
 MOST_MESSAGES = 1000
-"""Of more messages in one window the latest are judged: memory does not grow with the rate."""
+"""Of more messages in one window the latest count: memory does not grow with the rate."""
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class Window:
 log = structlog.get_logger()
 
 State = Literal["closed", "half_open", "open"]
-Verdict = Literal["succeeded", "failed", "alive", "neutral"]
+CallResult = Literal["succeeded", "failed", "alive", "neutral"]
 
 GAUGE: Final[dict[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 PROBES_TO_CLOSE = 2
@@ -125,10 +125,10 @@ class BreakerPolicy:
     """False lets every call through."""
 
     window_seconds: float = 30
-    """Span over which calls are judged."""
+    """Window over which failures are counted."""
 
     min_calls: int = 10
-    """Calls in the window before anything is judged."""
+    """Fewest calls in the window for the breaker to open."""
 
     failure_ratio: float = 0.5
     """Share of failing messages that opens; a message counts once, by its latest call."""
@@ -141,9 +141,9 @@ class BreakerPolicy:
 
 
 class Permit:
-    """Leave for one call. Use it in `with`: a permit left without a verdict is neutral.
+    """Permission for one call. Use it in `with`: without a reported result it is neutral.
 
-    Only the first verdict counts.
+    Only the first result counts.
     """
 
     __slots__ = ("_settle", "_settled", "generation", "probe", "works")
@@ -152,7 +152,7 @@ class Permit:
         self,
         generation: int,
         works: tuple[Work, ...],
-        settle: "Callable[[Permit, Verdict], None]",
+        settle: "Callable[[Permit, CallResult], None]",
     ) -> None:
         self.generation: Final = generation
         self.works: Final = works
@@ -172,15 +172,15 @@ class Permit:
         self.neutral()
 
     def succeeded(self) -> None:
-        """Tell that the call did what it should."""
+        """Report success."""
         self._say("succeeded")
 
     def failed(self) -> None:
-        """Tell that the upstream failed: 5xx, time-out, broken connection."""
+        """Report that the upstream failed: 5xx, time-out, broken connection."""
         self._say("failed")
 
     def alive(self) -> None:
-        """Tell that the upstream refused for reasons of its own (4xx).
+        """Report that the upstream refused for reasons of its own (4xx).
 
         That closes a half-open breaker as a success does, but is not weighed while closed: a row of
         404s must not hide that every other call fails.
@@ -188,13 +188,13 @@ class Permit:
         self._say("alive")
 
     def neutral(self) -> None:
-        """Tell nothing: the call was cancelled, never made, too heavy, or met a rate limit."""
+        """Report nothing: the call was cancelled, never made, too large, or rate-limited."""
         self._say("neutral")
 
-    def _say(self, verdict: Verdict) -> None:
+    def _say(self, result: CallResult) -> None:
         if not self._settled:
             self._settled = True
-            self._settle(self, verdict)
+            self._settle(self, result)
 
 
 class Breaker:
@@ -227,7 +227,7 @@ class Breaker:
     def state(self) -> State:
         """The state now: a pause that is over reads as `half_open`, even before anyone calls.
 
-        Otherwise intake, which waits for this very word, and the breaker, which waits for a call,
+        Otherwise intake, which waits for this state, and the breaker, which waits for a call,
         would wait for each other.
         """
         if self._state == "open" and self._clock() >= self._probe_at:
@@ -237,7 +237,7 @@ class Breaker:
     def retry_after(self) -> float:
         """Return the seconds until a call may pass: 0 when closed or when a probe is wanted.
 
-        While a probe is under way nobody knows; then it is the first pause, `open_seconds`.
+        While a probe is under way it is unknown; then it is the first pause, `open_seconds`.
         """
         match self.state:
             case "open":
@@ -247,13 +247,13 @@ class Breaker:
         return 0.0
 
     def permit(self) -> Permit:
-        """Return leave for one call; raise BreakerOpen, with `retry_after`, if there is none.
+        """Return a permit for one call; raise BreakerOpen, with `retry_after`, if there is none.
 
         Half-open, the intake chooses who probes (`Work.probe`); of calls made for no message, one
         at a time does.
         """
         permit = Permit(self._generation, current_work(), self._settle)
-        if self._state == "closed":  # as mostly; the words below cost more than the answer
+        if self._state == "closed":  # the common case, without the cost below
             return permit
         state = self.state
         if state == "open" or (state == "half_open" and not self._may_probe(permit.works)):
@@ -277,20 +277,20 @@ class Breaker:
         wait = self.retry_after() or self._policy.open_seconds
         return BreakerOpen(f"breaker of {self.upstream} is open", retry_after=wait)
 
-    def _settle(self, permit: Permit, verdict: Verdict) -> None:
+    def _settle(self, permit: Permit, result: CallResult) -> None:
         if not self._policy.enabled or permit.generation != self._generation:
             return  # begun before the breaker opened: it says nothing about now
         self._probes.discard(permit)
-        if verdict == "neutral":
+        if result == "neutral":
             return
         if permit.probe and self._state == "half_open":
-            self._judge_probe(permit, failed=verdict == "failed")
-        elif verdict != "alive":
-            self._judge_window(permit, failed=verdict == "failed")
+            self._count_probe(permit, failed=result == "failed")
+        elif result != "alive":
+            self._count_window(permit, failed=result == "failed")
 
-    def _judge_probe(self, permit: Permit, *, failed: bool) -> None:
+    def _count_probe(self, permit: Permit, *, failed: bool) -> None:
         if failed:
-            # Nothing new: it may be the message, and the upstream well for all others.
+            # Nothing new: it may be the message, and the upstream healthy for all others.
             again = bool(permit.works) and all(map(self._has_failed, permit.works))
             self._remember(permit.works, failed=True)
             if not again:
@@ -303,7 +303,7 @@ class Breaker:
         if self._good_probes >= PROBES_TO_CLOSE:
             self._close()
 
-    def _judge_window(self, permit: Permit, *, failed: bool) -> None:
+    def _count_window(self, permit: Permit, *, failed: bool) -> None:
         policy, now = self._policy, self._clock()
         self._remember(permit.works, failed=failed)
         self._window.add(now, [work.message_id for work in permit.works] or [permit], failed=failed)

@@ -52,7 +52,7 @@ class _Entry(Generic[V]):
 
 
 @dataclass(slots=True, eq=False)
-class _Flight(Generic[V]):
+class _Load(Generic[V]):
     """A load that is under way, what it works for, and how many wait for it."""
 
     task: "asyncio.Task[Cached[V]]"
@@ -61,7 +61,7 @@ class _Flight(Generic[V]):
 
 
 class Cache(Generic[K, V]):
-    """A cache in front of one kind of look-up. Keys never reach a log or a metric."""
+    """A cache in front of one kind of lookup. Keys never reach a log or a metric."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Cache(Generic[K, V]):
         self._random = random
         self._clock = clock or asyncio.get_running_loop().time
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
-        self._flights: dict[K, _Flight[V]] = {}
+        self._loads: dict[K, _Load[V]] = {}
         self._held = metrics.cache_entries.labels(name)
         self._hits = metrics.cache_requests.labels(name, "hit")
 
@@ -97,7 +97,7 @@ class Cache(Generic[K, V]):
             else:
                 self._hits.inc()
             return Cached(entry.value, stale=False)
-        result = "coalesced" if key in self._flights else "miss"
+        result = "coalesced" if key in self._loads else "miss"
         try:
             cached = await self._join(key, load)
             result = "stale" if cached.stale else result
@@ -114,39 +114,39 @@ class Cache(Generic[K, V]):
         return Cached(entry.value, stale=True)
 
     async def _join(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
-        flight = self._flights.get(key) or self._take_off(key, load)
-        flight.waiting += 1
+        running = self._loads.get(key) or self._start_load(key, load)
+        running.waiting += 1
         works = current_work()
-        flight.works.join(works, self._clock())
+        running.works.join(works, self._clock())
         try:
-            # Not `shield`: it hands an error nobody waits for to the loop's exception handler.
-            await asyncio.wait([flight.task])
+            # Not `shield`: it hands an error without a waiter to the loop's exception handler.
+            await asyncio.wait([running.task])
         finally:
-            flight.waiting -= 1
-            flight.works.leave(works, self._clock())
-            if not flight.waiting:
-                self._forget(key, flight)
-                flight.task.cancel()
-        if flight.task.cancelled():
+            running.waiting -= 1
+            running.works.leave(works, self._clock())
+            if not running.waiting:
+                self._forget(key, running)
+                running.task.cancel()
+        if running.task.cancelled():
             raise Unavailable(f"load of {self.name} was cancelled from within")
-        return flight.task.result()
+        return running.task.result()
 
-    def _take_off(self, key: K, load: Callable[[], Awaitable[V | None]]) -> _Flight[V]:
-        with working_for(()) as works:  # whoever joins, whoever leaves
-            flight = _Flight(asyncio.create_task(self._load(key, load)), works)
-        self._flights[key] = flight
-        flight.task.add_done_callback(lambda _: self._land(key, flight))
-        return flight
+    def _start_load(self, key: K, load: Callable[[], Awaitable[V | None]]) -> _Load[V]:
+        with working_for(()) as works:  # callers join and leave
+            running = _Load(asyncio.create_task(self._load(key, load)), works)
+        self._loads[key] = running
+        running.task.add_done_callback(lambda _: self._load_done(key, running))
+        return running
 
-    def _land(self, key: K, flight: _Flight[V]) -> None:
-        self._forget(key, flight)
-        if not flight.task.cancelled():
-            flight.task.exception()  # seen, even if every caller has gone
+    def _load_done(self, key: K, running: _Load[V]) -> None:
+        self._forget(key, running)
+        if not running.task.cancelled():
+            running.task.exception()  # seen, even if every caller has gone
 
-    def _forget(self, key: K, flight: _Flight[V]) -> None:
-        # By identity: once abandoned, the key may have a new flight before the old one ends.
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _forget(self, key: K, running: _Load[V]) -> None:
+        # By identity: once abandoned, the key may have a new running before the old one ends.
+        if self._loads.get(key) is running:
+            del self._loads[key]
 
     async def _load(self, key: K, load: Callable[[], Awaitable[V | None]]) -> Cached[V]:
         try:

@@ -2,12 +2,13 @@
 
 Why the limiter is inside the breaker: a call the breaker refuses must not use up budget, nor wait
 for it first. The price is that a permit is older than its call by the wait for budget. So the
-permit is confirmed after the wait, and the grant given back if the breaker opened in the meantime.
+permit is confirmed after the wait, and the grant refunded if the breaker opened in the meantime.
 
-A probe of a half-open breaker may wait for budget too. That holds nobody up who could have called:
-all queue for the same budget, and those behind the breaker are refused at once. The wait ends
-within the deadline, and mostly before it starts: a limiter that will be too late (after a 429) says
-so at once. Either way the permit leaves its `with` without a verdict, and the probe is free again.
+A probe of a half-open breaker may wait for budget too. That delays no caller that could have
+called: all queue for the same budget, and those behind the breaker are refused at once. The wait
+ends within the deadline, and mostly before it starts: a limiter that will be too late (after a 429)
+says so at once. Either way the permit leaves its `with` without a result, and the probe is free
+again.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from worker.errors import (
     NotYet,
     Permanent,
     RateLimited,
-    TooHeavy,
+    RequestTooLarge,
     Transient,
     Unauthorized,
     Unavailable,
@@ -56,7 +57,7 @@ RESERVE = 0.2
 RESULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (Permanent, "rejected"),
     (RateLimited, "rate_limited"),
-    (TooHeavy, "too_heavy"),
+    (RequestTooLarge, "too_large"),
     (Unreadable, "unreadable"),
     (Unavailable, "unavailable"),
     (Unauthorized, "unauthorized"),
@@ -109,7 +110,7 @@ class Guard:
         self._clock = clock or asyncio.get_running_loop().time
         self._budget = RetryBudget(clock=self._clock)
         self._pause = AskedPause(policy.pause_cap_seconds)
-        # What every call touches is looked up once: a look-up by labels costs more than to count.
+        # What every call touches is looked up once: a lookup by labels costs more than to count.
         self._done = metrics.dependency_requests.labels(self.upstream, "ok")
         self._duration = metrics.dependency_duration.labels(self.upstream)
 
@@ -154,8 +155,8 @@ class Guard:
     def _may_repeat(
         self, error: Transient, number: int, pause: float, run: _Run, *, repeatable: bool
     ) -> bool:
-        if isinstance(error, TooHeavy):
-            return False  # whoever asked for so much asks for less
+        if isinstance(error, RequestTooLarge):
+            return False  # the caller asks for less
         if isinstance(error, Unavailable) and (not repeatable or self._breaker.state != "closed"):
             return False  # the breaker would refuse it, and a refusal says less than this failure
         if number >= self._policy.retries.attempts or pause > self._spare(run):
@@ -164,7 +165,7 @@ class Guard:
 
     def _pause_after(self, error: Transient, number: int) -> float:
         if self._limiter and isinstance(error, RateLimited) and current_work():
-            return 0.0  # it waits in hand, for the budget
+            return 0.0  # it waits in flight, for the budget
         # On top of Retry-After, not the larger of both: all who were refused got the same number.
         retries = self._policy.retries
         return (error.retry_after or 0) + full_jitter(
@@ -172,7 +173,7 @@ class Guard:
         )
 
     def _spare(self, run: _Run) -> float:
-        """Return the seconds that may be spent on waiting.
+        """Return the seconds that may be used for waiting.
 
         Not all that is left: a call begun in the last instant would end as a time-out, and the
         breaker would blame the upstream for our queue.
@@ -183,7 +184,7 @@ class Guard:
         try:
             with self._breaker.permit() as permit:
                 if run.first:
-                    await self._in_hand("token", run.first(), run)
+                    await self._keep_in_flight("token", run.first(), run)
                     self._breaker.confirm(permit)
                 trial = await self._admitted(permit, run)
                 answer = await self._judged(permit, attempt, run, trial=trial)
@@ -205,7 +206,7 @@ class Guard:
         except (BreakerOpen, LeaseLost):
             if trial:
                 self._limiter.tried(answered=False)
-            self._limiter.give_back()
+            self._limiter.refund()
             raise
         return trial
 
@@ -214,11 +215,11 @@ class Guard:
         if not works:
             return await limiter.acquire(max_wait=self._spare(run), background=run.background)
         # As long as it is of use to any message of a batch.
-        room = max(work.waits_until for work in works) - self._clock()
-        asking = limiter.acquire(max_wait=room, job=works[0].job, background=run.background)
-        return await self._in_hand("budget", asking, run)
+        max_wait = max(work.waits_until for work in works) - self._clock()
+        asking = limiter.acquire(max_wait=max_wait, job=works[0].job, background=run.background)
+        return await self._keep_in_flight("budget", asking, run)
 
-    async def _in_hand(self, what: str, wait: Awaitable[T], run: _Run) -> T:
+    async def _keep_in_flight(self, what: str, wait: Awaitable[T], run: _Run) -> T:
         """Wait while no deadline runs."""
         began = self._clock()
         try:
@@ -251,14 +252,14 @@ class Guard:
     async def _judged(
         self, permit: Permit, attempt: Callable[[], Awaitable[T]], run: _Run, *, trial: bool
     ) -> T:
-        """Attempt, and tell breaker, limiter and retry budget how it went."""
+        """Attempt, and report the result to breaker, limiter and retry budget."""
         started, answered = self._clock(), False
         try:
             with tracing().call(self.upstream):
                 answer = await self._timed(attempt, run)
         except WorkerError as error:
             answered = self._is_ours(error)
-            self._judge(permit, error)
+            self._classify(permit, error)
             raise
         else:
             answered = True
@@ -274,11 +275,11 @@ class Guard:
         """Let the others go on after the call that tried whether a long pause still holds."""
         self._pause.end_trial(self._clock(), answered=answered)
 
-    def _judge(self, permit: Permit, error: WorkerError) -> None:
+    def _classify(self, permit: Permit, error: WorkerError) -> None:
         if not self._is_ours(error):
             return
         match error:
-            case TooHeavy() | Unreadable() | LeaseLost():
+            case RequestTooLarge() | Unreadable() | LeaseLost():
                 pass  # a fault of this request, not of the upstream
             case Unavailable():
                 permit.failed()
@@ -288,7 +289,7 @@ class Guard:
                 self._throttled(error)
 
     def _is_ours(self, error: WorkerError) -> bool:
-        """Tell whether it is no failure of another upstream, met on the way: the login's."""
+        """Return whether it is no failure of another upstream, met on the way: the login's."""
         return error.upstream in {None, self.upstream}
 
     def _throttled(self, error: RateLimited) -> None:

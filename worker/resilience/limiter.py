@@ -17,11 +17,11 @@ ROUNDING = 1e-6
 """Part of a token that floating-point time may lack. Grants do not gain by it: it is owed."""
 
 
-class Pace:
+class TokenBucket:
     """Tokens per second up to `burst`; one token is one call. Every `now` is monotonic seconds.
 
-    From now on the rate is a staircase: nothing until the pause ends, a lower rate until the slow
-    spell ends, the full rate after that.
+    From now on the rate follows a schedule: nothing until the pause ends, a lower rate until the
+    slow spell ends, the full rate after that.
     """
 
     def __init__(self, per_second: float, burst: float, *, now: float) -> None:
@@ -41,7 +41,7 @@ class Pace:
         self._tokens -= 1
         return True
 
-    def give_back(self) -> None:
+    def refund(self) -> None:
         """Return the token of a call that was not made."""
         self._tokens = min(self.burst, self._tokens + 1)
 
@@ -50,7 +50,7 @@ class Pace:
         self._count(now)
         at, missing = now, place - self._tokens
         if missing > ROUNDING:
-            for until, per_second in self._staircase():
+            for until, per_second in self._rate_schedule():
                 earned = (until - at) * per_second if until > at and per_second else 0.0
                 if earned >= missing:
                     at += missing / per_second
@@ -98,18 +98,18 @@ class Pace:
         at = self._counted_at
         if now <= at:
             return
-        if at >= self._paused_until and at >= self._slow_until:  # the last step of the staircase
+        if at >= self._paused_until and at >= self._slow_until:  # the last step of the schedule
             self._tokens = min(self.burst, self._tokens + (now - at) * self.per_second)
             self._counted_at = now
             return
-        for until, per_second in self._staircase():
+        for until, per_second in self._rate_schedule():
             if until > at:
                 self._tokens += (min(until, now) - at) * per_second
                 at = min(until, now)
         self._tokens = min(self.burst, self._tokens)
         self._counted_at = now
 
-    def _staircase(self) -> tuple[tuple[float, float], ...]:
+    def _rate_schedule(self) -> tuple[tuple[float, float], ...]:
         return (
             (self._paused_until, 0.0),
             (self._slow_until, self._slow_per_second),
@@ -123,7 +123,7 @@ BURST_SECONDS = 5
 PLATFORM_WINDOW_SECONDS = 60
 """Genesys counts requests by the minute."""
 
-NEARLY_SPENT = 0.9
+NEARLY_EXHAUSTED = 0.9
 """Share of the platform's budget from which its headers slow us down."""
 
 SLOWEST = 1 / 8
@@ -197,7 +197,7 @@ class Limiter:
         burst = BURST_SECONDS * per_second if burst is None else burst
         self.upstream: Final = upstream
         self._clock = clock or asyncio.get_running_loop().time
-        self._pace = Pace(per_second, max(1.0, burst), now=self._clock())
+        self._bucket = TokenBucket(per_second, max(1.0, burst), now=self._clock())
         self._asked = AskedPause(pause_cap_seconds)
         self._live = _Turns()
         self._background = _Turns()
@@ -215,10 +215,10 @@ class Limiter:
         have been needed.
         """
         now = self._clock()
-        if not (self._live or self._background) and self._pace.take(now):
-            # Nobody waits and there is budget, as mostly: no queue, no timer.
+        if not (self._live or self._background) and self._bucket.take(now):
+            # The common case, no waiters and free budget: no queue, no timer.
             self._waited.observe(0)
-            self._remaining.set(self._pace.free(now))
+            self._remaining.set(self._bucket.free(now))
             return self._begins_trial(now)
         queue = self._background if background else self._live
         waiter = _Waiter(now, max_wait, "" if background else job)
@@ -232,17 +232,17 @@ class Limiter:
         self._waited.observe(self._clock() - waiter.since)
         return trial
 
-    def spent_for(self) -> float:
+    def exhausted_for(self) -> float:
         """Return the seconds until a call could be made now; 0 while there is budget."""
-        return self._pace.wait(self._clock(), 1)
+        return self._bucket.wait(self._clock(), 1)
 
     def asked_pause(self) -> tuple[float, float] | None:
         """Return the seconds left of a pause and those a reply asked for; None without one."""
         return self._asked.asked(self._clock())
 
-    def give_back(self) -> None:
+    def refund(self) -> None:
         """Return a grant that was not used; the next in the queue gets it."""
-        self._pace.give_back()
+        self._bucket.refund()
         self._serve()
 
     def pause_for(self, seconds: float) -> None:
@@ -254,12 +254,14 @@ class Limiter:
         now = self._clock()
         metrics.ratelimit_throttled.labels(self.upstream).inc()
         if self._asked.trying:
-            self._pace.lift(now)
+            self._bucket.lift(now)
         obeyed = self._asked.ask(now, seconds)
-        if now >= self._pace.paused_until():
-            halved = max(self._pace.current_per_second(now) / 2, self._pace.per_second * SLOWEST)
-            self._pace.slow(now, halved, until=now + obeyed + PLATFORM_WINDOW_SECONDS)
-        self._pace.pause(now, obeyed)
+        if now >= self._bucket.paused_until():
+            halved = max(
+                self._bucket.current_per_second(now) / 2, self._bucket.per_second * SLOWEST
+            )
+            self._bucket.slow(now, halved, until=now + obeyed + PLATFORM_WINDOW_SECONDS)
+        self._bucket.pause(now, obeyed)
         self._serve()
 
     def tried(self, *, answered: bool) -> None:
@@ -267,7 +269,7 @@ class Limiter:
         now = self._clock()
         if self._asked.trying:
             self._asked.end_trial(now, answered=answered)
-            self._pace.lift(now)
+            self._bucket.lift(now)
             self._serve()
 
     def observe(self, count: float, allowed: float, reset_seconds: float) -> None:
@@ -276,26 +278,26 @@ class Limiter:
         Once nine tenths are used, what is left is spread over the time to the reset. That time is
         cut to the platform's window: these headers have been wrong before, a 429 has not.
         """
-        if not (allowed > 0 and reset_seconds > 0 and count / allowed > NEARLY_SPENT):
+        if not (allowed > 0 and reset_seconds > 0 and count / allowed > NEARLY_EXHAUSTED):
             return
         now, seconds = self._clock(), min(reset_seconds, PLATFORM_WINDOW_SECONDS)
-        self._pace.slow(now, max(0.0, allowed - count) / seconds, until=now + seconds)
+        self._bucket.slow(now, max(0.0, allowed - count) / seconds, until=now + seconds)
         self._serve()
 
     def _serve(self) -> None:
         """Do all that is due now: grant, refuse, set the timer. Called after every change."""
         now = self._clock()
         self._forget_cancelled()
-        while (queue := self._live or self._background) and self._pace.take(now):
+        while (queue := self._live or self._background) and self._bucket.take(now):
             queue.pop().granted.set_result(self._begins_trial(now))
-        self._turn_away(now)
-        self._arm(now)
-        self._remaining.set(self._pace.free(now))
+        self._reject(now)
+        self._schedule(now)
+        self._remaining.set(self._bucket.free(now))
 
     def _begins_trial(self, now: float) -> bool:
         if not self._asked.begin_trial(now):
             return False
-        self._pace.pause(now, TRIAL_SECONDS)  # the others wait for what it finds out
+        self._bucket.pause(now, TRIAL_SECONDS)  # the others wait for what it finds out
         return True
 
     def _forget_cancelled(self) -> None:
@@ -305,27 +307,27 @@ class Limiter:
                 if waiter.granted.done():
                     queue.remove(waiter)
 
-    def _turn_away(self, now: float) -> None:
-        """Refuse everybody whose turn would come too late; waiting would only hold their slot."""
+    def _reject(self, now: float) -> None:
+        """Reject waiters whose turn would come too late; waiting would only hold their permits."""
         place = 1
         for queue in (self._live, self._background):
             for waiter in queue:
-                wait = self._pace.wait(now, place)
+                wait = self._bucket.wait(now, place)
                 if now + wait <= waiter.until + ROUNDING:
                     place += 1
                     continue
                 queue.remove(waiter)
                 waiter.granted.set_exception(
-                    RateLimited(f"request budget of {self.upstream} is spent", retry_after=wait)
+                    RateLimited(f"request budget of {self.upstream} is exhausted", retry_after=wait)
                 )
 
-    def _arm(self, now: float) -> None:
+    def _schedule(self, now: float) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if self._live or self._background:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._pace.wait(now, 1), self._serve)
+            self._timer = loop.call_later(self._bucket.wait(now, 1), self._serve)
 
     def _leave(self, waiter: _Waiter) -> None:
         """Undo a cancelled wait, whether it was over (granted or refused) or not."""
@@ -334,4 +336,4 @@ class Limiter:
         elif waiter.granted.exception() is None:
             if waiter.granted.result():
                 self.tried(answered=False)
-            self.give_back()
+            self.refund()

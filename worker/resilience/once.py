@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
 
-class Steps:
+class OncePerKey:
     """Remembers, within this process, which steps of which events are done.
 
     For effects at sinks that know no key: when one of several fails, the message comes back, and

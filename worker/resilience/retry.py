@@ -30,9 +30,9 @@ class AskedPause:
         self._trial: Literal["none", "due", "under way"] = "none"
 
     def ask(self, now: float, seconds: float) -> float:
-        """Take over what a reply asks for; return how much of it is obeyed.
+        """Adopt the pause that a reply asks for; return how much of it is obeyed.
 
-        A pause that ends later stands, unless the call that tried was told anew.
+        A pause that ends later stands, unless the call that tried got a new one.
         """
         obeyed = min(seconds, self._cap_seconds)
         if self._trial == "under way":
@@ -53,7 +53,7 @@ class AskedPause:
         return self._trial == "under way"
 
     def begin_trial(self, now: float) -> bool:
-        """Tell whether the call about to be made is the one that tries; then others wait for it."""
+        """Return whether the next call is the one that tries; then others wait for it."""
         if self._trial != "due":
             return False
         self._trial, self._until = "under way", now + TRIAL_SECONDS
@@ -74,7 +74,7 @@ class AskedPause:
 
 LONGEST_PAUSE_SECONDS = 366 * 86400.0
 """What is read of a longer one. Some upstreams write a time since the epoch there: they want no
-call for very long, as far as anybody can tell, and the cap on pauses bounds that."""
+call for very long, as far as is known, and the cap on pauses bounds that."""
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -146,7 +146,7 @@ class RetryBudget:
         self._counted_at = clock()
 
     def earn(self) -> None:
-        """Note a successful call."""
+        """Record a successful call."""
         self._add(self.SHARE)
 
     def spend(self) -> bool:

@@ -19,7 +19,15 @@ from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.rules import heartbeat_capacity
 from worker.settings.tree import GROUPS, Settings, variable_name
-from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Ledger, Lookups, Webhooks
+from worker.settings.upstreams import (
+    Breaker,
+    Cache,
+    EventBus,
+    Genesys,
+    Idempotency,
+    Lookups,
+    Webhooks,
+)
 
 __all__ = [
     "GROUPS",
@@ -37,8 +45,8 @@ __all__ = [
     "Group",
     "Handler",
     "Handlers",
+    "Idempotency",
     "JobSettings",
-    "Ledger",
     "Log",
     "Lookups",
     "Ops",

@@ -24,7 +24,7 @@ def split(value: object) -> object:
 
 
 def like(pattern: str, otherwise: str) -> AfterValidator:
-    """Return a check of a whole text, with the words that refuse it.
+    """Return a check of a whole text, with the message for a mismatch.
 
     Not pydantic's `pattern`: its refusal shows the expression, and says nothing to most people.
     """
@@ -45,7 +45,7 @@ def _fit_for_a_header(secret: SecretStr) -> SecretStr:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether `host` can only mean this machine."""
+    """Return whether `host` can only mean this machine."""
     if host == "localhost":
         return True
     try:

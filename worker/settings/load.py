@@ -69,7 +69,7 @@ def _alike(name: str, meant: str) -> bool:
 
 
 def unknown_lines(near: dict[str, str]) -> list[str]:
-    """Return a line for each, in the words of a warning."""
+    """Return a line for each, as the text of a warning."""
     return [f"{name}: unknown; did you mean {meant}?" for name, meant in near.items()]
 
 
@@ -84,7 +84,7 @@ def load_settings(
     """Return all settings from `environ` (None: the process's own), those of the jobs too.
 
     Raises `ConfigurationError` that names every bad field of every group, and then every variable
-    that looks like a misspelt setting: it may well be the cause.
+    that looks like a misspelt setting: it may be the cause.
     """
     environ = _environ(environ)
     groups, problems = load_groups(environ, jobs)
@@ -116,7 +116,7 @@ def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
 def load_groups(
     environ: Mapping[str, str], jobs: Declarations = NO_JOBS
 ) -> tuple[dict[str, Group], list[str]]:
-    """Return the groups that are well, by name, and a line for each problem of the others."""
+    """Return the valid groups, by name, and a line for each problem of the others."""
     groups: dict[str, Group] = {}
     problems: list[str] = []
     for name, kind in groups_of(jobs).items():

@@ -50,19 +50,19 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Literal["lean", "sdk"], BeforeValidator(_lower)] = "lean"
-    """How SQS, DynamoDB, Step Functions and EventBridge are called: `lean` by the worker's own
+    transport: Annotated[Literal["wire", "sdk"], BeforeValidator(_lower)] = "wire"
+    """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
     client, at a fraction of the CPU time, `sdk` by aioboto3. All else is aioboto3's."""
 
 
 class Ecs(Group):
-    """What ECS tells its tasks."""
+    """What ECS sets for its tasks."""
 
     model_config = group("ECS_")
 
     agent_uri: AgentUrl | None = None
     """The ECS agent, set by ECS itself: asked not to end this task while it writes a report. Unset:
-    nobody is asked."""
+    no agent is asked."""
 
 
 class Otel(Group):

@@ -24,7 +24,7 @@ def heartbeat_capacity(visibility_seconds: float) -> int:
 def broken_rules(
     groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]
 ) -> Iterator[str]:
-    """Yield a line for each broken rule; a rule whose groups did not load is not judged.
+    """Yield a line for each broken rule; a rule whose groups did not load is not checked.
 
     `lacking`: each known job with the settings it lacks.
     """

@@ -10,7 +10,15 @@ from worker.settings.fields import Group
 from worker.settings.jobs import Declarations, half_configured, missing
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.upstreams import Breaker, Cache, EventBus, Genesys, Ledger, Lookups, Webhooks
+from worker.settings.upstreams import (
+    Breaker,
+    Cache,
+    EventBus,
+    Genesys,
+    Idempotency,
+    Lookups,
+    Webhooks,
+)
 
 G = TypeVar("G", bound=Group)
 
@@ -25,7 +33,7 @@ class Settings:
     events: Events
     genesys: Genesys
     lookups: Lookups
-    ledger: Ledger
+    idempotency: Idempotency
     webhooks: Webhooks
     event_bus: EventBus
     cache: Cache

@@ -62,12 +62,12 @@ class Genesys(Group):
 
 
 class Lookups(Group):
-    """Look-ups of conversations, which share their requests."""
+    """Lookups of conversations, which share their requests."""
 
     model_config = group("WORKFLOW_")
 
     batch_milliseconds: Annotated[int, Field(ge=0, le=5000)] = 50
-    """How long a look-up of a conversation waits for others to share its request."""
+    """How long a lookup of a conversation waits for others to share its request."""
 
 
 class Webhooks(Group):
@@ -122,10 +122,10 @@ class Breaker(Group):
     """False lets every call through."""
 
     window_seconds: Seconds = 30
-    """Span over which calls are judged."""
+    """Window over which failures are counted."""
 
     min_calls: Annotated[int, Field(ge=1)] = 10
-    """Calls in the window before anything is judged."""
+    """Fewest calls in the window for the breaker to open."""
 
     failure_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of failing messages, at least three of them, that opens. A message counts once, by its
@@ -144,7 +144,7 @@ class Breaker(Group):
         return self
 
 
-class Ledger(Group):
+class Idempotency(Group):
     """The idempotency store: what was done already, remembered for all workers."""
 
     model_config = group("LEDGER_")

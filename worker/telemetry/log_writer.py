@@ -1,7 +1,7 @@
 """Log lines on their way out: a bounded queue, one thread that writes, and the sink.
 
-Whoever logs neither waits for the sink nor hears of its faults. What does not fit is dropped and
-counted; `problem` tells the liveness probe when the sink has been of no use for too long.
+A log call neither waits for the sink nor raises its errors. What does not fit is dropped and
+counted; `problem` reports to the liveness probe a sink that has failed for too long.
 """
 
 import codecs
@@ -18,7 +18,7 @@ from typing import Literal, Protocol, TextIO
 from worker.telemetry import metrics
 
 WAIT_MILLISECONDS = 1000
-"""Longest wait for a non-blocking descriptor to take bytes, before the writer looks around."""
+"""Longest wait for a non-blocking descriptor to take bytes, before the writer checks again."""
 
 _ESCAPED = "worker_log_escape"
 
@@ -71,7 +71,7 @@ class _Descriptor:
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:
-            # Whoever started us made it non-blocking, for us too: it is one setting for both.
+            # The parent process made it non-blocking for us as well: the flag is shared.
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
             poll.poll(WAIT_MILLISECONDS)
@@ -149,7 +149,7 @@ STALL_SECONDS = 60.0
 """How long a sink may take nothing while lines wait."""
 
 GONE = frozenset({errno.EPIPE, errno.EBADF, errno.ECONNRESET, errno.ENOTCONN})
-"""Nobody reads any more: no later attempt will help, but with a named pipe."""
+"""The reader is gone: no later attempt will help, but with a named pipe."""
 
 Kind = Literal["log", "audit"]
 Dropped = dict[Kind, int]
@@ -173,9 +173,9 @@ class LogWriter:
         self._limits: dict[Kind, int] = {"log": capacity - reserve, "audit": capacity}
         # Not `Queue`: its lock would deadlock when a finalizer logs in the middle of a put.
         self._queue: SimpleQueue[str | threading.Event | None] = SimpleQueue()
-        self._hurry = threading.Event()
+        self._force = threading.Event()
         self._closing = False
-        self._watch = SinkWatch(clock)
+        self._health = SinkHealth(clock)
         self._lock = threading.RLock()
         self._dropped: Dropped = {"log": 0, "audit": 0}
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -193,11 +193,11 @@ class LogWriter:
 
     def flush(self, seconds: float = 1.0) -> bool:
         """Wait until all lines so far are written, or `seconds`; return whether they are."""
-        if not self._sink.waits or self._watch.gone:
-            return not self._watch.gone
+        if not self._sink.waits or self._health.gone:
+            return not self._health.gone
         written = threading.Event()
         self._queue.put(written)
-        self._hurry.set()
+        self._force.set()
         return written.wait(seconds)
 
     def close(self, seconds: float = 1.0) -> None:
@@ -205,18 +205,18 @@ class LogWriter:
         self.flush(seconds)
         self._closing = True
         self._queue.put(None)
-        self._hurry.set()
+        self._force.set()
 
     def problem(self) -> str | None:
-        """Return why the sink is of no use, in words for a probe, or None."""
-        return self._watch.problem()
+        """Return why the sink is unusable, as text for a probe, or None."""
+        return self._health.problem()
 
     def _write_now(self, line: str, kind: Kind) -> None:
         try:
             self._sink.write(memoryview(self._sink.encode(f"{line}\n")))
-            self._watch.took()
-        except Exception as error:  # noqa: BLE001  a stream of somebody else's making
-            self._watch.failed(error)
+            self._health.took()
+        except Exception as error:  # noqa: BLE001  a stream of unknown type
+            self._health.failed(error)
             self._drop(kind)
 
     def _drop(self, kind: Kind, count: int = 1) -> None:
@@ -231,8 +231,8 @@ class LogWriter:
                 self._deliver(lines)
                 self._own_up()
             except Exception as error:  # noqa: BLE001  the thread must outlive whatever it is
-                self._watch.failed(error)
-                self._watch.done()
+                self._health.failed(error)
+                self._health.done()
                 self._drop("log", len(lines))
             for written in flushes:
                 written.set()
@@ -243,7 +243,7 @@ class LogWriter:
         lines: list[str] = []
         entry = self._queue.get()
         if isinstance(entry, str) and self._queue.empty():
-            self._hurry.wait(LINGER_SECONDS)
+            self._force.wait(LINGER_SECONDS)
         try:
             characters = 0
             while isinstance(entry, str):
@@ -254,27 +254,27 @@ class LogWriter:
                 entry = self._queue.get_nowait()
         except Empty:
             return lines, []
-        self._hurry.clear()
+        self._force.clear()
         return lines, [] if entry is None else [entry]
 
     def _deliver(self, lines: Iterable[str]) -> None:
         """Write `lines`, however long it takes; given up only when the writer is closed."""
         data = memoryview(b"".join(self._sink.encode(f"{line}\n") for line in lines))
-        self._watch.given(len(data))
+        self._health.given(len(data))
         while data:
             try:
                 taken = self._sink.write(data[:CHUNK_BYTES])
             except OSError as error:
-                self._watch.failed(error)
-                self._hurry.wait(RETRY_SECONDS)
-                self._hurry.clear()
+                self._health.failed(error)
+                self._force.wait(RETRY_SECONDS)
+                self._force.clear()
                 taken = 0
             if taken:
-                self._watch.took()
+                self._health.took()
             elif self._closing:
                 return
             data = data[taken:]
-        self._watch.done()
+        self._health.done()
 
     def _own_up(self) -> None:
         """Write how many lines are missing, now that the sink takes some again."""
@@ -284,7 +284,7 @@ class LogWriter:
             self._deliver([self._dropped_line(dropped)])
 
 
-class SinkWatch:
+class SinkHealth:
     """How the sink does: written by the one that writes, read by the probe's thread."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -293,24 +293,24 @@ class SinkWatch:
         self._failing_since: float | None = None
         self._error = ""
         self.gone = False
-        """Whether the last write found that nobody reads any more."""
+        """Whether the last write found the reader gone."""
 
     def given(self, count: int) -> None:
-        """Note that bytes wait for the sink from now on."""
+        """Record that bytes wait for the sink from now on."""
         self._waiting_since = self._clock() if count else None
 
     def took(self) -> None:
-        """Note that it took some."""
+        """Record that it took some."""
         if self._waiting_since is not None:
             self._waiting_since = self._clock()
         self._failing_since, self.gone = None, False
 
     def done(self) -> None:
-        """Note that nothing waits for it now."""
+        """Record that nothing waits for it now."""
         self._waiting_since = None
 
     def failed(self, error: Exception) -> None:
-        """Note that a write failed."""
+        """Record that a write failed."""
         number = error.errno if isinstance(error, OSError) else None
         self._error = errno.errorcode.get(number or 0, type(error).__name__)
         self.gone = number in GONE

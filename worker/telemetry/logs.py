@@ -2,7 +2,7 @@
 
 The standard library's loggers (botocore, asyncio, httpx …) go through the same steps, so there is
 one place where values are bounded and masked: `worker.telemetry.scrub`. A line is rendered by
-whoever logs it and written by another thread (`worker.telemetry.log_writer`). A log call never
+the thread that logs it and written by another (`worker.telemetry.log_writer`). A log call never
 raises: what is logged must not decide what is done.
 """
 
@@ -67,7 +67,7 @@ def flush_logs(seconds: float = 1.0) -> bool:
 
 
 def log_sink_problem() -> str | None:
-    """Return why the logs' sink is of no use, in words for a liveness probe, or None."""
+    """Return why the logs' sink is unusable, as text for a liveness probe, or None."""
     return next((problem for writer in _writers if (problem := writer.problem())), None)
 
 
@@ -169,7 +169,7 @@ def _name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
-    """Put what everybody looks for first."""
+    """Put the most wanted fields first."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 

@@ -42,24 +42,24 @@ messages_acked = Tally(
 )
 messages_released = Counter(
     "worker_messages_released_total",
-    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, follower, "
+    "Messages made visible again, by reason: retry, blocked, drain, lease_lost, fifo_group, "
     "dead_letter_failed, dead_letter_limit.",
     ["reason"],
     registry=REGISTRY,
 )
-messages_parked = Counter(
-    "worker_messages_parked_total",
+messages_dead_lettered = Counter(
+    "worker_messages_dead_lettered_total",
     "Messages copied to the dead-letter queue, by class of the failure.",
     ["reason"],
     registry=REGISTRY,
 )
-park_failures = Counter(
-    "worker_park_failures_total",
+dead_letter_failures = Counter(
+    "worker_dead_letter_failures_total",
     "Messages that the dead-letter queue did not take; they stay on their queue.",
     registry=REGISTRY,
 )
 messages_unrouted = Counter(
-    "worker_messages_unrouted_total", "Messages of a type no handler wants.", registry=REGISTRY
+    "worker_messages_unrouted_total", "Messages of a type that no job wants.", registry=REGISTRY
 )
 messages_duplicate = Counter(
     "worker_messages_duplicate_total",
@@ -108,7 +108,7 @@ dlq_messages = Gauge(
     registry=REGISTRY,
 )
 
-# ── handlers ───────────────────────────────────────────────────────────────────────────────────
+# ── jobs ───────────────────────────────────────────────────────────────────────────────────────
 messages_processed = Tally(
     "worker_messages_processed_total",
     "Runs of a job, by outcome: ok, skipped, degraded, duplicate, expired, retry, blocked, "
@@ -118,13 +118,13 @@ messages_processed = Tally(
 )
 job_state = Gauge(
     "worker_job_state",
-    "0 open, 1 half-open, 2 closed; 3: a person must change a setting or a right first.",
+    "0 open, 1 half-open, 2 closed; 3: a setting or a permission must be fixed.",
     ["handler"],
     registry=REGISTRY,
 )
 message_duration = TallyHistogram(
     "worker_message_duration_seconds",
-    "One run of a handler.",
+    "One run of a job.",
     ["handler"],
     buckets=SECONDS,
     registry=REGISTRY,
@@ -138,7 +138,7 @@ message_age = TallyHistogram(
 )
 event_age = TallyHistogram(
     "worker_event_age_seconds",
-    "From the event's own time to done, per handler.",
+    "From the event's own time to done, per job.",
     ["handler"],
     buckets=AGES,
     registry=REGISTRY,
@@ -146,8 +146,8 @@ event_age = TallyHistogram(
 last_success = Gauge(
     "worker_last_success_timestamp_seconds", "When a message was last done.", registry=REGISTRY
 )
-ledger_outcomes = Tally(
-    "worker_ledger_outcomes_total",
+idempotency_outcomes = Tally(
+    "worker_idempotency_outcomes_total",
     "Idempotency, by outcome: claimed, done, busy; stale_owner: a claim was taken over by another; "
     "unavailable: no answer.",
     ["outcome"],
@@ -162,7 +162,7 @@ sentiment_escalations = Counter(
 # ── upstreams ──────────────────────────────────────────────────────────────────────────────────
 dependency_requests = Counter(
     "worker_dependency_requests_total",
-    "Calls to an upstream, by result: ok, rejected, rate_limited, too_heavy, unreadable, "
+    "Calls to an upstream, by result: ok, rejected, rate_limited, too_large, unreadable, "
     "unavailable, unauthorized, misconfigured, lease_lost, not_yet, breaker_open, cancelled, "
     "error.",
     ["dependency", "result"],
@@ -214,7 +214,7 @@ asked_pause = Gauge(
 )
 cache_requests = Counter(
     "worker_cache_requests_total",
-    "Look-ups, by result: hit, miss, stale, negative, coalesced.",
+    "Lookups, by result: hit, miss, stale, negative, coalesced.",
     ["cache", "result"],
     registry=REGISTRY,
 )
@@ -250,8 +250,8 @@ log_lines_dropped = Counter(
 )
 drain_messages = Gauge(
     "worker_drain_messages",
-    "What the drain did, by fate: finished, released, stranded.",
-    ["fate"],
+    "What the drain did, by disposition: finished, released, stranded.",
+    ["disposition"],
     registry=REGISTRY,
 )
 
@@ -259,13 +259,13 @@ drain_messages = Gauge(
 for _counter, _values in (
     (
         messages_released,
-        "retry blocked drain lease_lost dead_letter_failed dead_letter_limit follower",
+        "retry blocked drain lease_lost dead_letter_failed dead_letter_limit fifo_group",
     ),
     (receives, "messages empty error"),
     (visibility_extensions, "ok error lost"),
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
-    (ledger_outcomes, "claimed done busy stale_owner unavailable"),
+    (idempotency_outcomes, "claimed done busy stale_owner unavailable"),
     (log_lines_dropped, "log audit"),
     (drain_messages, "finished released stranded"),
 ):

@@ -30,13 +30,13 @@ FLUSH_SECONDS = 3
 
 
 class OtelSpan:
-    """The span of a message in hand."""
+    """The span of a message in flight."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
 
     def mark(self, outcome: str, error: str | None = None) -> None:
-        """Note the outcome, and a failure as the span's status."""
+        """Record the outcome, and a failure as the span's status."""
         self._span.set_attribute("worker.outcome", outcome)
         if error is not None:
             _fail(self._span, error)
@@ -123,7 +123,7 @@ class OtelTracing:
         }
 
     def _cause(self, cause: Cause) -> Iterator[SpanContext]:
-        """Yield the one span that caused the message, if it can be told."""
+        """Yield the one span that caused the message, if it is known."""
         if cause.traceparent is not None:
             context = self._w3c.extract({"traceparent": cause.traceparent}, Context())
             found = trace.get_current_span(context).get_span_context()
@@ -161,7 +161,7 @@ def _resource() -> Resource:
 
 @contextmanager
 def _judged(span: Span) -> Iterator[None]:
-    """Note the class of what the block raises, and no more: texts and tracebacks stay here."""
+    """Record the class of what the block raises, and no more: texts and tracebacks stay here."""
     try:
         yield
     except BaseException as error:

@@ -1,6 +1,6 @@
 """What may not reach a log: secrets, phone numbers, e-mail addresses, endless or unprintable text.
 
-This is the net under the rule, not the rule: nobody logs such values on purpose. It catches what
+This is a safety net: no code logs such values on purpose. It catches what
 libraries and exceptions bring along. Pure functions.
 """
 

@@ -1,7 +1,7 @@
 """Tracing as the rest of the worker sees it: off by default, and then it costs next to nothing.
 
 OpenTelemetry is imported only when a collector is set: see `worker.telemetry.otel`. There is one
-tracing per process, as there is one set of metrics and one log, so nobody is handed it.
+tracing per process, as there is one set of metrics and one log, so it is not passed around.
 
 X-Ray's trace header is what AWS services hand on, from an event or execution to the next:
 https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
@@ -68,10 +68,10 @@ class Cause:
 
 
 class MessageSpan(Protocol):
-    """The span of a message in hand."""
+    """The span of a message in flight."""
 
     def mark(self, outcome: str, error: str | None = None) -> None:
-        """Note what became of the message; `error`: class of its failure."""
+        """Record what became of the message; `error`: class of its failure."""
 
 
 class Tracing(Protocol):
@@ -86,7 +86,7 @@ class Tracing(Protocol):
     def describe(
         self, event_type: str, correlation_id: str | None, handlers: Sequence[str]
     ) -> None:
-        """Note on the span in force what the message turned out to be."""
+        """Record on the current span what the message turned out to be."""
 
     def call(self, upstream: str) -> AbstractContextManager[object]:
         """Open the span of one attempt to call an upstream."""
@@ -116,7 +116,7 @@ class NoTracing:
     def describe(
         self, _event_type: str, _correlation_id: str | None, _handlers: Sequence[str]
     ) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     def call(self, _upstream: str) -> AbstractContextManager[object]:
         """Open nothing."""

@@ -29,15 +29,15 @@ run "defaults" {
     error_message = "There is no archive."
   }
   assert {
-    condition     = alltrue([for queue in [aws_sqs_queue.events, aws_sqs_queue.parked, aws_sqs_queue.undelivered] : queue.sqs_managed_sse_enabled])
+    condition     = alltrue([for queue in [aws_sqs_queue.events, aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered] : queue.sqs_managed_sse_enabled])
     error_message = "A queue is not encrypted."
   }
   assert {
-    condition     = jsondecode(aws_sqs_queue.events.redrive_policy).maxReceiveCount == 50 && aws_sqs_queue.parked.message_retention_seconds > aws_sqs_queue.events.message_retention_seconds
+    condition     = jsondecode(aws_sqs_queue.events.redrive_policy).maxReceiveCount == 50 && aws_sqs_queue.dead_letters.message_retention_seconds > aws_sqs_queue.events.message_retention_seconds
     error_message = "Redrive or retention are wrong."
   }
   assert {
-    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.parked, aws_sqs_queue_policy.undelivered] : anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Deny" && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"])])
+    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.dead_letters, aws_sqs_queue_policy.undelivered] : anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Deny" && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"])])
     error_message = "A queue can be used without TLS."
   }
   assert {
@@ -45,11 +45,11 @@ run "defaults" {
     error_message = "A queue takes messages from others than our rules."
   }
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.records, aws_dynamodb_table.ledger] : table.ttl[0].attribute_name == "expiresAt" && table.ttl[0].enabled && table.point_in_time_recovery[0].enabled && table.billing_mode == "PAY_PER_REQUEST" && table.deletion_protection_enabled])
+    condition     = alltrue([for table in [aws_dynamodb_table.records, aws_dynamodb_table.idempotency] : table.ttl[0].attribute_name == "expiresAt" && table.ttl[0].enabled && table.point_in_time_recovery[0].enabled && table.billing_mode == "PAY_PER_REQUEST" && table.deletion_protection_enabled])
     error_message = "A table lacks TTL, recovery, on-demand billing or protection."
   }
   assert {
-    condition     = aws_dynamodb_table.records.hash_key == "conversationId" && aws_dynamodb_table.records.range_key == "eventTimestamp" && aws_dynamodb_table.ledger.hash_key == "id" && aws_dynamodb_table.ledger.range_key == null
+    condition     = aws_dynamodb_table.records.hash_key == "conversationId" && aws_dynamodb_table.records.range_key == "eventTimestamp" && aws_dynamodb_table.idempotency.hash_key == "id" && aws_dynamodb_table.idempotency.range_key == null
     error_message = "A table has other keys than the worker uses."
   }
   assert {
@@ -83,7 +83,7 @@ run "task" {
 
   assert {
     condition     = local.container.readonlyRootFilesystem && local.container.user != "0:0" && local.container.linuxParameters.capabilities.drop[0] == "ALL"
-    error_message = "The container has more rights than it needs."
+    error_message = "The container has more permissions than it needs."
   }
   assert {
     condition     = local.container.stopTimeout >= 80 + 20
@@ -99,7 +99,7 @@ run "task" {
   }
   assert {
     condition     = local.environment["AWS_REGION"] == local.region
-    error_message = "Who takes the tasks' environment from the output is not told their region."
+    error_message = "Who takes the tasks' environment from the output does not get their region."
   }
   assert {
     condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
@@ -126,12 +126,12 @@ run "task" {
     error_message = "The backlog is not what KEDA counts: visible messages and those in flight."
   }
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["parked-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-conversation-started", "failed-invocations-conversation-ended", "failed-invocations-voice-scored", "failed-invocations-report-due"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["dead-lettered-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-conversation-started", "failed-invocations-conversation-ended", "failed-invocations-voice-scored", "failed-invocations-report-due"])
     error_message = "There are other alarms."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.worker["no-running-task"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.worker["failed-invocations-report-due"].dimensions == tomap({ RuleName = "genesys-events-report-due" })
-    error_message = "An alarm looks at the wrong metric."
+    error_message = "An alarm uses the wrong metric."
   }
   # One star each in the roles of ECS and Step Functions: ecr:GetAuthorizationToken and log delivery know no resources.
   assert {

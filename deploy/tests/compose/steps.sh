@@ -1,4 +1,4 @@
-# `docker-compose up` as a person would, looked at, and down again. Sourced by ../container/run.
+# `docker-compose up` as a person would run it, checked, and down again. Sourced by ../container/run.
 
 project=worker-compose-test
 compose_file="$root/docker-compose.yml"
@@ -41,7 +41,7 @@ compose_up() {
     diff - <(printf '%s\n' 'emulators start' 'emulators health_status: healthy' 'worker start' 'prometheus start' 'grafana start')
 }
 
-look() { # counts what it finds as checks of ours
+check_demo() { # counts what it finds as checks of ours
   local started=$SECONDS line
   PYTHONPATH="$here/..:$here/../monitoring" beside "$root/.venv/bin/python" "$here/../compose/watch.py" \
     "$root/deploy" >"$scratch/look.log" 2>&1 || true
@@ -53,7 +53,7 @@ look() { # counts what it finds as checks of ours
     failed=$((failed + 1))
   fi
   [[ "$line" = *", 0 failed" ]] || tail -n 15 "$scratch/compose.log"
-  echo "looked at for $((SECONDS - started)) s"
+  echo "checked for $((SECONDS - started)) s"
 }
 
 compose_down() {

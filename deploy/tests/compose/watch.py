@@ -1,4 +1,4 @@
-"""Looks at the demo that docker-compose.yml has started: `watch.py DEPLOY`, where its ports are.
+"""Checks the demo that docker-compose.yml has started: `watch.py DEPLOY`, where its ports are.
 
 What a person would see: everything is asked through Grafana, at the addresses the file publishes.
 """  # noqa: INP001  a script
@@ -27,10 +27,10 @@ SHOWN = FILLED | {"$__rate_interval": "20s", "$__range": "1h"}
 
 HANDLERS = ("attributes", "sentiment", "voice", "workflow")
 SEEN_SECONDS = 75
-"""Longest wait for a picture: a worker looks at its queues each 30 s, then come two scrapes."""
+"""Longest wait for a picture: a worker samples its queues every 30 s, then come two scrapes."""
 
 EXPECTED_ALERTS = {"WorkerDeadLetters", "WorkerDeadLettersGrowing"}
-"""The demo parks messages on purpose; nothing else may fire."""
+"""The demo dead-letters messages on purpose; nothing else may fire."""
 
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -41,19 +41,19 @@ ACCEPT = (
 
 
 def main(deploy: Path) -> int:
-    """Look at each part; 0 if all is well."""
+    """Check each part; 0 if all passed."""
     tally = Tally()
     model = json.loads((deploy / "monitoring/grafana/dashboards/worker.json").read_text())
     groups = yaml.safe_load((deploy / "monitoring/rules.yml").read_text())["groups"]
     rules = {rule.get("alert") or rule["record"] for group in groups for rule in group["rules"]}
     try:
-        asyncio.run(_look(tally, model, rules))
+        asyncio.run(_check(tally, model, rules))
     except (aiohttp.ClientError, TimeoutError) as error:
         tally.that("everything answers", [repr(error)])
     return tally.end()
 
 
-async def _look(tally: Tally, dashboard: dict[str, Any], rules: set[str]) -> None:
+async def _check(tally: Tally, dashboard: dict[str, Any], rules: set[str]) -> None:
     async with aiohttp.ClientSession() as http:
         shown = Prometheus(f"{GRAFANA}/api/datasources/proxy/uid/{SOURCE}", http)
         for page in (f"{WORKER}/readyz", f"{PROMETHEUS}/-/ready", f"{GRAFANA}/api/health"):
@@ -80,7 +80,7 @@ async def _check_grafana(
     tally: Tally, http: aiohttp.ClientSession, dashboard: dict[str, Any]
 ) -> None:
     health = await _json(http, "/api/health")
-    tally.that(f"Grafana ({health['version']}) is well", [health["database"]] * _bad(health))
+    tally.that(f"Grafana ({health['version']}) is healthy", [health["database"]] * _bad(health))
     found = {entry["uid"] for entry in await _json(http, "/api/search?type=dash-db")}
     tally.that("one dashboard is provisioned", found ^ {DASHBOARD})
     served = (await _json(http, f"/api/dashboards/uid/{DASHBOARD}"))["dashboard"]

@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def main() -> None:
-    """Look, tell, judge."""
+    """Check, report, and return the exit code."""
     found = list(_wrong())
     for line in found:
         sys.stdout.write(f"{line}\n")

@@ -109,7 +109,7 @@ def _methods_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def _protection(tree: ast.Module) -> set[str]:
-    """Return what asking the ECS agent at `/task-protection/` needs; nothing where nobody asks."""
+    """Return what `/task-protection/` of the ECS agent needs; nothing where no agent is asked."""
     texts = {
         node.value
         for node in ast.walk(tree)

@@ -24,7 +24,11 @@ Needs = dict[str, str]
 def main() -> int:
     """Compare both policies; 0 if both are equal to what the code needs."""
     package, states = Path(sys.argv[1]), Path(sys.argv[2])
-    modules = {name: tree for name, tree in parsed(package).items() if not (_within(name, SCENE) or name.endswith(".demo"))}
+    modules = {
+        name: tree
+        for name, tree in parsed(package).items()
+        if not (_within(name, SCENE) or name.endswith(".demo"))
+    }
     operations = Operations(services_of(modules))
     found = {
         name: {action: f"{name}:{line}" for action, line in actions_in(tree, operations).items()}
@@ -54,11 +58,11 @@ def _joined(parts: Iterator[Needs]) -> Needs:
 
 
 def _policies(states: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each policy of the state that `terraform test -json -verbose` tells, by address."""
+    """Yield each policy of the state that `terraform test -json -verbose` prints, by address."""
     for line in states.read_text().splitlines():
-        told = json.loads(line)
-        if told["type"] == "test_state":
-            for resource in told["test_state"]["root_module"]["resources"]:
+        entry = json.loads(line)
+        if entry["type"] == "test_state":
+            for resource in entry["test_state"]["root_module"]["resources"]:
                 if "policy" in resource["values"] and resource["type"].startswith("aws_iam"):
                     yield resource["address"], json.loads(resource["values"]["policy"])
 

@@ -103,13 +103,13 @@ def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
     ):
         found = policy.wanted(visible, in_flight, pods)
         tally.that(
-            f"KEDA: {visible} waiting and {in_flight} in hand of {pods} want {right}",
+            f"KEDA: {visible} waiting and {in_flight} in flight on {pods} want {right}",
             () if found == right else [f"wants {found}"],
         )
     counted = scaling.counted_by_terraform((DEPLOY / "terraform/scaling.tf").read_text())
     tally.equal("KEDA and Terraform count the same messages", counted, policy.counts)
     _check_runs(tally, policy, per_pod)
-    _check_hidden_backlog(tally, policy, per_pod)
+    _check_invisible_backlog(tally, policy, per_pod)
 
 
 def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
@@ -134,8 +134,8 @@ def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
     )
 
 
-def _check_hidden_backlog(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
-    """See it: a worker hides what is beyond its Genesys budget, 600 messages within seconds."""
+def _check_invisible_backlog(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
+    """See it: a worker defers what is beyond its Genesys budget, 600 messages within seconds."""
     without = dataclasses.replace(policy, counts=scaling.VISIBLE)
 
     def blind(one: scaling.Policy) -> list[str]:
@@ -144,8 +144,10 @@ def _check_hidden_backlog(tally: Tally, policy: scaling.Policy, per_pod: float) 
         )
         return ["it takes no pod more"] * (max(run.sizes) == policy.least)
 
-    tally.that("KEDA: a backlog that waits hidden for the budget takes more pods", blind(policy))
-    tally.refused("scaleOnInFlight false, with a backlog that waits hidden", blind(without))
+    tally.that(
+        "KEDA: a backlog that waits, invisible, for the budget takes more pods", blind(policy)
+    )
+    tally.refused("scaleOnInFlight false, with a backlog that waits, invisible", blind(without))
     tally.refused(
         "scaleOnInFlight false, with two pods busy and nothing waiting",
         ["a busy pod is taken away"] * (without.wanted(0, policy.queue_length * 2, 2) < 2),

@@ -73,7 +73,7 @@ def counted_by_terraform(scaling: str) -> frozenset[str]:
 def simulate(
     policy: Policy, arrivals: Callable[[int], float], *, per_pod: float, hold: int, seconds: int
 ) -> Run:
-    """Work a queue off: `per_pod` messages a second and pod, at most `hold` in hand of a pod."""
+    """Drain a queue: `per_pod` messages a second and pod, at most `hold` in flight per pod."""
     run, waiting, pods = Run(), 0.0, policy.least
     wishes: list[int] = []
     for second in range(seconds):

@@ -29,7 +29,7 @@ from worker.demo.scenario import Scenario, jobs_of
 
 EVENTS, SEED = 150, 1
 SAMPLED_SECONDS = 45
-"""The worker looks at the depth of its queues every 30 s."""
+"""The worker samples the depth of its queues every 30 s."""
 
 MOST_SERIES = 1200
 """Five handlers, a dozen upstreams, histograms of sixteen: what a process may cost Prometheus."""
@@ -38,7 +38,7 @@ FOREIGN = {"up"}
 """Metrics of Prometheus itself."""
 
 EXPECTED_ALERTS = {"WorkerDeadLetters", "WorkerDeadLettersGrowing"}
-"""The demo parks messages on purpose; nothing else may fire."""
+"""The demo dead-letters messages on purpose; nothing else may fire."""
 
 SHOWABLE = re.compile(r"worker_(?!.*_created$)")
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
@@ -55,7 +55,7 @@ class Given:
 
 
 def main(deploy: Path, scratch: Path) -> int:
-    """Play the demo under Prometheus, and ask; 0 if all is well."""
+    """Run the demo under Prometheus, and query; 0 if all passed."""
     tally = Tally()
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -127,7 +127,7 @@ async def _check_names(
 
 
 async def _check_panels(tally: Tally, server: Prometheus, dashboard: dict[str, Any]) -> None:
-    """Run every query; a zero in place of an empty answer is told."""
+    """Run every query; a zero in place of an empty answer is reported."""
     series, zeros = 0, []
     for query in queries(dashboard):
         samples = await server.query(query.text)
@@ -161,11 +161,11 @@ def _check_rules(tally: Tally, rules: list[dict[str, Any]], runbook: set[str]) -
 
 async def _check_stop(tally: Tally, server: Prometheus, scenario: Scenario) -> None:
     """End the worker; its going must be seen."""
-    tally.that("the worker ends well", [] if await scenario.stop() == 0 else ["exit code"])
+    tally.that("the worker exits with 0", [] if await scenario.stop() == 0 else ["exit code"])
     await server.until("up == 0", 30)
     seen = await server.query("max_over_time(worker_drain_messages[1m])")
-    fates = {sample["metric"]["fate"]: sample["value"][1] for sample in seen}
-    say(f"worker_drain_messages as scraped each second: {fates or 'never seen'}")
+    dispositions = {sample["metric"]["disposition"]: sample["value"][1] for sample in seen}
+    say(f"worker_drain_messages as scraped each second: {dispositions or 'never seen'}")
     tally.that("a worker that is gone is down", [] if await server.query("up == 0") else ["up"])
 
 

@@ -24,7 +24,7 @@ TERRAFORM_SECONDS = 420
 that moto never gives."""
 LIMITS = (
     "firing of schedules, evaluation of alarms, scaling, start of tasks: moto only keeps these",
-    "IAM and queue policies in force: moto holds nobody to them; deploy/tests/iam reads them",
+    "IAM and queue policies in force: moto does not enforce them; deploy/tests/iam reads them",
     "a second plan without changes: moto answers some attributes in another form",
 )
 
@@ -102,30 +102,30 @@ def _make_partner_source(url: str) -> None:
 
 def _outputs(example: Path) -> dict[str, Any]:
     command = ("terraform", f"-chdir={example}", "output", "-json", "worker")
-    outputs: dict[str, Any] = json.loads(subprocess.check_output(command))  # noqa: S603  our own words
+    outputs: dict[str, Any] = json.loads(subprocess.check_output(command))  # noqa: S603  our own arguments
     return outputs
 
 
-def _terraform(folder: Path, *words: str) -> Sequence[str]:
-    """Run Terraform; return its words, the last of them, when it fails, and nothing else."""
+def _terraform(folder: Path, *arguments: str) -> Sequence[str]:
+    """Run Terraform; return the end of its output if it fails, else nothing."""
     began = time.monotonic()
     command = (
         "terraform",
         f"-chdir={folder}",
-        *words,
-        *(() if words[0] == "fmt" else ("-no-color",)),
+        *arguments,
+        *(() if arguments[0] == "fmt" else ("-no-color",)),
     )
     code, output = _ended(command)
     summary = [line for line in output.splitlines() if "complete!" in line or "passed," in line]
-    told = f"{summary[-1].strip()} " if summary else ""
-    say(f"       terraform {words[0]}: {told}({time.monotonic() - began:.0f} s)")
+    last = f"{summary[-1].strip()} " if summary else ""
+    say(f"       terraform {arguments[0]}: {last}({time.monotonic() - began:.0f} s)")
     return () if code == 0 else (f"ended with {code}", *output[-6000:].splitlines())
 
 
 def _ended(command: Sequence[str]) -> tuple[int | None, str]:
-    """Run a command to its end or to its limit; return its exit code, or None, and its words."""
+    """Run a command to its end or to its limit; return its exit code, or None, and its output."""
     try:
-        run = subprocess.run(  # noqa: S603  our own words
+        run = subprocess.run(  # noqa: S603  our own arguments
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

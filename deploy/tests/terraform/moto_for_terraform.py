@@ -2,7 +2,7 @@
 """moto as a server, with the answers added that Terraform's AWS provider cannot do without.
 
 Prints its URL and serves until it is ended. Step Functions run their executions; a Lambda function
-answers with what it was told to, without Docker.
+answers as configured, without Docker.
 """
 
 import json
@@ -70,7 +70,7 @@ def _invoke_if_there(backend: LambdaSimpleBackend, function: str, *call: Any) ->
 
 
 def _attributes_with_redrive_allow_policy(queue: Queue) -> dict[str, Any]:
-    """Return a queue's attributes and the policy that moto takes, but never shows again."""
+    """Return a queue's attributes and the policy that moto takes, but never returns."""
     attributes: dict[str, Any] = _attributes(queue)
     if not attributes.get(REDRIVE_ALLOW_POLICY):  # never set, or taken away
         attributes.pop(REDRIVE_ALLOW_POLICY, None)

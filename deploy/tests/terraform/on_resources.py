@@ -22,7 +22,7 @@ from worker.jobs.reports.events import ReportDue
 from worker.settings import Events
 
 EFFECT_SECONDS = 60
-LOOK_SECONDS = 0.3
+FIND_SECONDS = 0.3
 STOP_SECONDS = 60
 LISTENER = "bus-listener"
 KEYS = {
@@ -68,7 +68,7 @@ class Site:
 
 
 async def check(tally: Tally, site: Site, folder: Path) -> None:
-    """Run the worker on the resources and look at everything it should have done."""
+    """Run the worker on the resources and check everything it should have done."""
     _check_settings(tally, site.outputs["environment"])
     _check_report_events(tally, site.outputs["report_events"])
     async with GenesysServer() as genesys, WebhookSink() as crm:
@@ -109,7 +109,7 @@ async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe)
     rows = json.loads((await process.communicate())[0])
     # A handler that is off for want of settings is no fault of the resources, and that an object
-    # was taken is one of moto's, which looks at no checksum.
+    # was taken is one of moto's, which checks no checksum.
     bad = [
         row
         for row in rows
@@ -131,7 +131,7 @@ async def _listen(site: Site) -> None:
 
 
 async def _lift_bucket_policy(site: Site) -> None:
-    """Take off what refuses all plain HTTP, which is how the emulator is spoken to."""
+    """Remove the denial of plain HTTP, which is what the emulator speaks."""
     async with site.client("s3") as s3:
         await s3.delete_bucket_policy(Bucket=site.outputs["report_bucket"])
     say("NOT RUN: the bucket's TLS-only policy, taken off for the worker: moto speaks plain HTTP")
@@ -161,20 +161,20 @@ async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
         there = await _found(lambda which=key: _is_there(site, which))
         tally.that(f"report {name} → bucket", () if there else (f"no {key}",))
     heard = await _found(lambda: _heard(site, 3))
-    told = ["ChatSentimentAnalysis", "report.ready", "report.ready"]
-    tally.equal("own events → own bus", heard, told)
+    expected = ["ChatSentimentAnalysis", "report.ready", "report.ready"]
+    tally.equal("own events → own bus", heard, expected)
     delivered = [one.body["data"]["conversationId"] for one in crm.taken]
     tally.equal("chat sentiment → CRM webhook", delivered, [traffic.CHAT])
 
 
-async def _found(look: Callable[[], Awaitable[Any]]) -> Any:
-    """Return what `look` finds, as soon as it finds anything; None in the end."""
+async def _found(find: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what `find` returns, as soon as it finds anything; None in the end."""
     deadline = asyncio.get_running_loop().time() + EFFECT_SECONDS
     while True:
-        found = await look()
+        found = await find()
         if found is not None or asyncio.get_running_loop().time() > deadline:
             return found
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(FIND_SECONDS)
 
 
 async def _record(site: Site) -> str | None:
@@ -217,7 +217,7 @@ async def _heard(site: Site, count: int) -> list[str] | None:
 async def _check_queues(tally: Tally, site: Site) -> None:
     left = {}
     async with site.client("sqs") as sqs:
-        for queue in ("queue_url", "parked_queue_url", "undelivered_queue_url"):
+        for queue in ("queue_url", "dead_letter_queue_url", "undelivered_queue_url"):
             reply = await sqs.get_queue_attributes(
                 QueueUrl=site.outputs[queue], AttributeNames=["All"]
             )

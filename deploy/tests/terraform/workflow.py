@@ -24,7 +24,7 @@ async def check(tally: Tally, site: Site, asl: Path) -> None:
         no_ticket = functions | {"update_ticket_system": NOWHERE.format(site.aws["AWS_REGION"])}
         for name, arns, steps, wanted in (
             ("all steps done", functions, STEPS, ("SUCCEEDED", "done", "done", "done")),
-            ("failed look-up marked", broken, STEPS, ("SUCCEEDED", "done", "failed", "done")),
+            ("failed lookup marked", broken, STEPS, ("SUCCEEDED", "done", "failed", "done")),
             ("failed ticket", no_ticket, STEPS, ("FAILED", "TicketNotUpdated")),
             ("two left out", functions, STEPS[:1], ("SUCCEEDED", "done", "not_wanted", None)),
         ):

@@ -155,7 +155,7 @@ def _gave_up(worker: WorkerProcess) -> list[str]:
 async def _refusals(worker: WorkerProcess) -> int:
     for family in text_string_to_metric_families(await worker.page("/metrics")):
         for sample in family.samples:
-            if sample.name == "worker_ledger_outcomes_total" and "stale_owner" in str(
+            if sample.name == "worker_idempotency_outcomes_total" and "stale_owner" in str(
                 sample.labels
             ):
                 return int(sample.value)

@@ -91,10 +91,10 @@ async def asked_by(transport, service, stub):
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_call_is_the_same_request(stub, service):
-    assert await asked_by("lean", service, stub) == await asked_by("sdk", service, stub)
+    assert await asked_by("wire", service, stub) == await asked_by("sdk", service, stub)
 
 
-LEAN = {
+WIRE = {
     name
     for kind in (Sqs, DynamoDb, StepFunctions, Events)
     for name in vars(kind)
@@ -103,8 +103,8 @@ LEAN = {
 
 
 def test_all_operations_of_the_lean_clients_are_compared_here():
-    assert {operation for _, operation, _ in CALLS} == LEAN
-    assert not LEAN & SET_UP
+    assert {operation for _, operation, _ in CALLS} == WIRE
+    assert not WIRE & SET_UP
 
 
 def test_the_lean_clients_have_the_operations_that_the_worker_uses_and_no_other():
@@ -123,7 +123,7 @@ def test_the_lean_clients_have_the_operations_that_the_worker_uses_and_no_other(
         if isinstance(node, ast.Attribute)
     }
 
-    assert used & known == LEAN
+    assert used & known == WIRE
 
 
 REPLIES = [
@@ -183,7 +183,7 @@ async def answers_of(transport, service, stub):
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_reply_is_the_same_answer(stub, service):
-    lean = await answers_of("lean", service, stub)
+    lean = await answers_of("wire", service, stub)
 
     assert lean == await answers_of("sdk", service, stub)
     assert {answer["ResponseMetadata"]["RequestId"] for answer in lean} == {"id-1"}
@@ -251,7 +251,7 @@ async def test_an_item_comes_back_as_it_was_put(moto, transport, monkeypatch):
 async def test_a_body_of_a_mebibyte_arrives_whole(sqs):
     url = sqs.create_queue("q")
     body = "é" * (512 * 1024)
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         await client.send_message(QueueUrl=url, MessageBody=body)
         (message,) = (await client.receive_message(QueueUrl=url))["Messages"]
 
@@ -279,7 +279,7 @@ ODD_ITEMS = [
 @pytest.mark.parametrize(("service", "operation", "reply"), ODD_ITEMS, ids=str)
 async def test_an_answer_of_another_shape_is_the_failure_of_a_call(stub, service, operation, reply):
     stub.replies = [Say(200, orjson.dumps(reply))]
-    async with a_client("lean", service) as client:
+    async with a_client("wire", service) as client:
         with pytest.raises(HTTPClientError, match="another shape"):
             await getattr(client, operation)()
 
@@ -288,7 +288,7 @@ async def test_a_message_of_another_shape_costs_none_beside_it(stub):
     whole = {"MessageId": "m", "MessageAttributes": {"b": {"BinaryValue": "AP8="}}}
     odd = [1, None, {"MessageAttributes": 1}, {"MessageAttributes": {"b": {"BinaryValue": "x"}}}]
     stub.replies = [Say(200, orjson.dumps({"Messages": [*odd, whole]}))]
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         answer = await client.receive_message(QueueUrl="q")
 
     assert answer["Messages"][-1]["MessageAttributes"] == {"b": {"BinaryValue": b"\x00\xff"}}

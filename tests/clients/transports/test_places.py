@@ -234,10 +234,10 @@ async def a_tunnel():
 async def test_a_server_behind_a_proxy_must_be_vouched_for_too(secure, certificate, monkeypatch):
     async with a_tunnel() as url:
         monkeypatch.setenv("HTTPS_PROXY", url)
-        async with a_client("lean") as client:
+        async with a_client("wire") as client:
             with pytest.raises(SSLError):
                 await client.receive_message(QueueUrl="q")
 
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-        async with a_client("lean") as client:
+        async with a_client("wire") as client:
             await client.receive_message(QueueUrl="q")

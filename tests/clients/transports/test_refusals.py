@@ -62,7 +62,7 @@ def of_whom(part, whole):
 @pytest.mark.parametrize("service", ["sqs", "dynamodb"])
 async def test_a_refusal_is_the_same_error(stub, service):
     sdk = await refusals_of("sdk", service, stub)
-    lean = await refusals_of("lean", service, stub)
+    lean = await refusals_of("wire", service, stub)
 
     for (text, response), (lean_text, lean_response) in zip(sdk, lean, strict=True):
         response["ResponseMetadata"]["HTTPHeaders"].pop("date")
@@ -110,7 +110,7 @@ async def test_credentials_that_no_header_can_hold_are_no_crash(stub, open_clien
     assert stub.asked == []
 
 
-# From here on the lean client is stricter than the SDK, which takes a page of HTML with status 200
+# From here on the wire client is stricter than the SDK, which takes a page of HTML with status 200
 # for an answer without fields: a put that nobody wrote would count as written.
 
 
@@ -118,7 +118,7 @@ async def test_credentials_that_no_header_can_hold_are_no_crash(stub, open_clien
 def strict(stub):
     async def error_of(say, **limits):
         stub.replies = [say]
-        async with a_client("lean", "dynamodb", **limits) as client:
+        async with a_client("wire", "dynamodb", **limits) as client:
             with pytest.raises(BotoCoreError) as caught:
                 await client.put_item(TableName="t")
         return caught.value
@@ -141,7 +141,7 @@ async def test_a_compressed_reply_nobody_asked_for_is_none(strict):
 
 async def test_a_redirect_is_not_followed(stub):
     stub.replies = [Say(302, b"", {"Location": f"{stub.url}/elsewhere"})]
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         with pytest.raises(ClientError) as caught:
             await client.receive_message(QueueUrl="q")
 
@@ -160,7 +160,7 @@ async def test_a_damaged_reply_is_asked_for_again(stub):
         Say(200, b"{}", {"x-amz-crc32": "1"}),
         Say(200, b"{}", {"x-amz-crc32": "2745614147"}),
     ]
-    async with a_client("lean", "dynamodb", attempts=2) as client:
+    async with a_client("wire", "dynamodb", attempts=2) as client:
         answer = await client.put_item(TableName="t")
 
     assert answer["ResponseMetadata"]["RetryAttempts"] == 1
@@ -168,7 +168,7 @@ async def test_a_damaged_reply_is_asked_for_again(stub):
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64, object(), {1}, float])
 async def test_parameters_that_are_not_json_are_our_mistake(stub, value):
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         with pytest.raises(ParamValidationError):
             await client.send_message(QueueUrl="q", MessageBody=value)
 
@@ -178,7 +178,7 @@ async def test_parameters_that_are_not_json_are_our_mistake(stub, value):
 async def test_a_refusal_keeps_the_item_that_stood_in_the_way(stub):
     item = {"id": {"S": "k"}, "b": {"B": "AP8="}}
     stub.replies = [refusal("x#ConditionalCheckFailedException", Item=item)]
-    async with a_client("lean", "dynamodb") as client:
+    async with a_client("wire", "dynamodb") as client:
         with pytest.raises(ClientError) as caught:
             await client.put_item(TableName="t")
 

@@ -153,7 +153,7 @@ async def test_credentials_that_ended_and_cannot_be_renewed_are_told_as_such(rol
         Say(body=credentials_document(1, timedelta(minutes=-1))),
         Say(500, b""),
     ]
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         with pytest.raises(CredentialRetrievalError):
             await client.receive_message(QueueUrl="q")
 
@@ -162,7 +162,7 @@ async def test_credentials_that_ended_and_cannot_be_renewed_are_told_as_such(rol
 
 async def test_renewed_credentials_that_have_ended_by_our_clock_are_told_as_such(role):
     role.replies = [Say(body=credentials_document(1, timedelta(hours=-1)))]
-    async with a_client("lean") as client:
+    async with a_client("wire") as client:
         with pytest.raises(CredentialRetrievalError):
             await client.receive_message(QueueUrl="q")
 
@@ -185,7 +185,7 @@ def moment_of(request):
 @pytest.mark.parametrize("code", SKEWED)
 async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead):
     stub.replies = [dated(refusal(code), time.time() + ahead), Say()]
-    async with a_client("lean", attempts=1) as client:
+    async with a_client("wire", attempts=1) as client:
         await client.receive_message(QueueUrl="q")
         await client.receive_message(QueueUrl="q")
 
@@ -201,7 +201,7 @@ async def test_a_clock_is_adjusted_once_a_call(stub):
         dated(refusal("RequestTimeTooSkewed"), now + HOUR),
         dated(refusal("RequestTimeTooSkewed"), now - HOUR),
     ]
-    async with a_client("lean", attempts=1) as client:
+    async with a_client("wire", attempts=1) as client:
         with pytest.raises(ClientError):
             await client.receive_message(QueueUrl="q")
 
@@ -213,7 +213,7 @@ async def test_a_clock_is_adjusted_once_a_call(stub):
 )
 async def test_a_refusal_for_another_reason_leaves_the_clock(stub, code, ahead):
     stub.replies = [dated(refusal(code), time.time() + ahead)]
-    async with a_client("lean", attempts=1) as client:
+    async with a_client("wire", attempts=1) as client:
         with pytest.raises(ClientError):
             await client.receive_message(QueueUrl="q")
 

@@ -25,7 +25,7 @@ LIVE_SHARE = 95.0
 HOUR = timedelta(hours=1)
 
 
-def too_heavy(request: Request) -> web.Response | None:
+def too_large(request: Request) -> web.Response | None:
     """Answer 504 to every query over more than an hour."""
     if request.method != "POST" or not request.path.endswith("/conversations/details/query"):
         return None
@@ -41,7 +41,7 @@ async def report_slices(size: Size) -> Verdict:
         made_up = MadeUp(size=DAYS * PER_DAY, first_ms=int(FIRST.timestamp() * 1000), step_ms=step)
         lab.stage.genesys.history = History(made_up)
         lab.stage.genesys.requests_per_minute = 300
-        lab.tap.cuts["genesys"] = too_heavy
+        lab.tap.cuts["genesys"] = too_large
         worker = lab.worker(("attributes", "reports"), GENESYS_REQUESTS_PER_MINUTE=240)
         await worker.start()
         lab.send(report(NAME, FIRST, DAYS))

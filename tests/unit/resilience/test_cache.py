@@ -282,7 +282,7 @@ async def test_caller_can_give_a_load_its_own_time_limit(cache):
 
 
 class AnyUse(RuleBasedStateMachine):
-    """Look-ups of few keys over time, against a list of what was loaded when."""
+    """Lookups of few keys over time, against a list of what was loaded when."""
 
     def __init__(self):
         super().__init__()

@@ -16,7 +16,7 @@ from worker.errors import (
     Permanent,
     RateLimited,
     Rejected,
-    TooHeavy,
+    RequestTooLarge,
     Unauthorized,
     Unavailable,
     Unreadable,
@@ -293,7 +293,7 @@ async def test_cancelled_probe_frees_its_place():
         (NotYet("soon"), "closed"),
         (Unauthorized("401"), "closed"),
         (Misconfigured("403", setting="X", remedy="y"), "closed"),
-        (TooHeavy("504"), "half_open"),
+        (RequestTooLarge("504"), "half_open"),
         (Unreadable("[]"), "half_open"),
         (RateLimited("429", retry_after=90), "half_open"),
         (ValueError("bug"), "half_open"),
@@ -432,7 +432,7 @@ async def test_probe_refused_for_its_budget_frees_its_place():
     assert rig.breaker.permit()
 
 
-@pytest.mark.parametrize("error", [TooHeavy("504"), Unreadable("[]")])
+@pytest.mark.parametrize("error", [RequestTooLarge("504"), Unreadable("[]")])
 async def test_fault_of_one_request_opens_no_breaker_however_often_it_is_met(error):
     rig = Rig(min_calls=1)
 
@@ -444,9 +444,9 @@ async def test_fault_of_one_request_opens_no_breaker_however_often_it_is_met(err
 
 
 async def test_what_is_too_heavy_is_not_asked_for_again_unchanged():
-    upstream = Upstream(TooHeavy("504"), "ok")
+    upstream = Upstream(RequestTooLarge("504"), "ok")
 
-    with pytest.raises(TooHeavy):
+    with pytest.raises(RequestTooLarge):
         await Rig().call(upstream)
 
 
@@ -535,7 +535,7 @@ async def test_no_budget_is_used_when_the_token_cannot_be_had():
         with pytest.raises(Unauthorized):
             await rig.call(Upstream("ok"), first=refused)
 
-    assert rig.limiter.spent_for() == 0
+    assert rig.limiter.exhausted_for() == 0
 
 
 async def test_failure_of_another_upstream_on_the_way_says_nothing_of_this_one():

@@ -174,7 +174,7 @@ async def test_waiters_cancelled_in_the_moment_of_a_grant_do_not_break_the_queue
 
     tasks[0].cancel()
     limiter.pause_for(0.1)  # serves the queue before the cancelled task has run
-    limiter.give_back()
+    limiter.refund()
 
     assert await tasks[1] < await tasks[2]
 
@@ -264,7 +264,7 @@ async def test_given_back_grant_goes_to_the_next_in_the_queue():
     waiting = asyncio.create_task(granted_at(limiter))
     await asyncio.sleep(0)
 
-    limiter.give_back()
+    limiter.refund()
 
     assert await waiting == 0
 
@@ -282,7 +282,7 @@ async def test_waiting_costs_one_timer_and_no_turns_of_the_loop():
 
     limiter._serve = counting
 
-    limiter.give_back()
+    limiter.refund()
     await asyncio.gather(*waiting)
 
     assert len(served) <= 52

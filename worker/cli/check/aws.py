@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.app.queue_findings import judge_dead_letters, judge_queue
+from worker.app.queue_findings import check_dead_letters, check_queue
 from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of, kind_of
 from worker.clients.aws.sqs import QueueAttributes, attributes_of
 from worker.findings import Finding, fail, ok, warn
@@ -276,16 +276,16 @@ async def _check_queue(sqs: Any, settings: Settings, url: str) -> list[Finding]:
         return [attributes]
     rows = [
         _kind(attributes),
-        *_rows(judge_queue(attributes, settings)),
+        *_rows(check_queue(attributes, settings)),
         *await _permissions(sqs, url),
     ]
     dead_letter_url = settings.dead_letter_queue_for(url)
     if dead_letter_url is None:
-        return [*rows, *_rows(judge_dead_letters(attributes, None))]
+        return [*rows, *_rows(check_dead_letters(attributes, None))]
     dead_letters = await _attributes(sqs, dead_letter_url, "dead-letter queue")
     if isinstance(dead_letters, Finding):
         return [*rows, dead_letters]
-    return [*rows, *_rows(judge_dead_letters(attributes, dead_letters))]
+    return [*rows, *_rows(check_dead_letters(attributes, dead_letters))]
 
 
 def _rows(findings: Iterable[Finding]) -> list[Finding]:

@@ -86,7 +86,7 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
     table = settings.of(VoiceSettings).dynamodb_table or ""
     workflow = settings.of(WorkflowSettings)
     arn, details = workflow.step_functions_arn or "", workflow.workflow_details_bucket
-    ledger, bus = settings.ledger.table, settings.event_bus.name
+    ledger, bus = settings.idempotency.table, settings.event_bus.name
     reports = settings.of(ReportSettings).report_bucket or ""
     puts = [put for name in sorted(on) for put in known_jobs()[name].bus_events]
     checks = (

@@ -209,7 +209,7 @@ class CrashMarks:
             return None
 
     def _failed(self, reason: str, now: float) -> None:
-        metrics.ledger_outcomes.labels("unavailable").inc()
+        metrics.idempotency_outcomes.labels("unavailable").inc()
         self._unreported += 1
         if now - self._reported_at >= REPORT_SECONDS:
             log.warning("crash_marks_unavailable", reason=reason, failures=self._unreported)
@@ -238,7 +238,7 @@ def _number(mark: Item, name: str) -> float:
 
 
 async def _reply(call: Callable[[], Awaitable[Any]]) -> Item:
-    with aws_errors("ledger"):
+    with aws_errors("idempotency"):
         try:
             reply: Item = await call()
         except ClientError as error:

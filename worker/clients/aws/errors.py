@@ -29,7 +29,7 @@ from worker.errors import (
 
 SETTINGS: Mapping[str, str] = {
     "dynamodb": "DYNAMODB_TABLE",
-    "ledger": "LEDGER_TABLE",
+    "idempotency": "LEDGER_TABLE",
     "stepfunctions": "STEP_FUNCTIONS_ARN",
     "events": "EVENT_BUS_NAME",
     "s3": "REPORT_BUCKET",

@@ -111,7 +111,7 @@ class AwsSession:
             slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
-        self._wire = WireClients(chain) if settings.transport == "lean" else None
+        self._wire = WireClients(chain) if settings.transport == "wire" else None
 
     def client(self, service: str, limits: ClientLimits) -> AbstractAsyncContextManager[Any]:
         """Return a client to be entered; `Any`, as botocore makes its classes at run time."""

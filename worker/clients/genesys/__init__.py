@@ -19,7 +19,7 @@ from worker.clients.genesys.details_query import (
 )
 from worker.clients.genesys.flows import Kind, Schema
 from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysParts
+from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
 
@@ -36,7 +36,7 @@ __all__ = [
     "DetailsQuery",
     "Failures",
     "Filters",
-    "GenesysParts",
+    "GenesysClients",
     "Json",
     "Kind",
     "Page",

@@ -19,7 +19,7 @@ from worker.clients.http_types import Reply, Request
 from worker.errors import (
     Permanent,
     Rejected,
-    TooHeavy,
+    RequestTooLarge,
     Transient,
     Unavailable,
     Unreadable,
@@ -346,7 +346,7 @@ class _Questions:
             failure = self._given_up() or await self._ask(part)
             if failure is None:
                 continue
-            if len(part) > 1 and isinstance(failure, Permanent | TooHeavy):
+            if len(part) > 1 and isinstance(failure, Permanent | RequestTooLarge):
                 half = len(part) // 2
                 parts.extendleft((part[half:], part[:half]))
             else:

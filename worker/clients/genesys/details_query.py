@@ -16,7 +16,7 @@ from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, wait_of, with_background_retry
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
-from worker.errors import Rejected, TooHeavy, Unavailable, Unreadable
+from worker.errors import Rejected, RequestTooLarge, Unavailable, Unreadable
 
 PATH = "/api/v2/analytics/conversations/details/query"
 LARGEST_PAGE = 100
@@ -245,7 +245,7 @@ class Failures:
             if reply.status in wire.TOO_LARGE:
                 self.count += 1
                 if self.can_split:
-                    raise TooHeavy(str(wire.failure_of(reply)))
+                    raise RequestTooLarge(str(wire.failure_of(reply)))
             return call.read(reply)
 
         return replace(call, read=read)

@@ -12,7 +12,7 @@ from worker.resilience.limiter import Limiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenesysParts:
+class GenesysClients:
     """The client, and what /status and readiness ask about it."""
 
     api: Api

@@ -21,7 +21,7 @@ from worker.errors import (
     Permanent,
     RateLimited,
     Rejected,
-    TooHeavy,
+    RequestTooLarge,
     Unauthorized,
     Unavailable,
     Unreadable,
@@ -195,16 +195,16 @@ def in_call(error: Misconfigured, request: Request) -> Misconfigured:
 def halvable(call: Call[T]) -> Call[T]:
     """Return a call for several things, whose failure may be due to one of them or to their number.
 
-    Its reader raises TooHeavy for a 500, a 504 and what cannot be read.
+    Its reader raises RequestTooLarge for a 500, a 504 and what cannot be read.
     """
 
     def read(reply: Reply) -> T:
         if reply.status in TOO_LARGE:
-            raise TooHeavy(str(failure_of(reply)))
+            raise RequestTooLarge(str(failure_of(reply)))
         try:
             return call.read(reply)
         except Unreadable as error:
-            raise TooHeavy(error.reason) from None
+            raise RequestTooLarge(error.reason) from None
 
     return replace(call, read=read)
 

@@ -1,6 +1,14 @@
 """Scheduled reports: paged analytics become CSV, JSON and a page in S3."""
 
-from worker.api import ClientLimits, Context, DetailsJobs, EventType, GenesysParts, Job, Steps
+from worker.api import (
+    ClientLimits,
+    Context,
+    DetailsJobs,
+    EventType,
+    GenesysClients,
+    Job,
+    OncePerKey,
+)
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue, report_due
 from worker.jobs.reports.files import folder
@@ -15,12 +23,14 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
     return WriteReport(
         reader=open_reader(context, settings, await context.genesys()),
         bucket=await open_bucket(context, settings),
-        listeners=Listeners(bus=await context.event_bus(), hook=hook, steps=Steps()),
+        listeners=Listeners(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
         now=context.now,
     )
 
 
-def open_reader(context: Context, settings: ReportSettings, genesys: GenesysParts) -> DetailsReader:
+def open_reader(
+    context: Context, settings: ReportSettings, genesys: GenesysClients
+) -> DetailsReader:
     """Return what reads the conversations of an interval."""
     has_jobs = settings.report_use_jobs and "details_jobs" in genesys.dialect.features
     jobs = DetailsJobs(genesys.api) if has_jobs else None

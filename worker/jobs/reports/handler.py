@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from worker.api import Bus, Result, Steps, Webhook
+from worker.api import Bus, OncePerKey, Result, Webhook
 from worker.jobs.reports.bucket import Bucket, Link
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, Manifest, files_of, folder, manifest_key
@@ -35,7 +35,7 @@ class Listeners:
 
     bus: Bus
     hook: Webhook | None
-    steps: Steps
+    steps: OncePerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

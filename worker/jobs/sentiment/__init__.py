@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from worker.api import Context, EventType, Job, Steps
+from worker.api import Context, EventType, Job, OncePerKey
 from worker.jobs.sentiment.events import ChatScored, from_platform, from_reference
 from worker.jobs.sentiment.handler import (
     ESCALATED,
@@ -36,7 +36,7 @@ async def _receivers(context: Context, settings: SentimentSettings) -> Receivers
         bus=await context.event_bus(),
         crm=await context.webhook("crm_webhook", settings.crm_webhook_url),
         alert=await context.webhook("alert_webhook", settings.alert_webhook_url),
-        steps=Steps(),
+        steps=OncePerKey(),
     )
 
 

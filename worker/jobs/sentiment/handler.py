@@ -11,11 +11,11 @@ from worker.api import (
     Bus,
     ChatSentiment,
     NotYet,
+    OncePerKey,
     Permanent,
     Rejected,
     Result,
     Sentiment,
-    Steps,
     Transient,
     Webhook,
     audit_logger,
@@ -52,7 +52,7 @@ class Receivers:
     bus: Bus
     crm: Webhook | None
     alert: Webhook | None
-    steps: Steps
+    steps: OncePerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Voice enrichment: a voice score becomes a record in DynamoDB that knows the customer."""
 
-from worker.api import ClientLimits, Context, EventType, GenesysParts, Job, utc_text
+from worker.api import ClientLimits, Context, EventType, GenesysClients, Job, utc_text
 from worker.jobs.voice.customers import CustomerAction, Customers
 from worker.jobs.voice.events import VoiceScored, from_platform, from_reference
 from worker.jobs.voice.handler import EnrichVoice
@@ -20,7 +20,7 @@ async def build(context: Context, settings: VoiceSettings) -> EnrichVoice:
     )
 
 
-def _customers(context: Context, settings: VoiceSettings, genesys: GenesysParts) -> Customers:
+def _customers(context: Context, settings: VoiceSettings, genesys: GenesysClients) -> Customers:
     action = CustomerAction(
         id=settings.genesys_action_id or "",
         input_field=settings.voice_input_field,

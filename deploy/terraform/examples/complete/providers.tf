@@ -5,7 +5,7 @@ locals {
 provider "aws" {
   region = var.region
 
-  # On an emulator: dummy keys, no look-ups outside, and few retries, as a call that it does not
+  # On an emulator: dummy keys, no lookups outside, and few retries, as a call that it does not
   # know would be retried 25 times otherwise.
   access_key                  = local.emulated ? "emulator" : null
   secret_key                  = local.emulated ? "emulator" : null

@@ -47,7 +47,7 @@ variable "deletion_protection" {
 }
 
 variable "alarm_email" {
-  description = "Address that alarms go to, once it has confirmed. Null: nobody."
+  description = "Address that alarms go to, once it has confirmed. Null: none."
   type        = string
   default     = null
 }

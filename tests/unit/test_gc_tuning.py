@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from worker.app.daemon import YOUNG_OBJECTS, spare_collections
+from worker.app.daemon import GC_THRESHOLD, spare_collections
 
 
 @pytest.fixture(autouse=True)
@@ -20,4 +20,4 @@ def test_what_is_there_is_not_looked_at_again_and_new_garbage_still_is():
 
     assert gc.get_freeze_count() > 0
     assert gc.isenabled()
-    assert gc.get_threshold()[0] == YOUNG_OBJECTS
+    assert gc.get_threshold()[0] == GC_THRESHOLD

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.resilience.once import Steps
+from worker.resilience.once import OncePerKey
 
 
 class Effect:
@@ -19,7 +19,7 @@ class Effect:
 
 
 async def test_a_step_is_done_once():
-    steps, effect = Steps(), Effect()
+    steps, effect = OncePerKey(), Effect()
     for _ in range(3):
         await steps.once("a", effect)
 
@@ -27,7 +27,7 @@ async def test_a_step_is_done_once():
 
 
 async def test_a_step_that_failed_is_done_again():
-    steps, effect = Steps(), Effect(failures=1)
+    steps, effect = OncePerKey(), Effect(failures=1)
     with pytest.raises(ConnectionError):
         await steps.once("a", effect)
     await steps.once("a", effect)
@@ -36,7 +36,7 @@ async def test_a_step_that_failed_is_done_again():
 
 
 async def test_steps_of_other_events_are_their_own():
-    steps, effect = Steps(), Effect()
+    steps, effect = OncePerKey(), Effect()
     await steps.once(("1", "a"), effect)
     await steps.once(("2", "a"), effect)
 
@@ -44,7 +44,7 @@ async def test_steps_of_other_events_are_their_own():
 
 
 async def test_the_oldest_are_forgotten_first():
-    steps, effect = Steps(max_entries=2), Effect()
+    steps, effect = OncePerKey(max_entries=2), Effect()
     for step in "abc":
         await steps.once(step, effect)
     await steps.once("c", effect)
