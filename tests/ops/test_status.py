@@ -241,6 +241,27 @@ def test_an_upstream_that_no_job_of_the_queue_asks_is_not_blamed():
     assert queue_state(reports, snapshot) == ("moving", "Moving: 3 in flight.")
 
 
+def test_a_job_that_cannot_run_is_named_while_others_of_its_queue_can():
+    jobs = (
+        JobStatus(name="voice", state="closed", reason="genesys refuses client credentials"),
+        JobStatus(name="workflow", state="open"),
+    )
+    queue = QueueStatus(
+        name="events",
+        jobs=("voice", "workflow"),
+        last_receive_seconds_ago=1.0,
+        last_message_seconds_ago=1.0,
+        **IDLE,
+    )
+
+    _, sentence = queue_state(queue, Snapshot(queues=(queue,), jobs=jobs))
+
+    assert sentence == (
+        "Idle: no message is visible; the last message came 1 s ago; "
+        "job voice waits: genesys refuses client credentials."
+    )
+
+
 def test_each_of_several_queues_has_a_sentence_with_its_name():
     voice = a_queue(name="voice", gate="closed", gate_reason="voice: breaker open")
     workflow = a_queue(name="workflow", **IDLE, last_message_seconds_ago=4.0)

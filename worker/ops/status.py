@@ -219,21 +219,34 @@ def _held_back(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
         yield "slow", f"Moving slowly, {', '.join(causes)}; {_counts(queue)}."
 
 
-def _working(queue: QueueStatus, _: Snapshot) -> Iterator[tuple[str, str]]:
+def _working(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
+    blocked = "".join(_blocked_jobs(queue, now))
+    for state, sentence in _moving(queue):
+        yield state, f"{sentence}{blocked}."
+
+
+def _blocked_jobs(queue: QueueStatus, now: Snapshot) -> Iterator[str]:
+    """Yield what is to be said of jobs that cannot run while others of the queue can."""
+    for job in now.jobs:
+        if job.state == "closed" and job.name in queue.jobs:
+            yield f"; job {job.name} waits: {job.reason}"
+
+
+def _moving(queue: QueueStatus) -> Iterator[tuple[str, str]]:
     if queue.blocked_groups:
         groups = ", ".join(f"{group} by {head}" for group, head in queue.blocked_groups.items())
-        yield "blocked", f"Moving, but FIFO groups wait for their heads: {groups}."
+        yield "blocked", f"Moving, but FIFO groups wait for their heads: {groups}"
     if queue.in_flight or queue.visible:
-        yield "moving", f"Moving: {_counts(queue)}."
+        yield "moving", f"Moving: {_counts(queue)}"
     if queue.last_receive_seconds_ago is None:
         return
     last = queue.last_message_seconds_ago
     came = "" if last is None else f"; the last message came {last:.0f} s ago"
     if queue.invisible:
-        yield "waiting", f"Waiting: {_counts(queue)}{came}."
+        yield "waiting", f"Waiting: {_counts(queue)}{came}"
     if last is None:
-        yield "empty", "Idle: no message has come since the start."
-    yield "empty", f"Idle: no message is visible{came}."
+        yield "empty", "Idle: no message has come since the start"
+    yield "empty", f"Idle: no message is visible{came}"
 
 
 def _counts(queue: QueueStatus) -> str:

@@ -11,6 +11,11 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _transport(value: object) -> object:
+    name = _lower(value)
+    return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
+
+
 class Ops(Group):
     """The operators' HTTP server."""
 
@@ -50,7 +55,7 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Literal["wire", "sdk"], BeforeValidator(_lower)] = "wire"
+    transport: Annotated[Literal["wire", "sdk"], BeforeValidator(_transport)] = "wire"
     """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
     client, at a fraction of the CPU time, `sdk` by aioboto3. All else is aioboto3's."""
 
