@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import load_settings
-from worker.app.queue_findings import check_dead_letters, check_queue, queue_findings
+from worker.app.queues import check_dead_letters, check_queue, queue_findings
 from worker.cli.check.aws import check_queues, check_region
 from worker.cli.check.plan import settings_findings
 from worker.clients.aws.sqs import attributes_of

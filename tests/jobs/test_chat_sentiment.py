@@ -36,7 +36,7 @@ from worker.events.origin import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
 from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
-from worker.resilience.once import OncePerKey
+from worker.resilience.work import OncePerKey
 from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging

@@ -25,7 +25,7 @@ from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.reports.handler import Listeners, WriteReport
-from worker.resilience.once import OncePerKey
+from worker.resilience.work import OncePerKey
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 FILES = ["report.csv", "report.html", "report.json"]

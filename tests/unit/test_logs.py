@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from worker.telemetry.context import log_fields
 from worker.telemetry.logs import (
     audit_logger,
     configure_logging,
     flush_logs,
+    log_fields,
     log_sink_problem,
 )
 from worker.telemetry.scrub import MAX_CHARACTERS, clean, clean_end, escape, scrub

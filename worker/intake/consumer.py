@@ -24,7 +24,7 @@ from worker.intake.permits import Permits
 from worker.intake.poller import Poller
 from worker.intake.settlement import Settlement
 from worker.telemetry import metrics
-from worker.telemetry.context import log_as
+from worker.telemetry.logs import log_as
 
 log = structlog.get_logger(__name__)
 

@@ -35,7 +35,7 @@ from worker.intake.quarantine import Quarantine
 from worker.intake.router import Routed, Routes, Unrouted, routed
 from worker.resilience.work import Work, begin
 from worker.telemetry import metrics
-from worker.telemetry.context import log_fields
+from worker.telemetry.logs import log_fields
 from worker.telemetry.tallies import Count, Distribution
 from worker.telemetry.tracing import MessageSpan, tracing
 

@@ -5,7 +5,8 @@ and no effect may follow a lost lease. All three ask here, so that no handler ha
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -144,3 +145,24 @@ def waiting_for(what: str, clock: Callable[[], float]) -> Iterator[None]:
         yield
     finally:
         group.stop_waiting(clock())
+
+
+class OncePerKey:
+    """Remembers, within this process, which steps of which events are done.
+
+    For effects at sinks that know no key: when one of several fails, the message comes back, and
+    the others must not be had twice. After a restart they are; then their ids are the same.
+    """
+
+    def __init__(self, max_entries: int = 50_000) -> None:
+        self._max_entries = max_entries
+        self._done: OrderedDict[Hashable, None] = OrderedDict()
+
+    async def once(self, step: Hashable, effect: Callable[[], Awaitable[object]]) -> None:
+        """Await the effect unless the step is done; it is done when the effect did not raise."""
+        if step in self._done:
+            return
+        await effect()
+        self._done[step] = None
+        if len(self._done) > self._max_entries:
+            self._done.popitem(last=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from worker.errors import LeaseLost
 from worker.resilience.batcher import Batcher
 from worker.resilience.work import Work, begin, current_work
-from worker.telemetry.context import log_fields, merge_log_fields
+from worker.telemetry.logs import log_fields, merge_log_fields
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 

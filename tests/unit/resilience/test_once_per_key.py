@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.resilience.once import OncePerKey
+from worker.resilience.work import OncePerKey
 
 
 class Effect:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.app.queue_findings import check_dead_letters, check_queue
+from worker.app.queues import check_dead_letters, check_queue
 from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of, kind_of
 from worker.clients.aws.sqs import QueueAttributes, attributes_of
 from worker.findings import Finding, fail, ok, warn
