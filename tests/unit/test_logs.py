@@ -75,9 +75,7 @@ def test_what_is_bound_to_the_context_is_on_every_line(sink, log):
         log.info("message_done")
         logging.getLogger("asyncio").warning("slow")
 
-    assert [(line["message_id"], line["job"]) for line in sink.lines()] == [
-        ("m-1", "voice")
-    ] * 2
+    assert [(line["message_id"], line["job"]) for line in sink.lines()] == [("m-1", "voice")] * 2
 
 
 def test_lines_below_the_level_are_not_written(log):
