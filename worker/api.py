@@ -386,7 +386,7 @@ class Job(Generic[S]):
     """
 
     def uses_genesys(self, settings: S | None = None) -> bool:
-        """Tell whether it cannot be built without Genesys Cloud."""
+        """Return whether it cannot be built without Genesys Cloud."""
         return bool(GENESYS & {*self.needed(settings), *self.may_miss})
 
     def needed(self, settings: S | None = None) -> tuple[str, ...]:

@@ -142,7 +142,9 @@ class Arena:
     def keep(self) -> None:
         """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
         journals = {
-            "sent": [(key, one.kind, one.fate, one.body[:2000]) for key, one in self.sent.items()],
+            "sent": [
+                (key, one.kind, one.disposition, one.body[:2000]) for key, one in self.sent.items()
+            ],
             "queue": [record._asdict() for record in self.stage.sqs.journal.records],
             "effects": [effect._asdict() for effect in self.tap.effects],
         }

@@ -95,19 +95,19 @@ def _vanished(history: History) -> set[str]:
     return set(history.sent) - there
 
 
-def _parked(history: History, fate: str) -> set[str]:
-    return {key for key in history.parked if history.sent[key].fate == fate}
+def _parked(history: History, disposition: str) -> set[str]:
+    return {key for key in history.parked if history.sent[key].disposition == disposition}
 
 
 def _unparked(history: History) -> set[str]:
-    due = {key for key, planned in history.sent.items() if planned.fate == "parked"}
+    due = {key for key, planned in history.sent.items() if planned.disposition == "dead-lettered"}
     return (due & set(history.deleted_at)) - set(history.parked)
 
 
 def _without_effect(history: History) -> Iterator[str]:
     done = {(effect.sink, effect.conversation_id) for effect in history.effects}
     for key, planned in history.sent.items():
-        owed = planned.fate == "done" and OWED.get(planned.kind)
+        owed = planned.disposition == "done" and OWED.get(planned.kind)
         if not owed or not _answers_for(planned, owed):
             continue
         if key in history.deleted_at and (owed, conversation_of(planned)) not in done:
@@ -122,7 +122,7 @@ def _early(history: History) -> Iterator[str]:
             first[effect.conversation_id].setdefault(effect.sink, effect.time)
     for key, deleted_at in history.deleted_at.items():
         planned = history.sent.get(key)
-        if planned is None or planned.kind not in OWED or planned.fate != "done":
+        if planned is None or planned.kind not in OWED or planned.disposition != "done":
             continue
         at = first[conversation_of(planned)]
         if any(at[sink] > deleted_at for sink in at if _answers_for(planned, sink)):

@@ -13,9 +13,9 @@ from worker.jobs.voice.demo import START
 CONVERSATION = an_id()
 
 
-def a_score(fate="done"):
+def a_score(disposition="done"):
     body = envelope("voice.analytics", {"conversationId": CONVERSATION}, at=START, event_id=an_id())
-    return Planned("voice sentiment", body, fate=fate)
+    return Planned("voice sentiment", body, disposition=disposition)
 
 
 def an_effect(**over):
@@ -42,7 +42,7 @@ def test_a_sound_history_has_no_violation():
         (a_history(deleted_at={}, left=["m"]), "not settled"),
         (a_history(deleted_at={}), "vanished"),
         (a_history(parked=["m"]), "parked though healthy"),
-        (a_history(sent={"m": a_score("parked")}), "deleted without being parked"),
+        (a_history(sent={"m": a_score("dead-lettered")}), "deleted without being parked"),
         (a_history(effects=[]), "deleted without its effect"),
         (a_history(effects=[an_effect(time=3.0)]), "deleted before its effects"),
         (a_history(effects=[an_effect()] * 2), "effect twice at a sink with keys"),

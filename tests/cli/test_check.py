@@ -197,14 +197,14 @@ def test_a_table_with_other_keys_fails(worker, environ, a_table):
 def test_the_ledgers_table_is_checked_where_there_is_one(worker, environ, a_ledger_table):
     run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_ledger_table()})
 
-    assert (run.code, states(run)["ledger table"]) == (0, "ok")
+    assert (run.code, states(run)["idempotency table"]) == (0, "ok")
 
 
 def test_a_ledger_with_other_keys_fails_and_says_which_it_needs(worker, environ, a_table):
     run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_table()})
 
-    assert (run.code, states(run)["ledger table"]) == (1, "fail")
-    remedy = next(row["remedy"] for row in run.json if row["name"] == "ledger table")
+    assert (run.code, states(run)["idempotency table"]) == (1, "fail")
+    remedy = next(row["remedy"] for row in run.json if row["name"] == "idempotency table")
     assert "partition key id (S)" in remedy
 
 

@@ -63,7 +63,7 @@ def test_the_bucket_of_call_details_is_looked_at_where_it_is_named_and_used(hand
 
 
 def test_the_ledger_is_looked_at_where_one_is_named():
-    assert checks_of(LEDGER_TABLE="ledger") - checks_of() == {"ledger table"}
+    assert checks_of(LEDGER_TABLE="ledger") - checks_of() == {"idempotency table"}
 
 
 @pytest.fixture

@@ -186,8 +186,8 @@ async def test_a_slice_that_fails_three_times_is_read_by_the_hour(status, attemp
     assert cloud.counts["details_query"] == 27
 
 
-async def test_a_day_that_is_too_heavy_is_complete_when_its_hours_are_not():
-    cloud = a_cloud(pasts(300), is_too_heavy=only_days_are_too_heavy)
+async def test_a_day_that_is_too_large_is_complete_when_its_hours_are_not():
+    cloud = a_cloud(pasts(300), is_too_large=only_days_are_too_heavy)
 
     whole = await read(cloud)
 
@@ -203,8 +203,8 @@ async def test_two_failures_do_not_make_a_slice_smaller():
     assert cloud.counts["details_query"] == 3
 
 
-async def test_an_hour_that_is_too_heavy_as_well_is_unavailable():
-    cloud = a_cloud(pasts(50), is_too_heavy=lambda _start, _end: True)
+async def test_an_hour_that_is_too_large_as_well_is_unavailable():
+    cloud = a_cloud(pasts(50), is_too_large=lambda _start, _end: True)
 
     with pytest.raises(Unavailable):
         await read(cloud)

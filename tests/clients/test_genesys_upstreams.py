@@ -316,10 +316,10 @@ async def test_a_message_that_waits_for_a_token_others_asked_for_says_so():
 async def test_day_slices_that_are_too_heavy_open_no_breaker_and_the_report_goes_on_by_the_hour(
     status, by
 ):
-    def is_too_heavy(start_ms, end_ms):
+    def is_too_large(start_ms, end_ms):
         return end_ms - start_ms > 3_600_000
 
-    history = History(pasts(300), is_too_heavy=is_too_heavy, too_heavy_status=status)
+    history = History(pasts(300), is_too_large=is_too_large, too_large_status=status)
     async with a_bench(GenesysCloud(history=history)) as bench:
         reader = DetailsReader(bench.api, Pages(), 4, lambda: NOON)
 

@@ -33,8 +33,8 @@ from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.origin import Result
-from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Receivers
-from worker.jobs.sentiment.verdict import SentimentRules, derived_id, forwarding_id
+from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Sinks
+from worker.jobs.sentiment.rules import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
 from worker.resilience.work import OncePerKey
 from worker.settings import Aws
@@ -86,7 +86,7 @@ def scene_of(monkeypatch, audit_log):
             bus = Bus(events, "default", a_guard("events"), Random(1))
             stack.push_async_callback(bus.aclose)
             webhooks = [await webhook(enter, sink) for sink in sinks]
-            receivers = Receivers(
+            receivers = Sinks(
                 set_attributes=attributes_of(api, dialect).set_conversation_attributes,
                 bus=bus,
                 crm=webhooks[0] if crm else None,
@@ -96,7 +96,7 @@ def scene_of(monkeypatch, audit_log):
             handle = ForwardChatSentiment(
                 sentiment=sentiment_of(api, dialect, stack),
                 rules=SentimentRules(),
-                receivers=receivers,
+                sinks=receivers,
                 now=lambda: NOON + timedelta(seconds=age),
                 settle_seconds=1800,
             )
@@ -339,8 +339,8 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
     async with scene_of() as scene:
         event = a_chat(scene.cloud, GRAVE)
         await scene.handle(event)
-        elsewhere = replace(scene.handle.receivers, steps=OncePerKey())
-        await replace(scene.handle, receivers=elsewhere)(resent(event))
+        elsewhere = replace(scene.handle.sinks, steps=OncePerKey())
+        await replace(scene.handle, sinks=elsewhere)(resent(event))
 
     first, second = scene.bridge.calls
     assert sorted(map(orjson.dumps, first)) == sorted(map(orjson.dumps, second))

@@ -24,7 +24,7 @@ from worker.emulators.genesys import GenesysCloud
 from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
-from worker.jobs.reports.handler import Listeners, WriteReport
+from worker.jobs.reports.handler import Subscribers, WriteReport
 from worker.resilience.work import OncePerKey
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
@@ -87,8 +87,8 @@ async def bench(moto, monkeypatch):
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
         hook = Webhook("report", sink.url, None, a_guard("report"), http)
-        listeners = Listeners(bus=bus, hook=hook, steps=OncePerKey())
-        write = WriteReport(reader=reader, bucket=bucket, listeners=listeners, now=now)
+        listeners = Subscribers(bus=bus, hook=hook, steps=OncePerKey())
+        write = WriteReport(reader=reader, bucket=bucket, subscribers=listeners, now=now)
         yield Bench(write, cloud, sink, sqs, queue)
 
 
@@ -178,7 +178,7 @@ async def test_a_webhook_that_is_down_is_told_later_and_the_bus_only_once(bench)
 
 
 async def test_no_webhook_is_no_failure(bench):
-    write = replace(bench.write, listeners=replace(bench.write.listeners, hook=None))
+    write = replace(bench.write, subscribers=replace(bench.write.subscribers, hook=None))
 
     assert await write(a_day()) is Result.OK
     assert len(await bench.events()) == 1
@@ -201,7 +201,7 @@ async def test_a_report_of_an_empty_day_is_written_too(bench):
 
 
 async def test_no_manifest_is_left_behind_when_reading_fails(bench):
-    bench.cloud.history.is_too_heavy = lambda _start, _end: True
+    bench.cloud.history.is_too_large = lambda _start, _end: True
 
     with pytest.raises(Unavailable):
         await bench.write(a_day())

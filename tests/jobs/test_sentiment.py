@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.support.factories import NOON, a_chat_scored, an_id, an_origin
 from worker.clients.genesys.transcripts import Polarity, exact, sentiment_of
 from worker.errors import Permanent
-from worker.jobs.sentiment.verdict import (
+from worker.jobs.sentiment.rules import (
     SentimentRules,
     alert_note,
     crm_note,

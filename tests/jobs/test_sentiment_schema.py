@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.factories import a_chat_scored
 from worker.clients.genesys.transcripts import sentiment_of
-from worker.jobs.sentiment.verdict import SentimentRules, payload_of
+from worker.jobs.sentiment.rules import SentimentRules, payload_of
 
 SCHEMA = orjson.loads(
     files("worker.jobs.sentiment").joinpath("schemas/chat_sentiment.json").read_bytes()

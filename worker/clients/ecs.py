@@ -47,7 +47,7 @@ def expiry_minutes(longest_run_seconds: float) -> int:
 class TaskProtection:
     """Scale-in protection of the task this process is in; it never fails the work it protects.
 
-    Asked for when the first run begins and given back when the last one ends, not per message:
+    Asked for when the first run begins and dropped when the last one ends, not per message:
     ECS throttles UpdateTaskProtection.
     """
 

@@ -133,7 +133,7 @@ def json_of(upstream: str, reply: Reply) -> Any:
 
 
 def _text(body: bytes, content_type: str) -> str:
-    """Decode; UTF-8 first, as JSON is, for its other readers never look at what is declared."""
+    """Decode; UTF-8 first, as JSON is, for its other readers ignore what is declared."""
     try:
         return body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:

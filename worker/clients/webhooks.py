@@ -27,7 +27,7 @@ class Signer:
     """Signs with each of the secrets, so that a receiver may know the old one or the new."""
 
     def __init__(self, secret: str) -> None:
-        """`secret`: one or more, parted by blanks. Raises ConfigurationError for bad base64."""
+        """`secret`: one or more, separated by blanks. Raises ConfigurationError for bad base64."""
         self._keys = [_key(one) for one in secret.split()]
         if not self._keys:
             raise ConfigurationError(["WEBHOOK_SECRET: is blank"])
@@ -77,7 +77,7 @@ class Webhook:
     ) -> None:
         """Deliver; a fragment is sent as it is, byte for byte.
 
-        `delivery_id`: the same for every repeat, so that the receiver can tell one. Raises
+        `delivery_id`: the same for every repeat, so that the receiver can recognise one. Raises
         Transient, or Rejected when the receiver does not take the body: a 410 says no more of the
         next delivery than a 404 does.
         """

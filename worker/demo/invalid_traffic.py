@@ -1,11 +1,11 @@
-"""What every queue also holds: events nobody wants, and messages nobody can read."""
+"""What every queue also holds: events that no job wants, and messages that cannot be read."""
 
 from datetime import UTC, datetime
 
 import orjson
 
 from worker.demo.environment import Environment
-from worker.demo.traffic import Effects, Planned, Trouble, envelope
+from worker.demo.traffic import Effects, Fault, Planned, envelope
 
 ID = "c0ffee00-0000-4000-8000-000000000001"
 POISON = (
@@ -34,7 +34,7 @@ MISROUTED = (
 """Good events of other jobs, as a rule with a wrong target puts them on the queue of voice."""
 
 
-class Noise:
+class InvalidTraffic:
     """Unwanted events are dropped; unreadable and misrouted ones dead-lettered with a reason."""
 
     def __init__(self, count: int) -> None:
@@ -47,33 +47,33 @@ class Noise:
 
     def traffic(self) -> list[Planned]:
         """Return all kinds."""
-        wanted_by_nobody = [
+        unrouted = [
             Planned("unwanted type", orjson.dumps(_unwanted(number)).decode())
             for number in range(self._count)
         ]
-        poison = [Planned("poison", body, fate="parked") for body in POISON]
+        poison = [Planned("poison", body, disposition="dead-lettered") for body in POISON]
         misrouted = [
-            Planned("on the wrong queue", body, fate="parked", queue_of="voice")
+            Planned("on the wrong queue", body, disposition="dead-lettered", queue_of="voice")
             for body in self._misrouted
         ]
-        return wanted_by_nobody + poison + misrouted
+        return unrouted + poison + misrouted
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Add nothing."""
         return []
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Break nothing."""
         return []
 
     async def effects(self, stage: Environment) -> list[Effects]:
         """Find each of them on the dead-letter queue, once, with a reason."""
         expected = sorted(POISON + self._misrouted)
-        parked = stage.sqs.messages(stage.dead_letter_url)
-        bodies = sorted(message.sent.body for message in parked)
-        silent = [m.id for m in parked if "worker.failure" not in m.sent.attributes]
+        letters = stage.sqs.messages(stage.dead_letter_url)
+        bodies = sorted(message.sent.body for message in letters)
+        silent = [m.id for m in letters if "worker.failure" not in m.sent.attributes]
         wrong = silent if bodies == expected else ["other bodies"]
-        return [Effects("dead letters with reason", len(expected), len(parked), wrong)]
+        return [Effects("dead letters with reason", len(expected), len(letters), wrong)]
 
 
 def _unwanted(number: int) -> dict[str, object]:

@@ -84,7 +84,9 @@ class SentMessages:
     def _row(self, kind: str, queue: str, ids: list[str], took: dict[str, float]) -> Row:
         times = sorted(took[key] for key in ids if key in took) or [0.0]
         receives = self._environment.sqs.journal.receives
-        dead_lettered = sum(self._planned[key].fate == "parked" and key in took for key in ids)
+        dead_lettered = sum(
+            self._planned[key].disposition == "dead-lettered" and key in took for key in ids
+        )
         return Row(
             kind=kind,
             queue=queue,
@@ -197,10 +199,8 @@ def _effects(effects: Sequence[Effects]) -> Table:
     table.add_column("sink")
     for name in ("expected", "found"):
         table.add_column(name, justify="right")
-    table.add_column("verdict")
+    table.add_column("result")
     for found in effects:
-        verdict = (
-            "[green]right[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
-        )
-        table.add_row(found.sink, str(found.expected), str(found.found), verdict)
+        result = "[green]right[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
+        table.add_row(found.sink, str(found.expected), str(found.found), result)
     return table

@@ -14,10 +14,10 @@ from rich.console import Console
 from worker.app.jobs import known_jobs
 from worker.demo.environment import Environment, Queues, open_environment
 from worker.demo.fixtures import make_fixtures
-from worker.demo.invalid_traffic import Noise
+from worker.demo.invalid_traffic import InvalidTraffic
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress, SentMessages, print_results
-from worker.demo.traffic import Effects, Job, Planned, Trouble
+from worker.demo.traffic import Effects, Fault, Job, Planned
 from worker.errors import ConfigurationError
 
 QUIET_SECONDS = 180
@@ -31,7 +31,7 @@ def jobs_of(events: int, seed: int) -> list[Job]:
     random = Random(seed)  # noqa: S311  reproducible traffic
     declared = [job.demo for job in known_jobs().values() if job.demo]
     jobs = [_loaded(demo)(events, random) for demo in declared]
-    return [*jobs, Noise(max(5, events // 20))]
+    return [*jobs, InvalidTraffic(max(5, events // 20))]
 
 
 def _loaded(demo: str) -> Callable[[int, Random], Job]:
@@ -128,13 +128,13 @@ class Scenario:
         sent = SentMessages(self.environment)
         planned = [message for job in jobs for message in job.traffic()]
         self._random.shuffle(planned)
-        faults = [fault for job in jobs for fault in job.troubles()]
+        faults = [fault for job in jobs for fault in job.faults()]
         with Progress(console, sent, self._worker) as progress:
             async with asyncio.TaskGroup() as side:
                 watching = side.create_task(progress.run())
                 await self._send_with(planned, faults, sent, progress)
                 for job in jobs:
-                    self._send(job.afterthoughts(), sent)
+                    self._send(job.late_duplicates(), sent)
                 await self._settled(sent)
                 sent.settled()
                 watching.cancel()
@@ -148,7 +148,7 @@ class Scenario:
     async def _send_with(
         self,
         planned: list[Planned],
-        faults: list[Trouble],
+        faults: list[Fault],
         sent: SentMessages,
         progress: Progress,
     ) -> None:

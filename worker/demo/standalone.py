@@ -14,7 +14,7 @@ from aiohttp import web
 from worker.demo.environment import PATHS, Addresses, Environment, Queues, open_environment
 from worker.demo.fixtures import SOURCES, make_fixtures, put_events
 from worker.demo.scenario import jobs_of, prepare
-from worker.demo.traffic import Planned, Trouble
+from worker.demo.traffic import Fault, Planned
 from worker.emulators.loopback import serving
 from worker.errors import ConfigurationError
 
@@ -52,7 +52,7 @@ async def _serving(addresses: Addresses, queues: Queues, seed: int) -> AsyncIter
                 open_environment(addresses=addresses, queues=queues)
             )
             await make_fixtures(environment)
-            # Before the environment is told: jobs add settings to it.
+            # Before the environment is printed: jobs add settings to it.
             await prepare(jobs_of(ROUND, seed), environment)
             variables = variables_of(environment)
             # Last: a client that finds this page finds everything else ready.
@@ -103,15 +103,15 @@ class Endless:
                 message
                 for job in jobs
                 for message in job.traffic()
-                if message.fate == "done" or seed == first_seed
+                if message.disposition == "done" or seed == first_seed
             ]
             Random(seed).shuffle(traffic)  # noqa: S311  reproducible traffic
-            traffic += [message for job in jobs for message in job.afterthoughts()]
-            await self._send(traffic, [fault for job in jobs for fault in job.troubles()])
+            traffic += [message for job in jobs for message in job.late_duplicates()]
+            await self._send(traffic, [fault for job in jobs for fault in job.faults()])
             self._forget()
             await self._leave_unread()
 
-    async def _send(self, traffic: Sequence[Planned], faults: Sequence[Trouble]) -> None:
+    async def _send(self, traffic: Sequence[Planned], faults: Sequence[Fault]) -> None:
         """Send steadily; the faults come at even distances, each for its time."""
         share = len(traffic) // (len(faults) + 1) + 1
         for number, message in enumerate(traffic):
@@ -120,7 +120,7 @@ class Endless:
             self._environment.put(message.body, message.queue_of)
             await asyncio.sleep(self._pause_seconds)
 
-    def _begin(self, fault: Trouble) -> None:
+    def _begin(self, fault: Fault) -> None:
         fault.begin(self._environment)
         asyncio.get_running_loop().call_later(fault.seconds, fault.end, self._environment)
 

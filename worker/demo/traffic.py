@@ -11,7 +11,7 @@ import orjson
 
 from worker.demo.environment import Environment
 
-Fate = Literal["done", "parked"]
+Disposition = Literal["done", "dead-lettered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Planned:
     """Row of the final table."""
 
     body: str
-    fate: Fate = "done"
+    disposition: Disposition = "done"
     queue_of: str | None = None
     """The job on whose queue it is put, whatever its type. None: the rules of the bus say where."""
 
@@ -44,7 +44,7 @@ class Effects:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Fault:
     """Something done to an upstream while the messages flow."""
 
     name: str
@@ -65,10 +65,10 @@ class Job(Protocol):
     def traffic(self) -> list[Planned]:
         """Return the messages; their order is shuffled among all jobs."""
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return messages for when all others are done: copies and older ones, without effect."""
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Return what is to go wrong on the way."""
 
     def effects(self, stage: Environment) -> Awaitable[list[Effects]]:

@@ -91,7 +91,7 @@ class CrmServer:
 
 
 def _well_formed(request: web.Request) -> bool:
-    """Tell whether each parameter is known, comes once, and has its shape."""
+    """Return whether each parameter is known, comes once, and has its shape."""
     given = request.query
     return (
         len(given) > 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-_NAMED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  told apart, not listened on
+_NAMED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
 """Every address is none that a client could call."""
 
 

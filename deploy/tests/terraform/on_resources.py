@@ -12,14 +12,13 @@ import aioboto3
 import traffic
 from tally import Tally, say
 
-from worker.app.jobs import describe
+from worker.app.jobs import describe, wanted_events
 from worker.demo.process import WorkerProcess
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
 from worker.emulators.webhooks import WebhookSink
-from worker.events.reading import open_events
+from worker.events.reading import EventReader
 from worker.jobs.reports.events import ReportDue
-from worker.settings import Events
 
 EFFECT_SECONDS = 60
 FIND_SECONDS = 0.3
@@ -97,8 +96,8 @@ def _check_settings(tally: Tally, environment: Mapping[str, str]) -> None:
 
 def _check_report_events(tally: Tally, templates: Mapping[str, str]) -> None:
     for name, template in templates.items():
-        events = open_events(traffic.as_sent_by_the_scheduler(template), Events())
-        due = events[0] if isinstance(events, tuple) else None
+        events = EventReader(wanted_events())(traffic.as_sent_by_the_scheduler(template))
+        due = events[0].event if isinstance(events, tuple) else None
         found = due.name if isinstance(due, ReportDue) else events
         tally.equal(f"the worker reads what the schedule {name} sends", found, name)
 

@@ -42,7 +42,7 @@ def _score(conversation_id: str) -> Planned:
         "sentiment": {"overall": 0.5},
     }
     body = envelope("voice.analytics", detail, at=START, event_id=conversation_id)
-    return Planned(KIND, body, fate="parked")
+    return Planned(KIND, body, disposition="dead-lettered")
 
 
 async def _supervise(arena: Arena, worker: WorkerProcess) -> int:
@@ -64,7 +64,7 @@ async def _supervise(arena: Arena, worker: WorkerProcess) -> int:
 
 async def _judge(arena: Arena, job: VoiceJob) -> None:
     history, findings, receives = arena.check(), arena.findings, arena.receives()
-    killers = {key for key, one in history.sent.items() if one.fate == "parked"}
+    killers = {key for key, one in history.sent.items() if one.disposition == "dead-lettered"}
     findings.expect(
         set(history.parked) == killers, "the killers, and nobody else, are dead letters"
     )

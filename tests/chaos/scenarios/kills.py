@@ -28,7 +28,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         await _lives(arena, worker, jobs, sizes.kills)
         await worker.start()
         settled = await arena.settled(120 + sizes.events / 10)
-        arena.send(message for job in jobs for message in job.afterthoughts())
+        arena.send(message for job in jobs for message in job.late_duplicates())
         settled = settled and await arena.settled(60 + sizes.events / 20)
         worker.signal(signal.SIGTERM)
         code = await worker.wait(STOP_SECONDS)

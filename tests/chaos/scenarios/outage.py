@@ -45,7 +45,11 @@ HOOKS = ("analytics", "crm", "alert", "report")
 async def play(seed: int, sizes: Sizes) -> Findings:
     """Take Genesys, the CRM and all webhooks down, with queues that redrive at five receives."""
     async with open_arena(seed, queues="per-job", max_receives=MAX_RECEIVES) as arena:
-        jobs = [job for job in jobs_of(sizes.events // 3, seed) if type(job).__name__ != "Noise"]
+        jobs = [
+            job
+            for job in jobs_of(sizes.events // 3, seed)
+            if type(job).__name__ != "InvalidTraffic"
+        ]
         for job in jobs:
             job.prepare(arena.stage)
         scale = sizes.outage_scale

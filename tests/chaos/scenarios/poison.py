@@ -46,7 +46,9 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         poison = kinds()
         good = VoiceJob(max(40, sizes.events // 5), arena.random)
         good.prepare(arena.stage)
-        planned = [Planned(name, body, fate="parked") for name, body in poison.items()]
+        planned = [
+            Planned(name, body, disposition="dead-lettered") for name, body in poison.items()
+        ]
         planned += good.traffic()
         arena.random.shuffle(planned)
         worker = await arena.worker()
@@ -56,7 +58,9 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         findings.expect(await arena.settled(90), "all is settled")
         history = arena.check()
         parked = Counter(history.parked)
-        names = {key: one.kind for key, one in history.sent.items() if one.fate == "parked"}
+        names = {
+            key: one.kind for key, one in history.sent.items() if one.disposition == "dead-lettered"
+        }
         findings.none_of((names[k] for k in names if parked[k] != 1), "parked exactly once")
         findings.none_of(_without_reason(arena.dead_letters()), "parked with a reason")
         receives = arena.receives()

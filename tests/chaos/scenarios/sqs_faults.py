@@ -6,7 +6,7 @@ import time
 from tests.chaos.arena import Arena, figures_of, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.invalid_traffic import Noise
+from worker.demo.invalid_traffic import InvalidTraffic
 from worker.demo.process import WorkerProcess
 from worker.demo.traffic import Job
 from worker.emulators.sqs.control import (
@@ -72,7 +72,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     async with open_arena(seed, faults=plan) as arena:
         jobs: list[Job] = [
             VoiceJob(sizes.events // 3, arena.random),
-            *[Noise(sizes.events // 30)] * POISON_ROUNDS,
+            *[InvalidTraffic(sizes.events // 30)] * POISON_ROUNDS,
         ]
         for job in jobs:
             job.prepare(arena.stage)

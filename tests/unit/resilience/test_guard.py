@@ -443,7 +443,7 @@ async def test_fault_of_one_request_opens_no_breaker_however_often_it_is_met(err
     assert rig.breaker.state == "closed"
 
 
-async def test_what_is_too_heavy_is_not_asked_for_again_unchanged():
+async def test_what_is_too_large_is_not_asked_for_again_unchanged():
     upstream = Upstream(RequestTooLarge("504"), "ok")
 
     with pytest.raises(RequestTooLarge):

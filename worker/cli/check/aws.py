@@ -106,10 +106,10 @@ async def check_table(dynamodb: Any, table: str) -> Finding:
     return await _try_item("DynamoDB table", dynamodb, table, key, remedy)
 
 
-async def check_ledger(dynamodb: Any, table: str) -> Finding:
+async def check_idempotency_table(dynamodb: Any, table: str) -> Finding:
     """Try to write a claim."""
     remedy = "partition key id (S), no sort key, TTL on expiresAt"
-    return await _try_item("ledger table", dynamodb, table, {"id": KEY}, remedy)
+    return await _try_item("idempotency table", dynamodb, table, {"id": KEY}, remedy)
 
 
 async def _try_item(

@@ -13,8 +13,8 @@ from worker.app.jobs import known_jobs, unknown_settings
 from worker.cli.check.aws import (
     check_bus,
     check_details_bucket,
+    check_idempotency_table,
     check_identity,
-    check_ledger,
     check_queues,
     check_region,
     check_report_bucket,
@@ -86,13 +86,18 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
     table = settings.of(VoiceSettings).dynamodb_table or ""
     workflow = settings.of(WorkflowSettings)
     arn, details = workflow.step_functions_arn or "", workflow.workflow_details_bucket
-    ledger, bus = settings.idempotency.table, settings.event_bus.name
+    store, bus = settings.idempotency.table, settings.event_bus.name
     reports = settings.of(ReportSettings).report_bucket or ""
     puts = [put for name in sorted(on) for put in known_jobs()[name].bus_events]
     checks = (
         AwsCheck("AWS credentials", True, "sts", check_identity),
         AwsCheck("queue", True, "sqs", partial(check_queues, settings=settings)),
-        AwsCheck("ledger table", ledger, "dynamodb", partial(check_ledger, table=ledger or "")),
+        AwsCheck(
+            "idempotency table",
+            store,
+            "dynamodb",
+            partial(check_idempotency_table, table=store or ""),
+        ),
         AwsCheck("DynamoDB table", on & {"voice"}, "dynamodb", partial(check_table, table=table)),
         AwsCheck(
             "state machine",

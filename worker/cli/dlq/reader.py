@@ -335,7 +335,7 @@ async def reading(
         yield reader
     finally:
         keeping.cancel()
-        await asyncio.wait({keeping})  # a late heartbeat would hide again what was released
+        await asyncio.wait({keeping})  # a late heartbeat would extend what was released
         await reader.release()
 
 

@@ -22,7 +22,7 @@ from worker.jobs.reports import open_bucket, open_reader
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, Manifest, folder, manifest_key
-from worker.jobs.reports.handler import Shelf, links, ready, written
+from worker.jobs.reports.handler import FileStore, links, ready, written
 from worker.jobs.reports.reader import Progress, day_slices
 from worker.jobs.reports.report import iso
 from worker.jobs.reports.rows import MEDIA_TYPES, dimensions_of
@@ -149,13 +149,13 @@ async def _bucket(context: AppContext) -> Bucket:
     return await open_bucket(for_job(context, "reports"), settings)
 
 
-async def _report(context: AppContext, due: ReportDue, shelf: Shelf) -> Manifest:
+async def _report(context: AppContext, due: ReportDue, store: FileStore) -> Manifest:
     settings, genesys = context.settings.of(ReportSettings), await open_genesys(context)
     # A report waits minutes for an upstream that is down: a wrong host is found out first.
     await genesys.tokens.get()
     reader = open_reader(for_job(context, "reports"), settings, genesys)
     async with _shown() as progress:
-        return await written(due, reader, shelf, now=now, progress=progress)
+        return await written(due, reader, store, now=now, progress=progress)
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

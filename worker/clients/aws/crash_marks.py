@@ -75,7 +75,7 @@ class CrashMarks:
     """The marks of one process. Nothing here raises: a mark that cannot be written is done without.
 
     For each message: `begin` before its body is opened, `alone` when nothing else runs from then
-    on, and then either `end` at its outcome, or `release` when it is given back without one.
+    on, and then either `end` at its outcome, or `release` when it is released without one.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class CrashMarks:
 
     async def end(self, queue: str, message_id: str) -> None:
         """Take the mark off, if it is ours: the message came to an outcome, and we live."""
-        await self._take_off((queue, message_id))
-        await self._take_off_left()
+        await self._unmark((queue, message_id))
+        await self._unmark_left()
 
     async def release(self, queue: str, message_id: str) -> None:
         """Give up the mark of a message without an outcome; what was counted before stays."""
@@ -158,7 +158,7 @@ class CrashMarks:
             {":deaths": {"N": str(evidence.deaths)}, ":alone": {"BOOL": evidence.alone}},
         )
 
-    async def _take_off(self, key: Key) -> None:
+    async def _unmark(self, key: Key) -> None:
         call = partial(
             self._client.delete_item,
             ConditionExpression="#owner = :owner",
@@ -169,12 +169,12 @@ class CrashMarks:
         if await self._ask(call) is None and len(self._left) < MOST_LEFT:
             self._left[key] = None
 
-    async def _take_off_left(self) -> None:
+    async def _unmark_left(self) -> None:
         some = list(self._left)[:LEFT_AT_ONCE]
         if some and asyncio.get_running_loop().time() >= self._paused_until:
             for key in some:
                 del self._left[key]
-            await asyncio.gather(*(self._take_off(key) for key in some))
+            await asyncio.gather(*(self._unmark(key) for key in some))
 
     async def _if_ours(self, key: Key, change: str, values: Mapping[str, Any]) -> None:
         await self._ask(

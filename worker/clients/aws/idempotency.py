@@ -227,7 +227,7 @@ async def changed(operation: Operation, change: Mapping[str, Any]) -> bool:
 
 
 def refused(error: ClientError) -> bool:
-    """Tell whether it was a write's own condition that did not hold."""
+    """Return whether it was a write's own condition that did not hold."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return code == "ConditionalCheckFailedException"
 

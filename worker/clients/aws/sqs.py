@@ -75,7 +75,7 @@ class QueueAttributes:
 def batch_results(
     answer: Mapping[str, Any], count: int, *, action: str = ""
 ) -> list[EntryFailed | None]:
-    """Return what became of the entries, whose ids are `0` to `count - 1`: None is well.
+    """Return what became of the entries, whose ids are `0` to `count - 1`: None: it succeeded.
 
     An entry that is in both lists failed: to do it again is harmless, and to think it done is not.
     """

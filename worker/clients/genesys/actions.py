@@ -21,7 +21,7 @@ Output = Mapping[str, Any]
 
 
 def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
-    """Tell whether the answer is that there is no such customer.
+    """Return whether the answer is that there is no such customer.
 
     A 404 of the system behind the action is one with `unknown`, and NotYet with `retry`; a 404 of
     Genesys itself says that there is no such action, which is Misconfigured.

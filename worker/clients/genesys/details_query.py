@@ -252,12 +252,12 @@ class Failures:
 
 
 class DetailsQuery:
-    """Reads the pages of slices, `lanes` at a time where pages have numbers."""
+    """Reads the pages of slices, `batch` of them at a time where pages have numbers."""
 
-    def __init__(self, api: Api, dialect: PagesDialect, lanes: int) -> None:
+    def __init__(self, api: Api, dialect: PagesDialect, batch: int) -> None:
         self._api = api
         self._dialect = dialect
-        self._lanes = lanes
+        self._batch = batch
 
     async def page_batches(
         self, filters: Filters, part: Slice, failures: Failures
@@ -292,7 +292,7 @@ class DetailsQuery:
             return []
         # The newest total: what began while we read is on pages that were not there at first.
         last = ceil(min(total, MOST_RESULTS) / self._dialect.page_size)
-        return [(n, None) for n in range(number, min(number + self._lanes, last + 1))]
+        return [(n, None) for n in range(number, min(number + self._batch, last + 1))]
 
     async def _page(
         self, filters: Filters, part: Slice, place: tuple[int, str | None], failures: Failures

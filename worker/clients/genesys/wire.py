@@ -164,7 +164,7 @@ def failure_of(reply: Reply) -> WorkerError:
 
 
 def refuses_token(reply: Reply) -> bool:
-    """Tell whether the reply refuses our token, and not a data action's remote credentials."""
+    """Return whether the reply refuses our token, and not a data action's remote credentials."""
     if reply.status != 401:
         return False
     body = error_body_of(reply)

@@ -133,8 +133,8 @@ def _reference(history: History, body: dict[str, Any]) -> web.Response:
 def _found(
     history: History, times: tuple[int, int], tests: list[Test], *, by_activity: bool = False
 ) -> Sequence[int]:
-    if history.is_too_heavy(*times):
-        raise Refusal(history.too_heavy_status)
+    if history.is_too_large(*times):
+        raise Refusal(history.too_large_status)
     places = history.between(*times, by_activity=by_activity)
     if not tests:
         return places

@@ -1,4 +1,4 @@
-"""What the emulated Genesys Cloud holds, counts and may be told to get wrong."""
+"""What the emulated Genesys Cloud holds, counts, and gets wrong on demand."""
 
 import asyncio
 import secrets
@@ -171,7 +171,7 @@ class GenesysCloud:
     """What the details queries and jobs of analytics find."""
 
     ended: dict[str, Ended] = field(default_factory=dict, repr=False)
-    """Conversations by id, as analytics answers look-ups of them; see `a_conversation`."""
+    """Conversations by id, as analytics answers lookups of them; see `a_conversation`."""
 
     refused_ids: set[str] = field(default_factory=set)
     """Conversations that no request for details by id may name."""
@@ -212,7 +212,7 @@ class GenesysCloud:
         self._faults[endpoint] = Fault(answer, times, header)
 
     def heal(self, endpoint: str) -> None:
-        """Let the endpoint tell the truth again."""
+        """Let the endpoint answer normally again."""
         self._faults.pop(endpoint, None)
 
     def revoke_tokens(self) -> None:
@@ -242,7 +242,7 @@ class GenesysCloud:
         return token
 
     def knows_token(self, token: str) -> bool:
-        """Tell whether the token was issued here, lives, and was not revoked."""
+        """Return whether the token was issued here, lives, and was not revoked."""
         return asyncio.get_running_loop().time() < self._tokens.get(token, float("-inf"))
 
     def seconds_over_budget(self, token: str) -> float:

@@ -39,7 +39,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class MadeUp(Sequence[Past]):
-    """Any number of conversations, evenly spread and each made when it is looked at."""
+    """Any number of conversations, evenly spread and each made when it is read."""
 
     size: int
     first_ms: int
@@ -58,7 +58,7 @@ class MadeUp(Sequence[Past]):
             return [self[i] for i in range(*index.indices(self.size))]
         if not 0 <= index < self.size:
             raise IndexError(index)
-        random = Random(index)  # noqa: S311  the same conversation each time it is looked at
+        random = Random(index)  # noqa: S311  the same conversation each time it is read
         duration = int(random.lognormvariate(12.2, 0.7)) + 1
         talk = int(duration * random.uniform(0.4, 0.8))
         return Past(
@@ -83,10 +83,10 @@ class History:
     spoil: Callable[[int, list[Past]], list[Past]] | None = None
     """Called with the number and the conversations of each page; what it returns is sent."""
 
-    is_too_heavy: Callable[[int, int], bool] = lambda _start, _end: False
-    """Tells which intervals (ms) are answered with `too_heavy_status`."""
+    is_too_large: Callable[[int, int], bool] = lambda _start, _end: False
+    """Says which intervals (ms) are answered with `too_large_status`."""
 
-    too_heavy_status: int = 500
+    too_large_status: int = 500
 
     most_results: int = 100_000
     available_until: datetime = datetime(2100, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ PROPERTIES = {"awsAccountId", "awsAccountRegion", "eventSourceSuffix", "eventFil
 
 
 def routes() -> list[Endpoint]:
-    """Both forms of a data action count as `data_action`, a look at one as `data_action_read`.
+    """Both forms of a data action count as `data_action`, a read of one as `data_action_read`.
 
     All else counts as `integration`, but for the organization's own id.
     """

@@ -64,7 +64,7 @@ def error_body(
 
 
 def over_budget(seconds: int) -> web.Response:
-    """Return the 429 of a spent budget."""
+    """Return the 429 of an exhausted budget."""
     message = f"Rate limit exceeded the maximum. Retry the request in [{seconds}] seconds"
     limit = {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300}
     headers = {"Retry-After": str(seconds)}
@@ -95,9 +95,9 @@ def missing_permission(*names: str) -> Answer:
     """Return the answer to a client whose role lacks these permissions."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
-        told = f"[{', '.join(names)}]"
-        message = f"Missing the following permission(s): {told}"
-        more = {"messageParams": {"permissions": told}}
+        missing = f"[{', '.join(names)}]"
+        message = f"Missing the following permission(s): {missing}"
+        more = {"messageParams": {"permissions": missing}}
         return error_body(403, "missing.permissions", message, **more)
 
     return answer

@@ -85,7 +85,7 @@ class MessageActions:
         """Give out up to ten messages, or wait for one; `Messages` is absent without any.
 
         A client that hangs up while it waits is not noticed: what comes then is leased to
-        nobody until its visibility timeout, as it happens with SQS.
+        no client until its visibility timeout, as it happens with SQS.
         """
         parameters = call.parameters
         system_names = names(parameters, "AttributeNames", "MessageSystemAttributeNames")
@@ -125,7 +125,7 @@ class MessageActions:
         if not received and wait_seconds:
             received = await self._poll(call, wait_seconds, at_most, lease_seconds)
         elif not received and queue.full and not queue.attributes.fifo:
-            # Only a short poll is told; a long one, and any of a FIFO queue, comes back empty.
+            # Only a short poll gets the error; a long one, and any of a FIFO queue, is empty.
             raise SqsError("OverLimit", "Too many messages in flight.", status=403)
         if call.injected.delivers_again:
             for message, _ in received:

@@ -105,7 +105,7 @@ class FewerMessages:
 
 @dataclass(frozen=True, slots=True)
 class DeliverAgain:
-    """What a receive gives out is visible again at once, so that somebody else gets it too."""
+    """What a receive gives out is visible again at once, so that another consumer gets it too."""
 
 
 Fault = (

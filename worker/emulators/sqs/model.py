@@ -315,7 +315,7 @@ class Received(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What the producer is told; for a duplicate, the first message's."""
+    """The producer's reply; for a duplicate, the first message's."""
 
     message_id: str
     sequence_number: str

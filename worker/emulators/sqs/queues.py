@@ -25,7 +25,7 @@ from worker.emulators.sqs.queue import Queue
 
 
 class Changes:
-    """A bell: everybody who waits is woken by the next ring."""
+    """A bell: all who wait are woken by the next ring."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
@@ -166,11 +166,11 @@ class Queues:
         kept.queue.purge()
 
     def ring(self, queue: Queue) -> None:
-        """Wake whoever waits for this queue."""
+        """Wake the receives that wait for this queue."""
         self._ring(self._kept[queue.name].changes)
 
     def ring_all(self) -> None:
-        """Wake whoever waits for any queue."""
+        """Wake all receives that wait."""
         for kept in self._kept.values():
             self._ring(kept.changes)
 

@@ -75,7 +75,7 @@ def error_answer(error: SqsError) -> web.Response:
 
 
 def reset(request: web.BaseRequest) -> web.Response:
-    """Reset the connection; the response returned is written to nobody."""
+    """Reset the connection; the response returned is not written."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")
         # Without this the client would see an orderly end instead of a reset.
@@ -85,7 +85,7 @@ def reset(request: web.BaseRequest) -> web.Response:
 
 
 async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -> web.Response:
-    """Write the response byte by byte, as long as the client listens; return one for nobody."""
+    """Write the response byte by byte, while the client listens; return one that is not written."""
     body = response.body if isinstance(response.body, bytes) else b""
     lines = [f"HTTP/1.1 {response.status} {response.reason}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
@@ -103,7 +103,7 @@ async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -
 
 
 async def silence(request: web.BaseRequest) -> web.Response:
-    """Answer nothing until the client hangs up; return a response for nobody."""
+    """Answer nothing until the client hangs up; return a response that is not written."""
     while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(POLL_SECONDS)
     return web.Response(status=500)
@@ -255,7 +255,7 @@ class SqsServer:
             return reset(request)
         except SilenceWanted:
             return await silence(request)
-        # Of the clock that also tells when messages were sent: consumers reckon with both.
+        # Of the clock that also says when messages were sent: consumers reckon with both.
         response.headers["Date"] = formatdate(self._wall_clock(), usegmt=True)
         await self._travel()
         return response if slowly is None else await drip(request, response, slowly)

@@ -15,12 +15,12 @@ from worker.emulators.sqs.model import Message, State
 class Timers:
     """At most one timer per message; setting a new one takes the old one's place.
 
-    A replaced timer stays in the heap until it is due, for it cannot be found there in
-    O(log n); when such ones outnumber the live by far, the heap is built anew.
+    A replaced timer stays among the others until it is due, for it cannot be found there in
+    O(log n); when such ones outnumber the live by far, all are sorted anew.
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Message]] = []
+        self._due: list[tuple[float, int, Message]] = []
         self._set = 0
         self._live = 0
 
@@ -30,29 +30,29 @@ class Timers:
         self._set += 1
         self._live += 1
         message.timer = self._set
-        heappush(self._heap, (due, self._set, message))
+        heappush(self._due, (due, self._set, message))
 
     def cancel(self, message: Message) -> None:
         """Forget the message's timer, if it has one."""
         if message.timer:
             message.timer = 0
             self._live -= 1
-            if len(self._heap) > 64 + 4 * self._live:
-                self._heap = [entry for entry in self._heap if _counts(entry)]
-                heapify(self._heap)
+            if len(self._due) > 64 + 4 * self._live:
+                self._due = [entry for entry in self._due if _counts(entry)]
+                heapify(self._due)
 
     def next_due(self) -> float | None:
         """Return the time of the earliest timer."""
-        while self._heap and not _counts(self._heap[0]):
-            heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        while self._due and not _counts(self._due[0]):
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
 
     def pop_due(self, now: float) -> Message | None:
         """Return a message whose time has come, earliest first; None when there is none."""
         due = self.next_due()
         if due is None or due > now:
             return None
-        message = heappop(self._heap)[2]
+        message = heappop(self._due)[2]
         self.cancel(message)
         return message
 

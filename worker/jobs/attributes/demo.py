@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from worker.demo.environment import FLOW_ID, Environment
-from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, leg, platform
+from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, leg, platform
 from worker.emulators.genesys.flows import a_flow
 
 KIND = "conversation start"
@@ -68,16 +68,16 @@ class AttributesJob:
         once = [_event(one, copy=0) for one in self._began]
         return once + [_event(one, copy=1) for one in self._began[::6]]
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return copies of what is done."""
         return [_event(one, copy=2) for one in self._began[::5]]
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Return an outage of the CRM itself."""
-        return [Trouble("the CRM is down", 4.0, _crm_down, _crm_up)]
+        return [Fault("the CRM is down", 4.0, _crm_down, _crm_up)]
 
     async def effects(self, stage: Environment) -> list[Effects]:
-        """Compare the attributes of the participants, and what analytics was told."""
+        """Compare the attributes of the participants, and what analytics received."""
         return [self._written(stage), self._announced(stage)]
 
     def _written(self, stage: Environment) -> Effects:
@@ -92,8 +92,8 @@ class AttributesJob:
     def _announced(self, stage: Environment) -> Effects:
         bodies = {one.id: one.body for one in stage.sinks["analytics"].taken}
         ours = {one.conversation_id: one.attributes() for one in self._began}
-        told = {body["conversationId"]: body["attributes"] for body in bodies.values()}
-        wrong = [key for key, attributes in ours.items() if told.get(key) != attributes]
+        received = {body["conversationId"]: body["attributes"] for body in bodies.values()}
+        wrong = [key for key, attributes in ours.items() if received.get(key) != attributes]
         found = sum(body["conversationId"] in ours for body in bodies.values())
         return Effects("analytics webhook, ids", len(ours), found, wrong)
 

@@ -46,7 +46,7 @@ class Policy:
     rules: Rules
 
     def outlived(self, event: AttributesWanted, now: datetime) -> bool:
-        """Tell whether the conversation is too old for its attributes to matter."""
+        """Return whether the conversation is too old for its attributes to matter."""
         return (now - event.origin.occurred_at).total_seconds() > self.max_age_seconds
 
 
@@ -78,7 +78,7 @@ GONE = {404, 410}
 
 
 @dataclass(slots=True)
-class Trail:
+class AuditRecord:
     """What the audit entry of one run will say."""
 
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -95,38 +95,38 @@ class InjectAttributes:
     genesys: Attributes
     policy: Policy
     analytics: Webhook | None
-    """Told of each injection, at best effort; None: nobody is."""
+    """Notified of each injection, at best effort; None: it is not."""
 
     now: Callable[[], datetime]
     """Wall clock, aware: an event's age is measured by it."""
 
     async def __call__(self, event: AttributesWanted) -> Result:
-        """Write the attributes; raises Transient while the conversation is young enough to wait.
+        """Write the attributes; raises Transient while there is time to wait.
 
         Rejected when it is refused; but a conversation that is gone by then has expired.
         """
-        with _audited(event) as trail:
+        with _audited(event) as audit:
             try:
-                trail.result = await self._inject(event, trail)
+                audit.result = await self._inject(event, audit)
             except (Transient, Rejected) as error:
                 if not self._is_moot(event, error):
                     raise
                 log.warning("attributes_expired", reason=error.reason)
-                trail.result, trail.failure = Result.EXPIRED, type(error).__name__
-            return trail.result
+                audit.result, audit.failure = Result.EXPIRED, type(error).__name__
+            return audit.result
 
     def _is_moot(self, event: AttributesWanted, error: Transient | Rejected) -> bool:
-        """Tell whether the event is too old for the failure to matter: what is gone was to be."""
+        """Return whether the event is too old for the failure to matter: what is gone was to be."""
         may_pass = isinstance(error, Transient) or error.status in GONE
         return may_pass and self.policy.outlived(event, self.now())
 
-    async def _inject(self, event: AttributesWanted, trail: Trail) -> Result:
+    async def _inject(self, event: AttributesWanted, audit: AuditRecord) -> Result:
         customer, schema = await self._ask(event)
-        trail.attributes = self._fitting(schema, customer.value or {})
-        if not trail.attributes:
+        audit.attributes = self._fitting(schema, customer.value or {})
+        if not audit.attributes:
             return Result.SKIPPED
-        is_new = await self._write(event, trail.attributes)
-        await self._announce(event, trail.attributes)
+        is_new = await self._write(event, audit.attributes)
+        await self._announce(event, audit.attributes)
         if not is_new:
             return Result.DUPLICATE
         return Result.DEGRADED if customer.stale else Result.OK
@@ -167,24 +167,24 @@ class InjectAttributes:
 
 
 @contextmanager
-def _audited(event: AttributesWanted) -> Iterator[Trail]:
+def _audited(event: AttributesWanted) -> Iterator[AuditRecord]:
     """Write one audit entry for the block, however it ends."""
-    trail = Trail()
+    audit = AuditRecord()
     clock = asyncio.get_running_loop().time
     began = clock()
     try:
-        yield trail
+        yield audit
     except BaseException as error:
-        trail.failure = type(error).__name__
+        audit.failure = type(error).__name__
         raise
     finally:
         audit_logger().info(
             "attributes_injected",
             conversationId=event.conversation_id,
             traceId=trace_id(event),
-            success=trail.failure is None,
-            result=trail.result,
+            success=audit.failure is None,
+            result=audit.result,
             latencyMs=round((clock() - began) * 1000, 1),
-            payloadSha256=payload_sha256(trail.attributes),
-            errorClass=trail.failure,
+            payloadSha256=payload_sha256(audit.attributes),
+            errorClass=audit.failure,
         )

@@ -87,7 +87,7 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unfit
     if isinstance(value, int) and abs(value) > _EXACT_IN_A_FLOAT:
-        raise Unfit  # an account number that a float would round to somebody else's
+        raise Unfit  # an account number that a float would round to another customer's
     if not isfinite(value):
         raise Unfit
     return float(value)
@@ -162,7 +162,7 @@ class Rules:
     """True: an attribute that does not fit fails the event. False: it is left out."""
 
     max_count: int = 50
-    """Attributes of one write. More fail the event: nobody could say which to leave out."""
+    """Attributes of one write. More fail the event: no rule says which to leave out."""
 
     max_length: int = 1024
     """Characters of a name and of a value. A longer one is left out, never cut."""

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from worker.demo.environment import FORWARD_BUCKET, Environment
-from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso
+from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso
 
 KIND = "forwarded"
 TYPES = ("v2.users.{id}.activity", "v2.routing.queues.{id}.users", "callback.requested")
@@ -60,11 +60,11 @@ class ForwardJob:
         again = [Planned(KIND, one.body(copy)) for one in self._passing[::4] for copy in (0, 1)]
         return once + again
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return copies of what is done."""
         return [Planned(KIND, one.body(2)) for one in self._passing[::5]]
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Return none."""
         return []
 

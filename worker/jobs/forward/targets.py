@@ -119,7 +119,7 @@ class ToS3:
 
     async def _write(self, folder: str, events: Sequence[Forwarded]) -> WorkerError | None:
         key = f"{self._prefix}{folder}{name_of(events)}"
-        # In a thread: some megabytes take long enough to hold up everybody else.
+        # In a thread: some megabytes take long enough to hold up all other work.
         body = await asyncio.to_thread(lines_of, events)
         try:
             await self._s3.guard.call(partial(self._put, key, body))

@@ -12,7 +12,7 @@ from worker.api import (
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue, report_due
 from worker.jobs.reports.files import folder
-from worker.jobs.reports.handler import READY, SOURCE, Listeners, WriteReport
+from worker.jobs.reports.handler import READY, SOURCE, Subscribers, WriteReport
 from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.settings import ReportSettings
 
@@ -23,7 +23,7 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
     return WriteReport(
         reader=open_reader(context, settings, await context.genesys()),
         bucket=await open_bucket(context, settings),
-        listeners=Listeners(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
+        subscribers=Subscribers(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
         now=context.now,
     )
 

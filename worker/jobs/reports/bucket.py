@@ -12,7 +12,7 @@ from worker.jobs.reports.files import File
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A presigned GET of one file: whoever holds it may read the file."""
+    """A presigned GET of one file: its holder may read the file."""
 
     key: str
     url: str = field(repr=False)
@@ -88,7 +88,7 @@ class Bucket:
                 Body=file.body,
                 ContentType=file.content_type,
                 ContentDisposition=_attachment(file.name),
-                # A report is replaced under its key: nobody in between shall keep the old one.
+                # A report is replaced under its key: no cache in between shall keep the old one.
                 CacheControl="no-store",
             )
 
@@ -100,7 +100,7 @@ class Bucket:
         return content
 
     async def _credentials(self) -> Any:
-        # The very ones that sign: a second look at the session could find others.
+        # The very ones that sign: the session could have others by now.
         credentials = self._client._request_signer._credentials  # noqa: SLF001  no public way
         if credentials is not None and hasattr(credentials, "get_frozen_credentials"):
             await credentials.get_frozen_credentials()  # renews those about to end

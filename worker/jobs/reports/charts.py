@@ -42,7 +42,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 MOST_HOURS = 10 * 24
-"""Points that can be told apart on a screen; a longer report shows days."""
+"""Points that can be distinguished on a screen; a longer report shows days."""
 
 
 @dataclass(frozen=True, slots=True)

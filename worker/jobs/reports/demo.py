@@ -9,7 +9,7 @@ import orjson
 
 from worker.demo.environment import REPORT_BUCKET, Environment
 from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Planned, Trouble, envelope, iso
+from worker.demo.traffic import Effects, Fault, Planned, envelope, iso
 from worker.emulators.genesys.history import History, MadeUp
 
 KIND = "report due"
@@ -39,16 +39,16 @@ class ReportJob:
         """Return the event, twice."""
         return [self._due(copy) for copy in (0, 1)]
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return it once more."""
         return [self._due(2)]
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Break nothing of its own."""
         return []
 
     async def effects(self, stage: Environment) -> list[Effects]:
-        """Look at the files, the figures, the event, the webhook, and try the links."""
+        """Check the files, the figures, the event, the webhook and the links."""
         events = await put_events(stage, "genesys.report.writer")
         ours = [event["detail"] for event in events if event["detail"]["name"] == self._name]
         hooks = [one for one in stage.sinks["report"].taken if one.body["name"] == self._name]

@@ -38,7 +38,7 @@ EMPTY_SCHEDULE = (
     "detail.name: missing; the schedule sends an empty detail, and its target needs an input "
     'with a detail such as {"name": "daily", "period": "day"}'
 )
-"""EventBridge's own "Scheduled Event" has nothing in it, and says so to nobody."""
+"""EventBridge's own "Scheduled Event" has nothing in it, and gives no reason."""
 
 
 class ReportDue(Event, frozen=True, kw_only=True):
@@ -148,7 +148,7 @@ def _pairs(value: object) -> Pairs:
         pairs = tuple(_pair(entry) for entry in value)
     else:
         raise ValueError("neither an object nor a short list")
-    # Told without its place: that would be a key of the input.
+    # Reported without its place: that would be a key of the input.
     if len(pairs) > MAX_ITEMS or not all(_is_word(word) for pair in pairs for word in pair):
         raise ValueError("not pairs of dimension and value")
     return pairs

@@ -95,7 +95,7 @@ class Manifest(_Wire):
 
     @property
     def is_degraded(self) -> bool:
-        """Tell whether the figures lack something."""
+        """Return whether the figures lack something."""
         return bool(self.unsettled_slices or self.folded)
 
     def file(self) -> File:

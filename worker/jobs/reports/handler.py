@@ -1,4 +1,4 @@
-"""A due report becomes files in S3, and a word to whoever waits for them."""
+"""A due report becomes files in S3, and a notification to its subscribers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ READY = "report.ready"
 log = structlog.get_logger(__name__)
 
 
-class Shelf(Protocol):
+class FileStore(Protocol):
     """Where files go: the bucket, or a folder on this machine."""
 
     async def put(self, folder: str, file: File) -> str:
@@ -30,8 +30,8 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listeners:
-    """Who is told that a report is ready, and who was told already."""
+class Subscribers:
+    """Who is notified that a report is ready, and who was notified already."""
 
     bus: Bus
     hook: Webhook | None
@@ -44,29 +44,29 @@ class WriteReport:
 
     reader: DetailsReader
     bucket: Bucket
-    listeners: Listeners
+    subscribers: Subscribers
     now: Callable[[], datetime]
     """Wall clock, aware: what figures are «as of»."""
 
     async def __call__(self, event: ReportDue) -> Result:
-        """Write the report and tell that it is ready.
+        """Write the report and announce that it is ready.
 
-        Raises what the clients raise. A repeat of an event whose files are all there only tells
-        again: reading costs thousands of requests, and a receiver that is down must not cost them.
+        Raises what the clients raise. A repeat of an event whose files are all there only
+        announces it again: reading costs thousands of requests, and a receiver that is down must not cost them.
         """
         manifest = await self._written_before(event)
         if manifest is None:
             manifest = await written(event, self.reader, self.bucket, now=self.now)
         signed = await links(self.bucket, folder(event.name, event.start), manifest)
-        await self._tell(event, manifest.report_id, ready(manifest, self.bucket.name, signed))
+        await self._announce(event, manifest.report_id, ready(manifest, self.bucket.name, signed))
         return Result.DEGRADED if manifest.is_degraded else Result.OK
 
     async def _written_before(self, event: ReportDue) -> Manifest | None:
         found = Manifest.read(await self.bucket.get(manifest_key(event.name, event.start)))
         return found if found is not None and found.report_id == report_id(event) else None
 
-    async def _tell(self, event: ReportDue, report: str, body: Mapping[str, Any]) -> None:
-        to = self.listeners
+    async def _announce(self, event: ReportDue, report: str, body: Mapping[str, Any]) -> None:
+        to = self.subscribers
         time = event.origin.occurred_at
         put = partial(to.bus.put, READY, body, source=SOURCE, time=time)
         await to.steps.once((READY, report), put)
@@ -77,7 +77,7 @@ class WriteReport:
 async def written(
     due: ReportDue,
     reader: DetailsReader,
-    shelf: Shelf,
+    store: FileStore,
     *,
     now: Callable[[], datetime],
     progress: Progress | None = None,
@@ -90,7 +90,7 @@ async def written(
     manifest = Manifest.of(report, files)
     place = folder(due.name, due.start)
     for file in (*files, manifest.file()):
-        await shelf.put(place, file)
+        await store.put(place, file)
     log.info(
         "report_written",
         report=due.name,

@@ -196,7 +196,7 @@ class DetailsReader:
         progress = progress if progress is not None else Progress()
         progress.slices = len(parts)
         side_by_side = min(self._concurrency, len(parts))
-        # A single day is read by all lanes, a month by one lane for each day under way.
+        # A single day is read by all workers, a month by one worker for each day under way.
         filters = filters_of(due)
         query = DetailsQuery(self._api, self._dialect, self._concurrency // side_by_side)
         reading = _Reading(
@@ -215,7 +215,7 @@ class DetailsReader:
         """Return the dimensions if rows have them: a column without values looks like an answer."""
         for name in group_by:
             if name not in ROWS[self._dialect.name].dimensions:
-                raise Permanent(f"groupBy: the dialect does not tell {name}")
+                raise Permanent(f"groupBy: the dialect has no {name}")
         return group_by
 
     async def _jobs_until(self) -> tuple[DetailsJobs, datetime] | None:
@@ -247,7 +247,7 @@ class _Reading:
     progress: Progress
 
     async def work(self, turns: Iterator[Turn], whole: Aggregate) -> None:
-        """Take slices until there are none. They are added in order, whoever is done first.
+        """Take slices until there are none. They are added in order, whichever is done first.
 
         So the figures of two runs are the same to the last code that found no place, and no more
         slices are held than are read.
@@ -268,7 +268,7 @@ class _Reading:
                 raise error.reason from error
             log.warning("report_slice_split", slice=str(part), reason=str(error.reason))
         piece = Aggregate(dimensions_of(self.due.group_by))
-        # One after the other: whoever cannot answer a day shall not be asked for all its hours.
+        # One after the other: an upstream that cannot answer a day is not asked for all its hours.
         for hour in hours:
             piece.merge(await self._slice(hour))
         return piece
@@ -277,7 +277,7 @@ class _Reading:
         """Read until nothing changed meanwhile; the last of `READINGS` stands in any case.
 
         A conversation that is ingested late moves all after it by a place: the next page repeats
-        one, and another page lacks one. Only the count of them tells.
+        one, and another page lacks one. Only their count shows it.
         """
         failures = Failures(can_split=len(hour_slices(part)) > 1)
         for _ in range(READINGS):
@@ -341,5 +341,5 @@ async def _batches_of_job(
 
 
 def _agrees(entries: int, totals: list[int]) -> bool:
-    """Tell whether all entries there are were read: growing is well, as new ones come last."""
+    """Return whether all entries there are were read: growing is fine, as new ones come last."""
     return not totals or (totals == sorted(totals) and entries == totals[-1])

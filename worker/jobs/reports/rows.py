@@ -194,8 +194,8 @@ def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
 
 
 def _users(conversation: Json) -> Iterator[str | None]:
-    everybody = sorted(objects_in(conversation, "participants"), key=_joined)
-    for participant in everybody:
+    all_participants = sorted(objects_in(conversation, "participants"), key=_joined)
+    for participant in all_participants:
         if text_of(participant.get("purpose")) in AGENTS:
             yield text_of(participant.get("userId"))
 

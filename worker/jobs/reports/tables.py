@@ -52,7 +52,7 @@ def original(cell: str) -> str:
 
 
 def _would_run(text: str) -> bool:
-    """Judge what follows our own apostrophes, so that adding or taking one changes nothing."""
+    """Check what follows our own apostrophes, so that adding or taking one changes nothing."""
     rest = text.lstrip("'")
     if rest[:1] in {"\t", "\r", "\n"}:
         return True

@@ -9,14 +9,14 @@ from worker.jobs.sentiment.handler import (
     FORWARDED,
     SOURCE,
     ForwardChatSentiment,
-    Receivers,
+    Sinks,
 )
+from worker.jobs.sentiment.rules import SentimentRules, forwarding_id
 from worker.jobs.sentiment.settings import SentimentSettings
-from worker.jobs.sentiment.verdict import SentimentRules, forwarding_id
 
 
 async def build(context: Context, settings: SentimentSettings) -> ForwardChatSentiment:
-    """Return the handler, its source of sentiment and its receivers."""
+    """Return the handler, its source of sentiment and its sinks."""
     return ForwardChatSentiment(
         sentiment=(await context.genesys()).sentiment,
         rules=SentimentRules(
@@ -24,14 +24,14 @@ async def build(context: Context, settings: SentimentSettings) -> ForwardChatSen
             min_confidence=Decimal(repr(settings.sentiment_min_confidence)),
             escalation_threshold=Decimal(repr(settings.sentiment_escalation_threshold)),
         ),
-        receivers=await _receivers(context, settings),
+        sinks=await _receivers(context, settings),
         now=context.now,
         settle_seconds=settings.sentiment_settle_seconds,
     )
 
 
-async def _receivers(context: Context, settings: SentimentSettings) -> Receivers:
-    return Receivers(
+async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
+    return Sinks(
         set_attributes=(await context.genesys()).attributes.set_conversation_attributes,
         bus=await context.event_bus(),
         crm=await context.webhook("crm_webhook", settings.crm_webhook_url),

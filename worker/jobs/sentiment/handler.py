@@ -23,7 +23,7 @@ from worker.api import (
     seconds_to_next_poll,
 )
 from worker.jobs.sentiment.events import ChatScored
-from worker.jobs.sentiment.verdict import (
+from worker.jobs.sentiment.rules import (
     SentimentRules,
     alert_note,
     crm_note,
@@ -39,12 +39,12 @@ ESCALATED = "ChatSentimentEscalation"
 
 CONFLICT = 409
 WRITES = 3
-"""Times the conversation's attributes are written that somebody else is writing too."""
+"""Times the conversation's attributes are written that another client is writing too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receivers:
-    """Who is told, and what each of them was told already."""
+class Sinks:
+    """Where the sentiment is sent, and what was sent already."""
 
     set_attributes: Callable[[str, Mapping[str, str]], Awaitable[None]]
     """Merges attributes into the conversation's, reading it anew each time."""
@@ -61,7 +61,7 @@ class ForwardChatSentiment:
 
     sentiment: ChatSentiment
     rules: SentimentRules
-    receivers: Receivers
+    sinks: Sinks
     now: Callable[[], datetime]
     """Wall clock, aware: an event's age is measured by it."""
 
@@ -80,16 +80,16 @@ class ForwardChatSentiment:
         if not self.rules.admit(sentiment):
             return _skipped(event, "skipped_low_confidence", sentiment, began)
         payload = payload_of(event, sentiment, self.rules)
-        grave = self.rules.escalate(sentiment)
+        severe = self.rules.escalate(sentiment)
         await self._mark(event)
-        await self._tell(event, payload, grave=grave)
+        await self._send(event, payload, severe=severe)
         _audit(
             event,
             "forwarded",
             sentiment,
             began,
             forwardingId=forwarding_id(event),
-            alertTriggered=grave,
+            alertTriggered=severe,
             complianceStatus="validated",
         )
         return Result.OK
@@ -103,7 +103,7 @@ class ForwardChatSentiment:
     async def _mark(self, event: ChatScored) -> None:
         for _ in range(WRITES):
             try:
-                await self.receivers.set_attributes(event.conversation_id, status_attributes(event))
+                await self.sinks.set_attributes(event.conversation_id, status_attributes(event))
             except Rejected as refusal:
                 if refusal.status != CONFLICT:
                     raise
@@ -111,38 +111,38 @@ class ForwardChatSentiment:
                 return
         raise Transient("the conversation's attributes are being changed by others")
 
-    async def _tell(self, event: ChatScored, payload: Mapping[str, Any], *, grave: bool) -> None:
-        """Tell everybody side by side: a CRM that is down must hold up no escalation."""
-        effects = self._effects(event, payload, grave=grave)
+    async def _send(self, event: ChatScored, payload: Mapping[str, Any], *, severe: bool) -> None:
+        """Send to all sinks side by side: a CRM that is down must hold up no escalation."""
+        effects = self._effects(event, payload, severe=severe)
         results = await asyncio.gather(
             *(
-                self.receivers.steps.once((event.origin.dedupe_key, name), effect)
+                self.sinks.steps.once((event.origin.dedupe_key, name), effect)
                 for name, effect in effects.items()
             ),
             return_exceptions=True,
         )
         failures = [result for result in results if isinstance(result, BaseException)]
-        # Permanent comes last: parking would lose what may still be told to the others.
+        # Permanent comes last: a dead letter would lose what may still be sent to the others.
         for failure in sorted(failures, key=lambda error: isinstance(error, Permanent)):
             raise failure
 
     def _effects(
-        self, event: ChatScored, payload: Mapping[str, Any], *, grave: bool
+        self, event: ChatScored, payload: Mapping[str, Any], *, severe: bool
     ) -> dict[str, Callable[[], Awaitable[object]]]:
-        put = partial(self.receivers.bus.put, source=SOURCE, time=event.origin.occurred_at)
+        put = partial(self.sinks.bus.put, source=SOURCE, time=event.origin.occurred_at)
         effects: dict[str, Callable[[], Awaitable[object]]] = {
             "forwarded": partial(put, FORWARDED, payload)
         }
-        if self.receivers.crm:
+        if self.sinks.crm:
             effects["crm"] = partial(
-                self.receivers.crm.post, crm_note(payload), delivery_id=forwarding_id(event)
+                self.sinks.crm.post, crm_note(payload), delivery_id=forwarding_id(event)
             )
-        if grave:
+        if severe:
             effects["escalated"] = partial(put, ESCALATED, payload)
             effects["counted"] = _count_escalation
-        if grave and self.receivers.alert:
+        if severe and self.sinks.alert:
             effects["alert"] = partial(
-                self.receivers.alert.post,
+                self.sinks.alert.post,
                 alert_note(payload),
                 delivery_id=derived_id(event, "alert"),
             )

@@ -24,7 +24,7 @@ class Customer:
 
 
 UNKNOWN = Customer(tier="unknown", ltv=None)
-"""Nobody by that number: an answer, not a failure."""
+"""No customer by that number: an answer, not a failure."""
 
 
 def customer_of(
@@ -53,7 +53,7 @@ def _ltv(value: object, field: str) -> Decimal | None:
 
 
 Find = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, Any] | None]]
-"""`execute_data_action(action_id, inputs)`: the output, or None for nobody."""
+"""`execute_data_action(action_id, inputs)`: the output, or None for no customer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

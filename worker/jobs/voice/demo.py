@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from worker.demo.environment import TABLE, Environment
-from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso, platform
+from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, platform
 
 KIND = "voice sentiment"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -61,22 +61,22 @@ class VoiceJob:
         once = [_event(score, copy=0) for score in self._scores]
         return once + [_event(score, copy=1) for score in self._scores[::8]]
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return copies of what is done, and older scores of the same conversations."""
         return [_event(score, copy=2) for score in self._scores[::10]] + [
             _event(score, copy=3, older=timedelta(minutes=5)) for score in self._scores[::12]
         ]
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Return an outage behind the data action, and a 429."""
         return [
-            Trouble(
+            Fault(
                 "429 from Genesys",
                 1.0,
                 lambda stage: stage.genesys.fail_with("data_action", 429, 2, retry_after=1),
                 lambda stage: stage.genesys.heal("data_action"),
             ),
-            Trouble(
+            Fault(
                 "CRM behind the data action is down",
                 4.0,
                 lambda stage: stage.genesys.fail_with("data_action", 503),

@@ -56,7 +56,7 @@ class EnrichVoice:
 
     async def _customer(self, phone: str | None, conversation_id: str) -> Cached[Customer]:
         if phone is None:
-            # Nobody to ask for is nobody known, as a number the data action does not know.
+            # Without a number the customer is unknown, as with one the data action does not know.
             return Cached(UNKNOWN, stale=False)
         return await self.customers.by_phone(phone, conversation_id)
 

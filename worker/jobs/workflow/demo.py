@@ -11,7 +11,7 @@ import orjson
 
 from worker.demo.environment import STATE_MACHINE_ARN, Environment
 from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Planned, Trouble, an_id, envelope, iso, leg, platform
+from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 
 VOICE = "conversation end"
@@ -19,7 +19,7 @@ CHAT = "chat end"
 TOPIC = "v2.detail.events.conversation.{id}.customer.end"
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MOODS: dict[str, tuple[tuple[int, float], ...]] = {
-    "grave": ((-1, 0.9),) * 9 + ((1, 0.9),),
+    "severe": ((-1, 0.9),) * 9 + ((1, 0.9),),
     "mild": ((1, 0.9), (1, 0.8), (0, 0.9)),
     "unsure": ((1, 0.5), (0, 0.4)),
 }
@@ -41,7 +41,7 @@ class Ending:
     """Analytics has seen its end."""
 
     def at(self) -> datetime:
-        """Return when it ended: long ago, so nobody waits for what analytics does not know."""
+        """Return when it ended: long ago, so no job waits for what analytics does not know."""
         return START + timedelta(seconds=self.number)
 
 
@@ -75,24 +75,24 @@ class EndedJob:
         again = [_event(one, copy=copy) for one in self._ended[::5] for copy in (0, 1)]
         return once + again
 
-    def afterthoughts(self) -> list[Planned]:
+    def late_duplicates(self) -> list[Planned]:
         """Return copies of what is done."""
         return [_event(one, copy=2) for one in self._ended[::7]]
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """Return an outage of the webhook that sentiment goes to."""
-        return [Trouble("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
+        return [Fault("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
 
     async def effects(self, stage: Environment) -> list[Effects]:
-        """Look at executions, bus, conversation, CRM webhook and alerts."""
+        """Check executions, bus, conversation, CRM webhook and alerts."""
         events = await put_events(stage, "genesys.sentiment.forwarder")
-        grave = [one for one in self._forwarded if one.mood == "grave"]
+        severe = [one for one in self._forwarded if one.mood == "severe"]
         return [
             await self._executions(stage),
-            _told("EventBridge sentiment, ids", self._forwarded, _details(events, "Analysis")),
-            _told("EventBridge escalation, ids", grave, _details(events, "Escalation")),
-            _told("CRM webhook, ids", self._forwarded, _deliveries(stage, "crm")),
-            _told("alert webhook, ids", grave, _deliveries(stage, "alert")),
+            _sent("EventBridge sentiment, ids", self._forwarded, _details(events, "Analysis")),
+            _sent("EventBridge escalation, ids", severe, _details(events, "Escalation")),
+            _sent("CRM webhook, ids", self._forwarded, _deliveries(stage, "crm")),
+            _sent("alert webhook, ids", severe, _deliveries(stage, "alert")),
             self._marked(stage),
         ]
 
@@ -171,7 +171,7 @@ def _deliveries(stage: Environment, sink: str) -> list[dict[str, Any]]:
     return [one.body["data"] for one in stage.sinks[sink].taken]
 
 
-def _told(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> Effects:
+def _sent(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> Effects:
     """Compare by forwarding id: a sink without keys may hear the same words twice, no others."""
     words: dict[str, set[bytes]] = {}
     for payload in payloads:

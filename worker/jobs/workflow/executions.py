@@ -48,7 +48,7 @@ class Execution:
         return orjson.dumps(self.input, option=orjson.OPT_SORT_KEYS)
 
     def fits(self) -> bool:
-        """Tell whether StartExecution takes the input as it is."""
+        """Return whether StartExecution takes the input as it is."""
         return len(self.encoded()) <= MAX_INPUT_BYTES
 
     def details_key(self) -> str:
@@ -67,7 +67,7 @@ class Execution:
 def details_status(
     details: Mapping[str, Any] | None, *, age_seconds: float, settle_seconds: float
 ) -> DetailsStatus:
-    """Judge what analytics knows; raise NotYet while waiting may still bring more."""
+    """Classify what analytics knows; raise NotYet while waiting may still bring more."""
     if details is not None and details.get("conversationEnd"):
         return DetailsStatus.COMPLETE
     wait = seconds_to_next_poll(age_seconds, settle_seconds=settle_seconds)

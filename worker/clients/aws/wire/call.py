@@ -47,7 +47,7 @@ TRANSIENT_STATUSES = frozenset(TransientRetryableChecker._TRANSIENT_STATUS_CODES
 COST = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
 TIMEOUT_COST = RetryQuotaChecker._TIMEOUT_RETRY_REQUEST  # noqa: SLF001
 REWARD = RetryQuotaChecker._NO_RETRY_INCREMENT  # noqa: SLF001
-"""What a call that went well at once gives back."""
+"""What a call that succeeds at once refunds."""
 
 MOST_BACKOFF_SECONDS = 20.0
 
@@ -87,7 +87,7 @@ class Attempts:
         return self._random() * longest
 
     def succeeded(self) -> None:
-        """Give back what the last repetition cost."""
+        """Refund what the last repetition cost."""
         self._quota.release(self._cost or REWARD)
 
 

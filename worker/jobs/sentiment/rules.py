@@ -21,17 +21,17 @@ _FOUR_DECIMALS = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentimentRules:
-    """When a sentiment is forwarded and when somebody is woken up."""
+    """When a sentiment is forwarded and when an alert is raised."""
 
     min_confidence: Decimal = Decimal("0.75")
     escalation_threshold: Decimal = Decimal("0.8")
 
     def admit(self, sentiment: Sentiment) -> bool:
-        """Tell whether the confidence is known and high enough."""
+        """Return whether the confidence is known and high enough."""
         return sentiment.confidence is not None and sentiment.confidence >= self.min_confidence
 
     def escalate(self, sentiment: Sentiment) -> bool:
-        """Tell whether the negative share is above the threshold."""
+        """Return whether the negative share is above the threshold."""
         return sentiment.negative > self.escalation_threshold
 
 
@@ -58,7 +58,7 @@ def payload_of(event: ChatScored, sentiment: Sentiment, rules: SentimentRules) -
 
 
 def status_attributes(event: ChatScored) -> dict[str, str]:
-    """Return what the conversation itself is told."""
+    """Return the attributes of the conversation itself."""
     return {
         "sentimentForwardingId": forwarding_id(event),
         "forwardingStatus": "queued",
