@@ -52,7 +52,8 @@ class WriteReport:
         """Write the report and announce that it is ready.
 
         Raises what the clients raise. A repeat of an event whose files are all there only
-        announces it again: reading costs thousands of requests, and a receiver that is down must not cost them.
+        announces it again: reading costs thousands of requests, and a receiver that is down must
+        not cost them.
         """
         manifest = await self._written_before(event)
         if manifest is None:
