@@ -2,8 +2,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-# No more processes than cores: some tests measure time.
-SHARED := $(BIN)/pytest -n 2 --dist worksteal
+# One process more than cores: many tests wait for a socket, and some measure time.
+SHARED := $(BIN)/pytest -n 3 --dist worksteal
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 

@@ -207,7 +207,7 @@ def test_heartbeats_leave_no_growing_trail_of_timers(a_queue):
     for _ in range(1_000):
         queue.change_visibility(handle, 3_600)
 
-    assert len(queue._store._timers._heap) < 100
+    assert len(queue._store._timers._due) < 100
 
 
 def test_queue_gives_out_no_more_when_too_many_are_in_flight(a_queue):
