@@ -70,6 +70,18 @@ def _loaded(entry: EntryPoint) -> Job[Any]:
     return job
 
 
+def named(place: str, job: str) -> Any:
+    """Return what stands at `module:name`, as a declaration gives it.
+
+    Raises ConfigurationError when the job's declaration names nothing there.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError([f"job {job}: {place}: {error}"]) from error
+
+
 def _problems(jobs: Iterable[Job[Any]]) -> Iterable[str]:
     taken: dict[str, str] = dict.fromkeys(core.GROUPS, "the worker")
     fields: dict[str, str] = {}

@@ -4,21 +4,19 @@ import asyncio
 import itertools
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from rich.console import Console
 
-from worker.app.jobs import known_jobs
+from worker.app.jobs import known_jobs, named
 from worker.demo.environment import Environment, Queues, open_environment
 from worker.demo.fixtures import make_fixtures
 from worker.demo.invalid_traffic import InvalidTraffic
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress, SentMessages, print_results
 from worker.demo.traffic import Effects, Fault, Job, Planned
-from worker.errors import ConfigurationError
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""
@@ -29,18 +27,9 @@ STOP_SECONDS = 40
 def jobs_of(events: int, seed: int) -> list[Job]:
     """Return the jobs that share that many events among them."""
     random = Random(seed)  # noqa: S311  reproducible traffic
-    declared = [job.demo for job in known_jobs().values() if job.demo]
-    jobs = [_loaded(demo)(events, random) for demo in declared]
+    declared = [(job.demo, job.name) for job in known_jobs().values() if job.demo]
+    jobs: list[Job] = [named(place, name)(events, random) for place, name in declared]
     return [*jobs, InvalidTraffic(max(5, events // 20))]
-
-
-def _loaded(demo: str) -> Callable[[int, Random], Job]:
-    module, _, name = demo.partition(":")
-    try:
-        found: Callable[[int, Random], Job] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError([f"demo {demo}: {error}"]) from error
-    return found
 
 
 async def prepare(jobs: Sequence[Job], environment: Environment) -> None:

@@ -1,13 +1,12 @@
 """Checks of the jobs that are on: those they declare, and what can be checked of any."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 from worker.api import Checks, Job
 from worker.app.command_line import for_job
 from worker.app.context import AppContext
-from worker.app.jobs import BUILT_IN, known_jobs, required_settings
+from worker.app.jobs import BUILT_IN, known_jobs, named, required_settings
 from worker.errors import ConfigurationError, WorkerError
 from worker.findings import Finding, fail, ok
 from worker.settings import Settings
@@ -58,9 +57,5 @@ def _function(job: Job[Any]) -> Checks:
         if job.checks is None:
             raise ConfigurationError([f"job {job.name}: has no checks"])
         return job.checks
-    module, _, name = job.checks.partition(":")
-    try:
-        found: Checks = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError([f"job {job.name}: checks: {error}"]) from error
+    found: Checks = named(job.checks, job.name)
     return found

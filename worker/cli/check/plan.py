@@ -117,6 +117,10 @@ def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
         AwsCheck("event bus", puts, "events", partial(check_bus, bus=bus, puts=puts)),
     )
     yield from (check for check in checks if check.needed)
+    yield from _of_installed_jobs(settings)
+
+
+def _of_installed_jobs(settings: Settings) -> Iterator[AwsCheck]:
     for job in installed(settings):
         for service in job.aws_services:
             ask = partial(check_model, job=job, service=service)
