@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
+from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -39,9 +39,8 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
-from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import Webhook
 from worker.errors import (
     ConfigurationError,
@@ -183,14 +182,12 @@ __all__ = [
     "all_of",
     "any_events",
     "audit_logger",
-    "aws_errors",
     "best_effort",
     "decoder",
     "e164",
     "emitted_at",
     "event_body",
     "fail",
-    "failure_called",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -277,11 +274,17 @@ class Context(Protocol):
         """
 
     async def aws(
-        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+        self,
+        service: str,
+        limits: ClientLimits | None = None,
+        *,
+        setting: str | None = None,
+        upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, as botocore names it.
 
-        `upstream`: its name in `needs`, metrics and /status, the service's unless it is given.
+        `setting`: names what is called, e.g. `DYNAMODB_TABLE`, for errors. `upstream`: its name in
+        `needs`, metrics and /status, the service's unless it is given.
         Raises ConfigurationError for a service that the image carries no model of.
         """
 

@@ -37,8 +37,8 @@ from worker.jobs.forward import targets as module
 from worker.jobs.forward.handler import read
 from worker.jobs.forward.settings import ForwardSettings, destination_of
 from worker.jobs.forward.targets import (
-    FIREHOSE_RECORD_BYTES,
-    KINESIS_RECORD_BYTES,
+    FIREHOSE,
+    KINESIS,
     Entry,
     folder_of,
     lines_of,
@@ -364,7 +364,8 @@ async def test_one_bad_record_fails_alone_when_the_whole_call_is_refused(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("to", "limit"), [("kinesis:s", KINESIS_RECORD_BYTES), ("firehose:d", FIREHOSE_RECORD_BYTES)]
+    ("to", "limit"),
+    [("kinesis:s", KINESIS.record_bytes), ("firehose:d", FIREHOSE.record_bytes)],
 )
 async def test_an_event_too_large_for_a_record_is_dead_lettered_with_its_size(to, limit):
     large = an_event()

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self, cast
@@ -24,8 +24,9 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
+from worker.resilience.guard import Guard
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Above the largest analytics page seen; keeps one bad reply from filling the container."""
@@ -233,3 +234,26 @@ def _unzipped(upstream: str, body: bytes, limit: int) -> bytes:
     if not reader.eof and len(plain) < limit:
         raise Unavailable(f"{upstream}: gzip cut short")
     return plain
+
+
+@dataclass(frozen=True, slots=True)
+class HttpService:
+    """An HTTP endpoint with its guard."""
+
+    name: str
+    client: HttpClient
+    guard: Guard
+
+    async def send(self, request: Request, *, repeatable: bool = False) -> Reply:
+        """Send a request and return the reply of 2xx.
+
+        `repeatable`: sent again when it may have arrived. Raises Rejected for another status that
+        is the request's fault, Transient otherwise.
+        """
+        return await self.guard.call(partial(self._send, request), repeatable=repeatable)
+
+    async def _send(self, request: Request) -> Reply:
+        reply = await self.client.send(request)
+        if not 200 <= reply.status < 300:
+            raise failure_of(self.name, reply)
+        return reply
