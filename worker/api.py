@@ -31,7 +31,6 @@ from worker.clients.genesys import (
     Kind,
     Page,
     PagesDialect,
-    Polarity,
     Schema,
     Sentiment,
     Slice,
@@ -39,7 +38,7 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpClient, HttpLimits, HttpService
+from worker.clients.http import HttpService
 from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.clients.webhooks import Webhook
 from worker.errors import (
@@ -98,7 +97,7 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, OncePerKey, best_effort
+from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
 from worker.telemetry.logs import audit_logger
@@ -120,7 +119,6 @@ __all__ = [
     "BearerToken",
     "Bus",
     "Cache",
-    "CachePolicy",
     "Cached",
     "ChatSentiment",
     "Checks",
@@ -141,8 +139,6 @@ __all__ = [
     "Globs",
     "Guard",
     "Handler",
-    "HttpClient",
-    "HttpLimits",
     "HttpService",
     "Job",
     "JobSettings",
@@ -156,8 +152,6 @@ __all__ = [
     "Page",
     "PagesDialect",
     "Permanent",
-    "Polarity",
-    "Proof",
     "RateLimited",
     "Reader",
     "Record",

@@ -10,13 +10,13 @@ of headers are all things that must not happen here, and they are half of the CP
 import asyncio
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -27,6 +27,8 @@ from httpx_aiohttp import AiohttpTransport
 from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
 from worker.resilience.guard import Guard
+
+T = TypeVar("T")
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Above the largest analytics page seen; keeps one bad reply from filling the container."""
@@ -250,10 +252,23 @@ class HttpService:
         `repeatable`: sent again when it may have arrived. Raises Rejected for another status that
         is the request's fault, Transient otherwise.
         """
-        return await self.guard.call(partial(self._send, request), repeatable=repeatable)
+        return await self.ask(request, self._succeeded, repeatable=repeatable)
 
-    async def _send(self, request: Request) -> Reply:
-        reply = await self.client.send(request)
+    async def ask(
+        self, request: Request, read: Callable[[Reply], T], *, repeatable: bool = True
+    ) -> T:
+        """Send a request and return what `read` makes of the reply, whatever its status.
+
+        What it raises of WorkerError counts as the endpoint's: Unavailable is tried again and
+        opens the breaker, Rejected does not.
+        """
+
+        async def attempt() -> T:
+            return read(await self.client.send(request))
+
+        return await self.guard.call(attempt, repeatable=repeatable)
+
+    def _succeeded(self, reply: Reply) -> Reply:
         if not 200 <= reply.status < 300:
             raise failure_of(self.name, reply)
         return reply
