@@ -258,6 +258,10 @@ class Context(Protocol):
     def concurrency(self) -> int:
         """Messages that may be worked on at once."""
 
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+
     def now(self) -> datetime:
         """Return the wall clock, aware: for the age of events, never for waits."""
 

@@ -1,7 +1,7 @@
 """What every part of the worker is built with, and what each job gets of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,6 +106,11 @@ class JobContext:
     def concurrency(self) -> int:
         """Messages that may be worked on at once."""
         return self.app.settings.sqs.concurrency
+
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+        return self.app.settings.sqs.queue_urls
 
     def now(self) -> datetime:
         """Return the wall clock."""

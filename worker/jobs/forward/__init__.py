@@ -1,12 +1,18 @@
 """Forward: events of any type, as they came, to S3, Kinesis, Firehose, SQS, a bus or a webhook."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import HttpUrl
 
 from worker.api import AwsService, Bus, ClientLimits, ConfigurationError, Context, EventType, Job
 from worker.jobs.forward.handler import Forwarded, ForwardEvents, Target, read
-from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
+from worker.jobs.forward.settings import (
+    Destination,
+    ForwardSettings,
+    Kind,
+    destination_of,
+    same_queue,
+)
 from worker.jobs.forward.targets import (
     SETTING,
     BatchLimits,
@@ -29,9 +35,18 @@ async def build(context: Context, settings: ForwardSettings) -> ForwardEvents:
     if settings.forward_to is None:
         raise ConfigurationError([f"{SETTING}: is missing"])
     destination = destination_of(settings.forward_to)
+    if problem := loop_of(destination, context.queue_urls):
+        raise ConfigurationError([problem])
     target = await _OPENERS[destination.kind](context, settings, destination)
     context.on_close(target.aclose)
     return ForwardEvents(target)
+
+
+def loop_of(to: Destination, queue_urls: Sequence[str]) -> str | None:
+    """Return why forwarding would never end: its target is a queue of the worker's own."""
+    if to.kind == "sqs" and any(same_queue(to.name, url) for url in queue_urls):
+        return f"{SETTING}: names a queue of SQS_QUEUE_URL: each event would come back for ever"
+    return None
 
 
 async def _open(context: Context, service: str) -> AwsService:
