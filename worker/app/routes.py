@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.api import Handler, Job
 from worker.app.context import AppContext, JobContext
-from worker.app.jobs import known_jobs
+from worker.app.jobs import known_jobs, needed
 from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
 from worker.clients.http import HttpClient
 from worker.errors import ConfigurationError
@@ -38,7 +38,7 @@ async def _route(context: AppContext, job: Job[Any]) -> Route:
     return Route(
         job=job.name,
         run=await _protected(context, run, deadline) if job.background else run,
-        needs=frozenset(job.needed(settings)),
+        needs=frozenset(needed(job, settings)),
         may_miss=frozenset(job.may_miss),
         deadline_seconds=deadline,
         age_limit_seconds=_value(settings, job.age_limit),

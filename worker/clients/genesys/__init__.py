@@ -22,6 +22,7 @@ from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
+from worker.clients.genesys.wire import Call
 
 __all__ = [
     "ALIASES",
@@ -30,6 +31,7 @@ __all__ = [
     "REFERENCE_METRICS",
     "Api",
     "Attributes",
+    "Call",
     "ChatSentiment",
     "ConversationDetails",
     "DetailsJobs",

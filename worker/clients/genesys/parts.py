@@ -1,5 +1,6 @@
 """Genesys Cloud as jobs use it: one client, its verbs, and what bounds them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.clients.genesys.actions import Actions
@@ -8,6 +9,9 @@ from worker.clients.genesys.conversations import ConversationDetails, LiveConver
 from worker.clients.genesys.dialects import Dialect
 from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.speech import ChatSentiment
+from worker.clients.genesys.wire import LOGIN, Call
+from worker.errors import Misconfigured, Permanent, WorkerError
+from worker.findings import Finding, fail
 from worker.resilience.limiter import Limiter
 
 
@@ -26,3 +30,21 @@ class GenesysClients:
     sentiment: ChatSentiment
     tokens: Tokens
     limiter: Limiter
+
+    async def finding_of(
+        self, name: str, setting: str, call: Callable[[], Call[Finding]]
+    ) -> list[Finding]:
+        """Read something for `worker check`; return what it shows, or why it failed.
+
+        `name`: of the finding. `setting`: where the id that is asked for comes from. `call`: raises
+        Permanent for one that fits no path. Without a token nothing: that is a finding of its own.
+        """
+        try:
+            return [await self.api.run(call())]
+        except WorkerError as error:
+            if error.upstream == LOGIN:
+                return []
+            remedy = "check GENESYS_API_URL and the network to the API host"
+            if isinstance(error, Permanent | Misconfigured):
+                remedy = f"check {setting}"
+            return [fail(name, str(error), remedy)]
