@@ -21,6 +21,7 @@ from worker.clients.genesys.parts import GenesysClients
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.errors import ConfigurationError
 from worker.resilience.cache import Cache, CachePolicy
 from worker.settings import Settings
 
@@ -59,8 +60,12 @@ class AppContext:
     async def genesys(self, *more: str) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
 
-        `more`: parts of the API that no job calls, and a command does.
+        `more`: parts of the API that no job calls, and a command does. Raises ConfigurationError
+        without credentials.
         """
+        settings = self.settings.genesys
+        if not settings.client_id or settings.client_secret is None:
+            raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
         async with self.shared.lock:
             if self.shared.genesys is None:
                 self.shared.genesys = await build_genesys(

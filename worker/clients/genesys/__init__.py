@@ -17,7 +17,7 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.flows import Kind, Schema
+from worker.clients.genesys.flows import Kind, Schema, schema_of
 from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment
@@ -49,5 +49,6 @@ __all__ = [
     "Slice",
     "SliceTooLarge",
     "all_of",
+    "schema_of",
     "seconds_to_next_poll",
 ]
