@@ -12,6 +12,18 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
+from worker.clients import (
+    AwsService,
+    HttpClient,
+    HttpLimits,
+    HttpService,
+    Reply,
+    Request,
+    Webhook,
+    failure_of,
+    json_of,
+    path_of,
+)
 from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
 from worker.clients.genesys import (
     ALIASES,
@@ -39,10 +51,6 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
-from worker.clients.services import AwsService, HttpService
-from worker.clients.webhooks import Webhook
 from worker.errors import (
     ConfigurationError,
     Misconfigured,
@@ -101,9 +109,8 @@ from worker.events import (
 from worker.findings import Finding, fail, ok, warn
 from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
-from worker.telemetry import metrics
-from worker.telemetry.logs import audit_logger
-from worker.telemetry.tracing import tracing
+from worker.telemetry import audit_logger, metrics
+from worker.telemetry import current_tracing as tracing
 
 __all__ = [
     "ALIASES",

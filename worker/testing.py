@@ -33,7 +33,7 @@ from worker.demo.environment import Environment as Emulators
 from worker.demo.fixtures import make_fixtures
 from worker.demo.process import WorkerFailed, WorkerProcess
 from worker.demo.traffic import platform
-from worker.events.reading import EventReader, UnknownType
+from worker.events import EventReader, UnknownType
 from worker.settings import Settings
 
 __all__ = [

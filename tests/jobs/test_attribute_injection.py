@@ -15,8 +15,13 @@ import structlog
 from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
-from worker.clients.genesys.flows import FLOW_CACHE, Schema
-from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.participants import (
+    FLOW_CACHE,
+    Attributes,
+    PlatformAttributes,
+    ReferenceAttributes,
+    Schema,
+)
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook

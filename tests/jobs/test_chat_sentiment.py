@@ -21,8 +21,12 @@ from tests.support.reading import Events, open_events
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
-from worker.clients.genesys.flows import FLOW_CACHE
-from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.participants import (
+    FLOW_CACHE,
+    Attributes,
+    PlatformAttributes,
+    ReferenceAttributes,
+)
 from worker.clients.genesys.speech import METRICS, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits

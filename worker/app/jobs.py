@@ -11,7 +11,7 @@ from typing import Any
 from worker import settings as core
 from worker.api import Job
 from worker.errors import ConfigurationError
-from worker.events.reading import EventReader, Wanted
+from worker.events import EventReader, Wanted
 from worker.settings import Declared, Group, Row, Settings
 
 GROUP = "genesys_event_worker.jobs"

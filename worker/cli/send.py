@@ -15,8 +15,8 @@ from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish
 from worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from worker.events.reading import EventReader
-    from worker.settings.bindings import Entry
+    from worker.events import EventReader
+    from worker.settings import QueueEntry
 
 MAX_BYTES = 1_048_576
 """Of one message, and of all messages of one SendMessageBatch (AWS quota since 2025)."""
@@ -52,13 +52,12 @@ def send(
 async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
     from worker.app.command_line import open_context, open_sqs
     from worker.app.jobs import event_reader
-    from worker.settings import Sqs
-    from worker.settings.bindings import entries_of
+    from worker.settings import Sqs, queue_entries
 
     environ = {**os.environ, **({"SQS_QUEUE_URL": queue_url} if queue_url else {})}
     async with open_context(Sqs, environ=environ) as context:
         settings, sqs = context.settings, await open_sqs(context)
-        queues = entries_of(settings.sqs.queue_url)
+        queues = queue_entries(settings.sqs.queue_url)
         # After the settings: a wrong one is reported before stdin is read.
         events = [event for name in files for event in events_of(name)]
         if len(queues) == 1:
@@ -68,7 +67,7 @@ async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
 
 def exit_code_of(sent: "Sequence[Sent]") -> int:
     """Return 3 when SQS could not be reached for any event, 1 when some were not sent."""
-    from worker.clients.aws.errors import is_unreachable
+    from worker.clients.aws import is_unreachable
 
     problems = [one.problem for one in sent if one.problem is not None]
     if sent and len(problems) == len(sent):
@@ -158,11 +157,9 @@ def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 async def send_by_type(
-    sqs: Any, events: Sequence[Event], queues: "Sequence[Entry]", reader: "EventReader"
+    sqs: Any, events: Sequence[Event], queues: "Sequence[QueueEntry]", reader: "EventReader"
 ) -> list[Sent]:
     """Send each event to all queues that are bound to a job of its type, as rules of the bus do."""
-    from worker.settings.bindings import name_of
-
     wanted = [(event, reader.jobs_of(_detail_type(event))) for event in events]
     bound = {job for queue in queues for job in queue.jobs}
     sent = [
@@ -173,7 +170,7 @@ async def send_by_type(
     for queue in queues:
         own = [event for event, jobs in wanted if jobs & set(queue.jobs)]
         found = await send_all(sqs, own, queue.url)
-        sent += [replace(one, queue=name_of(queue.url)) for one in found]
+        sent += [replace(one, queue=queue.name) for one in found]
     return sent
 
 
@@ -188,7 +185,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
     """Send all events and return what became of each, in order; a failed batch stops no other."""
     from botocore.exceptions import BotoCoreError
 
-    from worker.clients.aws.errors import fault_of
+    from worker.clients.aws import fault_of
 
     sent: list[Sent] = []
     try:
@@ -202,7 +199,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
 async def _send(sqs: Any, queue_url: str, batch: list[Event]) -> list[Sent]:
     from botocore.exceptions import ClientError
 
-    from worker.clients.aws.errors import fault_of
+    from worker.clients.aws import fault_of
 
     entries = [
         {"Id": str(n), "MessageBody": event.body, **_fifo(queue_url)}

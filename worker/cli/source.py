@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from worker.cli.exit_codes import examples, finish
-from worker.clients.genesys.dialects import dialect_of
+from worker.clients.genesys.parts import dialect_of
 from worker.errors import ConfigurationError, Permanent
 
 if TYPE_CHECKING:

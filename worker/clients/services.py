@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from worker.clients.aws.errors import aws_errors
+from worker.clients.aws import aws_errors
 from worker.clients.http import HttpClient
 from worker.clients.http_types import Reply, Request, failure_of
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 
 
 @dataclass(frozen=True, slots=True)

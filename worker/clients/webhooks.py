@@ -17,7 +17,7 @@ import orjson
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Request, failure_of, path_of
 from worker.errors import ConfigurationError
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 
 ENCODED = "whsec_"
 """Before a secret that is base64 of the key; any other secret is the key itself."""

@@ -17,7 +17,7 @@ from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
 from worker.emulators.webhooks import WebhookSink
-from worker.events.reading import EventReader
+from worker.events import EventReader
 
 Queues = Literal["one", "per-job"]
 """One queue for all jobs, or one for each."""

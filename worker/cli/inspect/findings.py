@@ -13,11 +13,9 @@ import orjson
 
 from worker.app.command_line import for_job, open_context, open_genesys, settings_of
 from worker.app.jobs import event_reader, known_jobs
-from worker.clients.genesys.flows import Schema, of_definitions, of_json_schema
-from worker.clients.genesys.participants import Attributes
+from worker.clients.genesys.participants import Attributes, Schema, of_definitions, of_json_schema
 from worker.errors import ConfigurationError, Permanent, WorkerError
-from worker.events.identity import e164, utc_text
-from worker.events.origin import Event
+from worker.events.origin import Event, e164, utc_text
 from worker.events.reading import ForJob, UnknownType
 from worker.jobs.attributes import open_crm
 from worker.jobs.attributes.crm import Crm, Record

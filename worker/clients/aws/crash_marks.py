@@ -30,7 +30,7 @@ from botocore.exceptions import ClientError
 from worker.clients.aws.errors import aws_errors
 from worker.clients.aws.idempotency import SKEW_SECONDS, asked, milliseconds, refused, without_lease
 from worker.errors import WorkerError
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -17,9 +17,9 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.flows import Kind, Schema
-from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysClients
+from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+from worker.clients.genesys.participants import Attributes, Kind, Schema
+from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
 
@@ -28,15 +28,18 @@ __all__ = [
     "MIN_AGE",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
+    "TRANSCRIPTS",
     "Api",
     "Attributes",
     "ChatSentiment",
     "ConversationDetails",
     "DetailsJobs",
     "DetailsQuery",
+    "EventSource",
     "Failures",
     "Filters",
     "GenesysClients",
+    "Integrations",
     "Json",
     "Kind",
     "Page",
@@ -46,6 +49,9 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
+    "SourceConfig",
     "all_of",
+    "dialect_of",
+    "open_clients",
     "seconds_to_next_poll",
 ]

@@ -20,7 +20,7 @@ from worker.clients.genesys import wire
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent, Transient, Unavailable
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 from worker.settings import is_loopback
 
 
