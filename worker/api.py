@@ -12,18 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients import (
-    AwsService,
-    HttpClient,
-    HttpLimits,
-    HttpService,
-    Reply,
-    Request,
-    Webhook,
-    failure_of,
-    json_of,
-    path_of,
-)
+from worker.clients import AwsService, HttpClient, HttpLimits, HttpService, Webhook
 from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
 from worker.clients.genesys import (
     ALIASES,
@@ -51,6 +40,7 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
+from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.errors import (
     ConfigurationError,
     Misconfigured,

@@ -16,11 +16,10 @@ from worker.cli.check.upstreams import (
     check_webhook,
     webhooks_of,
 )
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.webhooks import WebhookSink
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 from worker.jobs.attributes.settings import AttributesSettings
 

@@ -20,7 +20,7 @@ from worker.clients.genesys.participants import (
 )
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import error_body
 from worker.errors import Misconfigured, NotYet, Rejected, Transient, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy

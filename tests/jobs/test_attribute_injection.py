@@ -25,10 +25,9 @@ from worker.clients.genesys.participants import (
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
-from worker.emulators.webhooks import WebhookSink
+from worker.emulators.genesys.conversations import a_flow
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.attributes.crm import Crm, Record

@@ -32,9 +32,9 @@ from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
-from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Sinks

@@ -17,9 +17,9 @@ from tests.support.factories import a_body, an_id
 from worker.app.context import JobContext, new_context
 from worker.app.jobs import event_reader, known_jobs, load_settings
 from worker.app.routes import build_handler
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.loopback import serving
 from worker.emulators.sqs.server import SqsServer
-from worker.emulators.webhooks import WebhookSink
 from worker.errors import (
     BreakerOpen,
     ConfigurationError,

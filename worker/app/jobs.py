@@ -147,6 +147,17 @@ def event_reader(settings: Settings) -> EventReader:
     return EventReader(wanted_events(settings.jobs), settings.genesys.organization_id)
 
 
+def reader_of(job: Job[Any], settings: Settings) -> EventReader:
+    """Return what reads bodies as the events of one job, known or not."""
+    wanted = list(wanted_of(job, settings.jobs[job.name]))
+    return EventReader(wanted, settings.genesys.organization_id)
+
+
+def jobs_of(detail_type: str, groups: Mapping[str, Group]) -> frozenset[str]:
+    """Return the known jobs to which events of a type belong, by their settings in `groups`."""
+    return EventReader(wanted_events(groups)).jobs_of(detail_type)
+
+
 def wanted_events(groups: Mapping[str, Group] | None = None) -> list[Wanted]:
     """Return the events of all known jobs, whether they are on or not.
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +15,15 @@ from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish
 from worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from worker.events import EventReader
     from worker.settings import QueueEntry
 
 MAX_BYTES = 1_048_576
 """Of one message, and of all messages of one SendMessageBatch (AWS quota since 2025)."""
 
 MAX_ENTRIES = 10
+
+JobsOf = Callable[[str], frozenset[str]]
+"""Returns the jobs to which events of a type belong."""
 
 
 def send(
@@ -62,7 +64,7 @@ async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
         events = [event for name in files for event in events_of(name)]
         if len(queues) == 1:
             return await send_all(sqs, events, queues[0].url)
-        return await send_by_type(sqs, events, queues, event_reader(settings))
+        return await send_by_type(sqs, events, queues, event_reader(settings).jobs_of)
 
 
 def exit_code_of(sent: "Sequence[Sent]") -> int:
@@ -157,10 +159,10 @@ def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 async def send_by_type(
-    sqs: Any, events: Sequence[Event], queues: "Sequence[QueueEntry]", reader: "EventReader"
+    sqs: Any, events: Sequence[Event], queues: "Sequence[QueueEntry]", jobs_of: JobsOf
 ) -> list[Sent]:
     """Send each event to all queues that are bound to a job of its type, as rules of the bus do."""
-    wanted = [(event, reader.jobs_of(_detail_type(event))) for event in events]
+    wanted = [(event, jobs_of(_detail_type(event))) for event in events]
     bound = {job for queue in queues for job in queue.jobs}
     sent = [
         Sent(event.source, problem="no queue is bound to its type; name one by --queue-url")

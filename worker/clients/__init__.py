@@ -2,7 +2,7 @@
 
 from worker.clients.ecs import AGENT_LIMITS, TaskProtection, expiry_minutes
 from worker.clients.ecs import EFFECT as TASK_PROTECTION
-from worker.clients.http import HttpClient, HttpLimits, trusted
+from worker.clients.http import HttpClient, HttpLimits, reach
 from worker.clients.http_types import Reply, Request, failure_of, json_of, origin_of, path_of
 from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
@@ -24,5 +24,5 @@ __all__ = [
     "json_of",
     "origin_of",
     "path_of",
-    "trusted",
+    "reach",
 ]

@@ -23,6 +23,7 @@ import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
+from pydantic import HttpUrl
 
 from worker.clients.http_types import Reply, Request
 from worker.errors import ConfigurationError, Permanent, Unavailable
@@ -233,3 +234,21 @@ def _unzipped(upstream: str, body: bytes, limit: int) -> bytes:
     if not reader.eof and len(plain) < limit:
         raise Unavailable(f"{upstream}: gzip cut short")
     return plain
+
+
+CONNECT_SECONDS = 8.0
+SECOND_ADDRESS_SECONDS = 0.25
+"""When the next address of a host is tried beside the first one, as the HTTP client does."""
+
+
+async def reach(url: HttpUrl) -> None:
+    """Resolve, connect, shake hands, and hang up. Raises OSError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        _, writer = await asyncio.open_connection(
+            (url.host or "").strip("[]"),
+            url.port or 443,
+            ssl=trusted() if url.scheme == "https" else None,
+            happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
+        )
+    # Not closed: that would wait for the other side to close, too.
+    writer.transport.abort()

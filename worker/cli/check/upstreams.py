@@ -8,14 +8,14 @@ from functools import partial
 
 from pydantic import HttpUrl
 
-from worker.app.command_line import open_genesys, reach
+from worker.app.command_line import open_genesys
 from worker.app.context import AppContext
 from worker.app.jobs import known_jobs
+from worker.clients import Reply, Request, reach
 from worker.clients.genesys.dialects import Dialect
 from worker.clients.genesys.participants import NO_SUCH_FLOW, Schema
 from worker.clients.genesys.parts import dialect_of
 from worker.clients.genesys.wire import Call, action_id_in_path, object_of
-from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, Permanent, Unauthorized, WorkerError
 from worker.findings import Finding, fail, ok, warn
 from worker.jobs.attributes.settings import AttributesSettings

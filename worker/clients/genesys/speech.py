@@ -32,7 +32,6 @@ from worker.clients.genesys.transcripts import (
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent
-from worker.events.fields import UUID
 
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
@@ -95,8 +94,7 @@ def chat_sessions(details: Mapping[str, Any]) -> list[str]:
         for participant in wire.objects_in(details.get("participants"))
         if str(participant.get("purpose")).lower() in CUSTOMER_PURPOSES
         for session in wire.objects_in(participant.get("sessions"))
-        if str(session.get("mediaType")).lower() in CHATS
-        and UUID.fullmatch(str(session.get("sessionId")))
+        if str(session.get("mediaType")).lower() in CHATS and wire.is_uuid(session.get("sessionId"))
     ]
     return [session["sessionId"] for session in sorted(sessions, key=_began)[-MOST_SESSIONS:]]
 
