@@ -157,7 +157,7 @@ def _by_index(value: object) -> dict[int, Mapping[str, Any]]:
 
 
 BUCKETS = ("inin-prod-*",)
-"""Genesys' own buckets, as far as their names were seen (README.md, "Speech and text analytics")."""
+"""Genesys' own, as far as names were seen (README.md, "Speech and text analytics")."""
 
 _S3 = r"s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.(?:com|eu)"
 """`.eu` is the European Sovereign Cloud's, a region of Genesys (`edee1.eusc-pure.cloud`)."""
