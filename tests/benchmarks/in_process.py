@@ -164,7 +164,9 @@ async def measure(size: Size) -> Findings:
                 [[ours, bare, ratio]],
             )
         ],
-        claims=[Claim("CPU in process, a no-op message, times the least", ratio.middle, MOST_LEAST)],
+        claims=[
+            Claim("CPU in process, a no-op message, times the least", ratio.middle, MOST_LEAST)
+        ],
     )
 
 

@@ -123,7 +123,7 @@ def attributes_of(api, dialect):
 def sentiment_of(api, dialect, stack):
     if dialect == "reference":
         return QuerySentiment(api)
-    transcripts = Transcripts(a_guard("transcripts"), HttpLimits(total_seconds=5))
+    transcripts = Transcripts(a_guard("transcripts"), HttpLimits(total_seconds=5), loopback=True)
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(
         api, ConversationDetails(api, PlatformDetails(), Batching()), transcripts
