@@ -12,8 +12,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients import AwsService, HttpClient, HttpLimits, HttpService, Webhook
-from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
+from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of
+from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -32,7 +32,6 @@ from worker.clients.genesys import (
     Kind,
     Page,
     PagesDialect,
-    Polarity,
     Schema,
     Sentiment,
     Slice,
@@ -40,7 +39,6 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
-from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
 from worker.errors import (
     ConfigurationError,
     Misconfigured,
@@ -97,7 +95,7 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, OncePerKey, best_effort
+from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import audit_logger, metrics
 from worker.telemetry import current_tracing as tracing
@@ -118,7 +116,6 @@ __all__ = [
     "BearerToken",
     "Bus",
     "Cache",
-    "CachePolicy",
     "Cached",
     "ChatSentiment",
     "Checks",
@@ -139,8 +136,6 @@ __all__ = [
     "Globs",
     "Guard",
     "Handler",
-    "HttpClient",
-    "HttpLimits",
     "HttpService",
     "Job",
     "JobSettings",
@@ -154,8 +149,6 @@ __all__ = [
     "Page",
     "PagesDialect",
     "Permanent",
-    "Polarity",
-    "Proof",
     "RateLimited",
     "Reader",
     "Record",
@@ -180,14 +173,12 @@ __all__ = [
     "all_of",
     "any_events",
     "audit_logger",
-    "aws_errors",
     "best_effort",
     "decoder",
     "e164",
     "emitted_at",
     "event_body",
     "fail",
-    "failure_called",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -264,6 +255,10 @@ class Context(Protocol):
     def concurrency(self) -> int:
         """Messages that may be worked on at once."""
 
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+
     def now(self) -> datetime:
         """Return the wall clock, aware: for the age of events, never for waits."""
 
@@ -274,11 +269,17 @@ class Context(Protocol):
         """
 
     async def aws(
-        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+        self,
+        service: str,
+        limits: ClientLimits | None = None,
+        *,
+        setting: str | None = None,
+        upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, as botocore names it.
 
-        `upstream`: its name in `needs`, metrics and /status, the service's unless it is given.
+        `setting`: names what is called, e.g. `DYNAMODB_TABLE`, for errors. `upstream`: its name in
+        `needs`, metrics and /status, the service's unless it is given.
         Raises ConfigurationError for a service that the image carries no model of.
         """
 

@@ -1,7 +1,7 @@
 """What every part of the worker is built with, and what each job gets of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,14 +13,13 @@ from pydantic import HttpUrl
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients import (
     WEBHOOK_LIMITS,
-    AwsService,
     HttpClient,
     HttpLimits,
     HttpService,
     Webhook,
     origin_of,
 )
-from worker.clients.aws import Bus, ClientLimits, setting_errors
+from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
 from worker.clients.aws.session import AwsSession
 from worker.clients.genesys import TRANSCRIPTS, GenesysClients, open_clients
 from worker.resilience import Cache, CachePolicy
@@ -90,8 +89,9 @@ class AppContext:
         async with self.shared.lock:
             if self.shared.bus is None:
                 client = await self.aws_client("events", AWS_LIMITS)
-                name, guard = self.settings.event_bus.name, self.upstreams.aws("events")
-                self.shared.bus = Bus(client, name, guard, self.random)
+                guard = self.upstreams.aws("events")
+                events = AwsService("events", client, guard, "EVENT_BUS_NAME")
+                self.shared.bus = Bus(events, self.settings.event_bus.name, self.random)
                 self.stack.push_async_callback(self.shared.bus.aclose)
             return self.shared.bus
 
@@ -123,6 +123,11 @@ class JobContext:
         """Messages that may be worked on at once."""
         return self.app.settings.sqs.concurrency
 
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+        return self.app.settings.sqs.queue_urls
+
     def now(self) -> datetime:
         """Return the wall clock."""
         return now()
@@ -132,12 +137,16 @@ class JobContext:
         return await self.app.genesys()
 
     async def aws(
-        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+        self,
+        service: str,
+        limits: ClientLimits | None = None,
+        *,
+        setting: str | None = None,
+        upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, with a guard of its own."""
         client = await self.app.aws_client(service, limits or AWS_LIMITS)
-        name = upstream or service
-        return AwsService(name, client, self.app.upstreams.aws(name))
+        return AwsService(service, client, self.app.upstreams.aws(upstream or service), setting)
 
     async def http(
         self,

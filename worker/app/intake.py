@@ -1,14 +1,12 @@
 """Builds the intake: opens its stores and queues, and hands them to the room that joins them."""
 
 import asyncio
-import time
 from collections.abc import Sequence
-from uuid import uuid4
 
 from worker.app.context import AppContext
 from worker.app.jobs import event_reader
 from worker.app.queues import open_queues
-from worker.clients.aws import ClientLimits, CrashMarks, IdempotencyStore, IdempotencyTable
+from worker.clients.aws import ClientLimits, CrashMarks, store_and_marks
 from worker.intake import (
     IDEMPOTENCY,
     Delivery,
@@ -35,16 +33,7 @@ async def build_idempotency(context: AppContext) -> tuple[Idempotency, CrashMark
     limits = ClientLimits(pool=context.settings.sqs.concurrency, read_seconds=3, attempts=4)
     client = await context.aws_client("dynamodb", limits)
     guard = context.upstreams.aws(IDEMPOTENCY)
-    table = IdempotencyTable(
-        client,
-        settings.table,
-        guard,
-        time.time,
-        lease_seconds=settings.lease_seconds,
-        retention_seconds=settings.retention_seconds,
-    )
-    store = IdempotencyStore(table, settings.lease_seconds, fail_open=settings.fail_open)
-    marks = CrashMarks(client, settings.table, guard, uuid4().hex, time.time)
+    store, marks = store_and_marks(client, settings.table, settings, guard)
     return Idempotency(store), marks
 
 

@@ -10,7 +10,7 @@ from worker.app.context import AppContext
 from worker.clients.aws import ClientLimits, Queue, QueueAttributes, QueueError
 from worker.errors import ConfigurationError
 from worker.findings import Finding
-from worker.intake import OpenQueue, most_pollers
+from worker.intake import LAST_HORIZON, OpenQueue, most_pollers
 from worker.settings import QueueBinding, Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10
@@ -116,6 +116,9 @@ def _retention(kept: int, horizon: float) -> Finding:
             "raise MessageRetentionPeriod or lower RETRY_HORIZON_SECONDS: SQS drops messages that "
             "are not yet dead-lettered",
         )
+    if kept <= LAST_HORIZON * horizon:
+        found = f"{_days(kept)}, but in an outage retries go on for {_days(LAST_HORIZON * horizon)}"
+        return Finding(name, "warn", found, "raise MessageRetentionPeriod: SQS drops what is older")
     return Finding(name, "ok", f"{_days(kept)}; retries end after {_days(horizon)}")
 
 

@@ -2,16 +2,15 @@
 
 from worker.clients.ecs import AGENT_LIMITS, TaskProtection, expiry_minutes
 from worker.clients.ecs import EFFECT as TASK_PROTECTION
-from worker.clients.http import HttpClient, HttpLimits, reach
+from worker.clients.http import HttpClient, HttpLimits, HttpService
+from worker.clients.http_network import shaken_hands
 from worker.clients.http_types import Reply, Request, failure_of, json_of, origin_of, path_of
-from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 
 __all__ = [
     "AGENT_LIMITS",
     "TASK_PROTECTION",
     "WEBHOOK_LIMITS",
-    "AwsService",
     "HttpClient",
     "HttpLimits",
     "HttpService",
@@ -24,5 +23,5 @@ __all__ = [
     "json_of",
     "origin_of",
     "path_of",
-    "reach",
+    "shaken_hands",
 ]

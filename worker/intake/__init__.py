@@ -8,10 +8,12 @@ from worker.intake.jobs import IDEMPOTENCY, Jobs
 from worker.intake.poller import most_pollers
 from worker.intake.queue import OpenQueue
 from worker.intake.router import Route, Routes, Unrouted
+from worker.intake.settlement import LAST_HORIZON
 from worker.intake.watch import QueueWatch
 
 __all__ = [
     "IDEMPOTENCY",
+    "LAST_HORIZON",
     "Delivery",
     "DrainReport",
     "Idempotency",

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from worker.clients.aws import IdempotencyStore
+from worker.clients.aws.idempotency import IdempotencyStore
 from worker.errors import Transient
 from worker.events import Result
 from worker.telemetry import metrics

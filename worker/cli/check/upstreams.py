@@ -11,7 +11,7 @@ from pydantic import HttpUrl
 from worker.app.command_line import open_genesys
 from worker.app.context import AppContext
 from worker.app.jobs import known_jobs
-from worker.clients import Reply, Request, reach
+from worker.clients import Reply, Request, shaken_hands
 from worker.clients.genesys.dialects import Dialect
 from worker.clients.genesys.participants import NO_SUCH_FLOW, Schema
 from worker.clients.genesys.parts import dialect_of
@@ -143,7 +143,7 @@ async def check_webhook(_: AppContext, *, name: str, url: HttpUrl) -> Finding:
     """Connect and hang up: a POST would be an effect. Path and query are often the password."""
     where = f"{url.host}:{url.port}"
     try:
-        await reach(url)
+        await shaken_hands(str(url))
     except OSError as error:
         return fail(name, f"{where} is not reached: {type(error).__name__}", _remedy(name, error))
     how = "over TLS" if url.scheme == "https" else "without TLS"

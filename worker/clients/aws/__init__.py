@@ -1,19 +1,17 @@
 """AWS: a file per service, one table of errors, and a wire client of our own."""
 
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.crash_marks import CrashMarks, Evidence
+from worker.clients.aws.crash_marks import CrashMarks, Evidence, store_and_marks
 from worker.clients.aws.errors import (
     CREDENTIALS,
     EntryFailed,
     QueueError,
-    aws_errors,
-    failure_called,
     fault_called,
     fault_of,
     is_unreachable,
     setting_errors,
 )
-from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.sqs import (
     MAX_BATCH,
     MAX_IN_FLIGHT,
@@ -30,22 +28,20 @@ __all__ = [
     "MAX_BATCH",
     "MAX_IN_FLIGHT",
     "MAX_VISIBILITY_SECONDS",
+    "AwsService",
     "Bus",
     "ClientLimits",
     "CrashMarks",
     "EntryFailed",
     "Evidence",
-    "IdempotencyStore",
-    "IdempotencyTable",
     "Message",
     "Queue",
     "QueueAttributes",
     "QueueError",
     "Results",
-    "aws_errors",
-    "failure_called",
     "fault_called",
     "fault_of",
     "is_unreachable",
     "setting_errors",
+    "store_and_marks",
 ]

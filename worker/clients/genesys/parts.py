@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from random import Random
+from urllib.parse import urlsplit
 
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
@@ -16,7 +17,7 @@ from worker.clients.genesys.wire import LOGIN
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import WorkerError
 from worker.resilience import Cache, Guard, Limiter
-from worker.settings import Genesys, Settings
+from worker.settings import Genesys, Settings, is_loopback
 
 TRANSCRIPTS = "transcripts"
 """Name of the upstream that transcripts come from: a store of files, beside the API."""
@@ -70,6 +71,7 @@ async def open_clients(
     api = Api(http, tokens, guards, limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
     details = _details(settings, api, dialect, stack)
+    sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)
     return GenesysClients(
         api=api,
         dialect=dialect,
@@ -77,7 +79,7 @@ async def open_clients(
         conversations=LiveConversations(api),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,
-        sentiment=_sentiment(api, dialect, details, guards[TRANSCRIPTS], stack),
+        sentiment=sentiment,
         tokens=tokens,
         limiter=limiter,
     )
@@ -108,11 +110,22 @@ def _details(
 
 
 def _sentiment(
-    api: Api, dialect: Dialect, details: ConversationDetails, guard: Guard, stack: AsyncExitStack
+    settings: Genesys,
+    api: Api,
+    dialect: Dialect,
+    details: ConversationDetails,
+    guard: Guard,
+    stack: AsyncExitStack,
 ) -> ChatSentiment:
     if "transcripts" not in dialect.features:
         return QuerySentiment(api)
-    transcripts = Transcripts(guard, TRANSCRIPT_LIMITS)
+    transcripts = Transcripts(
+        guard,
+        TRANSCRIPT_LIMITS,
+        buckets=settings.transcript_buckets,
+        # Only beside an API of this machine: an emulator's, or a test's.
+        loopback=is_loopback(urlsplit(api_url(settings)).hostname),
+    )
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(api, details, transcripts)
 
