@@ -4,7 +4,7 @@ Semantic versioning: what stands in `__all__` changes only with a new major vers
 How to write a job: worker/jobs/README.md.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -12,8 +12,17 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of
-from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
+from worker.clients import (
+    HttpService,
+    Reply,
+    Request,
+    Webhook,
+    failure_of,
+    json_of,
+    path_of,
+    reached,
+)
+from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -21,6 +30,7 @@ from worker.clients.genesys import (
     REFERENCE_METRICS,
     Api,
     Attributes,
+    Call,
     ChatSentiment,
     ConversationDetails,
     DetailsJobs,
@@ -62,7 +72,6 @@ from worker.events import (
     FlatFields,
     LegFields,
     Origin,
-    Reader,
     Record,
     Result,
     Wire,
@@ -117,8 +126,9 @@ __all__ = [
     "Bus",
     "Cache",
     "Cached",
+    "Call",
     "ChatSentiment",
-    "Checks",
+    "Check",
     "ClientLimits",
     "ConfigurationError",
     "Context",
@@ -150,7 +160,6 @@ __all__ = [
     "PagesDialect",
     "Permanent",
     "RateLimited",
-    "Reader",
     "Record",
     "Rejected",
     "Reply",
@@ -193,6 +202,8 @@ __all__ = [
     "ok",
     "origin",
     "path_of",
+    "probes",
+    "reached",
     "read_any",
     "read_by",
     "read_id",
@@ -220,7 +231,7 @@ It returns what it did, or raises: Transient (the message comes back), NotYet (n
 the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
 """
 
-Checks = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
+Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
 
 It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
@@ -233,11 +244,6 @@ Proof = Literal["sink", "store"]
 `sink`: the effect itself, as its key is the event's (a conditional write, an execution's name).
 `store`: the idempotency store.
 """
-
-GENESYS = frozenset(
-    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
-)
-"""The upstreams that Genesys Cloud is."""
 
 
 class Context(Protocol):
@@ -373,22 +379,13 @@ class Job(Generic[S]):
     effects: Callable[[Any], dict[str, str]] | None = None
     """Takes an event; returns the ids that its effects will have, however often it comes."""
 
-    checks: Checks | str | None = None
+    checks: Mapping[str, Check | str] = field(default_factory=dict)
     """What `worker check` finds out when the job is on, beside its settings, AWS services and
-    webhooks; `module:function` is imported by that command only."""
+    webhooks: a check per name, that of its finding should there be no answer; `module:function` is
+    imported by that command only."""
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof: `module:function`.
 
     It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
     """
-
-    def uses_genesys(self, settings: S | None = None) -> bool:
-        """Return whether it cannot be built without Genesys Cloud."""
-        return bool(GENESYS & {*self.needed(settings), *self.may_miss})
-
-    def needed(self, settings: S | None = None) -> tuple[str, ...]:
-        """Return the upstreams it needs under these settings; None: as they are by default."""
-        if not callable(self.needs):
-            return tuple(self.needs)
-        return tuple(self.needs(settings or self.settings()))

@@ -1,7 +1,8 @@
 """One fact that a check reports, and what to do about it."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,7 @@ def warn(name: str, found: str, remedy: str) -> Finding:
 def fail(name: str, found: str, remedy: str) -> Finding:
     """Return a finding for what must be fixed first."""
     return Finding(name, "fail", found, remedy)
+
+
+Checks = Mapping[str, Callable[[Any], Awaitable[Sequence[Finding]]]]
+"""Checks by name, that of their finding should they have no answer; each is given the context."""

@@ -80,7 +80,7 @@ async def test_a_declaration_that_cannot_hold_ends_the_command_with_its_reason(
 
 
 async def test_the_checks_of_a_job_are_run_when_it_is_on(a_distribution, emulators):
-    site = a_distribution("mine", source_of(more='checks="mine:check"'))
+    site = a_distribution("mine", source_of(more='checks={"mine": "mine:check"}'))
 
     checked = await run_python(
         "-m", "worker", "check", "--json", site=site, HANDLERS="mine", MINE_TARGET="x"

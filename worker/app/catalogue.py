@@ -6,7 +6,7 @@
 from typing import Any
 
 from worker.api import Job
-from worker.app.jobs import distribution_of, known_jobs, required_settings
+from worker.app.jobs import distribution_of, known_jobs, needed, required_settings
 from worker.settings import variable_name
 
 
@@ -31,7 +31,7 @@ def _entry(job: Job[Any]) -> dict[str, Any]:
         "settings": [variable_name(job.settings, field) for field in job.settings.model_fields],
         "topics": list(job.topics),
         "detail_types": [glob for one in job.events for glob in getattr(settings, one.types)],
-        "needs": list(job.needed()),
+        "needs": list(needed(job)),
         "may_miss": list(job.may_miss),
         "permissions": dict(job.permissions),
         "aws_services": list(job.aws_services),

@@ -22,6 +22,11 @@ BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward"
 
 GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
 
+GENESYS = frozenset(
+    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
+)
+"""The upstreams that Genesys Cloud is."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
 
@@ -124,7 +129,19 @@ def declared(job: Job[Any]) -> Declared:
 
 def required_settings(job: Job[Any]) -> tuple[str, ...]:
     """Return the variables without which it is off."""
-    return (*(GENESYS_CREDENTIALS if job.uses_genesys() else ()), *job.requires)
+    return (*(GENESYS_CREDENTIALS if uses_genesys(job) else ()), *job.requires)
+
+
+def uses_genesys(job: Job[Any], settings: Group | None = None) -> bool:
+    """Return whether a job cannot be built without Genesys Cloud."""
+    return bool(GENESYS & {*needed(job, settings), *job.may_miss})
+
+
+def needed(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:
+    """Return the upstreams a job needs under these settings; None: as they are by default."""
+    if not callable(job.needs):
+        return tuple(job.needs)
+    return tuple(job.needs(settings or job.settings()))
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

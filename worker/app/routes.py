@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.api import Handler, Job, Result
 from worker.app.context import AppContext, JobContext
-from worker.app.jobs import known_jobs
+from worker.app.jobs import known_jobs, needed
 from worker.clients import AGENT_LIMITS, TASK_PROTECTION, HttpClient, TaskProtection, expiry_minutes
 from worker.errors import ConfigurationError
 from worker.intake import Route, Routes
@@ -36,7 +36,7 @@ async def _route(context: AppContext, job: Job[Any]) -> Route:
     return Route(
         job=job.name,
         run=await _protected(context, run, deadline) if job.background else run,
-        needs=frozenset(job.needed(settings)),
+        needs=frozenset(needed(job, settings)),
         may_miss=frozenset(job.may_miss),
         deadline_seconds=deadline,
         age_limit_seconds=_value(settings, job.age_limit),

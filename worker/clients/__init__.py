@@ -3,9 +3,8 @@
 from worker.clients.ecs import AGENT_LIMITS, TaskProtection, expiry_minutes
 from worker.clients.ecs import EFFECT as TASK_PROTECTION
 from worker.clients.http import HttpClient, HttpLimits, HttpService
-from worker.clients.http_network import shaken_hands
 from worker.clients.http_types import Reply, Request, failure_of, json_of, origin_of, path_of
-from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook, reached
 
 __all__ = [
     "AGENT_LIMITS",
@@ -23,5 +22,5 @@ __all__ = [
     "json_of",
     "origin_of",
     "path_of",
-    "shaken_hands",
+    "reached",
 ]

@@ -22,6 +22,7 @@ from worker.clients.genesys.participants import Attributes, Kind, Schema
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
+from worker.clients.genesys.wire import Call
 
 __all__ = [
     "ALIASES",
@@ -31,6 +32,7 @@ __all__ = [
     "TRANSCRIPTS",
     "Api",
     "Attributes",
+    "Call",
     "ChatSentiment",
     "ConversationDetails",
     "DetailsJobs",

@@ -1,6 +1,6 @@
 """Genesys Cloud as jobs use it: one client, its verbs, what bounds them, and how it is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from random import Random
@@ -11,18 +11,16 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
 from worker.clients.genesys.dialects import Dialect, Platform, Reference
 from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
-from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
-from worker.clients.genesys.transcripts import Transcripts
-from worker.clients.genesys.wire import LOGIN
+from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
+from worker.clients.genesys.wire import LOGIN, Call
 from worker.clients.http import HttpClient, HttpLimits
-from worker.errors import WorkerError
+from worker.errors import Misconfigured, Permanent, WorkerError
+from worker.findings import Finding, fail
 from worker.resilience import Cache, Guard, Limiter
 from worker.settings import Genesys, Settings, is_loopback
 
 TRANSCRIPTS = "transcripts"
 """Name of the upstream that transcripts come from: a store of files, beside the API."""
-
-TRANSCRIPT_LIMITS = HttpLimits(total_seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +48,24 @@ class GenesysClients:
         """Find out about refused credentials, or their end, while no message asks."""
         with suppress(WorkerError):  # reported by the client itself, and by readiness
             await self.tokens.get()
+
+    async def finding_of(
+        self, name: str, setting: str, call: Callable[[], Call[Finding]]
+    ) -> list[Finding]:
+        """Read something for `worker check`; return what it shows, or why it failed.
+
+        `name`: of the finding. `setting`: where the id that is asked for comes from. `call`: raises
+        Permanent for one that fits no path. Without a token nothing: that is a finding of its own.
+        """
+        try:
+            return [await self.api.run(call())]
+        except WorkerError as error:
+            if error.upstream == LOGIN:
+                return []
+            remedy = "check GENESYS_API_URL and the network to the API host"
+            if isinstance(error, Permanent | Misconfigured):
+                remedy = f"check {setting}"
+            return [fail(name, str(error), remedy)]
 
 
 async def open_clients(
@@ -119,15 +135,16 @@ def _sentiment(
 ) -> ChatSentiment:
     if "transcripts" not in dialect.features:
         return QuerySentiment(api)
-    transcripts = Transcripts(
+    sentiment = transcript_sentiment(
+        api,
+        details,
         guard,
-        TRANSCRIPT_LIMITS,
         buckets=settings.transcript_buckets,
         # Only beside an API of this machine: an emulator's, or a test's.
         loopback=is_loopback(urlsplit(api_url(settings)).hostname),
     )
-    stack.push_async_callback(transcripts.aclose)
-    return TranscriptSentiment(api, details, transcripts)
+    stack.push_async_callback(sentiment.aclose)
+    return sentiment
 
 
 def dialect_of(settings: Genesys) -> Dialect:

@@ -4,7 +4,7 @@ Platform: speech and text analytics, and the transcript (README.md, "Speech and 
 Reference: the metrics of r3's details query.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from worker.clients.genesys.conversations import (
     reference_query,
 )
 from worker.clients.genesys.transcripts import (
+    LIMITS,
     ScoredPhrase,
     Sentiment,
     SignedUrl,
@@ -32,6 +33,7 @@ from worker.clients.genesys.transcripts import (
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent
+from worker.resilience import Guard
 
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
@@ -178,10 +180,27 @@ class TranscriptSentiment:
             return None
         return sentiment_of_phrases(chain.from_iterable(said.values()))
 
+    async def aclose(self) -> None:
+        """Close the connections to where transcripts are."""
+        await self._transcripts.aclose()
+
     async def _phrases(self, conversation_id: str, session_id: str) -> list[ScoredPhrase]:
         signed = await self._api.run(transcript_url(conversation_id, session_id))
         file = signed and await self._transcripts.fetch(signed)
         return customer_phrases(file or {})
+
+
+def transcript_sentiment(
+    api: Api,
+    details: ConversationDetails,
+    guard: Guard,
+    *,
+    buckets: Sequence[str],
+    loopback: bool,
+) -> TranscriptSentiment:
+    """Return the platform's, with its own client of transcripts: see `Transcripts`."""
+    transcripts = Transcripts(guard, LIMITS, buckets=buckets, loopback=loopback)
+    return TranscriptSentiment(api, details, transcripts)
 
 
 class QuerySentiment:

@@ -175,6 +175,9 @@ MOST_BYTES = 16_384
 TEMPLATE = "/{signed}"
 
 
+LIMITS = HttpLimits(total_seconds=10)
+
+
 class Transcripts:
     """Downloads transcript files."""
 
