@@ -12,6 +12,16 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
+from worker.clients import (
+    HttpService,
+    Reply,
+    Request,
+    Webhook,
+    failure_of,
+    json_of,
+    path_of,
+    reached,
+)
 from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
 from worker.clients.genesys import (
     ALIASES,
@@ -40,9 +50,6 @@ from worker.clients.genesys import (
     schema_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpService
-from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
-from worker.clients.webhooks import Webhook, reached
 from worker.errors import (
     ConfigurationError,
     Misconfigured,
@@ -100,9 +107,8 @@ from worker.events import (
 from worker.findings import Finding, Inspection, State, fail, ok, warn
 from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
-from worker.telemetry import metrics
-from worker.telemetry.logs import audit_logger
-from worker.telemetry.tracing import tracing
+from worker.telemetry import audit_logger, metrics
+from worker.telemetry import current_tracing as tracing
 
 __all__ = [
     "ALIASES",

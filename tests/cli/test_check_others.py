@@ -13,12 +13,11 @@ from worker.app import command_line
 from worker.app.jobs import load_settings
 from worker.cli.check.jobs import webhooks_of
 from worker.cli.check.plan import checks_of
-from worker.clients import webhooks
-from worker.emulators.crm import CrmServer, CrmState
+from worker.clients import http_network, reached
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.webhooks import WebhookSink
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 from worker.jobs.attributes.settings import AttributesSettings
 
@@ -239,7 +238,7 @@ def the_webhook(url):
 
 async def webhook_row(url):
     name, url = the_webhook(url)
-    return await webhooks.reached(name, url)
+    return await reached(name, url)
 
 
 def test_only_webhooks_of_handlers_that_are_on_are_reached():
@@ -282,8 +281,7 @@ async def a_tls_host(certificate):
 
 
 async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certificate, monkeypatch):
-    tls = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(webhooks, "trusted", lambda: tls)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     async with a_tls_host(certificate) as (port, sent):
         row = await webhook_row(f"https://localhost:{port}/{CANARY}")
@@ -321,7 +319,7 @@ async def test_a_host_without_an_address_fails():
 
 
 async def test_a_host_that_never_shakes_hands_is_given_up(monkeypatch):
-    monkeypatch.setattr(webhooks, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(http_network, "CONNECT_SECONDS", 0.2)
     silence = asyncio.Event()
 
     async def listen(_, writer):

@@ -14,11 +14,10 @@ from worker.app.jobs import load_settings
 from worker.cli.check import plan
 from worker.cli.check.plan import checks_of, findings_of
 from worker.demo.fixtures import PASS
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.webhooks import WebhookSink
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
 TOKEN = "canary-crm-token"

@@ -20,9 +20,9 @@ from tests.support.factories import (
     an_attributes_wanted,
     an_origin,
 )
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState
 from worker.emulators.genesys import GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 START = SAMPLES / "events" / "platform" / "customer_start.json"

@@ -22,7 +22,7 @@ from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
 from worker.emulators.genesys.cloud import a_conversation
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"

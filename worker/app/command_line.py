@@ -9,9 +9,8 @@ from typing import Any
 
 from worker.app.context import AppContext, JobContext, new_context
 from worker.app.jobs import declarations
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysClients
+from worker.clients.aws import ClientLimits, Queue
+from worker.clients.genesys import GenesysClients
 from worker.errors import ConfigurationError
 from worker.settings import (
     Aws,

@@ -11,7 +11,7 @@ from typing import Any
 from worker import settings as core
 from worker.api import Job
 from worker.errors import ConfigurationError
-from worker.events.reading import EventReader, Wanted
+from worker.events import EventReader, Wanted
 from worker.settings import Declared, Group, Row, Settings
 
 GROUP = "genesys_event_worker.jobs"
@@ -162,6 +162,17 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
 def event_reader(settings: Settings) -> EventReader:
     """Return what reads bodies as the events of all known jobs, by the globs in force."""
     return EventReader(wanted_events(settings.jobs), settings.genesys.organization_id)
+
+
+def reader_of(job: Job[Any], settings: Settings) -> EventReader:
+    """Return what reads bodies as the events of one job, known or not."""
+    wanted = list(wanted_of(job, settings.jobs[job.name]))
+    return EventReader(wanted, settings.genesys.organization_id)
+
+
+def jobs_of(detail_type: str, groups: Mapping[str, Group]) -> frozenset[str]:
+    """Return the known jobs to which events of a type belong, by their settings in `groups`."""
+    return EventReader(wanted_events(groups)).jobs_of(detail_type)
 
 
 def wanted_events(groups: Mapping[str, Group] | None = None) -> list[Wanted]:

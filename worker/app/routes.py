@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from worker.api import Handler, Job
+from worker.api import Handler, Job, Result
 from worker.app.context import AppContext, JobContext
 from worker.app.jobs import known_jobs, needed
-from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
-from worker.clients.http import HttpClient
+from worker.clients import AGENT_LIMITS, TASK_PROTECTION, HttpClient, TaskProtection, expiry_minutes
 from worker.errors import ConfigurationError
-from worker.events.origin import Result
-from worker.intake.router import Route, Routes
+from worker.intake import Route, Routes
 
 
 async def build_routes(context: AppContext) -> Routes:
@@ -81,7 +79,7 @@ async def _protected(
     agent = context.settings.ecs.agent_uri
     if agent is None:
         return run
-    http = HttpClient(EFFECT, str(agent), AGENT_LIMITS, plain_host=agent.host)
+    http = HttpClient(TASK_PROTECTION, str(agent), AGENT_LIMITS, plain_host=agent.host)
     await context.stack.enter_async_context(http)
     longest = deadline_seconds or context.settings.handler.deadline_seconds
     protection = TaskProtection(http, minutes=expiry_minutes(longest))

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from worker.cli.exit_codes import examples, finish
-from worker.clients.genesys.dialects import dialect_of
 from worker.errors import ConfigurationError, Permanent
 
 if TYPE_CHECKING:
-    from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+    from worker.clients.genesys import EventSource, Integrations, SourceConfig
 
 Step = Literal["create", "configure", "enable"]
 
@@ -77,7 +76,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make the integration and configure it; run again, it changes only what differs."""
-    from worker.clients.genesys.integrations import SourceConfig
+    from worker.clients.genesys import SourceConfig
 
     wanted = SourceConfig(
         account_id=account, region=region, suffix=suffix, topics=tuple(topic or wanted_topics())
@@ -241,7 +240,7 @@ async def _row(integrations: "Integrations", one: "EventSource") -> dict[str, An
 @asynccontextmanager
 async def _integrations() -> "AsyncIterator[Integrations]":
     from worker.app.command_line import open_context, open_genesys
-    from worker.clients.genesys.integrations import Integrations
+    from worker.clients.genesys import Integrations, dialect_of
     from worker.settings import Genesys
 
     async with open_context(Genesys) as context:

@@ -4,7 +4,6 @@ Signatures are those of Standard Webhooks:
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
-import asyncio
 import hmac
 import ssl
 import time
@@ -17,11 +16,12 @@ from typing import Any
 import orjson
 from pydantic import HttpUrl
 
-from worker.clients.http import HttpClient, HttpLimits, trusted
+from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_network import shaken_hands
 from worker.clients.http_types import Request, failure_of, path_of
 from worker.errors import ConfigurationError
 from worker.findings import Finding, fail, ok
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 
 ENCODED = "whsec_"
 """Before a secret that is base64 of the key; any other secret is the key itself."""
@@ -112,34 +112,16 @@ class Webhook:
         return replace(request, headers={**request.headers, **stamp})
 
 
-CONNECT_SECONDS = 8.0
-SECOND_ADDRESS_SECONDS = 0.25
-"""When the next address of a host is tried beside the first one, as the HTTP client does."""
-
-
 async def reached(setting: str, url: HttpUrl) -> Finding:
     """Connect and hang up: a POST would be an effect. Path and query are often the password."""
     where = f"{url.host}:{url.port}"
     try:
-        await _connect(url)
+        await shaken_hands(str(url))
     except OSError as error:
         found = f"{where} is not reached: {type(error).__name__}"
         return fail(setting, found, _remedy(setting, error))
     how = "over TLS" if url.scheme == "https" else "without TLS"
     return ok(setting, f"{where} is reached {how}; not called")
-
-
-async def _connect(url: HttpUrl) -> None:
-    """Resolve, connect, shake hands, and hang up. Raises OSError."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        _, writer = await asyncio.open_connection(
-            (url.host or "").strip("[]"),
-            url.port or 443,
-            ssl=trusted() if url.scheme == "https" else None,
-            happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
-        )
-    # Not closed: that would wait for the other side to close, too.
-    writer.transport.abort()
 
 
 def _remedy(setting: str, error: OSError) -> str:

@@ -7,8 +7,7 @@ from random import Random
 
 import structlog
 
-from worker.clients.aws.errors import QueueError
-from worker.clients.aws.sqs import MAX_BATCH, Message, Queue
+from worker.clients.aws import MAX_BATCH, Message, Queue, QueueError
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,10 @@ Each group is a model whose fields are documented in place: `worker settings` an
 are made of these docstrings. All bad fields are reported at once, and never with a value.
 """
 
-from worker.settings.bindings import QueueBinding
+from worker.settings.bindings import Entry as QueueEntry
+from worker.settings.bindings import QueueBinding, is_fifo, queue_url
+from worker.settings.bindings import entries_of as queue_entries
+from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import Row, describe
 from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
 from worker.settings.jobs import (
@@ -52,6 +55,7 @@ __all__ = [
     "Ops",
     "Otel",
     "QueueBinding",
+    "QueueEntry",
     "Retry",
     "Row",
     "Seconds",
@@ -63,11 +67,15 @@ __all__ = [
     "describe",
     "groups_of",
     "heartbeat_capacity",
+    "is_fifo",
     "is_loopback",
     "load_group",
     "load_groups",
     "load_settings",
     "own_requirements",
+    "queue_entries",
+    "queue_name",
+    "queue_url",
     "unknown_jobs",
     "unknown_settings",
     "variable_name",

@@ -16,7 +16,7 @@ from worker.cli.exit_codes import EXIT_CODES, FAILED, UNREACHABLE, end, examples
 if TYPE_CHECKING:
     from worker.cli.dlq.reader import Waits
     from worker.cli.dlq.redrive import Filter, OnProgress, Order, Tally, Urls
-    from worker.clients.aws.sqs import Queue
+    from worker.clients.aws import Queue
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def _number(rate: float) -> float:
 
 def _queue_url(text: str) -> str:
     """Return typer's check of a queue's URL."""
-    from worker.settings.bindings import queue_url
+    from worker.settings import queue_url
 
     try:
         return queue_url(text)
@@ -326,7 +326,7 @@ def _urls() -> "Urls":
 
 def _done(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; a failure of SQS is a line on stderr and an exit code."""
-    from worker.clients.aws.errors import QueueError, fault_called, is_unreachable
+    from worker.clients.aws import QueueError, fault_called, is_unreachable
 
     try:
         return finish(work)
