@@ -12,16 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients import (
-    HttpService,
-    Reply,
-    Request,
-    Webhook,
-    failure_of,
-    json_of,
-    path_of,
-    reached,
-)
+from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of, reach
 from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
 from worker.clients.genesys import (
     ALIASES,
@@ -206,7 +197,7 @@ __all__ = [
     "origin",
     "path_of",
     "probes",
-    "reached",
+    "reach",
     "read_any",
     "read_by",
     "read_id",

@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from worker.api import ConfigurationError, Inspection, Permanent, WorkerError
 from worker.app.command_line import for_job, open_with, settings_of
 from worker.app.context import AppContext
 from worker.app.jobs import event_reader, known_jobs, named
-from worker.errors import ConfigurationError, Permanent, WorkerError
-from worker.events import Event, utc_text
-from worker.events.reading import ForJob, UnknownType
-from worker.findings import Inspection
+from worker.events import Event, ForJob, UnknownType, utc_text
 from worker.settings import Events, Genesys, Settings
 
 NOT_ASKED = "nothing is asked live for this job"
