@@ -13,8 +13,12 @@ variables {
 
 run "defaults" {
   assert {
-    condition     = toset([for rule in aws_cloudwatch_event_rule.genesys : one(jsondecode(rule.event_pattern)["detail-type"])]) == toset(["v2.detail.events.conversation.{id}.customer.start", "v2.detail.events.conversation.{id}.customer.end", "v2.speechandtextanalytics.conversation.{id}.sentiment"])
+    condition     = toset(flatten([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern)["detail-type"]])) == toset(["v2.detail.events.conversation.{id}.customer.start", "v2.detail.events.conversation.{id}.customer.end", "v2.speechandtextanalytics.conversation.{id}.sentiment"])
     error_message = "The rules name other topics."
+  }
+  assert {
+    condition     = keys(aws_cloudwatch_event_rule.genesys) == tolist(["attributes", "voice", "workflow-sentiment"])
+    error_message = "There is another rule than one for each set of jobs: an event would come twice."
   }
   assert {
     condition     = alltrue([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern).source[0].prefix == "aws.partner/genesys.com"])

@@ -34,8 +34,8 @@ INSTEAD = {
 }
 """Actions of another name than their call; batch calls of SQS use that of the single one."""
 
-BY_NAME = {"generate_presigned_url", "get_paginator", "get_waiter"}
-"""Methods of every client that take the operation as a text."""
+BY_NAME = {"call", "generate_presigned_url", "get_paginator", "get_waiter"}
+"""Methods that take the operation as a text: of every client, and `AwsService.call`."""
 
 PROTECTION = {"PUT": "ecs:UpdateTaskProtection", "GET": "ecs:GetTaskProtection"}
 """What the ECS agent needs of the task's role, by the method it is asked with."""
@@ -142,6 +142,8 @@ def imports_of(tree: ast.Module, modules: Mapping[str, ast.Module]) -> set[str]:
 
 
 def _defined_in(module: str, name: str, modules: Mapping[str, ast.Module]) -> str:
+    if f"{module}.{name}" in modules:
+        return f"{module}.{name}"
     for node in modules[module].body if module in modules else ():
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             for alias in node.names:
