@@ -50,7 +50,7 @@ data "aws_cloudwatch_event_bus" "own" {
 resource "aws_cloudwatch_event_rule" "genesys" {
   for_each = local.genesys_topics
 
-  name           = "${var.name}-${each.key}"
+  name           = substr("${var.name}-${each.key}", 0, 64)
   description    = "Topics of ${each.key} to the worker's queue"
   event_bus_name = local.bus_name
   event_pattern = jsonencode({
