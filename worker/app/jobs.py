@@ -1,4 +1,8 @@
-"""Which jobs there are: those of the box, and those of installed packages."""
+"""Which jobs there are: those of the box, and those of installed packages; and what they declare.
+
+`deploy/jobs.json` is their catalogue, for Terraform and charts: what the declarations say, and
+nothing of this machine; the settings are the defaults.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +16,7 @@ from worker import settings as core
 from worker.api import Job
 from worker.errors import ConfigurationError
 from worker.events import EventReader, Wanted
-from worker.settings import Declared, Group, Row, Settings
+from worker.settings import Declared, Group, Row, Settings, variable_name
 
 GROUP = "genesys_event_worker.jobs"
 """Entry points of installed jobs: each names a `Job`."""
@@ -189,3 +193,35 @@ def wanted_of(job: Job[Any], settings: Group) -> Iterator[Wanted]:
     """Yield the events of a job, by the globs of its settings."""
     for event in job.events:
         yield Wanted(job=job.name, globs=getattr(settings, event.types), event=event)
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Return each known job, in the order of all lists."""
+    return [_entry(job) for job in known_jobs().values()]
+
+
+def topics_of(jobs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the topics of Genesys Cloud that these jobs want: each once; of all jobs for none."""
+    wanted = jobs or tuple(known_jobs())
+    return tuple(dict.fromkeys(topic for name in wanted for topic in known_jobs()[name].topics))
+
+
+def _entry(job: Job[Any]) -> dict[str, Any]:
+    settings = job.settings()
+    return {
+        "name": job.name,
+        "summary": job.summary,
+        "distribution": distribution_of(job.name),
+        "requires": list(required_settings(job)),
+        "settings": [variable_name(job.settings, field) for field in job.settings.model_fields],
+        "topics": list(job.topics),
+        "detail_types": [glob for one in job.events for glob in getattr(settings, one.types)],
+        "needs": list(needed(job)),
+        "may_miss": list(job.may_miss),
+        "permissions": dict(job.permissions),
+        "aws_services": list(job.aws_services),
+        "aws_actions": dict(job.aws_actions),
+        "webhooks": [variable_name(job.settings, field) for field in job.webhooks],
+        "bus_events": [{"source": source, "detail_type": kind} for source, kind in job.bus_events],
+        "background": job.background,
+    }

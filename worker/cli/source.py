@@ -108,8 +108,8 @@ def show(as_json: AsJson = False) -> None:
 
 def wanted_topics() -> tuple[str, ...]:
     """Return the topics of the jobs that are on, or of all known jobs where none is."""
-    from worker.app.catalogue import topics_of
     from worker.app.command_line import settings_of
+    from worker.app.jobs import topics_of
     from worker.settings import Handlers
 
     return topics_of(settings_of(Handlers).enabled_jobs())
