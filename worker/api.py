@@ -12,16 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients import (
-    HttpService,
-    Reply,
-    Request,
-    Webhook,
-    failure_of,
-    json_of,
-    path_of,
-    reached,
-)
+from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of, reach
 from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
 from worker.clients.genesys import (
     ALIASES,
@@ -47,6 +38,7 @@ from worker.clients.genesys import (
     Slice,
     SliceTooLarge,
     all_of,
+    schema_of,
     seconds_to_next_poll,
 )
 from worker.errors import (
@@ -103,7 +95,7 @@ from worker.events import (
     utc_text,
     without_tel,
 )
-from worker.findings import Finding, fail, ok, warn
+from worker.findings import Finding, Inspection, State, fail, ok, warn
 from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import audit_logger, metrics
@@ -147,6 +139,7 @@ __all__ = [
     "Guard",
     "Handler",
     "HttpService",
+    "Inspection",
     "Job",
     "JobSettings",
     "Json",
@@ -170,6 +163,7 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
+    "State",
     "Transient",
     "Unauthorized",
     "Unavailable",
@@ -203,7 +197,7 @@ __all__ = [
     "origin",
     "path_of",
     "probes",
-    "reached",
+    "reach",
     "read_any",
     "read_by",
     "read_id",
@@ -213,6 +207,7 @@ __all__ = [
     "read_object",
     "read_text",
     "read_text_if_any",
+    "schema_of",
     "seconds_to_next_poll",
     "sent_at",
     "timed",
@@ -383,6 +378,13 @@ class Job(Generic[S]):
     """What `worker check` finds out when the job is on, beside its settings, AWS services and
     webhooks: a check per name, that of its finding should there be no answer; `module:function` is
     imported by that command only."""
+
+    inspector: str | None = None
+    """Where `worker inspect --live` finds what asks its upstreams: `module:function`.
+
+    It is awaited with context, settings and files (by option, in place of the upstreams' answers),
+    and returns a function that takes an event and returns an awaitable `Inspection`.
+    """
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof: `module:function`.

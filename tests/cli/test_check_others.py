@@ -13,7 +13,7 @@ from worker.app import command_line
 from worker.app.jobs import load_settings
 from worker.cli.check.jobs import webhooks_of
 from worker.cli.check.plan import checks_of
-from worker.clients import http_network, reached
+from worker.clients import http_network, reach
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
@@ -238,7 +238,7 @@ def the_webhook(url):
 
 async def webhook_row(url):
     name, url = the_webhook(url)
-    return await reached(name, url)
+    return await reach(name, url)
 
 
 def test_only_webhooks_of_handlers_that_are_on_are_reached():

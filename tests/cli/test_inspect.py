@@ -235,6 +235,16 @@ def test_live_tells_which_upstream_is_down(worker, a_file):
     assert json.loads(run.out)[0]["problem"] == "crm: 401"
 
 
+def test_a_job_without_an_inspector_says_that_nothing_is_asked(worker, a_file):
+    event = a_file("event.json", a_reference_body(a_chat_scored()))
+
+    plain, live = (worker("inspect", event, *more) for more in ((), ("--live",)))
+
+    assert (plain.code, live.code) == (0, 0)
+    assert "live           nothing is asked live for this job" in live.out
+    assert "live " not in plain.out
+
+
 def test_an_event_may_come_on_stdin(worker, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(START.read_bytes())))
 

@@ -22,6 +22,7 @@ from worker.clients import (
 from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
 from worker.clients.aws.session import AwsSession
 from worker.clients.genesys import TRANSCRIPTS, GenesysClients, open_clients
+from worker.errors import ConfigurationError
 from worker.resilience import Cache, CachePolicy
 from worker.settings import Settings
 
@@ -62,8 +63,12 @@ class AppContext:
     async def genesys(self, *more: str) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
 
-        `more`: parts of the API that no job calls, and a command does.
+        `more`: parts of the API that no job calls, and a command does. Raises ConfigurationError
+        without credentials.
         """
+        settings = self.settings.genesys
+        if not settings.client_id or settings.client_secret is None:
+            raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
         async with self.shared.lock:
             if self.shared.genesys is None:
                 self.shared.genesys = await self._genesys(*more)

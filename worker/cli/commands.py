@@ -7,6 +7,7 @@ import typer
 from worker.cli import (
     check,
     demo,
+    dlq,
     health,
     inspect,
     jobs,
@@ -17,7 +18,6 @@ from worker.cli import (
     settings,
     source,
 )
-from worker.cli.dlq import commands as dlq
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     run.run: ("worker run", "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run"),

@@ -4,7 +4,7 @@ from worker.clients.ecs import AGENT_LIMITS, TaskProtection, expiry_minutes
 from worker.clients.ecs import EFFECT as TASK_PROTECTION
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import Reply, Request, failure_of, json_of, origin_of, path_of
-from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook, reached
+from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook, reach
 
 __all__ = [
     "AGENT_LIMITS",
@@ -22,5 +22,5 @@ __all__ = [
     "json_of",
     "origin_of",
     "path_of",
-    "reached",
+    "reach",
 ]

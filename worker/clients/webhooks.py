@@ -112,7 +112,7 @@ class Webhook:
         return replace(request, headers={**request.headers, **stamp})
 
 
-async def reached(setting: str, url: HttpUrl) -> Finding:
+async def reach(setting: str, url: HttpUrl) -> Finding:
     """Connect and hang up: a POST would be an effect. Path and query are often the password."""
     where = f"{url.host}:{url.port}"
     try:

@@ -12,12 +12,18 @@ from worker.app.command_line import for_job
 from worker.app.context import AppContext
 from worker.app.jobs import known_jobs
 from worker.app.queues import check_dead_letters, check_queue
-from worker.clients.aws import AwsService, ClientLimits, probes
-from worker.clients.aws.errors import REFUSALS, fault_of, kind_of
-from worker.clients.aws.sqs import QueueAttributes, attributes_of
+from worker.clients.aws import (
+    REFUSALS,
+    AwsService,
+    ClientLimits,
+    QueueAttributes,
+    attributes_of,
+    fault_of,
+    kind_of,
+    probes,
+)
 from worker.findings import Checks, Finding, fail, ok, warn
-from worker.settings import Settings
-from worker.settings.bindings import name_of
+from worker.settings import Settings, queue_name
 
 LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=2)
 
@@ -102,7 +108,7 @@ async def check_queues(service: AwsService, settings: Settings) -> list[Finding]
 
 
 def _names(urls: tuple[str, ...]) -> list[str]:
-    return [name_of(url) if len(urls) > 1 else "" for url in urls]
+    return [queue_name(url) if len(urls) > 1 else "" for url in urls]
 
 
 def _named(rows: Iterable[Finding], name: str) -> list[Finding]:

@@ -1,12 +1,9 @@
 """What Genesys answers: a token, and whose it is; the jobs ask for what they need themselves."""
 
+from worker.api import Call, Finding, Reply, Request, Unauthorized, WorkerError, fail, ok, warn
 from worker.app.command_line import open_genesys
 from worker.app.context import AppContext
-from worker.clients.genesys import Call
 from worker.clients.genesys.wire import object_of
-from worker.clients.http_types import Reply, Request
-from worker.errors import Unauthorized, WorkerError
-from worker.findings import Finding, fail, ok, warn
 
 TOKEN = "Genesys token"  # noqa: S105  the name of a finding
 ORGANIZATION = "Genesys organization"

@@ -6,12 +6,11 @@ from typing import Any
 
 from pydantic import HttpUrl
 
-from worker.api import Check, Job, reached
+from worker.api import Check, ConfigurationError, Finding, Job, WorkerError, fail, ok, reach
 from worker.app.command_line import for_job
 from worker.app.context import AppContext
 from worker.app.jobs import BUILT_IN, known_jobs, named, required_settings
-from worker.errors import ConfigurationError, WorkerError
-from worker.findings import Checks, Finding, fail, ok
+from worker.findings import Checks
 from worker.settings import Settings
 
 
@@ -78,4 +77,4 @@ def webhooks_of(settings: Settings) -> Iterator[tuple[str, HttpUrl]]:
 
 async def check_webhook(_: AppContext, *, name: str, url: HttpUrl) -> Sequence[Finding]:
     """Reach a webhook."""
-    return [await reached(name, url)]
+    return [await reach(name, url)]

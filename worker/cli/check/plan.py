@@ -9,7 +9,7 @@ from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
 from worker.cli.check.genesys import TOKEN, check_genesys
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
-from worker.clients.aws.errors import REFUSALS, fault_of
+from worker.clients.aws import REFUSALS, fault_of
 from worker.errors import ConfigurationError
 from worker.findings import Checks, Finding, fail, ok, warn
 from worker.settings import Settings

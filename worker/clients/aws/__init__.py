@@ -1,14 +1,17 @@
 """AWS: a file per service, one table of errors, and a wire client of our own."""
 
+from worker.clients.aws import probes
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.crash_marks import CrashMarks, Evidence, store_and_marks
 from worker.clients.aws.errors import (
     CREDENTIALS,
+    REFUSALS,
     EntryFailed,
     QueueError,
     fault_called,
     fault_of,
     is_unreachable,
+    kind_of,
     setting_errors,
 )
 from worker.clients.aws.service import AwsService
@@ -20,6 +23,7 @@ from worker.clients.aws.sqs import (
     Queue,
     QueueAttributes,
     Results,
+    attributes_of,
 )
 from worker.clients.aws.wire.connection import ClientLimits
 
@@ -28,6 +32,7 @@ __all__ = [
     "MAX_BATCH",
     "MAX_IN_FLIGHT",
     "MAX_VISIBILITY_SECONDS",
+    "REFUSALS",
     "AwsService",
     "Bus",
     "ClientLimits",
@@ -39,9 +44,12 @@ __all__ = [
     "QueueAttributes",
     "QueueError",
     "Results",
+    "attributes_of",
     "fault_called",
     "fault_of",
     "is_unreachable",
+    "kind_of",
+    "probes",
     "setting_errors",
     "store_and_marks",
 ]

@@ -18,7 +18,7 @@ from worker.clients.genesys.details_query import (
     all_of,
 )
 from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
-from worker.clients.genesys.participants import Attributes, Kind, Schema
+from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
@@ -55,5 +55,6 @@ __all__ = [
     "all_of",
     "dialect_of",
     "open_clients",
+    "schema_of",
     "seconds_to_next_poll",
 ]

@@ -91,6 +91,15 @@ def of_definitions(definitions: object) -> Schema:
     )
 
 
+def schema_of(document: Mapping[str, Any]) -> Schema | None:
+    """Read a flow of either dialect, or a JSON Schema alone; None for neither."""
+    if "publishedVersion" not in document and "inputDefinitions" in document:
+        return of_definitions(document["inputDefinitions"])
+    version = document.get("publishedVersion")
+    found = version.get("inputSchema") if isinstance(version, dict) else document
+    return of_json_schema(found) if isinstance(found, dict) and "properties" in found else None
+
+
 def _schema(kinds: Mapping[str, Kind]) -> Schema:
     named = {name.removeprefix(FLOW_PREFIX): kind for name, kind in kinds.items()}
     return MappingProxyType({name: kind for name, kind in named.items() if name})

@@ -77,5 +77,6 @@ JOB = Job(
         "CRM": "worker.jobs.attributes.checks:check_crm",
         "Genesys flow": "worker.jobs.attributes.checks:check_flow",
     },
+    inspector="worker.jobs.attributes.checks:inspector",
     demo="worker.jobs.attributes.demo:demo",
 )

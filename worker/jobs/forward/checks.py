@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import HttpUrl
 
-from worker.api import Context, Finding, fail, ok, probes, reached, warn
+from worker.api import Context, Finding, fail, ok, probes, reach, warn
 from worker.jobs.forward import loop_of, open_service
 from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
 from worker.jobs.forward.targets import SETTING, SOURCE
@@ -110,7 +110,7 @@ async def _rules_back(context: Context, events: Any, bus: str) -> list[Finding]:
 
 
 async def _webhook(_: Context, to: Destination) -> list[Finding]:
-    return [await reached(SETTING, HttpUrl(to.name))]
+    return [await reach(SETTING, HttpUrl(to.name))]
 
 
 _CHECKS: dict[Kind, Callable[[Context, Destination], Awaitable[list[Finding]]]] = {
