@@ -142,6 +142,8 @@ def imports_of(tree: ast.Module, modules: Mapping[str, ast.Module]) -> set[str]:
 
 
 def _defined_in(module: str, name: str, modules: Mapping[str, ast.Module]) -> str:
+    if f"{module}.{name}" in modules:
+        return f"{module}.{name}"
     for node in modules[module].body if module in modules else ():
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             for alias in node.names:
