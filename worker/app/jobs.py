@@ -1,4 +1,8 @@
-"""Which jobs there are: those of the box, and those of installed packages."""
+"""Which jobs there are: those of the box, and those of installed packages; and what they declare.
+
+`deploy/jobs.json` is their catalogue, for Terraform and charts: what the declarations say, and
+nothing of this machine; the settings are the defaults.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -192,10 +196,7 @@ def wanted_of(job: Job[Any], settings: Group) -> Iterator[Wanted]:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Return each known job as plain data, with nothing of this machine, in the order of all lists.
-
-    `deploy/jobs.json` is this, for Terraform and charts; the settings are the defaults.
-    """
+    """Return each known job, in the order of all lists."""
     return [_entry(job) for job in known_jobs().values()]
 
 

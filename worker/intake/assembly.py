@@ -9,7 +9,7 @@ from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
 from worker.intake.delivery import Delivery
 from worker.intake.jobs import Jobs
-from worker.intake.permits import Permits
+from worker.intake.poller import Permits
 from worker.intake.queue import OpenQueue, Shared, consumer_of
 from worker.intake.settlement import Memory
 from worker.intake.watch import QueueWatch

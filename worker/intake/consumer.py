@@ -19,8 +19,7 @@ from worker.intake.fifo import Groups
 from worker.intake.gate import CHECK_SECONDS, Gate
 from worker.intake.leases import Lease, Leases
 from worker.intake.outcome import DONE, RELEASED, Outcome
-from worker.intake.permits import Permits
-from worker.intake.poller import Poller
+from worker.intake.poller import Permits, Poller
 from worker.intake.settlement import Settlement
 from worker.telemetry import log_as, metrics
 

@@ -11,8 +11,7 @@ from worker.intake.dead_letters import DeadLetters
 from worker.intake.delivery import Delivery
 from worker.intake.gate import Gate
 from worker.intake.leases import Leases
-from worker.intake.permits import Permits
-from worker.intake.poller import Poller, PollRules, most_pollers
+from worker.intake.poller import Permits, Poller, PollRules, most_pollers
 from worker.intake.router import Source
 from worker.intake.settlement import Memory, Settlement
 from worker.settings import QueueBinding, Settings

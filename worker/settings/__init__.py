@@ -10,26 +10,42 @@ from worker.settings.bindings import entries_of as queue_entries
 from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import Row, describe
 from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
-from worker.settings.jobs import (
+from worker.settings.groups import (
+    Aws,
+    Breaker,
+    Cache,
+    Ecs,
+    EventBus,
+    Events,
+    Genesys,
+    Handler,
+    Handlers,
+    Idempotency,
+    Log,
+    Lookups,
+    Ops,
+    Otel,
+    Retry,
+    Sqs,
+    Webhooks,
+)
+from worker.settings.load import (
+    groups_of,
+    heartbeat_capacity,
+    load_group,
+    load_groups,
+    load_settings,
+    unknown_settings,
+)
+from worker.settings.tree import (
+    GROUPS,
     Declarations,
     Declared,
     JobSettings,
+    Settings,
     own_requirements,
     unknown_jobs,
-)
-from worker.settings.load import groups_of, load_group, load_groups, load_settings, unknown_settings
-from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
-from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.rules import heartbeat_capacity
-from worker.settings.tree import GROUPS, Settings, variable_name
-from worker.settings.upstreams import (
-    Breaker,
-    Cache,
-    EventBus,
-    Genesys,
-    Idempotency,
-    Lookups,
-    Webhooks,
+    variable_name,
 )
 
 __all__ = [

@@ -168,10 +168,10 @@ def _repeated_queues(entries: Sequence[Entry]) -> Iterator[str]:
         entry.name for entry in {e.url: e for e in entries}.values()
     ).items():
         if times > 1:
-            # Not told apart by account: the name stands in metrics, alarms and failure records.
+            # Not distinguished by account: the name stands in metrics, alarms and failure records.
             yield (
                 f"{times} queues of different accounts or regions are named {name}, and the worker "
-                "tells queues apart by name; run a worker for each"
+                "distinguishes queues by name; run a worker for each"
             )
 
 

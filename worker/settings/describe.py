@@ -7,9 +7,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from worker.settings.fields import Group
-from worker.settings.jobs import Declarations
 from worker.settings.load import NO_JOBS, groups_of, load_groups
-from worker.settings.tree import Settings, variable_name
+from worker.settings.tree import Declarations, Settings, variable_name
 
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"

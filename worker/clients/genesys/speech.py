@@ -26,13 +26,12 @@ from worker.clients.genesys.transcripts import (
     SignedUrl,
     Transcripts,
     customer_phrases,
-    exact,
+    is_score,
     sentiment_of,
     sentiment_of_phrases,
 )
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
-from worker.errors import Permanent
 from worker.resilience import Guard
 
 CHATS = {"chat", "message"}
@@ -110,13 +109,7 @@ def _began(session: Mapping[str, Any]) -> str:
 def _is_analysed(reply: Reply) -> bool:
     if reply.status == 404:
         return False
-    score = wire.object_of(reply).get("sentimentScore")
-    if score is None:
-        return False
-    number = exact(score)
-    if number is None or abs(number) > 1:
-        raise Permanent("sentimentScore: not within -1..1")
-    return True
+    return is_score(wire.object_of(reply).get("sentimentScore"))
 
 
 def _url(reply: Reply) -> SignedUrl | None:

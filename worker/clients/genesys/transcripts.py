@@ -72,6 +72,16 @@ def exact(value: object) -> Decimal | None:
     return Decimal(repr(value))
 
 
+def is_score(value: object) -> bool:
+    """Return whether there is a score; Permanent for one outside -1..1."""
+    if value is None:
+        return False
+    number = exact(value)
+    if number is None or abs(number) > 1:
+        raise Permanent("sentimentScore: not within -1..1")
+    return True
+
+
 def _share(name: str, value: object) -> Decimal:
     number = exact(value)
     if number is None:
