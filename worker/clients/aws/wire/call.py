@@ -44,9 +44,9 @@ TRANSIENT_CODES = frozenset(
 )
 TRANSIENT_STATUSES = frozenset(TransientRetryableChecker._TRANSIENT_STATUS_CODES)  # noqa: SLF001
 
-COST = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
-TIMEOUT_COST = getattr(RetryQuotaChecker, "_TIMEOUT_RETRY_REQUEST", COST)
-THROTTLED_COST = getattr(RetryQuotaChecker, "_THROTTLING_RETRY_COST", COST)
+COST: int = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
+TIMEOUT_COST: int = getattr(RetryQuotaChecker, "_TIMEOUT_RETRY_REQUEST", COST)
+THROTTLED_COST: int = getattr(RetryQuotaChecker, "_THROTTLING_RETRY_COST", COST)
 """Older releases let a time-out cost more than other failures, newer ones let throttling cost less;
 each knows one of the two names."""
 
