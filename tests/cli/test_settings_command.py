@@ -100,3 +100,42 @@ def test_a_command_loads_no_heavy_library_before_it_runs(command):
 
 def test_the_version_is_told(worker):
     assert worker("--version").out.strip() == __version__
+
+
+def settings_with(worker_process, tmp_path, *arguments, **environ):
+    """The values in force, with a file that sets most."""
+    lines = [f"{name}={value}" for name, value in GOOD.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "SQS_CONCURRENCY='7'  # few"]))
+    (tmp_path / "more").write_text("export SQS_CONCURRENCY=9\n")
+    run = worker_process(*arguments, **environ)
+    assert run.code == 0, run.err
+    return {row["name"]: row["value"] for row in run.json["settings"]}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--env-file", "{}/.env", "settings", "--json"],
+        ["settings", "--json", "--env-file", "{}/.env"],
+        ["settings", "--env-file={}/.env", "--json"],
+        ["settings", "--json", "--env-file", "{}/more", "--env-file", "{}/.env"],
+    ],
+)
+def test_variables_may_come_from_a_file(worker_process, tmp_path, arguments):
+    places = [one.format(tmp_path) for one in arguments]
+
+    assert settings_with(worker_process, tmp_path, *places)["SQS_CONCURRENCY"] == "7"
+
+
+def test_the_environment_counts_more_than_a_file(worker_process, tmp_path):
+    arguments = ["settings", "--json", "--env-file", str(tmp_path / ".env")]
+    values = settings_with(worker_process, tmp_path, *arguments, SQS_CONCURRENCY="8")
+
+    assert values["SQS_CONCURRENCY"] == "8"
+
+
+def test_an_env_file_that_is_not_there_exits_with_2(worker_process):
+    run = worker_process("settings", "--env-file", "/nowhere/.env")
+
+    assert (run.code, run.out) == (2, "")
+    assert run.err == "--env-file: '/nowhere/.env' cannot be read: No such file or directory\n"
