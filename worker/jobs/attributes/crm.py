@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from worker.api import (
@@ -35,10 +35,13 @@ class Crm:
         guard: Guard,
         cache: Cache[bytes, Record],
         *,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         cache_by: CacheBy = "conversation",
     ) -> None:
-        """`http`: to `origin_of(url)`. `token`: sent as a bearer token. `cache_by`: see `find`."""
+        """`http`: to `origin_of(url)`. `cache_by`: see `find`.
+
+        `token`: sent as a bearer token; a function is asked each time, as it may be rotated.
+        """
         self._url = url
         self._http = http
         self._guard = guard
@@ -66,22 +69,23 @@ class Crm:
 
     async def status_for(self, conversation_id: str) -> int:
         """Ask for a conversation past the cache; return the status of a readable answer."""
-        request = look_up(self._url, self._token, conversation_id, None)
 
         async def attempt() -> int:
-            reply = await self._http.send(request)
+            reply = await self._http.send(self._asked(conversation_id, None))
             record_of(reply)
             return reply.status
 
         return await self._guard.call(attempt)
 
     async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
-        request = look_up(self._url, self._token, conversation_id, phone)
-
         async def attempt() -> Record | None:
-            return record_of(await self._http.send(request))
+            return record_of(await self._http.send(self._asked(conversation_id, phone)))
 
         return await self._guard.call(attempt)
+
+    def _asked(self, conversation_id: str | None, phone: str | None) -> Request:
+        token = self._token() if callable(self._token) else self._token
+        return look_up(self._url, token, conversation_id, phone)
 
 
 def look_up(url: str, token: str | None, conversation_id: str | None, phone: str | None) -> Request:
