@@ -40,22 +40,25 @@ WAIT_SECONDS = 0.1
 MIB = 1_048_576
 
 KINESIS_RECORD_BYTES = MIB
-"""Of a record with its partition key, unless a stream is set to take more. With the next two:
-https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+"""Of a record with its partition key, unless a stream is set to take more:
+https://docs.aws.amazon.com/streams/latest/dev/large-records.html"""
 
 KINESIS_CALL_RECORDS = 500
+"""https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
+
 KINESIS_CALL_BYTES = 5 * MIB
+"""Half of what a call may have by now (same page): the limit of before, which always holds."""
 
 FIREHOSE_RECORD_BYTES = 1_024_000
-"""1,000 KiB, before base64. With the next two:
-https://docs.aws.amazon.com/firehose/latest/dev/limits.html"""
+"""Before base64: https://docs.aws.amazon.com/firehose/latest/APIReference/API_Record.html"""
 
 FIREHOSE_CALL_RECORDS = 500
 FIREHOSE_CALL_BYTES = 4 * MIB
+"""With the number: https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html"""
 
 SQS_MESSAGE_BYTES = MIB
 """With the next two:
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
 
 SQS_CALL_MESSAGES = 10
 SQS_CALL_BYTES = MIB
