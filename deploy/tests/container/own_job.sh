@@ -25,8 +25,14 @@ own_models_are_kept() {
   has_model "$own_image" sns && has_model "$own_image" kinesis && ! has_model "$image" sns
 }
 
+in_aws() { # in_aws PROGRAM ARGUMENT…: Python beside the emulated AWS
+  local environment
+  environment="$(grep '^AWS_' "$scratch/worker.env" | sed 's/^AWS_REGION=\(.*\)/&\nAWS_DEFAULT_REGION=\1/')" # boto3 knows the longer name only
+  docker exec "$emulators" env $environment python -c "$@"
+}
+
 own_job_starts() { # beside the worker in the emulators' network, with a queue of its own
-  docker exec "$emulators" env $(grep '^AWS_' "$scratch/worker.env") python -c '
+  in_aws '
 import boto3
 boto3.client("sqs").create_queue(QueueName="presence")
 boto3.client("kinesis").create_stream(StreamName="presence", ShardCount=1)' || return 1
@@ -49,7 +55,7 @@ own_job_works() { # two events, and a copy of one
   until_true 60 own_job_put 2
 }
 own_job_put() { # own_job_put NUMBER: of records in the stream, with nothing left on the queue
-  docker exec "$emulators" env $(grep '^AWS_' "$scratch/worker.env") python -c '
+  in_aws '
 import boto3, sys
 kinesis, sqs = boto3.client("kinesis"), boto3.client("sqs")
 shard = kinesis.list_shards(StreamName="presence")["Shards"][0]["ShardId"]
