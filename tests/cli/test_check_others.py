@@ -16,6 +16,7 @@ from worker.cli.check.upstreams import (
     check_webhook,
     webhooks_of,
 )
+from worker.clients import http_network
 from worker.emulators.crm import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.flows import a_flow
@@ -275,8 +276,7 @@ async def a_tls_host(certificate):
 
 
 async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certificate, monkeypatch):
-    tls = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(command_line, "trusted", lambda: tls)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     async with a_tls_host(certificate) as (port, sent):
         row = await webhook_row(f"https://localhost:{port}/{CANARY}")
@@ -314,7 +314,7 @@ async def test_a_host_without_an_address_fails():
 
 
 async def test_a_host_that_never_shakes_hands_is_given_up(monkeypatch):
-    monkeypatch.setattr(command_line, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(http_network, "CONNECT_SECONDS", 0.2)
     silence = asyncio.Event()
 
     async def listen(_, writer):

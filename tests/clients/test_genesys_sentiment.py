@@ -33,7 +33,7 @@ from worker.clients.http_types import Reply
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.emulators.genesys.replies import error_body
-from worker.errors import Misconfigured, Permanent, Transient, Unavailable
+from worker.errors import Misconfigured, Permanent, Transient, Unavailable, Unreadable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -43,8 +43,8 @@ SCORES = dict(zip(METRICS.values(), (0.9, 0.1, 0.2, 0.7), strict=True))
 
 
 @asynccontextmanager
-async def transcripts_of():
-    transcripts = Transcripts(a_guard("transcripts"), LIMITS)
+async def transcripts_of(*, loopback=True):
+    transcripts = Transcripts(a_guard("transcripts"), LIMITS, loopback=loopback)
     try:
         yield transcripts
     finally:
@@ -218,6 +218,13 @@ async def test_the_token_is_not_sent_with_a_link():
         "file:///etc/passwd",
         "https://[::ffff:169.254.169.254]/",
         "https://bucket.s3.evilamazonaws.eu/t.json",
+        "https://inin-prod-a.s3.amazonaws.com.evil.example/t.json",
+        "https://.amazonaws.com/t.json",
+        "https://s3.eu-west-1.amazonaws.com/",
+        f"https://{'a' * 70}.s3.amazonaws.com/t.json",
+        f"https://inin-prod-a.s3.amazonaws.com/{'t' * 17_000}",
+        "https://inin-prod-a.ec2.eu-west-1.amazonaws.com/t.json",
+        "https://api.execute-api.eu-west-1.amazonaws.com/t.json",
         "",
     ],
 )
@@ -238,14 +245,54 @@ class Unsent:
 
 
 @pytest.mark.parametrize(
-    "host",
-    ["b.s3.eu-central-1.amazonaws.com", "b.s3.eusc-de-east-1.amazonaws.eu"],
-    ids=["worldwide", "sovereign cloud"],
+    "place",
+    [
+        "inin-prod-euc1-transcripts.s3.eu-central-1.amazonaws.com",
+        "inin-prod-useast1-transcripts.s3.amazonaws.com",
+        "inin-prod-usw2-transcripts.s3-us-west-2.amazonaws.com",
+        "inin-prod-eusc-transcripts.s3.eusc-de-east-1.amazonaws.eu",
+        "s3.dualstack.us-east-1.amazonaws.com/inin-prod-useast1-transcripts",
+    ],
 )
-async def test_a_link_to_amazon_is_followed_in_every_region_of_genesys(host):
+async def test_a_link_to_a_bucket_of_genesys_is_followed_in_every_region(place):
     transcripts = Transcripts(Unsent(), LIMITS)
 
-    assert await transcripts.fetch(SignedUrl(f"https://{host}/t.json?X-Amz-Signature=1")) == {}
+    assert await transcripts.fetch(SignedUrl(f"https://{place}/t.json?X-Amz-Signature=1")) == {}
+    await transcripts.aclose()
+
+
+@pytest.mark.parametrize(
+    "place", ["prod-x.s3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com/prod-x"]
+)
+async def test_another_bucket_waits_for_a_person_who_is_told_its_name(place):
+    transcripts = Transcripts(Unsent(), LIMITS)
+    with pytest.raises(Misconfigured, match="bucket prod-x") as caught:
+        await transcripts.fetch(SignedUrl(f"https://{place}/t.json"))
+
+    assert caught.value.setting == "GENESYS_TRANSCRIPT_BUCKETS"
+    assert transcripts._clients == {}
+
+
+async def test_a_bucket_that_the_settings_name_is_asked():
+    transcripts = Transcripts(Unsent(), LIMITS, buckets=["prod-*"])
+
+    assert await transcripts.fetch(SignedUrl("https://prod-x.s3.amazonaws.com/t.json")) == {}
+    await transcripts.aclose()
+
+
+async def test_this_machine_is_asked_for_no_transcript_in_production():
+    async with transcripts_of(loopback=False) as transcripts:
+        with pytest.raises(Permanent, match="host not allowed"):
+            await transcripts.fetch(SignedUrl("http://127.0.0.1:9464/status"))
+
+
+async def test_many_odd_hosts_do_not_lock_out_the_next_one():
+    transcripts = Transcripts(Unsent(), LIMITS)
+    for number in range(40):
+        url = f"https://inin-prod-{number}.s3.amazonaws.com/t.json"
+        assert await transcripts.fetch(SignedUrl(url)) == {}
+
+    assert len(transcripts._clients) == 16
     await transcripts.aclose()
 
 
@@ -270,8 +317,8 @@ async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
         (400, b"<Error/>", Transient),
         (500, b"", Unavailable),
         (302, b"", Unavailable),
-        (200, b"<html>", Unavailable),
-        (200, b"[]", Unavailable),
+        (200, b"<html>", Unreadable),
+        (200, b"[]", Unreadable),
     ],
 )
 async def test_each_answer_of_the_store_is_told_by_what_helps(status, body, error):

@@ -3,7 +3,6 @@
 A command needs some groups of the settings only, and runs where the others are not set.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,7 +14,7 @@ from worker.app.jobs import declarations
 from worker.clients.aws.sqs import Queue
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.genesys.parts import GenesysClients
-from worker.clients.http import trusted
+from worker.clients.http_network import shaken_hands
 from worker.errors import ConfigurationError
 from worker.settings import (
     Aws,
@@ -35,10 +34,6 @@ SHARED: tuple[type[Group], ...] = (Aws, Breaker, Cache, Retry)
 
 SQS_LIMITS = ClientLimits(pool=20, read_seconds=30, attempts=4)
 """Above the longest poll, 20 s. Polls and acks share the client: no command needs more."""
-
-CONNECT_SECONDS = 8.0
-SECOND_ADDRESS_SECONDS = 0.25
-"""When the next address of a host is tried beside the first one, as the HTTP client does."""
 
 
 @asynccontextmanager
@@ -105,12 +100,4 @@ async def open_queue(context: AppContext, url: str) -> Queue:
 
 async def reach(url: HttpUrl) -> None:
     """Resolve, connect, shake hands, and hang up. Raises OSError."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        _, writer = await asyncio.open_connection(
-            (url.host or "").strip("[]"),
-            url.port or 443,
-            ssl=trusted() if url.scheme == "https" else None,
-            happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
-        )
-    # Not closed: that would wait for the other side to close, too.
-    writer.transport.abort()
+    await shaken_hands(str(url))

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from random import Random
+from urllib.parse import urlsplit
 
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.genesys.actions import Actions
@@ -15,7 +16,7 @@ from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, Transcr
 from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
 from worker.resilience.cache import Cache
-from worker.settings import Settings
+from worker.settings import Genesys, Settings, is_loopback
 
 TRANSCRIPT_SECONDS = 10
 TRANSCRIPT_ATTEMPTS = 2
@@ -44,6 +45,7 @@ async def build_genesys(
     api = Api(http, tokens, upstreams.genesys(settings, limiter, *more), limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
     details = _details(all_settings, api, dialect, stack)
+    sentiment = _sentiment(settings, api, dialect, details, upstreams, stack)
     return GenesysClients(
         api=api,
         dialect=dialect,
@@ -51,7 +53,7 @@ async def build_genesys(
         conversations=LiveConversations(api),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,
-        sentiment=_sentiment(api, dialect, details, upstreams, stack),
+        sentiment=sentiment,
         tokens=tokens,
         limiter=limiter,
     )
@@ -94,6 +96,7 @@ def _details(
 
 
 def _sentiment(
+    settings: Genesys,
     api: Api,
     dialect: Dialect,
     details: ConversationDetails,
@@ -103,6 +106,12 @@ def _sentiment(
     guard = upstreams.http("transcripts", TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS)
     if "transcripts" not in dialect.features:
         return QuerySentiment(api)
-    transcripts = Transcripts(guard, HttpLimits(total_seconds=TRANSCRIPT_SECONDS))
+    transcripts = Transcripts(
+        guard,
+        HttpLimits(total_seconds=TRANSCRIPT_SECONDS),
+        buckets=settings.transcript_buckets,
+        # Only beside an API of this machine: an emulator's, or a test's.
+        loopback=is_loopback(urlsplit(api_url(settings)).hostname),
+    )
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(api, details, transcripts)

@@ -5,33 +5,54 @@ requests (and every deadline here cancels one), and it costs 10 times the CPU pe
 
 And httpx's transport API, not its `AsyncClient`: that one's cookies, redirects, hooks and merging
 of headers are all things that must not happen here, and they are half of the CPU of a call.
+
+The bytes of a URL go out as they came in: a signature was made over them. httpx and aiohttp would
+both write them anew (`%2F` as `/`, `%2e%2e` as a step up).
 """
 
 import asyncio
+import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
+from yarl import URL
 
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
+from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
+from worker.resilience.guard import Guard
+
+T = TypeVar("T")
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Above the largest analytics page seen; keeps one bad reply from filling the container."""
 
 KNOWN_PATHS = 64
 """Parsed URLs that a client remembers: most calls go to one or two, and parsing is not cheap."""
+
+FAILURES = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    aiohttp.http_exceptions.HttpProcessingError,
+    OSError,
+    ValueError,
+)
+"""All that an exchange may end with in place of a reply. aiohttp's own too: the transport maps the
+common ones only. ValueError: of what no parser took."""
 
 NO_HEADERS: Mapping[str, str] = {}
 SENT_HEADERS = {
@@ -71,26 +92,29 @@ class HttpClient:
         self._upstream = upstream
         self._base_url = checked_base_url(upstream, base_url, plain_host=plain_host)
         self._limits = limits
-        self._transport = _transport(limits)
-        # Of httpx's time-outs only that of connecting: `total_seconds` bounds all the others.
-        self._extensions = {"timeout": {"connect": limits.connect_seconds}}
+        self._transport = _Transport(limits, proxy_for(self._base_url))
+        self._url = httpx.URL(self._base_url)
         self._url_of = lru_cache(KNOWN_PATHS)(self._parsed)
 
     async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """Exchange one request for one reply of any status; `headers`: beside the request's own.
 
-        Raises Unavailable when no whole reply came, Permanent when a success is too large.
+        Raises Unavailable when no whole reply came, Permanent when a success is too large or when
+        there is no such request.
         """
         try:
+            out = self._out(request, headers)
+        except (ValueError, orjson.JSONEncodeError) as error:
+            raise Permanent(f"{self._upstream}: unsendable ({type(error).__name__})") from None
+        try:
             async with asyncio.timeout(self._limits.total_seconds):
-                response = await self._transport.handle_async_request(self._out(request, headers))
+                response = await self._transport.handle_async_request(out)
                 stream = cast("httpx.AsyncByteStream", response.stream)
                 try:
                     return await self._reply(response, stream)
                 finally:
                     await stream.aclose()
-        # aiohttp's own too: the transport maps the common ones only.
-        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
+        except FAILURES as error:
             raise Unavailable(f"{self._upstream}: {_named(error)}") from error
 
     async def aclose(self) -> None:
@@ -111,17 +135,15 @@ class HttpClient:
     def _out(self, request: Request, headers: Mapping[str, str]) -> httpx.Request:
         # A query may be a phone number: those URLs are in no cache.
         find = self._parsed if "?" in request.path else self._url_of
-        content = httpx.ByteStream(_content(request))
+        target, content = {"target": find(request.path)}, httpx.ByteStream(_content(request))
         # By `stream`, not by `content`: that would work out headers which aiohttp sets anyway.
-        out = httpx.Request(
-            request.method, find(request.path), stream=content, extensions=self._extensions
-        )
+        out = httpx.Request(request.method, self._url, stream=content, extensions=target)
         out.headers = _headers(request, headers)
         out.read()
         return out
 
-    def _parsed(self, path: str) -> httpx.URL:
-        return httpx.URL(self._base_url + path)
+    def _parsed(self, path: str) -> URL:
+        return URL(self._base_url + _UNSENDABLE.sub(_quoted, path), encoded=True)
 
     async def _reply(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Reply:
         limit = self._limits.reply_bytes
@@ -132,9 +154,9 @@ class HttpClient:
             if len(body) > limit:
                 raise self._too_large(response.status_code)
         whole = bytes(body)
-        # Nothing is not even gzip, whatever a 202 says of it.
-        if whole and headers.get("content-encoding", "").lower() == "gzip":
-            whole = _unzipped(self._upstream, whole, limit + 1)
+        for _ in range(_times_zipped(headers.get("content-encoding", ""))):
+            # Nothing is not even gzip, whatever a 202 says of it.
+            whole = _unzipped(self._upstream, whole, limit + 1) if whole else whole
         if len(whole) > limit:
             raise self._too_large(response.status_code)
         return Reply(
@@ -164,7 +186,10 @@ def _named(error: Exception) -> str:
 
 def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:
     """Return `url` without its last slash; raise ConfigurationError if it is not safe to call."""
-    parts = urlsplit(url)
+    try:
+        parts, origin = urlsplit(url), URL(url).origin()
+    except ValueError:
+        raise ConfigurationError([f"{upstream}: not an http(s) URL"]) from None
     if not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ConfigurationError([f"{upstream}: not an http(s) URL"])
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -172,7 +197,15 @@ def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) 
     plain = parts.hostname == plain_host or _is_loopback(parts.hostname)
     if parts.scheme == "http" and not plain:
         raise ConfigurationError([f"{upstream}: https is required unless the host is loopback"])
-    return url.rstrip("/")
+    return f"{origin}{_UNSENDABLE.sub(_quoted, parts.path)}".rstrip("/")
+
+
+_UNSENDABLE = re.compile(r"[^!-~]|#")
+"""What no request line can hold, in a path and its query; all else goes out as it came in."""
+
+
+def _quoted(character: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in character[0].encode())
 
 
 def _is_loopback(host: str) -> bool:
@@ -184,20 +217,41 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-@cache
-def trusted() -> ssl.SSLContext:
-    """Return the TLS settings of all clients: reading the authorities costs 20 ms and a MiB."""
-    return httpx.create_ssl_context(trust_env=False)
+class _Transport(AiohttpTransport):
+    """httpx-aiohttp's, which would hand aiohttp a URL as text, to be quoted anew."""
+
+    def __init__(self, limits: HttpLimits, proxy: str | None) -> None:
+        super().__init__(verify=(tls := trusted()), client=lambda: _session(limits, tls))
+        self._proxy = proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to its extension `target`, a URL that is quoted already."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        # Not as a context: `AiohttpResponseStream` releases it.
+        response = await self.client.request(
+            request.method,
+            request.extensions["target"],
+            headers=request.headers,
+            data=request.content or None,
+            allow_redirects=False,
+            proxy=self._proxy,
+        )
+        return httpx.Response(
+            response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response)
+        )
 
 
-def _transport(limits: HttpLimits) -> AiohttpTransport:
-    tls = trusted()
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=15, ssl=tls)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-    return AiohttpTransport(verify=tls, trust_env=False, client=session)
+def _session(limits: HttpLimits, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=15, ssl=tls),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        # Only of connecting: `total_seconds` bounds all the others.
+        timeout=aiohttp.ClientTimeout(sock_connect=limits.connect_seconds),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+    )
 
 
 def _content(request: Request) -> bytes:
@@ -223,13 +277,77 @@ def _received(headers: httpx.Headers) -> dict[str, str]:
     return found
 
 
+GZIP = b"\x1f\x8b"
+ZIPPED_PIECE_BYTES = 64 * 1024
+MOST_MEMBERS = 1000
+"""Parts of a gzip file, each with a header of its own: far above what servers write."""
+
+
+def _times_zipped(content_encoding: str) -> int:
+    """Return how often a body was compressed, as far as it was by gzip, and by nothing else."""
+    named = [name.strip().lower() for name in content_encoding.split(",")]
+    zipped = [name for name in named if name not in {"", "identity"}]
+    return min(len(zipped), 3) if {"gzip", "x-gzip"}.issuperset(zipped) else 0
+
+
 def _unzipped(upstream: str, body: bytes, limit: int) -> bytes:
-    """Decompress to `limit` bytes at most: a bomb is cut off, not unpacked."""
-    reader = zlib.decompressobj(wbits=31)
-    try:
-        plain = reader.decompress(body, limit)
-    except zlib.error as error:
-        raise Unavailable(f"{upstream}: unreadable gzip") from error
-    if not reader.eof and len(plain) < limit:
-        raise Unavailable(f"{upstream}: gzip cut short")
-    return plain
+    """Decompress all members, to `limit` bytes at most: a bomb is cut off, not unpacked."""
+    if not body.startswith(GZIP):
+        raise Unavailable(f"{upstream}: unreadable gzip")
+    plain, start, members = bytearray(), 0, 0
+    while body.startswith(GZIP, start) and len(plain) < limit and members < MOST_MEMBERS:
+        part, start = _member(upstream, body, start, limit - len(plain))
+        plain += part
+        members += 1
+    return bytes(plain)
+
+
+def _member(upstream: str, body: bytes, start: int, limit: int) -> tuple[bytes, int]:
+    """Return what one member holds, and where it ends."""
+    reader, plain = zlib.decompressobj(wbits=31), bytearray()
+    while not reader.eof and len(plain) < limit:
+        piece = body[start : start + ZIPPED_PIECE_BYTES]
+        try:
+            plain += reader.decompress(piece, limit - len(plain))
+        except zlib.error:
+            raise Unavailable(f"{upstream}: unreadable gzip") from None
+        if not piece:
+            raise Unavailable(f"{upstream}: gzip cut short")
+        start += len(piece) - len(reader.unused_data)
+    return bytes(plain), start
+
+
+@dataclass(frozen=True, slots=True)
+class HttpService:
+    """An HTTP endpoint with its guard."""
+
+    name: str
+    client: HttpClient
+    guard: Guard
+
+    async def send(self, request: Request, *, repeatable: bool = False) -> Reply:
+        """Send a request and return the reply of 2xx.
+
+        `repeatable`: sent again when it may have arrived. Raises Rejected for another status that
+        is the request's fault, Transient otherwise.
+        """
+        return await self.ask(request, self._succeeded, repeatable=repeatable)
+
+    async def ask(
+        self, request: Request, read: Callable[[Reply], T], *, repeatable: bool = True
+    ) -> T:
+        """Send a request and return what `read` makes of the reply, whatever its status.
+
+        What it raises of WorkerError counts as the endpoint's: Unavailable is tried again and
+        opens the breaker, Rejected does not.
+        """
+
+        async def attempt() -> T:
+            return read(await self.client.send(request))
+
+        return await self.guard.call(attempt, repeatable=repeatable)
+
+    def _succeeded(self, reply: Reply) -> Reply:
+        if not 200 <= reply.status < 300:
+            raise failure_of(self.name, reply)
+        return reply

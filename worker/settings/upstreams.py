@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from worker.settings.fields import Group, Seconds, Url, Uuid, group, like
+from worker.settings.fields import Globs, Group, Seconds, Url, Uuid, group, like
 
 Domain = Annotated[str, like(r"[a-z0-9.-]+", "not a domain such as mypurecloud.ie")]
 Path = Annotated[str, like("/.*", "must begin with /")]
@@ -55,6 +55,10 @@ class Genesys(Group):
     action_not_found: Literal["unknown", "retry"] = "unknown"
     """What a 404 of the system behind the data action means. `unknown`: no such customer, the
     record says tier `unknown`. `retry`: the customer is expected to be there later."""
+
+    transcript_buckets: Globs = ("inin-prod-*",)
+    """S3 buckets that transcripts are fetched from, as globs: Genesys' own. A transcript in another
+    bucket waits, and its name is reported."""
 
     organization_id: Uuid | None = None
     """Genesys organization whose events are handled: one whose `source` names another is

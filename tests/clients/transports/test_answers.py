@@ -83,10 +83,35 @@ async def asked_by(transport, service, stub):
             request.method,
             request.raw_path,
             {name: request.headers.get(name) for name in names},
-            orjson.loads(content),
+            _whole_seconds(orjson.loads(content)),
         )
         for request, content in stub.asked
     ]
+
+
+def _whole_seconds(content):
+    """Without the fractions of `Time`, which old releases of the SDK cut off."""
+    for entry in content.get("Entries", ()):
+        if "Time" in entry:
+            entry["Time"] = int(entry["Time"])
+    return content
+
+
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        (NOON, 1772452800.987654),
+        (NOON.replace(tzinfo=None), 1772452800.987654),
+        (NOON.astimezone(ELSEWHERE), 1772452800.987654),
+        (NOON.replace(microsecond=0), 1772452800),
+    ],
+)
+async def test_the_time_of_an_event_keeps_its_fraction(stub, moment, sent):
+    async with a_client("wire", "events") as client:
+        await client.put_events(Entries=[{"Time": moment}])
+
+    ((_, content),) = stub.asked
+    assert orjson.loads(content) == {"Entries": [{"Time": sent}]}
 
 
 @pytest.mark.parametrize("service", SERVICES)

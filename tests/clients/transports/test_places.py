@@ -1,8 +1,6 @@
 """Both transports look for the same server, with the same trust, on the same way."""
 
-import asyncio
 import ssl
-from contextlib import asynccontextmanager
 
 import pytest
 from aiobotocore.session import AioSession
@@ -15,7 +13,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from tests.support.aws_stub import a_client
+from tests.support.aws_stub import Say, a_client
+from tests.support.proxy import a_proxy
 from tests.support.tls import a_certificate
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.wire.connection import endpoint_of
@@ -177,13 +176,13 @@ def certificate(tmp_path_factory):
 async def secure(certificate, monkeypatch):
     """The port of a server with that certificate."""
 
-    async def answer(_):
-        return web.Response(body=b"{}")
+    async def answer(request):
+        return web.Response(body=b"{}" if request.method == "POST" else b"<Buckets/>")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_route("*", "/{tail:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
@@ -193,7 +192,7 @@ async def secure(certificate, monkeypatch):
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 async def test_a_bundle_of_the_environment_is_trusted(
     secure, certificate, open_client, monkeypatch, variable
 ):
@@ -208,36 +207,46 @@ async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(secure, open_cl
             await client.receive_message(QueueUrl="q")
 
 
-@asynccontextmanager
-async def a_tunnel():
-    """A proxy that passes bytes on after CONNECT; gives its URL."""
-
-    async def pass_on(reader, writer):
-        try:
-            while chunk := await reader.read(65536):
-                writer.write(chunk)
-        finally:
-            writer.close()
-
-    async def connect(reader, writer):
-        request = await reader.readuntil(b"\r\n\r\n")
-        host, _, port = request.split()[1].decode().partition(":")
-        there_reader, there = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        await asyncio.gather(pass_on(reader, there), pass_on(there_reader, writer))
-
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def test_a_server_behind_a_proxy_must_be_vouched_for_too(secure, certificate, monkeypatch):
-    async with a_tunnel() as url:
-        monkeypatch.setenv("HTTPS_PROXY", url)
-        async with a_client("wire") as client:
+@pytest.mark.parametrize("service", ["sqs", "s3"])
+async def test_a_server_behind_a_proxy_must_be_vouched_for_too(
+    secure, certificate, open_client, monkeypatch, service
+):
+    call = {"sqs": ("receive_message", {"QueueUrl": "q"}), "s3": ("list_buckets", {})}
+    operation, parameters = call[service]
+    async with a_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with open_client(service) as client:
             with pytest.raises(SSLError):
-                await client.receive_message(QueueUrl="q")
+                await getattr(client, operation)(**parameters)
 
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-        async with a_client("wire") as client:
-            await client.receive_message(QueueUrl="q")
+        async with open_client(service) as client:
+            await getattr(client, operation)(**parameters)
+
+    assert proxy.hosts == [f"localhost:{secure}"] * 2
+
+
+async def test_credentials_of_a_role_are_asked_for_through_a_proxy_with_the_same_trust(
+    secure, certificate, monkeypatch, tmp_path
+):
+    token = tmp_path / "token"
+    token.write_text("a.web.token")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/worker")
+    async with a_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(SSLError):
+            async with a_client("wire") as client:
+                await client.receive_message(QueueUrl="q")
+
+    assert proxy.hosts[0] == f"localhost:{secure}"
+
+
+async def test_a_reply_header_of_60_kib_is_read(stub, open_client):
+    stub.replies = [Say(headers={"X-Trace": "t" * 60 * 1024})]
+    async with open_client() as client:
+        await client.receive_message(QueueUrl="q")
+
+    assert len(stub.asked) == 1

@@ -26,6 +26,7 @@ from botocore.session import Session
 from worker.clients.aws.errors import setting_errors
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
+from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 from worker.settings import Aws
 
 __all__ = ["AwsSession", "ClientLimits", "SlimLoader", "slim"]
@@ -101,12 +102,27 @@ def _undocumented(model: Any) -> Any:
     return [_undocumented(one) for one in model] if isinstance(model, list) else model
 
 
+CREDENTIALS_LIMITS = ClientLimits(pool=2, read_seconds=10, attempts=1)
+"""For the clients that the chain makes by itself, of STS and SSO."""
+
+
+class _Chain(AioSession):  # type: ignore[misc]
+    """The SDK's session, whose own clients have our trust, too: a role's token is a secret."""
+
+    def create_client(self, *arguments: Any, **named: Any) -> Any:
+        """Make a client; one without connections of ours is the chain's own."""
+        config = named.get("config") or AioConfig()
+        if config.http_session_cls is AIOHTTPSession:
+            config.http_session_cls = partial(_Connections, limits=CREDENTIALS_LIMITS)
+        return super().create_client(*arguments, **{**named, "config": config})
+
+
 class AwsSession:
     """Makes AWS clients from the SDK's own chain of region, endpoint and credentials."""
 
     def __init__(self, settings: Aws) -> None:
         """Raise ConfigurationError for a profile that there is not."""
-        chain = AioSession()
+        chain = _Chain()
         with setting_errors():
             slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
@@ -133,16 +149,37 @@ class AwsSession:
 
 
 class _Connections(AIOHTTPSession):  # type: ignore[misc]
-    """The SDK's own, with a deadline over the whole of an attempt, streamed bodies included.
+    """The SDK's own, with the time-outs, the trust and the length of headers of all our clients.
 
-    It knows none: its time-outs are for one connection and for one silence.
+    It has no deadline over the whole of an attempt, streamed bodies included; and behind a proxy,
+    up to aiobotocore 2.25, it checks no certificate at all.
     """
 
     def __init__(self, *arguments: Any, limits: ClientLimits, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._timeout = aiohttp.ClientTimeout(
-            total=limits.attempt_seconds,
-            sock_connect=limits.connect_seconds,
-            sock_read=limits.read_seconds,
-            ceil_threshold=math.inf,
+        self._limits = limits
+
+    async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession | None = self._sessions.get(proxy_url)
+        if session is None:
+            # Kept before anything is awaited: two calls at once make one pool.
+            session = self._sessions[proxy_url] = self._opened()
+            await self._exit_stack.enter_async_context(session)
+        return session
+
+    def _opened(self) -> aiohttp.ClientSession:
+        tls = trusted(self._verify if isinstance(self._verify, str) else None)
+        limits = self._limits
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limits.pool, ssl=tls, **self._connector_args),
+            timeout=aiohttp.ClientTimeout(
+                total=limits.attempt_seconds,
+                sock_connect=limits.connect_seconds,
+                sock_read=limits.read_seconds,
+                ceil_threshold=math.inf,
+            ),
+            skip_auto_headers={"Content-Type"},
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )

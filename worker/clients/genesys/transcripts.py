@@ -5,21 +5,21 @@ It comes out of a reply, so its host is checked before anything is sent to it.
 https://developer.genesys.cloud/analyticsdatamanagement/speechtextanalytics/transcript-url
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import partial
 from math import isfinite
 from typing import Any
-from urllib.parse import urlsplit
-
-import orjson
+from urllib.parse import SplitResult, urlsplit
 
 from worker.clients.genesys import wire
 from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.http_types import Reply, Request
-from worker.errors import Permanent, Transient, Unavailable
+from worker.clients.http_types import Reply, Request, json_of
+from worker.errors import Misconfigured, Permanent, Transient, Unavailable, Unreadable
 from worker.resilience.guard import Guard
 from worker.settings import is_loopback
 
@@ -156,11 +156,21 @@ def _by_index(value: object) -> dict[int, Mapping[str, Any]]:
     return {index: one for one in entries if isinstance(index := one.get("phraseIndex"), int)}
 
 
-AMAZON = (".amazonaws.com", ".amazonaws.eu")
-"""The second is the European Sovereign Cloud's, a region of Genesys (`edee1.eusc-pure.cloud`)."""
+BUCKETS = ("inin-prod-*",)
+"""Genesys' own, as far as names were seen (README.md, "Speech and text analytics")."""
+
+_S3 = r"s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.(?:com|eu)"
+"""`.eu` is the European Sovereign Cloud's, a region of Genesys (`edee1.eusc-pure.cloud`)."""
+
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_IN_HOST = re.compile(rf"({_BUCKET})\.{_S3}")
+_IN_PATH = re.compile(_S3)
 
 MOST_HOSTS = 16
-"""A region keeps its transcripts in a bucket or two; more hosts than this are no transcripts."""
+"""Clients kept open: a region keeps its transcripts in a bucket or two."""
+
+MOST_BYTES = 16_384
+"""Of a URL; one with a session's token has some 2,000."""
 
 TEMPLATE = "/{signed}"
 
@@ -168,20 +178,31 @@ TEMPLATE = "/{signed}"
 class Transcripts:
     """Downloads transcript files."""
 
-    def __init__(self, guard: Guard, limits: HttpLimits) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        limits: HttpLimits,
+        *,
+        buckets: Sequence[str] = BUCKETS,
+        loopback: bool = False,
+    ) -> None:
+        """`buckets`: globs of their names. `loopback`: whether this machine may be asked, too."""
         self._guard = guard
         self._limits = limits
+        self._buckets = buckets
+        self._loopback = loopback
         self._clients: dict[str, HttpClient] = {}
 
     async def fetch(self, signed: SignedUrl) -> Mapping[str, Any] | None:
         """Return the file; None: there is none (yet).
 
-        Raises Permanent for a host that is not Amazon's, Transient for a URL that is no longer
-        good, and Unavailable for everything else.
+        Raises Permanent for a host that is not S3's, Misconfigured for a bucket that is not known
+        as Genesys', Transient for a URL that is no longer good, and Unavailable for everything
+        else.
         """
-        origin, path = _checked(signed.url)
+        origin, path = self._checked(signed.url)
         request = Request(method="GET", path=path, template=TEMPLATE)
-        client = self._client(origin)
+        client = await self._client(origin)
         return await self._guard.call(partial(_fetched, client, request))
 
     async def aclose(self) -> None:
@@ -189,29 +210,58 @@ class Transcripts:
         for client in self._clients.values():
             await client.aclose()
 
-    def _client(self, origin: str) -> HttpClient:
+    async def _client(self, origin: str) -> HttpClient:
         # One for each origin, as a client's address is fixed: that is what keeps it on its host.
-        client = self._clients.get(origin)
+        client = self._clients.pop(origin, None)
         if client is None:
-            if len(self._clients) >= MOST_HOSTS:
-                raise Unavailable("transcripts: too many hosts")
-            client = self._clients[origin] = HttpClient("transcripts", origin, self._limits)
+            client = HttpClient("transcripts", origin, self._limits)
+        self._clients[origin] = client  # the last one used is the last one in order
+        if len(self._clients) > MOST_HOSTS:
+            await self._clients.pop(next(iter(self._clients))).aclose()
         return client
 
+    def _checked(self, url: str) -> tuple[str, str]:
+        """Return origin and rest of a URL that may be fetched; raise for any other, unquoted."""
+        parts = _parts_of(url)
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        if not (self._loopback and is_loopback(parts.hostname)):
+            self._check_bucket(_bucket_of(parts))
+        return f"{parts.scheme}://{parts.netloc}", path
 
-def _checked(url: str) -> tuple[str, str]:
-    """Return origin and rest of a URL that may be fetched; Permanent for any other, unquoted."""
+    def _check_bucket(self, bucket: str | None) -> None:
+        if bucket is None:
+            raise Permanent("transcript URL: host not allowed")
+        if not any(fnmatchcase(bucket, glob) for glob in self._buckets):
+            raise Misconfigured(
+                f"transcripts are in the bucket {bucket}, which is not known as Genesys'",
+                setting="GENESYS_TRANSCRIPT_BUCKETS",
+                remedy="if the bucket is Genesys', add its name to GENESYS_TRANSCRIPT_BUCKETS",
+            )
+
+
+def _parts_of(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        usable = len(url) <= MOST_BYTES and parts.port != 0
     except ValueError:
-        raise Permanent("transcript URL: unreadable") from None
-    is_amazon = parts.scheme == "https" and host.endswith(AMAZON) and port in {None, 443}
-    is_ours = parts.scheme in {"http", "https"} and is_loopback(host)
-    if not (is_amazon or is_ours) or parts.username is not None or parts.password is not None:
+        usable = False
+    if not usable:
+        raise Permanent("transcript URL: unreadable")
+    if parts.scheme not in {"http", "https"} or parts.username is not None:
         raise Permanent("transcript URL: host not allowed")
-    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    return f"{parts.scheme}://{parts.netloc}", path
+    return parts
+
+
+def _bucket_of(parts: SplitResult) -> str | None:
+    """Return the bucket of an S3 URL, by its host or path; None for any other URL."""
+    host = parts.hostname or ""
+    if parts.scheme != "https" or parts.port not in {None, 443}:
+        return None
+    if _IN_PATH.fullmatch(host):
+        name = parts.path.split("/")[1:2]
+        return name[0] if name and re.fullmatch(_BUCKET, name[0]) else None
+    found = _IN_HOST.fullmatch(host)
+    return found[1] if found else None
 
 
 async def _fetched(client: HttpClient, request: Request) -> Mapping[str, Any] | None:
@@ -224,10 +274,9 @@ def _file(reply: Reply) -> Mapping[str, Any] | None:
     if 400 <= reply.status < 500:
         # S3 answers 400 or 403 to a URL past its time: the next try begins with a new one.
         raise Transient(f"transcripts: link refused ({reply.status})")
-    try:
-        file = orjson.loads(reply.body) if 200 <= reply.status < 300 else None
-    except orjson.JSONDecodeError:
-        file = None
+    if not 200 <= reply.status < 300:
+        raise Unavailable(f"transcripts: {reply.status}")
+    file = json_of("transcripts", reply)
     if not isinstance(file, dict):
-        raise Unavailable(f"transcripts: unreadable reply ({reply.status})")
+        raise Unreadable("transcripts: unreadable reply")
     return file

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from worker.api import (
     Cache,
     Cached,
-    Guard,
-    HttpClient,
+    HttpService,
     Reply,
     Request,
     Unreadable,
@@ -31,17 +30,15 @@ class Crm:
     def __init__(
         self,
         url: str,
-        http: HttpClient,
-        guard: Guard,
+        http: HttpService,
         cache: Cache[bytes, Record],
         *,
         token: str | None = None,
         cache_by: CacheBy = "conversation",
     ) -> None:
-        """`http`: to `origin_of(url)`. `token`: sent as a bearer token. `cache_by`: see `find`."""
+        """`http`: to the host of `url`. `token`: sent as a bearer token. `cache_by`: see `find`."""
         self._url = url
         self._http = http
-        self._guard = guard
         self._cache = cache
         self._token = token
         self._cache_by = cache_by
@@ -66,22 +63,13 @@ class Crm:
 
     async def status_for(self, conversation_id: str) -> int:
         """Ask for a conversation past the cache; return the status of a readable answer."""
-        request = look_up(self._url, self._token, conversation_id, None)
-
-        async def attempt() -> int:
-            reply = await self._http.send(request)
-            record_of(reply)
-            return reply.status
-
-        return await self._guard.call(attempt)
+        return await self._http.ask(
+            look_up(self._url, self._token, conversation_id, None), status_of_record
+        )
 
     async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
         request = look_up(self._url, self._token, conversation_id, phone)
-
-        async def attempt() -> Record | None:
-            return record_of(await self._http.send(request))
-
-        return await self._guard.call(attempt)
+        return await self._http.ask(request, record_of)
 
 
 def look_up(url: str, token: str | None, conversation_id: str | None, phone: str | None) -> Request:
@@ -104,3 +92,9 @@ def record_of(reply: Reply) -> Record | None:
     if record is not None and not isinstance(record, dict):
         raise Unreadable("crm: reply is not an object")
     return record or None
+
+
+def status_of_record(reply: Reply) -> int:
+    """Return the status of a reply that `record_of` can read; raises as that does."""
+    record_of(reply)
+    return reply.status

@@ -15,7 +15,6 @@ import aiohttp
 from aiobotocore.session import AioSession
 from botocore.auth import SigV4Auth
 from botocore.configprovider import ConfiguredEndpointProvider
-from botocore.endpoint import EndpointCreator
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,7 +27,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from botocore.httpsession import ProxyConfiguration, get_cert_path, mask_proxy_url
+from botocore.httpsession import ProxyConfiguration, mask_proxy_url
 from botocore.utils import (
     get_environ_proxies,
     is_valid_endpoint_url,
@@ -36,6 +35,8 @@ from botocore.utils import (
     validate_region_name,
 )
 from yarl import URL
+
+from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +112,8 @@ def endpoint_of(chain: AioSession, service: str) -> Endpoint:
 
 
 def trust(chain: AioSession) -> ssl.SSLContext:
-    """Return whom to trust: AWS_CA_BUNDLE or the profile's, REQUESTS_CA_BUNDLE, or certifi's."""
-    rules = EndpointCreator(None)
-    bundle = rules._get_verify_value(chain.get_config_variable("ca_bundle"))  # noqa: SLF001  no public way
-    return ssl.create_default_context(cafile=get_cert_path(bundle))
+    """Return whom to trust: AWS_CA_BUNDLE or the profile's, or whom all other clients do."""
+    return trusted(chain.get_config_variable("ca_bundle"))
 
 
 def _region(chain: AioSession) -> tuple[str, bool]:
@@ -253,6 +252,8 @@ async def transport_to(
         skip_auto_headers=("Accept",),
         # Proxies are looked up once, by botocore's rules.
         trust_env=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
     ) as http:
         yield Transport(http, endpoint)
 

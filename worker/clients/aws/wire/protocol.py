@@ -94,9 +94,10 @@ def _jsonable(value: object) -> object:
         case bytes() | bytearray() | memoryview():
             return b64encode(value).decode()
         case datetime():
-            # Without a zone it is UTC, and fractions are cut off: so does the SDK.
-            zone = value.tzinfo or UTC
-            return int(value.replace(tzinfo=zone, microsecond=0).timestamp())
+            # Without a zone it is UTC: so does the SDK, which cuts off fractions before 1.43.
+            whole = int(value.replace(tzinfo=value.tzinfo or UTC, microsecond=0).timestamp())
+            # Divided once, so rounded once.
+            return (whole * 10**6 + value.microsecond) / 10**6 if value.microsecond else whole
     raise TypeError
 
 
