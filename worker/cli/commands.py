@@ -20,7 +20,11 @@ from worker.cli import (
 )
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
-    run.run: ("worker run", "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run"),
+    run.run: (
+        "worker run",
+        "worker --env-file .env run",
+        "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
+    ),
     demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
     check.check: ("worker check", "worker check --json"),
     inspect.inspect: (

@@ -4,9 +4,12 @@ import os
 import sys
 from errno import EDQUOT, EFBIG, ENOSPC
 from inspect import cleandoc
-from typing import Annotated
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from worker import __version__
 from worker.cli.commands import EXAMPLES, GROUPS
@@ -16,8 +19,30 @@ from worker.errors import ConfigurationError
 NO_SPACE = (ENOSPC, EDQUOT, EFBIG)
 """Errors of a full disk, a used quota or a file at its limit. Not EPIPE: typer ends quietly."""
 
+ENV_FILE = "--env-file"
+
+
+class _EnvFileAnywhere(TyperGroup):
+    """Takes --env-file behind the command too, as people write it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the option to the front."""
+        moved: list[str] = []
+        rest: list[str] = []
+        given = iter(args)
+        for one in given:
+            if one == "--":
+                rest += [one, *given]
+            elif one == ENV_FILE:
+                moved += [one, *islice(given, 1)]
+            else:
+                (moved if one.startswith(f"{ENV_FILE}=") else rest).append(one)
+        return super().parse_args(ctx, [*moved, *rest])
+
+
 app = typer.Typer(
     name="worker",
+    cls=_EnvFileAnywhere,
     help="Takes Genesys Cloud events from SQS and acts on them.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -51,9 +76,27 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _load(files: list[Path] | None) -> None:
+    """Set what the files set, later ones first, unless the environment has it."""
+    for file in reversed(files or ()):
+        from worker.settings.env_file import variables_in
+
+        for name, value in variables_in(file).items():
+            os.environ.setdefault(name, value)
+
+
 @app.callback()
 def _options(
-    version: Annotated[
+    env_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            ENV_FILE,
+            metavar="FILE",
+            help="Read variables from a file of NAME=value lines; those of the environment count "
+            "more.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001  its callback acts
         bool,
         typer.Option(
             "--version", "-V", callback=_print_version, is_eager=True, help="Show the version."
@@ -61,6 +104,7 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that precede a command."""
+    _load(env_file)
 
 
 def main() -> None:

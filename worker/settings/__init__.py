@@ -9,7 +9,16 @@ from worker.settings.bindings import QueueBinding, is_fifo, queue_url
 from worker.settings.bindings import entries_of as queue_entries
 from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import Row, describe
-from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
+from worker.settings.fields import (
+    BearerToken,
+    Globs,
+    Group,
+    Seconds,
+    Url,
+    Uuid,
+    is_loopback,
+    variable_name,
+)
 from worker.settings.groups import (
     Aws,
     Breaker,
@@ -31,7 +40,6 @@ from worker.settings.groups import (
 )
 from worker.settings.load import (
     groups_of,
-    heartbeat_capacity,
     load_group,
     load_groups,
     load_settings,
@@ -43,9 +51,9 @@ from worker.settings.tree import (
     Declared,
     JobSettings,
     Settings,
+    heartbeat_capacity,
     own_requirements,
     unknown_jobs,
-    variable_name,
 )
 
 __all__ = [

@@ -1,10 +1,11 @@
-"""What the groups of settings are made of: their base, lists, durations and URLs."""
+"""What the groups of settings are made of: their base, lists, durations, URLs and domains."""
 
 import re
 from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -74,13 +75,26 @@ def _without_user(url: HttpUrl) -> HttpUrl:
     return url
 
 
-Uuid = Annotated[str, like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "not a UUID")]
+def example(text: str) -> FieldInfo:
+    """Return what a refusal adds: how a value of this type looks."""
+    return Field(examples=[text])  # type: ignore[no-any-return]
+
+
+Uuid = Annotated[
+    str,
+    like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID"),
+    example("3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"),
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
-Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local)]
-AgentUrl = Annotated[HttpUrl, AfterValidator(_of_the_ecs_agent)]
-CollectorUrl = Annotated[HttpUrl, AfterValidator(_without_user)]
+Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local), example("https://host.example/path")]
+AgentUrl = Annotated[
+    HttpUrl, AfterValidator(_of_the_ecs_agent), example(f"http://{ECS_AGENT_HOST}/api/…")
+]
+CollectorUrl = Annotated[
+    HttpUrl, AfterValidator(_without_user), example("http://collector.example:4318")
+]
 
 
 def group(prefix: str) -> SettingsConfigDict:
@@ -112,3 +126,46 @@ class Group(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Name the sources of values: the constructor alone."""
         return (init_settings,)
+
+
+def variable_name(kind: type[Group], field: str) -> str:
+    """Return the environment variable of a field, e.g. `SQS_QUEUE_URL`."""
+    return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+
+
+REGIONS = {
+    "us-east-1": "mypurecloud.com",
+    "us-east-2": "use2.us-gov-pure.cloud",
+    "us-west-2": "usw2.pure.cloud",
+    "ca-central-1": "cac1.pure.cloud",
+    "mx-central-1": "mxc1.pure.cloud",
+    "sa-east-1": "sae1.pure.cloud",
+    "eu-west-1": "mypurecloud.ie",
+    "eu-west-2": "euw2.pure.cloud",
+    "eu-central-1": "mypurecloud.de",
+    "eu-central-2": "euc2.pure.cloud",
+    "eusc-de-east-1": "edee1.eusc-pure.cloud",
+    "me-central-1": "mec1.pure.cloud",
+    "ap-south-1": "aps1.pure.cloud",
+    "ap-southeast-1": "apse1.pure.cloud",
+    "ap-southeast-2": "mypurecloud.com.au",
+    "ap-northeast-1": "mypurecloud.jp",
+    "ap-northeast-2": "apne2.pure.cloud",
+    "ap-northeast-3": "apne3.pure.cloud",
+}
+"""AWS regions of Genesys Cloud with their domains. New ones appear every year: any domain will do.
+
+https://help.mypurecloud.com/articles/aws-regions-for-genesys-cloud-deployment/
+"""
+
+
+def _domain(text: str) -> str:
+    name = text.lower()
+    if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
+        return name
+    if name not in REGIONS:
+        raise ValueError("is neither a domain nor an AWS region of Genesys Cloud")
+    return REGIONS[name]
+
+
+Domain = Annotated[str, AfterValidator(_domain), example("mypurecloud.ie or eu-west-1")]

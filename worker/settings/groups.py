@@ -8,11 +8,13 @@ from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_f
 from worker.settings.fields import (
     AgentUrl,
     CollectorUrl,
+    Domain,
     Globs,
     Group,
     Seconds,
     Url,
     Uuid,
+    example,
     group,
     like,
 )
@@ -25,6 +27,12 @@ def _lower(value: object) -> object:
 def _transport(value: object) -> object:
     name = _lower(value)
     return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
+
+
+def _level(value: object) -> object:
+    name = _lower(value)
+    # As Python's logging and many others name them.
+    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(str(name), name)
 
 
 class Ops(Group):
@@ -48,7 +56,7 @@ class Log(Group):
 
     model_config = group("LOG_")
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = "info"
     """Least severity that is written."""
 
     format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
@@ -199,8 +207,7 @@ class Events(Group):
     """What happens to a type no job wants."""
 
 
-Domain = Annotated[str, like(r"[a-z0-9.-]+", "not a domain such as mypurecloud.ie")]
-Path = Annotated[str, like("/.*", "must begin with /")]
+Path = Annotated[str, like("/.*", "must begin with /"), example("/oauth/token")]
 
 
 class Genesys(Group):
@@ -215,7 +222,8 @@ class Genesys(Group):
     """Its secret."""
 
     environment: Domain = "mypurecloud.com"
-    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`."""
+    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`; or its AWS region, e.g.
+    `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API as texts R0..R4 describe it."""

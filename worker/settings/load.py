@@ -1,12 +1,10 @@
-"""From environment variables to settings; every problem at once, never with a value.
-
-Rules between settings of different fields are pure: groups in, problems out.
-"""
+"""From environment variables to settings; every problem at once, never with a secret."""
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,103 +12,19 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from worker.errors import ConfigurationError
-from worker.settings.bindings import binding_problems, dead_letter_problems, entries_of
-from worker.settings.fields import Group
-from worker.settings.groups import Genesys, Handler, Handlers, Retry, Sqs
+from worker.settings.faults import is_secret, problems_of
+from worker.settings.fields import Group, variable_name
+from worker.settings.groups import Handlers
+from worker.settings.texts import FILE, FileSecret, names_given, read_file, texts_of
 from worker.settings.tree import (
     GROUPS,
     Declarations,
     Settings,
+    broken_rules,
     missing,
     unknown_jobs,
     unmet_needs,
-    variable_name,
 )
-
-EXTENSIONS_PER_SECOND = 200
-"""Leases the heartbeat can surely extend: 20 connections, ten entries a call, one second each."""
-
-
-def heartbeat_capacity(visibility_seconds: float) -> int:
-    """Return how many leases one heartbeat can keep.
-
-    Leases are extended before half of their time is gone. The round over all of them gets half of
-    that: a round that takes longer meets leases which ended while they waited for their turn.
-    """
-    return int(EXTENSIONS_PER_SECOND * visibility_seconds / 4)
-
-
-def broken_rules(
-    groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]
-) -> Iterator[str]:
-    """Yield a line for each broken rule; a rule whose groups did not load is not checked.
-
-    `lacking`: each known job with the settings it lacks.
-    """
-    for rule in (_drain, _heartbeat, _dead_letters, _genesys, _backoff):
-        yield from rule(groups)
-    yield from _bindings(groups, lacking)
-
-
-def _bindings(groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    match groups:
-        case {"sqs": Sqs() as sqs, "handlers": Handlers(handlers=named)}:
-            on = named or tuple(job for job, needs in lacking.items() if not needs)
-            entries = entries_of(sqs.queue_url)
-            for problem in binding_problems(entries, lacking, on) if on else ():
-                yield f"SQS_QUEUE_URL: {problem}"
-            if len(entries) > sqs.concurrency:
-                yield (
-                    f"SQS_CONCURRENCY: must be at least {len(entries)}, the number of queues in "
-                    "SQS_QUEUE_URL — each is polled on a permit of its own"
-                )
-
-
-def _dead_letters(groups: Mapping[str, Group]) -> Iterator[str]:
-    match groups:
-        case {"sqs": Sqs() as sqs}:
-            entries = entries_of(sqs.queue_url)
-            dead_letters = entries_of(sqs.dead_letter_queue_url or "")
-            for problem in dead_letter_problems(entries, dead_letters):
-                yield f"SQS_DEAD_LETTER_QUEUE_URL: {problem}"
-
-
-def _drain(groups: Mapping[str, Group]) -> Iterator[str]:
-    match groups:
-        case {"sqs": Sqs() as sqs} if sqs.wait_seconds >= sqs.drain_seconds:
-            yield (
-                "SQS_WAIT_SECONDS: must be less than SQS_DRAIN_SECONDS — a running poll is never "
-                "cut, so it would eat the whole shutdown"
-            )
-
-
-def _heartbeat(groups: Mapping[str, Group]) -> Iterator[str]:
-    match groups:
-        case {"sqs": Sqs(visibility_seconds=int(visibility)) as sqs}:
-            if sqs.concurrency > (capacity := heartbeat_capacity(visibility)):
-                yield (
-                    f"SQS_CONCURRENCY: must be at most {capacity} with this SQS_VISIBILITY_SECONDS "
-                    "— the heartbeat could not extend more leases in time"
-                )
-
-
-def _genesys(groups: Mapping[str, Group]) -> Iterator[str]:
-    match groups:
-        case {"genesys": Genesys() as genesys, "handler": Handler() as handler}:
-            if genesys.deadline_seconds >= handler.deadline_seconds:
-                yield (
-                    "GENESYS_DEADLINE_SECONDS: must be less than HANDLER_DEADLINE_SECONDS — the "
-                    "handler would be cancelled before the call gives up"
-                )
-            if genesys.timeout_seconds > genesys.deadline_seconds:
-                yield "GENESYS_TIMEOUT_SECONDS: must not exceed GENESYS_DEADLINE_SECONDS"
-
-
-def _backoff(groups: Mapping[str, Group]) -> Iterator[str]:
-    match groups:
-        case {"retry": Retry() as retry} if retry.base_seconds > retry.cap_seconds:
-            yield "RETRY_BASE_SECONDS: must not exceed RETRY_CAP_SECONDS"
-
 
 SIMILAR = 0.85
 """Likeness (difflib) from which an unknown variable counts as a misspelt setting."""
@@ -153,7 +67,9 @@ def near_names(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
         if (meant := WRONG_NAMES.get(name)) is not None:
             if meant not in given:
                 found[name] = meant
-        elif (matches := get_close_matches(name, known, 1, SIMILAR)) and _alike(name, matches[0]):
+            continue
+        plain = name.removesuffix(FILE)
+        if (matches := get_close_matches(plain, known, 1, SIMILAR)) and _alike(name, matches[0]):
             found[name] = matches[0]
     return found
 
@@ -165,7 +81,10 @@ def _alike(name: str, meant: str) -> bool:
 
 def unknown_lines(near: dict[str, str]) -> list[str]:
     """Return a line for each, as the text of a warning."""
-    return [f"{name}: unknown; did you mean {meant}?" for name, meant in near.items()]
+    return [
+        f"{name}: unknown; did you mean {meant}{FILE if name.endswith(FILE) else ''}?"
+        for name, meant in near.items()
+    ]
 
 
 G = TypeVar("G", bound=Group)
@@ -183,12 +102,13 @@ def load_settings(
     """
     environ = _environ(environ)
     groups, problems = load_groups(environ, jobs)
-    present = _present(environ)
+    known = variables_of(jobs)
+    present = names_given(environ, known)
     handlers = groups.get("handlers")
     named = handlers.handlers if isinstance(handlers, Handlers) else ()
     problems += unmet_needs(jobs, named, present.__contains__)
     problems += broken_rules(groups, missing(jobs, present.__contains__))
-    near = near_names(present, variables_of(jobs))
+    near = near_names(present, known)
     if problems:
         raise ConfigurationError(problems + unknown_lines(near))
     core = {name: group for name, group in groups.items() if name in GROUPS}
@@ -202,7 +122,8 @@ def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
     group, problems = _loaded(kind, environ)
     if group is None:
         own = {variable_name(kind, field) for field in kind.model_fields}
-        near = near_names(_present(environ), variables_of(NO_JOBS))
+        known = variables_of(NO_JOBS)
+        near = near_names(names_given(environ, known), known)
         meant = {name: setting for name, setting in near.items() if setting in own}
         raise ConfigurationError(problems + unknown_lines(meant))
     return group
@@ -239,45 +160,46 @@ def variables_of(jobs: Declarations) -> tuple[str, ...]:
 
 
 def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[str]]:
+    texts = texts_of(environ)
+    secrets, problems = _from_files(kind, texts)
+    source = EnvSettingsSource(kind)
+    source.env_vars = {name.lower(): text for name, text in texts.items()}
     try:
-        return _read(kind, environ), []
+        group = kind(**{**source(), **secrets})
     except ValidationError as error:
-        return None, _problems_of(kind, error)
+        return None, problems + problems_of(kind, error, texts)
+    return (None, problems) if problems else (group, [])
+
+
+def _from_files(
+    kind: type[Group], texts: dict[str, str]
+) -> tuple[dict[str, FileSecret], list[str]]:
+    """Add what files hold to `texts`; return the secrets among it, by field, and the problems."""
+    secrets, problems = {}, []
+    for field, info in kind.model_fields.items():
+        name = variable_name(kind, field)
+        path = texts.get(name + FILE)
+        if path is None:
+            continue
+        if name in texts:
+            problems.append(f"{name}: is set beside {name}{FILE}; remove one of them")
+            continue
+        try:
+            if is_secret(info):
+                secrets[field] = FileSecret(Path(path))
+            texts[name] = read_file(Path(path))
+        except ValueError as error:
+            problems.append(f"{name}{FILE}: {error}")
+    return secrets, problems
 
 
 def unknown_settings(
     environ: Mapping[str, str] | None = None, jobs: Declarations = NO_JOBS
 ) -> list[str]:
     """Return a warning for each variable that looks like a misspelt setting."""
-    return unknown_lines(near_names(_present(_environ(environ)), variables_of(jobs)))
-
-
-def _present(environ: Mapping[str, str]) -> set[str]:
-    return {name.upper() for name, value in environ.items() if value}
+    known = variables_of(jobs)
+    return unknown_lines(near_names(names_given(_environ(environ), known), known))
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
-
-
-def _read(kind: type[G], environ: Mapping[str, str]) -> G:
-    source = EnvSettingsSource(kind)
-    source.env_vars = {name.lower(): value for name, value in environ.items() if value}
-    return kind(**source())
-
-
-def _problems_of(kind: type[Group], error: ValidationError) -> list[str]:
-    return [
-        _problem(kind, str(entry["loc"][0]), entry["type"], entry["msg"])
-        if entry["loc"]
-        else entry["msg"].removeprefix("Value error, ")
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-
-
-def _problem(kind: type[Group], field: str, fault: str, message: str) -> str:
-    name = variable_name(kind, field)
-    if fault == "missing":
-        doc = " ".join((kind.model_fields[field].description or "").split())
-        return f"{name}: is missing — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
-    return f"{name}: {message.removeprefix('Value error, ')}"

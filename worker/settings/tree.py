@@ -1,4 +1,4 @@
-"""All settings as one frozen tree, what jobs say of theirs, and which jobs are on."""
+"""All settings as one frozen tree, the rules between them, and what jobs declare of theirs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,8 +6,14 @@ from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import TypeVar
 
-from worker.settings.bindings import QueueBinding, bindings_of
-from worker.settings.fields import Group, group
+from worker.settings.bindings import (
+    QueueBinding,
+    binding_problems,
+    bindings_of,
+    dead_letter_problems,
+    entries_of,
+)
+from worker.settings.fields import Group, group, variable_name
 from worker.settings.groups import (
     Aws,
     Breaker,
@@ -99,10 +105,10 @@ def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> st
 
 
 def unknown_jobs(jobs: Declarations, named: Sequence[str]) -> Iterator[str]:
-    """Yield a line per entry of HANDLERS that names no job; it is not shown: it may be anything."""
-    for position, name in enumerate(named, start=1):
+    """Yield a line per entry of HANDLERS that names no job."""
+    for name in named:
         if name not in jobs:
-            yield f"HANDLERS: entry {position} is no job; there are: {', '.join(jobs)}"
+            yield f"HANDLERS: {name[:80]!r} is no job; there are: {', '.join(jobs)}"
 
 
 def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iterator[str]:
@@ -214,11 +220,6 @@ GROUPS: dict[str, type[Group]] = {
 """The groups by their name in the tree, in reading order."""
 
 
-def variable_name(kind: type[Group], field: str) -> str:
-    """Return the environment variable of a field, e.g. `SQS_QUEUE_URL`."""
-    return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
-
-
 def value_of(group: Group, variable: str) -> object:
     """Return the value of `variable` in `group`; None when it is unset or not of this group."""
     for name in type(group).model_fields:
@@ -226,3 +227,88 @@ def value_of(group: Group, variable: str) -> object:
             value: object = getattr(group, name)
             return value
     return None
+
+
+EXTENSIONS_PER_SECOND = 200
+"""Leases the heartbeat can surely extend: 20 connections, ten entries a call, one second each."""
+
+
+def heartbeat_capacity(visibility_seconds: float) -> int:
+    """Return how many leases one heartbeat can keep.
+
+    Leases are extended before half of their time is gone. The round over all of them gets half of
+    that: a round that takes longer meets leases which ended while they waited for their turn.
+    """
+    return int(EXTENSIONS_PER_SECOND * visibility_seconds / 4)
+
+
+def broken_rules(
+    groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
+    """Yield a line for each broken rule; a rule whose groups did not load is not checked.
+
+    `lacking`: each known job with the settings it lacks.
+    """
+    for rule in (_drain, _heartbeat, _dead_letters, _genesys, _backoff):
+        yield from rule(groups)
+    yield from _bindings(groups, lacking)
+
+
+def _bindings(groups: Mapping[str, Group], lacking: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs, "handlers": Handlers(handlers=named)}:
+            on = named or tuple(job for job, needs in lacking.items() if not needs)
+            entries = entries_of(sqs.queue_url)
+            for problem in binding_problems(entries, lacking, on) if on else ():
+                yield f"SQS_QUEUE_URL: {problem}"
+            if len(entries) > sqs.concurrency:
+                yield (
+                    f"SQS_CONCURRENCY: must be at least {len(entries)}, the number of queues in "
+                    "SQS_QUEUE_URL — each is polled on a permit of its own"
+                )
+
+
+def _dead_letters(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs}:
+            entries = entries_of(sqs.queue_url)
+            dead_letters = entries_of(sqs.dead_letter_queue_url or "")
+            for problem in dead_letter_problems(entries, dead_letters):
+                yield f"SQS_DEAD_LETTER_QUEUE_URL: {problem}"
+
+
+def _drain(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs() as sqs} if sqs.wait_seconds >= sqs.drain_seconds:
+            yield (
+                "SQS_WAIT_SECONDS: must be less than SQS_DRAIN_SECONDS — a running poll is never "
+                "cut, so it would eat the whole shutdown"
+            )
+
+
+def _heartbeat(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"sqs": Sqs(visibility_seconds=int(visibility)) as sqs}:
+            if sqs.concurrency > (capacity := heartbeat_capacity(visibility)):
+                yield (
+                    f"SQS_CONCURRENCY: must be at most {capacity} with this SQS_VISIBILITY_SECONDS "
+                    "— the heartbeat could not extend more leases in time"
+                )
+
+
+def _genesys(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"genesys": Genesys() as genesys, "handler": Handler() as handler}:
+            if genesys.deadline_seconds >= handler.deadline_seconds:
+                yield (
+                    "GENESYS_DEADLINE_SECONDS: must be less than HANDLER_DEADLINE_SECONDS — the "
+                    "handler would be cancelled before the call gives up"
+                )
+            if genesys.timeout_seconds > genesys.deadline_seconds:
+                yield "GENESYS_TIMEOUT_SECONDS: must not exceed GENESYS_DEADLINE_SECONDS"
+
+
+def _backoff(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {"retry": Retry() as retry} if retry.base_seconds > retry.cap_seconds:
+            yield "RETRY_BASE_SECONDS: must not exceed RETRY_CAP_SECONDS"

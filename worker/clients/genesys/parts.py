@@ -12,7 +12,7 @@ from worker.clients.genesys.conversations import Batching, ConversationDetails, 
 from worker.clients.genesys.dialects import Dialect, Platform, Reference
 from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
 from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
-from worker.clients.genesys.wire import LOGIN, Call
+from worker.clients.genesys.wire import LOGIN, Call, Token
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import Misconfigured, Permanent, WorkerError
 from worker.findings import Finding, fail
@@ -104,10 +104,12 @@ async def open_clients(
 def _tokens(
     settings: Settings, login: HttpClient, dialect: Dialect, guard: Guard, stack: AsyncExitStack
 ) -> Tokens:
-    secret = settings.genesys.client_secret
-    request = dialect.token(
-        settings.genesys.client_id or "", secret.get_secret_value() if secret else ""
-    )
+    genesys = settings.genesys
+
+    def request() -> Call[Token]:
+        secret = genesys.client_secret.get_secret_value() if genesys.client_secret else ""
+        return dialect.token(genesys.client_id or "", secret)
+
     tokens = Tokens(login, request, guard=guard, pause_cap_seconds=settings.retry.after_cap_seconds)
     stack.push_async_callback(tokens.aclose)
     return tokens
