@@ -172,9 +172,6 @@ class HttpClient:
         return Permanent(reason) if status < 300 else Unavailable(reason)
 
 
-NO_HOST_NAME = "the host name is not valid"
-
-
 def _named(error: Exception) -> str:
     """Return the class of what went wrong, not its text, which holds URLs.
 
@@ -184,8 +181,9 @@ def _named(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
-    # Resolving ends so where a part of the name is longer than one can be.
-    return NO_HOST_NAME if isinstance(cause, UnicodeError) else type(cause).__name__
+    if isinstance(cause, UnicodeError):  # a part of the name is longer than one can be
+        return "the host name is not valid"
+    return type(cause).__name__
 
 
 def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:
