@@ -1,7 +1,13 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both build .venv by themselves.
+# Another Python beside it: make test-fast PYTHON=python3.13 VENV=.venv/3.13
 PYTHON ?= python3
 UV_VERSION := 0.13.8
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
+# What makes .venv, and what it is where it will not do. Written for Pythons of any age.
+INTERPRETER = $(or $(wildcard $(BIN)/python),$(PYTHON))
+FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); import ensurepip
+UNFIT = $(shell $(INTERPRETER) -c '$(FITNESS)' 2>&1 | tail -n 1)
 # One process more than cores: many tests wait for a socket, and some measure time.
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -12,17 +18,18 @@ COMPILE := $(PINS) pyproject.toml
 help:  ## lists the targets
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: .venv/with-dev  ## .venv with all that development needs
+venv: $(VENV)/with-dev  ## .venv with all that development needs
 
 # The demo needs a third of what the tests need; whoever has all of it, has that third too.
-.venv/with-%: deploy/requirements-%.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(VENV)/with-%: deploy/requirements-%.txt pyproject.toml
+	$(if $(UNFIT),$(error Python 3.11 or newer with venv is needed. $(INTERPRETER): $(UNFIT). Another one: make $(MAKECMDGOALS) PYTHON=python3.12))
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install -q --require-hashes -r $<
 	$(BIN)/uv pip install -q --no-deps -e .
 	touch $@
 
-demo: $(if $(wildcard .venv/with-dev),venv,.venv/with-demo)  ## the main job, embedded: no account, no Docker
+demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## the main job, embedded: no account, no Docker
 	$(BIN)/worker demo
 
 test: venv  ## everything but the slow legs of .ci/run
@@ -65,4 +72,4 @@ lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
 
 clean:  ## removes .venv and the caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients.aws import CREDENTIALS, Bus, ClientLimits, aws_errors, failure_called
+from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -31,7 +31,6 @@ from worker.clients.genesys import (
     Kind,
     Page,
     PagesDialect,
-    Polarity,
     Schema,
     Sentiment,
     Slice,
@@ -39,9 +38,8 @@ from worker.clients.genesys import (
     all_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpService
 from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
-from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import Webhook
 from worker.errors import (
     ConfigurationError,
@@ -99,7 +97,7 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, CachePolicy, Guard, OncePerKey, best_effort
+from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import metrics
 from worker.telemetry.logs import audit_logger
@@ -121,7 +119,6 @@ __all__ = [
     "BearerToken",
     "Bus",
     "Cache",
-    "CachePolicy",
     "Cached",
     "ChatSentiment",
     "Checks",
@@ -142,8 +139,6 @@ __all__ = [
     "Globs",
     "Guard",
     "Handler",
-    "HttpClient",
-    "HttpLimits",
     "HttpService",
     "Job",
     "JobSettings",
@@ -157,8 +152,6 @@ __all__ = [
     "Page",
     "PagesDialect",
     "Permanent",
-    "Polarity",
-    "Proof",
     "RateLimited",
     "Reader",
     "Record",
@@ -183,14 +176,12 @@ __all__ = [
     "all_of",
     "any_events",
     "audit_logger",
-    "aws_errors",
     "best_effort",
     "decoder",
     "e164",
     "emitted_at",
     "event_body",
     "fail",
-    "failure_called",
     "failure_of",
     "flat_detail",
     "flat_of",
@@ -267,6 +258,10 @@ class Context(Protocol):
     def concurrency(self) -> int:
         """Messages that may be worked on at once."""
 
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+
     def now(self) -> datetime:
         """Return the wall clock, aware: for the age of events, never for waits."""
 
@@ -277,11 +272,17 @@ class Context(Protocol):
         """
 
     async def aws(
-        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+        self,
+        service: str,
+        limits: ClientLimits | None = None,
+        *,
+        setting: str | None = None,
+        upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, as botocore names it.
 
-        `upstream`: its name in `needs`, metrics and /status, the service's unless it is given.
+        `setting`: names what is called, e.g. `DYNAMODB_TABLE`, for errors. `upstream`: its name in
+        `needs`, metrics and /status, the service's unless it is given.
         Raises ConfigurationError for a service that the image carries no model of.
         """
 

@@ -43,7 +43,7 @@ def role_until(end):
 
 async def link_of_role(end):
     async with a_bucket(lambda: NOW) as bucket:
-        bucket._client._request_signer._credentials = role_until(end)
+        bucket._s3.client._request_signer._credentials = role_until(end)
         return await bucket.link(KEY)
 
 
@@ -51,7 +51,7 @@ async def test_a_file_is_stored_with_its_type_and_as_an_attachment():
     async with a_bucket(now) as bucket:
         assert await bucket.put(FOLDER, CSV) == KEY
 
-        head = await bucket._client.head_object(Bucket=bucket.name, Key=KEY)
+        head = await bucket._s3.client.head_object(Bucket=bucket.name, Key=KEY)
 
     assert head["ContentType"] == CSV.content_type
     assert head["ContentDisposition"] == 'attachment; filename="report.csv"'

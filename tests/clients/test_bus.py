@@ -13,6 +13,7 @@ from tests.support.factories import NOON, an_id
 from tests.support.genesys import a_guard
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
+from worker.clients.aws.service import AwsService
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 
 SOURCE = "genesys.sentiment.forwarder"
@@ -30,7 +31,9 @@ def bus_of(request, monkeypatch):
     async def make(url, name="default"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         async with an_aws_client("events", request.param) as client:
-            bus = Bus(client, name, a_guard("events"), Random(1))
+            bus = Bus(
+                AwsService("events", client, a_guard("events"), "EVENT_BUS_NAME"), name, Random(1)
+            )
             try:
                 yield bus
             finally:

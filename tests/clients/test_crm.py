@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from tests.support.factories import PHONE, an_id
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import Reply, origin_of, path_of
 from worker.emulators.crm import CrmServer, CrmState
 from worker.errors import (
@@ -48,8 +48,9 @@ async def a_crm(token=None, cache_by="conversation", **desk):
         CrmServer(CrmState(**desk)) as served,
         HttpClient("crm", origin_of("crm", served.url), HttpLimits(total_seconds=5)) as http,
     ):
+        service = HttpService("crm", http, a_guard("crm"))
         cache: Cache[bytes, Record] = Cache("crm", POLICY, random=Random(1))
-        crm = Crm(served.url, http, a_guard("crm"), cache, token=token, cache_by=cache_by)
+        crm = Crm(served.url, service, cache, token=token, cache_by=cache_by)
         yield crm, served
 
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.aws import TRANSPORTS
-from tests.support.dynamodb import a_client, a_guard, a_stub, a_table, items_of
+from tests.support.dynamodb import a_client, a_service, a_stub, a_table, items_of
 from tests.support.factories import NOON, PHONE, a_voice_scored, an_id, an_origin
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.jobs.voice.customers import UNKNOWN, Customer
@@ -32,7 +32,7 @@ async def table(client):
 
 @pytest.fixture
 async def records(client, table):
-    return VoiceRecords(client, table, a_guard(), None, lambda: NOON)
+    return VoiceRecords(a_service(client), table, None, lambda: NOON)
 
 
 def a_record(at=NOON, *, detail_type="voice.analytics", event=None, **over):
@@ -47,7 +47,7 @@ def a_record(at=NOON, *, detail_type="voice.analytics", event=None, **over):
 
 
 async def test_a_record_has_exactly_its_fields_with_exact_numbers(client, table):
-    records = VoiceRecords(client, table, a_guard(), 3600, lambda: NOON)
+    records = VoiceRecords(a_service(client), table, 3600, lambda: NOON)
     event = a_voice_scored(
         conversation_id=CONVERSATION,
         overall=Decimal("0.30000000000000004"),
@@ -158,7 +158,7 @@ async def test_a_write_that_meets_an_item_of_the_same_instant_leaves_it_alone(
 
 
 async def test_an_empty_key_is_refused_before_any_call(client):
-    records = VoiceRecords(client, "no-such-table", a_guard(), None, lambda: NOON)
+    records = VoiceRecords(a_service(client), "no-such-table", None, lambda: NOON)
 
     with pytest.raises(Permanent, match=r"^conversationId: empty$"):
         await records.add(a_record(event=a_voice_scored(conversation_id="")))
@@ -175,7 +175,7 @@ async def test_a_number_dynamodb_cannot_hold_is_refused_by_name(records, score):
 
 
 async def test_a_missing_table_is_a_setting_to_change(client):
-    records = VoiceRecords(client, "no-such-table", a_guard(), None, lambda: NOON)
+    records = VoiceRecords(a_service(client), "no-such-table", None, lambda: NOON)
 
     with pytest.raises(Misconfigured, match="ResourceNotFoundException") as caught:
         await records.add(a_record())
@@ -213,7 +213,7 @@ async def test_a_refusal_of_dynamodb_has_its_class_and_none_of_its_message(
     async with a_stub(status, body) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         async with a_client() as client:
-            records = VoiceRecords(client, "records", a_guard(), None, lambda: NOON)
+            records = VoiceRecords(a_service(client), "records", None, lambda: NOON)
 
             with pytest.raises(expected) as caught:
                 await records.add(a_record())
@@ -225,7 +225,7 @@ async def test_a_refusal_of_dynamodb_has_its_class_and_none_of_its_message(
 async def test_nobody_at_the_endpoint_is_transient(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     async with a_client() as client:
-        records = VoiceRecords(client, "records", a_guard(), None, lambda: NOON)
+        records = VoiceRecords(a_service(client), "records", None, lambda: NOON)
 
         with pytest.raises(Unavailable, match=r"^dynamodb: EndpointConnectionError$"):
             await records.add(a_record())

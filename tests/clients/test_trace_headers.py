@@ -13,6 +13,7 @@ from tests.support.genesys import a_guard
 from tests.support.spans import name_of
 from tests.support.spans import traced_in_memory as traced
 from worker.clients.aws.bus import Bus
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
@@ -38,7 +39,9 @@ async def bridge():
 async def bus(bridge, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
     async with AwsSession(Aws()).client("events", LIMITS) as client:
-        bus = Bus(client, "default", a_guard("events"), Random(1))
+        bus = Bus(
+            AwsService("events", client, a_guard("events"), "EVENT_BUS_NAME"), "default", Random(1)
+        )
         yield bus
         await bus.aclose()
 
@@ -99,7 +102,8 @@ async def starts(monkeypatch):
 async def start():
     execution = execution_of(a_conversation_ended(), {}, status=DetailsStatus.COMPLETE, steps=())
     async with AwsSession(Aws()).client("stepfunctions", LIMITS) as client:
-        await Workflows(client, ARN, a_guard("stepfunctions")).start(execution)
+        stepfunctions = AwsService("stepfunctions", client, a_guard("stepfunctions"))
+        await Workflows(stepfunctions, ARN).start(execution)
 
 
 async def test_an_execution_names_the_span_of_the_call_that_starts_it(starts):

@@ -9,6 +9,7 @@ from tests.support.aws import TRANSPORTS, an_aws_client
 from tests.support.dynamodb import a_stub
 from tests.support.factories import a_conversation_ended, an_id
 from tests.support.genesys import a_guard
+from worker.clients.aws.service import AwsService
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
 
@@ -41,6 +42,14 @@ async def a_machine(client, definition):
     return reply["stateMachineArn"]
 
 
+def a_service(client):
+    return AwsService("stepfunctions", client, a_guard("stepfunctions"), "STEP_FUNCTIONS_ARN")
+
+
+def a_store(client):
+    return AwsService("s3", client, a_guard("s3"), "WORKFLOW_DETAILS_BUCKET")
+
+
 def an_execution(event=None, details=None):
     return execution_of(
         event or a_conversation_ended(),
@@ -58,7 +67,7 @@ async def test_an_execution_is_started_with_the_very_bytes_of_its_input(client):
     arn = await a_machine(client, PASS)
     execution = an_execution()
 
-    assert await Workflows(client, arn, a_guard("stepfunctions")).start(execution)
+    assert await Workflows(a_service(client), arn).start(execution)
 
     (started,) = await executions_of(client, arn)
     described = await client.describe_execution(executionArn=started["executionArn"])
@@ -67,7 +76,7 @@ async def test_an_execution_is_started_with_the_very_bytes_of_its_input(client):
 
 async def test_a_repeat_while_it_runs_starts_no_second_one(client):
     arn = await a_machine(client, WAIT)
-    workflows, event = Workflows(client, arn, a_guard("stepfunctions")), a_conversation_ended()
+    workflows, event = Workflows(a_service(client), arn), a_conversation_ended()
 
     assert await workflows.start(an_execution(event))
     assert await workflows.start(an_execution(event))
@@ -77,7 +86,7 @@ async def test_a_repeat_while_it_runs_starts_no_second_one(client):
 
 async def test_a_repeat_with_other_details_starts_no_second_one(client):
     arn = await a_machine(client, WAIT)
-    workflows, event = Workflows(client, arn, a_guard("stepfunctions")), a_conversation_ended()
+    workflows, event = Workflows(a_service(client), arn), a_conversation_ended()
 
     assert await workflows.start(an_execution(event))
     assert not await workflows.start(an_execution(event, {"a": 2}))
@@ -89,7 +98,7 @@ async def test_a_missing_state_machine_parks_nothing(client):
     arn = "arn:aws:states:us-east-1:123456789012:stateMachine:missing"
 
     with pytest.raises(Misconfigured) as caught:
-        await Workflows(client, arn, a_guard("stepfunctions")).start(an_execution())
+        await Workflows(a_service(client), arn).start(an_execution())
 
     assert caught.value.setting == "STEP_FUNCTIONS_ARN"
 
@@ -116,7 +125,7 @@ async def test_each_refusal_is_told_by_who_must_act(aws, code, error):
         aws("stepfunctions", url) as client,
     ):
         with pytest.raises(error) as caught:
-            await Workflows(client, "arn", a_guard("stepfunctions")).start(an_execution())
+            await Workflows(a_service(client), "arn").start(an_execution())
 
     assert type(caught.value) is error
 
@@ -126,14 +135,14 @@ async def test_an_execution_that_was_started_before_is_no_failure(aws):
         a_stub(400, {"__type": "ExecutionAlreadyExists", "message": "…"}) as url,
         aws("stepfunctions", url) as client,
     ):
-        assert not await Workflows(client, "arn", a_guard("s")).start(an_execution())
+        assert not await Workflows(a_service(client), "arn").start(an_execution())
 
 
 async def test_large_details_are_stored_under_the_same_key_each_time(moto, aws):
     async with aws("s3", moto) as s3:
         bucket = f"b-{an_id()}"
         await s3.create_bucket(Bucket=bucket)
-        store, execution = DetailsStore(s3, bucket, a_guard("s3")), an_execution()
+        store, execution = DetailsStore(a_store(s3), bucket), an_execution()
 
         for _ in range(2):
             location = await store.put(execution.details_key(), execution.encoded_details())
@@ -147,12 +156,12 @@ async def test_large_details_are_stored_under_the_same_key_each_time(moto, aws):
 
 async def test_large_details_without_a_bucket_are_permanent():
     with pytest.raises(Permanent, match="WORKFLOW_DETAILS_BUCKET"):
-        await DetailsStore(None, None, a_guard("s3")).put("k", b"{}")
+        await DetailsStore(a_store(None), None).put("k", b"{}")
 
 
 async def test_a_missing_bucket_parks_nothing(moto, aws):
     async with aws("s3", moto) as s3:
         with pytest.raises(Misconfigured) as caught:
-            await DetailsStore(s3, f"b-{an_id()}", a_guard("s3")).put("k", b"{}")
+            await DetailsStore(a_store(s3), f"b-{an_id()}").put("k", b"{}")
 
     assert caught.value.setting == "WORKFLOW_DETAILS_BUCKET"

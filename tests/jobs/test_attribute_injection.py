@@ -17,7 +17,7 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.flows import FLOW_CACHE, Schema
 from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.crm import CrmServer, CrmState
@@ -87,7 +87,7 @@ async def a_world(age=0, dialect=None, rules=None):
         desk.by_phone[PHONE] = RECORD
         yield World(
             InjectAttributes(
-                crm=Crm(desk.url, crm_http, a_guard("crm"), customers),
+                crm=Crm(desk.url, HttpService("crm", crm_http, a_guard("crm")), customers),
                 genesys=Attributes(api, dialect or PlatformAttributes(), flows),
                 policy=Policy(flow_id=FLOW, max_age_seconds=900, rules=rules or Rules()),
                 analytics=Webhook("analytics", sink.url, None, a_guard("analytics"), hook_http),

@@ -19,6 +19,7 @@ from tests.support.factories import NOON, a_chat_scored, a_leg_body, an_id, an_o
 from tests.support.genesys import a_guard, api_of, end
 from tests.support.reading import Events, open_events
 from worker.clients.aws.bus import Bus
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.flows import FLOW_CACHE
@@ -83,7 +84,11 @@ def scene_of(monkeypatch, audit_log):
             monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
             limits = ClientLimits(pool=5, read_seconds=60, attempts=1)
             events = await enter(AwsSession(Aws()).client("events", limits))
-            bus = Bus(events, "default", a_guard("events"), Random(1))
+            bus = Bus(
+                AwsService("events", events, a_guard("events"), "EVENT_BUS_NAME"),
+                "default",
+                Random(1),
+            )
             stack.push_async_callback(bus.aclose)
             webhooks = [await webhook(enter, sink) for sink in sinks]
             receivers = Sinks(

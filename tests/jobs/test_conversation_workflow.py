@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tests.support.aws import an_aws_client
 from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.support.genesys import a_guard, details_of, end
+from worker.clients.aws.service import AwsService
 from worker.clients.genesys.conversations import Batching, PlatformDetails, ReferenceDetails
 from worker.emulators.genesys import GenesysCloud
 from worker.errors import NotYet, Permanent, RateLimited
@@ -64,8 +65,10 @@ async def handler_of(aws, cloud, *, age=0, dialect=None, bucket=None):
     async with details_of(cloud, dialect) as details:
         yield StartWorkflow(
             details=details,
-            workflows=Workflows(aws.functions, aws.arn, a_guard("stepfunctions")),
-            store=DetailsStore(aws.s3, bucket, a_guard("s3")).put,
+            workflows=Workflows(
+                AwsService("stepfunctions", aws.functions, a_guard("stepfunctions")), aws.arn
+            ),
+            store=DetailsStore(AwsService("s3", aws.s3, a_guard("s3")), bucket).put,
             rules=RULES,
             now=lambda: NOON + timedelta(seconds=age),
         )
@@ -199,7 +202,7 @@ async def test_two_thousand_events_cost_sixty_requests_under_a_budget_of_300_a_m
         handle = StartWorkflow(
             details=details,
             workflows=starts,
-            store=DetailsStore(None, None, a_guard("s3")).put,
+            store=DetailsStore(AwsService("s3", None, a_guard("s3")), None).put,
             rules=RULES,
             now=lambda: NOON,
         )

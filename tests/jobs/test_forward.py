@@ -37,8 +37,8 @@ from worker.jobs.forward import targets as module
 from worker.jobs.forward.handler import read
 from worker.jobs.forward.settings import ForwardSettings, destination_of
 from worker.jobs.forward.targets import (
-    FIREHOSE_RECORD_BYTES,
-    KINESIS_RECORD_BYTES,
+    FIREHOSE,
+    KINESIS,
     Entry,
     folder_of,
     lines_of,
@@ -220,10 +220,11 @@ async def test_what_waits_when_the_worker_ends_is_written():
 # ---------------------------------------------------------------- the bytes
 
 
-def test_a_line_break_between_tokens_is_no_second_line():
+@pytest.mark.parametrize("line_break", [b"\n", b"\r\n", b"\r", b"\n\r\n"])
+def test_a_line_break_between_tokens_is_no_second_line(line_break):
     body = orjson.dumps(
-        orjson.loads(a_body("callback.x", {"t": "a\nb"})), option=orjson.OPT_INDENT_2
-    )
+        orjson.loads(a_body("callback.x", {"t": "a\r\nb"})), option=orjson.OPT_INDENT_2
+    ).replace(b"\n", line_break)
     event = read(open_envelope(body))
 
     (line,) = gzip.decompress(lines_of([event])).splitlines()
@@ -364,7 +365,8 @@ async def test_one_bad_record_fails_alone_when_the_whole_call_is_refused(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("to", "limit"), [("kinesis:s", KINESIS_RECORD_BYTES), ("firehose:d", FIREHOSE_RECORD_BYTES)]
+    ("to", "limit"),
+    [("kinesis:s", KINESIS.record_bytes), ("firehose:d", FIREHOSE.record_bytes)],
 )
 async def test_an_event_too_large_for_a_record_is_dead_lettered_with_its_size(to, limit):
     large = an_event()
@@ -577,6 +579,35 @@ def test_an_event_of_another_job_is_forwarded_too():
     settings = load_settings({**VOICE, "FORWARD_TYPES": "voice.*", "FORWARD_TO": "kinesis:s"})
 
     assert event_reader(settings).jobs_of("voice.analytics") == {"voice", "forward"}
+
+
+WORK = "https://sqs.us-east-1.amazonaws.com/1/work"
+
+
+@pytest.mark.parametrize(
+    ("queues", "to"),
+    [
+        (WORK, WORK),
+        (f"{WORK}/", WORK),
+        (f"voice={WORK}2,forward={WORK}", WORK),
+        (WORK, "https://us-east-1.queue.amazonaws.com/1/work"),
+        (WORK, "https://vpce-0a-1b.sqs.us-east-1.vpce.amazonaws.com/1/work"),
+        (WORK, "https://queue.amazonaws.com/1/work"),
+    ],
+)
+async def test_a_queue_of_the_workers_own_is_refused_as_a_target_that_would_never_end(queues, to):
+    target = forwarding(f"sqs:{to}", **{**VOICE, "SQS_QUEUE_URL": queues})
+
+    with pytest.raises(ConfigurationError, match="FORWARD_TO: names a queue of SQS_QUEUE_URL"):
+        await target.__aenter__()
+
+
+@pytest.mark.parametrize(
+    "to", [f"{WORK}-copy", WORK.replace("us-east-1", "eu-west-1"), f"{WORK}.fifo"]
+)
+async def test_a_queue_that_only_looks_like_the_workers_own_is_a_target(to):
+    async with forwarding(f"sqs:{to}"):
+        pass
 
 
 async def test_it_is_not_built_without_a_target():

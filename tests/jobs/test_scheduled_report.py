@@ -17,6 +17,7 @@ from tests.support.factories import an_id
 from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from tests.support.s3 import a_bucket, a_guard
 from worker.clients.aws.bus import Bus
+from worker.clients.aws.service import AwsService
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
@@ -55,7 +56,7 @@ class Bench(NamedTuple):
 
     async def keys(self):
         bucket = self.write.bucket
-        listed = await bucket._client.list_objects_v2(Bucket=bucket.name)
+        listed = await bucket._s3.client.list_objects_v2(Bucket=bucket.name)
         return sorted(entry["Key"] for entry in listed.get("Contents", []))
 
 
@@ -82,7 +83,12 @@ async def bench(moto, monkeypatch):
         events = await enter(an_aws_client("events"))
         sqs = await enter(an_aws_client("sqs"))
         name, queue = await an_ear(events, sqs)
-        bus = Bus(events, name, a_guard("events"), Random(1), wait_seconds=0)
+        bus = Bus(
+            AwsService("events", events, a_guard("events"), "EVENT_BUS_NAME"),
+            name,
+            Random(1),
+            wait_seconds=0,
+        )
         stack.push_async_callback(bus.aclose)
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.dynamodb import a_client, a_guard, a_table, items_of
+from tests.support.dynamodb import a_client, a_guard, a_service, a_table, items_of
 from tests.support.factories import NOON, PHONE, OneForAll, a_voice_scored, an_id, an_origin
 from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
@@ -79,7 +79,7 @@ async def bench(moto, monkeypatch):
         enrich = EnrichVoice(
             customer_address=genesys.customer_address,
             customers=Customers(genesys.execute_data_action, ACTION, cache),
-            records=VoiceRecords(db, table, a_guard(), None, lambda: NOON),
+            records=VoiceRecords(a_service(db), table, None, lambda: NOON),
             now=lambda: NOON + 5 * MINUTE,
             degrade_after_seconds=60,
         )

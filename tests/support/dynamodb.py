@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.support.aws import an_aws_client
 from tests.support.factories import an_id
 from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import ClientLimits
 from worker.errors import LeaseLost
 from worker.resilience.breaker import Breaker, BreakerPolicy
@@ -70,6 +71,11 @@ def a_guard(attempts: int = 1) -> Guard:
     policy = GuardPolicy(RetryPolicy(attempts, 0.001, 0.001), deadline_seconds=60)
     breaker = Breaker("dynamodb", BreakerPolicy(), clock=lambda: 0.0, random=Random(1))
     return Guard(policy, breaker=breaker, random=Random(1))
+
+
+def a_service(client) -> AwsService:
+    """What voice writes its records with; must be made in the loop."""
+    return AwsService("dynamodb", client, a_guard(), "DYNAMODB_TABLE")
 
 
 RETENTION_SECONDS = 1_296_000

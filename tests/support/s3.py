@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.support.factories import an_id
 from tests.support.genesys import OFF
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.emulators.loopback import serving
 from worker.jobs.reports.bucket import Bucket
@@ -80,4 +81,5 @@ async def a_bucket(now, *, url_seconds=86_400, create=True):
         name = f"reports-{an_id()}"
         if create:
             await client.create_bucket(Bucket=name)
-        yield Bucket(client, name, a_guard(), url_seconds, now)
+        s3 = AwsService("s3", client, a_guard(), "REPORT_BUCKET")
+        yield Bucket(s3, name, url_seconds, now)

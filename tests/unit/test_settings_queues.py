@@ -89,6 +89,11 @@ def test_the_setting_is_shown_as_it_was_written():
         (f"voice={SQS}/v,voice={SQS}/w,{REST}", {}, "job voice is bound 2 times"),
         (f"voice+voice={SQS}/v,{REST}", {}, "job voice is bound 2 times"),
         (f"voice={SQS}/ended,{REST}", {}, "queue ended is named 2 times; join its jobs by +"),
+        (
+            f"voice={SQS.replace('1111', '9999')}/ended,{REST}",
+            {},
+            "2 queues of different accounts or regions are named ended",
+        ),
         (f"voice={SQS}/v,{SQS}/loose,{REST}", {}, "queue loose is bound to no job, others are"),
         (f"{SQS}/one,{SQS}/two", {}, "several queues must be bound to their jobs, e.g. voice=http"),
         (REST, {}, "job voice is on and bound to no queue, so its events would never be taken"),

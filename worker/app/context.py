@@ -1,7 +1,7 @@
 """What every part of the worker is built with, and what each job gets of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,12 +14,12 @@ from worker.app.genesys import build_genesys
 from worker.app.upstreams import Upstreams
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.errors import setting_errors
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.genesys.parts import GenesysClients
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
-from worker.clients.services import AwsService, HttpService
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.resilience.cache import Cache, CachePolicy
 from worker.settings import Settings
@@ -73,8 +73,9 @@ class AppContext:
         async with self.shared.lock:
             if self.shared.bus is None:
                 client = await self.aws_client("events", AWS_LIMITS)
-                name, guard = self.settings.event_bus.name, self.upstreams.aws("events")
-                self.shared.bus = Bus(client, name, guard, self.random)
+                guard = self.upstreams.aws("events")
+                events = AwsService("events", client, guard, "EVENT_BUS_NAME")
+                self.shared.bus = Bus(events, self.settings.event_bus.name, self.random)
                 self.stack.push_async_callback(self.shared.bus.aclose)
             return self.shared.bus
 
@@ -106,6 +107,11 @@ class JobContext:
         """Messages that may be worked on at once."""
         return self.app.settings.sqs.concurrency
 
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """URLs of the queues that the worker takes events from."""
+        return self.app.settings.sqs.queue_urls
+
     def now(self) -> datetime:
         """Return the wall clock."""
         return now()
@@ -115,12 +121,16 @@ class JobContext:
         return await self.app.genesys()
 
     async def aws(
-        self, service: str, limits: ClientLimits | None = None, *, upstream: str | None = None
+        self,
+        service: str,
+        limits: ClientLimits | None = None,
+        *,
+        setting: str | None = None,
+        upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, with a guard of its own."""
         client = await self.app.aws_client(service, limits or AWS_LIMITS)
-        name = upstream or service
-        return AwsService(name, client, self.app.upstreams.aws(name))
+        return AwsService(service, client, self.app.upstreams.aws(upstream or service), setting)
 
     async def http(
         self,

@@ -13,6 +13,7 @@ from worker.clients.aws.sqs import Queue, QueueAttributes
 from worker.errors import ConfigurationError
 from worker.findings import Finding
 from worker.intake.poller import most_pollers
+from worker.intake.settlement import LAST_HORIZON
 from worker.settings import Settings, heartbeat_capacity
 from worker.settings.bindings import QueueBinding
 
@@ -119,6 +120,9 @@ def _retention(kept: int, horizon: float) -> Finding:
             "raise MessageRetentionPeriod or lower RETRY_HORIZON_SECONDS: SQS drops messages that "
             "are not yet dead-lettered",
         )
+    if kept <= LAST_HORIZON * horizon:
+        found = f"{_days(kept)}, but in an outage retries go on for {_days(LAST_HORIZON * horizon)}"
+        return Finding(name, "warn", found, "raise MessageRetentionPeriod: SQS drops what is older")
     return Finding(name, "ok", f"{_days(kept)}; retries end after {_days(horizon)}")
 
 

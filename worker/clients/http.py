@@ -14,13 +14,13 @@ import asyncio
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -31,8 +31,11 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
+from worker.resilience.guard import Guard
+
+T = TypeVar("T")
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Above the largest analytics page seen; keeps one bad reply from filling the container."""
@@ -312,3 +315,39 @@ def _member(upstream: str, body: bytes, start: int, limit: int) -> tuple[bytes, 
             raise Unavailable(f"{upstream}: gzip cut short")
         start += len(piece) - len(reader.unused_data)
     return bytes(plain), start
+
+
+@dataclass(frozen=True, slots=True)
+class HttpService:
+    """An HTTP endpoint with its guard."""
+
+    name: str
+    client: HttpClient
+    guard: Guard
+
+    async def send(self, request: Request, *, repeatable: bool = False) -> Reply:
+        """Send a request and return the reply of 2xx.
+
+        `repeatable`: sent again when it may have arrived. Raises Rejected for another status that
+        is the request's fault, Transient otherwise.
+        """
+        return await self.ask(request, self._succeeded, repeatable=repeatable)
+
+    async def ask(
+        self, request: Request, read: Callable[[Reply], T], *, repeatable: bool = True
+    ) -> T:
+        """Send a request and return what `read` makes of the reply, whatever its status.
+
+        What it raises of WorkerError counts as the endpoint's: Unavailable is tried again and
+        opens the breaker, Rejected does not.
+        """
+
+        async def attempt() -> T:
+            return read(await self.client.send(request))
+
+        return await self.guard.call(attempt, repeatable=repeatable)
+
+    def _succeeded(self, reply: Reply) -> Reply:
+        if not 200 <= reply.status < 300:
+            raise failure_of(self.name, reply)
+        return reply

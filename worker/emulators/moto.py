@@ -2,9 +2,10 @@
 
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock, Thread
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import httpx
 from moto.core.config import default_user_config
@@ -50,7 +51,23 @@ def _bound(address: Address) -> BaseWSGIServer:
     # Not moto's ThreadedMotoServer: it binds in its thread and waits for ever if that fails.
     # werkzeug ends the whole process where the port is taken.
     socket.create_server((address.host, address.port)).close()
-    app = DomainDispatcherApplication(create_backend_app)
+    app = _one_start_at_a_time(DomainDispatcherApplication(create_backend_app))
     return make_server(
         address.host, address.port, app, threaded=True, request_handler=MotoRequestHandler
     )
+
+
+def _one_start_at_a_time(app: WSGIApplication) -> WSGIApplication:
+    """Serve StartExecution under a lock, so that a name is used once as with Step Functions.
+
+    moto 5.2 looks for the name and adds the execution in two steps of its threads: of calls at the
+    same time several began one, or met a half-made one and were answered 500.
+    """
+    starting = Lock()
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        with starting if target == "AWSStepFunctions.StartExecution" else nullcontext():
+            return app(environ, start_response)
+
+    return serve

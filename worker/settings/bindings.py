@@ -172,6 +172,15 @@ def _repeated_queues(entries: Sequence[Entry]) -> Iterator[str]:
                 f"queue {name_of(url)} is named {times} times; join its jobs by +, "
                 "e.g. attributes+sentiment=https://…/chats"
             )
+    for name, times in Counter(
+        entry.name for entry in {e.url: e for e in entries}.values()
+    ).items():
+        if times > 1:
+            # Not distinguished by account: the name stands in metrics, alarms and failure records.
+            yield (
+                f"{times} queues of different accounts or regions are named {name}, and the worker "
+                "distinguishes queues by name; run a worker for each"
+            )
 
 
 def _jobs_that_cannot_be_bound(

@@ -11,6 +11,7 @@ from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, R
 
 from tests.support.aws_stub import REGION, SILENCE, Say, a_client
 from tests.support.s3 import a_guard
+from worker.clients.aws.service import AwsService
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable
@@ -141,7 +142,8 @@ async def test_a_file_of_s3_that_drips_ends_as_late(monkeypatch):
         a_client("sdk", "s3", read_seconds=5, total_seconds=TOTAL_SECONDS) as client,
     ):
         clock = asyncio.get_running_loop().time
-        bucket, began = Bucket(client, "b", a_guard(), 60, lambda: None), clock()
+        bucket = Bucket(AwsService("s3", client, a_guard()), "b", 60, lambda: None)
+        began = clock()
         with pytest.raises(Unavailable):
             await bucket.get("k")
 

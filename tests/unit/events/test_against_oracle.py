@@ -326,8 +326,6 @@ def test_a_long_list_is_refused_at_the_same_place_as_before(odd, count, place):
         b"[" * 60_000 + b"\xff",
         b"[" + b"[]," * 60_000 + b"[]]",
         b'{"x":[' + b"{}," * 49_000 + b"{}]}",
-        b"[" * 1100 + b"]" * 1100,
-        b'{"detail":' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'"' + b"x" * 2**20 + b'"',
         '"' + "é" * 2**19 + '"',
         "\ud800" * 400_000,
@@ -339,7 +337,17 @@ def test_a_long_list_is_refused_at_the_same_place_as_before(odd, count, place):
         a_leg_body(START, x=[{"a": [1.5, None, "x"]}] * 20_000),
         a_body("voice.analytics", {"sentiment": {"speaker": [[]] * 50_000}}),
     ],
-    ids=range(16),
+    ids=range(14),
 )
 def test_a_large_or_hostile_body_is_read_or_refused_as_before(body):
     agree(body)
+
+
+# How deep a reader goes differs from Python to Python: 1,000 levels in 3.11, all of them in 3.14.
+@pytest.mark.parametrize("depth", [1100, 5000, 49_000])
+@pytest.mark.parametrize(("begin", "end"), [(b"", b""), (b'{"detail":', b"}")])
+def test_a_body_nested_too_deep_for_an_event_is_refused(depth, begin, end):
+    body = begin + b"[" * depth + b"]" * depth + end
+
+    with pytest.raises(Permanent):
+        open_events(body, TYPES)

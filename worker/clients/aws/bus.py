@@ -11,10 +11,9 @@ from typing import Any
 
 import orjson
 
-from worker.clients.aws.errors import aws_errors, failure_called
+from worker.clients.aws.service import AwsService
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable, WorkerError
 from worker.resilience.batcher import Batcher
-from worker.resilience.guard import Guard
 from worker.resilience.retry import full_jitter
 from worker.telemetry.tracing import tracing
 
@@ -51,16 +50,14 @@ class Bus:
 
     def __init__(
         self,
-        client: Any,
+        events: AwsService,
         name: str,
-        guard: Guard,
         random: Random,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        """`client`: EventBridge. `name`: or ARN of the bus. `random`: spreads repetitions."""
-        self._client = client
+        """`events`: EventBridge. `name`: or ARN of the bus. `random`: spreads repetitions."""
+        self._events = events
         self._name = name
-        self._guard = guard
         self._random = random
         self._batcher: Batcher[_Entry, None] = Batcher(
             self._flush, max_items=MAX_ENTRIES, max_wait_seconds=wait_seconds
@@ -112,7 +109,9 @@ class Bus:
         places = list(range(len(part)))
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
-                failures = await self._guard.call(partial(self._put, [part[at] for at in places]))
+                failures = await self._events.guard.call(
+                    partial(self._put, [part[at] for at in places])
+                )
             except WorkerError as error:
                 # Not again: the SDK retries a failed call, and one layer is enough.
                 results |= dict.fromkeys(places, error)
@@ -125,12 +124,25 @@ class Bus:
         return [results[at] for at in range(len(part))]
 
     async def _put(self, entries: Sequence[_Entry]) -> list[WorkerError | None]:
-        with aws_errors("events"):
-            reply = await self._client.put_events(Entries=[dict(one.fields) for one in entries])
-        failures = [_failure(answer) for answer in reply["Entries"]]
+        with self._events.errors():
+            reply = await self._events.client.put_events(
+                Entries=[dict(one.fields) for one in entries]
+            )
+        failures = [self._failure(answer) for answer in reply["Entries"]]
         if len(failures) != len(entries):
             raise Unavailable("events: reply does not fit the call")
         return failures
+
+    def _failure(self, answer: Mapping[str, Any]) -> WorkerError | None:
+        """Return what became of an entry; a failed one has a code in place of an id."""
+        code = answer.get("ErrorCode")
+        if not code:
+            return None
+        code = code if _CODE.fullmatch(str(code)) else "unreadable code"
+        failure = self._events.failure(str(code))
+        if isinstance(failure, Rejected) and not _OUR_MISTAKE.search(str(code)):
+            return Unavailable(failure.reason)
+        return failure
 
 
 def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
@@ -144,15 +156,3 @@ def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
         parts[-1].append(entry)
         room -= entry.size
     return parts
-
-
-def _failure(answer: Mapping[str, Any]) -> WorkerError | None:
-    """Return what became of an entry; a failed one has a code in place of an id."""
-    code = answer.get("ErrorCode")
-    if not code:
-        return None
-    code = code if _CODE.fullmatch(str(code)) else "unreadable code"
-    failure = failure_called("events", str(code))
-    if isinstance(failure, Rejected) and not _OUR_MISTAKE.search(str(code)):
-        return Unavailable(failure.reason)
-    return failure

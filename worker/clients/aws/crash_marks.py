@@ -238,7 +238,7 @@ def _number(mark: Item, name: str) -> float:
 
 
 async def _reply(call: Callable[[], Awaitable[Any]]) -> Item:
-    with aws_errors("idempotency"):
+    with aws_errors("idempotency", "LEDGER_TABLE"):
         try:
             reply: Item = await call()
         except ClientError as error:

@@ -27,15 +27,6 @@ from worker.errors import (
     WorkerError,
 )
 
-SETTINGS: Mapping[str, str] = {
-    "dynamodb": "DYNAMODB_TABLE",
-    "idempotency": "LEDGER_TABLE",
-    "stepfunctions": "STEP_FUNCTIONS_ARN",
-    "events": "EVENT_BUS_NAME",
-    "s3": "REPORT_BUCKET",
-}
-"""What names the resource that is called, by service."""
-
 CREDENTIALS = "AWS_ACCESS_KEY_ID"
 
 UNREADABLE = "UnreadableReply"
@@ -191,7 +182,7 @@ def failure_called(
     kind, remedy = _row(code)
     if kind is None:
         kind, remedy = _kind_by_status(status), "check {setting} and the role"
-    setting = setting or SETTINGS.get(service, CREDENTIALS)
+    setting = setting or CREDENTIALS
     action = found.group(1) if (found := _ACTION.search(message)) else "this call"
     remedy = remedy.format(setting=setting, action=action)
     match kind:

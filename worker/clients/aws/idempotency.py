@@ -121,7 +121,7 @@ class IdempotencyTable:
 
     async def _claim(self, claim: Claim) -> Taken | None:
         now = self._wall_clock()
-        with aws_errors("idempotency"):
+        with aws_errors("idempotency", "LEDGER_TABLE"):
             try:
                 await self._client.put_item(
                     TableName=self._name,
@@ -216,7 +216,7 @@ def _always() -> bool:
 
 async def changed(operation: Operation, change: Mapping[str, Any]) -> bool:
     """Write under a condition; False when it does not hold."""
-    with aws_errors("idempotency"):
+    with aws_errors("idempotency", "LEDGER_TABLE"):
         try:
             await operation(**change)
         except ClientError as error:

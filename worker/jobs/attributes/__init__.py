@@ -38,8 +38,7 @@ async def open_crm(context: Context, settings: AttributesSettings) -> Crm:
     token = settings.crm_api_token.get_secret_value if settings.crm_api_token else None
     return Crm(
         url,
-        http.client,
-        http.guard,
+        http,
         context.cache("crm"),
         token=token,
         cache_by=settings.crm_cache_by,

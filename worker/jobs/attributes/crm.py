@@ -8,8 +8,7 @@ from typing import Any, Literal
 from worker.api import (
     Cache,
     Cached,
-    Guard,
-    HttpClient,
+    HttpService,
     Reply,
     Request,
     Unreadable,
@@ -31,20 +30,18 @@ class Crm:
     def __init__(
         self,
         url: str,
-        http: HttpClient,
-        guard: Guard,
+        http: HttpService,
         cache: Cache[bytes, Record],
         *,
         token: str | Callable[[], str] | None = None,
         cache_by: CacheBy = "conversation",
     ) -> None:
-        """`http`: to `origin_of(url)`. `cache_by`: see `find`.
+        """`http`: to the host of `url`. `cache_by`: see `find`.
 
         `token`: sent as a bearer token; a function is asked each time, as it may be rotated.
         """
         self._url = url
         self._http = http
-        self._guard = guard
         self._cache = cache
         self._token = token
         self._cache_by = cache_by
@@ -69,19 +66,10 @@ class Crm:
 
     async def status_for(self, conversation_id: str) -> int:
         """Ask for a conversation past the cache; return the status of a readable answer."""
-
-        async def attempt() -> int:
-            reply = await self._http.send(self._asked(conversation_id, None))
-            record_of(reply)
-            return reply.status
-
-        return await self._guard.call(attempt)
+        return await self._http.ask(self._asked(conversation_id, None), status_of_record)
 
     async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
-        async def attempt() -> Record | None:
-            return record_of(await self._http.send(self._asked(conversation_id, phone)))
-
-        return await self._guard.call(attempt)
+        return await self._http.ask(self._asked(conversation_id, phone), record_of)
 
     def _asked(self, conversation_id: str | None, phone: str | None) -> Request:
         token = self._token() if callable(self._token) else self._token
@@ -108,3 +96,9 @@ def record_of(reply: Reply) -> Record | None:
     if record is not None and not isinstance(record, dict):
         raise Unreadable("crm: reply is not an object")
     return record or None
+
+
+def status_of_record(reply: Reply) -> int:
+    """Return the status of a reply that `record_of` can read; raises as that does."""
+    record_of(reply)
+    return reply.status

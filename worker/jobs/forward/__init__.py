@@ -1,21 +1,27 @@
 """Forward: events of any type, as they came, to S3, Kinesis, Firehose, SQS, a bus or a webhook."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import HttpUrl
 
-from worker.api import Bus, ClientLimits, ConfigurationError, Context, EventType, Job
+from worker.api import AwsService, Bus, ClientLimits, ConfigurationError, Context, EventType, Job
 from worker.jobs.forward.handler import Forwarded, ForwardEvents, Target, read
-from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
+from worker.jobs.forward.settings import (
+    Destination,
+    ForwardSettings,
+    Kind,
+    destination_of,
+    same_queue,
+)
 from worker.jobs.forward.targets import (
     SETTING,
     BatchLimits,
     ToBus,
-    ToFirehose,
-    ToKinesis,
     ToS3,
-    ToSqs,
     ToWebhook,
+    to_firehose,
+    to_kinesis,
+    to_sqs,
 )
 
 UPSTREAM = "forward"
@@ -29,13 +35,26 @@ async def build(context: Context, settings: ForwardSettings) -> ForwardEvents:
     if settings.forward_to is None:
         raise ConfigurationError([f"{SETTING}: is missing"])
     destination = destination_of(settings.forward_to)
+    if problem := loop_of(destination, context.queue_urls):
+        raise ConfigurationError([problem])
     target = await _OPENERS[destination.kind](context, settings, destination)
     context.on_close(target.aclose)
     return ForwardEvents(target)
 
 
+def loop_of(to: Destination, queue_urls: Sequence[str]) -> str | None:
+    """Return why forwarding would never end: its target is a queue of the worker's own."""
+    if to.kind == "sqs" and any(same_queue(to.name, url) for url in queue_urls):
+        return f"{SETTING}: names a queue of SQS_QUEUE_URL: each event would come back for ever"
+    return None
+
+
+async def _open(context: Context, service: str) -> AwsService:
+    return await context.aws(service, AWS_LIMITS, setting=SETTING, upstream=UPSTREAM)
+
+
 async def _s3(context: Context, settings: ForwardSettings, to: Destination) -> Target:
-    s3 = await context.aws("s3", AWS_LIMITS, upstream=UPSTREAM)
+    s3 = await _open(context, "s3")
     limits = BatchLimits(
         # A message keeps its permit while it waits. The other half is for those that come in
         # meanwhile; a batch of all permits could wait for events that cannot come.
@@ -47,20 +66,19 @@ async def _s3(context: Context, settings: ForwardSettings, to: Destination) -> T
 
 
 async def _kinesis(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return ToKinesis(await context.aws("kinesis", AWS_LIMITS, upstream=UPSTREAM), to.name)
+    return to_kinesis(await _open(context, "kinesis"), to.name)
 
 
 async def _firehose(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return ToFirehose(await context.aws("firehose", AWS_LIMITS, upstream=UPSTREAM), to.name)
+    return to_firehose(await _open(context, "firehose"), to.name)
 
 
 async def _sqs(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return ToSqs(await context.aws("sqs", AWS_LIMITS, upstream=UPSTREAM), to.name)
+    return to_sqs(await _open(context, "sqs"), to.name)
 
 
 async def _bus(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    events = await context.aws("events", AWS_LIMITS, upstream=UPSTREAM)
-    return ToBus(Bus(events.client, to.name, events.guard, context.random))
+    return ToBus(Bus(await _open(context, "events"), to.name, context.random))
 
 
 async def _webhook(context: Context, _: ForwardSettings, to: Destination) -> Target:

@@ -18,10 +18,11 @@ class Forwarded(AnyEvent, frozen=True, kw_only=True):
 
     @property
     def line(self) -> bytes:
-        """The event on one line: its very bytes, but for line breaks between its tokens.
-
-        Within texts JSON has none, and EventBridge writes none at all.
-        """
+        """The event on one line: its very bytes, but for line breaks between its tokens."""
+        # Who reads JSON lines takes a line break for the end of an event. EventBridge writes none,
+        # other senders may. Between tokens JSON allows a space in its place, and within texts it
+        # allows no line break. Not written anew by a parser: that would round numbers, drop
+        # repeated names and order others.
         return self.whole.translate(_BREAKS)
 
     @property

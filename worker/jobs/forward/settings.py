@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, ValidationError
 
@@ -21,6 +22,7 @@ _URL: TypeAdapter[HttpUrl] = TypeAdapter(Url)
 _BUCKET = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>/[A-Za-z0-9!_.*'()=/-]{0,400})?"
 )
+_REGION = re.compile(r"(?<![a-z0-9])[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}(?![0-9a-z])")
 _NAMES: dict[Kind, re.Pattern[str]] = {
     "kinesis": re.compile(r"[A-Za-z0-9_.-]{1,128}"),
     "firehose": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -38,6 +40,17 @@ class Destination:
 
     prefix: str = ""
     """Of S3 keys: empty, or text that ends in a slash."""
+
+
+def same_queue(one: str, other: str) -> bool:
+    """Return whether two URLs name one queue.
+
+    Account and name are in the path. Of hosts SQS has several for each region, and networks add
+    their own, so they only distinguish queues where both name a region.
+    """
+    paths = [urlsplit(url).path.rstrip("/") for url in (one, other)]
+    regions = {found[0] for url in (one, other) if (found := _REGION.search(urlsplit(url).netloc))}
+    return paths[0] == paths[1] and len(regions) < 2
 
 
 def destination_of(text: str) -> Destination:

@@ -1,4 +1,4 @@
-"""Where events go: a class for each kind of target, with the limits of its service.
+"""Where events go: what writes to each kind of target, with the limits of its service.
 
 All of them write at least once: an event whose reply was lost is written again, by its message.
 """
@@ -6,11 +6,11 @@ All of them write at least once: an event whose reply was lost is written again,
 import asyncio
 import gzip
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 
@@ -25,8 +25,6 @@ from worker.api import (
     Unavailable,
     Webhook,
     WorkerError,
-    aws_errors,
-    failure_called,
 )
 from worker.jobs.forward.handler import Forwarded
 
@@ -39,26 +37,32 @@ WAIT_SECONDS = 0.1
 
 MIB = 1_048_576
 
-KINESIS_RECORD_BYTES = MIB
-"""Of a record with its partition key, unless a stream is set to take more. With the next two:
-https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
 
-KINESIS_CALL_RECORDS = 500
-KINESIS_CALL_BYTES = 5 * MIB
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """What a service takes."""
 
-FIREHOSE_RECORD_BYTES = 1_024_000
-"""1,000 KiB, before base64. With the next two:
-https://docs.aws.amazon.com/firehose/latest/dev/limits.html"""
+    record_bytes: int
+    records: int
+    content_bytes: int
+    """Of all records of a call."""
 
-FIREHOSE_CALL_RECORDS = 500
-FIREHOSE_CALL_BYTES = 4 * MIB
 
-SQS_MESSAGE_BYTES = MIB
-"""With the next two:
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+KINESIS = CallLimits(record_bytes=MIB, records=500, content_bytes=5 * MIB)
+"""A record counts with its partition key; a stream may be set to take larger ones.
 
-SQS_CALL_MESSAGES = 10
-SQS_CALL_BYTES = MIB
+A call may have 10 MiB by now; half of it was the limit before, and holds everywhere.
+https://docs.aws.amazon.com/streams/latest/dev/large-records.html
+https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
+
+FIREHOSE = CallLimits(record_bytes=1_024_000, records=500, content_bytes=4 * MIB)
+"""A record has at most 1,000 KiB, before base64.
+
+https://docs.aws.amazon.com/firehose/latest/APIReference/API_Record.html
+https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html"""
+
+SQS = CallLimits(record_bytes=MIB, records=10, content_bytes=MIB)
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -122,7 +126,13 @@ class ToS3:
         # In a thread: some megabytes take long enough to hold up all other work.
         body = await asyncio.to_thread(lines_of, events)
         try:
-            await self._s3.guard.call(partial(self._put, key, body))
+            await self._s3.call(
+                "put_object",
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/gzip",
+            )
         except Rejected as refusal:
             # Whatever S3 has against an object of ours, no event is the cause of it.
             remedy = f"check the bucket of {SETTING}, its policy and its encryption"
@@ -130,12 +140,6 @@ class ToS3:
         except WorkerError as error:
             return error
         return None
-
-    async def _put(self, key: str, body: bytes) -> None:
-        with aws_errors("s3", SETTING):
-            await self._s3.client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
-            )
 
 
 def folder_of(event: Forwarded) -> str:
@@ -156,16 +160,6 @@ def lines_of(events: Sequence[Forwarded]) -> bytes:
     return gzip.compress(b"".join(event.line + b"\n" for event in events), mtime=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """What a service takes."""
-
-    record_bytes: int
-    records: int
-    content_bytes: int
-    """Of all records of a call."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An event as a service takes it."""
@@ -175,27 +169,36 @@ class Entry:
     """As the service counts it."""
 
 
+Results = list[WorkerError | None]
+"""Of each entry of a call, in order: what it failed with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCall:
+    """A call that carries several events and answers for each."""
+
+    limits: CallLimits
+    entry: Callable[[Forwarded], Entry]
+    write: Callable[[Sequence[Entry]], Awaitable[Results]]
+    """Calls the service once; raises what its client raises."""
+
+
 class Records:
-    """Calls that carry several events, and answer for each."""
+    """Events in calls of many, each with its own result."""
 
-    service: ClassVar[str]
-    limits: ClassVar[CallLimits]
-
-    def __init__(self, aws: AwsService, name: str) -> None:
-        """`name`: of what FORWARD_TO names, as the service's calls want it."""
+    def __init__(self, aws: AwsService, call: BatchCall) -> None:
         self._aws = aws
-        self._name = name
+        self._call = call
         self._batcher: Batcher[Entry, None] = Batcher(
-            self._flush, max_items=self.limits.records, max_wait_seconds=WAIT_SECONDS
+            self._flush, max_items=call.limits.records, max_wait_seconds=WAIT_SECONDS
         )
 
     async def put(self, event: Forwarded) -> None:
         """Write an event with others; see `Target`."""
-        entry = self._entry(event)
-        if entry.size > self.limits.record_bytes:
+        entry, most = self._call.entry(event), self._call.limits.record_bytes
+        if entry.size > most:
             raise Permanent(
-                f"{self.service}: the event has {entry.size} bytes, "
-                f"a record at most {self.limits.record_bytes}"
+                f"{self._aws.name}: the event has {entry.size} bytes, a record at most {most}"
             )
         await self._batcher.submit(entry)
 
@@ -203,22 +206,15 @@ class Records:
         """Write what is waiting."""
         await self._batcher.close()
 
-    def _entry(self, event: Forwarded) -> Entry:
-        raise NotImplementedError
-
-    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
-        """Call the service; return what became of each entry."""
-        raise NotImplementedError
-
-    async def _flush(self, batch: Sequence[Entry]) -> list[WorkerError | None]:
-        parts = within(batch, self.limits.content_bytes)
+    async def _flush(self, batch: Sequence[Entry]) -> Results:
+        parts = within(batch, self._call.limits.content_bytes)
         results = await asyncio.gather(*map(self._send, parts))
         return [result for part in results for result in part]
 
-    async def _send(self, part: Sequence[Entry]) -> list[WorkerError | None]:
+    async def _send(self, part: Sequence[Entry]) -> Results:
         """Send once: what fails for the moment comes back as its message does, and nothing else."""
         try:
-            return await self._aws.guard.call(partial(self._call, part))
+            return await self._aws.guard.call(partial(self._write, part))
         except Permanent as error:
             if len(part) == 1:
                 return [error]
@@ -228,24 +224,15 @@ class Records:
         middle = len(part) // 2
         return [*await self._send(part[:middle]), *await self._send(part[middle:])]
 
-    async def _call(self, part: Sequence[Entry]) -> list[WorkerError | None]:
-        with aws_errors(self.service, SETTING):
-            results = await self._write(part)
+    async def _write(self, part: Sequence[Entry]) -> Results:
+        with self._aws.errors():
+            results = await self._call.write(part)
         if len(results) != len(part):
-            raise Unavailable(f"{self.service}: reply does not fit the call")
+            raise Unavailable(f"{self._aws.name}: reply does not fit the call")
         failures = [result for result in results if isinstance(result, Transient)]
         if len(failures) == len(part):
             raise failures[0]  # a call that wrote nothing has failed, as the breaker must know
         return results
-
-    def _failure(self, code: str | None, *, ours: bool = False) -> WorkerError | None:
-        """Return what an entry's error code means; `ours`: the service says who is at fault."""
-        if not code:
-            return None
-        failure = failure_called(self.service, code, setting=SETTING)
-        if isinstance(failure, Rejected) and not ours:
-            return Unavailable(failure.reason)
-        return failure
 
 
 def within(batch: Sequence[Entry], content_bytes: int) -> list[list[Entry]]:
@@ -261,67 +248,58 @@ def within(batch: Sequence[Entry], content_bytes: int) -> list[list[Entry]]:
     return parts
 
 
-class ToKinesis(Records):
-    """A Kinesis data stream."""
+def _failure(aws: AwsService, code: str | None, *, ours: bool = False) -> WorkerError | None:
+    """Return what an entry's error code means; `ours`: the service says who is at fault."""
+    if not code:
+        return None
+    failure = aws.failure(code)
+    if isinstance(failure, Rejected) and not ours:
+        return Unavailable(failure.reason)
+    return failure
 
-    service = "kinesis"
-    limits = CallLimits(
-        record_bytes=KINESIS_RECORD_BYTES,
-        records=KINESIS_CALL_RECORDS,
-        content_bytes=KINESIS_CALL_BYTES,
-    )
 
-    def _entry(self, event: Forwarded) -> Entry:
-        size = len(event.whole) + len(event.group.encode())
-        return Entry({"Data": event.whole, "PartitionKey": event.group}, size)
+def to_kinesis(kinesis: AwsService, stream: str) -> Records:
+    """Return what writes to a Kinesis data stream."""
 
-    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+    async def write(entries: Sequence[Entry]) -> Results:
         records = [entry.fields for entry in entries]
-        reply = await self._aws.client.put_records(StreamName=self._name, Records=records)
-        return [self._failure(record.get("ErrorCode")) for record in reply["Records"]]
+        reply = await kinesis.client.put_records(StreamName=stream, Records=records)
+        return [_failure(kinesis, record.get("ErrorCode")) for record in reply["Records"]]
+
+    return Records(kinesis, BatchCall(limits=KINESIS, entry=_kinesis_entry, write=write))
 
 
-class ToFirehose(Records):
-    """A Firehose stream; a line break ends each record, as Firehose joins them."""
+def _kinesis_entry(event: Forwarded) -> Entry:
+    size = len(event.whole) + len(event.group.encode())
+    return Entry({"Data": event.whole, "PartitionKey": event.group}, size)
 
-    service = "firehose"
-    limits = CallLimits(
-        record_bytes=FIREHOSE_RECORD_BYTES,
-        records=FIREHOSE_CALL_RECORDS,
-        content_bytes=FIREHOSE_CALL_BYTES,
-    )
 
-    def _entry(self, event: Forwarded) -> Entry:
-        data = event.line + b"\n"
-        return Entry({"Data": data}, len(data))
+def to_firehose(firehose: AwsService, stream: str) -> Records:
+    """Return what writes to a Firehose stream."""
 
-    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
-        reply = await self._aws.client.put_record_batch(
-            DeliveryStreamName=self._name, Records=[entry.fields for entry in entries]
+    async def write(entries: Sequence[Entry]) -> Results:
+        reply = await firehose.client.put_record_batch(
+            DeliveryStreamName=stream, Records=[entry.fields for entry in entries]
         )
-        return [self._failure(answer.get("ErrorCode")) for answer in reply["RequestResponses"]]
+        return [_failure(firehose, answer.get("ErrorCode")) for answer in reply["RequestResponses"]]
+
+    return Records(firehose, BatchCall(limits=FIREHOSE, entry=_firehose_entry, write=write))
 
 
-class ToSqs(Records):
-    """A queue; one of kind FIFO drops repeats within its five minutes."""
+def _firehose_entry(event: Forwarded) -> Entry:
+    # Firehose joins its records: a line break ends each.
+    data = event.line + b"\n"
+    return Entry({"Data": data}, len(data))
 
-    service = "sqs"
-    limits = CallLimits(
-        record_bytes=SQS_MESSAGE_BYTES, records=SQS_CALL_MESSAGES, content_bytes=SQS_CALL_BYTES
-    )
 
-    def _entry(self, event: Forwarded) -> Entry:
-        fields = {"MessageBody": event.whole.decode()}
-        if self._name.endswith(".fifo"):
-            fields["MessageGroupId"] = event.group
-            fields["MessageDeduplicationId"] = event.origin.dedupe_key
-        return Entry(fields, len(event.whole))
+def to_sqs(sqs: AwsService, url: str) -> Records:
+    """Return what sends to a queue; one of kind FIFO drops repeats within its five minutes."""
 
-    async def _write(self, entries: Sequence[Entry]) -> list[WorkerError | None]:
+    async def write(entries: Sequence[Entry]) -> Results:
         messages = [{"Id": str(place), **entry.fields} for place, entry in enumerate(entries)]
-        reply = await self._aws.client.send_message_batch(QueueUrl=self._name, Entries=messages)
+        reply = await sqs.client.send_message_batch(QueueUrl=url, Entries=messages)
         failed = {
-            failure["Id"]: self._failure(failure["Code"], ours=bool(failure.get("SenderFault")))
+            failure["Id"]: _failure(sqs, failure["Code"], ours=bool(failure.get("SenderFault")))
             for failure in reply.get("Failed", [])
         }
         taken = {answer["Id"] for answer in reply.get("Successful", [])}
@@ -330,6 +308,17 @@ class ToSqs(Records):
             None if message["Id"] in taken else failed.get(message["Id"], lost)
             for message in messages
         ]
+
+    entry = partial(_sqs_entry, fifo=url.endswith(".fifo"))
+    return Records(sqs, BatchCall(limits=SQS, entry=entry, write=write))
+
+
+def _sqs_entry(event: Forwarded, *, fifo: bool) -> Entry:
+    fields = {"MessageBody": event.whole.decode()}
+    if fifo:
+        fields["MessageGroupId"] = event.group
+        fields["MessageDeduplicationId"] = event.origin.dedupe_key
+    return Entry(fields, len(event.whole))
 
 
 class ToBus:

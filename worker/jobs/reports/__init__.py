@@ -41,10 +41,8 @@ def open_reader(
 async def open_bucket(context: Context, settings: ReportSettings) -> Bucket:
     """Return the bucket that reports are written to."""
     limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
-    s3 = await context.aws("s3", limits, upstream="s3_reports")
-    return Bucket(
-        s3.client, settings.report_bucket or "", s3.guard, settings.report_url_seconds, context.now
-    )
+    s3 = await context.aws("s3", limits, setting="REPORT_BUCKET", upstream="s3_reports")
+    return Bucket(s3, settings.report_bucket or "", settings.report_url_seconds, context.now)
 
 
 JOB = Job(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from worker.api import CREDENTIALS, Guard, Rejected, Unauthorized, aws_errors
+from worker.api import CREDENTIALS, AwsService, Rejected, Unauthorized
 from worker.jobs.reports.files import File
 
 
@@ -29,32 +29,40 @@ class Bucket:
     """One S3 bucket."""
 
     def __init__(
-        self, client: Any, name: str, guard: Guard, url_seconds: int, now: Callable[[], datetime]
+        self, s3: AwsService, name: str, url_seconds: int, now: Callable[[], datetime]
     ) -> None:
-        """`client`: S3, made for SigV4. `url_seconds`: life of a link. `now`: wall clock, aware."""
+        """`url_seconds`: life of a link. `now`: wall clock, aware."""
         self.name = name
-        self._client = client
-        self._guard = guard
+        self._s3 = s3
         self._url_seconds = url_seconds
         self._now = now
 
     async def put(self, folder: str, file: File) -> str:
         """Write or replace a file; return its key."""
         key = folder + file.name
-        await self._guard.call(partial(self._put, key, file))
+        await self._s3.call(
+            "put_object",
+            Bucket=self.name,
+            Key=key,
+            Body=file.body,
+            ContentType=file.content_type,
+            ContentDisposition=_attachment(file.name),
+            # A report is replaced under its key: no cache in between shall keep the old one.
+            CacheControl="no-store",
+        )
         return key
 
     async def get(self, key: str) -> bytes | None:
         """Return what is under the key; None when nothing is, or when we may not know."""
         try:
-            return await self._guard.call(partial(self._get, key))
+            return await self._s3.guard.call(partial(self._get, key))
         except (Rejected, Unauthorized):
             # Without s3:ListBucket a missing key is a 403, not a 404.
             return None
 
     async def link(self, key: str) -> Link:
         """Sign a GET of the key; no call is made but for fresh credentials."""
-        with aws_errors("s3"):
+        with self._s3.errors():
             credentials = await self._credentials()
             now = self._now()
             asked = now + timedelta(seconds=self._url_seconds)
@@ -67,7 +75,7 @@ class Bucket:
                     remedy="renew the AWS credentials",
                 )
             name = key.rpartition("/")[2]
-            url = await self._client.generate_presigned_url(
+            url = await self._s3.client.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self.name,
@@ -80,28 +88,16 @@ class Bucket:
         expires_at = now.replace(microsecond=0) + timedelta(seconds=seconds)
         return Link(key=key, url=url, expires_at=expires_at, cut_by_credentials=ends < asked)
 
-    async def _put(self, key: str, file: File) -> None:
-        with aws_errors("s3"):
-            await self._client.put_object(
-                Bucket=self.name,
-                Key=key,
-                Body=file.body,
-                ContentType=file.content_type,
-                ContentDisposition=_attachment(file.name),
-                # A report is replaced under its key: no cache in between shall keep the old one.
-                CacheControl="no-store",
-            )
-
     async def _get(self, key: str) -> bytes:
-        with aws_errors("s3"):
-            reply = await self._client.get_object(Bucket=self.name, Key=key)
+        with self._s3.errors():
+            reply = await self._s3.client.get_object(Bucket=self.name, Key=key)
             async with reply["Body"] as body:
                 content: bytes = await body.read()
         return content
 
     async def _credentials(self) -> Any:
         # The very ones that sign: the session could have others by now.
-        credentials = self._client._request_signer._credentials  # noqa: SLF001  no public way
+        credentials = self._s3.client._request_signer._credentials  # noqa: SLF001  no public way
         if credentials is not None and hasattr(credentials, "get_frozen_credentials"):
             await credentials.get_frozen_credentials()  # renews those about to end
         return credentials

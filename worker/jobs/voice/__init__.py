@@ -32,11 +32,10 @@ def _customers(context: Context, settings: VoiceSettings, genesys: GenesysClient
 
 async def _records(context: Context, settings: VoiceSettings) -> VoiceRecords:
     limits = ClientLimits(pool=context.concurrency, read_seconds=3, attempts=4)
-    dynamodb = await context.aws("dynamodb", limits)
+    dynamodb = await context.aws("dynamodb", limits, setting="DYNAMODB_TABLE")
     return VoiceRecords(
-        dynamodb.client,
+        dynamodb,
         settings.dynamodb_table or "",
-        dynamodb.guard,
         settings.dynamodb_retention_seconds,
         context.now,
     )

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import DecimalException
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from worker.api import Guard, Permanent, Rejected, aws_errors, utc_text
+from worker.api import AwsService, Permanent, Rejected, utc_text
 from worker.jobs.voice.customers import Customer
 from worker.jobs.voice.events import SpeakerScore, VoiceScored
 
@@ -45,16 +44,14 @@ class VoiceRecords:
 
     def __init__(
         self,
-        client: Any,
+        dynamodb: AwsService,
         table: str,
-        guard: Guard,
         retention_seconds: float | None,
         now: Callable[[], datetime],
     ) -> None:
-        """`client`: DynamoDB. `retention_seconds`: sets the TTL. `now`: wall clock, aware."""
-        self._client = client
+        """`retention_seconds`: sets the TTL. `now`: wall clock, aware."""
+        self._dynamodb = dynamodb
         self._table = table
-        self._guard = guard
         self._retention_seconds = retention_seconds
         self._now = now
 
@@ -72,41 +69,40 @@ class VoiceRecords:
         item = self._item(record)
         if await self._is_superseded(item):
             return False
-        return await self._guard.call(partial(self._put, item), repeatable=True)
+        return await self._put(item)
 
     async def _is_superseded(self, item: Item) -> bool:
         start: Item | None = None
         while True:
-            look = partial(self._newer, item, start)
-            found, start = await self._guard.call(look, repeatable=True)
+            found, start = await self._newer(item, start)
             if found or start is None:
                 return found
 
     async def _newer(self, item: Item, start: Item | None) -> tuple[bool, Item | None]:
-        with aws_errors("dynamodb"):
-            page = await self._client.query(
-                TableName=self._table,
-                KeyConditionExpression="conversationId = :c AND eventTimestamp >= :t",
-                FilterExpression="detailType = :d",
-                ExpressionAttributeValues={
-                    ":c": item["conversationId"],
-                    ":t": item["eventTimestamp"],
-                    ":d": item["detailType"],
-                },
-                ProjectionExpression="conversationId, eventTimestamp",
-                ConsistentRead=True,
-                **({"ExclusiveStartKey": start} if start else {}),
-            )
+        page = await self._dynamodb.call(
+            "query",
+            TableName=self._table,
+            KeyConditionExpression="conversationId = :c AND eventTimestamp >= :t",
+            FilterExpression="detailType = :d",
+            ExpressionAttributeValues={
+                ":c": item["conversationId"],
+                ":t": item["eventTimestamp"],
+                ":d": item["detailType"],
+            },
+            ProjectionExpression="conversationId, eventTimestamp",
+            ConsistentRead=True,
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
         return bool(page["Items"]), page.get("LastEvaluatedKey")
 
     async def _put(self, item: Item) -> bool:
         try:
-            with aws_errors("dynamodb"):
-                await self._client.put_item(
-                    TableName=self._table,
-                    Item=item,
-                    ConditionExpression="attribute_not_exists(conversationId)",
-                )
+            await self._dynamodb.call(
+                "put_item",
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(conversationId)",
+            )
         except Rejected as refusal:
             if refusal.code != "ConditionalCheckFailedException":
                 raise

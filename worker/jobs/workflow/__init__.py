@@ -10,11 +10,11 @@ from worker.jobs.workflow.settings import WorkflowSettings
 async def build(context: Context, settings: WorkflowSettings) -> StartWorkflow:
     """Return the handler, its state machine and the bucket for large inputs."""
     limits = ClientLimits(pool=10, read_seconds=5, attempts=3)
-    stepfunctions = await context.aws("stepfunctions", limits)
+    stepfunctions = await context.aws("stepfunctions", limits, setting="STEP_FUNCTIONS_ARN")
     arn = settings.step_functions_arn or ""
     return StartWorkflow(
         details=(await context.genesys()).details,
-        workflows=Workflows(stepfunctions.client, arn, stepfunctions.guard),
+        workflows=Workflows(stepfunctions, arn),
         store=(await _store(context, settings)).put,
         rules=WorkflowRules(
             steps=settings.workflow_steps, settle_seconds=settings.workflow_settle_seconds
@@ -25,8 +25,8 @@ async def build(context: Context, settings: WorkflowSettings) -> StartWorkflow:
 
 async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:
     limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
-    s3 = await context.aws("s3", limits, upstream="s3_details")
-    return DetailsStore(s3.client, settings.workflow_details_bucket, s3.guard)
+    s3 = await context.aws("s3", limits, setting="WORKFLOW_DETAILS_BUCKET", upstream="s3_details")
+    return DetailsStore(s3, settings.workflow_details_bucket)
 
 
 def _effects(event: ConversationEnded) -> dict[str, str]:
