@@ -415,6 +415,25 @@ def test_one_group_loads_without_the_others():
     assert load_group(Sqs, {"SQS_QUEUE_URL": GOOD["SQS_QUEUE_URL"]}).concurrency == 64
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("QUEUE_URL", "SQS_QUEUE_URL"),
+        ("SQS_QUEUE_ARN", "SQS_QUEUE_URL"),
+        ("GENESYS_SECRET", "GENESYS_CLIENT_SECRET"),
+        ("GENESYSCLOUD_OAUTHCLIENT_ID", "GENESYS_CLIENT_ID"),
+        ("GENESYS_ACTIONID", "GENESYS_ACTION_ID"),
+        ("DYNAMO_DB_TABLE", "DYNAMODB_TABLE"),
+    ],
+)
+def test_a_near_name_is_pointed_out_when_the_start_fails_for_it(written, meant):
+    environ = {name: text for name, text in GOOD.items() if name != meant}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**environ, "HANDLERS": "voice", written: "x"})
+
+    assert f"{written}: unknown; did you mean {meant}?" in caught.value.problems
+
+
 def test_misspelt_variables_are_pointed_out():
     environ = {**GOOD, "SQS_CONCURENCY": "2", "GENESIS_CLIENT_ID": "x"}
 
