@@ -263,6 +263,7 @@ async def test_the_endpoint_keeps_its_own_path_and_query():
         "/find/?tenant=7&phone=%2B1"
     )
     assert path_of("https://crm.test") == "/"
+    assert path_of("https://crm.test//a%2F/%2e%2e/?x=%27'") == "//a%2F/%2e%2e/?x=%27'"
 
 
 async def test_credentials_in_the_url_are_refused():

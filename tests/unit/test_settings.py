@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.reading import REQUIRED
 from worker.app.jobs import describe, load_settings, unknown_settings
 from worker.errors import ConfigurationError
+from worker.jobs.sentiment.settings import SentimentSettings
 from worker.jobs.voice.settings import VoiceSettings
 from worker.settings import (
     GROUPS,
@@ -277,6 +278,22 @@ def test_a_bad_value_is_named_and_shown_unless_it_may_be_a_secret(name):
 )
 def test_a_refusal_says_what_is_wrong_how_it_looks_and_what_was_set(name, value, said):
     assert problems_of(**{name: value}) == [f"{name}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("/a%2Fb%3A/%27%28/%2e%2e/x?sig=%2F%3A%27&q='(1)'", None),
+        ("/a/../b//c", None),
+        ("", "/"),
+        ("/\u00fc", "/%C3%BC"),
+    ],
+)
+def test_the_bytes_of_a_webhooks_path_and_query_stay_as_they_are(written, sent):
+    settings = load_settings({**GOOD, "CRM_WEBHOOK_URL": f"https://Hooks.example:443{written}"})
+
+    url = settings.of(SentimentSettings).crm_webhook_url
+    assert str(url) == f"https://hooks.example{sent or written}"
 
 
 @pytest.mark.parametrize("region", REGIONS)
