@@ -84,7 +84,6 @@ def path_of(url: str, **query: str | None) -> str:
     parts = urlsplit(url)
     added = urlencode({name: value for name, value in query.items() if value is not None})
     whole = "&".join(part for part in (parts.query, added) if part)
-    # Not `urlunsplit`, which takes the path `//c` for a host.
     return f"{parts.path or '/'}?{whole}" if whole else parts.path or "/"
 
 
