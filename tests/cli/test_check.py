@@ -209,6 +209,18 @@ def test_a_ledger_with_other_keys_fails_and_says_which_it_needs(worker, environ,
     assert "partition key id (S)" in remedy
 
 
+def test_what_is_out_of_reach_alone_exits_with_3(worker, environ):
+    run = worker("check", "--json", **{**environ, "GENESYS_LOGIN_URL": "http://127.0.0.1:9"})
+
+    assert (run.code, states(run)["Genesys token"]) == (3, "fail")
+
+
+def test_what_is_wrong_counts_more_than_what_is_out_of_reach(worker, environ):
+    environ |= {"GENESYS_LOGIN_URL": "http://127.0.0.1:9", "DYNAMODB_TABLE": "nowhere"}
+
+    assert worker("check", "--json", **environ).code == 1
+
+
 def test_a_refused_oauth_client_fails_without_its_secret(worker, environ):
     run = worker("check", "--json", **{**environ, "GENESYS_CLIENT_SECRET": "canary-7f3a"})
 

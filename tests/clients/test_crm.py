@@ -229,8 +229,22 @@ async def test_nobody_asks_before_the_time_a_429_named():
     assert desk.counts.total() == 2
 
 
-async def test_the_token_is_sent():
-    async with a_crm(by_phone={PHONE: GOLD}, token="s3cret") as (crm, _desk):
+@pytest.mark.parametrize("token", ["s3cret", lambda: "s3cret"])
+async def test_the_token_is_sent(token):
+    async with a_crm(by_phone={PHONE: GOLD}, token=token) as (crm, desk):
+        desk.token = "s3cret"
+
+        assert (await crm.find(an_id(), PHONE)).value == GOLD
+
+
+async def test_a_token_that_was_rotated_is_sent_with_the_next_question():
+    token = ["old"]
+    async with a_crm(by_phone={PHONE: GOLD}, token=lambda: token[0]) as (crm, desk):
+        desk.token = "new"
+        with pytest.raises(Unauthorized):
+            await crm.find(an_id(), PHONE)
+        token[0] = "new"
+
         assert (await crm.find(an_id(), PHONE)).value == GOLD
 
 
@@ -249,6 +263,7 @@ async def test_the_endpoint_keeps_its_own_path_and_query():
         "/find/?tenant=7&phone=%2B1"
     )
     assert path_of("https://crm.test") == "/"
+    assert path_of("https://crm.test//a%2F/%2e%2e/?x=%27'") == "//a%2F/%2e%2e/?x=%27'"
 
 
 async def test_credentials_in_the_url_are_refused():

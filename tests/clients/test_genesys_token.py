@@ -282,3 +282,27 @@ async def test_a_secret_that_was_rotated_under_way_heals_within_a_minute(tmp_pat
 
         assert cloud.knows_token(await tokens.get())
     assert caught.value.retry_after < 60
+
+
+async def test_refused_credentials_are_tried_again_without_a_message():
+    cloud = GenesysCloud(client_secret="right")
+    async with tokens_of(cloud) as (tokens, genesys):
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+        cloud.client_secret = "demo-secret"
+        await asyncio.sleep(31)
+        healed = tokens.problem
+        await asyncio.sleep(3600)
+
+        assert healed is None
+        assert genesys.counts["token"] == 2
+
+
+async def test_credentials_that_stay_refused_are_tried_twice_a_minute():
+    async with tokens_of(GenesysCloud(client_secret="right")) as (tokens, genesys):
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+        await asyncio.sleep(601)
+
+        assert genesys.counts["token"] == 21
+        assert tokens.refusal is not None

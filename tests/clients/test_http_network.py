@@ -125,7 +125,7 @@ def test_a_bundle_that_cannot_be_read_is_a_configuration_error(monkeypatch, tmp_
         bundle.write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
 
-    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE: no bundle of certificates"):
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE: is no bundle of certificates"):
         trusted()
 
 

@@ -95,6 +95,16 @@ def test_a_problem_that_an_upstream_knows_of_closes_the_job_without_a_message():
     assert job.check() == "open"
 
 
+def test_a_message_that_meets_what_an_upstream_knows_leaves_nothing_behind():
+    upstreams = FakeUpstreams()
+    upstreams.problems["login"] = a_problem("GENESYS_CLIENT_SECRET")
+    job = a_job(needs=["login"], upstreams=upstreams)
+    job.misconfigured(a_problem("GENESYS_CLIENT_SECRET"), an_id())
+    upstreams.problems.clear()
+
+    assert (job.check(), job.known_problem()) == ("open", None)
+
+
 def test_a_configuration_problem_is_probed_after_five_ten_and_at_most_thirty_seconds():
     clock = Clock()
     job = a_job(clock=clock)

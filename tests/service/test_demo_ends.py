@@ -23,6 +23,8 @@ async def demo():
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            # A company's proxy, which reaches nothing of this machine.
+            env={**os.environ, "HTTP_PROXY": "http://127.0.0.1:9"},
         )
         started.append(process)
         return process
