@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 INTERPRETER = $(or $(wildcard $(BIN)/python),$(PYTHON))
 FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); import ensurepip
 UNFIT = $(shell $(INTERPRETER) -c '$(FITNESS)' 2>&1 | tail -n 1)
+# Without bytecode each of the tests' processes compiles all of tests/ and worker/ anew: 8 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 # One process more than cores: many tests wait for a socket, and some measure time.
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
