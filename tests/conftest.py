@@ -10,7 +10,7 @@ from hypothesis import settings
 
 # The machine is shared; its speed is no failure.
 settings.register_profile("steady", deadline=None, max_examples=40)
-settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("steady")
 
 
