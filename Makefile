@@ -12,8 +12,8 @@ UNFIT = $(shell $(INTERPRETER) -c '$(FITNESS)' 2>&1 | tail -n 1)
 unexport PYTHONDONTWRITEBYTECODE
 # One process more than cores: many tests wait for a socket, and some measure time.
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
-# Long by nature: worker processes, signals, real clocks, installed packages, 200,000 rows.
-PROCESSES := tests/service tests/own_jobs tests/isolation tests/chaos tests/jobs/test_report_scale.py
+# Long by nature: worker processes, signals, installed packages, hours of virtual time, 200,000 rows.
+PROCESSES := $(addprefix tests/,service own_jobs isolation chaos simulation jobs/test_report_scale.py)
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
@@ -42,7 +42,7 @@ test: venv  ## every test but those of test-processes; three minutes
 test-fast: venv  ## the tests of what most changes touch: unit, intake, jobs; a minute
 	$(SHARED) tests/unit tests/intake tests/jobs $(PROCESSES:%=--ignore=%)
 
-test-processes: venv  ## the rest: worker processes, signals, real clocks, installed jobs; some minutes
+test-processes: venv  ## the rest: worker processes, signals, installed jobs, hours of virtual time; some minutes
 	$(SHARED) $(PROCESSES)
 
 coverage: venv  ## both with their branches counted and more random examples; below 95 % it fails
