@@ -16,7 +16,7 @@ from worker.emulators.sqs.control import (
 )
 from worker.emulators.sqs.model import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
-from worker.intake.body_encoding import decode_body
+from worker.intake.dead_letters import decode_body
 from worker.telemetry import metrics
 
 pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
