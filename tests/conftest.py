@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+from functools import cache
 
 import pytest
 import structlog
 from hypothesis import settings
 
-settings.register_profile("steady", deadline=None)  # the machine is shared; its speed is no failure
+# The machine is shared; its speed is no failure.
+settings.register_profile("steady", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("steady")
 
 
@@ -32,6 +35,19 @@ def _tracebacks_are_plain():
     # structlog's own logger draws them with rich: a quarter of the time of tests full of faults.
     renderer = structlog.dev.ConsoleRenderer.get_active()
     renderer.exception_formatter = structlog.dev.plain_traceback
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_read_once():
+    """Let all sessions of a process share botocore's files: to read them took longer than tests."""
+    from worker.clients.aws import session
+
+    with pytest.MonkeyPatch.context() as patch:
+        loader = cache(session.create_loader)
+        patch.setattr("botocore.session.create_loader", loader)
+        patch.setattr(session, "create_loader", loader)
+        patch.setattr(session, "SlimLoader", cache(session.SlimLoader))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,8 @@ from worker.errors import Permanent, RateLimited, Unavailable
 from worker.intake.dead_letters import decode_body
 from worker.telemetry import metrics
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 SHORT_DEADLINES = {
     "HANDLER_DEADLINE_SECONDS": 1,

@@ -11,6 +11,8 @@ from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
 from worker.events.origin import Result
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 GROUPS, PER_GROUP = 10, 20
 
 
@@ -87,7 +89,6 @@ async def test_a_group_goes_on_past_a_message_that_was_parked(
     assert {message.sent.group_id for message in parked} == {"g0"}
 
 
-@pytest.mark.looptime
 async def test_a_copy_that_was_sent_but_not_confirmed_is_parked_once(
     sqs, queue, dead_letters, start_intake
 ):

@@ -116,7 +116,7 @@ async def test_a_half_open_gate_uses_up_no_receives_while_what_the_job_may_miss_
         upstream.attach(intake)
         intake.parts.delivery.jobs["voice"].may_miss = ("missed",)
         upstream.states |= {"up": "half_open", "missed": "open"}
-        await asyncio.sleep(600)
+        await asyncio.sleep(200)
         in_flight = sqs.depth(queue).in_flight
         upstream.states |= {"up": "closed", "missed": "closed"}
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 10)
@@ -138,7 +138,7 @@ async def test_what_waits_at_a_gate_keeps_its_lease_and_gives_its_permit_back(
         await sqs.wait_until(lambda: sqs.depth(queue).in_flight == 10, 10)
         upstream.states["up"] = "open"
         upstream.go.set()
-        await asyncio.sleep(600)
+        await asyncio.sleep(200)
 
         assert intake.permits.free == intake.permits.count
         assert sqs.depth(queue) == (0, 10, 0)

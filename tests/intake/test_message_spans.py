@@ -18,6 +18,8 @@ from worker.settings import Aws
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.tracing import Cause, tracing
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 LIMITS = ClientLimits(pool=2, read_seconds=60, attempts=1)
 W3C_AS_XRAY = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1"
 CANARY = "5559876543"

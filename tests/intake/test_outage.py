@@ -10,6 +10,11 @@ from tests.support.factories import a_reference_body, a_voice_scored
 MESSAGES = 100
 
 
+@pytest.fixture
+def queue(sqs):
+    return sqs.create_queue("events", VisibilityTimeout="30")
+
+
 def send(sqs, queue, count=MESSAGES):
     events = [a_voice_scored() for _ in range(count)]
     for event in events:

@@ -12,6 +12,8 @@ from worker.events.origin import Result
 from worker.jobs.voice.demo import START
 from worker.telemetry.metrics import REGISTRY
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 FLOOD = 2000
 
 
@@ -31,7 +33,6 @@ def of_each_kind(random):
     ]
 
 
-@pytest.mark.asyncio
 async def test_no_series_is_born_of_types_ids_and_texts_of_events(sqs, queue, start_intake):
     random = Random(33)
 

@@ -119,8 +119,11 @@ def _json(leg: str) -> dict[str, dict]:
     return orjson.loads(path.read_bytes()) if path.exists() else {}
 
 
+THOROUGH = ("--hypothesis-profile", "thorough")
+MEASURED = ("pytest", "-n", "2", "--dist", "worksteal", *THOROUGH, "--cov")
+
 LEGS = (
-    Leg("coverage", ("pytest", "-n", "2", "--dist", "worksteal", "--cov"), _coverage),
+    Leg("coverage", MEASURED, _coverage),
     Leg(
         "isolation",
         ("tests.isolation", "--json", str(OUT / "isolation.json")),

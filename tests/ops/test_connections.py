@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.ops import connections
@@ -176,7 +176,6 @@ ACCEPT = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_
 MIME = st.sampled_from(["application/openmetrics-text", "text/plain", "*/*"])
 
 
-@settings(deadline=None, max_examples=60)
 @given(ACCEPT | st.builds("{};version={};escaping={}".format, MIME, ACCEPT, ACCEPT))
 @example("application/openmetrics-text; version=abc")
 @example("text/plain;version=1.0.0.x")

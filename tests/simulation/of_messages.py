@@ -145,11 +145,11 @@ def _deployment(
 
 
 def deployments(size: Size) -> Iterator[Scenario]:
-    hour = 1 if size.full else 0.25
+    hour = 1 if size.full else 0.12
     yield _deployment("bad deployment, 0.5/s", size, hour, 0.5 if size.full else 2, dead=65)
     plain = _deployment("bad deployment, 1/s", size, hour, 1 if size.full else 3, dead=65)
     yield plain
-    yield _deployment("bad deployment, eight hours", size, 8 if size.full else 1, 1, dead=65)
+    yield _deployment("bad deployment, eight hours", size, 8 if size.full else 0.5, 1, dead=65)
     yield replace(
         plain,
         name="bad deployment, one queue",
@@ -169,7 +169,7 @@ def deployments(size: Size) -> Iterator[Scenario]:
         one_queue=True,
         expect=(replace(fixed, most_receives=14), Expect("workflow", longest=200)),
     )
-    times = (1000, 2000, 3000) if size.full else (300, 500, 700)
+    times = (1000, 2000, 3000) if size.full else (200, 300, 400)
     yield replace(
         plain,
         name="bad deployment, three processes and three restarts",

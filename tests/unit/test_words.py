@@ -51,6 +51,8 @@ GONE = {
     r"full house": "all permits in use",
 }
 GONE_WORDS = {re.compile(rf"\b({gone})\b"): instead for gone, instead in GONE.items()}
+ANY_GONE = re.compile(rf"\b({'|'.join(GONE)})\b")
+"""Asked first: nearly every text has none of them."""
 
 KEPT = re.compile(
     r"SQS_PARK_LIMIT|park_limit|EVENTS_UNROUTED=park|LEDGER_\w*|\S+::\w+|https?://\S+"
@@ -78,6 +80,8 @@ def as_words(text):
 
 def gone_words(text):
     words = as_words(text)
+    if not ANY_GONE.search(words):
+        return set()
     return {
         (match[0], instead)
         for gone, instead in GONE_WORDS.items()
