@@ -54,10 +54,10 @@ async def measure(size: Size) -> Findings:
     """Make the long run and the starts."""
     samples = await long_run(MESSAGES_QUICK if size.quick else MESSAGES, size.work)
     ready, idle = [], []
-    async with open_environment() as stage:
-        await make_fixtures(stage)
+    async with open_environment() as emulators:
+        await make_fixtures(emulators)
         for _ in range(STARTS_QUICK if size.quick else STARTS):
-            seconds, mib = await start(stage)
+            seconds, mib = await start(emulators)
             say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
             ready.append(seconds)
             idle.append(mib)
@@ -93,11 +93,11 @@ def write_part(path: Path, first: int, end: int) -> None:
     path.write_bytes(b"\n".join(lines[turn:] + lines[:turn]))
 
 
-async def start(stage: Environment) -> tuple[float, float]:
+async def start(emulators: Environment) -> tuple[float, float]:
     """Start `worker run`; return seconds to ready and MiB at rest."""
     with tempfile.TemporaryDirectory(prefix="worker-bench-") as folder:
         began = time.monotonic()
-        async with WorkerProcess(stage.variables(), Path(folder) / "worker.log") as worker:
+        async with WorkerProcess(emulators.variables(), Path(folder) / "worker.log") as worker:
             seconds = time.monotonic() - began
             await asyncio.sleep(REST_SECONDS)
             return seconds, memory_mib(worker._process.pid)

@@ -41,9 +41,9 @@ class InvalidTraffic:
         self._count = count
         self._misrouted: tuple[str, ...] = ()
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Misroute events where there are queues to which they do not belong."""
-        self._misrouted = MISROUTED if stage.job_queues else ()
+        self._misrouted = MISROUTED if environment.job_queues else ()
 
     def traffic(self) -> list[Planned]:
         """Return all kinds."""
@@ -66,10 +66,10 @@ class InvalidTraffic:
         """Break nothing."""
         return []
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Find each of them on the dead-letter queue, once, with a reason."""
         expected = sorted(POISON + self._misrouted)
-        letters = stage.sqs.messages(stage.dead_letter_url)
+        letters = environment.sqs.messages(environment.dead_letter_url)
         bodies = sorted(message.sent.body for message in letters)
         silent = [m.id for m in letters if "worker.failure" not in m.sent.attributes]
         wrong = silent if bodies == expected else ["other bodies"]

@@ -56,8 +56,8 @@ class Fault:
 class Job(Protocol):
     """A job of the worker, as the demo sees it."""
 
-    def prepare(self, stage: Environment) -> Awaitable[None] | None:
-        """Fill the emulators with what the job will ask for, and `stage.extra` with its settings.
+    def prepare(self, environment: Environment) -> Awaitable[None] | None:
+        """Fill the emulators with what the job asks for, and `environment.extra` with its settings.
 
         It may come again, and finds then what it made before.
         """
@@ -71,7 +71,7 @@ class Job(Protocol):
     def faults(self) -> list[Fault]:
         """Return what is to go wrong on the way."""
 
-    def effects(self, stage: Environment) -> Awaitable[list[Effects]]:
+    def effects(self, environment: Environment) -> Awaitable[list[Effects]]:
         """Look what is there."""
 
 

@@ -74,7 +74,7 @@ def _one_of_each(arena: Arena) -> list[Planned]:
         EndedJob(0, 1, arena.random),
     ]
     for job in jobs:
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
     return [job.traffic()[0] for job in jobs]
 
 
@@ -95,16 +95,16 @@ async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> Frozen:
         worker.signal(signal.SIGSTOP)
     # A poll of a stopped worker would take the messages with it.
     await asyncio.sleep(1.5)
-    arena.stage.genesys.latency_seconds = LATENCY_SECONDS
+    arena.emulators.genesys.latency_seconds = LATENCY_SECONDS
     ids = arena.send(_one_of_each(arena))
-    receives = arena.stage.sqs.journal.receives
-    await arena.stage.sqs.wait_until(lambda: all(receives[key] for key in ids), 30)
+    receives = arena.emulators.sqs.journal.receives
+    await arena.emulators.sqs.wait_until(lambda: all(receives[key] for key in ids), 30)
     await asyncio.sleep(LATENCY_SECONDS / 2)
     workers[0].signal(signal.SIGSTOP)
     for worker in others:
         worker.signal(signal.SIGCONT)
     await asyncio.sleep(FROZEN_SECONDS)
-    arena.stage.genesys.latency_seconds = 0
+    arena.emulators.genesys.latency_seconds = 0
     arena.findings.expect(await arena.settled(60), "others take over from a frozen worker")
     arena.findings.expect(
         all(receives[key] > 1 for key in ids), "the frozen worker lost its messages"

@@ -22,7 +22,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Send the killers among neighbours, and restart the worker as a supervisor would."""
     async with open_arena(seed) as arena:
         job = VoiceJob(max(60, sizes.events // 3), arena.random)
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
         killers = [an_id(arena.random), an_id(arena.random)]
         planned = [*job.traffic(), *map(_score, killers)]
         arena.random.shuffle(planned)
@@ -74,7 +74,7 @@ async def _judge(arena: Arena, job: VoiceJob) -> None:
     )
     neighbours = (key for key, times in receives.items() if times > MOST_RECEIVES)
     findings.none_of(neighbours, f"received more than {MOST_RECEIVES} times")
-    [records] = await job.effects(arena.stage)
+    [records] = await job.effects(arena.emulators)
     findings.expect(records.right, "neighbours are done, each once", list(records.wrong)[:3])
     others = Counter(times for key, times in receives.items() if key not in killers)
     findings.figures |= {

@@ -44,9 +44,9 @@ async def play(seed: int, sizes: Sizes) -> Findings:
 
 async def _life(arena: Arena, worker: WorkerProcess, *, until: float) -> None:
     """Start the worker, and kill it when about so many messages are deleted."""
-    deleted, due = arena.stage.sqs.journal.deletes, until * arena.random.uniform(0.8, 1)
+    deleted, due = arena.emulators.sqs.journal.deletes, until * arena.random.uniform(0.8, 1)
     await worker.start()
-    await arena.stage.sqs.wait_until(lambda: len(deleted) >= due, 300)
+    await arena.emulators.sqs.wait_until(lambda: len(deleted) >= due, 300)
     await asyncio.sleep(arena.random.uniform(0, 0.2))
     worker.signal(signal.SIGKILL)
     await worker.wait(5)

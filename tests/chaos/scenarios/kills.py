@@ -22,7 +22,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     async with open_arena(seed) as arena:
         jobs = jobs_of(sizes.events, seed)
         for job in jobs:
-            job.prepare(arena.stage)
+            job.prepare(arena.emulators)
         ledger = await arena.make_ledger() if seed % 2 else {}
         worker = await arena.worker(**ledger)
         await _lives(arena, worker, jobs, sizes.kills)
@@ -60,7 +60,7 @@ async def _life(worker: WorkerProcess, random: Random) -> None:
 
 async def _judge(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
-    for effects in [effects for job in jobs for effects in await job.effects(arena.stage)]:
+    for effects in [effects for job in jobs for effects in await job.effects(arena.emulators)]:
         if effects.sink != "dead letters with reason":  # a kill may leave two copies
             detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
             findings.expect(effects.right, f"{effects.sink}, each once", detail)

@@ -45,7 +45,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     async with open_arena(seed) as arena:
         poison = kinds()
         good = VoiceJob(max(40, sizes.events // 5), arena.random)
-        good.prepare(arena.stage)
+        good.prepare(arena.emulators)
         planned = [
             Planned(name, body, disposition="dead-lettered") for name, body in poison.items()
         ]
@@ -65,7 +65,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         findings.none_of(_without_reason(arena.dead_letters()), "parked with a reason")
         receives = arena.receives()
         findings.none_of((names[k] for k in names if receives[k] != 1), "parked at one receive")
-        [records] = await good.effects(arena.stage)
+        [records] = await good.effects(arena.emulators)
         findings.expect(records.right, "neighbours are done", records)
         findings.expect(await worker.ready(), "the worker is ready")
         findings.figures |= {

@@ -72,7 +72,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
 
 async def _feed(arena: Arena, pid: int, count: int, tasks_file: Path) -> list[Sample]:
     """Keep a backlog until all is sent, and look at the worker on the way."""
-    sqs, url, samples = arena.stage.sqs, arena.stage.queue_url, []
+    sqs, url, samples = arena.emulators.sqs, arena.emulators.queue_url, []
     bodies = _bodies(arena.random, count)
     for number in range(count):
         sqs.send(url, next(bodies))

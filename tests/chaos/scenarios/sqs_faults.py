@@ -75,7 +75,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             *[InvalidTraffic(sizes.events // 30)] * POISON_ROUNDS,
         ]
         for job in jobs:
-            job.prepare(arena.stage)
+            job.prepare(arena.emulators)
         planned = [message for job in jobs for message in job.traffic()]
         arena.random.shuffle(planned)
         worker = await arena.worker()
@@ -101,9 +101,9 @@ async def _dead(arena: Arena, plan: FaultPlan, worker: WorkerProcess, seconds: f
     plan.add("*", HTTP_500, When(probability=0.7))
     plan.add("*", Reset())
     await asyncio.sleep(SETTLE_SECONDS)
-    before, cpu_before = arena.stage.sqs.counts[RECEIVE], await _cpu_seconds(worker)
+    before, cpu_before = arena.emulators.sqs.counts[RECEIVE], await _cpu_seconds(worker)
     await asyncio.sleep(seconds)
-    rate = (arena.stage.sqs.counts[RECEIVE] - before) / seconds
+    rate = (arena.emulators.sqs.counts[RECEIVE] - before) / seconds
     share = (await _cpu_seconds(worker) - cpu_before) / seconds
     arena.findings.figures["receives/s while dead"] = round(rate, 2)
     arena.findings.figures["CPU % while dead"] = round(100 * share, 1)
@@ -117,7 +117,7 @@ async def _cpu_seconds(worker: WorkerProcess) -> float:
 
 async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     plan.clear()
-    healed_at, records = time.time(), arena.stage.sqs.journal.records
+    healed_at, records = time.time(), arena.emulators.sqs.journal.records
     first = len(records)
     arena.findings.expect(
         await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is well"
@@ -131,7 +131,7 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
 async def _judge(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
     await arena.expect_effects(jobs[:1])
-    journal = arena.stage.sqs.journal
+    journal = arena.emulators.sqs.journal
     findings.figures |= {
         "messages": len(history.sent),
         "dead letters": f"{len(history.parked)} of {len(set(history.parked))} messages",

@@ -31,7 +31,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Refuse every DynamoDB call for want of capacity."""
     async with open_arena(seed) as arena:
         job = VoiceJob(sizes.events // 3, arena.random)
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
         scale = MINUTE / sizes.dead_seconds
         worker = await arena.worker(**shortened(scale))
         await worker.start()

@@ -76,7 +76,7 @@ async def one_bad(kind: Kind, size: Size) -> Verdict:
     alone = size.minutes(1, 1 / 3)
     horizon = alone + 40
     async with open_lab(size) as lab:
-        bad = kind.make(lab.stage)
+        bad = kind.make(lab.emulators)
         settings = {
             "RETRY_BASE_SECONDS": 1,
             "RETRY_CAP_SECONDS": 8,
@@ -86,7 +86,7 @@ async def one_bad(kind: Kind, size: Size) -> Verdict:
         lab.tap.cuts[kind.upstream] = Marks({kind.mark(bad): kind.answer})
         [bad_id] = lab.send(bad)
         await asyncio.sleep(alone)
-        ids = lab.send(*[kind.make(lab.stage) for _ in range(HEALTHY)])
+        ids = lab.send(*[kind.make(lab.emulators) for _ in range(HEALTHY)])
         await lab.until_done(ids, HEALTHY_SECONDS)
         lab.verdict.equal("healthy done in 60 s", len(lab.done(ids)), HEALTHY)
         lab.verdict.at_most("longest healthy wait, s", max(lab.waits(ids)), HEALTHY_SECONDS)
@@ -120,12 +120,12 @@ async def bad_callers(size: Size) -> Verdict:
         lab.tap.cuts["genesys"] = marks
         for make in (ended, voice):
             for _ in range(BAD_CALLERS):
-                event = make(lab.stage)
+                event = make(lab.emulators)
                 marks.marks[event.phone or event.conversation_id] = _500
                 lab.send(event)
         seconds = size.minutes(10, 2)
         streams = [
-            lab.stream(lambda make=make: make(lab.stage), every=2, seconds=seconds)
+            lab.stream(lambda make=make: make(lab.emulators), every=2, seconds=seconds)
             for make in (ended, voice)
         ]
         sent = dict(zip(("workflow", "voice"), await asyncio.gather(*streams), strict=True))

@@ -17,10 +17,10 @@ async def wrong_queue(size: Size) -> Verdict:
     """Swap the bindings' events; leave a call's end on the chats' queue."""
     async with open_lab(size) as lab:
         await lab.worker(("voice", "workflow", "sentiment")).start()
-        swapped = [lab.send_to("workflow", voice(lab.stage)) for _ in range(EVENTS)]
-        swapped += [lab.send_to("voice", ended(lab.stage)) for _ in range(EVENTS)]
-        unwanted = [lab.send_to("sentiment", ended(lab.stage)) for _ in range(EVENTS)]
-        own = lab.send(*[make(lab.stage) for make in (voice, ended) for _ in range(EVENTS)])
+        swapped = [lab.send_to("workflow", voice(lab.emulators)) for _ in range(EVENTS)]
+        swapped += [lab.send_to("voice", ended(lab.emulators)) for _ in range(EVENTS)]
+        unwanted = [lab.send_to("sentiment", ended(lab.emulators)) for _ in range(EVENTS)]
+        own = lab.send(*[make(lab.emulators) for make in (voice, ended) for _ in range(EVENTS)])
         await lab.until_done([*swapped, *unwanted, *own], SECONDS)
         verdict = lab.verdict
         _dead_lettered(lab, "another job's events", swapped, ())
@@ -36,9 +36,9 @@ async def half_configured(size: Size) -> Verdict:
         nothing |= {"ANALYTICS_WEBHOOK_URL": None}
         worker = lab.worker(**TYPO, **nothing)
         await worker.start()
-        voices = lab.send(*[voice(lab.stage) for _ in range(EVENTS)])
-        calls = lab.send(*[ended(lab.stage) for _ in range(EVENTS)])
-        unused = lab.send(*[started(lab.stage) for _ in range(EVENTS)])
+        voices = lab.send(*[voice(lab.emulators) for _ in range(EVENTS)])
+        calls = lab.send(*[ended(lab.emulators) for _ in range(EVENTS)])
+        unused = lab.send(*[started(lab.emulators) for _ in range(EVENTS)])
         await lab.until_done([*voices, *calls, *unused], SECONDS)
         verdict = lab.verdict
         _dead_lettered(lab, "voice", voices, ("GENESYS_ACTION_ID", "GENESYS_ACTIONID"))

@@ -17,9 +17,9 @@ NEVER_SHARE = 60.0
 async def budget(size: Size) -> Verdict:
     """Give one process ten minutes' worth of requests."""
     async with open_lab(size) as lab:
-        lab.stage.genesys.requests_per_minute = None
+        lab.emulators.genesys.requests_per_minute = None
         await lab.worker(("voice",), GENESYS_REQUESTS_PER_MINUTE=PER_MINUTE).start()
-        ids = lab.send(*[voice(lab.stage) for _ in range(EVENTS)])
+        ids = lab.send(*[voice(lab.emulators) for _ in range(EVENTS)])
         await asyncio.sleep(SECONDS)
         receives = lab.receives(ids)
         verdict = lab.verdict

@@ -29,7 +29,7 @@ async def unreadable(size: Size) -> Verdict:
     async with open_lab(size) as lab:
         await lab.worker(("voice",)).start()
         bad = [Event("voice", "", f"not JSON, number {number}") for number in range(UNREADABLE)]
-        healthy = [voice(lab.stage) for _ in range(HEALTHY)]
+        healthy = [voice(lab.emulators) for _ in range(HEALTHY)]
         mixed = [*bad, *healthy]
         random.Random(10).shuffle(mixed)
         began = time.time()
@@ -39,7 +39,7 @@ async def unreadable(size: Size) -> Verdict:
         verdict = lab.verdict
         verdict.equal("healthy done in 25 s", len(lab.done(ours)), HEALTHY)
         verdict.at_most("longest healthy wait, s", max(lab.waits(ours)), HEALTHY_SECONDS)
-        fresh = lab.send(*[voice(lab.stage) for _ in range(FRESH)])
+        fresh = lab.send(*[voice(lab.emulators) for _ in range(FRESH)])
         await lab.until_done(fresh, HEALTHY_SECONDS)
         verdict.equal("fresh ones done in 25 s", len(lab.done(fresh)), FRESH)
         await asyncio.sleep(max(0.0, began + 60 - time.time()))
@@ -79,8 +79,8 @@ async def _bad_table(size: Size, *, every: float, quick_minutes: float) -> Verdi
         lab.tap.cuts["aws"] = refuses_items
         seconds = size.minutes(10, quick_minutes)
         voices, calls = await asyncio.gather(
-            lab.stream(lambda: voice(lab.stage), every=every, seconds=seconds),
-            lab.stream(lambda: ended(lab.stage), every=2, seconds=seconds),
+            lab.stream(lambda: voice(lab.emulators), every=every, seconds=seconds),
+            lab.stream(lambda: ended(lab.emulators), every=2, seconds=seconds),
         )
         await lab.until_done(calls, FLOW_SECONDS)
         verdict = lab.verdict

@@ -70,19 +70,19 @@ async def remote_faults(size: Size) -> Verdict:
 
 async def warm(lab: Lab) -> None:
     """Let the token be fetched: from here on, nobody has a reason to speak of it."""
-    await lab.until_done(lab.send(ended(lab.stage), voice(lab.stage)), 30)
+    await lab.until_done(lab.send(ended(lab.emulators), voice(lab.emulators)), 30)
 
 
 async def one_fault(lab: Lab, worker: Worker, fault: RemoteFault) -> None:
     """Let the action answer so, send both kinds, heal it."""
-    genesys, log = lab.stage.genesys, len(worker.text())
+    genesys, log = lab.emulators.genesys, len(worker.text())
     asked = genesys.counts["data_action"]
     genesys.fail_with("data_action", fault)
-    voices = [voice(lab.stage) for _ in range(VOICES)]
+    voices = [voice(lab.emulators) for _ in range(VOICES)]
     lab.send(*voices)
     await lab.until(lambda: genesys.counts["data_action"] >= asked + 10, 10)
     await asyncio.sleep(RIPEN_SECONDS)
-    calls = [ended(lab.stage) for _ in range(WORKFLOWS)]
+    calls = [ended(lab.emulators) for _ in range(WORKFLOWS)]
     ids = lab.send(*calls)
     await lab.until_done(ids, WORKFLOW_SECONDS)
     name, verdict = fault.name, lab.verdict
@@ -111,26 +111,26 @@ async def not_found(size: Size) -> Verdict:
 
 
 async def _remote_404(lab: Lab) -> None:
-    lab.stage.genesys.fail_with("data_action", RemoteFault(404, code="not.found"))
-    voices = [voice(lab.stage) for _ in range(10)]
+    lab.emulators.genesys.fail_with("data_action", RemoteFault(404, code="not.found"))
+    voices = [voice(lab.emulators) for _ in range(10)]
     await lab.until_done(lab.send(*voices), 20)
     records = await lab.records()
     tiers = [records.get(event.conversation_id, {}).get("crmTier", {}).get("S") for event in voices]
     lab.verdict.equal("remote 404: records with tier unknown", tiers.count("unknown"), 10)
     lab.verdict.equal("remote 404: dead letters", len(lab.dead_letters()), 0)
-    lab.stage.genesys.heal("data_action")
+    lab.emulators.genesys.heal("data_action")
 
 
 async def _plain_404(lab: Lab, worker: Worker) -> None:
-    genesys, verdict = lab.stage.genesys, lab.verdict
+    genesys, verdict = lab.emulators.genesys, lab.verdict
     before = len(lab.dead_letters())
     genesys.action_ids = set()
-    voices = [voice(lab.stage) for _ in range(20)]
+    voices = [voice(lab.emulators) for _ in range(20)]
     lab.send(*voices)
     verdict.at_most("plain 404: not ready, after s", await worker.until("/readyz", 503, 15), 15)
     told = (await worker.page("/readyz"))[1] + (await worker.page("/status"))[1]
     verdict.holds("plain 404: GENESYS_ACTION_ID is named", "GENESYS_ACTION_ID" in told, told)
-    calls = [ended(lab.stage) for _ in range(5)]
+    calls = [ended(lab.emulators) for _ in range(5)]
     await lab.until_done(lab.send(*calls), WORKFLOW_SECONDS)
     verdict.equal("plain 404: workflows started in 15 s", len(lab.workflows_of(calls)), 5)
     await asyncio.sleep(10)

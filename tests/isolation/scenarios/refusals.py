@@ -35,8 +35,8 @@ async def deletes_denied(size: Size) -> Verdict:
         worker = lab.worker(("voice",))
         await worker.start()
         for action in ("DeleteMessage", "DeleteMessageBatch"):
-            lab.stage.sqs.faults.add(action, ACCESS_DENIED)
-        ids = lab.send(*[voice(lab.stage) for _ in range(20)])
+            lab.emulators.sqs.faults.add(action, ACCESS_DENIED)
+        ids = lab.send(*[voice(lab.emulators) for _ in range(20)])
 
         async def said() -> bool:
             text = (await worker.page("/status"))[1]
@@ -49,7 +49,7 @@ async def deletes_denied(size: Size) -> Verdict:
         unready = await worker.until("/readyz", 503, left)
         verdict.holds("/readyz is 503 within 30 s", unready is not None)
         verdict.note("/readyz", (await worker.page("/readyz"))[1].strip())
-        lab.stage.sqs.faults.clear()
+        lab.emulators.sqs.faults.clear()
         verdict.at_most("all deleted once they may be, s", await lab.until_done(ids, 60), 60)
         verdict.at_most("ready again, s", await worker.until("/readyz", 200, 60), 60)
         return verdict
@@ -79,7 +79,7 @@ async def long_pauses(size: Size) -> Verdict:
     async with open_lab(size) as lab:
         worker = lab.worker(("attributes", "sentiment"), RETRY_AFTER_CAP_SECONDS=CAP_SECONDS)
         await worker.start()
-        crm, hook = lab.stage.crm, lab.stage.sinks["crm"]
+        crm, hook = lab.emulators.crm, lab.emulators.sinks["crm"]
         crm.status, crm.retry_after = 429, YEAR
         hook.status, hook.retry_after = 429, YEAR_9999
         lab.tap.cuts["crm"] = lambda request: _refused(lab, request)
@@ -87,7 +87,7 @@ async def long_pauses(size: Size) -> Verdict:
             "crm": Calls(lambda: sum(crm.counts.values())),
             "crm_webhook": Calls(lambda: lab.tap.refused),
         }
-        ids = lab.send(*[make(lab.stage) for make in (started, chat) for _ in range(EVENTS)])
+        ids = lab.send(*[make(lab.emulators) for make in (started, chat) for _ in range(EVENTS)])
         await _paused(lab, worker, watched)
         crm.status, crm.retry_after = 200, None
         hook.status, hook.retry_after = 204, None
@@ -97,7 +97,7 @@ async def long_pauses(size: Size) -> Verdict:
 
 
 def _refused(lab: Lab, _: Request) -> web.Response:
-    hook = lab.stage.sinks["crm"]
+    hook = lab.emulators.sinks["crm"]
     return web.Response(status=hook.status, headers={"Retry-After": hook.retry_after or "0"})
 
 
@@ -108,13 +108,13 @@ async def long_rate_limits(size: Size) -> Verdict:
         async with open_lab(size) as lab:
             worker = lab.worker(("attributes",), RETRY_AFTER_CAP_SECONDS=CAP_SECONDS)
             await worker.start()
-            genesys = lab.stage.genesys
+            genesys = lab.emulators.genesys
             genesys.fail_with("conversation", 429, retry_after=asked)
             genesys.fail_with("attributes", 429, retry_after=asked)
             calls = Calls(
                 lambda counts=genesys.counts: counts["conversation"] + counts["attributes"]
             )
-            ids = lab.send(*[started(lab.stage) for _ in range(EVENTS)])
+            ids = lab.send(*[started(lab.emulators) for _ in range(EVENTS)])
             await _paused(lab, worker, {"genesys|conversations|rate_limited|budget": calls})
             genesys.heal("conversation")
             genesys.heal("attributes")
@@ -162,7 +162,7 @@ def _judge(lab: Lab, name: str, calls: Calls, told: str) -> None:
 def _longest_hidden(lab: Lab) -> float:
     now = asyncio.get_running_loop().time()
     urls = set(lab.queues.values())
-    until = [m.hidden_until or now for url in urls for m in lab.stage.sqs.messages(url)]
+    until = [m.hidden_until or now for url in urls for m in lab.emulators.sqs.messages(url)]
     return max(until, default=now) - now
 
 

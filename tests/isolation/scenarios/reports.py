@@ -39,8 +39,8 @@ async def report_slices(size: Size) -> Verdict:
     async with open_lab(size) as lab:
         step = DAY_MS // PER_DAY
         made_up = MadeUp(size=DAYS * PER_DAY, first_ms=int(FIRST.timestamp() * 1000), step_ms=step)
-        lab.stage.genesys.history = History(made_up)
-        lab.stage.genesys.requests_per_minute = 300
+        lab.emulators.genesys.history = History(made_up)
+        lab.emulators.genesys.requests_per_minute = 300
         lab.tap.cuts["genesys"] = too_large
         worker = lab.worker(("attributes", "reports"), GENESYS_REQUESTS_PER_MINUTE=240)
         await worker.start()
@@ -52,7 +52,7 @@ async def report_slices(size: Size) -> Verdict:
 async def _live(lab: Lab) -> None:
     began, ids, written = time.monotonic(), [], None
     while written is None and time.monotonic() - began < LONGEST_SECONDS:
-        ids += await lab.stream(lambda: started(lab.stage), every=1, seconds=5)
+        ids += await lab.stream(lambda: started(lab.emulators), every=1, seconds=5)
         if "manifest.json" in await lab.report_files(NAME):
             written = time.monotonic() - began
     await lab.until_done(ids, LIVE_SECONDS)

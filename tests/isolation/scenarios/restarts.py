@@ -47,15 +47,15 @@ async def received_before(size: Size) -> Verdict:
 async def _run(size: Size, table: str | None, *, receives: int) -> float:
     """Return the seconds from the first receive of a new process to the last delete."""
     async with open_lab(size) as lab:
-        lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
-        ids = lab.send(*[voice(lab.stage) for _ in range(MESSAGES)])
+        lab.emulators.genesys.latency_seconds = UPSTREAM_SECONDS
+        ids = lab.send(*[voice(lab.emulators) for _ in range(MESSAGES)])
         for _ in range(receives):
             await _received_by_nobody(lab)
-        before = len(lab.stage.sqs.journal.records)
+        before = len(lab.emulators.sqs.journal.records)
         await lab.worker(("voice",), LEDGER_TABLE=table).start()
         if await lab.until_done(ids, LONGEST_SECONDS) is None:
             return float("inf")
-        records = lab.stage.sqs.journal.records[before:]
+        records = lab.emulators.sqs.journal.records[before:]
         first = next(r.time for r in records if r.action == "ReceiveMessage" and r.message_ids)
         return max(lab.deleted_at()[one] for one in ids) - first
 
@@ -68,7 +68,9 @@ async def _received_by_nobody(lab: Lab) -> None:
         async def call(action: str, **parameters: object) -> dict[str, object]:
             headers = {"X-Amz-Target": f"AmazonSQS.{action}"}
             body = {"QueueUrl": url, **parameters}
-            async with http.post(lab.stage.sqs.endpoint_url, json=body, headers=headers) as reply:
+            async with http.post(
+                lab.emulators.sqs.endpoint_url, json=body, headers=headers
+            ) as reply:
                 return await reply.json(content_type=None)
 
         while found := (await call("ReceiveMessage", MaxNumberOfMessages=10)).get("Messages"):
@@ -80,7 +82,7 @@ async def _received_by_nobody(lab: Lab) -> None:
 async def killer_in_handler(size: Size) -> Verdict:
     """Kill the process whenever it asks for the killer's caller."""
     async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
-        killer = voice(lab.stage)
+        killer = voice(lab.emulators)
         worker = lab.worker(("voice",), LEDGER_TABLE=LEDGER_TABLE, SQS_WAIT_SECONDS=POLL_SECONDS)
 
         def kill(request: Request) -> web.Response | None:
@@ -97,7 +99,7 @@ async def killer_in_handler(size: Size) -> Verdict:
 async def killer_by_body(size: Size) -> Verdict:
     """Let the process die when it opens the killer's body."""
     async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
-        killer = voice(lab.stage)
+        killer = voice(lab.emulators)
         mark = killer.conversation_id
         worker = lab.worker(
             ("voice",),
@@ -111,8 +113,8 @@ async def killer_by_body(size: Size) -> Verdict:
 
 
 async def _kills(lab: Lab, killer: Event, worker: Worker) -> None:
-    lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
-    neighbours = [voice(lab.stage) for _ in range(NEIGHBOURS)]
+    lab.emulators.genesys.latency_seconds = UPSTREAM_SECONDS
+    neighbours = [voice(lab.emulators) for _ in range(NEIGHBOURS)]
     mixed = [killer, *neighbours]
     random.Random(10).shuffle(mixed)
     ids = lab.send(*mixed)

@@ -121,7 +121,7 @@ async def stalled_and_stopped(size: Size) -> Verdict:
         worker = lab.worker(("sentiment",), output=pipe.writing)
         await worker.start()
         pipe.stall()
-        lab.send(*[chat(lab.stage) for _ in range(CHATS)])
+        lab.send(*[chat(lab.emulators) for _ in range(CHATS)])
         await asyncio.sleep(STALL_SECONDS / 2)
         worker.signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
@@ -132,7 +132,7 @@ async def stalled_and_stopped(size: Size) -> Verdict:
 
 async def _told_or_ill(lab: Lab, worker: Worker, *, correlation_id: str = "") -> None:
     """Send chats; hold the worker to one of its two duties."""
-    events = [chat(lab.stage, correlation_id=correlation_id) for _ in range(CHATS)]
+    events = [chat(lab.emulators, correlation_id=correlation_id) for _ in range(CHATS)]
     ids = lab.send(*events)
     began = time.monotonic()
     ill: list[str] = []
@@ -144,7 +144,7 @@ async def _told_or_ill(lab: Lab, worker: Worker, *, correlation_id: str = "") ->
 
     await lab.until(settled_or_ill, ILL_SECONDS)
     seconds = time.monotonic() - began
-    told = Counter(one.body["data"]["conversationId"] for one in lab.stage.sinks["crm"].taken)
+    told = Counter(one.body["data"]["conversationId"] for one in lab.emulators.sinks["crm"].taken)
     once = sum(told[event.conversation_id] == 1 for event in events)
     verdict, acked = lab.verdict, CHATS - len(lab.open(ids))
     verdict.note(f"acked of {CHATS}", acked)

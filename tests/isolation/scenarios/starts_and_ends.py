@@ -21,12 +21,12 @@ VOICES = 30
 async def dripping_deletes(size: Size) -> Verdict:
     """Let replies to deletes come a byte a second; end the worker."""
     async with open_lab(size) as lab:
-        drip = Drip(lab.stage.sqs.endpoint_url, "DeleteMessage")
+        drip = Drip(lab.emulators.sqs.endpoint_url, "DeleteMessage")
         async with drip.serving():
             worker = _at(lab, drip.url, SQS_DRAIN_SECONDS=DRAIN_SECONDS, SQS_WAIT_SECONDS=2)
             await worker.start()
             drip.on = True
-            lab.send(*[voice(lab.stage) for _ in range(VOICES)])
+            lab.send(*[voice(lab.emulators) for _ in range(VOICES)])
             await lab.until(lambda: drip.dripped, 20)
             took = await worker.stop(60)
             verdict = lab.verdict
@@ -63,8 +63,8 @@ async def late_rights(size: Size) -> Verdict:
 
 async def _late(size: Size, refusal: Refuse) -> Verdict:
     async with open_lab(size) as lab:
-        lab.stage.sqs.faults.add("*", refusal)
-        ids = lab.send(*[voice(lab.stage) for _ in range(VOICES)])
+        lab.emulators.sqs.faults.add("*", refusal)
+        ids = lab.send(*[voice(lab.emulators) for _ in range(VOICES)])
         worker = lab.worker(("voice",))
         began = time.monotonic()
         await worker.start(until_ready=False)
@@ -76,7 +76,7 @@ async def _late(size: Size, refusal: Refuse) -> Verdict:
         verdict = lab.verdict
         verdict.equal("/livez and /readyz meanwhile", sorted(seen), [(200, 503)])
         verdict.holds("it waits", worker.returncode is None, worker.tail()[-300:])
-        lab.stage.sqs.faults.clear()
+        lab.emulators.sqs.faults.clear()
         took = await lab.until_done(ids, 40) if worker.returncode is None else None
         verdict.at_most("all done, s after it healed", took, 40)
         verdict.equal("they are recorded", len(await lab.records()), VOICES)
@@ -85,8 +85,8 @@ async def _late(size: Size, refusal: Refuse) -> Verdict:
 
 def _at(lab: Lab, url: str, **settings: object) -> Worker:
     """Return a worker whose SQS is somewhere else."""
-    queues = lab.queue_setting(("voice",)).replace(lab.stage.sqs.endpoint_url, url)
-    dead_letters = lab.stage.dead_letter_url.replace(lab.stage.sqs.endpoint_url, url)
+    queues = lab.queue_setting(("voice",)).replace(lab.emulators.sqs.endpoint_url, url)
+    dead_letters = lab.emulators.dead_letter_url.replace(lab.emulators.sqs.endpoint_url, url)
     return lab.worker(
         ("voice",),
         AWS_ENDPOINT_URL_SQS=url,
