@@ -1,7 +1,7 @@
 """Requests to Genesys for each job, over a queue that is full when the worker starts.
 
 The real worker on the demo's emulators, a job at a time. The conversation workflow runs within the
-platform's budget, for which it gathers look-ups; the others cost the same whatever the budget, and
+platform's budget, for which it gathers lookups; the others cost the same whatever the budget, and
 get one that is not waited for.
 """
 
@@ -62,7 +62,7 @@ async def measure(size: Size) -> Findings:
             events = max(1, int(trial.events * (QUICK_SHARE if size.quick else 1)))
             counted = await requests_of(trial, events, emulators, size.work)
             requests[trial.handler] = (events, counted)
-    return told(requests)
+    return reported(requests)
 
 
 async def requests_of(trial: Trial, events: int, emulators: Environment, work: Path) -> int:
@@ -86,7 +86,7 @@ async def requests_of(trial: Trial, events: int, emulators: Environment, work: P
     return sum(count for name, count in cloud.counts.items() if name not in NOT_THE_API)
 
 
-def told(requests: dict[str, tuple[int, int]]) -> Findings:
+def reported(requests: dict[str, tuple[int, int]]) -> Findings:
     """Return table and claim; `requests`: events and requests by handler."""
     rows: Sequence[Sequence[str | float]] = [
         [

@@ -61,11 +61,11 @@ async def measure(size: Size) -> Findings:
             say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
             ready.append(seconds)
             idle.append(mib)
-    return told(samples, Spread(ready), Spread(idle))
+    return reported(samples, Spread(ready), Spread(idle))
 
 
 async def long_run(messages: int, work: Path) -> list[Sample]:
-    """Work off so many messages and sample at each tenth."""
+    """Work through so many messages and sample at each tenth."""
     path, part, samples = work / "messages-part.jsonl", messages // PARTS, []
     async with QueueServer() as server:
         await server.reset()
@@ -111,7 +111,7 @@ def slope_per_100k(samples: Sequence[Sample]) -> float:
     return line.slope * 100_000
 
 
-def told(samples: Sequence[Sample], ready: Spread, idle: Spread) -> Findings:
+def reported(samples: Sequence[Sample], ready: Spread, idle: Spread) -> Findings:
     """Return tables, curves and claims; the first sample is the warm-up and is only shown."""
     counted = samples[1:]
     rows = [[sample.messages, round(sample.mib, 1), round(sample.cpu_us, 1)] for sample in samples]

@@ -22,7 +22,7 @@ from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10
-LEDGER = "ledger"
+IDEMPOTENCY_TABLE = "idempotency"
 RUN = ("-m", "worker", "run")
 SETTINGS = {
     "SQS_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
@@ -92,7 +92,7 @@ class Arena:
         return True
 
     def dead_letters(self) -> tuple[Message, ...]:
-        """Return what was parked."""
+        """Return what was dead-lettered."""
         return self.emulators.sqs.messages(self.emulators.dead_letter_url)
 
     def history(self) -> History:
@@ -108,7 +108,7 @@ class Arena:
             sent=self.sent,
             deleted_at=deleted_at,
             effects=self.tap.effects,
-            parked=[origin_of(letter) for letter in self.dead_letters()],
+            dead_lettered=[origin_of(letter) for letter in self.dead_letters()],
             left=[message.id for url in urls for message in self.emulators.sqs.messages(url)],
         )
 
@@ -140,7 +140,7 @@ class Arena:
         self.findings.none_of(beyond, f"{which}received more than {at_most} times")
 
     def keep(self) -> None:
-        """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
+        """Leave the journals beside the logs of the workers, to find a cause by."""
         journals = {
             "sent": [
                 (key, one.kind, one.disposition, one.body[:2000]) for key, one in self.sent.items()
@@ -153,16 +153,16 @@ class Arena:
             (self.folder / f"{name}.jsonl").write_bytes(b"".join(lines))
         self.findings.figures["kept in"] = self.folder
 
-    async def make_ledger(self) -> dict[str, str]:
-        """Make the table of the ledger; return the setting that names it."""
+    async def make_idempotency_table(self) -> dict[str, str]:
+        """Make the table of the idempotency table; return the setting that names it."""
         async with self.emulators.aws("dynamodb") as dynamodb:
             await dynamodb.create_table(
-                TableName=LEDGER,
+                TableName=IDEMPOTENCY_TABLE,
                 BillingMode="PAY_PER_REQUEST",
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             )
-        return {"LEDGER_TABLE": LEDGER}
+        return {"LEDGER_TABLE": IDEMPOTENCY_TABLE}
 
 
 def shortened(scale: float) -> dict[str, float]:

@@ -47,7 +47,7 @@ def checks_of(**environ):
         ("reports", {"report bucket", "event bus"}),
     ],
 )
-def test_only_what_a_handler_that_is_on_needs_is_looked_at(handler, names):
+def test_only_what_a_handler_that_is_on_needs_is_checked(handler, names):
     always = {"AWS credentials", "queue", "Genesys token"}
 
     assert checks_of(HANDLERS=handler) == always | names
@@ -56,14 +56,14 @@ def test_only_what_a_handler_that_is_on_needs_is_looked_at(handler, names):
 @pytest.mark.parametrize(
     ("handler", "names"), [("workflow", {"call details bucket"}), ("voice", set())]
 )
-def test_the_bucket_of_call_details_is_looked_at_where_it_is_named_and_used(handler, names):
+def test_the_bucket_of_call_details_is_checked_where_it_is_named_and_used(handler, names):
     with_bucket = checks_of(HANDLERS=handler, WORKFLOW_DETAILS_BUCKET="details")
 
     assert with_bucket - checks_of(HANDLERS=handler) == names
 
 
-def test_the_ledger_is_looked_at_where_one_is_named():
-    assert checks_of(LEDGER_TABLE="ledger") - checks_of() == {"idempotency table"}
+def test_the_idempotency_table_is_checked_where_one_is_named():
+    assert checks_of(LEDGER_TABLE="idempotency") - checks_of() == {"idempotency table"}
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def others():
     """Genesys, a CRM, and one receiver of all webhooks."""
     flows = {FLOW: a_flow(FLOW, {"tier": "string"})}
     cloud = GenesysCloud(client_id="client", client_secret="canary-secret", flows=flows)
-    desk = CrmState(token=TOKEN)
-    servers = (lambda: GenesysServer(cloud), lambda: CrmServer(desk), WebhookSink)
+    crm = CrmState(token=TOKEN)
+    servers = (lambda: GenesysServer(cloud), lambda: CrmServer(crm), WebhookSink)
     with in_thread(*servers) as started:
         yield started
 
@@ -163,13 +163,13 @@ async def test_a_host_that_no_name_service_can_be_asked_for_stops_no_other(
 
 async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
     """None is answered before all of them have asked."""
-    asked, everybody = set(), asyncio.Event()
+    asked, everyone = set(), asyncio.Event()
 
     async def answer(request):
         asked.add(request.headers["Authorization"].split("/")[3])
         if asked == {"sts", "sqs", "states", "s3", "events"}:
-            everybody.set()
-        await everybody.wait()
+            everyone.set()
+        await everyone.wait()
         return web.json_response({"__type": "AccessDeniedException"}, status=400)
 
     app = web.Application()
@@ -180,5 +180,5 @@ async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
         environ = {**ALL, "GENESYS_LOGIN_URL": nowhere, "HANDLERS": "workflow,reports"}
         rows = {row.name: row.found for row in await findings_of(load_settings(environ))}
 
-    assert everybody.is_set()
+    assert everyone.is_set()
     assert rows["state machine"] == "AccessDeniedException to states:StartExecution"

@@ -24,9 +24,9 @@ from tests.isolation.emulators import (
     open_environment,
 )
 from tests.isolation.process import RUN, Worker
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event
-from tests.isolation.verdict import Verdict
 
 JOBS = ("voice", "workflow", "attributes", "sentiment", "reports")
 SHARED = "isolation-all"
@@ -51,7 +51,7 @@ class Lab:
     """URL by job; one and the same for all where they are not bound."""
 
     environment: dict[str, str]
-    verdict: Verdict = field(default_factory=Verdict)
+    proof: Proof = field(default_factory=Proof)
     sent_at: dict[str, float] = field(default_factory=dict)
     """Wall clock, by message id."""
 
@@ -159,8 +159,8 @@ class Lab:
         """Return those whose attributes were written."""
         return self._with_effect("attributes", events)
 
-    def told_of(self, events: Iterable[Event], sink: str = "crm webhook") -> list[Event]:
-        """Return those that a webhook was told of."""
+    def reported_to(self, events: Iterable[Event], sink: str = "crm webhook") -> list[Event]:
+        """Return those that a webhook was sent."""
         return self._with_effect(sink, events)
 
     def _with_effect(self, sink: str, events: Iterable[Event]) -> list[Event]:
@@ -213,13 +213,13 @@ class Lab:
         return ids
 
     def keep(self) -> None:
-        """Leave the journals beside the logs, for whoever looks for the cause."""
+        """Leave the journals beside the logs, to find a cause by."""
         queue = [record._asdict() for record in self.emulators.sqs.journal.records]
         effects = [effect._asdict() for effect in self.tap.effects]
         for name, entries in (("queue", queue), ("effects", effects)):
             lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
             (self.folder / f"{name}.jsonl").write_bytes(b"".join(lines))
-        self.verdict.note("kept in", self.folder)
+        self.proof.note("kept in", self.folder)
 
 
 def failure_of(letter: Message) -> dict[str, Any]:
@@ -256,7 +256,7 @@ async def open_lab(size: Size, *, visibility_seconds: int = 30) -> AsyncIterator
         except BaseException:
             lab.keep()
             raise
-        if lab.verdict.kept:
+        if lab.proof.kept:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         else:
             lab.keep()

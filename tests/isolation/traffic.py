@@ -24,7 +24,7 @@ from tests.isolation.emulators import (
 ENDED = "v2.detail.events.conversation.{id}.customer.end"
 STARTED = "v2.detail.events.conversation.{id}.customer.start"
 INPUTS = {"accountId": "string", "tier": "string"}
-GRAVE = ((-1, 0.9),) * 9 + ((1, 0.9),)
+SEVERE = ((-1, 0.9),) * 9 + ((1, 0.9),)
 
 _numbers = count(1)
 
@@ -45,7 +45,7 @@ def new_id() -> str:
 
 
 def new_phone() -> str:
-    """Return a number that nobody in this run has."""
+    """Return a number that no one in this run has."""
     return f"+1555{next(_numbers):07d}"
 
 
@@ -84,12 +84,12 @@ def ended(emulators: Environment) -> Event:
 
 
 def chat(emulators: Environment, *, correlation_id: str = "") -> Event:
-    """Make a chat that ended badly: bus, CRM webhook and alert are to be told."""
+    """Make a chat that ended badly: bus, CRM webhook and alert are to be notified."""
     conversation_id, session_id, at = new_id(), new_id(), now()
     record = _record(conversation_id, session_id, "message", at)
     emulators.genesys.ended[conversation_id] = Ended(record)
     emulators.genesys.speech.conversations[conversation_id] = Spoken(
-        score=-0.8, transcripts={session_id: a_transcript(*GRAVE)}
+        score=-0.8, transcripts={session_id: a_transcript(*SEVERE)}
     )
     customer = {"id": session_id, "purpose": "customer"}
     emulators.genesys.conversations[conversation_id] = {

@@ -17,7 +17,7 @@ SECRET = "canary-secret-4711"
 WORDS = "canary words of a customer"
 CRM_TOKEN = "canary-crm-token-4712"
 SIGNATURE = "X-Amz-Signature"
-"""Of presigned links, which open a report to whoever has them."""
+"""Of presigned links, which open a report to anyone who has them."""
 
 
 def with_phone(body):
@@ -51,7 +51,7 @@ async def test_no_output_holds_a_number_an_attribute_or_a_secret(
     assert "event_failed" in outputs
 
 
-def _parked(emulators):
+def _dead_lettered(emulators):
     return emulators.sqs.messages(emulators.dead_letter_url)
 
 
@@ -87,7 +87,7 @@ def with_canary(body):
 
 
 def break_all(emulators, status):
-    """Let everything that jobs ask or tell fail; 200 mends it."""
+    """Let everything that jobs ask or send fail; 200 fixes it."""
     for endpoint in ("attributes", "speech", "details_by_id", "details_query"):
         if status == 200:
             emulators.genesys.heal(endpoint)
@@ -135,7 +135,7 @@ async def test_no_output_of_the_other_four_jobs_holds_any_either(
 
 
 def _notes(emulators):
-    return [m.sent.attributes["worker.failure"].value for m in _parked(emulators)]
+    return [m.sent.attributes["worker.failure"].value for m in _dead_lettered(emulators)]
 
 
 async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(
@@ -154,4 +154,4 @@ async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(
         assert "invalid_client" in status["why"]
 
     assert sum(emulators.sqs.depth(emulators.queue_url)) == 1
-    assert not _parked(emulators)
+    assert not _dead_lettered(emulators)

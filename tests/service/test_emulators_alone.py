@@ -1,4 +1,4 @@
-"""`worker demo --emulators`: for a worker that somebody else starts."""
+"""`worker demo --emulators`: for a worker that another starts."""
 
 import asyncio
 import signal
@@ -78,13 +78,13 @@ async def test_a_taken_port_is_a_configuration_error_and_no_endless_wait(alone):
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, told = await asyncio.wait_for(second.communicate(), READY_SECONDS)
+        _, reported = await asyncio.wait_for(second.communicate(), READY_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             second.kill()
 
     assert second.returncode == 2
-    assert b"DEMO_HOST, DEMO_PORT" in told
+    assert b"DEMO_HOST, DEMO_PORT" in reported
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_what_old_rounds_asked_for_is_forgotten(emulators, play_rounds, mo
     assert max(held) <= 3 * held[0]
 
 
-async def test_what_young_rounds_asked_for_is_kept(emulators, play_rounds):
+async def test_what_recent_rounds_asked_for_is_kept(emulators, play_rounds):
     held = await play_rounds(lambda _: len(emulators.genesys.conversations))
 
     assert held[-1] > 3 * held[0]

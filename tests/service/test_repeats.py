@@ -17,7 +17,7 @@ START = sample("events/platform/customer_start.json")
 
 
 @pytest.fixture
-def grave_chat(emulators):
+def severe_chat(emulators):
     """A chat that ended badly, known to analytics, to speech analytics and live."""
     record = a_conversation(
         CONVERSATION,
@@ -68,7 +68,7 @@ def send_four_times_over_two_lives(emulators, start_worker, settled):
 
 
 async def test_a_conversation_end_starts_one_execution(
-    emulators, grave_chat, send_four_times_over_two_lives
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END)
 
@@ -79,7 +79,7 @@ async def test_a_conversation_end_starts_one_execution(
 
 
 async def test_a_chat_is_forwarded_under_one_id_in_the_same_bytes(
-    emulators, grave_chat, send_four_times_over_two_lives
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END)
 
@@ -97,7 +97,7 @@ async def test_a_chat_is_forwarded_under_one_id_in_the_same_bytes(
 
 
 async def test_attributes_are_announced_under_one_id_in_the_same_bytes(
-    emulators, grave_chat, flow_and_customer, send_four_times_over_two_lives
+    emulators, severe_chat, flow_and_customer, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(START)
 
@@ -108,8 +108,8 @@ async def test_attributes_are_announced_under_one_id_in_the_same_bytes(
     assert hooks[0].headers["x-trace-id"] == hooks[0].body["traceId"]
 
 
-async def test_with_a_ledger_a_chat_is_forwarded_once_even_over_two_lives(
-    emulators, grave_chat, send_four_times_over_two_lives
+async def test_with_an_idempotency_table_a_chat_is_forwarded_once_even_over_two_lives(
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END, LEDGER_TABLE=LEDGER_TABLE)
 

@@ -1,4 +1,4 @@
-"""What a signal, a kill and a stall do to messages in hand: real processes, real signals."""
+"""What a signal, a kill and a stall do to messages in flight: real processes, real signals."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ import pytest
 
 from tests.service.conftest import sample
 
-IN_HAND = 64
+IN_FLIGHT = 64
 
 
 def scores(count):
@@ -30,27 +30,27 @@ def last_line(worker):
     return next(line for line in reversed(worker.lines()) if line["event"] == "worker_stopped")
 
 
-async def test_sigterm_lets_a_full_house_finish_and_strands_nothing(
+async def test_sigterm_lets_a_full_worker_finish_and_strands_nothing(
     emulators, start_worker, slow_upstream, records
 ):
     async with start_worker(GENESYS_REQUESTS_PER_MINUTE=100_000) as worker:
         emulators.genesys.requests_per_minute = None
-        for body in scores(IN_HAND):
+        for body in scores(IN_FLIGHT):
             emulators.sqs.send(emulators.queue_url, body)
         await emulators.sqs.wait_until(
-            lambda: emulators.sqs.depth(emulators.queue_url).in_flight == IN_HAND, 20
+            lambda: emulators.sqs.depth(emulators.queue_url).in_flight == IN_FLIGHT, 20
         )
         worker.signal(signal.SIGTERM)
         receives = emulators.sqs.counts["ReceiveMessage"]
         assert await worker.wait(60) == 0
 
-    assert len(await records()) == IN_HAND
+    assert len(await records()) == IN_FLIGHT
     assert sum(emulators.sqs.depth(emulators.queue_url)) == 0
     assert emulators.sqs.counts["ReceiveMessage"] <= receives + 1
     assert last_line(worker)["stranded"] == 0
 
 
-async def test_what_outlasts_the_drain_is_shown_again_at_once(emulators, start_worker):
+async def test_what_outlasts_the_drain_is_made_visible_again_at_once(emulators, start_worker):
     async with start_worker(SQS_DRAIN_SECONDS=2) as worker:
         emulators.genesys.latency_seconds = 20  # not before: it is ready once it has a token
         for body in scores(5):

@@ -72,7 +72,7 @@ async def test_a_worker_waits_for_sqs_and_says_so_and_then_works(
     assert len(await records()) == 1
 
 
-async def test_rights_that_have_not_arrived_are_waited_for(emulators, begin, settled):
+async def test_permissions_that_have_not_arrived_are_waited_for(emulators, begin, settled):
     emulators.sqs.faults.add("GetQueueAttributes", ACCESS_DENIED)
     emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
 

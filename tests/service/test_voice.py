@@ -71,7 +71,7 @@ async def test_a_copy_or_an_older_score_changes_nothing(body, emulators, worker,
     assert await records() == before
 
 
-async def test_an_event_without_conversation_id_is_parked_with_its_reason(
+async def test_an_event_without_conversation_id_is_dead_lettered_with_its_reason(
     emulators, worker, settled
 ):
     event = json.loads(STA)
@@ -80,13 +80,13 @@ async def test_an_event_without_conversation_id_is_parked_with_its_reason(
     emulators.sqs.send(emulators.queue_url, json.dumps(event))
     await settled()
 
-    [parked] = emulators.sqs.messages(emulators.dead_letter_url)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = emulators.sqs.messages(emulators.dead_letter_url)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert note["reason"] == "detail.eventBody.conversationId: missing"
-    assert json.loads(parked.sent.body) == event
+    assert json.loads(dead_lettered.sent.body) == event
 
 
-async def test_a_caller_nobody_knows_is_recorded_as_unknown(emulators, worker, records, settled):
+async def test_an_unknown_caller_is_recorded_as_unknown(emulators, worker, records, settled):
     emulators.genesys.customers.clear()
 
     emulators.sqs.send(emulators.queue_url, VOICE)

@@ -16,7 +16,7 @@ def metric(page, series):
     return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(series))
 
 
-async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_queue(
+async def test_messages_that_wait_hidden_for_their_retry_are_distinguished_from_an_empty_queue(
     emulators, start_worker, eventually, monkeypatch
 ):
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulators.sqs.endpoint_url)
@@ -35,7 +35,7 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
         await eventually(says_so)
 
 
-async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_to_the_cap(
+async def test_a_pause_that_the_crm_asked_for_is_reported_with_the_seconds_left_up_to_the_cap(
     emulators, start_worker, eventually
 ):
     emulators.crm.status, emulators.crm.retry_after = 429, "3000"
@@ -113,7 +113,7 @@ async def test_well_made_queues_are_not_warned_of(emulators, start_worker):
         assert json.loads(await worker.page("/status"))["warnings"] == []
 
 
-async def test_a_job_that_waits_for_a_person_is_told_from_one_that_waits_for_an_upstream(
+async def test_a_job_that_waits_for_a_person_is_distinguished_from_one_that_waits_for_an_upstream(
     emulators, start_worker, eventually
 ):
     wrong = {"GENESYS_CLIENT_SECRET": "wrong-canary-secret"}

@@ -24,7 +24,7 @@ KILL_EVERY = 400
 
 
 async def play(seed: int, sizes: Sizes) -> Findings:
-    """Send scores of rising time, a conversation a group; look at the order of the records."""
+    """Send scores of rising time, a conversation a group; check the order of the records."""
     async with open_arena(seed, fifo=True) as arena:
         groups = {an_id(arena.random): f"g{number}" for number in range(sizes.groups)}
         for number in range(sizes.per_group):
@@ -38,7 +38,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             await _life(arena, worker, until=len(arena.sent) * number / (kills + 1))
         await worker.start()
         arena.findings.expect(await arena.settled(60 + len(arena.sent) / 10), "all is settled")
-        _judge(arena, arena.check(), kills)
+        _check_outcome(arena, arena.check(), kills)
         return arena.findings
 
 
@@ -52,7 +52,7 @@ async def _life(arena: Arena, worker: WorkerProcess, *, until: float) -> None:
     await worker.wait(5)
 
 
-def _judge(arena: Arena, history: History, kills: int) -> None:
+def _check_outcome(arena: Arena, history: History, kills: int) -> None:
     expected, written = defaultdict(list), defaultdict(list)
     for planned in history.sent.values():
         conversation_id, moment = _place(planned)
@@ -66,7 +66,7 @@ def _judge(arena: Arena, history: History, kills: int) -> None:
     recorded = ((key, at.get(_place(history.sent[key]), 0)) for key in history.deleted_at)
     early = (key for key, when in recorded if when > history.deleted_at[key])
     findings.none_of(early, "deleted before its own record")
-    findings.expect(not history.parked, "nothing is parked")
+    findings.expect(not history.dead_lettered, "nothing is dead-lettered")
     receives = arena.receives().values()
     findings.figures |= {
         "groups": len(expected),

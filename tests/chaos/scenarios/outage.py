@@ -28,7 +28,7 @@ PERMITS = 64
 """SQS_CONCURRENCY, by default."""
 
 FEW_MESSAGES = 2
-"""On a queue with so few, nobody else probes: they come as often as they are sent back (P14)."""
+"""On a queue with so few, no other probes: they come as often as they are sent back (P14)."""
 
 MAX_RECEIVES = 5
 """Of the queues' redrive policy: above every limit here, far below the fifty of deploy/."""

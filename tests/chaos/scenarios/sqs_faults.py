@@ -32,7 +32,7 @@ SETTLE_SECONDS = 3
 CPU_SHARE = 0.2
 """Of one core, while SQS answers nothing but errors."""
 
-PARKS_TRIED = 4
+DEAD_LETTERS_TRIED = 4
 """One in four dead letters cannot be sent, by two attempts each; it is tried again in a minute."""
 
 POISON_ROUNDS = 3
@@ -43,7 +43,7 @@ SEND = "SendMessage"
 PLAN: tuple[tuple[str, Fault, float], ...] = (
     (RECEIVE, HTTP_500, 0.1),
     (RECEIVE, Reset(), 0.05),
-    # Its messages are hidden and nobody has them: they come again after their visibility timeout.
+    # Its messages are hidden and no one has them: they come again after their visibility timeout.
     (RECEIVE, Reset(after_effect=True), 0.03),
     (RECEIVE, Slow(2), 0.05),
     (RECEIVE, FewerMessages(2), 0.2),
@@ -84,14 +84,14 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             plan.add(action, fault, When(probability=share))
         arena.send(planned[::2])
         with_faults = await arena.settled(
-            PARKS_TRIED * NOT_DEAD_LETTERED_SECONDS + sizes.events / 5
+            DEAD_LETTERS_TRIED * NOT_DEAD_LETTERED_SECONDS + sizes.events / 5
         )
         arena.findings.expect(with_faults, "all is done in spite of faults")
         await _dead(arena, plan, worker, sizes.dead_seconds - SETTLE_SECONDS)
         arena.send(planned[1::2])
         await _heal(arena, plan, sizes)
         arena.findings.expect(await worker.ready(), "ready again")
-        await _judge(arena, jobs)
+        await _check_outcome(arena, jobs)
         return arena.findings
 
 
@@ -120,7 +120,7 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     healed_at, records = time.time(), arena.emulators.sqs.journal.records
     first = len(records)
     arena.findings.expect(
-        await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is well"
+        await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is ok"
     )
     at = next((r.time for r in records[first:] if r.action == RECEIVE and r.message_ids), None)
     recovered = at - healed_at if at else float("inf")
@@ -128,13 +128,13 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     arena.findings.expect(recovered < RECOVERY_SECONDS, "recovery within 30 s", recovered)
 
 
-async def _judge(arena: Arena, jobs: list[Job]) -> None:
+async def _check_outcome(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
     await arena.expect_effects(jobs[:1])
-    journal = arena.emulators.sqs.journal
+    journal, dead = arena.emulators.sqs.journal, history.dead_lettered
     findings.figures |= {
         "messages": len(history.sent),
-        "dead letters": f"{len(history.parked)} of {len(set(history.parked))} messages",
+        "dead letters": f"{len(dead)} of {len(set(dead))} messages",
         "most receives": max(arena.receives().values()),
         "faults met": sum(r.outcome not in ("ok", "empty") for r in journal.records),
     }

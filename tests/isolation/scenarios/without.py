@@ -5,10 +5,10 @@ from collections import Counter
 
 from tests.isolation.lab import Lab, open_lab
 from tests.isolation.process import Worker
+from tests.isolation.proof import Proof
 from tests.isolation.scenarios.data_action import RemoteFault
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event, attributes_of, ended, new_phone, started, voice
-from tests.isolation.verdict import Verdict
 
 CUSTOMERS = 20
 WRITTEN_SECONDS = 30
@@ -17,7 +17,7 @@ DEGRADE_SECONDS = 3
 HEAL_SECONDS = 60
 
 
-async def remembered_customers(size: Size) -> Verdict:
+async def remembered_customers(size: Size) -> Proof:
     """Voice: the CRM behind the data action down, then all of Genesys with its login."""
     async with open_lab(size) as lab:
         worker = lab.worker(("voice",), CACHE_SOFT_TTL_SECONDS=SOFT_SECONDS)
@@ -29,11 +29,11 @@ async def remembered_customers(size: Size) -> Verdict:
             down(lab)
             events = [voice(lab.emulators, phone=one) for one in phones]
             await _written(lab, events, f"{name} down: stale records in 30 s", "stale")
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
-async def remembered_by_phone(size: Size) -> Verdict:
+async def remembered_by_phone(size: Size) -> Proof:
     """Attributes, CRM_CACHE_BY=phone: the CRM down."""
     async with open_lab(size) as lab:
         settings = {"CACHE_SOFT_TTL_SECONDS": SOFT_SECONDS, "CRM_CACHE_BY": "phone"}
@@ -49,11 +49,11 @@ async def remembered_by_phone(size: Size) -> Verdict:
         second = [started(lab.emulators, phone=one, known=False) for one in phones]
         await lab.until_done(lab.send(*second), WRITTEN_SECONDS)
         _have(lab, second, "CRM down: attributes written in 30 s")
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
-async def degraded_records(size: Size) -> Verdict:
+async def degraded_records(size: Size) -> Proof:
     """Voice, VOICE_DEGRADE_AFTER_SECONDS: the CRM down; then a new process without any Genesys."""
     async with open_lab(size) as lab:
         settings = {"VOICE_DEGRADE_AFTER_SECONDS": DEGRADE_SECONDS}
@@ -67,11 +67,11 @@ async def degraded_records(size: Size) -> Verdict:
         await lab.worker(("voice",), "second", **settings).start(until_ready=False)
         events = [voice(lab.emulators) for _ in range(CUSTOMERS)]
         await _written(lab, events, "no Genesys at start: degraded records in 30 s", "degraded")
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
-async def refused_credentials(size: Size) -> Verdict:
+async def refused_credentials(size: Size) -> Proof:
     """Refused from the start on: voice may miss Genesys, workflows wait; both heal."""
     async with open_lab(size) as lab:
         lab.emulators.genesys.reject_client = True
@@ -82,22 +82,22 @@ async def refused_credentials(size: Size) -> Verdict:
         events = [voice(lab.emulators) for _ in range(CUSTOMERS)]
         await _written(lab, events, "voice: degraded records in 30 s", "degraded")
         await _is_named(lab, worker)
-        lab.verdict.equal("workflows meanwhile", len(lab.workflows_of(calls)), 0)
+        lab.proof.equal("workflows meanwhile", len(lab.workflows_of(calls)), 0)
         lab.emulators.genesys.reject_client = False
         took = await lab.until_done(ids, HEAL_SECONDS)
-        lab.verdict.at_most("all workflows, s after it healed", took, HEAL_SECONDS)
+        lab.proof.at_most("all workflows, s after it healed", took, HEAL_SECONDS)
         ready = await worker.until("/readyz", 200, 30)
-        lab.verdict.at_most("ready again, s after that", ready, 30)
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+        lab.proof.at_most("ready again, s after that", ready, 30)
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
 async def _is_named(lab: Lab, worker: Worker) -> None:
     code, text = await worker.page("/readyz")
-    lab.verdict.equal("/readyz", code, 503)
-    told = text + (await worker.page("/status"))[1]
-    named = "GENESYS_CLIENT_ID" in told or "GENESYS_CLIENT_SECRET" in told
-    lab.verdict.holds("the credentials' setting is named", named, text.strip())
+    lab.proof.equal("/readyz", code, 503)
+    reported = text + (await worker.page("/status"))[1]
+    named = "GENESYS_CLIENT_ID" in reported or "GENESYS_CLIENT_SECRET" in reported
+    lab.proof.holds("the credentials' setting is named", named, text.strip())
 
 
 async def _written(lab: Lab, events: list[Event], figure: str, status: str) -> None:
@@ -107,14 +107,14 @@ async def _written(lab: Lab, events: list[Event], figure: str, status: str) -> N
         records.get(event.conversation_id, {}).get("enrichmentStatus", {}).get("S", "none")
         for event in events
     )
-    lab.verdict.equal(figure, found[status], len(events))
+    lab.proof.equal(figure, found[status], len(events))
     if found[status] != len(events):
-        lab.verdict.note("  they are", dict(found))
+        lab.proof.note("  they are", dict(found))
 
 
 def _have(lab: Lab, events: list[Event], figure: str) -> None:
     right = [attributes_of(lab.emulators, one).get("accountId") == one.phone for one in events]
-    lab.verdict.equal(figure, sum(right), len(events))
+    lab.proof.equal(figure, sum(right), len(events))
 
 
 def _action_down(lab: Lab) -> None:
