@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from worker.clients.genesys.conversations import customer_address
-from worker.clients.genesys.dialects import Platform, Reference, api_url, dialect_of, login_url
+from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.parts import api_url, dialect_of, login_url
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys

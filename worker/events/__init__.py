@@ -30,9 +30,20 @@ from worker.events.fields import (
     read_text,
     read_text_if_any,
 )
-from worker.events.identity import e164, iso, origin, sent_at, timed, utc_text
-from worker.events.origin import Event, Origin, Record, Result
-from worker.events.reading import EventType, Reader
+from worker.events.origin import (
+    Event,
+    Origin,
+    Record,
+    Result,
+    e164,
+    iso,
+    origin,
+    record,
+    sent_at,
+    timed,
+    utc_text,
+)
+from worker.events.reading import EventReader, EventType, ForJob, Reader, UnknownType, Wanted
 
 __all__ = [
     "MAX_ITEMS",
@@ -40,13 +51,17 @@ __all__ = [
     "AnyEvent",
     "Envelope",
     "Event",
+    "EventReader",
     "EventType",
     "FlatFields",
+    "ForJob",
     "LegFields",
     "Origin",
     "Reader",
     "Record",
     "Result",
+    "UnknownType",
+    "Wanted",
     "Wire",
     "any_events",
     "decoder",
@@ -71,6 +86,7 @@ __all__ = [
     "read_object",
     "read_text",
     "read_text_if_any",
+    "record",
     "sent_at",
     "timed",
     "utc_text",

@@ -17,26 +17,31 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.flows import Kind, Schema
-from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysClients
+from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
+from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
+from worker.clients.genesys.wire import Call
 
 __all__ = [
     "ALIASES",
     "MIN_AGE",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
+    "TRANSCRIPTS",
     "Api",
     "Attributes",
+    "Call",
     "ChatSentiment",
     "ConversationDetails",
     "DetailsJobs",
     "DetailsQuery",
+    "EventSource",
     "Failures",
     "Filters",
     "GenesysClients",
+    "Integrations",
     "Json",
     "Kind",
     "Page",
@@ -46,6 +51,10 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
+    "SourceConfig",
     "all_of",
+    "dialect_of",
+    "open_clients",
+    "schema_of",
     "seconds_to_next_poll",
 ]

@@ -1,7 +1,7 @@
 """Data actions: how one is run, and what its refusals mean (README.md, "Data actions")."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
@@ -13,9 +13,12 @@ NO_CUSTOMER = "no.results"
 """ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
 NOT_FOUND = {404, 410}
+PLATFORM = "/api/v2/integrations/actions"
 
 NotFound = Literal["unknown", "retry"]
 """What a 404 of the system behind a data action means."""
+
+T = TypeVar("T")
 
 Output = Mapping[str, Any]
 
@@ -65,6 +68,10 @@ class Actions:
         call = self._dialect.execute_data_action(action_id, inputs)
         return await self._api.run(call, repeatable=self._repeatable)
 
+    def look(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
+        """Return the read of the data action itself, which only `worker check` makes."""
+        return read_of_action(action_id, read)
+
 
 def platform_execution(
     action_id: str, inputs: Mapping[str, str], not_found: NotFound
@@ -76,7 +83,7 @@ def platform_execution(
             return None
         return wire.object_of(reply) or None
 
-    request = _execution("/api/v2/integrations/actions", action_id, dict(inputs))
+    request = _execution(PLATFORM, action_id, dict(inputs))
     return Call(request, read, wire.DATA_ACTION)
 
 
@@ -91,6 +98,13 @@ def reference_execution(
         return _result(wire.object_of(reply))
 
     request = _execution("/api/v2/data/actions", action_id, {"parameters": dict(inputs)})
+    return Call(request, read, wire.DATA_ACTION)
+
+
+def read_of_action(action_id: str, read: Callable[[Reply], T]) -> Call[T]:
+    """Return the read of a data action itself, which only `worker check` makes."""
+    path = f"{PLATFORM}/{wire.action_id_in_path(action_id)}"
+    request = Request(method="GET", path=path, template=f"{PLATFORM}/{{actionId}}")
     return Call(request, read, wire.DATA_ACTION)
 
 
