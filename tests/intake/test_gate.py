@@ -36,7 +36,7 @@ async def turn(times=10):
 # JobState
 
 
-def test_a_job_is_open_while_what_it_needs_is_well():
+def test_a_job_is_open_while_what_it_needs_is_ok():
     job = a_job(needs=["crm", "login"], upstreams=FakeUpstreams(speech="open"))
 
     assert job.check() == "open"
@@ -244,7 +244,7 @@ async def test_all_pass_as_soon_as_the_gate_opens(scene):
 
 async def test_a_message_that_comes_when_the_gate_has_opened_unnoticed_passes(scene):
     scene.set("closed")
-    scene.upstreams.states["voice_up"] = "closed"  # well again, and nobody has checked
+    scene.upstreams.states["voice_up"] = "closed"  # well again, and no one has checked
 
     assert scene.passed(await scene.arrive())
 
@@ -622,7 +622,7 @@ class GateMachine(RuleBasedStateMachine):
         assert len(probing) <= 1
 
     @invariant()
-    def somebody_finds_out_at_a_half_open_gate(self):
+    def one_finds_out_at_a_half_open_gate(self):
         if self.gate.state == "half_open":
             probing = any(lease.probe for lease in self.working)
             assert probing or self.receiving

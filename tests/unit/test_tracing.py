@@ -1,4 +1,4 @@
-"""Tracing is off unless asked for; then it speaks to the collector, and holds nobody up."""
+"""Tracing is off unless asked for; then it speaks to the collector, and holds no one up."""
 
 import asyncio
 import os
@@ -85,10 +85,10 @@ def test_a_collector_without_the_extra_is_said_and_nothing_else():
         "{settings}", repr({"exporter_otlp_endpoint": "http://c:4318"})
     )
 
-    told = in_a_process(script)
+    reported = in_a_process(script)
 
-    assert "tracing_off" in told
-    assert told.splitlines()[-1].startswith("{} ")
+    assert "tracing_off" in reported
+    assert reported.splitlines()[-1].startswith("{} ")
 
 
 def test_off_costs_less_than_ten_microseconds_a_message():
@@ -198,11 +198,11 @@ def test_a_bad_header_of_the_collector_is_not_quoted():
     script = TRACED.replace("{settings}", repr({"exporter_otlp_endpoint": "http://127.0.0.1:9"}))
 
     script = "from worker.telemetry.logs import configure_logging; configure_logging()\n" + script
-    told = in_a_process(
+    reported = in_a_process(
         script,
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
         OTEL_EXPORTER_OTLP_HEADERS="canary secret",
     )
 
-    assert "tracing_on" in told
-    assert "canary" not in told
+    assert "tracing_on" in reported
+    assert "canary" not in reported

@@ -1,4 +1,4 @@
-"""Commands that cannot make an AWS client say which setting is to blame; nobody was asked yet."""
+"""Commands that cannot make an AWS client say which setting is to blame; no one was asked yet."""
 
 import pytest
 
@@ -33,7 +33,7 @@ WRONG = {
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(monkeypatch):
+def _environment(monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
 
