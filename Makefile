@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What makes .venv, and what it is where it will not do. Written for Pythons of any age.
 INTERPRETER = $(or $(wildcard $(BIN)/python),$(PYTHON))
-FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); import ensurepip
+FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); $(if $(wildcard $(BIN)/python),,import ensurepip)
 UNFIT = $(shell $(INTERPRETER) -c '$(FITNESS)' 2>&1 | tail -n 1)
 # Without bytecode each of the tests' processes compiles all of tests/ and worker/ anew: 8 s of CPU.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,13 +24,13 @@ help:  ## lists the targets
 
 venv: $(VENV)/with-dev  ## .venv with all that development needs
 
-# The demo needs a third of what the tests need; whoever has all of it, has that third too.
+# The demo needs a third of what the tests need; with all of it, that third is there too.
 $(VENV)/with-%: deploy/requirements-%.txt pyproject.toml
 	$(if $(UNFIT),$(error Python 3.11 or newer with venv is needed. $(INTERPRETER): $(UNFIT). Another one: make $(MAKECMDGOALS) PYTHON=python3.12))
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install -q --require-hashes -r $<
-	$(BIN)/uv pip install -q --no-deps -e .
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $<
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
 demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## the main job, embedded: no account, no Docker

@@ -18,7 +18,7 @@ def pytest_itemcollected(item):
     """Let virtual time jump after four turns of the loop in which nothing happens.
 
     looptime waits for 42. What goes over loopback is there in the next turn, and hours of
-    virtual time were spent in empty ones.
+    virtual time went in empty ones.
     """
     if item.get_closest_marker("looptime"):
         item.add_marker(pytest.mark.looptime(noop_cycles=4))
@@ -53,7 +53,7 @@ def _models_are_read_once():
 @pytest.fixture(scope="session", autouse=True)
 def _a_loop_that_is_closed():
     # pytest-asyncio 1.5 asks Python 3.11 for «the current loop» before a session's first async
-    # test; without one, Python makes a loop that nobody closes, and warnings are errors here.
+    # test; without one, Python makes a loop that no one closes, and warnings are errors here.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield

@@ -56,7 +56,7 @@ ERRORS = [
     lambda: Unavailable("down"),
     lambda: RateLimited("429", retry_after=7),
     lambda: NotYet("soon", retry_after=3),
-    lambda: RuntimeError("nobody thought of it"),
+    lambda: RuntimeError("no one thought of it"),
     lambda: Permanent("never"),
 ]
 
@@ -141,12 +141,14 @@ def nothing_is_held(intake):
 
 
 def lost(sqs, dead_letters, sent, done):
-    parked = "".join(message.sent.body for message in sqs.messages(dead_letters))
-    return [one for ids in sent.values() for one in ids if one not in done and one not in parked]
+    dead_lettered = "".join(message.sent.body for message in sqs.messages(dead_letters))
+    return [
+        one for ids in sent.values() for one in ids if one not in done and one not in dead_lettered
+    ]
 
 
 @pytest.mark.looptime
-async def test_each_message_is_done_once_in_its_order_or_parked(
+async def test_each_message_is_done_once_in_its_order_or_dead_lettered(
     sqs, queue, dead_letters, random, sent, start_intake, fifo
 ):
     whims = Whims(random)

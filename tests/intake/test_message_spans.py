@@ -1,4 +1,4 @@
-"""A message is one span: linked to who sent it, marked by its fate, and silent about people."""
+"""A message is one span: linked to who sent it, marked by its result, and silent about people."""
 
 import io
 
@@ -49,7 +49,7 @@ async def send(queue):
 
 @pytest.fixture
 def handle(sqs, queue, send, start_intake, recorder):
-    """Return a function that lets the intake work off one message, with this behaviour."""
+    """Return a function that lets the intake work through one message, with this behaviour."""
 
     async def run(*behaviour, body=None, attributes=None, system=None):
         await send(body or a_reference_body(a_voice_scored()).decode(), attributes, system)
@@ -243,13 +243,13 @@ async def test_no_span_holds_a_phone_number_whatever_fails(
 
 
 async def test_lines_of_a_message_carry_its_trace(handle, spans):
-    async def tell():
+    async def report():
         structlog.get_logger().info("here")
 
     sink = io.StringIO()
     configure_logging("info", "json", sink)
     try:
-        await handle(tell)
+        await handle(report)
     finally:
         structlog.reset_defaults()
 

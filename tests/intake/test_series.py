@@ -23,7 +23,7 @@ def series():
 
 
 def of_each_kind(random):
-    """Return a type nobody wants, two that cannot be read, and one that the handler gets."""
+    """Return a type no job wants, two that cannot be read, and one that the handler gets."""
     text = f"{random.random()}-{an_id(random)}"
     return [
         envelope(f"v2.{text}.{random.randrange(10**9)}", {}, at=START, event_id=an_id(random)),

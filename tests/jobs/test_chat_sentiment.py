@@ -46,14 +46,14 @@ from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
 
-GRAVE = (0.05, 0.07, 0.88, 0.91)
+SEVERE = (0.05, 0.07, 0.88, 0.91)
 CALM = (0.7, 0.2, 0.1, 0.9)
 UNSURE = (0.05, 0.07, 0.88, 0.7499)
 
 
 @dataclass
 class Scene:
-    """Everybody around the handler."""
+    """Everyone around the handler."""
 
     cloud: Any
     bridge: Any
@@ -156,7 +156,7 @@ def resent(event):
     return structs.replace(event, origin=origin)
 
 
-async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_nobody(scene_of):
+async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_no_one(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         assert await scene.handle(event) is Result.OK
@@ -222,10 +222,10 @@ async def test_a_platform_chat_is_forwarded_from_its_transcript(scene_of):
     }
 
 
-async def test_a_grave_chat_is_escalated_everywhere(scene_of):
+async def test_a_severe_chat_is_escalated_everywhere(scene_of):
     before = metrics.sentiment_escalations._value.get()
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
 
     details = dict(scene.bridge.events())
@@ -237,14 +237,14 @@ async def test_a_grave_chat_is_escalated_everywhere(scene_of):
     assert len(scene.bridge.calls) == 1
 
 
-async def test_a_negative_share_at_the_threshold_is_not_grave(scene_of):
+async def test_a_negative_share_at_the_threshold_is_not_severe(scene_of):
     async with scene_of() as scene:
         await scene.handle(a_chat(scene.cloud, (0.1, 0.1, 0.8, 0.9)))
 
     assert [kind for kind, _ in scene.bridge.events()] == ["ChatSentimentAnalysis"]
 
 
-async def test_a_low_confidence_is_audited_and_told_to_nobody(scene_of):
+async def test_a_low_confidence_is_audited_and_sent_to_none(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud, UNSURE)
         assert await scene.handle(event) is Result.SKIPPED
@@ -284,7 +284,7 @@ def the_end_of(conversation, session):
 
 @pytest.mark.parametrize("missing", ["session", "transcript"])
 async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(scene_of, missing):
-    """Each session has its own event; that of the first one told what was said in it."""
+    """Each session has its own event; that of the first one gave what was said in it."""
     async with scene_of(dialect="platform", age=31) as scene:
         cloud, conversation = scene.cloud, a_chat(scene.cloud, None).conversation_id
         (participant,) = cloud.ended[conversation].record["participants"]
@@ -324,7 +324,7 @@ async def test_a_transcript_whose_file_is_missing_is_waited_for_as_long_as_any(
 
 async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
 
     (entry,) = scene.audit()
@@ -346,7 +346,7 @@ async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):
 
 async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
         elsewhere = replace(scene.handle.sinks, steps=OncePerKey())
         await replace(scene.handle, sinks=elsewhere)(resent(event))
@@ -358,9 +358,9 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
         assert (one.raw, one.id) == (two.raw, two.id)
 
 
-async def test_a_crm_that_is_down_holds_up_nobody_and_repeats_nothing(scene_of):
+async def test_a_crm_that_is_down_holds_up_no_one_and_repeats_nothing(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         scene.crm.status = 503
         for _ in range(3):
             with pytest.raises(Unavailable):
@@ -375,7 +375,7 @@ async def test_a_crm_that_is_down_holds_up_nobody_and_repeats_nothing(scene_of):
     assert len(scene.audit()) == 1
 
 
-async def test_a_crm_that_refuses_parks_only_after_the_bus_was_told(scene_of):
+async def test_a_crm_that_refuses_dead_letters_only_after_the_bus_was_notified(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         scene.crm.status, scene.bridge.error = 422, "ThrottlingException"
@@ -388,7 +388,7 @@ async def test_a_crm_that_refuses_parks_only_after_the_bus_was_told(scene_of):
     assert scene.bridge.events()[-1][0] == "ChatSentimentAnalysis"
 
 
-async def test_a_conversation_that_is_gone_parks_before_anybody_is_told(scene_of):
+async def test_a_conversation_that_is_gone_dead_letters_before_any_is_notified(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         del scene.cloud.conversations[event.conversation_id]
@@ -425,7 +425,7 @@ async def test_a_conflict_without_end_is_tried_later(scene_of):
     assert scene.bridge.calls == []
 
 
-async def test_without_webhooks_the_bus_is_told_alone(scene_of):
+async def test_without_webhooks_the_bus_is_notified_alone(scene_of):
     async with scene_of(crm=False) as scene:
         assert await scene.handle(a_chat(scene.cloud)) is Result.OK
 

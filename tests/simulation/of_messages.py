@@ -7,7 +7,7 @@ from tests.simulation.play import FAULTY
 from tests.simulation.scenario import JOBS, Bug, Expect, Restart, Scenario, Traffic
 from tests.simulation.sizes import BACKOFF_RECEIVES, FAST, SHORT, Size, only, pair
 
-# Messages that fail by themselves, at an upstream that is well.
+# Messages that fail by themselves, at an upstream that is ok.
 
 
 def _bad(
@@ -54,7 +54,7 @@ def _bad(
 def bad_messages(size: Size) -> Iterator[Scenario]:
     for count, longest in ((1, 5), (2, 5), (3, 30)):
         yield _bad(f"{count} bad on a quiet queue", size, count, longest=longest, dead=count)
-    # The last one stays in hand as the only probe there is, once no healthy message comes.
+    # The last one stays in flight as the only probe there is, once no healthy message comes.
     five = 5 if size.full else None
     yield _bad("5 bad on a quiet queue", size, 5, longest=60, median=5, dead=five)
     yield _bad("20 bad on a quiet queue", size, 20, longest=1200, median=90 if size.full else 300)

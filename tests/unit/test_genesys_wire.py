@@ -208,7 +208,7 @@ def test_the_limit_of_a_429_is_read_as_far_as_it_is_one(limit, known):
 
 
 @pytest.mark.parametrize("status", [500, 504])
-def test_a_question_for_several_things_may_be_too_heavy(status):
+def test_a_question_for_several_things_may_be_too_large(status):
     call = wire.halvable(wire.Call(None, wire.object_of, "analytics"))
 
     with pytest.raises(RequestTooLarge):
@@ -315,7 +315,7 @@ def test_tokens_asked_for_too_often_are_rate_limited():
 
 
 @pytest.mark.parametrize("status", [403, 404, 415])
-def test_a_wrong_token_path_parks_no_message(status):
+def test_a_wrong_token_path_dead_letters_no_message(status):
     with pytest.raises(Unauthorized):
         wire.token_of(a_reply(status, HTML))
 

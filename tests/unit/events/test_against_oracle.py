@@ -117,7 +117,9 @@ def outcome(read, body, types):
     try:
         events = read(body, types)
     except Permanent as error:
-        return error.reason.partition(";")[0]  # an empty schedule is told what to send, by now
+        return error.reason.partition(";")[
+            0
+        ]  # an empty schedule is answered with what to send, by now
     if isinstance(events, UnknownType | OldUnrouted):
         return events.detail_type
     # The order of the readers is that of the jobs now: events of one message run side by side.
