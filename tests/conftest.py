@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from copy import deepcopy
 from functools import cache
 
 import pytest
@@ -37,6 +38,16 @@ def _tracebacks_are_plain():
     renderer.exception_formatter = structlog.dev.plain_traceback
 
 
+def _its_own_s3(load):
+    """Give each session a copy of the model that botocore changes when it makes a client."""
+
+    def loaded(self, service_name, *more, **named):
+        model = load(self, service_name, *more, **named)
+        return deepcopy(model) if service_name == "s3" else model
+
+    return loaded
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _models_are_read_once():
     """Let all sessions of a process share botocore's files: to read them took longer than tests."""
@@ -46,6 +57,8 @@ def _models_are_read_once():
         loader = cache(session.create_loader)
         patch.setattr("botocore.session.create_loader", loader)
         patch.setattr(session, "create_loader", loader)
+        for kind in (session.Loader, session.SlimLoader):
+            patch.setattr(kind, "load_service_model", _its_own_s3(kind.load_service_model))
         patch.setattr(session, "SlimLoader", cache(session.SlimLoader))
         yield
 

@@ -1,6 +1,6 @@
 """Whatever goes wrong, in whatever order: nothing is lost, doubled or left behind.
 
-Ten minutes under seeded faults takes a second or two, as time is virtual.
+A quarter of an hour under seeded faults takes a second or two, as time is virtual.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from worker.errors import NotYet, Permanent, RateLimited, Unavailable
 from worker.events.origin import Result
 
 SEEDS = range(2)
-MESSAGES = 80
+MESSAGES = 120
 GROUPS = 7
-HARM_SECONDS = 600
-PROCESSES = 4
+HARM_SECONDS = 900
+PROCESSES = 6
 
 FAULTS = {
     "ReceiveMessage": [

@@ -1,4 +1,4 @@
-"""A secret that is rotated while the worker runs: nothing is lost, and nobody restarts it."""
+"""A secret that is rotated while the worker runs: nothing is lost, and no restart is needed."""
 
 from tests.service.conftest import sample
 
