@@ -14,6 +14,7 @@ from aiohttp import web
 from tests.support.factories import OneForAll
 from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Caller
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
@@ -116,12 +117,12 @@ async def test_the_customers_address_comes_from_the_live_conversation():
         "participants": [{"purpose": "customer", "address": f"tel:{PHONE}"}],
     }
     async with genesys_of(a_cloud(conversations={CONVERSATION: live})) as genesys:
-        assert await genesys.customer_address(CONVERSATION) == f"tel:{PHONE}"
+        assert (await genesys.caller(CONVERSATION)).address == f"tel:{PHONE}"
 
 
 async def test_no_address_is_known_of_a_conversation_that_is_not_there():
     async with genesys_of(a_cloud()) as genesys:
-        assert await genesys.customer_address(CONVERSATION) is None
+        assert (await genesys.caller(CONVERSATION)).address is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ async def test_an_id_that_could_change_the_path_sends_nothing(id_):
     cloud = a_cloud()
     async with genesys_of(cloud) as genesys:
         with pytest.raises(Permanent):
-            await genesys.customer_address(id_)
+            await genesys.caller(id_)
         if id_ != "http://x":
             with pytest.raises(Misconfigured):
                 await genesys.execute_data_action(id_, INPUTS)
@@ -209,10 +210,10 @@ async def test_no_request_follows_a_429_before_its_retry_after():
         outputs = await asyncio.gather(
             genesys.execute_data_action("a", INPUTS),
             later(0.5, genesys.execute_data_action("a", INPUTS)),
-            later(3, genesys.customer_address(CONVERSATION)),
+            later(3, genesys.caller(CONVERSATION)),
         )
 
-    assert list(outputs) == [GOLD, GOLD, None]
+    assert list(outputs) == [GOLD, GOLD, Caller()]
     _, refused, *rest = (at.at for at in cloud.arrivals if at.endpoint != "token")
     assert len(rest) == 3
     assert min(rest) >= refused + 7
@@ -328,7 +329,7 @@ async def test_a_missing_permission_parks_nothing(dialect):
         with pytest.raises(Misconfigured):
             await genesys.execute_data_action("a", INPUTS)
         with pytest.raises(Misconfigured):
-            await genesys.customer_address(CONVERSATION)
+            await genesys.caller(CONVERSATION)
 
 
 async def quoting(_):

@@ -46,7 +46,7 @@ def get(path):
 
 REQUESTS = {
     "data action": (Platform().execute_data_action("custom_-_1", {"phone": "x"}).request, None),
-    "live conversation": (conversations.customer_address(ID).request, None),
+    "live conversation": (conversations.live_caller(ID).request, None),
     "flow": (PlatformAttributes().flow_inputs(ID).request, None),
     "attributes": (
         PlatformAttributes().set_attributes(ID, ID, ATTRIBUTES).request,

@@ -9,4 +9,4 @@ class Verbs:
 
     def __init__(self, api, dialect, *, repeatable=True):
         self.execute_data_action = Actions(api, dialect, repeatable=repeatable).execute_data_action
-        self.customer_address = LiveConversations(api).customer_address
+        self.caller = LiveConversations(api).caller

@@ -30,7 +30,15 @@ from worker.events.fields import (
     read_text,
     read_text_if_any,
 )
-from worker.events.identity import e164, iso, origin, sent_at, timed, utc_text
+from worker.events.identity import (
+    e164,
+    iso,
+    number_as_written,
+    origin,
+    sent_at,
+    timed,
+    utc_text,
+)
 from worker.events.origin import Event, Origin, Record, Result
 from worker.events.reading import EventType, Reader
 
@@ -61,6 +69,7 @@ __all__ = [
     "iso",
     "leg_of",
     "leg_origin",
+    "number_as_written",
     "origin",
     "read_any",
     "read_by",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec import structs
 
 from tests.support.factories import (
     PHONE,
@@ -104,7 +105,6 @@ def test_the_flat_form_brings_every_field(event):
 @pytest.mark.parametrize(
     "event",
     [
-        a_voice_scored(speakers=(), phone_number=None),
         a_conversation_ended(media_type="callback"),
         an_attributes_wanted(),
     ],
@@ -115,6 +115,14 @@ def test_both_forms_of_one_fact_give_equal_events(event):
 
     assert without_origin(platform) == without_origin(reference) == without_origin(event)
     assert platform.origin.occurred_at == reference.origin.occurred_at
+
+
+def test_a_score_of_the_platform_is_not_said_to_be_a_calls():
+    event = a_voice_scored(speakers=(), phone_number=None)
+    platform, reference = only(a_platform_body(event)), only(a_reference_body(event))
+
+    assert without_origin(reference) == without_origin(event)
+    assert without_origin(platform) == without_origin(structs.replace(event, is_call=False))
 
 
 def test_a_bare_detail_gives_the_event_and_the_key_of_its_envelope():

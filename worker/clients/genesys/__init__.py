@@ -1,7 +1,11 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
+from worker.clients.genesys.conversations import (
+    Caller,
+    ConversationDetails,
+    seconds_to_next_poll,
+)
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
     ALIASES,
@@ -30,6 +34,7 @@ __all__ = [
     "REFERENCE_METRICS",
     "Api",
     "Attributes",
+    "Caller",
     "ChatSentiment",
     "ConversationDetails",
     "DetailsJobs",
