@@ -237,8 +237,7 @@ WorkerError is reported as a failure.
 Proof = Literal["sink", "store"]
 """What proves that an event was worked on.
 
-`sink`: the effect itself, as its key is the event's (a conditional write, an execution's name).
-`store`: the idempotency store.
+`store`: the idempotency store. `sink`: the effect, by its key (a conditional write, a name).
 """
 
 GENESYS = frozenset(

@@ -14,14 +14,16 @@ from aiohttp import web
 from tests.support.factories import OneForAll
 from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.conversations import Caller
 from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.live import Caller
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import ActionRuns
 from worker.emulators.genesys.integrations import crm_lookup_failed
 from worker.emulators.genesys.replies import error_body, hang, html_200, html_502, reset_mid_body
 from worker.errors import (
     Misconfigured,
+    NotYet,
     Permanent,
     RateLimited,
     Unauthorized,
@@ -32,6 +34,7 @@ from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryPolicy
+from worker.resilience.work import Work, working_for
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -54,9 +57,7 @@ def a_guard(attempts, deadline, limiter):
 
 
 @asynccontextmanager
-async def genesys_of(
-    cloud, dialect=None, *, attempts=1, deadline=25, per_minute=60_000, repeatable=True
-):
+async def genesys_of(cloud, dialect=None, *, attempts=1, deadline=25, per_minute=60_000, **actions):
     dialect = dialect or Platform()
     limiter = Limiter("genesys", per_minute=per_minute)
     async with (
@@ -66,7 +67,7 @@ async def genesys_of(
         tokens = Tokens(http, dialect.token(cloud.client_id, cloud.client_secret))
         api = Api(http, tokens, OneForAll(a_guard(attempts, deadline, limiter)), limiter)
         try:
-            yield Verbs(api, dialect, repeatable=repeatable)
+            yield Verbs(api, dialect, **actions)
         finally:
             await tokens.aclose()
 
@@ -95,6 +96,57 @@ async def test_an_unknown_data_action_is_a_problem_of_the_setting(dialect):
 
     assert caught.value.setting == "GENESYS_ACTION_ID"
     assert "/execute)" in caught.value.reason
+
+
+async def test_no_more_data_actions_run_at_once_than_the_organization_allows():
+    cloud = a_cloud(action_runs=ActionRuns(limit=5, seconds=0.05))
+    async with genesys_of(cloud, concurrency=5) as genesys:
+        outputs = await asyncio.gather(
+            *(genesys.execute_data_action("custom_-_1", INPUTS) for _ in range(40))
+        )
+
+    assert (outputs, cloud.action_runs.most) == ([GOLD] * 40, 5)
+
+
+async def test_the_place_of_a_data_action_is_free_however_it_ends():
+    cloud = a_cloud(action_runs=ActionRuns(limit=1))
+    async with genesys_of(cloud, concurrency=1) as genesys:
+        cloud.fail_with("data_action", 503, times=1)
+        with pytest.raises(Unavailable):
+            await genesys.execute_data_action("custom_-_1", INPUTS)
+        cloud.fail_with("data_action", hang, times=1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(genesys.execute_data_action("custom_-_1", INPUTS), 0.1)
+
+        assert await genesys.execute_data_action("custom_-_1", INPUTS) == GOLD
+
+
+async def test_what_waits_for_a_data_action_waits_in_hand():
+    cloud = a_cloud(action_runs=ActionRuns(seconds=0.2))
+    work = Work("message", "voice")
+    async with genesys_of(cloud, concurrency=1) as genesys:
+        first = asyncio.create_task(genesys.execute_data_action("a", INPUTS))
+        with working_for([work]):
+            second = asyncio.create_task(genesys.execute_data_action("a", INPUTS))
+        while not work.waiting_for:  # noqa: ASYNC110  nothing rings when a wait begins
+            await asyncio.sleep(0)
+        waits = work.waiting_for
+        await asyncio.gather(first, second)
+
+    assert (waits, work.waiting_for) == ("data actions", "")
+
+
+async def test_a_limit_of_data_actions_pauses_no_other_call():
+    """Flows run data actions, too: the request budget is not what was used up."""
+    cloud = a_cloud(action_runs=ActionRuns(limit=0))
+    async with genesys_of(cloud) as genesys:
+        with pytest.raises(NotYet, match=r"actions\.concurrent\.executions\.max") as caught:
+            await genesys.execute_data_action("custom_-_1", INPUTS)
+        began = now()
+        await genesys.caller(CONVERSATION)
+
+    assert caught.value.retry_after == 3
+    assert now() - began < 1
 
 
 async def test_an_odd_data_action_id_arrives_as_it_is():

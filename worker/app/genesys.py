@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
+from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.dialects import Dialect, api_url, dialect_of, login_url
 from worker.clients.genesys.flows import FLOW_CACHE, Schema
+from worker.clients.genesys.live import LiveConversations
 from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
@@ -49,7 +50,12 @@ async def build_genesys(
     return GenesysClients(
         api=api,
         dialect=dialect,
-        actions=Actions(api, dialect, repeatable=settings.action_repeatable),
+        actions=Actions(
+            api,
+            dialect,
+            repeatable=settings.action_repeatable,
+            concurrency=settings.action_concurrency,
+        ),
         conversations=LiveConversations(api),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,

@@ -1,11 +1,7 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import (
-    Caller,
-    ConversationDetails,
-    seconds_to_next_poll,
-)
+from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
     ALIASES,
@@ -22,6 +18,7 @@ from worker.clients.genesys.details_query import (
     all_of,
 )
 from worker.clients.genesys.flows import Kind, Schema
+from worker.clients.genesys.live import Caller
 from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from worker.clients.genesys import flows, wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import customers_of, live_conversation
 from worker.clients.genesys.flows import Schema
+from worker.clients.genesys.live import customers_of, live_conversation
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet
@@ -184,10 +184,16 @@ class Attributes:
         )
 
     async def set_conversation_attributes(
-        self, conversation_id: str, attributes: Mapping[str, str]
+        self,
+        conversation_id: str,
+        attributes: Mapping[str, str],
+        participant_id: str | None = None,
     ) -> None:
-        """Merge attributes into those of the conversation; on the platform, of its customer."""
-        customer = await self.customer(conversation_id, None)
+        """Merge attributes into those of the conversation; on the platform, of its customer.
+
+        `participant_id`: the customer's, where it is known; without it, it is asked for.
+        """
+        customer = await self.customer(conversation_id, participant_id)
         await self._api.run(
             self._dialect.set_conversation_attributes(conversation_id, customer.id, attributes)
         )

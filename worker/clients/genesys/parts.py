@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.conversations import ConversationDetails, LiveConversations
+from worker.clients.genesys.conversations import ConversationDetails
 from worker.clients.genesys.dialects import Dialect
+from worker.clients.genesys.live import LiveConversations
 from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.speech import ChatSentiment
 from worker.resilience.limiter import Limiter

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.conversations import (
-    CUSTOMER_PURPOSES,
     QUERY_PATH,
     ConversationDetails,
     Wanted,
     entities,
     reference_query,
 )
+from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.transcripts import (
     ScoredPhrase,
     Sentiment,
@@ -143,16 +143,17 @@ class ChatSentiment(Protocol):
     ) -> Sentiment | None:
         """Return the sentiment; None: not analysed, yet or ever.
 
-        `session_id`: the customer's session that ended; without it, any that is there will do.
+        `session_id`: the customer's session that ended; without it, of all that are there.
         """
 
 
 class TranscriptSentiment:
     """The platform's: its score is one number, so the shares come from the transcript.
 
-    Transcripts go by the customer's sessions. They are taken from analytics and not from the live
-    conversation: those lookups share their requests, and what has ended may have left the live
-    store.
+    Transcripts go by the customer's sessions. An event names the one that ended, which is asked for
+    directly: analytics lists it later than speech analytics reads it. Of an event that names none,
+    they are taken from analytics and not from the live conversation: those lookups share their
+    requests, and what has ended may have left the live store.
     """
 
     def __init__(self, api: Api, details: ConversationDetails, transcripts: Transcripts) -> None:
@@ -163,22 +164,21 @@ class TranscriptSentiment:
     async def of_chat(
         self, conversation_id: str, ended_at: datetime, session_id: str | None = None
     ) -> Sentiment | None:
-        """Return the shares of the customer's phrases, of all transcripts that are there; or None.
+        """Return the shares of the customer's phrases in the session that ended; or None.
 
-        A session without one is passed over: it may never get any. But not the one that ended: what
-        the customer said before coming back is no answer, and went out with the event of that time.
+        What the customer said before coming back went out with the event of that time. Without a
+        session, those of all transcripts that are there: a session may never get any.
         """
         # Asked first: most of those that come too early learn it by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
-        details = await self._details.by_id(conversation_id, ended_at)
-        sessions = chat_sessions(details or {})
-        if session_id is not None and session_id not in sessions:
-            return None
-        said = {session: await self._phrases(conversation_id, session) for session in sessions}
-        if session_id is not None and not said[session_id]:
-            return None
-        return sentiment_of_phrases(chain.from_iterable(said.values()))
+        if session_id is not None and UUID.fullmatch(session_id):
+            sessions = [session_id]
+        else:
+            details = await self._details.by_id(conversation_id, ended_at)
+            sessions = chat_sessions(details or {})
+        said = [await self._phrases(conversation_id, session) for session in sessions]
+        return sentiment_of_phrases(chain.from_iterable(said))
 
     async def _phrases(self, conversation_id: str, session_id: str) -> list[ScoredPhrase]:
         signed = await self._api.run(transcript_url(conversation_id, session_id))

@@ -27,7 +27,7 @@ class EnrichmentStatus(StrEnum):
     """Written without the customer: the data action was down for too long."""
 
     UNIDENTIFIED = "unidentified"
-    """Nobody to look up: no number, or one that is not E.164 and is kept as it came."""
+    """No customer was asked for: no number, or one that is not E.164 and is kept as it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
