@@ -31,8 +31,8 @@ RUN python -m pip --python /opt/backend/bin/python wheel -q \
       --no-index --no-deps dist/*.whl
 
 
-# For images with more jobs: docker build -t genesys-event-worker:builder --target builder .
-# worker/jobs/README.md has the Dockerfile that continues here.
+# For images with more jobs: worker/jobs/README.md has the Dockerfile that continues here, and
+# ends on `runtime`.
 FROM installed AS builder
 COPY deploy/prune.py deploy/finish-worker ./
 
@@ -77,8 +77,8 @@ LABEL org.opencontainers.image.title="genesys-event-worker demo" \
 COPY --from=with-demo /opt/worker /opt/worker
 
 
-FROM base AS worker
-COPY --from=pruned /opt/worker /opt/worker
+# All of the worker's image but the worker.
+FROM base AS runtime
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["worker", "health"]
 ARG VERSION=unreleased
 ARG REVISION=unknown
@@ -87,3 +87,7 @@ LABEL org.opencontainers.image.title="genesys-event-worker" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+
+
+FROM runtime AS worker
+COPY --from=pruned /opt/worker /opt/worker

@@ -43,6 +43,19 @@ def effects_of(request: Request, time: float) -> list[Effect]:
     return [Effect(time, *effect) for effect in read(request)]
 
 
+def start_of(request: Request, reply: bytes) -> tuple[str, float] | None:
+    """Return which execution a reply to StartExecution names, and since when it runs.
+
+    The same for a second request while the first one's execution runs: Step Functions answers it
+    with success, and starts nothing.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+    if not request.headers.get("x-amz-target", "").endswith(".StartExecution"):
+        return None
+    body = orjson.loads(reply)
+    return body["executionArn"], body["startDate"]
+
+
 def _aws(request: Request) -> Iterator[tuple[str, str, str]]:
     target = request.headers.get("x-amz-target", "").rpartition(".")[2]
     if target in _TARGETS:

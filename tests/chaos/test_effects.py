@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from aiobotocore.session import get_session
 
 from tests.chaos.effects import Effect, Request, effects_of
+from tests.chaos.wiretap import Wiretap
 from tests.support.factories import an_id
 from worker.demo.environment import TABLE
 
@@ -69,3 +71,26 @@ def test_a_webhook_is_an_effect_under_its_delivery_id(wrapped):
 
 def test_a_query_is_no_effect():
     assert of(aws("Query", TableName=TABLE)) == []
+
+
+WAITING = json.dumps(
+    {"StartAt": "wait", "States": {"wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+)
+
+
+async def test_a_start_that_is_answered_by_the_running_execution_is_no_second_effect(moto):
+    wiretap, handed = Wiretap(), json.dumps({"conversationId": CONVERSATION})
+
+    async with wiretap.on("aws", moto) as url, _step_functions(url) as client:
+        role = "arn:aws:iam::123456789012:role/r"
+        made = await client.create_state_machine(name="waits", definition=WAITING, roleArn=role)
+        for _ in range(2):
+            await client.start_execution(
+                stateMachineArn=made["stateMachineArn"], name="enrich_1", input=handed
+            )
+
+    assert [(one.sink, one.key) for one in wiretap.effects] == [("executions", "enrich_1")]
+
+
+def _step_functions(url):
+    return get_session().create_client("stepfunctions", endpoint_url=url)

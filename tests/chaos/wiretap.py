@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from tests.chaos.effects import Effect, Request, effects_of
+from tests.chaos.effects import Effect, Request, effects_of, start_of
 from worker.emulators.loopback import serving
 
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
@@ -28,6 +28,7 @@ class Wiretap:
         """By upstream; may be changed at any time."""
 
         self._under_way: set[asyncio.Task[Answer]] = set()
+        self._starts: set[tuple[str, float]] = set()
 
     @asynccontextmanager
     async def on(self, upstream: str, url: str) -> AsyncIterator[str]:
@@ -68,7 +69,14 @@ class Wiretap:
             request.method, f"{url}{given.raw_path}", headers=kept, data=request.body
         ) as reply:
             content = await reply.read()
-        if reply.status < 300:
+        if reply.status < 300 and self._is_new(start_of(request, content)):
             self.effects += effects_of(request, time.time())
         passed = {n: v for n, v in reply.headers.items() if n.lower() not in HOP_BY_HOP}
         return web.Response(status=reply.status, headers=passed, body=content)
+
+    def _is_new(self, start: tuple[str, float] | None) -> bool:
+        if start is None:
+            return True
+        known = start in self._starts
+        self._starts.add(start)
+        return not known

@@ -14,15 +14,16 @@ from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.replies import hang
 from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import RateLimited, Transient, Unauthorized, Unavailable
+from worker.settings import Genesys, load_group
 from worker.telemetry import metrics
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 
 @asynccontextmanager
-async def tokens_of(cloud=None, dialect=None, clock=None):
+async def tokens_of(cloud=None, dialect=None, clock=None, request=None):
     cloud = cloud or GenesysCloud()
-    request = (dialect or Platform()).token(cloud.client_id, "demo-secret")
+    request = request or (dialect or Platform()).token(cloud.client_id, "demo-secret")
     async with (
         GenesysServer(cloud) as genesys,
         HttpClient("genesys", genesys.url, HttpLimits(total_seconds=10)) as http,
@@ -262,3 +263,22 @@ async def test_token_requests_are_counted_by_outcome():
         "error": 1,
     }
     assert metrics.token_expires._value.get() == 600
+
+
+async def test_a_secret_that_was_rotated_under_way_heals_within_a_minute(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("old\n")
+    cloud = GenesysCloud()
+    secret = load_group(Genesys, {"GENESYS_CLIENT_SECRET_FILE": str(file)}).client_secret
+
+    def request():
+        return Platform().token(cloud.client_id, secret.get_secret_value())
+
+    async with tokens_of(cloud, request=request) as (tokens, _):
+        with pytest.raises(Unauthorized) as caught:
+            await tokens.get()
+        file.write_text(cloud.client_secret)
+        await asyncio.sleep(caught.value.retry_after)
+
+        assert cloud.knows_token(await tokens.get())
+    assert caught.value.retry_after < 60

@@ -76,6 +76,18 @@ async def test_the_signature_is_the_hmac_of_id_timestamp_and_body(secret, key):
     assert delivery.headers["webhook-timestamp"].isdigit()
 
 
+async def test_a_secret_that_is_rotated_signs_the_next_delivery():
+    secrets = ["first", "first", "second", "whsec_no base64"]
+    async with a_hook(lambda: secrets.pop(0)) as (hook, sink):
+        for number in range(3):
+            await hook.post(NOTE, delivery_id=f"d-{number}")
+
+    first, second, third = sink.deliveries
+    assert first.headers["webhook-signature"] == signature_of(b"first", first)
+    assert second.headers["webhook-signature"] == signature_of(b"second", second)
+    assert third.headers["webhook-signature"] == signature_of(b"second", third)
+
+
 async def test_the_signature_is_that_of_the_example_of_the_standard():
     # Test vector of github.com/standard-webhooks/standard-webhooks, libraries/python.
     signer = Signer("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")

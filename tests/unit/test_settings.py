@@ -20,6 +20,13 @@ from worker.settings import (
     load_group,
     variable_name,
 )
+from worker.settings.texts import cleaned
+from worker.settings.upstreams import REGIONS
+
+A_UUID = "3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"
+A_QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
+REGION_EXAMPLE = "e.g. mypurecloud.ie or eu-west-1 (set to 'us-east-9')"
+A_URL = "https://host.example/path"
 
 VOICE = {
     "GENESYS_CLIENT_ID": "client",
@@ -218,24 +225,97 @@ def test_an_empty_variable_counts_as_unset():
     )
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_is_named_and_never_shown(name):
-    problems = problems_of(**{name: BAD[name]})
+UNSHOWN = {
+    "CRM_API_TOKEN",
+    "CRM_WEBHOOK_URL",  # no host: it may be a token in the wrong variable
+    "ECS_AGENT_URI",  # in its path
+    "GENESYS_API_URL",  # its password
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+}
 
-    assert [line.split(":")[0] for line in problems] == [name]
-    assert "7f3a" not in str(problems)
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_is_named_and_shown_unless_it_may_be_a_secret(name):
+    (problem,) = problems_of(**{name: BAD[name]})
+
+    assert problem.split(":")[0] == name
+    assert ("7f3a" in problem) == (name not in UNSHOWN)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "value", "said"),
     [
-        ("GENESYS_FLOW_ID", "not a UUID"),
-        ("GENESYS_ENVIRONMENT", "not a domain such as mypurecloud.ie"),
-        ("GENESYS_TOKEN_PATH", "must begin with /"),
+        ("GENESYS_FLOW_ID", "x", f"is no UUID; e.g. {A_UUID} (set to 'x')"),
+        ("GENESYS_TOKEN_PATH", "x", "must begin with /; e.g. /oauth/token (set to 'x')"),
+        ("SQS_CONCURRENCY", "many", "must be a whole number; e.g. 64 (set to 'many')"),
+        ("SQS_CONCURRENCY", "0", "must be at least 1; e.g. 64 (set to '0')"),
+        ("SQS_DRAIN_SECONDS", "-1", "must be greater than 0; e.g. 25 (set to '-1')"),
+        ("OPS_PORT", "70000", "must be at most 65535; e.g. 9464 (set to '70000')"),
+        ("LEDGER_FAIL_OPEN", "maybe", "must be true or false (set to 'maybe')"),
+        ("GENESYS_DIALECT", "r0", "must be 'platform' or 'reference' (set to 'r0')"),
+        (
+            "GENESYS_ENVIRONMENT",
+            "us-east-9",
+            f"is neither a domain nor an AWS region of Genesys Cloud; {REGION_EXAMPLE}",
+        ),
+        (
+            "SQS_QUEUE_URL",
+            "events",
+            f"is neither the URL of a queue nor its ARN; e.g. {A_QUEUE} (set to 'events')",
+        ),
+        (
+            "CRM_WEBHOOK_URL",
+            "hooks.example/T0/s3cret",
+            f"must be a URL; e.g. {A_URL} (set to 'hooks.example')",
+        ),
+        (
+            "CRM_WEBHOOK_URL",
+            "http://me@hooks.example:81/T0?sig=s3cret",
+            f"must not carry a user name or password; e.g. {A_URL} (set to 'http://hooks.example:81')",
+        ),
+        ("CRM_WEBHOOK_URL", "whsec_s3cret", f"must be a URL; e.g. {A_URL}"),
+        ("HANDLERS", "voise", f"'voise' is no job; there are: {', '.join(REQUIRED)}"),
     ],
 )
-def test_a_text_of_the_wrong_form_is_refused_in_words(name, said):
-    assert problems_of(**{name: BAD[name]}) == [f"{name}: {said}"]
+def test_a_refusal_says_what_is_wrong_how_it_looks_and_what_was_set(name, value, said):
+    assert problems_of(**{name: value}) == [f"{name}: {said}"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_an_aws_region_of_genesys_is_its_domain(region):
+    settings = load_settings({**GOOD, "GENESYS_ENVIRONMENT": region.upper()})
+
+    assert settings.genesys.environment == REGIONS[region]
+
+
+def test_any_domain_is_taken_as_it_is():
+    settings = load_settings({**GOOD, "GENESYS_ENVIRONMENT": "New1.pure.cloud"})
+
+    assert settings.genesys.environment == "new1.pure.cloud"
+
+
+@pytest.mark.parametrize(
+    ("level", "meant"), [("WARN", "warning"), ("Fatal", "error"), ("CRITICAL", "error")]
+)
+def test_levels_have_the_names_that_other_programs_use_too(level, meant):
+    assert load_settings({**GOOD, "LOG_LEVEL": level}).log.level == meant
+
+
+@pytest.mark.parametrize("form", ["{}\n", " {}\t", '"{}"', "'{}'", '" {} "\r\n'])
+def test_white_space_and_quotes_around_a_value_are_no_part_of_it(form):
+    environ = {name: form.format(value) for name, value in GOOD.items()}
+
+    assert load_settings(environ) == load_settings(GOOD)
+
+
+@pytest.mark.parametrize("value", ['"', '"a', "a'", "\"a'", "it's"])
+def test_quotes_that_are_no_pair_are_part_of_the_value(value):
+    assert cleaned(value) == value
+
+
+@pytest.mark.parametrize("value", [" ", '""', "' '", "\n"])
+def test_a_variable_of_nothing_counts_as_unset(value):
+    assert load_settings({**GOOD, "SQS_CONCURRENCY": value}).sqs.concurrency == 64
 
 
 def test_all_bad_fields_of_all_groups_are_named_at_once():

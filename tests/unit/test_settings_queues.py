@@ -8,7 +8,7 @@ from tests.support.reading import REQUIRED, reader
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import describe, load_settings
 from worker.errors import ConfigurationError
-from worker.settings import QueueBinding, Sqs
+from worker.settings import QueueBinding, Sqs, load_group
 from worker.settings.bindings import entries_of
 
 SQS = "https://sqs.eu-west-1.amazonaws.com/111122223333"
@@ -118,11 +118,12 @@ def test_all_that_is_wrong_with_the_bindings_is_named_at_once():
 @pytest.mark.parametrize(
     ("queues", "said"),
     [
-        ("events", "is not the URL of a queue"),
-        ("arn:aws:sqs:eu-west-1:111122223333:events", "is the ARN of a queue, not its URL"),
-        (f"voice={SQS}/v,workflow=ended", "entry 2 is not the URL of a queue"),
+        ("events", "is neither the URL of a queue nor its ARN"),
+        ("arn:aws:sns:eu-west-1:111122223333:events", "is neither the URL of a queue"),
+        ("arn:aws-iso:sqs:us-iso-east-1:111122223333:events", "is neither the URL of a queue"),
+        (f"voice={SQS}/v,workflow=ended", "entry 2 is neither the URL of a queue nor its ARN"),
         (f"voice=http://sqs.example/v,{REST}", "entry 1 must begin with https://"),
-        ("voice=,workflow=", "entry 1 is not the URL of a queue; entry 2 is not the URL"),
+        ("voice=,workflow=", "entry 1 is neither the URL of a queue nor its ARN; entry 2 is"),
         (" , ", "names no queue"),
         ("https://me:canary@sqs.example/1/q", "must not carry a user name or password"),
     ],
@@ -131,8 +132,34 @@ def test_what_is_no_url_of_a_queue_is_refused_with_an_example(queues, said):
     [problem] = problems_of(queues)
 
     assert problem.startswith(f"SQS_QUEUE_URL: {said}")
-    assert problem.endswith("e.g. https://sqs.eu-west-1.amazonaws.com/111122223333/events")
+    assert "; e.g. https://sqs.eu-west-1.amazonaws.com/111122223333/events (set to" in problem
     assert "canary" not in problem
+
+
+@pytest.mark.parametrize(
+    ("arn", "url"),
+    [
+        (
+            "arn:aws:sqs:eu-west-1:111122223333:q",
+            "https://sqs.eu-west-1.amazonaws.com/111122223333/q",
+        ),
+        (
+            "arn:aws-cn:sqs:cn-north-1:111122223333:q.fifo",
+            "https://sqs.cn-north-1.amazonaws.com.cn/111122223333/q.fifo",
+        ),
+        (
+            "arn:aws-us-gov:sqs:us-gov-west-1:111122223333:q",
+            "https://sqs.us-gov-west-1.amazonaws.com/111122223333/q",
+        ),
+        (
+            "arn:aws-eusc:sqs:eusc-de-east-1:111122223333:q",
+            "https://sqs.eusc-de-east-1.amazonaws.eu/111122223333/q",
+        ),
+    ],
+)
+def test_the_arn_of_a_queue_is_its_url(arn, url):
+    assert load_group(Sqs, {"SQS_QUEUE_URL": arn}).queue_urls == (url,)
+    assert load_group(Sqs, {"SQS_QUEUE_URL": f"voice={arn},workflow={SQS}/w"}).queue_urls[0] == url
 
 
 def test_more_queues_than_permits_are_refused():

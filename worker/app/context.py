@@ -87,7 +87,7 @@ class AppContext:
         http = HttpClient(name, origin_of(name, str(url)), WEBHOOK_LIMITS)
         await self.stack.enter_async_context(http)
         guard = self.upstreams.http(name, WEBHOOK_ATTEMPTS, WEBHOOK_DEADLINE_SECONDS)
-        return Webhook(name, str(url), secret.get_secret_value() if secret else None, guard, http)
+        return Webhook(name, str(url), secret.get_secret_value if secret else None, guard, http)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from worker.clients.genesys.participants import Attributes
 from worker.clients.genesys.parts import GenesysClients
 from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
+from worker.clients.genesys.wire import Call, Token
 from worker.clients.http import HttpClient, HttpLimits
 from worker.resilience.cache import Cache
 from worker.settings import Genesys, Settings, is_loopback
@@ -77,10 +78,14 @@ def _tokens(
     stack: AsyncExitStack,
 ) -> Tokens:
     settings = all_settings.genesys
-    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
+
+    def request() -> Call[Token]:
+        secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
+        return dialect.token(settings.client_id or "", secret)
+
     tokens = Tokens(
         login,
-        dialect.token(settings.client_id or "", secret),
+        request,
         guard=upstreams.login(settings),
         pause_cap_seconds=all_settings.retry.after_cap_seconds,
     )

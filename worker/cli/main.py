@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable
 from errno import EDQUOT, EFBIG, ENOSPC
 from inspect import cleandoc
-from typing import Annotated
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from worker import __version__
 from worker.cli import (
@@ -30,8 +33,30 @@ from worker.errors import ConfigurationError
 NO_SPACE = (ENOSPC, EDQUOT, EFBIG)
 """Errors of a full disk, a used quota or a file at its limit. Not EPIPE: typer ends quietly."""
 
+ENV_FILE = "--env-file"
+
+
+class _EnvFileAnywhere(TyperGroup):
+    """Takes --env-file behind the command too, as people write it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the option to the front."""
+        moved: list[str] = []
+        rest: list[str] = []
+        given = iter(args)
+        for one in given:
+            if one == "--":
+                rest += [one, *given]
+            elif one == ENV_FILE:
+                moved += [one, *islice(given, 1)]
+            else:
+                (moved if one.startswith(f"{ENV_FILE}=") else rest).append(one)
+        return super().parse_args(ctx, [*moved, *rest])
+
+
 app = typer.Typer(
     name="worker",
+    cls=_EnvFileAnywhere,
     help="Takes Genesys Cloud events from SQS and acts on them.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -41,7 +66,11 @@ app = typer.Typer(
 )
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
-    run.run: ("worker run", "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run"),
+    run.run: (
+        "worker run",
+        "worker --env-file .env run",
+        "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
+    ),
     demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
     check.check: ("worker check", "worker check --json"),
     inspect.inspect: (
@@ -90,9 +119,27 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _load(files: list[Path] | None) -> None:
+    """Set what the files set, later ones first, unless the environment has it."""
+    for file in reversed(files or ()):
+        from worker.settings.env_file import variables_in
+
+        for name, value in variables_in(file).items():
+            os.environ.setdefault(name, value)
+
+
 @app.callback()
 def _options(
-    version: Annotated[
+    env_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            ENV_FILE,
+            metavar="FILE",
+            help="Read variables from a file of NAME=value lines; those of the environment count "
+            "more.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001  its callback acts
         bool,
         typer.Option(
             "--version", "-V", callback=_print_version, is_eager=True, help="Show the version."
@@ -100,6 +147,7 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that precede a command."""
+    _load(env_file)
 
 
 def main() -> None:

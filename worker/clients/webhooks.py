@@ -8,7 +8,8 @@ import hmac
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -59,12 +60,23 @@ class Webhook:
     """One receiver of our POSTs."""
 
     def __init__(
-        self, name: str, url: str, secret: str | None, guard: Guard, http: HttpClient
+        self,
+        name: str,
+        url: str,
+        secret: str | Callable[[], str] | None,
+        guard: Guard,
+        http: HttpClient,
     ) -> None:
-        """`name`: for logs and metrics. `secret`: see `Signer`. `http`: to `origin_of(url)`."""
+        """`name`: for logs and metrics. `secret`: see `Signer`. `http`: to `origin_of(url)`.
+
+        A secret that is a function is asked for each attempt, as it may be rotated. Raises
+        ConfigurationError for one that cannot be used, and for a later one keeps the last.
+        """
         self.name = name
         self._path = path_of(url)
-        self._signer = None if secret is None else Signer(secret)
+        self._secret = secret
+        self._signs_by = secret() if callable(secret) else secret
+        self._signer = None if self._signs_by is None else Signer(self._signs_by)
         self._guard = guard
         self._http = http
 
@@ -100,9 +112,18 @@ class Webhook:
 
     def _signed(self, request: Request, delivery_id: str) -> Request:
         """Sign each attempt anew: receivers refuse a timestamp that is some minutes old."""
+        self._renew_signer()
         if self._signer is None:
             return request
         now = int(time.time())
         signature = self._signer.sign(delivery_id, now, orjson.dumps(request.json))
         stamp = {"webhook-timestamp": str(now), "webhook-signature": signature}
         return replace(request, headers={**request.headers, **stamp})
+
+    def _renew_signer(self) -> None:
+        if not callable(self._secret):
+            return
+        if (secret := self._secret()) != self._signs_by:
+            self._signs_by = secret
+            with suppress(ConfigurationError):
+                self._signer = Signer(secret)

@@ -6,7 +6,16 @@ are made of these docstrings. All bad fields are reported at once, and never wit
 
 from worker.settings.bindings import QueueBinding
 from worker.settings.describe import Row, describe
-from worker.settings.fields import BearerToken, Globs, Group, Seconds, Url, Uuid, is_loopback
+from worker.settings.fields import (
+    BearerToken,
+    Globs,
+    Group,
+    Seconds,
+    Url,
+    Uuid,
+    is_loopback,
+    variable_name,
+)
 from worker.settings.jobs import (
     Declarations,
     Declared,
@@ -18,7 +27,7 @@ from worker.settings.load import groups_of, load_group, load_groups, load_settin
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
 from worker.settings.rules import heartbeat_capacity
-from worker.settings.tree import GROUPS, Settings, variable_name
+from worker.settings.tree import GROUPS, Settings
 from worker.settings.upstreams import (
     Breaker,
     Cache,

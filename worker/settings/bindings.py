@@ -17,7 +17,15 @@ EXAMPLE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
 BOUND_EXAMPLE = "voice=https://…/voice,attributes+sentiment=https://…/chats"
 
 _URL = TypeAdapter[object](Url)
-_ARN = re.compile(r"arn:[\w-]+:sqs:[\w-]+:\d+:[\w.-]+")
+_ARN = re.compile(r"arn:([\w-]+):sqs:([\w-]+):(\d{12}):([\w.-]{1,80})")
+_DOMAINS = {
+    "aws": "amazonaws.com",
+    "aws-us-gov": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+}
+"""Of AWS's partitions, as ARNs name them."""
+
 _PRINTABLE_NAME = re.compile(r"[\w.-]{1,80}")
 
 
@@ -84,7 +92,9 @@ def _entry(part: str) -> Entry:
 
 
 def queue_url(text: str) -> str:
-    """Return the URL of one queue in its normal form. Raises ValueError."""
+    """Return the URL of one queue in its normal form, also from its ARN. Raises ValueError."""
+    if (arn := _ARN.fullmatch(text)) and arn[1] in _DOMAINS:
+        return f"https://sqs.{arn[2]}.{_DOMAINS[arn[1]]}/{arn[3]}/{arn[4]}"
     try:
         return str(_URL.validate_python(text))
     except ValidationError as error:
@@ -109,10 +119,8 @@ def _checked(text: str) -> str:
 
 
 def _fault(url: str, error: ValidationError) -> str:
-    if _ARN.fullmatch(url):
-        return "is the ARN of a queue, not its URL"
     if "://" not in url:
-        return "is not the URL of a queue"
+        return "is neither the URL of a queue nor its ARN"
     return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
 
 
@@ -168,10 +176,10 @@ def _repeated_queues(entries: Sequence[Entry]) -> Iterator[str]:
         entry.name for entry in {e.url: e for e in entries}.values()
     ).items():
         if times > 1:
-            # Not told apart by account: the name stands in metrics, alarms and failure records.
+            # Not distinguished by account: the name stands in metrics, alarms and failure records.
             yield (
                 f"{times} queues of different accounts or regions are named {name}, and the worker "
-                "tells queues apart by name; run a worker for each"
+                "distinguishes queues by name; run a worker for each"
             )
 
 

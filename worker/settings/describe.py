@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 
-from worker.settings.fields import Group
+from worker.settings.faults import is_secret
+from worker.settings.fields import Group, variable_name
 from worker.settings.jobs import Declarations
 from worker.settings.load import NO_JOBS, groups_of, load_groups
-from worker.settings.tree import Settings, variable_name
+from worker.settings.texts import FILE, texts_of
+from worker.settings.tree import Settings
 
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"
+FROM_FILE = "(in a file)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +53,17 @@ def _rows_of(group: Group) -> list[Row]:
 
 
 def _raw_rows(kind: type[Group], environ: Mapping[str, str], bad: set[str]) -> list[Row]:
-    given = {name.upper(): value for name, value in environ.items() if value}
+    given = texts_of(environ)
     rows = []
     for field, info in kind.model_fields.items():
         variable = variable_name(kind, field)
-        if variable in bad and variable in given:
+        names = {variable, variable + FILE}
+        if bad & names and names & given.keys():
             value = NOT_SHOWN
         elif variable in given:
-            value = HIDDEN if _is_secret(info) else given[variable]
+            value = HIDDEN if is_secret(info) else given[variable]
+        elif variable + FILE in given:
+            value = FROM_FILE
         else:
             value = "" if info.is_required() else _text(info.default)
         rows.append(_row(kind, field, value))
@@ -73,10 +78,6 @@ def _row(kind: type[Group], field: str, value: str) -> Row:
         value=value,
         doc=" ".join((info.description or "").split()),
     )
-
-
-def _is_secret(info: FieldInfo) -> bool:
-    return "SecretStr" in str(info.annotation)
 
 
 def _text(value: object) -> str:

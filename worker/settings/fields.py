@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -74,13 +75,26 @@ def _without_user(url: HttpUrl) -> HttpUrl:
     return url
 
 
-Uuid = Annotated[str, like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "not a UUID")]
+def example(text: str) -> FieldInfo:
+    """Return what a refusal adds: how a value of this type looks."""
+    return Field(examples=[text])  # type: ignore[no-any-return]
+
+
+Uuid = Annotated[
+    str,
+    like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID"),
+    example("3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"),
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
-Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local)]
-AgentUrl = Annotated[HttpUrl, AfterValidator(_of_the_ecs_agent)]
-CollectorUrl = Annotated[HttpUrl, AfterValidator(_without_user)]
+Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local), example("https://host.example/path")]
+AgentUrl = Annotated[
+    HttpUrl, AfterValidator(_of_the_ecs_agent), example(f"http://{ECS_AGENT_HOST}/api/…")
+]
+CollectorUrl = Annotated[
+    HttpUrl, AfterValidator(_without_user), example("http://collector.example:4318")
+]
 
 
 def group(prefix: str) -> SettingsConfigDict:
@@ -112,3 +126,8 @@ class Group(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Name the sources of values: the constructor alone."""
         return (init_settings,)
+
+
+def variable_name(kind: type[Group], field: str) -> str:
+    """Return the environment variable of a field, e.g. `SQS_QUEUE_URL`."""
+    return f"{kind.model_config.get('env_prefix', '')}{field}".upper()

@@ -77,10 +77,10 @@ def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> st
 
 
 def unknown_jobs(jobs: Declarations, named: Sequence[str]) -> Iterator[str]:
-    """Yield a line per entry of HANDLERS that names no job; it is not shown: it may be anything."""
-    for position, name in enumerate(named, start=1):
+    """Yield a line per entry of HANDLERS that names no job."""
+    for name in named:
         if name not in jobs:
-            yield f"HANDLERS: entry {position} is no job; there are: {', '.join(jobs)}"
+            yield f"HANDLERS: {name[:80]!r} is no job; there are: {', '.join(jobs)}"
 
 
 def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iterator[str]:

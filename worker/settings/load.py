@@ -1,9 +1,10 @@
-"""From environment variables to settings; every problem at once, never with a value."""
+"""From environment variables to settings; every problem at once, never with a secret."""
 
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -11,11 +12,13 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from worker.errors import ConfigurationError
-from worker.settings.fields import Group
+from worker.settings.faults import is_secret, problems_of
+from worker.settings.fields import Group, variable_name
 from worker.settings.jobs import Declarations, missing, unknown_jobs, unmet_needs
 from worker.settings.process import Handlers
 from worker.settings.rules import broken_rules
-from worker.settings.tree import GROUPS, Settings, variable_name
+from worker.settings.texts import FILE, FileSecret, names_given, read_file, texts_of
+from worker.settings.tree import GROUPS, Settings
 
 SIMILAR = 0.85
 """Likeness (difflib) from which an unknown variable counts as a misspelt setting."""
@@ -58,7 +61,9 @@ def near_names(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
         if (meant := WRONG_NAMES.get(name)) is not None:
             if meant not in given:
                 found[name] = meant
-        elif (matches := get_close_matches(name, known, 1, SIMILAR)) and _alike(name, matches[0]):
+            continue
+        plain = name.removesuffix(FILE)
+        if (matches := get_close_matches(plain, known, 1, SIMILAR)) and _alike(name, matches[0]):
             found[name] = matches[0]
     return found
 
@@ -70,7 +75,10 @@ def _alike(name: str, meant: str) -> bool:
 
 def unknown_lines(near: dict[str, str]) -> list[str]:
     """Return a line for each, as the text of a warning."""
-    return [f"{name}: unknown; did you mean {meant}?" for name, meant in near.items()]
+    return [
+        f"{name}: unknown; did you mean {meant}{FILE if name.endswith(FILE) else ''}?"
+        for name, meant in near.items()
+    ]
 
 
 G = TypeVar("G", bound=Group)
@@ -88,12 +96,13 @@ def load_settings(
     """
     environ = _environ(environ)
     groups, problems = load_groups(environ, jobs)
-    present = _present(environ)
+    known = variables_of(jobs)
+    present = names_given(environ, known)
     handlers = groups.get("handlers")
     named = handlers.handlers if isinstance(handlers, Handlers) else ()
     problems += unmet_needs(jobs, named, present.__contains__)
     problems += broken_rules(groups, missing(jobs, present.__contains__))
-    near = near_names(present, variables_of(jobs))
+    near = near_names(present, known)
     if problems:
         raise ConfigurationError(problems + unknown_lines(near))
     core = {name: group for name, group in groups.items() if name in GROUPS}
@@ -107,7 +116,8 @@ def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
     group, problems = _loaded(kind, environ)
     if group is None:
         own = {variable_name(kind, field) for field in kind.model_fields}
-        near = near_names(_present(environ), variables_of(NO_JOBS))
+        known = variables_of(NO_JOBS)
+        near = near_names(names_given(environ, known), known)
         meant = {name: setting for name, setting in near.items() if setting in own}
         raise ConfigurationError(problems + unknown_lines(meant))
     return group
@@ -144,45 +154,46 @@ def variables_of(jobs: Declarations) -> tuple[str, ...]:
 
 
 def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[str]]:
+    texts = texts_of(environ)
+    secrets, problems = _from_files(kind, texts)
+    source = EnvSettingsSource(kind)
+    source.env_vars = {name.lower(): text for name, text in texts.items()}
     try:
-        return _read(kind, environ), []
+        group = kind(**{**source(), **secrets})
     except ValidationError as error:
-        return None, _problems_of(kind, error)
+        return None, problems + problems_of(kind, error, texts)
+    return (None, problems) if problems else (group, [])
+
+
+def _from_files(
+    kind: type[Group], texts: dict[str, str]
+) -> tuple[dict[str, FileSecret], list[str]]:
+    """Add what files hold to `texts`; return the secrets among it, by field, and the problems."""
+    secrets, problems = {}, []
+    for field, info in kind.model_fields.items():
+        name = variable_name(kind, field)
+        path = texts.get(name + FILE)
+        if path is None:
+            continue
+        if name in texts:
+            problems.append(f"{name}: is set beside {name}{FILE}; remove one of them")
+            continue
+        try:
+            if is_secret(info):
+                secrets[field] = FileSecret(Path(path))
+            texts[name] = read_file(Path(path))
+        except ValueError as error:
+            problems.append(f"{name}{FILE}: {error}")
+    return secrets, problems
 
 
 def unknown_settings(
     environ: Mapping[str, str] | None = None, jobs: Declarations = NO_JOBS
 ) -> list[str]:
     """Return a warning for each variable that looks like a misspelt setting."""
-    return unknown_lines(near_names(_present(_environ(environ)), variables_of(jobs)))
-
-
-def _present(environ: Mapping[str, str]) -> set[str]:
-    return {name.upper() for name, value in environ.items() if value}
+    known = variables_of(jobs)
+    return unknown_lines(near_names(names_given(_environ(environ), known), known))
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
-
-
-def _read(kind: type[G], environ: Mapping[str, str]) -> G:
-    source = EnvSettingsSource(kind)
-    source.env_vars = {name.lower(): value for name, value in environ.items() if value}
-    return kind(**source())
-
-
-def _problems_of(kind: type[Group], error: ValidationError) -> list[str]:
-    return [
-        _problem(kind, str(entry["loc"][0]), entry["type"], entry["msg"])
-        if entry["loc"]
-        else entry["msg"].removeprefix("Value error, ")
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-
-
-def _problem(kind: type[Group], field: str, fault: str, message: str) -> str:
-    name = variable_name(kind, field)
-    if fault == "missing":
-        doc = " ".join((kind.model_fields[field].description or "").split())
-        return f"{name}: is missing — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
-    return f"{name}: {message.removeprefix('Value error, ')}"

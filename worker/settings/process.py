@@ -16,6 +16,12 @@ def _transport(value: object) -> object:
     return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
 
 
+def _level(value: object) -> object:
+    name = _lower(value)
+    # As Python's logging and many others name them.
+    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(str(name), name)
+
+
 class Ops(Group):
     """The operators' HTTP server."""
 
@@ -37,7 +43,7 @@ class Log(Group):
 
     model_config = group("LOG_")
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = "info"
     """Least severity that is written."""
 
     format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"

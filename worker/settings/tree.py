@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TypeVar
 
 from worker.settings.bindings import QueueBinding, bindings_of
-from worker.settings.fields import Group
+from worker.settings.fields import Group, variable_name
 from worker.settings.jobs import Declarations, half_configured, missing
 from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
 from worker.settings.queue import Events, Handler, Retry, Sqs
@@ -113,11 +113,6 @@ GROUPS: dict[str, type[Group]] = {
     if isinstance(group.type, type) and issubclass(group.type, Group)
 }
 """The groups by their name in the tree, in reading order."""
-
-
-def variable_name(kind: type[Group], field: str) -> str:
-    """Return the environment variable of a field, e.g. `SQS_QUEUE_URL`."""
-    return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
 
 
 def value_of(group: Group, variable: str) -> object:

@@ -1,13 +1,49 @@
 """Settings of the upstreams and stores that jobs share, and of what guards the calls."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from worker.settings.fields import Globs, Group, Seconds, Url, Uuid, group, like
+from worker.settings.fields import Globs, Group, Seconds, Url, Uuid, example, group, like
 
-Domain = Annotated[str, like(r"[a-z0-9.-]+", "not a domain such as mypurecloud.ie")]
-Path = Annotated[str, like("/.*", "must begin with /")]
+REGIONS = {
+    "us-east-1": "mypurecloud.com",
+    "us-east-2": "use2.us-gov-pure.cloud",
+    "us-west-2": "usw2.pure.cloud",
+    "ca-central-1": "cac1.pure.cloud",
+    "mx-central-1": "mxc1.pure.cloud",
+    "sa-east-1": "sae1.pure.cloud",
+    "eu-west-1": "mypurecloud.ie",
+    "eu-west-2": "euw2.pure.cloud",
+    "eu-central-1": "mypurecloud.de",
+    "eu-central-2": "euc2.pure.cloud",
+    "eusc-de-east-1": "edee1.eusc-pure.cloud",
+    "me-central-1": "mec1.pure.cloud",
+    "ap-south-1": "aps1.pure.cloud",
+    "ap-southeast-1": "apse1.pure.cloud",
+    "ap-southeast-2": "mypurecloud.com.au",
+    "ap-northeast-1": "mypurecloud.jp",
+    "ap-northeast-2": "apne2.pure.cloud",
+    "ap-northeast-3": "apne3.pure.cloud",
+}
+"""AWS regions of Genesys Cloud with their domains. New ones appear every year: any domain will do.
+
+https://help.mypurecloud.com/articles/aws-regions-for-genesys-cloud-deployment/
+"""
+
+
+def _domain(text: str) -> str:
+    name = text.lower()
+    if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
+        return name
+    if name not in REGIONS:
+        raise ValueError("is neither a domain nor an AWS region of Genesys Cloud")
+    return REGIONS[name]
+
+
+Domain = Annotated[str, AfterValidator(_domain), example("mypurecloud.ie or eu-west-1")]
+Path = Annotated[str, like("/.*", "must begin with /"), example("/oauth/token")]
 
 
 class Genesys(Group):
@@ -22,7 +58,8 @@ class Genesys(Group):
     """Its secret."""
 
     environment: Domain = "mypurecloud.com"
-    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`."""
+    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`; or its AWS region, e.g.
+    `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API as texts R0..R4 describe it."""

@@ -344,7 +344,7 @@ def test_a_large_or_hostile_body_is_read_or_refused_as_before(body):
 
 
 # How deep a reader goes differs from Python to Python: 1,000 levels in 3.11, all of them in 3.14.
-@pytest.mark.parametrize("depth", [1100, 5000, 20_000])
+@pytest.mark.parametrize("depth", [1100, 5000, 49_000])
 @pytest.mark.parametrize(("begin", "end"), [(b"", b""), (b'{"detail":', b"}")])
 def test_a_body_nested_too_deep_for_an_event_is_refused(depth, begin, end):
     body = begin + b"[" * depth + b"]" * depth + end

@@ -35,7 +35,7 @@ POISON = {
         b"{" + b",".join(b'"%d":0' % key for key in range(10**6)) + b"}",
         "body: larger than 1 MiB",
     ),
-    "depth of 100,000": (b"[" * 50_000 + b"]" * 50_000, "body: not JSON"),
+    "depth of 50,000": (b"[" * 50_000, "body: not JSON"),
     "a mebibyte of brackets": (b"[" * MIB, "body: too many lists and objects"),
     "invalid UTF-8": (b'{"a":"\xff\xfe"}', "body: not JSON"),
     "base64": (b"eyJhIjoxfQ==", "body: not JSON"),

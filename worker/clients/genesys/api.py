@@ -79,7 +79,7 @@ class Tokens:
     def __init__(
         self,
         http: HttpClient,
-        request: Call[Token],
+        request: Call[Token] | Callable[[], Call[Token]],
         clock: Callable[[], float] | None = None,
         *,
         guard: Guard | None = None,
@@ -87,10 +87,12 @@ class Tokens:
     ) -> None:
         """`http`: the token host, `guard` its guard. `clock`: monotonic; its steps expire nothing.
 
+        `request`: made anew for each token where it is a function, as a secret may be rotated.
+
         `pause_cap_seconds`: how much of a pause is obeyed that a reply asks for.
         """
         self._http = http
-        self._request = request
+        self._request = request if callable(request) else lambda: request
         self._guard = guard
         self._pause_cap_seconds = pause_cap_seconds
         self._clock = clock or asyncio.get_running_loop().time
@@ -205,9 +207,10 @@ class Tokens:
         return token.value
 
     async def _asked(self) -> Token:
-        reply = await self._http.send(self._request.request)
+        call = self._request()
+        reply = await self._http.send(call.request)
         try:
-            return self._request.read(reply)
+            return call.read(reply)
         except Transient as error:
             body = error_body_of(reply)
             self._asked_seconds = error.retry_after if isinstance(error, RateLimited) else None

@@ -35,7 +35,7 @@ async def open_crm(context: Context, settings: AttributesSettings) -> Crm:
         deadline_seconds=settings.crm_deadline_seconds,
         attempts=settings.crm_attempts,
     )
-    token = settings.crm_api_token.get_secret_value() if settings.crm_api_token else None
+    token = settings.crm_api_token.get_secret_value if settings.crm_api_token else None
     return Crm(
         url,
         http,

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from worker.api import (
@@ -33,10 +33,13 @@ class Crm:
         http: HttpService,
         cache: Cache[bytes, Record],
         *,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         cache_by: CacheBy = "conversation",
     ) -> None:
-        """`http`: to the host of `url`. `token`: sent as a bearer token. `cache_by`: see `find`."""
+        """`http`: to the host of `url`. `cache_by`: see `find`.
+
+        `token`: sent as a bearer token; a function is asked each time, as it may be rotated.
+        """
         self._url = url
         self._http = http
         self._cache = cache
@@ -63,13 +66,14 @@ class Crm:
 
     async def status_for(self, conversation_id: str) -> int:
         """Ask for a conversation past the cache; return the status of a readable answer."""
-        return await self._http.ask(
-            look_up(self._url, self._token, conversation_id, None), status_of_record
-        )
+        return await self._http.ask(self._asked(conversation_id, None), status_of_record)
 
     async def _load(self, conversation_id: str | None, phone: str | None) -> Record | None:
-        request = look_up(self._url, self._token, conversation_id, phone)
-        return await self._http.ask(request, record_of)
+        return await self._http.ask(self._asked(conversation_id, phone), record_of)
+
+    def _asked(self, conversation_id: str | None, phone: str | None) -> Request:
+        token = self._token() if callable(self._token) else self._token
+        return look_up(self._url, token, conversation_id, phone)
 
 
 def look_up(url: str, token: str | None, conversation_id: str | None, phone: str | None) -> Request:

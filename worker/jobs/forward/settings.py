@@ -46,7 +46,7 @@ def same_queue(one: str, other: str) -> bool:
     """Return whether two URLs name one queue.
 
     Account and name are in the path. Of hosts SQS has several for each region, and networks add
-    their own, so they only tell queues apart where both name a region.
+    their own, so they only distinguish queues where both name a region.
     """
     paths = [urlsplit(url).path.rstrip("/") for url in (one, other)]
     regions = {found[0] for url in (one, other) if (found := _REGION.search(urlsplit(url).netloc))}

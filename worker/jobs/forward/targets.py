@@ -51,15 +51,18 @@ class CallLimits:
 KINESIS = CallLimits(record_bytes=MIB, records=500, content_bytes=5 * MIB)
 """A record counts with its partition key; a stream may be set to take larger ones.
 
-https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+A call may have 10 MiB by now; half of it was the limit before, and holds everywhere.
+https://docs.aws.amazon.com/streams/latest/dev/large-records.html
+https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
 
 FIREHOSE = CallLimits(record_bytes=1_024_000, records=500, content_bytes=4 * MIB)
 """A record has at most 1,000 KiB, before base64.
 
-https://docs.aws.amazon.com/firehose/latest/dev/limits.html"""
+https://docs.aws.amazon.com/firehose/latest/APIReference/API_Record.html
+https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html"""
 
 SQS = CallLimits(record_bytes=MIB, records=10, content_bytes=MIB)
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -44,8 +44,12 @@ TRANSIENT_CODES = frozenset(
 )
 TRANSIENT_STATUSES = frozenset(TransientRetryableChecker._TRANSIENT_STATUS_CODES)  # noqa: SLF001
 
-COST = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
-TIMEOUT_COST = RetryQuotaChecker._TIMEOUT_RETRY_REQUEST  # noqa: SLF001
+COST: int = RetryQuotaChecker._RETRY_COST  # noqa: SLF001
+TIMEOUT_COST: int = getattr(RetryQuotaChecker, "_TIMEOUT_RETRY_REQUEST", COST)
+THROTTLED_COST: int = getattr(RetryQuotaChecker, "_THROTTLING_RETRY_COST", COST)
+"""Older releases let a time-out cost more than other failures, newer ones let throttling cost less;
+each knows one of the two names."""
+
 REWARD = RetryQuotaChecker._NO_RETRY_INCREMENT  # noqa: SLF001
 """What a call that succeeds at once refunds."""
 
@@ -78,7 +82,7 @@ class Attempts:
         """Return the seconds until the next attempt; None when there shall be none."""
         if self.number >= self.most or not _is_transient(error):
             return None
-        cost = TIMEOUT_COST if isinstance(error, _TIMEOUTS) else COST
+        cost = _cost_of(error)
         if not self._quota.acquire(cost):
             return None
         self._cost = cost
@@ -89,6 +93,15 @@ class Attempts:
     def succeeded(self) -> None:
         """Refund what the last repetition cost."""
         self._quota.release(self._cost or REWARD)
+
+
+def _cost_of(error: ClientError | BotoCoreError) -> int:
+    if isinstance(error, _TIMEOUTS):
+        return TIMEOUT_COST
+    throttled = isinstance(error, ClientError) and (
+        error.response["Error"]["Code"] in THROTTLED_CODES
+    )
+    return THROTTLED_COST if throttled else COST
 
 
 def _is_transient(error: ClientError | BotoCoreError) -> bool:
