@@ -16,12 +16,14 @@ from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
+    OPERATORS,
     REFERENCE_GROUPS,
     REFERENCE_METRICS,
     Api,
     Attributes,
     Caller,
     ChatSentiment,
+    Condition,
     ConversationDetails,
     DetailsJobs,
     DetailsQuery,
@@ -111,6 +113,7 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_TEXT",
     "MIN_AGE",
+    "OPERATORS",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
     "AnyEvent",
@@ -126,6 +129,7 @@ __all__ = [
     "ChatSentiment",
     "Checks",
     "ClientLimits",
+    "Condition",
     "ConfigurationError",
     "Context",
     "ConversationDetails",
@@ -221,11 +225,9 @@ __all__ = [
 S = TypeVar("S", bound=JobSettings)
 
 Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event of its job.
-
-It returns what it did, or raises: Transient (the message comes back), NotYet (nothing is broken,
-the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
-"""
+"""Works on one event of its job and returns what it did, or raises: Transient (the message comes
+back), NotYet (nothing is broken, the data is not there yet) or Permanent (it is dead-lettered with
+the reason). It never touches SQS."""
 
 Checks = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
@@ -235,10 +237,8 @@ WorkerError is reported as a failure.
 """
 
 Proof = Literal["sink", "store"]
-"""What proves that an event was worked on.
-
-`store`: the idempotency store. `sink`: the effect, by its key (a conditional write, a name).
-"""
+"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
+itself, as its key is the event's (a conditional write, an execution's name)."""
 
 GENESYS = frozenset(
     {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}

@@ -4,12 +4,10 @@ from worker.clients.genesys.api import Api
 from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
-    ALIASES,
     REFERENCE_GROUPS,
     REFERENCE_METRICS,
     DetailsQuery,
     Failures,
-    Filters,
     Json,
     Page,
     PagesDialect,
@@ -17,6 +15,7 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
+from worker.clients.genesys.filters import ALIASES, OPERATORS, Condition, Filters
 from worker.clients.genesys.flows import Kind, Schema
 from worker.clients.genesys.live import Caller
 from worker.clients.genesys.participants import Attributes
@@ -27,12 +26,14 @@ from worker.clients.genesys.transcripts import Polarity, Sentiment
 __all__ = [
     "ALIASES",
     "MIN_AGE",
+    "OPERATORS",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
     "Api",
     "Attributes",
     "Caller",
     "ChatSentiment",
+    "Condition",
     "ConversationDetails",
     "DetailsJobs",
     "DetailsQuery",
