@@ -131,7 +131,7 @@ def row_of_platform(conversation: Json, asked: Asked | None = None) -> Row | Non
         return None
     agents = sorted(filter(_talked, _participants(conversation, AGENTS)), key=_joined)
     talks = sorted(_sessions(agents), key=_first_segment)
-    # Of a conversation that nobody answered: where it was offered.
+    # Of a conversation without an answer: where it was offered.
     offers = talks or sorted(_sessions(_participants(conversation, AGENTS)), key=_first_segment)
     asked = asked or {}
     return Row(
@@ -169,9 +169,9 @@ def _talked(participant: Json) -> bool:
 
 
 def _is_talk(session: Json) -> bool:
-    kinds = {segment.get("segmentType") for segment in objects_in(session, "segments")}
+    kinds = {text_of(segment.get("segmentType")) for segment in objects_in(session, "segments")}
     return "interact" in kinds or any(
-        item.get("name") in TALK_METRICS and whole_milliseconds(item.get("value"))
+        text_of(item.get("name")) in TALK_METRICS and whole_milliseconds(item.get("value"))
         for item in objects_in(session, "metrics")
     )
 
