@@ -4,6 +4,7 @@ A flow's `inputSchema` is a JSON Schema; the reference dialect has `inputDefinit
 (README.md). Read leniently: what is odd about a declaration is no reason to write nothing.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any
 from worker.clients.genesys import wire
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
+from worker.errors import Misconfigured
 from worker.resilience.cache import CachePolicy
 
 FLOW_CACHE = CachePolicy(
@@ -54,11 +56,15 @@ _KINDS: Mapping[str, Kind] = {
     "decimal": Kind.NUMBER,
     "float": Kind.NUMBER,
 }
+_TYPE = re.compile(r"[A-Z]{1,40}")
 _DATES = {"date", "date-time"}
 
 
 def published_inputs(flow_id: str) -> Call[Schema | None]:
-    """Ask for the JSON Schema of the published version: that is what runs; None: there is none."""
+    """Ask for the JSON Schema of the published version: that is what runs, or of the flow itself.
+
+    None: there is no such flow, or none is published.
+    """
     return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
 
 
@@ -119,9 +125,26 @@ def _flow(flow_id: str) -> Request:
 def _published_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    version = wire.object_of(reply).get("publishedVersion")
+    flow = wire.object_of(reply)
+    version = flow.get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
-    return of_json_schema(document) if isinstance(document, dict) else None
+    document = flow.get("inputSchema") if document is None else document
+    if isinstance(document, dict):
+        return of_json_schema(document)
+    if version is None:
+        return None
+    # Such as an inbound call flow: it is there and runs, and no attribute would ever fit it.
+    raise Misconfigured(
+        f"genesys: the flow declares no inputs (it is of type {_type_of(flow)})",
+        setting="GENESYS_FLOW_ID",
+        remedy="set GENESYS_FLOW_ID to a flow that declares inputs, such as a workflow",
+        retry_after=NO_FLOW_PAUSE_SECONDS,
+    )
+
+
+def _type_of(flow: Mapping[str, Any]) -> str:
+    kind = str(flow.get("type"))
+    return kind if _TYPE.fullmatch(kind) else "unknown"
 
 
 def _defined_inputs(reply: Reply) -> Schema | None:
