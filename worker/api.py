@@ -4,7 +4,7 @@ Semantic versioning: what stands in `__all__` changes only with a new major vers
 How to write a job: worker/jobs/README.md.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -12,7 +12,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import HttpUrl
 
-from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits
+from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of, reach
+from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
@@ -21,6 +22,7 @@ from worker.clients.genesys import (
     REFERENCE_METRICS,
     Api,
     Attributes,
+    Call,
     Caller,
     ChatSentiment,
     Condition,
@@ -39,11 +41,9 @@ from worker.clients.genesys import (
     Slice,
     SliceTooLarge,
     all_of,
+    schema_of,
     seconds_to_next_poll,
 )
-from worker.clients.http import HttpService
-from worker.clients.http_types import Reply, Request, failure_of, json_of, path_of
-from worker.clients.webhooks import Webhook
 from worker.errors import (
     ConfigurationError,
     Misconfigured,
@@ -67,7 +67,6 @@ from worker.events import (
     FlatFields,
     LegFields,
     Origin,
-    Reader,
     Record,
     Result,
     Wire,
@@ -100,12 +99,11 @@ from worker.events import (
     utc_text,
     without_tel,
 )
-from worker.findings import Finding, fail, ok, warn
+from worker.findings import Finding, Inspection, State, fail, ok, warn
 from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
-from worker.telemetry import metrics
-from worker.telemetry.logs import audit_logger
-from worker.telemetry.tracing import tracing
+from worker.telemetry import audit_logger, metrics
+from worker.telemetry import current_tracing as tracing
 
 __all__ = [
     "ALIASES",
@@ -125,9 +123,10 @@ __all__ = [
     "Bus",
     "Cache",
     "Cached",
+    "Call",
     "Caller",
     "ChatSentiment",
-    "Checks",
+    "Check",
     "ClientLimits",
     "Condition",
     "ConfigurationError",
@@ -147,6 +146,7 @@ __all__ = [
     "Guard",
     "Handler",
     "HttpService",
+    "Inspection",
     "Job",
     "JobSettings",
     "Json",
@@ -160,7 +160,6 @@ __all__ = [
     "PagesDialect",
     "Permanent",
     "RateLimited",
-    "Reader",
     "Record",
     "Rejected",
     "Reply",
@@ -171,6 +170,7 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
+    "State",
     "Transient",
     "Unauthorized",
     "Unavailable",
@@ -204,6 +204,8 @@ __all__ = [
     "ok",
     "origin",
     "path_of",
+    "probes",
+    "reach",
     "read_any",
     "read_by",
     "read_id",
@@ -213,6 +215,7 @@ __all__ = [
     "read_object",
     "read_text",
     "read_text_if_any",
+    "schema_of",
     "seconds_to_next_poll",
     "sent_at",
     "timed",
@@ -229,7 +232,7 @@ Handler = Callable[[Any], Awaitable[Result]]
 back), NotYet (nothing is broken, the data is not there yet) or Permanent (it is dead-lettered with
 the reason). It never touches SQS."""
 
-Checks = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
+Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
 
 It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
@@ -239,11 +242,6 @@ WorkerError is reported as a failure.
 Proof = Literal["sink", "store"]
 """What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
 itself, as its key is the event's (a conditional write, an execution's name)."""
-
-GENESYS = frozenset(
-    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
-)
-"""The upstreams that Genesys Cloud is."""
 
 
 class Context(Protocol):
@@ -379,22 +377,20 @@ class Job(Generic[S]):
     effects: Callable[[Any], dict[str, str]] | None = None
     """Takes an event; returns the ids that its effects will have, however often it comes."""
 
-    checks: Checks | str | None = None
+    checks: Mapping[str, Check | str] = field(default_factory=dict)
     """What `worker check` finds out when the job is on, beside its settings, AWS services and
-    webhooks; `module:function` is imported by that command only."""
+    webhooks: a check per name, that of its finding should there be no answer; `module:function` is
+    imported by that command only."""
+
+    inspector: str | None = None
+    """Where `worker inspect --live` finds what asks its upstreams: `module:function`.
+
+    It is awaited with context, settings and files (by option, in place of the upstreams' answers),
+    and returns a function that takes an event and returns an awaitable `Inspection`.
+    """
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof: `module:function`.
 
     It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
     """
-
-    def uses_genesys(self, settings: S | None = None) -> bool:
-        """Return whether it cannot be built without Genesys Cloud."""
-        return bool(GENESYS & {*self.needed(settings), *self.may_miss})
-
-    def needed(self, settings: S | None = None) -> tuple[str, ...]:
-        """Return the upstreams it needs under these settings; None: as they are by default."""
-        if not callable(self.needs):
-            return tuple(self.needs)
-        return tuple(self.needs(settings or self.settings()))

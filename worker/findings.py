@@ -1,7 +1,8 @@
-"""One fact that a check reports, and what to do about it."""
+"""What the commands that change nothing find: facts of `check`, and what `inspect` reports."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,26 @@ def warn(name: str, found: str, remedy: str) -> Finding:
 def fail(name: str, found: str, remedy: str) -> Finding:
     """Return a finding for what must be fixed first."""
     return Finding(name, "fail", found, remedy)
+
+
+Checks = Mapping[str, Callable[[Any], Awaitable[Sequence[Finding]]]]
+"""Checks by name, that of their finding should they have no answer; each is given the context."""
+
+State = Literal["ok", "warn", "fail", "note"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the answers of upstreams would make of an event; nothing was written."""
+
+    lines: Sequence[tuple[State, str, str]] = ()
+    """For people: state, a word or two, text."""
+
+    report: Mapping[str, Any] | None = None
+    """For machines."""
+
+    complete: bool = True
+    """False: something would be left out."""
+
+    problem: str | None = None
+    """Why the event would not be handled."""

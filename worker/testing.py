@@ -26,14 +26,17 @@ import pytest_asyncio
 from worker import settings as core
 from worker.api import Event, Job, Result
 from worker.app.command_line import open_with
-from worker.app.jobs import declared, wanted_of
+from worker.app.jobs import declared, reader_of
 from worker.app.routes import build_handler
-from worker.demo.environment import LEDGER_TABLE, open_environment
-from worker.demo.environment import Environment as Emulators
-from worker.demo.fixtures import make_fixtures
-from worker.demo.process import WorkerFailed, WorkerProcess
-from worker.demo.traffic import platform
-from worker.events.reading import EventReader, UnknownType
+from worker.demo import (
+    LEDGER_TABLE,
+    WorkerFailed,
+    WorkerProcess,
+    make_fixtures,
+    open_environment,
+    platform,
+)
+from worker.demo import Environment as Emulators
 from worker.settings import Settings
 
 __all__ = [
@@ -140,8 +143,7 @@ def _body(event: str | bytes | Mapping[str, Any]) -> str | bytes:
 
 
 def _read(job: Job[Any], settings: Settings, body: str | bytes) -> list[Event]:
-    wanted = list(wanted_of(job, settings.jobs[job.name]))
-    found = EventReader(wanted, settings.genesys.organization_id)(body)
-    if isinstance(found, UnknownType):
+    found = reader_of(job, settings)(body)
+    if not isinstance(found, tuple):
         raise ValueError(f"job {job.name} takes no event of type {found.detail_type}")  # noqa: TRY004
     return [one.event for one in found]

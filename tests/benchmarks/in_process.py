@@ -22,10 +22,10 @@ from worker.app.context import new_context
 from worker.app.daemon import spare_collections
 from worker.app.intake import build_idempotency, join_intake, reading_of
 from worker.app.jobs import load_settings
-from worker.app.queues import OpenQueue
 from worker.cli.run import fast_loop
 from worker.clients.aws.sqs import Message, QueueAttributes
 from worker.events.origin import Result
+from worker.intake.queue import OpenQueue
 from worker.intake.router import Route
 from worker.jobs.voice.events import VoiceScored
 from worker.telemetry.logs import configure_logging

@@ -17,6 +17,7 @@ from worker.app.jobs import load_settings
 from worker.app.queues import check_dead_letters, check_queue, queue_findings
 from worker.cli.check.aws import check_queues, check_region
 from worker.cli.check.plan import settings_findings
+from worker.clients.aws import AwsService
 from worker.clients.aws.sqs import attributes_of
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
@@ -444,7 +445,8 @@ class DenyingSqs:
 async def test_a_denied_permission_is_told_from_a_refused_argument(denied):
     settings = load_settings({**GOOD, "SQS_DEAD_LETTER_QUEUE_URL": f"{GOOD['SQS_QUEUE_URL']}-dead"})
 
-    rows = {row.name: row.state for row in await check_queues(DenyingSqs(denied), settings)}
+    sqs = AwsService("sqs", DenyingSqs(denied), None)
+    rows = {row.name: row.state for row in await check_queues(sqs, settings)}
 
     permissions = {name: state for name, state in rows.items() if name.startswith("sqs:")}
     assert len(permissions) == 4

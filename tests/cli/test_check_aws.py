@@ -9,19 +9,14 @@ from tests.support.aws_stub import Say, Stub, refusal
 from tests.support.factories import an_id
 from tests.support.s3 import SUMS, an_s3
 from worker.app.jobs import known_jobs
-from worker.cli.check.aws import (
-    CRC32_OF_NOTHING,
-    DETAILS_KEY,
-    MARK,
-    MD5_OF_NOTHING,
-    REPORT_KEY,
-    check_bus,
-    check_details_bucket,
-    check_report_bucket,
-    check_state_machine,
-)
+from worker.clients.aws import AwsService
+from worker.clients.aws.probes import CRC32_OF_NOTHING, MARK, MD5_OF_NOTHING, put_events
 from worker.demo.fixtures import PASS
 from worker.emulators.loopback import serving
+from worker.jobs.reports.bucket import REPORT_KEY, check_bucket
+from worker.jobs.reports.settings import ReportSettings
+from worker.jobs.workflow.checks import DETAILS_KEY, check_details_bucket, check_state_machine
+from worker.jobs.workflow.settings import WorkflowSettings
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 BOTH = {"sentiment", "reports"}
@@ -65,20 +60,46 @@ async def state_machine(moto):
     return made["stateMachineArn"]
 
 
+class Opener:
+    """What a check is given: a context that opens AWS clients."""
+
+    def __init__(self, client):
+        self.client = client
+
+    async def aws(self, service, *, setting):
+        return AwsService(service, self.client, None, setting)
+
+
 async def state_machine_row(arn="arn:aws:states:us-east-1:1:stateMachine:m", transport="wire"):
     async with an_aws_client("stepfunctions", transport) as client:
-        return await check_state_machine(client, arn)
+        settings = WorkflowSettings(step_functions_arn=arn)
+        [row] = await check_state_machine(Opener(client), settings)
+        return row
 
 
 async def bus_row(bus="default", handlers=BOTH, transport="wire"):
     async with an_aws_client("events", transport) as client:
         puts = [put for name in sorted(handlers) for put in known_jobs()[name].bus_events]
-        return await check_bus(client, bus, puts)
+        events = AwsService("events", client, None, "EVENT_BUS_NAME")
+        return await put_events("event bus", events, bus, puts)
 
 
-async def bucket_row(check=check_report_bucket, bucket="reports"):
+async def report_row(context, bucket):
+    return await check_bucket(context, ReportSettings(report_bucket=bucket))
+
+
+async def details_row(context, bucket):
+    return await check_details_bucket(context, WorkflowSettings(workflow_details_bucket=bucket))
+
+
+async def bucket_row(check=report_row, bucket="reports"):
     async with sdk_client("s3") as client:
-        return await check(client, bucket)
+        [row] = await check(Opener(client), bucket)
+        return row
+
+
+async def test_call_details_without_a_bucket_are_no_finding():
+    assert await check_details_bucket(None, WorkflowSettings()) == []
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -244,8 +265,8 @@ async def test_eventbridge_out_of_reach_fails(nobody_there):
 
 
 CHECKS = [
-    (check_report_bucket, REPORT_KEY, "REPORT_BUCKET"),
-    (check_details_bucket, DETAILS_KEY, "WORKFLOW_DETAILS_BUCKET"),
+    (report_row, REPORT_KEY, "REPORT_BUCKET"),
+    (details_row, DETAILS_KEY, "WORKFLOW_DETAILS_BUCKET"),
 ]
 
 

@@ -11,17 +11,13 @@ from tests.support.tls import a_certificate
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings
-from worker.cli.check.upstreams import (
-    check_genesys,
-    check_webhook,
-    webhooks_of,
-)
-from worker.clients import http_network
-from worker.emulators.crm import CrmServer, CrmState
+from worker.cli.check.jobs import webhooks_of
+from worker.cli.check.plan import checks_of
+from worker.clients import http_network, reach
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.webhooks import WebhookSink
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 from worker.jobs.attributes.settings import AttributesSettings
 
@@ -56,8 +52,11 @@ async def genesys_rows(cloud, handlers="voice,attributes", **environ):
             **environ,
         }
     )
-    async with command_line.open_with(settings) as workshop:
-        return {row.name: row for row in await check_genesys(workshop)}
+    checks = [one for name, one in checks_of(settings).items() if name.startswith("Genesys")]
+    async with command_line.open_with(settings) as context:
+        await command_line.open_genesys(context)
+        found = await asyncio.gather(*(check(context) for check in checks))
+    return {row.name: row for rows in found for row in rows}
 
 
 async def test_data_action_and_flow_that_are_there_are_well_and_nothing_runs(cloud):
@@ -152,6 +151,12 @@ async def test_a_genesys_that_fails_now_hides_nothing_else(cloud):
     assert rows["Genesys flow"].state == "fail"
 
 
+async def test_a_refused_client_is_one_finding_and_not_one_for_each_read(cloud):
+    rows = await genesys_rows(cloud, GENESYS_CLIENT_SECRET="another")
+
+    assert {name: row.state for name, row in rows.items()} == {"Genesys token": "fail"}
+
+
 async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
     rows = await genesys_rows(cloud, GENESYS_API_URL=f"http://127.0.0.1:{closed_port}")
 
@@ -233,7 +238,7 @@ def the_webhook(url):
 
 async def webhook_row(url):
     name, url = the_webhook(url)
-    return await check_webhook(None, name=name, url=url)
+    return await reach(name, url)
 
 
 def test_only_webhooks_of_handlers_that_are_on_are_reached():

@@ -12,13 +12,12 @@ from tests.support.factories import an_id
 from tests.unit.test_settings import GOOD, VOICE
 from worker.app.jobs import load_settings
 from worker.cli.check import plan
-from worker.cli.check.plan import aws_checks, findings_of, http_checks
+from worker.cli.check.plan import checks_of, findings_of
 from worker.demo.fixtures import PASS
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.loopback import serving
-from worker.emulators.webhooks import WebhookSink
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
 TOKEN = "canary-crm-token"
@@ -32,17 +31,16 @@ ALL = {
 }
 
 
-def checks_of(**environ):
-    settings = load_settings({**ALL, **environ})
-    return {check.name for check in (*aws_checks(settings), *http_checks(settings))}
+def names_of(**environ):
+    return set(checks_of(load_settings({**ALL, **environ})))
 
 
 @pytest.mark.parametrize(
     ("handler", "names"),
     [
-        ("voice", {"DynamoDB table"}),
-        ("attributes", {"job attributes"}),
-        ("workflow", {"state machine"}),
+        ("voice", {"DynamoDB table", "Genesys data action"}),
+        ("attributes", {"CRM", "Genesys flow"}),
+        ("workflow", {"state machine", "call details bucket"}),
         ("sentiment", {"event bus", "CRM_WEBHOOK_URL"}),
         ("reports", {"report bucket", "event bus"}),
     ],
@@ -50,20 +48,11 @@ def checks_of(**environ):
 def test_only_what_a_handler_that_is_on_needs_is_looked_at(handler, names):
     always = {"AWS credentials", "queue", "Genesys token"}
 
-    assert checks_of(HANDLERS=handler) == always | names
-
-
-@pytest.mark.parametrize(
-    ("handler", "names"), [("workflow", {"call details bucket"}), ("voice", set())]
-)
-def test_the_bucket_of_call_details_is_looked_at_where_it_is_named_and_used(handler, names):
-    with_bucket = checks_of(HANDLERS=handler, WORKFLOW_DETAILS_BUCKET="details")
-
-    assert with_bucket - checks_of(HANDLERS=handler) == names
+    assert names_of(HANDLERS=handler) == always | names
 
 
 def test_the_ledger_is_looked_at_where_one_is_named():
-    assert checks_of(LEDGER_TABLE="ledger") - checks_of() == {"idempotency table"}
+    assert names_of(LEDGER_TABLE="ledger") - names_of() == {"idempotency table"}
 
 
 @pytest.fixture

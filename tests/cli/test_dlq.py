@@ -23,7 +23,7 @@ from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
 from worker.emulators.sqs.model import Attribute, Sending
 from worker.emulators.sqs.server import SqsServer
-from worker.intake.body_encoding import RECORD_ATTRIBUTE
+from worker.intake.dead_letters import RECORD_ATTRIBUTE
 
 MOVED = "moved by SQS (maxReceiveCount)"
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"

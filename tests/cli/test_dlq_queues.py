@@ -14,7 +14,7 @@ from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs import Message
 from worker.emulators.sqs.model import Attribute
 from worker.emulators.sqs.server import SqsServer
-from worker.intake.body_encoding import RECORD_ATTRIBUTE, encode_body
+from worker.intake.dead_letters import RECORD_ATTRIBUTE, encode_body
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from tests.support.factories import (
     an_attributes_wanted,
     an_origin,
 )
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState
 from worker.emulators.genesys import GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 START = SAMPLES / "events" / "platform" / "customer_start.json"
@@ -233,6 +233,16 @@ def test_live_tells_which_upstream_is_down(worker, a_file):
 
     assert run.code == 1
     assert json.loads(run.out)[0]["problem"] == "crm: 401"
+
+
+def test_a_job_without_an_inspector_says_that_nothing_is_asked(worker, a_file):
+    event = a_file("event.json", a_reference_body(a_chat_scored()))
+
+    plain, live = (worker("inspect", event, *more) for more in ((), ("--live",)))
+
+    assert (plain.code, live.code) == (0, 0)
+    assert "live           nothing is asked live for this job" in live.out
+    assert "live " not in plain.out
 
 
 def test_an_event_may_come_on_stdin(worker, monkeypatch):

@@ -12,9 +12,9 @@ from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.context import new_context
 from worker.app.jobs import load_settings
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.history import History
 from worker.jobs.attributes import open_crm
 from worker.jobs.attributes.settings import AttributesSettings

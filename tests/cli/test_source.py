@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cli.in_thread import in_thread
-from worker.app.catalogue import topics_of
+from worker.app.jobs import topics_of
 from worker.emulators.genesys import GenesysServer
 
 TOPICS = topics_of(())

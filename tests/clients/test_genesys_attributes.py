@@ -9,16 +9,18 @@ import pytest
 from tests.support.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
-from worker.clients.genesys.flows import FLOW_CACHE, Kind, Schema
 from worker.clients.genesys.participants import (
+    FLOW_CACHE,
     Attributes,
+    Kind,
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
+    Schema,
 )
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import error_body
 from worker.errors import Misconfigured, NotYet, Rejected, Transient, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy

@@ -18,8 +18,12 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.details_query import PlatformPages as Pages
 from worker.clients.genesys.dialects import Platform
-from worker.clients.genesys.flows import FLOW_CACHE
-from worker.clients.genesys.participants import Attributes, Participant, PlatformAttributes
+from worker.clients.genesys.participants import (
+    FLOW_CACHE,
+    Attributes,
+    Participant,
+    PlatformAttributes,
+)
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer, analytics
 from worker.emulators.genesys.history import History

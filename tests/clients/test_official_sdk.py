@@ -10,9 +10,10 @@ import pytest
 
 from tests.support import official_sdk
 from tests.support.factories import an_id
-from worker.cli.check import upstreams
+from worker.cli.check.genesys import organization
 from worker.clients.genesys import details_jobs, live, speech
 from worker.clients.genesys import integrations as calls
+from worker.clients.genesys.actions import read_of_action
 from worker.clients.genesys.conversations import PlatformDetails as DetailsById
 from worker.clients.genesys.conversations import Wanted
 from worker.clients.genesys.details_query import PlatformPages as DetailsPages
@@ -27,7 +28,7 @@ from worker.clients.genesys.filters import (
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
 from worker.emulators.genesys.cloud import a_conversation
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
@@ -76,8 +77,8 @@ REQUESTS = {
     "integration draft": (calls.draft(ID).request, None),
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
-    "who am I": (upstreams.organization().request, None),
-    "data action itself": (upstreams.action("custom_-_1").request, None),
+    "who am I": (organization().request, None),
+    "data action itself": (read_of_action("custom_-_1", id).request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
 

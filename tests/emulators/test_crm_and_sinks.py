@@ -6,8 +6,7 @@ import httpx
 import pytest
 
 from tests.support.factories import PHONE, an_id
-from worker.emulators.crm import CrmServer, CrmState
-from worker.emulators.webhooks import WebhookSink
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 
 pytestmark = [pytest.mark.asyncio]
 

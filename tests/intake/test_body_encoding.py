@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.intake.body_encoding import (
+from worker.intake.dead_letters import (
     BODY_ATTRIBUTE,
     FOLDED_ATTRIBUTE,
     GZIP_ATTRIBUTE,

@@ -16,7 +16,7 @@ from worker.emulators.sqs.control import (
 )
 from worker.emulators.sqs.model import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
-from worker.intake.body_encoding import decode_body
+from worker.intake.dead_letters import decode_body
 from worker.telemetry import metrics
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"

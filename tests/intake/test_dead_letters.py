@@ -10,8 +10,7 @@ from tests.support.factories import an_id
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.sqs import Message, Queue
 from worker.intake.attempts import Attempt
-from worker.intake.body_encoding import RECORD_ATTRIBUTE, decode_body
-from worker.intake.dead_letters import DeadLetters
+from worker.intake.dead_letters import RECORD_ATTRIBUTE, DeadLetters, decode_body
 from worker.settings import Aws
 
 MOST_BYTES = 1_048_576

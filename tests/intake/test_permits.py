@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.intake.permits import Permits
+from worker.intake.poller import Permits
 
 QUEUES = ("voice", "workflow", "chats")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.intake.permits import Permits
+from worker.intake.poller import Permits
 
 
 async def turn():

@@ -10,10 +10,11 @@ from tests.intake.doubles import a_failure, a_problem
 from tests.support.aws import sdk_client
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.app.jobs import load_settings
-from worker.app.snapshot import FAILING_SECONDS, SAMPLE_SECONDS, Sampler
+from worker.app.snapshot import SAMPLE_SECONDS, Sampler
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
+from worker.intake.watch import FAILING_SECONDS
 from worker.ops.health import Health
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
@@ -51,7 +52,7 @@ class Watched:
         return orjson.loads(orjson.dumps(self.status()))
 
     async def sample(self):
-        await self.sampler._sample(self.intake.parts.queues[0], self.intake.consumer)
+        await self.intake.parts.queues[0].sample()
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ async def test_a_dead_letter_queue_that_refuses_is_named(sqs, queue, start_watch
 async def test_a_limit_of_bodies_that_cannot_be_read_is_named(start_watched, recorder):
     async with start_watched(recorder()) as watched:
         for number in range(60):
-            watched.intake.parts.limit.hold(f"m{number}", a_failure("not JSON", job=None))
+            watched.intake.parts.jobs.limit.hold(f"m{number}", a_failure("not JSON", job=None))
 
         [reason] = of(watched.reasons, "dead letters")
         assert reason == (
@@ -275,7 +276,7 @@ async def test_the_operators_own_visibility_timeout_is_kept(sqs, queue, start_wa
 async def test_a_queue_with_as_many_in_flight_as_sqs_allows_is_received_from_no_more(
     sqs, queue, start_watched, recorder, monkeypatch
 ):
-    monkeypatch.setattr("worker.app.snapshot.MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr("worker.intake.watch.MAX_IN_FLIGHT", 2)
     go = asyncio.Event()
     send(sqs, queue, 2)
 

@@ -18,7 +18,7 @@ from worker.demo.environment import (
 from worker.demo.fixtures import make_fixtures
 from worker.demo.traffic import envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.history import DAY_MS, History, MadeUp
 from worker.emulators.genesys.replies import error_body
 from worker.emulators.sqs.control import ACCESS_DENIED, FaultPlan, Refuse, When

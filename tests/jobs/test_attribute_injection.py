@@ -15,15 +15,19 @@ import structlog
 from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
-from worker.clients.genesys.flows import FLOW_CACHE, Schema
-from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.participants import (
+    FLOW_CACHE,
+    Attributes,
+    PlatformAttributes,
+    ReferenceAttributes,
+    Schema,
+)
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators.crm import CrmServer, CrmState
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.genesys.flows import a_flow
-from worker.emulators.webhooks import WebhookSink
+from worker.emulators.genesys.conversations import a_flow
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.attributes.crm import Crm, Record

@@ -22,16 +22,20 @@ from worker.clients.aws.bus import Bus
 from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
-from worker.clients.genesys.flows import FLOW_CACHE
-from worker.clients.genesys.participants import Attributes, PlatformAttributes, ReferenceAttributes
+from worker.clients.genesys.participants import (
+    FLOW_CACHE,
+    Attributes,
+    PlatformAttributes,
+    ReferenceAttributes,
+)
 from worker.clients.genesys.speech import METRICS, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
-from worker.emulators.webhooks import WebhookSink
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.sentiment import SentimentSettings, mark_of

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tests.support.aws import sdk_client
 from tests.support.factories import a_body, an_id
+from tests.support.s3 import an_s3
 from worker.app.context import JobContext, new_context
 from worker.app.jobs import event_reader, known_jobs, load_settings
 from worker.app.routes import build_handler
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.loopback import serving
 from worker.emulators.sqs.server import SqsServer
-from worker.emulators.webhooks import WebhookSink
 from worker.errors import (
     BreakerOpen,
     ConfigurationError,
@@ -34,6 +35,7 @@ from worker.events.envelope import open_envelope
 from worker.events.origin import Result
 from worker.jobs.forward import build
 from worker.jobs.forward import targets as module
+from worker.jobs.forward.checks import check_target
 from worker.jobs.forward.handler import read
 from worker.jobs.forward.settings import ForwardSettings, destination_of
 from worker.jobs.forward.targets import (
@@ -616,3 +618,143 @@ async def test_it_is_not_built_without_a_target():
 
         with pytest.raises(ConfigurationError, match="FORWARD_TO: is missing"):
             await build(context, ForwardSettings())
+
+
+# ---------------------------------------------------------------- checks
+
+
+async def target_rows(to, **environ):
+    settings = load_settings({**BASE, "FORWARD_TO": to, **environ})
+    async with AsyncExitStack() as stack:
+        context = JobContext("forward", new_context(settings, stack))
+        return await check_target(context, settings.jobs["forward"])
+
+
+async def target_row(to, **environ):
+    [row] = await target_rows(to, **environ)
+    return row
+
+
+async def test_a_bucket_is_checked_under_its_prefix_and_nothing_is_stored(monkeypatch):
+    async with an_s3() as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+        row = await target_row("s3://bucket/raw")
+
+    assert (row.state, row.found, s3.stored) == ("ok", "writable under raw/", {})
+    assert [key.startswith("raw/") for _, key in s3.asked] == [True]
+
+
+async def test_a_bucket_that_may_not_be_written_to_fails_with_the_action(monkeypatch):
+    async with an_s3() as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+        s3.status, s3.code = 403, "AccessDenied"
+        row = await target_row("s3://bucket")
+
+    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject")
+
+
+STREAMS = {"kinesis:s": "kinesis:PutRecords", "firehose:d": "firehose:PutRecordBatch"}
+
+
+@pytest.mark.parametrize(("to", "action"), STREAMS.items())
+async def test_a_stream_is_checked_by_a_batch_of_nothing(monkeypatch, to, action):
+    def reply(body):
+        if "Records" in body:
+            return 400, {"__type": "ValidationException", "message": "at least 1"}
+        return 200, {}
+
+    async with answering(reply) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        row = await target_row(to)
+
+    assert (row.state, row.found) == ("ok", f"exists, and {action} is allowed")
+    assert asked[0]["Records"] == []
+
+
+@pytest.mark.parametrize(("to", "action"), STREAMS.items())
+async def test_a_stream_that_may_not_be_written_to_fails_with_the_action(monkeypatch, to, action):
+    denied = 400, {"__type": "AccessDeniedException", "message": "no"}
+    async with answering(lambda _: denied) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        row = await target_row(to)
+
+    assert (row.state, row.found) == ("fail", f"AccessDeniedException to {action}")
+
+
+@pytest.mark.parametrize("to", STREAMS)
+@pytest.mark.usefixtures("_moto")
+async def test_a_stream_that_does_not_exist_fails_and_names_the_setting(to):
+    row = await target_row(f"{to}-{an_id()}")
+
+    assert (row.state, row.found) == ("fail", "ResourceNotFoundException")
+    assert "FORWARD_TO" in row.remedy
+
+
+async def test_a_queue_that_takes_messages_is_ok_and_gets_none(monkeypatch):
+    async with an_sqs(monkeypatch) as sqs:
+        url = sqs.create_queue("copies")
+        row = await target_row(f"sqs:{url}")
+
+        assert (row.state, row.found) == ("ok", "exists, and sqs:SendMessage is allowed")
+        assert sum(sqs.depth(url)) == 0
+
+
+async def test_a_queue_that_does_not_exist_fails_and_names_the_setting(monkeypatch):
+    async with an_sqs(monkeypatch) as sqs:
+        row = await target_row(f"sqs:{sqs.create_queue('copies')}-2")
+
+    assert (row.state, "FORWARD_TO" in row.remedy) == ("fail", True)
+
+
+async def test_a_queue_of_the_workers_own_fails_as_a_loop():
+    row = await target_row(f"sqs:{WORK}")
+
+    assert (row.state, "come back for ever" in row.found) == ("fail", True)
+
+
+@asynccontextmanager
+async def a_bus_with_a_rule_to(queue_name):
+    name = f"bus-{an_id()}"
+    async with sdk_client("events") as events, sdk_client("sqs") as sqs:
+        url = (await sqs.create_queue(QueueName=queue_name))["QueueUrl"]
+        asked = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        await events.create_event_bus(Name=name)
+        await events.put_rule(Name="back", EventBusName=name, EventPattern='{"source": ["x"]}')
+        target = {"Id": "1", "Arn": asked["Attributes"]["QueueArn"]}
+        await events.put_targets(Rule="back", EventBusName=name, Targets=[target])
+        yield name, url
+
+
+@pytest.mark.usefixtures("_moto")
+async def test_a_bus_that_feeds_the_workers_own_queue_is_a_warning_with_its_rule():
+    async with a_bus_with_a_rule_to(f"q-{an_id()}") as (bus, url):
+        target, loop = await target_rows(f"bus:{bus}", SQS_QUEUE_URL=url)
+
+    assert target.state == "ok"
+    assert (loop.state, loop.found) == ("warn", "feeds the worker's own queue by the rules back")
+
+
+@pytest.mark.usefixtures("_moto")
+async def test_a_bus_that_feeds_another_queue_is_no_warning():
+    async with a_bus_with_a_rule_to(f"q-{an_id()}") as (bus, url):
+        async with sdk_client("sqs") as sqs:
+            own = (await sqs.create_queue(QueueName=f"q-{an_id()}"))["QueueUrl"]
+        rows = await target_rows(f"bus:{bus}", SQS_QUEUE_URL=own)
+
+    assert url != own
+    assert [row.state for row in rows] == ["ok"]
+
+
+@pytest.mark.usefixtures("_moto")
+async def test_a_bus_whose_rules_may_not_be_read_is_a_warning():
+    async with a_bus_with_a_rule_to(f"q-{an_id()}") as (bus, url):
+        _, loop = await target_rows(f"bus:{bus}", SQS_QUEUE_URL=f"{url}-2")
+
+    assert (loop.state, "is not verified" in loop.found) == ("warn", True)
+
+
+async def test_a_webhook_is_reached_and_not_called():
+    async with WebhookSink() as sink:
+        row = await target_row(sink.url)
+
+    assert (row.name, row.state, sink.deliveries) == ("FORWARD_TO", "ok", [])

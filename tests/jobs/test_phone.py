@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.events.identity import e164, number_as_written
+from worker.events.origin import e164, number_as_written
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from worker.clients.aws.service import AwsService
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys import GenesysCloud
-from worker.emulators.webhooks import WebhookSink
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.reports.handler import Subscribers, WriteReport

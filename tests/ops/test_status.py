@@ -7,16 +7,14 @@ import pytest
 
 from worker import __version__
 from worker.ops.health import Health
-from worker.ops.status import (
+from worker.ops.status import Status, queue_state, why
+from worker.telemetry.statuses import (
     Cause,
     InFlight,
     JobStatus,
     QueueStatus,
     Snapshot,
-    Status,
     UpstreamStatus,
-    queue_state,
-    why,
 )
 
 

@@ -3,6 +3,9 @@
 import pytest
 
 from tests.own_jobs.conftest import run_python
+from worker.testing import an_event
+
+EVENT_ID = "5a000000-0000-4000-8000-000000000001"
 
 JOB = """
 from worker.api import JobSettings, Result, any_events, Globs, Job
@@ -15,6 +18,13 @@ async def build(context, settings):
     async def handle(event):
         return Result.OK
     return handle
+
+async def inspector(context, settings, files):
+    from worker.api import Inspection
+    async def inspect(event):
+        line = ("ok", "stored as", f"{{settings.{field}}}/{{event.origin.event_id}}")
+        return Inspection(lines=[line], report={{"files": sorted(files)}})
+    return inspect
 
 async def check(context, settings):
     from worker.api import fail
@@ -80,7 +90,7 @@ async def test_a_declaration_that_cannot_hold_ends_the_command_with_its_reason(
 
 
 async def test_the_checks_of_a_job_are_run_when_it_is_on(a_distribution, emulators):
-    site = a_distribution("mine", source_of(more='checks="mine:check"'))
+    site = a_distribution("mine", source_of(more='checks={"mine": "mine:check"}'))
 
     checked = await run_python(
         "-m", "worker", "check", "--json", site=site, HANDLERS="mine", MINE_TARGET="x"
@@ -90,6 +100,21 @@ async def test_the_checks_of_a_job_are_run_when_it_is_on(a_distribution, emulato
     assert ("mine", "fail", "made by mine") in rows
     assert ("job mine", "ok", "set: MINE_TARGET") in rows
     assert checked.code == 1
+
+
+async def test_inspect_asks_the_inspector_of_a_job_and_shows_what_it_says(a_distribution, tmp_path):
+    site = a_distribution("mine", source_of(more='inspector="mine:inspector"'))
+    (tmp_path / "event.json").write_text(an_event("v2.mine", {}, event_id=EVENT_ID))
+    command = ("-m", "worker", "inspect", tmp_path / "event.json")
+
+    plain, live, asked = [
+        await run_python(*command, *more, site=site, MINE_TARGET="x")
+        for more in ((), ("--live",), ("--live", "--json"))
+    ]
+
+    assert f"stored as      x/{EVENT_ID}" in live.out
+    assert "stored as" not in plain.out
+    assert asked.json[0]["report"] == {"files": []}
 
 
 async def test_a_service_that_there_is_no_model_of_is_a_finding(a_distribution, emulators):

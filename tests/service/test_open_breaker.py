@@ -9,7 +9,7 @@ from tests.support.factories import (
     an_origin,
 )
 from worker.demo.environment import FLOW_ID
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 
 OPEN = {"BREAKER_MIN_CALLS": 2, "BREAKER_OPEN_SECONDS": 3600, "BREAKER_MAX_OPEN_SECONDS": 3600}
 KNOWN = "+15550100001"

@@ -8,7 +8,7 @@ from tests.service.conftest import sample
 from worker.demo.environment import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
 from worker.demo.fixtures import put_events
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
 CUSTOMER = "aa000000-0000-4000-8000-000000000001"

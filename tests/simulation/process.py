@@ -15,16 +15,17 @@ from tests.simulation.sqs import QueueOfProcess, Sent, SimulatedQueue
 from tests.simulation.upstreams import Calls, OtherSide
 from worker.app.context import AppContext, Shared
 from worker.app.daemon import Daemon
-from worker.app.intake import Intake, join_intake
+from worker.app.intake import join_intake
 from worker.app.jobs import load_settings
-from worker.app.queues import OpenQueue
 from worker.app.upstreams import Upstreams
 from worker.clients.aws.sqs import MAX_IN_FLIGHT, QueueAttributes
 from worker.errors import Permanent
 from worker.events.origin import Origin, Result
 from worker.events.reading import ForJob
+from worker.intake.assembly import Intake
 from worker.intake.delivery import Reading
 from worker.intake.idempotency import Idempotency
+from worker.intake.queue import OpenQueue
 from worker.intake.router import Route, Routes, Unrouted
 from worker.settings import Settings
 from worker.settings.bindings import QueueBinding

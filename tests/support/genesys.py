@@ -17,7 +17,7 @@ from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.emulators.genesys.history import History, Past
-from worker.events.identity import utc_text
+from worker.events.origin import utc_text
 from worker.jobs.reports.reader import DetailsReader
 from worker.jobs.reports.rows import Row
 from worker.resilience.breaker import Breaker, BreakerPolicy

@@ -5,7 +5,7 @@ import pytest
 from tests.support.factories import a_body
 from worker.app.jobs import BUILT_IN
 from worker.demo.environment import queues_of
-from worker.demo.invalid_traffic import POISON
+from worker.demo.traffic import POISON
 
 QUEUES = {job: f"http://sqs/{job}" for job in BUILT_IN}
 

@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from worker.app.catalogue import catalogue
-from worker.app.jobs import BOX, known_jobs, wanted_of
+from worker.app.jobs import BOX, catalogue, known_jobs, wanted_of
 
 FILE = Path(__file__).parents[2] / "deploy" / "jobs.json"
 

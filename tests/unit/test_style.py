@@ -10,8 +10,13 @@ TESTS = Path(__file__).parents[1]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 MODULE_LINES = 400
-FUNCTION_LINES = 40
+FUNCTION_LINES = 36
 CONFTEST_LINES = 150
+IMPORTS = 12
+"""Modules of our own that one module may import; a package counts as one."""
+
+USUAL_IMPORTS = 6
+"""As many have nine modules of ten at most."""
 
 
 def lines_of(path):
@@ -26,6 +31,28 @@ def length_of(function):
         shortened = docstring.end_lineno - docstring.lineno + 1
         return function.end_lineno - function.lineno + 1 - shortened
     return function.end_lineno - function.lineno + 1
+
+
+def name_of(path):
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = frozenset(map(name_of, MODULES))
+
+
+def imports_of(path):
+    """Our own modules that one imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & NAMES | ({node.module} if inner - NAMES else set())
+    return found & NAMES - {name_of(path)}
+
+
+IMPORTED = {name_of(path): len(imports_of(path)) for path in MODULES}
 
 
 def test_every_module_fits_in_400_lines():
@@ -54,3 +81,13 @@ def test_every_conftest_fits_in_150_lines():
     conftests = sorted(TESTS.rglob("conftest.py"))
 
     assert {str(path): n for path in conftests if (n := lines_of(path)) > CONFTEST_LINES} == {}
+
+
+def test_no_module_imports_more_than_12_others():
+    assert {name: n for name, n in IMPORTED.items() if n > IMPORTS} == {}
+
+
+def test_nine_modules_of_ten_import_6_others_at_most():
+    widest = {name: n for name, n in IMPORTED.items() if n > USUAL_IMPORTS}
+
+    assert len(widest) <= len(IMPORTED) // 10, widest

@@ -61,8 +61,10 @@ ALLOWED = {
     "worker/app/intake.py": {"park": "value of EVENTS_UNROUTED"},
     "worker/demo/environment.py": {"ledger": "name of the demo's table, as LEDGER_TABLE has it"},
     "worker/demo/process.py": {"tell": "method of a file"},
-    "worker/settings/process.py": {"lean": "alias of AWS_TRANSPORT=wire"},
-    "worker/settings/queue.py": {"park": "value of EVENTS_UNROUTED"},
+    "worker/settings/groups.py": {
+        "lean": "alias of AWS_TRANSPORT=wire",
+        "park": "value of EVENTS_UNROUTED",
+    },
 }
 """Path → word → reason."""
 

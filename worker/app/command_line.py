@@ -7,14 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from pydantic import HttpUrl
-
 from worker.app.context import AppContext, JobContext, new_context
 from worker.app.jobs import declarations
-from worker.clients.aws.sqs import Queue
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysClients
-from worker.clients.http_network import shaken_hands
+from worker.clients.aws import ClientLimits, Queue
+from worker.clients.genesys import GenesysClients
 from worker.errors import ConfigurationError
 from worker.settings import (
     Aws,
@@ -76,9 +72,6 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
 
 async def open_genesys(context: AppContext) -> GenesysClients:
     """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
-    settings = context.settings.genesys
-    if not settings.client_id or settings.client_secret is None:
-        raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
     return await context.genesys("platform")
 
 
@@ -96,8 +89,3 @@ async def open_queue(context: AppContext, url: str) -> Queue:
     """Open a queue for a command. Raises ConfigurationError."""
     client = await open_sqs(context)
     return Queue(url, polls=client, acks=client)
-
-
-async def reach(url: HttpUrl) -> None:
-    """Resolve, connect, shake hands, and hang up. Raises OSError."""
-    await shaken_hands(str(url))

@@ -10,23 +10,27 @@ from typing import Any
 
 from pydantic import HttpUrl
 
-from worker.app.genesys import build_genesys
-from worker.app.upstreams import Upstreams
-from worker.clients.aws.bus import Bus
-from worker.clients.aws.errors import setting_errors
-from worker.clients.aws.service import AwsService
+from worker.app.upstreams import LOGIN, Upstreams
+from worker.clients import (
+    WEBHOOK_LIMITS,
+    HttpClient,
+    HttpLimits,
+    HttpService,
+    Webhook,
+    origin_of,
+)
+from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
 from worker.clients.aws.session import AwsSession
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.genesys.parts import GenesysClients
-from worker.clients.http import HttpClient, HttpLimits, HttpService
-from worker.clients.http_types import origin_of
-from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.resilience.cache import Cache, CachePolicy
+from worker.clients.genesys import TRANSCRIPTS, GenesysClients, open_clients
+from worker.errors import ConfigurationError
+from worker.resilience import Cache, CachePolicy
 from worker.settings import Settings
 
 AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
 
+TRANSCRIPT_ATTEMPTS = 2
+TRANSCRIPT_DEADLINE_SECONDS = 20
 WEBHOOK_ATTEMPTS = 2
 WEBHOOK_DEADLINE_SECONDS = 15
 
@@ -59,14 +63,31 @@ class AppContext:
     async def genesys(self, *more: str) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
 
-        `more`: parts of the API that no job calls, and a command does.
+        `more`: parts of the API that no job calls, and a command does. Raises ConfigurationError
+        without credentials.
         """
+        settings = self.settings.genesys
+        if not settings.client_id or settings.client_secret is None:
+            raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
         async with self.shared.lock:
             if self.shared.genesys is None:
-                self.shared.genesys = await build_genesys(
-                    self.settings, self.upstreams, self.stack, self.random, *more
-                )
+                self.shared.genesys = await self._genesys(*more)
             return self.shared.genesys
+
+    async def _genesys(self, *more: str) -> GenesysClients:
+        settings, upstreams = self.settings.genesys, self.upstreams
+        limiter = upstreams.limiter(settings)
+        guards = {
+            **upstreams.genesys(settings, limiter, *more),
+            LOGIN: upstreams.login(settings),
+            TRANSCRIPTS: upstreams.http(
+                TRANSCRIPTS, TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS
+            ),
+        }
+        clients = await open_clients(self.settings, guards, limiter, self.random, self.stack)
+        tokens = clients.tokens
+        upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+        return clients
 
     async def event_bus(self) -> Bus:
         """Return the event bus, made when it is first asked for: all jobs share its calls."""

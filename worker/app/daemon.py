@@ -12,11 +12,9 @@ from typing import Any, Protocol
 import structlog
 
 from worker import __version__
-from worker.app.intake import Intake
-from worker.intake.consumer import DrainReport
-from worker.ops.health import Health
-from worker.telemetry import metrics
-from worker.telemetry.logs import flush_logs
+from worker.intake import DrainReport, Intake
+from worker.ops import Health
+from worker.telemetry import flush_logs, metrics
 
 GC_THRESHOLD = 10_000
 """New objects between two collections. Python's own 700 are a few messages' worth: with 64 in

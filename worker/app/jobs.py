@@ -1,4 +1,8 @@
-"""Which jobs there are: those of the box, and those of installed packages."""
+"""Which jobs there are: those of the box, and those of installed packages; and what they declare.
+
+`deploy/jobs.json` is their catalogue, for Terraform and charts: what the declarations say, and
+nothing of this machine; the settings are the defaults.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,8 +15,8 @@ from typing import Any
 from worker import settings as core
 from worker.api import Job
 from worker.errors import ConfigurationError
-from worker.events.reading import EventReader, Wanted
-from worker.settings import Declared, Group, Row, Settings
+from worker.events import EventReader, Wanted
+from worker.settings import Declared, Group, Row, Settings, variable_name
 
 GROUP = "genesys_event_worker.jobs"
 """Entry points of installed jobs: each names a `Job`."""
@@ -21,6 +25,11 @@ BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward"
 """Folders of `worker.jobs`, in the order of all lists."""
 
 GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
+
+GENESYS = frozenset(
+    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
+)
+"""The upstreams that Genesys Cloud is."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
@@ -124,7 +133,19 @@ def declared(job: Job[Any]) -> Declared:
 
 def required_settings(job: Job[Any]) -> tuple[str, ...]:
     """Return the variables without which it is off."""
-    return (*(GENESYS_CREDENTIALS if job.uses_genesys() else ()), *job.requires)
+    return (*(GENESYS_CREDENTIALS if uses_genesys(job) else ()), *job.requires)
+
+
+def uses_genesys(job: Job[Any], settings: Group | None = None) -> bool:
+    """Return whether a job cannot be built without Genesys Cloud."""
+    return bool(GENESYS & {*needed(job, settings), *job.may_miss})
+
+
+def needed(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:
+    """Return the upstreams a job needs under these settings; None: as they are by default."""
+    if not callable(job.needs):
+        return tuple(job.needs)
+    return tuple(job.needs(settings or job.settings()))
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -147,6 +168,17 @@ def event_reader(settings: Settings) -> EventReader:
     return EventReader(wanted_events(settings.jobs), settings.genesys.organization_id)
 
 
+def reader_of(job: Job[Any], settings: Settings) -> EventReader:
+    """Return what reads bodies as the events of one job, known or not."""
+    wanted = list(wanted_of(job, settings.jobs[job.name]))
+    return EventReader(wanted, settings.genesys.organization_id)
+
+
+def jobs_of(detail_type: str, groups: Mapping[str, Group]) -> frozenset[str]:
+    """Return the known jobs to which events of a type belong, by their settings in `groups`."""
+    return EventReader(wanted_events(groups)).jobs_of(detail_type)
+
+
 def wanted_events(groups: Mapping[str, Group] | None = None) -> list[Wanted]:
     """Return the events of all known jobs, whether they are on or not.
 
@@ -161,3 +193,35 @@ def wanted_of(job: Job[Any], settings: Group) -> Iterator[Wanted]:
     """Yield the events of a job, by the globs of its settings."""
     for event in job.events:
         yield Wanted(job=job.name, globs=getattr(settings, event.types), event=event)
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Return each known job, in the order of all lists."""
+    return [_entry(job) for job in known_jobs().values()]
+
+
+def topics_of(jobs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the topics of Genesys Cloud that these jobs want: each once; of all jobs for none."""
+    wanted = jobs or tuple(known_jobs())
+    return tuple(dict.fromkeys(topic for name in wanted for topic in known_jobs()[name].topics))
+
+
+def _entry(job: Job[Any]) -> dict[str, Any]:
+    settings = job.settings()
+    return {
+        "name": job.name,
+        "summary": job.summary,
+        "distribution": distribution_of(job.name),
+        "requires": list(required_settings(job)),
+        "settings": [variable_name(job.settings, field) for field in job.settings.model_fields],
+        "topics": list(job.topics),
+        "detail_types": [glob for one in job.events for glob in getattr(settings, one.types)],
+        "needs": list(needed(job)),
+        "may_miss": list(job.may_miss),
+        "permissions": dict(job.permissions),
+        "aws_services": list(job.aws_services),
+        "aws_actions": dict(job.aws_actions),
+        "webhooks": [variable_name(job.settings, field) for field in job.webhooks],
+        "bus_events": [{"source": source, "detail_type": kind} for source, kind in job.bus_events],
+        "background": job.background,
+    }

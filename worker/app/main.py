@@ -1,9 +1,8 @@
 """From settings to a running worker, in order of need."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -12,16 +11,12 @@ from worker import __version__
 from worker.app.context import AppContext, new_context
 from worker.app.daemon import Daemon, Signals
 from worker.app.intake import build_intake
-from worker.app.queues import OpenQueue, Unreachable, findings_of
+from worker.app.queues import Unreachable, warnings_of
 from worker.app.routes import build_routes
 from worker.app.snapshot import Sampler
-from worker.ops.health import Health
-from worker.ops.server import OpsServer
-from worker.ops.status import Status
+from worker.ops import Health, OpsServer, Status
 from worker.settings import Settings
-from worker.telemetry import metrics
-from worker.telemetry.logs import log_sink_problem
-from worker.telemetry.tracing import traced
+from worker.telemetry import log_sink_problem, metrics, traced
 
 log = structlog.get_logger(__name__)
 
@@ -60,23 +55,15 @@ async def _build(context: AppContext, sampler: Sampler, health: Health) -> Daemo
     routes = await build_routes(context)
     intake = await build_intake(context, routes)
     sampler.attach(intake, context.upstreams, context.shared.genesys)
-    sampler.warn(await _warnings(intake.queues, context.settings))
+    queues = [one.opened for one in intake.queues]
+    sampler.warn(await warnings_of(queues, context.settings))
     log.info(
         "worker_started",
         concurrency=intake.permits.count,
-        queues=[one.binding.name for one in intake.queues],
+        queues=[one.binding.name for one in queues],
         jobs=sorted(intake.delivery.jobs),
     )
     return Daemon(intake, sampler, health, context.settings.sqs.drain_seconds)
-
-
-async def _warnings(queues: Sequence[OpenQueue], settings: Settings) -> tuple[str, ...]:
-    """Return the problems found with the queues, and log them once: none stops the start."""
-    found = await asyncio.gather(*(findings_of(one, settings) for one in queues))
-    warnings = tuple(chain.from_iterable(found))
-    for warning in warnings:
-        log.warning("queue_warning", finding=warning)
-    return warnings
 
 
 async def _unless_stopped(signals: Signals, work: Coroutine[Any, Any, Daemon]) -> Daemon | None:

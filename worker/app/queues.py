@@ -1,21 +1,17 @@
 """Opens the queues: waits for one that does not answer yet, and refuses what is wrong in itself."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import structlog
 
 from worker.app.context import AppContext
-from worker.clients.aws.errors import QueueError
-from worker.clients.aws.session import ClientLimits
-from worker.clients.aws.sqs import Queue, QueueAttributes
+from worker.clients.aws import ClientLimits, Queue, QueueAttributes, QueueError
 from worker.errors import ConfigurationError
 from worker.findings import Finding
-from worker.intake.poller import most_pollers
-from worker.intake.settlement import LAST_HORIZON
-from worker.settings import Settings, heartbeat_capacity
-from worker.settings.bindings import QueueBinding
+from worker.intake import LAST_HORIZON, OpenQueue, most_pollers
+from worker.settings import QueueBinding, Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10
 WANTED_RECEIVES = 50
@@ -161,16 +157,6 @@ NO_VISIBILITY_TIMEOUT = (
 UNREAD_REMEDY = "check SQS_DEAD_LETTER_QUEUE_URL, and the permission sqs:GetQueueAttributes on it"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQueue:
-    """A queue that answered, with what it says of itself."""
-
-    binding: QueueBinding
-    queue: Queue
-    attributes: QueueAttributes
-    visibility_seconds: float
-
-
 class Unreachable(Exception):
     """SQS did not answer within SQS_START_SECONDS."""
 
@@ -194,7 +180,16 @@ async def _open(context: AppContext, binding: QueueBinding) -> OpenQueue:
     return OpenQueue(binding, queue, attributes, visibility)
 
 
-async def findings_of(one: OpenQueue, settings: Settings) -> list[str]:
+async def warnings_of(queues: Sequence[OpenQueue], settings: Settings) -> tuple[str, ...]:
+    """Return the problems found with the queues, and log them once: none stops the start."""
+    found = await asyncio.gather(*(_findings(one, settings) for one in queues))
+    warnings = tuple(chain.from_iterable(found))
+    for warning in warnings:
+        log.warning("queue_warning", finding=warning)
+    return warnings
+
+
+async def _findings(one: OpenQueue, settings: Settings) -> list[str]:
     """Return what `worker check` would find wrong with a queue and its dead-letter queue."""
     name, attributes = one.binding.name, one.attributes
     url = settings.dead_letter_queue_for(one.binding.url)

@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from worker.api import Handler, Job
+from worker.api import Handler, Job, Result
 from worker.app.context import AppContext, JobContext
-from worker.app.jobs import known_jobs
-from worker.clients.ecs import AGENT_LIMITS, EFFECT, TaskProtection, expiry_minutes
-from worker.clients.http import HttpClient
+from worker.app.jobs import known_jobs, needed
+from worker.clients import AGENT_LIMITS, TASK_PROTECTION, HttpClient, TaskProtection, expiry_minutes
 from worker.errors import ConfigurationError
-from worker.events.origin import Result
-from worker.intake.router import Route, Routes
+from worker.intake import Route, Routes
 
 
 async def build_routes(context: AppContext) -> Routes:
@@ -38,7 +36,7 @@ async def _route(context: AppContext, job: Job[Any]) -> Route:
     return Route(
         job=job.name,
         run=await _protected(context, run, deadline) if job.background else run,
-        needs=frozenset(job.needed(settings)),
+        needs=frozenset(needed(job, settings)),
         may_miss=frozenset(job.may_miss),
         deadline_seconds=deadline,
         age_limit_seconds=_value(settings, job.age_limit),
@@ -81,7 +79,7 @@ async def _protected(
     agent = context.settings.ecs.agent_uri
     if agent is None:
         return run
-    http = HttpClient(EFFECT, str(agent), AGENT_LIMITS, plain_host=agent.host)
+    http = HttpClient(TASK_PROTECTION, str(agent), AGENT_LIMITS, plain_host=agent.host)
     await context.stack.enter_async_context(http)
     longest = deadline_seconds or context.settings.handler.deadline_seconds
     protection = TaskProtection(http, minutes=expiry_minutes(longest))

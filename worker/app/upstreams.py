@@ -5,17 +5,17 @@ They share connections, token and request budget, and nothing else.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
 from worker.errors import Misconfigured
+from worker.resilience import PAUSE_CAP_SECONDS, Guard, GuardPolicy, Limiter, RetryPolicy
 from worker.resilience.breaker import Breaker, BreakerPolicy, State
-from worker.resilience.guard import Guard, GuardPolicy
-from worker.resilience.limiter import Limiter
-from worker.resilience.retry import PAUSE_CAP_SECONDS, RetryPolicy
 from worker.settings import Breaker as BreakerSettings
 from worker.settings import Genesys as GenesysSettings
+from worker.telemetry import UpstreamStatus, metrics
 
 AWS_DEADLINE_SECONDS = 15
 """For one AWS call; the SDK's own attempts are inside."""
@@ -23,6 +23,9 @@ AWS_DEADLINE_SECONDS = 15
 ONCE = RetryPolicy(attempts=1, base_seconds=1, cap_seconds=1)
 """For AWS, whose SDK retries already, and for tokens, whose callers do: retrying in two layers
 multiplies."""
+
+LONG_PAUSE_SECONDS = 300.0
+"""An asked pause beyond it makes the worker not ready."""
 
 LOGIN = "login"
 GENESYS: Final = ("data_action", "conversations", "analytics", "speech", "architect")
@@ -116,9 +119,37 @@ class Upstreams:
             if (pause := pausing.asked_pause()) is not None
         }
 
-    def pause_keepers(self) -> frozenset[str]:
-        """Return the names under which pauses are reported: upstreams and the Genesys budget."""
-        return frozenset(self._pausing)
+    def show_pauses(self) -> None:
+        """Let the metrics report the pauses of all upstreams there are, and of the Genesys budget.
+
+        They are read by the scrape's thread.
+        """
+        for keeper in self._pausing:
+            metrics.asked_pause.labels(keeper).set_function(partial(self._seconds_left, keeper))
+
+    def long_pauses(self) -> Iterator[str]:
+        """Yield the asked pauses of which much is left."""
+        for name, (left, asked) in self.asked_pauses().items():
+            if left > LONG_PAUSE_SECONDS:
+                yield f"{name} asked for {asked:.0f} s, {left:.0f} s of it left"
+
+    def statuses(self) -> Iterator[UpstreamStatus]:
+        """Yield what is wrong with upstreams; called from the server's thread, so it only reads."""
+        pauses = self.asked_pauses()
+        for name in sorted(self.names()):
+            left, asked = pauses.get(name, (0.0, 0.0))
+            state = self.state(name)
+            if state != "closed" or left:
+                yield UpstreamStatus(
+                    name=name,
+                    breaker=state,
+                    reason=self.reason(name),
+                    pause_seconds=left,
+                    asked_seconds=asked,
+                )
+
+    def _seconds_left(self, keeper: str) -> float:
+        return self.asked_pauses().get(keeper, (0.0, 0.0))[0]
 
     def _failure(self, upstream: str) -> str:
         if problem := self.problem(upstream):

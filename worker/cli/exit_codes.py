@@ -28,7 +28,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     Raises ConfigurationError, which ends every command in the same way.
     """
     from worker.errors import BreakerOpen, ConfigurationError, Unavailable, WorkerError
-    from worker.telemetry.logs import configure_logging
+    from worker.telemetry import configure_logging
 
     configure_logging("error", "auto", sys.stderr)
     try:

@@ -33,7 +33,7 @@ def jobs(
     The JSON does not depend on the environment: detail-types and upstreams are those of the default
     settings. The list shows which jobs the environment turns on, and what the others lack.
     """
-    from worker.app.catalogue import catalogue
+    from worker.app.jobs import catalogue
 
     entries = catalogue()
     if as_json:

@@ -1,8 +1,7 @@
-"""All commands; wrong settings and output that is lost end in a message and exit code 2."""
+"""The command line; wrong settings and output that is lost end in a message and exit code 2."""
 
 import os
 import sys
-from collections.abc import Callable
 from errno import EDQUOT, EFBIG, ENOSPC
 from inspect import cleandoc
 from itertools import islice
@@ -13,20 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from worker import __version__
-from worker.cli import (
-    check,
-    demo,
-    health,
-    inspect,
-    jobs,
-    new_job,
-    report,
-    run,
-    send,
-    settings,
-    source,
-)
-from worker.cli.dlq import commands as dlq
+from worker.cli.commands import EXAMPLES, GROUPS
 from worker.cli.exit_codes import EXIT_CODES, WRONG_USAGE, examples
 from worker.errors import ConfigurationError
 
@@ -65,39 +51,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
-    run.run: (
-        "worker run",
-        "worker --env-file .env run",
-        "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
-    ),
-    demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
-    check.check: ("worker check", "worker check --json"),
-    inspect.inspect: (
-        "worker inspect event.json",
-        "worker inspect event.json --crm record.json --schema flow.json",
-        "worker inspect event.json --live --json",
-    ),
-    send.send: (
-        "worker send event.json",
-        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
-        "jq -c . events.json | worker send -",
-    ),
-    jobs.jobs: ("worker jobs", "worker jobs --json"),
-    new_job.new_job: (
-        "worker new-job presence",
-        "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
-    ),
-    settings.settings: ("worker settings", "worker settings --json"),
-    health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
-}
-"""The commands that are one function, in the order of the help, with examples of each."""
-
 for command, lines in EXAMPLES.items():
     app.command(command.__name__.replace("_", "-"), epilog=examples(*lines))(command)
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(report.app, name="report")
-app.add_typer(source.app, name="source")
+for name, commands in GROUPS.items():
+    app.add_typer(commands, name=name)
 
 
 def _unwrap_help(group: typer.Typer) -> None:

@@ -12,7 +12,7 @@ def run() -> None:
 
     from worker.app.jobs import load_settings, unknown_settings
     from worker.app.main import run_worker
-    from worker.telemetry.logs import configure_logging
+    from worker.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log.level, settings.log.format)

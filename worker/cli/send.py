@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +15,15 @@ from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish
 from worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from worker.events.reading import EventReader
-    from worker.settings.bindings import Entry
+    from worker.settings import QueueEntry
 
 MAX_BYTES = 1_048_576
 """Of one message, and of all messages of one SendMessageBatch (AWS quota since 2025)."""
 
 MAX_ENTRIES = 10
+
+JobsOf = Callable[[str], frozenset[str]]
+"""Returns the jobs to which events of a type belong."""
 
 
 def send(
@@ -52,23 +54,22 @@ def send(
 async def _sent(files: "Sequence[str]", queue_url: str | None) -> "list[Sent]":
     from worker.app.command_line import open_context, open_sqs
     from worker.app.jobs import event_reader
-    from worker.settings import Sqs
-    from worker.settings.bindings import entries_of
+    from worker.settings import Sqs, queue_entries
 
     environ = {**os.environ, **({"SQS_QUEUE_URL": queue_url} if queue_url else {})}
     async with open_context(Sqs, environ=environ) as context:
         settings, sqs = context.settings, await open_sqs(context)
-        queues = entries_of(settings.sqs.queue_url)
+        queues = queue_entries(settings.sqs.queue_url)
         # After the settings: a wrong one is reported before stdin is read.
         events = [event for name in files for event in events_of(name)]
         if len(queues) == 1:
             return await send_all(sqs, events, queues[0].url)
-        return await send_by_type(sqs, events, queues, event_reader(settings))
+        return await send_by_type(sqs, events, queues, event_reader(settings).jobs_of)
 
 
 def exit_code_of(sent: "Sequence[Sent]") -> int:
     """Return 3 when SQS could not be reached for any event, 1 when some were not sent."""
-    from worker.clients.aws.errors import is_unreachable
+    from worker.clients.aws import is_unreachable
 
     problems = [one.problem for one in sent if one.problem is not None]
     if sent and len(problems) == len(sent):
@@ -158,12 +159,10 @@ def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 async def send_by_type(
-    sqs: Any, events: Sequence[Event], queues: "Sequence[Entry]", reader: "EventReader"
+    sqs: Any, events: Sequence[Event], queues: "Sequence[QueueEntry]", jobs_of: JobsOf
 ) -> list[Sent]:
     """Send each event to all queues that are bound to a job of its type, as rules of the bus do."""
-    from worker.settings.bindings import name_of
-
-    wanted = [(event, reader.jobs_of(_detail_type(event))) for event in events]
+    wanted = [(event, jobs_of(_detail_type(event))) for event in events]
     bound = {job for queue in queues for job in queue.jobs}
     sent = [
         Sent(event.source, problem="no queue is bound to its type; name one by --queue-url")
@@ -173,7 +172,7 @@ async def send_by_type(
     for queue in queues:
         own = [event for event, jobs in wanted if jobs & set(queue.jobs)]
         found = await send_all(sqs, own, queue.url)
-        sent += [replace(one, queue=name_of(queue.url)) for one in found]
+        sent += [replace(one, queue=queue.name) for one in found]
     return sent
 
 
@@ -188,7 +187,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
     """Send all events and return what became of each, in order; a failed batch stops no other."""
     from botocore.exceptions import BotoCoreError
 
-    from worker.clients.aws.errors import fault_of
+    from worker.clients.aws import fault_of
 
     sent: list[Sent] = []
     try:
@@ -202,7 +201,7 @@ async def send_all(sqs: Any, events: Sequence[Event], queue_url: str) -> list[Se
 async def _send(sqs: Any, queue_url: str, batch: list[Event]) -> list[Sent]:
     from botocore.exceptions import ClientError
 
-    from worker.clients.aws.errors import fault_of
+    from worker.clients.aws import fault_of
 
     entries = [
         {"Id": str(n), "MessageBody": event.body, **_fifo(queue_url)}

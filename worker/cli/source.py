@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from worker.cli.exit_codes import examples, finish
-from worker.clients.genesys.dialects import dialect_of
 from worker.errors import ConfigurationError, Permanent
 
 if TYPE_CHECKING:
-    from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+    from worker.clients.genesys import EventSource, Integrations, SourceConfig
 
 Step = Literal["create", "configure", "enable"]
 
@@ -77,7 +76,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make the integration and configure it; run again, it changes only what differs."""
-    from worker.clients.genesys.integrations import SourceConfig
+    from worker.clients.genesys import SourceConfig
 
     wanted = SourceConfig(
         account_id=account, region=region, suffix=suffix, topics=tuple(topic or wanted_topics())
@@ -109,8 +108,8 @@ def show(as_json: AsJson = False) -> None:
 
 def wanted_topics() -> tuple[str, ...]:
     """Return the topics of the jobs that are on, or of all known jobs where none is."""
-    from worker.app.catalogue import topics_of
     from worker.app.command_line import settings_of
+    from worker.app.jobs import topics_of
     from worker.settings import Handlers
 
     return topics_of(settings_of(Handlers).enabled_jobs())
@@ -241,7 +240,7 @@ async def _row(integrations: "Integrations", one: "EventSource") -> dict[str, An
 @asynccontextmanager
 async def _integrations() -> "AsyncIterator[Integrations]":
     from worker.app.command_line import open_context, open_genesys
-    from worker.clients.genesys.integrations import Integrations
+    from worker.clients.genesys import Integrations, dialect_of
     from worker.settings import Genesys
 
     async with open_context(Genesys) as context:

@@ -17,7 +17,7 @@ import structlog
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable
-from worker.resilience.guard import best_effort
+from worker.resilience import best_effort
 
 AGENT_LIMITS = HttpLimits(total_seconds=5, connect_seconds=2, reply_bytes=64 * 1024)
 """The agent asks ECS before it answers; a report waits for that, but not for long."""

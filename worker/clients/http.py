@@ -33,7 +33,7 @@ from yarl import URL
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
 from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import hmac
+import ssl
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
@@ -14,11 +15,14 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+from pydantic import HttpUrl
 
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_network import shaken_hands
 from worker.clients.http_types import Request, failure_of, path_of
 from worker.errors import ConfigurationError
-from worker.resilience.guard import Guard
+from worker.findings import Finding, fail, ok
+from worker.resilience import Guard
 
 ENCODED = "whsec_"
 """Before a secret that is base64 of the key; any other secret is the key itself."""
@@ -127,3 +131,21 @@ class Webhook:
             self._signs_by = secret
             with suppress(ConfigurationError):
                 self._signer = Signer(secret)
+
+
+async def reach(setting: str, url: HttpUrl) -> Finding:
+    """Connect and hang up: a POST would be an effect. Path and query are often the password."""
+    where = f"{url.host}:{url.port}"
+    try:
+        await shaken_hands(str(url))
+    except OSError as error:
+        found = f"{where} is not reached: {type(error).__name__}"
+        return fail(setting, found, _remedy(setting, error))
+    how = "over TLS" if url.scheme == "https" else "without TLS"
+    return ok(setting, f"{where} is reached {how}; not called")
+
+
+def _remedy(setting: str, error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"check {setting}, and the certificate of its host"
+    return f"check {setting}, the name service and the network to its host"

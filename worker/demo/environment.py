@@ -10,14 +10,12 @@ from zlib import crc32
 
 import aioboto3
 
-from worker.app.jobs import BUILT_IN, known_jobs, wanted_events
-from worker.emulators.crm import CrmServer, CrmState
+from worker.app.jobs import BUILT_IN, jobs_of, known_jobs
+from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
-from worker.emulators.webhooks import WebhookSink
-from worker.events.reading import EventReader
 
 Queues = Literal["one", "per-job"]
 """One queue for all jobs, or one for each."""
@@ -252,7 +250,7 @@ def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
     """
     groups = {name: job.settings() for name, job in known_jobs().items()}
     groups["forward"] = known_jobs()["forward"].settings(forward_types=FORWARD_TYPES)
-    jobs = EventReader(wanted_events(groups)).jobs_of(_detail_type(body))
+    jobs = jobs_of(_detail_type(body), groups)
     if found := [url for job, url in job_queues.items() if job in jobs]:
         return found
     urls = list(job_queues.values())

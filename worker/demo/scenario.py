@@ -13,10 +13,9 @@ from rich.console import Console
 from worker.app.jobs import known_jobs, named
 from worker.demo.environment import Environment, Queues, open_environment
 from worker.demo.fixtures import make_fixtures
-from worker.demo.invalid_traffic import InvalidTraffic
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import Progress, SentMessages, print_results
-from worker.demo.traffic import Effects, Fault, Job, Planned
+from worker.demo.traffic import Effects, Fault, InvalidTraffic, Job, Planned
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""

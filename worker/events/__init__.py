@@ -30,17 +30,21 @@ from worker.events.fields import (
     read_text,
     read_text_if_any,
 )
-from worker.events.identity import (
+from worker.events.origin import (
+    Event,
+    Origin,
+    Record,
+    Result,
     e164,
     iso,
     number_as_written,
     origin,
+    record,
     sent_at,
     timed,
     utc_text,
 )
-from worker.events.origin import Event, Origin, Record, Result
-from worker.events.reading import EventType, Reader
+from worker.events.reading import EventReader, EventType, ForJob, Reader, UnknownType, Wanted
 
 __all__ = [
     "MAX_ITEMS",
@@ -48,13 +52,17 @@ __all__ = [
     "AnyEvent",
     "Envelope",
     "Event",
+    "EventReader",
     "EventType",
     "FlatFields",
+    "ForJob",
     "LegFields",
     "Origin",
     "Reader",
     "Record",
     "Result",
+    "UnknownType",
+    "Wanted",
     "Wire",
     "any_events",
     "decoder",
@@ -80,6 +88,7 @@ __all__ = [
     "read_object",
     "read_text",
     "read_text_if_any",
+    "record",
     "sent_at",
     "timed",
     "utc_text",

@@ -8,8 +8,7 @@ from worker.errors import Permanent
 from worker.events.conversation import emitted_at
 from worker.events.envelope import Envelope
 from worker.events.fields import UUID
-from worker.events.identity import timed
-from worker.events.origin import Event
+from worker.events.origin import Event, timed
 from worker.events.reading import EventType
 
 CONVERSATION = "conversationId"

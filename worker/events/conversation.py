@@ -11,8 +11,7 @@ from msgspec import UNSET, Raw, Struct
 
 from worker.events.envelope import Envelope, parse
 from worker.events.fields import Wire, read_id, read_id_if_any, read_text_if_any, read_time
-from worker.events.identity import iso, origin, sent_at, timed
-from worker.events.origin import Origin
+from worker.events.origin import Origin, iso, origin, sent_at, timed
 
 T = TypeVar("T")
 

@@ -1,1 +1,30 @@
-"""From SQS to settled: receive, open, handle, settle. Knows no Genesys."""
+"""From an SQS message to its end; `consumer.py` is where to start reading."""
+
+from worker.intake.assembly import Intake, assemble
+from worker.intake.consumer import DrainReport
+from worker.intake.delivery import Delivery, Reading
+from worker.intake.idempotency import Idempotency
+from worker.intake.jobs import IDEMPOTENCY, Jobs
+from worker.intake.poller import most_pollers
+from worker.intake.queue import OpenQueue
+from worker.intake.router import Route, Routes, Unrouted
+from worker.intake.settlement import LAST_HORIZON
+from worker.intake.watch import QueueWatch
+
+__all__ = [
+    "IDEMPOTENCY",
+    "LAST_HORIZON",
+    "Delivery",
+    "DrainReport",
+    "Idempotency",
+    "Intake",
+    "Jobs",
+    "OpenQueue",
+    "QueueWatch",
+    "Reading",
+    "Route",
+    "Routes",
+    "Unrouted",
+    "assemble",
+    "most_pollers",
+]

@@ -14,10 +14,9 @@ from typing import Any
 
 import structlog
 
-from worker.clients.aws.errors import EntryFailed, QueueError
-from worker.clients.aws.sqs import MAX_BATCH, Queue, Results
+from worker.clients.aws import MAX_BATCH, EntryFailed, Queue, QueueError, Results
 from worker.intake.leases import Lease, Leases, Problems, note_failure
-from worker.resilience.retry import full_jitter
+from worker.resilience import full_jitter
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -12,19 +12,16 @@ from typing import Literal
 
 import structlog
 
-from worker.clients.aws.sqs import MAX_BATCH, Message
-from worker.intake.body_encoding import RECORD_ATTRIBUTE
-from worker.intake.dead_letters import restored
+from worker.clients.aws import MAX_BATCH, Message
+from worker.intake.dead_letters import RECORD_ATTRIBUTE, restored
 from worker.intake.delivery import Delivery
 from worker.intake.fifo import Groups
 from worker.intake.gate import CHECK_SECONDS, Gate
 from worker.intake.leases import Lease, Leases
 from worker.intake.outcome import DONE, RELEASED, Outcome
-from worker.intake.permits import Permits
-from worker.intake.poller import Poller
+from worker.intake.poller import Permits, Poller
 from worker.intake.settlement import Settlement
-from worker.telemetry import metrics
-from worker.telemetry.logs import log_as
+from worker.telemetry import log_as, metrics
 
 log = structlog.get_logger(__name__)
 

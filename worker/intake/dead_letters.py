@@ -1,19 +1,230 @@
-"""Dead letters: the copy with its failure record, and how a copy is read back."""
+"""Dead letters: the copy with its failure record, and how a copy is read back.
 
-from dataclasses import replace
+SQS takes 1 MiB of body and attributes together, and ten attributes. A message that was sent may
+use up all of that, and its copy on the dead-letter queue carries the failure record besides: so
+what does not fit is encoded.
+"""
+
+import gzip
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 
 from worker import __version__
-from worker.clients.aws.errors import QueueError
-from worker.clients.aws.sqs import Message, Queue
+from worker.clients.aws import Message, Queue, QueueError
 from worker.intake.attempts import Attempt
-from worker.intake.body_encoding import RECORD_ATTRIBUTE, decode_body, encode_body
 from worker.intake.outcome import Failure
 from worker.telemetry import metrics
+
+RECORD_ATTRIBUTE = "worker.failure"
+"""The message attribute with the failure record: why the message was dead-lettered."""
+
+BODY_ATTRIBUTE = "worker.body"
+"""The message attribute with a body that fits nowhere else."""
+
+FOLDED_ATTRIBUTE = "worker.attributes"
+"""The message attribute with those of the message that would be too many, or too long."""
+
+OWN_ATTRIBUTES = frozenset({RECORD_ATTRIBUTE, BODY_ATTRIBUTE, FOLDED_ATTRIBUTE})
+
+GZIP_TEXT = "gzip+base64"
+"""`bodyEncoding` of a body that is compressed and still the body, as text."""
+
+GZIP_ATTRIBUTE = "attribute+gzip"
+"""`bodyEncoding` of a body that is compressed and in `BODY_ATTRIBUTE`, as bytes.
+
+Never uncompressed: a body is UTF-8 of characters that SQS allows, which have less than 7.75 bits a
+byte. So even what is random shrinks by 3 %, and that is twice what the record needs.
+"""
+
+PLACEHOLDER = f"The body is in the message attribute {BODY_ATTRIBUTE}, compressed by gzip."
+"""In place of a body that is in `BODY_ATTRIBUTE`: SQS takes no empty body."""
+
+MAX_BYTES = 1_048_576
+"""Of a message: its body, and the names, types and values of its attributes."""
+
+MAX_ATTRIBUTES = 10
+
+RECORD_BYTES = 16_384
+"""Kept free for the failure record, its name and its type."""
+
+Attribute = Mapping[str, Any]
+Attributes = Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBody:
+    """A message as its copy carries it; the failure record is still to be added."""
+
+    text: str
+    """`MessageBody` of the copy."""
+
+    attributes: dict[str, Attribute]
+    """`MessageAttributes` of the copy, nine at most."""
+
+    record: dict[str, Any]
+    """What the failure record has to say of it: the fields that `decode_body` reads."""
+
+    @property
+    def bytes(self) -> int:
+        """What SQS counts, without the record."""
+        return bytes_of(self.text, self.attributes)
+
+
+class DecodedBody(NamedTuple):
+    """A message as it was."""
+
+    body: str
+    attributes: dict[str, Attribute]
+    """As SendMessage takes them; those that were dropped are missing."""
+
+
+def encode_body(body: str, attributes: Attributes, *, reserved: int = RECORD_BYTES) -> EncodedBody:
+    """Return the message in a form that leaves `reserved` bytes and one attribute for the record.
+
+    Attributes that do not fit, even compressed, are dropped, the longest first; the record names
+    them. The body is never dropped. The same message gives the same result.
+    """
+    forms, max_bytes = _Forms(body), MAX_BYTES - reserved
+    kept, dropped = sendable(attributes), list[str]()
+    form = forms.first_within(max_bytes, kept)
+    while kept and form.bytes > max_bytes:
+        longest = max(kept, key=lambda name: bytes_of("", {name: kept[name]}))
+        dropped.append(longest)
+        del kept[longest]
+        form = forms.first_within(max_bytes, kept)
+    if dropped:
+        form.record["attributesDropped"] = sorted(dropped)
+    return form
+
+
+def decode_body(body: str, attributes: Attributes, record: Mapping[str, Any]) -> DecodedBody:
+    """Return the message as it was before `encode_body`. Raises ValueError.
+
+    `record` is the failure record. It comes from a queue, so it may say what is not so.
+    """
+    decoded = sendable(attributes)
+    if record.get("attributesFolded"):
+        decoded |= _unfolded(_binary(attributes, FOLDED_ATTRIBUTE))
+    encoding = record.get("bodyEncoding")
+    if encoding == GZIP_TEXT:
+        body = _unzipped(b64decode(body, validate=True)).decode()
+    elif encoding == GZIP_ATTRIBUTE:
+        body = _unzipped(_binary(attributes, BODY_ATTRIBUTE)).decode()
+    elif encoding is not None:
+        raise ValueError("unknown bodyEncoding")
+    return DecodedBody(body, decoded)
+
+
+def sendable(attributes: Attributes) -> dict[str, Attribute]:
+    """Return what SendMessage takes of what ReceiveMessage gave, without those of our own."""
+    wanted = ("DataType", "StringValue", "BinaryValue")
+    return {
+        name: {key: value for key, value in attribute.items() if key in wanted}
+        for name, attribute in attributes.items()
+        if name not in OWN_ATTRIBUTES
+    }
+
+
+def bytes_of(text: str, attributes: Attributes) -> int:
+    """Return what SQS counts: the body, and the names, types and values of the attributes."""
+    texts = (text for name, value in attributes.items() for text in (name, *value.values()))
+    return len(text.encode()) + sum(
+        len(text if isinstance(text, bytes) else text.encode()) for text in texts
+    )
+
+
+class _Forms:
+    """The forms of one message, each made when it is asked for."""
+
+    def __init__(self, body: str) -> None:
+        self._body = body
+
+    @cached_property
+    def _zipped(self) -> bytes:
+        return _zip(self._body.encode())
+
+    def first_within(self, max_bytes: int, kept: Attributes) -> EncodedBody:
+        """Return the plainest form of at most so many bytes; if there is none, the shortest."""
+        for form in self._with(kept):
+            if form.bytes <= max_bytes:
+                break
+        return form
+
+    def _with(self, kept: Attributes) -> Iterator[EncodedBody]:
+        """Yield the forms with these attributes, the plainest first, the shortest last."""
+        most = MAX_ATTRIBUTES - 1
+        yield _form(self._body, {}, kept, most)
+        text = b64encode(self._zipped).decode()
+        yield _form(text, {}, kept, most, GZIP_TEXT)
+        own = {BODY_ATTRIBUTE: {"DataType": "Binary", "BinaryValue": self._zipped}}
+        yield _form(PLACEHOLDER, own, kept, most - 1, GZIP_ATTRIBUTE)
+        yield _form(PLACEHOLDER, own, kept, 0, GZIP_ATTRIBUTE)
+
+
+def _form(
+    text: str, own: Attributes, kept: Attributes, most: int, encoding: str | None = None
+) -> EncodedBody:
+    """Return a form with at most so many attributes as they are, the others folded into one."""
+    names = list(kept)
+    plain = len(names) if len(names) <= most else max(0, most - 1)
+    record: dict[str, Any] = {"bodyEncoding": encoding} if encoding else {}
+    attributes = {name: kept[name] for name in names[:plain]} | dict(own)
+    if folded := names[plain:]:
+        record["attributesFolded"] = folded
+        value = _folded({name: kept[name] for name in folded})
+        attributes[FOLDED_ATTRIBUTE] = {"DataType": "Binary", "BinaryValue": value}
+    return EncodedBody(text, attributes, record)
+
+
+def _folded(attributes: Attributes) -> bytes:
+    # Bytes are the only values that JSON does not know.
+    return _zip(orjson.dumps(attributes, default=lambda value: [b64encode(value).decode()]))
+
+
+def _unfolded(content: bytes) -> dict[str, Attribute]:
+    found = orjson.loads(_unzipped(content))
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ValueError("not attributes")
+    return sendable({name: _with_bytes(one) for name, one in found.items()})
+
+
+def _with_bytes(attribute: Attribute) -> Attribute:
+    match attribute:
+        case {"BinaryValue": [str(text)]}:
+            return {**attribute, "BinaryValue": b64decode(text, validate=True)}
+    return attribute
+
+
+def _binary(attributes: Attributes, name: str) -> bytes:
+    value = attributes.get(name, {}).get("BinaryValue")
+    if not isinstance(value, bytes):
+        raise ValueError(f"no bytes in {name}")  # noqa: TRY004  of a message, not of a caller
+    return value
+
+
+def _zip(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def _unzipped(content: bytes) -> bytes:
+    # Bounded: anyone who may send to the queue could exhaust the memory otherwise.
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = stream.decompress(content, 4 * MAX_BYTES)
+    except zlib.error as error:
+        raise ValueError("not compressed") from error
+    if not stream.eof or stream.unused_data:
+        raise ValueError("not compressed as a whole")
+    return found
+
 
 log = structlog.get_logger(__name__)
 

@@ -6,23 +6,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import structlog
 
-from worker.clients.aws.crash_marks import CrashMarks
+from worker.clients.aws import CrashMarks
 from worker.errors import Misconfigured, Permanent
-from worker.events.origin import Event, Result
-from worker.events.reading import ForJob, UnknownType
+from worker.events import Event, ForJob, Result, UnknownType
 from worker.intake.idempotency import Idempotency
-from worker.intake.job_state import JobState
+from worker.intake.job_state import JobState, LastFailure
 from worker.intake.leases import Lease
 from worker.intake.outcome import (
     DONE,
     Blocked,
     DeadLetter,
     Done,
-    Failure,
     Outcome,
     Released,
     Retry,
@@ -33,11 +30,8 @@ from worker.intake.outcome import (
 )
 from worker.intake.quarantine import Quarantine
 from worker.intake.router import Routed, Routes, Unrouted, routed
-from worker.resilience.work import Work, begin
-from worker.telemetry import metrics
-from worker.telemetry.logs import log_fields
-from worker.telemetry.tallies import Count, Distribution
-from worker.telemetry.tracing import MessageSpan, tracing
+from worker.resilience import Work, begin
+from worker.telemetry import Count, Distribution, MessageSpan, current_tracing, log_fields, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -63,23 +57,6 @@ class Reading:
     unrouted: Unrouted
 
 
-@dataclass(frozen=True, slots=True)
-class LastFailure:
-    """What a job last failed of."""
-
-    failure: Failure
-    at: float
-    """Seconds since the epoch."""
-
-    def shown(self, now: float) -> Mapping[str, Any]:
-        """Return it as /status shows it."""
-        return {
-            "reason": self.failure.reason,
-            "fingerprint": self.failure.fingerprint,
-            "seconds_ago": now - self.at,
-        }
-
-
 class Delivery:
     """Works on messages of all queues."""
 
@@ -97,16 +74,13 @@ class Delivery:
         self.running: dict[Work, Lease] = {}
         """What is worked on now."""
 
-        self.last_failures: dict[str, LastFailure] = {}
-        """By job."""
-
         self.quarantine = Quarantine(marks, self.running.__len__)
         self._routes = routes
         self._reading = reading
         self._idempotency = idempotency
         self._deadline_seconds = deadline_seconds
         self._loop = asyncio.get_running_loop()
-        self._tracing = tracing()
+        self._tracing = current_tracing()
         # Bound once: a line that is filtered then costs a call, not a logger.
         self._log = log.bind()
 
@@ -252,7 +226,7 @@ class Delivery:
                 else Blocked(outcome.failure, outcome.after)
             )
         _processed(job.name, _label(outcome)).inc()
-        self.last_failures[job.name] = LastFailure(outcome.failure, time.time())
+        job.last_failure = LastFailure(outcome.failure, time.time())
         log.log(
             30 if foreseen(error) else 40,
             "event_failed",

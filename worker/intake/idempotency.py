@@ -15,7 +15,7 @@ from typing import Literal
 
 from worker.clients.aws.idempotency import IdempotencyStore
 from worker.errors import Transient
-from worker.events.origin import Result
+from worker.events import Result
 from worker.telemetry import metrics
 
 Proof = Literal["store", "sink"]

@@ -1,12 +1,15 @@
 """Whether the messages of one job can succeed now, and why not."""
 
-from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from worker.errors import Misconfigured
 from worker.intake.leases import Lease
+from worker.intake.outcome import Failure
+from worker.telemetry import JobStatus, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +49,52 @@ class Limit(Protocol):
         """Return when one message may try, and why; None while nothing holds the job."""
 
 
+LEVELS: Mapping[State, int] = {"open": 0, "half_open": 1, "closed": 2}
+"""The states as the metric reports them."""
+
+MISCONFIGURED = 3
+"""What it reports of a job for which a person must change something."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastFailure:
+    """What a job last failed of."""
+
+    failure: Failure
+    at: float
+    """Seconds since the epoch."""
+
+    def shown(self, now: float) -> Mapping[str, Any]:
+        """Return it as /status shows it."""
+        return {
+            "reason": self.failure.reason,
+            "fingerprint": self.failure.fingerprint,
+            "seconds_ago": now - self.at,
+        }
+
+
 class JobState:
     """Whether messages of one job can succeed now."""
+
+    state: State = "open"
+    """As last checked; `check` renews it."""
+
+    reason = ""
+    missed: Literal["closed", "half_open", "open"] = "closed"
+    """Worst breaker among those it may miss, as last checked: its gate does not close for them,
+    and chooses no probe, so that any message will do."""
+
+    probing: Lease | None = None
+    """The message that probes while the job is half-open; one at a time."""
+
+    problem: Misconfigured | None = None
+    """What a person must change, as its messages found out."""
+
+    done = 0
+    done_at = float("-inf")
+    """When it last succeeded; both are written by the delivery, as is the next."""
+
+    last_failure: LastFailure | None = None
 
     def __init__(
         self,
@@ -63,31 +110,14 @@ class JobState:
         self.name = name
         self.needs = tuple(dict.fromkeys(needs))
         self.may_miss = tuple(dict.fromkeys(may_miss))
-        self.probing: Lease | None = None
-        """The message that probes while the job is half-open; one at a time."""
-
-        self.reason = ""
-        self.problem: Misconfigured | None = None
-        """What a person must change, as its messages found out."""
-
         self._upstreams = upstreams
         self._limit = limit
         self._clock = clock
         self._met: set[str] = set()
-        """Messages that met it since one was done last."""
+        """Messages that met its problem since one was done last."""
 
         self._problem_pause = 0.0
         self._probe_at = 0.0
-        self.done = 0
-        self.done_at = float("-inf")
-        """When it last succeeded; both are written by the delivery."""
-
-        self.state: State = "open"
-        """As last checked; `check` renews it."""
-
-        self.missed: Literal["closed", "half_open", "open"] = "closed"
-        """Worst breaker among those it may miss, as last checked: its gate does not close for them,
-        and chooses no probe, so that any message will do."""
 
     def check(self) -> State:
         """Return what may pass now, worst reason first, and record it."""
@@ -106,6 +136,20 @@ class JobState:
     def known_problem(self) -> Misconfigured | None:
         """Return what a person must change for this job; safe from any thread."""
         return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
+
+    def level(self) -> int:
+        """Return the state as the metric reports it; called by the scrape's thread."""
+        return MISCONFIGURED if self.known_problem() else LEVELS[self.state]
+
+    def status(self, now: float) -> JobStatus:
+        """Return what /status shows, `now` in seconds since the epoch; safe from any thread."""
+        return JobStatus(
+            name=self.name,
+            state=self.state,
+            reason=self.reason,
+            outcomes=_outcomes(self.name),
+            last_failure=self.last_failure.shown(now) if self.last_failure else None,
+        )
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.
@@ -168,3 +212,11 @@ def _log_problem(job: str, problem: Misconfigured) -> None:
         reason=problem.reason,
         remedy=problem.remedy,
     )
+
+
+def _outcomes(job: str) -> dict[str, int]:
+    return {
+        outcome: int(count.value)
+        for (name, outcome), count in metrics.messages_processed.series()
+        if name == job
+    }

@@ -13,9 +13,15 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from worker.clients.aws.errors import EntryFailed, QueueError
-from worker.clients.aws.sqs import MAX_BATCH, MAX_VISIBILITY_SECONDS, Message, Queue
-from worker.events.origin import Origin
+from worker.clients.aws import (
+    MAX_BATCH,
+    MAX_VISIBILITY_SECONDS,
+    EntryFailed,
+    Message,
+    Queue,
+    QueueError,
+)
+from worker.events import Origin
 from worker.intake.router import Source
 from worker.telemetry import metrics
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from worker.clients.aws.crash_marks import CrashMarks, Evidence
+from worker.clients.aws import CrashMarks, Evidence
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, DeadLetter, Failure, Outcome, failure_of
 

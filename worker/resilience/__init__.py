@@ -2,7 +2,27 @@
 
 from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
-from worker.resilience.guard import Guard, best_effort
-from worker.resilience.work import OncePerKey
+from worker.resilience.guard import Guard, GuardPolicy, best_effort
+from worker.resilience.limiter import Limiter
+from worker.resilience.retry import PAUSE_CAP_SECONDS, RetryPolicy, full_jitter
+from worker.resilience.work import OncePerKey, Work, begin, current_work, waiting_for, working_for
 
-__all__ = ["Batcher", "Cache", "CachePolicy", "Cached", "Guard", "OncePerKey", "best_effort"]
+__all__ = [
+    "PAUSE_CAP_SECONDS",
+    "Batcher",
+    "Cache",
+    "CachePolicy",
+    "Cached",
+    "Guard",
+    "GuardPolicy",
+    "Limiter",
+    "OncePerKey",
+    "RetryPolicy",
+    "Work",
+    "begin",
+    "best_effort",
+    "current_work",
+    "full_jitter",
+    "waiting_for",
+    "working_for",
+]

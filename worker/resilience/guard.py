@@ -44,8 +44,7 @@ from worker.resilience.retry import (
     full_jitter,
 )
 from worker.resilience.work import current_work, waiting_for
-from worker.telemetry import metrics
-from worker.telemetry.tracing import tracing
+from worker.telemetry import current_tracing, metrics
 
 T = TypeVar("T")
 
@@ -255,7 +254,7 @@ class Guard:
         """Attempt, and report the result to breaker, limiter and retry budget."""
         started, answered = self._clock(), False
         try:
-            with tracing().call(self.upstream):
+            with current_tracing().call(self.upstream):
                 answer = await self._timed(attempt, run)
         except WorkerError as error:
             answered = self._is_ours(error)

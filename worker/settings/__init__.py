@@ -4,7 +4,10 @@ Each group is a model whose fields are documented in place: `worker settings` an
 are made of these docstrings. All bad fields are reported at once, and never with a value.
 """
 
-from worker.settings.bindings import QueueBinding
+from worker.settings.bindings import Entry as QueueEntry
+from worker.settings.bindings import QueueBinding, is_fifo, queue_url
+from worker.settings.bindings import entries_of as queue_entries
+from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import Row, describe
 from worker.settings.fields import (
     BearerToken,
@@ -16,26 +19,41 @@ from worker.settings.fields import (
     is_loopback,
     variable_name,
 )
-from worker.settings.jobs import (
+from worker.settings.groups import (
+    Aws,
+    Breaker,
+    Cache,
+    Ecs,
+    EventBus,
+    Events,
+    Genesys,
+    Handler,
+    Handlers,
+    Idempotency,
+    Log,
+    Lookups,
+    Ops,
+    Otel,
+    Retry,
+    Sqs,
+    Webhooks,
+)
+from worker.settings.load import (
+    groups_of,
+    load_group,
+    load_groups,
+    load_settings,
+    unknown_settings,
+)
+from worker.settings.tree import (
+    GROUPS,
     Declarations,
     Declared,
     JobSettings,
+    Settings,
+    heartbeat_capacity,
     own_requirements,
     unknown_jobs,
-)
-from worker.settings.load import groups_of, load_group, load_groups, load_settings, unknown_settings
-from worker.settings.process import Aws, Ecs, Handlers, Log, Ops, Otel
-from worker.settings.queue import Events, Handler, Retry, Sqs
-from worker.settings.rules import heartbeat_capacity
-from worker.settings.tree import GROUPS, Settings
-from worker.settings.upstreams import (
-    Breaker,
-    Cache,
-    EventBus,
-    Genesys,
-    Idempotency,
-    Lookups,
-    Webhooks,
 )
 
 __all__ = [
@@ -61,6 +79,7 @@ __all__ = [
     "Ops",
     "Otel",
     "QueueBinding",
+    "QueueEntry",
     "Retry",
     "Row",
     "Seconds",
@@ -72,11 +91,15 @@ __all__ = [
     "describe",
     "groups_of",
     "heartbeat_capacity",
+    "is_fifo",
     "is_loopback",
     "load_group",
     "load_groups",
     "load_settings",
     "own_requirements",
+    "queue_entries",
+    "queue_name",
+    "queue_url",
     "unknown_jobs",
     "unknown_settings",
     "variable_name",

@@ -7,10 +7,9 @@ from pydantic import SecretStr
 
 from worker.settings.faults import is_secret
 from worker.settings.fields import Group, variable_name
-from worker.settings.jobs import Declarations
 from worker.settings.load import NO_JOBS, groups_of, load_groups
 from worker.settings.texts import FILE, texts_of
-from worker.settings.tree import Settings
+from worker.settings.tree import Declarations, Settings
 
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"

@@ -1,4 +1,4 @@
-"""What the groups of settings are made of: their base, lists, durations and URLs."""
+"""What the groups of settings are made of: their base, lists, durations, URLs and domains."""
 
 import re
 from ipaddress import ip_address
@@ -131,3 +131,41 @@ class Group(BaseSettings):
 def variable_name(kind: type[Group], field: str) -> str:
     """Return the environment variable of a field, e.g. `SQS_QUEUE_URL`."""
     return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+
+
+REGIONS = {
+    "us-east-1": "mypurecloud.com",
+    "us-east-2": "use2.us-gov-pure.cloud",
+    "us-west-2": "usw2.pure.cloud",
+    "ca-central-1": "cac1.pure.cloud",
+    "mx-central-1": "mxc1.pure.cloud",
+    "sa-east-1": "sae1.pure.cloud",
+    "eu-west-1": "mypurecloud.ie",
+    "eu-west-2": "euw2.pure.cloud",
+    "eu-central-1": "mypurecloud.de",
+    "eu-central-2": "euc2.pure.cloud",
+    "eusc-de-east-1": "edee1.eusc-pure.cloud",
+    "me-central-1": "mec1.pure.cloud",
+    "ap-south-1": "aps1.pure.cloud",
+    "ap-southeast-1": "apse1.pure.cloud",
+    "ap-southeast-2": "mypurecloud.com.au",
+    "ap-northeast-1": "mypurecloud.jp",
+    "ap-northeast-2": "apne2.pure.cloud",
+    "ap-northeast-3": "apne3.pure.cloud",
+}
+"""AWS regions of Genesys Cloud with their domains. New ones appear every year: any domain will do.
+
+https://help.mypurecloud.com/articles/aws-regions-for-genesys-cloud-deployment/
+"""
+
+
+def _domain(text: str) -> str:
+    name = text.lower()
+    if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
+        return name
+    if name not in REGIONS:
+        raise ValueError("is neither a domain nor an AWS region of Genesys Cloud")
+    return REGIONS[name]
+
+
+Domain = Annotated[str, AfterValidator(_domain), example("mypurecloud.ie or eu-west-1")]

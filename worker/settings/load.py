@@ -14,11 +14,17 @@ from pydantic_settings import EnvSettingsSource
 from worker.errors import ConfigurationError
 from worker.settings.faults import is_secret, problems_of
 from worker.settings.fields import Group, variable_name
-from worker.settings.jobs import Declarations, missing, unknown_jobs, unmet_needs
-from worker.settings.process import Handlers
-from worker.settings.rules import broken_rules
+from worker.settings.groups import Handlers
 from worker.settings.texts import FILE, FileSecret, names_given, read_file, texts_of
-from worker.settings.tree import GROUPS, Settings
+from worker.settings.tree import (
+    GROUPS,
+    Declarations,
+    Settings,
+    broken_rules,
+    missing,
+    unknown_jobs,
+    unmet_needs,
+)
 
 SIMILAR = 0.85
 """Likeness (difflib) from which an unknown variable counts as a misspelt setting."""

@@ -65,11 +65,15 @@ def _needed(action: str) -> set[str]:
 
 
 def parsed(folder: Path) -> dict[str, ast.Module]:
-    """Return all modules below the package's folder, by their dotted name."""
+    """Return all modules below the package's folder, by the name that imports them."""
     return {
-        ".".join(file.relative_to(folder.parent).with_suffix("").parts): ast.parse(file.read_text())
+        _name_of(file.relative_to(folder.parent)): ast.parse(file.read_text())
         for file in sorted(folder.rglob("*.py"))
     }
+
+
+def _name_of(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
 
 
 def services_of(modules: Mapping[str, ast.Module]) -> set[str]:
@@ -124,10 +128,25 @@ def _calls_in(tree: ast.Module) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def imports_of(tree: ast.Module) -> set[str]:
-    """Return the modules that a module imports, wherever in it."""
+def imports_of(tree: ast.Module, modules: Mapping[str, ast.Module]) -> set[str]:
+    """Return the modules that a module imports, wherever in it.
+
+    What is imported by a package's door counts as imported from where it is defined.
+    """
     return {
-        node.module
+        _defined_in(node.module, alias.name, modules)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
     }
+
+
+def _defined_in(module: str, name: str, modules: Mapping[str, ast.Module]) -> str:
+    if f"{module}.{name}" in modules:
+        return f"{module}.{name}"
+    for node in modules[module].body if module in modules else ():
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _defined_in(node.module, alias.name, modules)
+    return module

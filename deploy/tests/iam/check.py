@@ -36,7 +36,8 @@ def main() -> int:
     }
     operators = {name for name in found if _within(name, ("worker.cli",))} - NO_OPERATOR
     # What a command imports itself; what that imports in turn is for tasks.
-    reached = {used for name in operators for used in imports_of(modules[name])} & set(found)
+    reached = {used for name in operators for used in imports_of(modules[name], modules)}
+    reached &= set(found)
     needs = {
         "aws_iam_role_policy.task": _joined(
             found[name] for name in found if not _within(name, NO_TASK)

@@ -14,9 +14,9 @@ from tally import Tally, say
 
 from worker.app.jobs import describe, wanted_events
 from worker.demo.process import WorkerProcess
+from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
-from worker.emulators.webhooks import WebhookSink
 from worker.events.reading import EventReader
 from worker.jobs.reports.events import ReportDue
 

@@ -12,9 +12,9 @@ from tests.chaos.arena import Arena, open_arena, shortened
 from tests.chaos.checker import History
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.app.intake import ASIDE_PER_PERMIT
 from worker.demo.scenario import jobs_of
 from worker.demo.traffic import Job
+from worker.intake.queue import ASIDE_PER_PERMIT
 from worker.intake.settlement import BLOCKED_SECONDS, SPREAD
 
 BOUND_RECEIVES = 2

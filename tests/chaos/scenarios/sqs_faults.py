@@ -6,9 +6,8 @@ import time
 from tests.chaos.arena import Arena, figures_of, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.invalid_traffic import InvalidTraffic
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Job
+from worker.demo.traffic import InvalidTraffic, Job
 from worker.emulators.sqs.control import (
     HTTP_500,
     THROTTLED,

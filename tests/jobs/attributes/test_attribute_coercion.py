@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.clients.genesys.flows import Kind
+from worker.clients.genesys.participants import Kind
 from worker.jobs.attributes.inspector import Unfit, coerce, json_type, wire_text
 
 NO = None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.clients.genesys.flows import Kind
+from worker.clients.genesys.participants import Kind
 from worker.errors import Permanent
 from worker.jobs.attributes.inspector import Rules, inspect, sendable
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.genesys.flows import Kind, of_definitions, of_json_schema
+from worker.clients.genesys.participants import Kind, of_definitions, of_json_schema
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "replies"
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.genesys import NOW, a_day, a_row
 from worker.jobs.reports.figures import Aggregate
+from worker.jobs.reports.files import csv_text, lines_of, neutral, original
 from worker.jobs.reports.report import report_of
-from worker.jobs.reports.tables import csv_text, lines_of, neutral, original
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

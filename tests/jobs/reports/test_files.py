@@ -9,9 +9,8 @@ import pytest
 from tests.support.factories import an_origin
 from tests.support.genesys import NOW, QUEUE, a_day, a_row
 from worker.jobs.reports.figures import Aggregate
-from worker.jobs.reports.files import Manifest, files_of, folder
+from worker.jobs.reports.files import Manifest, files_of, folder, json_text
 from worker.jobs.reports.report import report_of
-from worker.jobs.reports.tables import json_text
 
 
 def a_report(*rows, **due):

@@ -1,86 +1,69 @@
-"""What AWS would let the worker do: calls that it must refuse for their content alone.
-
-Such a call changes nothing. And as AWS decides whether a call is allowed before it reads what is in
-it, the refusal shows whether the same call would be let through. That order is not documented, and
-was not tried on an account.
-"""
+"""Checks of AWS that are no job's: credentials, region, queues, idempotency table, event bus."""
 
 import asyncio
-from base64 import b64encode
-from collections.abc import Awaitable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import md5
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from worker.app.command_line import for_job
+from worker.app.context import AppContext
+from worker.app.jobs import known_jobs
 from worker.app.queues import check_dead_letters, check_queue
-from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of, kind_of
-from worker.clients.aws.sqs import QueueAttributes, attributes_of
-from worker.findings import Finding, fail, ok, warn
-from worker.jobs.reports.files import folder
-from worker.jobs.workflow.executions import Execution
-from worker.settings import Settings
-from worker.settings.bindings import name_of
+from worker.clients.aws import (
+    REFUSALS,
+    AwsService,
+    ClientLimits,
+    QueueAttributes,
+    attributes_of,
+    fault_of,
+    kind_of,
+    probes,
+)
+from worker.findings import Checks, Finding, fail, ok, warn
+from worker.settings import Settings, queue_name
 
-MARK = "worker-check"
-"""Name of what is never made: if a service takes it all the same, it can be found."""
-
-NO_JSON = "worker check: this is no JSON, on purpose"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What is called."""
-
-    name: str
-    """Of the row."""
-
-    action: str
-    """The permission it takes, in IAM's words."""
-
-    setting: str
-    """Where its name or ARN comes from."""
+LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=2)
 
 
-async def refusal_of(call: Awaitable[Any]) -> Fault | None:
-    """Return what a call was refused for; None when it was not."""
-    try:
-        await call
-    except REFUSALS as error:
-        return fault_of(error)
-    return None
+def aws_checks(settings: Settings) -> Checks:
+    """Return those that are needed, in the order of their findings."""
+    on = sorted(settings.enabled_jobs())
+    checks = {
+        "AWS credentials": _with(check_identity, "sts"),
+        "queue": _with(partial(check_queues, settings=settings), "sqs"),
+    }
+    if table := settings.idempotency.table:
+        ask = partial(check_idempotency_table, table=table)
+        checks["idempotency table"] = _with(ask, "dynamodb", "LEDGER_TABLE")
+    if puts := [put for name in on for put in known_jobs()[name].bus_events]:
+        ask = partial(check_bus, bus=settings.event_bus.name, puts=puts)
+        checks["event bus"] = _with(ask, "events", "EVENT_BUS_NAME")
+    return checks
 
 
-def refused(target: Target, fault: Fault) -> Finding:
-    """Return the row of a call that was refused for another reason than its content."""
-    if fault.is_denied:
-        return fail(target.name, f"{fault.code} to {target.action}", fault.remedy)
-    if fault.is_missing:
-        return fail(target.name, fault.code, f"check {target.setting}, the account and the region")
-    return fail(target.name, fault.code, fault.remedy)
+def _with(
+    ask: Callable[[AwsService], Awaitable[list[Finding]]], service: str, setting: str | None = None
+) -> Callable[[AppContext], Awaitable[list[Finding]]]:
+    async def check(context: AppContext) -> list[Finding]:
+        return await ask(await for_job(context, "check").aws(service, LIMITS, setting=setting))
+
+    return check
 
 
-KEY = {"S": MARK}
-"""Of the item that is never written."""
-
-
-async def check_identity(sts: Any) -> Finding:
+async def check_identity(sts: AwsService) -> list[Finding]:
     """Ask STS who we are; a network without a route to STS is not our fault."""
     name = "AWS credentials"
     try:
-        identity = await sts.get_caller_identity()
-    except ClientError as error:
-        return fail(name, fault_of(error).code, fault_of(error).remedy)
-    except BotoCoreError as error:
+        identity = await sts.client.get_caller_identity()
+    except REFUSALS as error:
         fault = fault_of(error)
         if fault.code.endswith(("TimeoutError", "ConnectionError")):
-            return warn(name, f"STS: {fault.code}", "none, if the checks below are ok")
-        return fail(name, fault.code, fault.remedy)
-    return ok(name, str(identity.get("Arn", "?")))
+            return [warn(name, f"STS: {fault.code}", "none, if the checks below are ok")]
+        return [fail(name, fault.code, fault.remedy)]
+    return [ok(name, str(identity.get("Arn", "?")))]
 
 
 def check_region(settings: Settings) -> list[Finding]:
@@ -99,160 +82,22 @@ def _region_of(queue_url: str) -> str | None:
     return parts[1] if parts[0] == "sqs" and "amazonaws" in parts else None
 
 
-async def check_table(dynamodb: Any, table: str) -> Finding:
-    """Try to write a voice record."""
-    key = {"conversationId": KEY, "eventTimestamp": KEY}
-    remedy = "partition key conversationId (S), sort key eventTimestamp (S)"
-    return await _try_item("DynamoDB table", dynamodb, table, key, remedy)
-
-
-async def check_idempotency_table(dynamodb: Any, table: str) -> Finding:
+async def check_idempotency_table(dynamodb: AwsService, table: str) -> list[Finding]:
     """Try to write a claim."""
-    remedy = "partition key id (S), no sort key, TTL on expiresAt"
-    return await _try_item("idempotency table", dynamodb, table, {"id": KEY}, remedy)
+    schema = "partition key id (S), no sort key, TTL on expiresAt"
+    return [await probes.put_item("idempotency table", dynamodb, table, ("id",), schema)]
 
 
-async def _try_item(
-    name: str, dynamodb: Any, table: str, key: dict[str, Any], remedy: str
-) -> Finding:
-    """Try a write that its own condition forbids: one call for name, permission and keys."""
-    first = next(iter(key))
-    impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
-    fault = await refusal_of(
-        dynamodb.put_item(TableName=table, Item=key, ConditionExpression=impossible)
-    )
-    if fault is None:
-        return warn(name, "took an item it should have refused", f"delete the item {MARK}")
-    if fault.code == "ConditionalCheckFailedException":
-        return ok(name, "writable, key schema as expected")
-    if fault.code == "ValidationException":
-        return fail(name, "unexpected key schema", remedy)
-    return fail(name, fault.code, fault.remedy)
+async def check_bus(
+    events: AwsService, bus: str, puts: Collection[tuple[str, str]]
+) -> list[Finding]:
+    """Try to put an event of each source and detail-type."""
+    return [await probes.put_events("event bus", events, bus, puts)]
 
 
-REPORTS = Target(name="report bucket", action="s3:PutObject", setting="REPORT_BUCKET")
-DETAILS = Target(
-    name="call details bucket", action="s3:PutObject", setting="WORKFLOW_DETAILS_BUCKET"
-)
-
-REPORT_KEY = folder(MARK, datetime(1970, 1, 1, tzinfo=UTC)) + MARK
-DETAILS_KEY = Execution(MARK, {}).details_key()
-"""Keys as the handlers make them: permissions are granted by prefix."""
-
-MD5_OF_NOTHING = b64encode(md5(b"", usedforsecurity=False).digest()).decode()
-CRC32_OF_NOTHING = "AAAAAA=="
-"""Valid in themselves: S3 has to read the body, past all permissions, to find them wrong. Two, as
-directory buckets check the second one only."""
-
-REFUSED_BODY = "BadDigest"
-"""https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
-
-
-async def check_report_bucket(s3: Any, bucket: str) -> Finding:
-    """Try to write a report."""
-    return await _try_object(s3, REPORTS, bucket, REPORT_KEY)
-
-
-async def check_details_bucket(s3: Any, bucket: str) -> Finding:
-    """Try to write call details."""
-    return await _try_object(s3, DETAILS, bucket, DETAILS_KEY)
-
-
-async def _try_object(s3: Any, target: Target, bucket: str, key: str) -> Finding:
-    """Try to put an object whose checksums are those of another one."""
-    fault = await refusal_of(
-        s3.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=MARK.encode(),
-            ContentMD5=MD5_OF_NOTHING,
-            ChecksumCRC32=CRC32_OF_NOTHING,
-        )
-    )
-    if fault is None:
-        return warn(target.name, "took an object it should have refused", f"delete {key} in it")
-    if fault.code == REFUSED_BODY:
-        return ok(target.name, f"writable under {key.partition('/')[0]}/")
-    return refused(target, fault)
-
-
-BUS = Target(name="event bus", action="events:PutEvents", setting="EVENT_BUS_NAME")
-
-ALWAYS_THERE = "default"
-REFUSED_DETAIL = "MalformedDetail"
-"""https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html."""
-
-
-async def check_bus(events: Any, bus: str, puts: Collection[tuple[str, str]]) -> Finding:
-    """Try to put an event of each source and detail-type, with a detail that none can have."""
-    entries = [
-        {"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": NO_JSON}
-        for source, detail_type in puts
-    ]
-    try:
-        reply = await events.put_events(Entries=entries)
-    except REFUSALS as error:
-        return refused(BUS, fault_of(error))
-    sources = ", ".join(dict.fromkeys(source for source, _ in puts))
-    return _refusal(reply.get("Entries", [])) or await _existence(events, bus, sources)
-
-
-def _refusal(answers: Collection[Mapping[str, Any]]) -> Finding | None:
-    """Return what is wrong with the answers to the entries; None when all were refused."""
-    codes = {answer.get("ErrorCode") for answer in answers}
-    if None in codes:
-        remedy = "warn the owners of the rules on it: an event of worker check came through"
-        return warn(BUS.name, "took an event it should have refused", remedy)
-    if codes == {REFUSED_DETAIL}:
-        return None
-    others = sorted(map(str, codes - {REFUSED_DETAIL})) or ["no answer to an entry"]
-    return refused(BUS, fault_called(others[0]))
-
-
-async def _existence(events: Any, bus: str, sources: str) -> Finding:
-    """Check that the bus exists, which PutEvents does not do: it takes events for any name.
-
-    https://github.com/aws/aws-cli/issues/9186. The worker itself needs no permission for this read,
-    so that lacking it is no fault.
-    """
-    found = f"would take events of {sources}"
-    if bus == ALWAYS_THERE:
-        return ok(BUS.name, found)
-    fault = await refusal_of(events.describe_event_bus(Name=bus))
-    if fault is None:
-        return ok(BUS.name, found)
-    if fault.is_missing:
-        remedy = f"check {BUS.setting}, the account and the region"
-        return fail(BUS.name, "does not exist: what is put on it is lost without an error", remedy)
-    return ok(BUS.name, f"{found}; existence not verified ({fault.code})")
-
-
-STATE_MACHINE = Target(
-    name="state machine", action="states:StartExecution", setting="STEP_FUNCTIONS_ARN"
-)
-
-REFUSED_INPUT = "InvalidExecutionInput"
-"""https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html."""
-
-
-async def check_state_machine(stepfunctions: Any, arn: str) -> Finding:
-    """Try to start an execution of an input that no execution can have."""
-    fault = await refusal_of(
-        stepfunctions.start_execution(stateMachineArn=arn, name=MARK, input=NO_JSON)
-    )
-    if fault is None:
-        return warn(
-            STATE_MACHINE.name,
-            "started an execution it should have refused",
-            f"stop the execution {MARK}",
-        )
-    if fault.code == REFUSED_INPUT:
-        return ok(STATE_MACHINE.name, "exists, and may be started")
-    return refused(STATE_MACHINE, fault)
-
-
-async def check_queues(sqs: Any, settings: Settings) -> list[Finding]:
+async def check_queues(service: AwsService, settings: Settings) -> list[Finding]:
     """Check every queue with its dead-letter queue; with several, each finding names the queue."""
+    sqs = service.client
     urls, dead_letters = settings.sqs.queue_urls, settings.sqs.dead_letter_queue_urls
     rows = await asyncio.gather(
         *(_check_queue(sqs, settings, url) for url in urls),
@@ -263,7 +108,7 @@ async def check_queues(sqs: Any, settings: Settings) -> list[Finding]:
 
 
 def _names(urls: tuple[str, ...]) -> list[str]:
-    return [name_of(url) if len(urls) > 1 else "" for url in urls]
+    return [queue_name(url) if len(urls) > 1 else "" for url in urls]
 
 
 def _named(rows: Iterable[Finding], name: str) -> list[Finding]:
@@ -302,7 +147,7 @@ def _kind(attributes: QueueAttributes) -> Finding:
 async def _attributes(sqs: Any, url: str, name: str = "queue") -> QueueAttributes | Finding:
     try:
         reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    except (ClientError, BotoCoreError) as error:
+    except REFUSALS as error:
         fault = fault_of(error)
         return fail(name, fault.code, fault.remedy)
     attributes = attributes_of(reply)
@@ -335,15 +180,9 @@ async def _check_sending(sqs: Any, dead_letter_url: str) -> list[Finding]:
 
 
 async def _permission(action: str, call: Any, taken: str = "") -> Finding:
-    try:
-        await call
-    except ClientError as error:
-        fault = fault_of(error)
-        if kind_of(fault.code) not in {"receipt", "refused"}:
-            return fail(action, fault.code, fault.remedy)
-    except BotoCoreError as error:
-        return fail(action, fault_of(error).code, fault_of(error).remedy)
-    else:
-        if taken:
-            return warn(action, taken, "delete it")
+    fault = await probes.refusal_of(call)
+    if fault is not None and kind_of(fault.code) not in {"receipt", "refused"}:
+        return fail(action, fault.code, fault.remedy)
+    if fault is None and taken:
+        return warn(action, taken, "delete it")
     return ok(action, "allowed")

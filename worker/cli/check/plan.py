@@ -1,140 +1,39 @@
 """All checks, which of them the settings need, and their runs: none hangs or stops another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Iterator, Sequence
 from itertools import chain
-from typing import Any
 
-from worker.app.command_line import open_with
-from worker.app.context import AppContext
-from worker.app.jobs import known_jobs, unknown_settings
-from worker.cli.check.aws import (
-    check_bus,
-    check_details_bucket,
-    check_idempotency_table,
-    check_identity,
-    check_queues,
-    check_region,
-    check_report_bucket,
-    check_state_machine,
-    check_table,
-)
-from worker.cli.check.jobs import (
-    check_job,
-    check_model,
-    installed,
-    jobs_on,
-    settings_of_jobs,
-    title,
-    with_checks,
-)
-from worker.cli.check.upstreams import check_genesys, check_webhook, webhooks_of
-from worker.clients.aws.errors import REFUSALS, fault_of
-from worker.clients.aws.wire.connection import ClientLimits
+from worker.app.command_line import open_genesys, open_with
+from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
+from worker.cli.check.aws import aws_checks, check_region
+from worker.cli.check.genesys import TOKEN, check_genesys
+from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
+from worker.clients.aws import REFUSALS, fault_of
 from worker.errors import ConfigurationError
-from worker.findings import Finding, fail, ok, warn
-from worker.jobs.reports.settings import ReportSettings
-from worker.jobs.voice.settings import VoiceSettings
-from worker.jobs.workflow.settings import WorkflowSettings
+from worker.findings import Checks, Finding, fail, ok, warn
 from worker.settings import Settings
 
-LIMITS = ClientLimits(pool=2, read_seconds=5, attempts=2)
 DEADLINE_SECONDS = 20.0
-
-Found = Finding | list[Finding]
-
-
-@dataclass(frozen=True, slots=True)
-class AwsCheck:
-    """A check that calls one AWS service."""
-
-    name: str
-    """Of the finding, should there be no other."""
-
-    needed: object
-    """True in a condition: a handler that is on needs it, and its setting is set."""
-
-    service: str
-    ask: Callable[[Any], Awaitable[Found]]
-    """Takes the service's client."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpCheck:
-    """A check of what is called over HTTP."""
-
-    name: str
-    ask: Callable[[AppContext], Awaitable[Found]]
 
 
 async def findings_of(settings: Settings) -> list[Finding]:
     """Run all checks. Raises ConfigurationError for an AWS profile that does not exist."""
+    checks = checks_of(settings)
     async with open_with(settings) as context:
-        checks = [
-            *(_within(one.name, _called(context, one)) for one in aws_checks(settings)),
-            *(_within(one.name, one.ask(context)) for one in http_checks(settings)),
-        ]
-        found = await asyncio.gather(*checks)
+        if TOKEN in checks:
+            # First: the client is made once, and only here with the part that no job calls.
+            await open_genesys(context)
+        running = [_within(name, check(context)) for name, check in checks.items()]
+        found = await asyncio.gather(*running)
     return [*settings_findings(settings), *check_region(settings), *chain.from_iterable(found)]
 
 
-def aws_checks(settings: Settings) -> Iterator[AwsCheck]:
-    """Yield the checks of AWS that are needed, in the order of their findings."""
-    on = set(settings.enabled_jobs())
-    table = settings.of(VoiceSettings).dynamodb_table or ""
-    workflow = settings.of(WorkflowSettings)
-    arn, details = workflow.step_functions_arn or "", workflow.workflow_details_bucket
-    store, bus = settings.idempotency.table, settings.event_bus.name
-    reports = settings.of(ReportSettings).report_bucket or ""
-    puts = [put for name in sorted(on) for put in known_jobs()[name].bus_events]
-    checks = (
-        AwsCheck("AWS credentials", True, "sts", check_identity),
-        AwsCheck("queue", True, "sqs", partial(check_queues, settings=settings)),
-        AwsCheck(
-            "idempotency table",
-            store,
-            "dynamodb",
-            partial(check_idempotency_table, table=store or ""),
-        ),
-        AwsCheck("DynamoDB table", on & {"voice"}, "dynamodb", partial(check_table, table=table)),
-        AwsCheck(
-            "state machine",
-            on & {"workflow"},
-            "stepfunctions",
-            partial(check_state_machine, arn=arn),
-        ),
-        AwsCheck(
-            "call details bucket",
-            on & {"workflow"} and details,
-            "s3",
-            partial(check_details_bucket, bucket=details or ""),
-        ),
-        AwsCheck(
-            "report bucket", on & {"reports"}, "s3", partial(check_report_bucket, bucket=reports)
-        ),
-        AwsCheck("event bus", puts, "events", partial(check_bus, bus=bus, puts=puts)),
-    )
-    yield from (check for check in checks if check.needed)
-    yield from _of_installed_jobs(settings)
-
-
-def _of_installed_jobs(settings: Settings) -> Iterator[AwsCheck]:
-    for job in installed(settings):
-        for service in job.aws_services:
-            ask = partial(check_model, job=job, service=service)
-            yield AwsCheck(f"{title(job)}: {service}", True, service, ask)
-
-
-def http_checks(settings: Settings) -> Iterator[HttpCheck]:
-    """Yield the checks of all others that are needed, in the order of their findings."""
-    if any(job.uses_genesys(settings.jobs[job.name]) for job in jobs_on(settings)):
-        yield HttpCheck("Genesys token", check_genesys)
-    for job in with_checks(settings):
-        yield HttpCheck(title(job), partial(check_job, job=job))
-    for name, url in webhooks_of(settings):
-        yield HttpCheck(name, partial(check_webhook, name=name, url=url))
+def checks_of(settings: Settings) -> Checks:
+    """Return the checks that are needed, in the order of their findings."""
+    asks_genesys = any(uses_genesys(job, settings.jobs[job.name]) for job in jobs_on(settings))
+    genesys = {TOKEN: check_genesys} if asks_genesys else {}
+    return {**aws_checks(settings), **genesys, **job_checks(settings)}
 
 
 def settings_findings(settings: Settings) -> list[Finding]:
@@ -173,25 +72,19 @@ def problem_findings(problems: list[str]) -> list[Finding]:
     return [fail("settings", *_halves(problem)) for problem in problems]
 
 
-async def _called(context: AppContext, check: AwsCheck) -> Found:
-    try:
-        return await check.ask(await context.aws_client(check.service, LIMITS))
-    except ConfigurationError as error:
-        return fail(check.name, *_halves(error.problems[0]))
-    except REFUSALS as error:
-        return fail(check.name, fault_of(error).code, fault_of(error).remedy)
-
-
-async def _within(name: str, check: Awaitable[Found]) -> list[Finding]:
+async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            found = await check
+            return await check
     except TimeoutError:
         return [fail(name, f"no answer in {DEADLINE_SECONDS:.0f} s", "check the network")]
     except UnicodeError:
         # Resolving ends so where a part of the name is longer than one can be.
         return [fail(name, "the host name is not valid", "check its URL")]
-    return found if isinstance(found, list) else [found]
+    except ConfigurationError as error:
+        return [fail(name, *_halves(error.problems[0]))]
+    except REFUSALS as error:
+        return [fail(name, fault_of(error).code, fault_of(error).remedy)]
 
 
 def _halves(problem: str) -> tuple[str, str]:

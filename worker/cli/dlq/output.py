@@ -12,7 +12,7 @@ from rich.text import Text
 
 from worker.cli.dlq.reader import Cause, DeadLetter, NotDecoded, Overview, iso, name_of
 from worker.cli.dlq.redrive import OnProgress, Order, Tally
-from worker.intake.body_encoding import DecodedBody, sendable
+from worker.intake.dead_letters import DecodedBody, sendable
 from worker.telemetry.scrub import escape
 
 DONE = {"redrive": "redriven", "delete": "deleted"}

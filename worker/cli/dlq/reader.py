@@ -14,9 +14,8 @@ from typing import Any
 
 import orjson
 
-from worker.clients.aws.errors import QueueError
-from worker.clients.aws.sqs import MAX_BATCH, Message, Queue
-from worker.intake.body_encoding import RECORD_ATTRIBUTE, DecodedBody, decode_body
+from worker.clients.aws import MAX_BATCH, Message, Queue, QueueError
+from worker.intake.dead_letters import RECORD_ATTRIBUTE, DecodedBody, decode_body
 
 MOVED = "moved-by-sqs"
 MOVED_REASON = "moved by SQS (maxReceiveCount)"

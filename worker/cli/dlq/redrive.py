@@ -24,12 +24,10 @@ from worker.cli.dlq.reader import (
     name_of,
     reading,
 )
-from worker.clients.aws.errors import QueueError, fault_of
-from worker.clients.aws.sqs import MAX_BATCH, Queue
+from worker.clients.aws import MAX_BATCH, Queue, QueueError, fault_of
 from worker.errors import ConfigurationError
 from worker.intake.dead_letters import traced
-from worker.settings import Sqs
-from worker.settings.bindings import is_fifo
+from worker.settings import Sqs, is_fifo
 
 DELETE_ATTEMPTS = 3
 MOST_FRUITLESS = 3

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from worker.cli.inspect.findings import Finding
-    from worker.jobs.attributes.inspector import Report
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "note": ""}
 
 
 def inspect(
@@ -21,7 +22,8 @@ def inspect(
         str, typer.Argument(metavar="FILE", help="JSON, one event, or JSON Lines; - reads stdin.")
     ],
     live: Annotated[
-        bool, typer.Option("--live", help="Ask the CRM and Genesys; nothing is written.")
+        bool,
+        typer.Option("--live", help="Ask the upstreams of its job; nothing is written."),
     ] = False,
     crm: Annotated[
         Path | None, typer.Option(help="File with the CRM's answer; goes with --schema.")
@@ -44,7 +46,7 @@ def inspect(
         raise typer.BadParameter("give --live, or --crm and --schema, or none of them")
     configure_logging("error", "auto", sys.stderr)
     bodies = [event.body for event in events_of(file)]
-    files = (crm, schema) if crm and schema else None
+    files = {"crm": crm, "schema": schema} if crm and schema else {}
     found = asyncio.run(inspected(bodies, files=files, live=live))
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
@@ -62,26 +64,12 @@ def _print(found: "Sequence[Finding]") -> None:
         _line(console, "", f"  handlers       {', '.join(one.handlers) or 'none'}")
         for name, value in {**one.facts, **one.effects}.items():
             _line(console, "", f"  {name:<14} {value}")
-        if one.report is not None:
-            _print_report(console, one.report)
+        for state, word, text in one.inspection.lines if one.inspection else ():
+            _line(console, COLOURS[state], f"  {word:<14} {text}")
+        if one.note is not None:
+            _line(console, "", f"  live           {one.note}")
         if one.problem is not None:
             _line(console, "red", f"  problem        {one.problem}")
-
-
-def _print_report(console: "Console", report: "Report") -> None:
-    for name, value in report.attributes.items():
-        _line(console, "green", f"  send           {name} = {json.dumps(value)}")
-    for name in report.missing:
-        _line(console, "yellow", f"  missing        {name}")
-    for one in report.mismatched:
-        text = f"  mismatched     {one.name}: expected {one.expected}, is {one.actual}"
-        _line(console, "red", text)
-    for name in report.too_long:
-        _line(console, "red", f"  too long       {name}")
-    for name in report.extra:
-        _line(console, "dim", f"  extra          {name}")
-    body = {"attributes": dict(report.attributes)}
-    _line(console, "", f"  payload        {json.dumps(body, sort_keys=True)}")
 
 
 def _line(console: "Console", style: str, text: str) -> None:

@@ -1,8 +1,55 @@
 """AWS: a file per service, one table of errors, and a wire client of our own."""
 
+from worker.clients.aws import probes
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.errors import CREDENTIALS
+from worker.clients.aws.crash_marks import CrashMarks, Evidence, store_and_marks
+from worker.clients.aws.errors import (
+    CREDENTIALS,
+    REFUSALS,
+    EntryFailed,
+    QueueError,
+    fault_called,
+    fault_of,
+    is_unreachable,
+    kind_of,
+    setting_errors,
+)
 from worker.clients.aws.service import AwsService
+from worker.clients.aws.sqs import (
+    MAX_BATCH,
+    MAX_IN_FLIGHT,
+    MAX_VISIBILITY_SECONDS,
+    Message,
+    Queue,
+    QueueAttributes,
+    Results,
+    attributes_of,
+)
 from worker.clients.aws.wire.connection import ClientLimits
 
-__all__ = ["CREDENTIALS", "AwsService", "Bus", "ClientLimits"]
+__all__ = [
+    "CREDENTIALS",
+    "MAX_BATCH",
+    "MAX_IN_FLIGHT",
+    "MAX_VISIBILITY_SECONDS",
+    "REFUSALS",
+    "AwsService",
+    "Bus",
+    "ClientLimits",
+    "CrashMarks",
+    "EntryFailed",
+    "Evidence",
+    "Message",
+    "Queue",
+    "QueueAttributes",
+    "QueueError",
+    "Results",
+    "attributes_of",
+    "fault_called",
+    "fault_of",
+    "is_unreachable",
+    "kind_of",
+    "probes",
+    "setting_errors",
+    "store_and_marks",
+]

@@ -13,9 +13,8 @@ import orjson
 
 from worker.clients.aws.service import AwsService
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable, WorkerError
-from worker.resilience.batcher import Batcher
-from worker.resilience.retry import full_jitter
-from worker.telemetry.tracing import tracing
+from worker.resilience import Batcher, full_jitter
+from worker.telemetry import current_tracing
 
 MAX_ENTRIES = 10
 MAX_BYTES = 1024 * 1024
@@ -90,7 +89,7 @@ class Bus:
             "Time": time,
         }
         # Beside the event, not in it: a repeat has another span and still the same bytes.
-        if header := tracing().trace_header():
+        if header := current_tracing().trace_header():
             fields["TraceHeader"] = header
         await self._batcher.submit(_Entry(fields, size))
 

@@ -20,17 +20,28 @@ that was frozen past its lease counts as dead, as it would for what restarts it.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import structlog
 from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
-from worker.clients.aws.idempotency import SKEW_SECONDS, asked, milliseconds, refused, without_lease
+from worker.clients.aws.idempotency import (
+    SKEW_SECONDS,
+    IdempotencyStore,
+    IdempotencyTable,
+    asked,
+    milliseconds,
+    refused,
+    without_lease,
+)
 from worker.errors import WorkerError
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
+from worker.settings import Idempotency
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -214,6 +225,22 @@ class CrashMarks:
         if now - self._reported_at >= REPORT_SECONDS:
             log.warning("crash_marks_unavailable", reason=reason, failures=self._unreported)
             self._reported_at, self._unreported = now, 0
+
+
+def store_and_marks(
+    client: Any, table: str, settings: Idempotency, guard: Guard
+) -> tuple[IdempotencyStore, CrashMarks]:
+    """Return the idempotency store and the marks: both are items of LEDGER_TABLE."""
+    claims = IdempotencyTable(
+        client,
+        table,
+        guard,
+        time.time,
+        lease_seconds=settings.lease_seconds,
+        retention_seconds=settings.retention_seconds,
+    )
+    store = IdempotencyStore(claims, settings.lease_seconds, fail_open=settings.fail_open)
+    return store, CrashMarks(client, table, guard, uuid4().hex, time.time)
 
 
 def evidence_of(mark: Item, owner: str, now: float, lease_seconds: float) -> Evidence:

@@ -25,9 +25,8 @@ from botocore.exceptions import ClientError
 
 from worker.clients.aws.errors import aws_errors
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, WorkerError
-from worker.events.origin import Result
-from worker.resilience.guard import Guard
-from worker.resilience.work import current_work, working_for
+from worker.events import Result
+from worker.resilience import Guard, current_work, working_for
 from worker.telemetry import metrics
 
 T = TypeVar("T")

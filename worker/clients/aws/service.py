@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.clients.aws.errors import aws_errors, failure_called
 from worker.errors import WorkerError
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ import structlog
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
 from worker.clients.aws.wire.signing import seconds_of
-from worker.events.origin import record
-from worker.telemetry.tracing import Cause
+from worker.events import record
+from worker.telemetry import Cause
 
 UNANSWERED = "Unanswered"
 """Code of what a success does not mention."""

@@ -16,12 +16,13 @@ from worker.clients.genesys.details_query import (
     all_of,
 )
 from worker.clients.genesys.filters import ALIASES, OPERATORS, Condition, Filters
-from worker.clients.genesys.flows import Kind, Schema
+from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
 from worker.clients.genesys.live import Caller
-from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.parts import GenesysClients
+from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
+from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
+from worker.clients.genesys.wire import Call
 
 __all__ = [
     "ALIASES",
@@ -29,17 +30,21 @@ __all__ = [
     "OPERATORS",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
+    "TRANSCRIPTS",
     "Api",
     "Attributes",
+    "Call",
     "Caller",
     "ChatSentiment",
     "Condition",
     "ConversationDetails",
     "DetailsJobs",
     "DetailsQuery",
+    "EventSource",
     "Failures",
     "Filters",
     "GenesysClients",
+    "Integrations",
     "Json",
     "Kind",
     "Page",
@@ -49,6 +54,10 @@ __all__ = [
     "Sentiment",
     "Slice",
     "SliceTooLarge",
+    "SourceConfig",
     "all_of",
+    "dialect_of",
+    "open_clients",
+    "schema_of",
     "seconds_to_next_poll",
 ]

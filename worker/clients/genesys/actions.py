@@ -1,9 +1,9 @@
 """Data actions: how one is run, and what its refusals mean (README.md, "Data actions")."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
@@ -16,12 +16,15 @@ NO_CUSTOMER = "no.results"
 """ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
 NOT_FOUND = {404, 410}
+PLATFORM = "/api/v2/integrations/actions"
 
 CONCURRENCY = 25
 """Half of what Genesys' own example of the organization's limit has; flows use it up, too."""
 
 NotFound = Literal["unknown", "retry"]
 """What a 404 of the system behind a data action means."""
+
+T = TypeVar("T")
 
 Output = Mapping[str, Any]
 
@@ -90,6 +93,10 @@ class Actions:
         finally:
             self._places.release()
 
+    def look(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
+        """Return the read of the data action itself, which only `worker check` makes."""
+        return read_of_action(action_id, read)
+
 
 def platform_execution(
     action_id: str, inputs: Mapping[str, str], not_found: NotFound
@@ -101,7 +108,7 @@ def platform_execution(
             return None
         return wire.object_of(reply) or None
 
-    request = _execution("/api/v2/integrations/actions", action_id, dict(inputs))
+    request = _execution(PLATFORM, action_id, dict(inputs))
     return Call(request, read, wire.DATA_ACTION)
 
 
@@ -116,6 +123,13 @@ def reference_execution(
         return _result(wire.object_of(reply))
 
     request = _execution("/api/v2/data/actions", action_id, {"parameters": dict(inputs)})
+    return Call(request, read, wire.DATA_ACTION)
+
+
+def read_of_action(action_id: str, read: Callable[[Reply], T]) -> Call[T]:
+    """Return the read of a data action itself, which only `worker check` makes."""
+    path = f"{PLATFORM}/{wire.action_id_in_path(action_id)}"
+    request = Request(method="GET", path=path, template=f"{PLATFORM}/{{actionId}}")
     return Call(request, read, wire.DATA_ACTION)
 
 

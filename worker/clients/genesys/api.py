@@ -37,10 +37,14 @@ from worker.errors import (
     Unavailable,
     WorkerError,
 )
-from worker.resilience.guard import Guard
-from worker.resilience.limiter import Limiter
-from worker.resilience.retry import PAUSE_CAP_SECONDS
-from worker.resilience.work import current_work, waiting_for, working_for
+from worker.resilience import (
+    PAUSE_CAP_SECONDS,
+    Guard,
+    Limiter,
+    current_work,
+    waiting_for,
+    working_for,
+)
 from worker.telemetry import metrics
 
 RENEW_BEFORE_SECONDS = 300.0

@@ -24,8 +24,7 @@ from worker.errors import (
     Unreadable,
     WorkerError,
 )
-from worker.resilience.batcher import Batcher
-from worker.resilience.work import Work, current_work, waiting_for, working_for
+from worker.resilience import Batcher, Work, current_work, waiting_for, working_for
 
 POLL_AGES_SECONDS = (30.0, 120.0, 600.0)
 """Ages of the event at which its data is asked for, after the first time; then every ten minutes.

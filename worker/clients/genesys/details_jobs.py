@@ -16,7 +16,6 @@ from worker.clients.genesys.filters import Filters
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable, Unreadable
-from worker.events.fields import UUID
 
 BASE = "/api/v2/analytics/conversations/details/jobs"
 PAGE_SIZE = 1000
@@ -100,7 +99,7 @@ def _result_page(reply: Reply) -> Page:
 
 def _job_id(reply: Reply) -> str:
     job = wire.text_of(wire.object_of(reply).get("jobId"))
-    if job is None or not UUID.fullmatch(job):
+    if job is None or not wire.is_uuid(job):
         raise Unreadable("genesys: details job without a jobId that fits a path")
     return job
 

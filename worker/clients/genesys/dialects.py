@@ -28,7 +28,6 @@ from worker.clients.genesys.participants import (
 )
 from worker.clients.genesys.wire import Call, Token
 from worker.clients.http_types import Request
-from worker.settings import Genesys
 
 Feature = Literal["details_jobs", "integrations", "lookups", "transcripts"]
 """What only some dialects have: details by asynchronous jobs, the EventBridge integration, lookups
@@ -139,25 +138,3 @@ class Reference:
     def pages(self, page_size: int) -> PagesDialect:
         """Return r4's report query."""
         return ReferencePages(page_size)
-
-
-def dialect_of(settings: Genesys) -> Dialect:
-    """Return the dialect the settings name, with their token path if they have one."""
-    kind = Reference if settings.dialect == Reference.name else Platform
-    if settings.token_path:
-        return kind(settings.token_path, not_found=settings.action_not_found)
-    return kind(not_found=settings.action_not_found)
-
-
-def api_url(settings: Genesys) -> str:
-    """Return the base URL of the API."""
-    return str(settings.api_url or f"https://api.{settings.environment}")
-
-
-def login_url(settings: Genesys) -> str:
-    """Return the base URL of the token request: the login host, or the API's for `reference`."""
-    if settings.login_url:
-        return str(settings.login_url)
-    if settings.dialect == Reference.name:
-        return api_url(settings)
-    return f"https://login.{settings.environment}"

@@ -13,7 +13,6 @@ from worker.clients.genesys.api import Api
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Permanent, Unreadable
-from worker.events.fields import UUID
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
 PAGE_SIZE = 100
@@ -111,7 +110,7 @@ def enable(integration_id: str) -> Call[None]:
 
 
 def _about(method: str, integration_id: str, tail: str, body: Any = None) -> Request:
-    if UUID.fullmatch(integration_id) is None:
+    if not wire.is_uuid(integration_id):
         raise Permanent("integration id is not a UUID")
     parts = ["", tail] if tail else [""]
     return Request(

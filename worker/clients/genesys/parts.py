@@ -1,15 +1,27 @@
-"""Genesys Cloud as jobs use it: one client, its verbs, and what bounds them."""
+"""Genesys Cloud as jobs use it: one client, its verbs, what bounds them, and how it is opened."""
 
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from random import Random
+from urllib.parse import urlsplit
 
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.conversations import ConversationDetails
-from worker.clients.genesys.dialects import Dialect
+from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.dialects import Dialect, Platform, Reference
 from worker.clients.genesys.live import LiveConversations
-from worker.clients.genesys.participants import Attributes
-from worker.clients.genesys.speech import ChatSentiment
-from worker.resilience.limiter import Limiter
+from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
+from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
+from worker.clients.genesys.wire import LOGIN, Call, Token
+from worker.clients.http import HttpClient, HttpLimits
+from worker.errors import Misconfigured, Permanent, WorkerError
+from worker.findings import Finding, fail
+from worker.resilience import Cache, Guard, Limiter
+from worker.settings import Genesys, Settings, is_loopback
+
+TRANSCRIPTS = "transcripts"
+"""Name of the upstream that transcripts come from: a store of files, beside the API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +39,139 @@ class GenesysClients:
     sentiment: ChatSentiment
     tokens: Tokens
     limiter: Limiter
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no token; None when there is one, or none was asked for."""
+        return self.tokens.problem
+
+    async def check_token(self) -> None:
+        """Find out about refused credentials, or their end, while no message asks."""
+        with suppress(WorkerError):  # reported by the client itself, and by readiness
+            await self.tokens.get()
+
+    async def finding_of(
+        self, name: str, setting: str, call: Callable[[], Call[Finding]]
+    ) -> list[Finding]:
+        """Read something for `worker check`; return what it shows, or why it failed.
+
+        `name`: of the finding. `setting`: where the id that is asked for comes from. `call`: raises
+        Permanent for one that fits no path. Without a token nothing: that is a finding of its own.
+        """
+        try:
+            return [await self.api.run(call())]
+        except WorkerError as error:
+            if error.upstream == LOGIN:
+                return []
+            remedy = "check GENESYS_API_URL and the network to the API host"
+            if isinstance(error, Permanent | Misconfigured):
+                remedy = f"check {setting}"
+            return [fail(name, str(error), remedy)]
+
+
+async def open_clients(
+    settings: Settings,
+    guards: Mapping[str, Guard],
+    limiter: Limiter,
+    random: Random,
+    stack: AsyncExitStack,
+) -> GenesysClients:
+    """Open the Genesys client. Its credentials are set: each job that wants it needs them.
+
+    `guards`: of the parts of the API, of LOGIN and of TRANSCRIPTS.
+    """
+    genesys, dialect = settings.genesys, dialect_of(settings.genesys)
+    limits = HttpLimits(total_seconds=genesys.timeout_seconds, connections=settings.sqs.concurrency)
+    login = await stack.enter_async_context(HttpClient("genesys login", login_url(genesys), limits))
+    http = await stack.enter_async_context(HttpClient("genesys", api_url(genesys), limits))
+    tokens = _tokens(settings, login, dialect, guards[LOGIN], stack)
+    api = Api(http, tokens, guards, limiter)
+    flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
+    details = _details(settings, api, dialect, stack)
+    sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)
+    return GenesysClients(
+        api=api,
+        dialect=dialect,
+        actions=Actions(
+            api,
+            dialect,
+            repeatable=genesys.action_repeatable,
+            concurrency=genesys.action_concurrency,
+        ),
+        conversations=LiveConversations(api),
+        attributes=Attributes(api, dialect.attributes, flows),
+        details=details,
+        sentiment=sentiment,
+        tokens=tokens,
+        limiter=limiter,
+    )
+
+
+def _tokens(
+    settings: Settings, login: HttpClient, dialect: Dialect, guard: Guard, stack: AsyncExitStack
+) -> Tokens:
+    genesys = settings.genesys
+
+    def request() -> Call[Token]:
+        secret = genesys.client_secret.get_secret_value() if genesys.client_secret else ""
+        return dialect.token(genesys.client_id or "", secret)
+
+    tokens = Tokens(login, request, guard=guard, pause_cap_seconds=settings.retry.after_cap_seconds)
+    stack.push_async_callback(tokens.aclose)
+    return tokens
+
+
+def _details(
+    settings: Settings, api: Api, dialect: Dialect, stack: AsyncExitStack
+) -> ConversationDetails:
+    batching = Batching.within(
+        settings.genesys.requests_per_minute,
+        wait_seconds=settings.lookups.batch_milliseconds / 1000,
+    )
+    details = ConversationDetails(api, dialect.details, batching)
+    stack.push_async_callback(details.aclose)
+    return details
+
+
+def _sentiment(
+    settings: Genesys,
+    api: Api,
+    dialect: Dialect,
+    details: ConversationDetails,
+    guard: Guard,
+    stack: AsyncExitStack,
+) -> ChatSentiment:
+    if "transcripts" not in dialect.features:
+        return QuerySentiment(api)
+    sentiment = transcript_sentiment(
+        api,
+        details,
+        guard,
+        buckets=settings.transcript_buckets,
+        # Only beside an API of this machine: an emulator's, or a test's.
+        loopback=is_loopback(urlsplit(api_url(settings)).hostname),
+    )
+    stack.push_async_callback(sentiment.aclose)
+    return sentiment
+
+
+def dialect_of(settings: Genesys) -> Dialect:
+    """Return the dialect the settings name, with their token path if they have one."""
+    kind = Reference if settings.dialect == Reference.name else Platform
+    if settings.token_path:
+        return kind(settings.token_path, not_found=settings.action_not_found)
+    return kind(not_found=settings.action_not_found)
+
+
+def api_url(settings: Genesys) -> str:
+    """Return the base URL of the API."""
+    return str(settings.api_url or f"https://api.{settings.environment}")
+
+
+def login_url(settings: Genesys) -> str:
+    """Return the base URL of the token request: the login host, or the API's for `reference`."""
+    if settings.login_url:
+        return str(settings.login_url)
+    if settings.dialect == Reference.name:
+        return api_url(settings)
+    return f"https://login.{settings.environment}"

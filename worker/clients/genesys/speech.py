@@ -4,7 +4,7 @@ Platform: speech and text analytics, and the transcript (README.md, "Speech and 
 Reference: the metrics of r3's details query.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Protocol
@@ -20,19 +20,19 @@ from worker.clients.genesys.conversations import (
 )
 from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.transcripts import (
+    LIMITS,
     ScoredPhrase,
     Sentiment,
     SignedUrl,
     Transcripts,
     customer_phrases,
-    exact,
+    is_score,
     sentiment_of,
     sentiment_of_phrases,
 )
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
-from worker.errors import Permanent
-from worker.events.fields import UUID
+from worker.resilience import Guard
 
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
@@ -95,8 +95,7 @@ def chat_sessions(details: Mapping[str, Any]) -> list[str]:
         for participant in wire.objects_in(details.get("participants"))
         if str(participant.get("purpose")).lower() in CUSTOMER_PURPOSES
         for session in wire.objects_in(participant.get("sessions"))
-        if str(session.get("mediaType")).lower() in CHATS
-        and UUID.fullmatch(str(session.get("sessionId")))
+        if str(session.get("mediaType")).lower() in CHATS and wire.is_uuid(session.get("sessionId"))
     ]
     return [session["sessionId"] for session in sorted(sessions, key=_began)[-MOST_SESSIONS:]]
 
@@ -110,13 +109,7 @@ def _began(session: Mapping[str, Any]) -> str:
 def _is_analysed(reply: Reply) -> bool:
     if reply.status == 404:
         return False
-    score = wire.object_of(reply).get("sentimentScore")
-    if score is None:
-        return False
-    number = exact(score)
-    if number is None or abs(number) > 1:
-        raise Permanent("sentimentScore: not within -1..1")
-    return True
+    return is_score(wire.object_of(reply).get("sentimentScore"))
 
 
 def _url(reply: Reply) -> SignedUrl | None:
@@ -172,7 +165,7 @@ class TranscriptSentiment:
         # Asked first: most of those that come too early learn it by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
-        if session_id is not None and UUID.fullmatch(session_id):
+        if session_id is not None and wire.is_uuid(session_id):
             sessions = [session_id]
         else:
             details = await self._details.by_id(conversation_id, ended_at)
@@ -180,10 +173,27 @@ class TranscriptSentiment:
         said = [await self._phrases(conversation_id, session) for session in sessions]
         return sentiment_of_phrases(chain.from_iterable(said))
 
+    async def aclose(self) -> None:
+        """Close the connections to where transcripts are."""
+        await self._transcripts.aclose()
+
     async def _phrases(self, conversation_id: str, session_id: str) -> list[ScoredPhrase]:
         signed = await self._api.run(transcript_url(conversation_id, session_id))
         file = signed and await self._transcripts.fetch(signed)
         return customer_phrases(file or {})
+
+
+def transcript_sentiment(
+    api: Api,
+    details: ConversationDetails,
+    guard: Guard,
+    *,
+    buckets: Sequence[str],
+    loopback: bool,
+) -> TranscriptSentiment:
+    """Return the platform's, with its own client of transcripts: see `Transcripts`."""
+    transcripts = Transcripts(guard, LIMITS, buckets=buckets, loopback=loopback)
+    return TranscriptSentiment(api, details, transcripts)
 
 
 class QuerySentiment:

@@ -20,7 +20,7 @@ from worker.clients.genesys import wire
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request, json_of
 from worker.errors import Misconfigured, Permanent, Transient, Unavailable, Unreadable
-from worker.resilience.guard import Guard
+from worker.resilience import Guard
 from worker.settings import is_loopback
 
 
@@ -70,6 +70,16 @@ def exact(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
     return Decimal(repr(value))
+
+
+def is_score(value: object) -> bool:
+    """Return whether there is a score; Permanent for one outside -1..1."""
+    if value is None:
+        return False
+    number = exact(value)
+    if number is None or abs(number) > 1:
+        raise Permanent("sentimentScore: not within -1..1")
+    return True
 
 
 def _share(name: str, value: object) -> Decimal:
@@ -188,6 +198,9 @@ MOST_BYTES = 16_384
 """Of a URL; one with a session's token has some 2,000."""
 
 TEMPLATE = "/{signed}"
+
+
+LIMITS = HttpLimits(total_seconds=10)
 
 
 class Transcripts:

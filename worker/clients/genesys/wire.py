@@ -263,6 +263,11 @@ def token_of(reply: Reply) -> Token:
     raise failure
 
 
+def is_uuid(value: object) -> bool:
+    """Return whether it is a UUID's text, which fits every path."""
+    return isinstance(value, str) and UUID.fullmatch(value) is not None
+
+
 def conversation_id_in_path(conversation_id: str) -> str:
     """Return the id if it is a UUID; raise Permanent otherwise."""
     return uuid_in_path("conversation", conversation_id)
@@ -270,7 +275,7 @@ def conversation_id_in_path(conversation_id: str) -> str:
 
 def uuid_in_path(what: str, value: str | None) -> str:
     """Return the id if it is a UUID. Quoting alone is not enough: clients undo quoted dots."""
-    if value is None or UUID.fullmatch(value) is None:
+    if value is None or not is_uuid(value):
         raise Permanent(f"{what} id is not a UUID")
     return value
 

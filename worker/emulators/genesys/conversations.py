@@ -1,11 +1,13 @@
-"""Conversations: live, their attributes, and what speech and text analytics finds in them.
+"""Conversations: live, their attributes, and what speech and text analytics finds in them; flows.
 
 A live conversation is alike in both dialects. Attributes are those of a participant (platform) or
-of a conversation (reference texts r2, r3). Transcripts lie behind links that end.
+of a conversation (reference texts r2, r3). Transcripts lie behind links that end. Flows
+declare the attributes that they read, in the form of either dialect.
 """
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +35,7 @@ def routes() -> list[Endpoint]:
         Endpoint("speech", "GET", spoken, _speech),
         Endpoint("transcript_url", "GET", url, _transcript_url),
         Endpoint("transcript_file", "GET", "/transcripts/{name}", _file, needs_token=False),
+        Endpoint("flow", "GET", "/api/v2/flows/{id}", _flow),
     ]
 
 
@@ -134,3 +137,31 @@ def _spoken(cloud: GenesysCloud, request: web.Request) -> Spoken:
     if spoken is None or asyncio.get_running_loop().time() < spoken.analysed_at:
         raise Refusal(404, "resource.not.found")
     return spoken
+
+
+def a_flow(flow_id: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return a flow with these inputs, kinds by name, which both dialects can read.
+
+    A `date` is a string with a format to the platform, and a data type to the reference texts.
+    """
+    properties = {
+        f"Flow.{name}": {"type": "string", "format": "date"} if kind == "date" else {"type": kind}
+        for name, kind in inputs.items()
+    }
+    schema = {"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"}
+    return {
+        "id": flow_id,
+        "name": "Customer attributes",
+        "type": "WORKFLOW",
+        "active": True,
+        "publishedVersion": {"id": "1.0", "inputSchema": {**schema, "properties": properties}},
+        "inputDefinitions": [{"name": name, "dataType": kind} for name, kind in inputs.items()],
+    }
+
+
+async def _flow(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    no_query(request)
+    flow = cloud.flows.get(request.match_info["id"])
+    if flow is None:
+        raise Refusal(404, "architect.flow.not.found")
+    return web.json_response(flow)

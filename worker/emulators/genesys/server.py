@@ -11,7 +11,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from worker.emulators.genesys import analytics, conversations, flows, integrations
+from worker.emulators.genesys import analytics, conversations, integrations
 from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import Refusal, error_body, over_budget
 from worker.emulators.loopback import FREE_PORT, Address, serving
@@ -101,7 +101,6 @@ FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
     integrations.routes,
     analytics.routes,
     conversations.routes,
-    flows.routes,
 )
 
 

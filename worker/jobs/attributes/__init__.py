@@ -73,6 +73,10 @@ JOB = Job(
     waits=("attributes_max_age_seconds",),
     webhooks=("analytics_webhook_url",),
     effects=lambda event: {"traceId": trace_id(event)},
-    checks="worker.jobs.attributes.checks:check_crm",
+    checks={
+        "CRM": "worker.jobs.attributes.checks:check_crm",
+        "Genesys flow": "worker.jobs.attributes.checks:check_flow",
+    },
+    inspector="worker.jobs.attributes.checks:inspector",
     demo="worker.jobs.attributes.demo:demo",
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from worker.demo.environment import FLOW_ID, Environment
 from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, leg, platform
-from worker.emulators.genesys.flows import a_flow
+from worker.emulators.genesys.conversations import a_flow
 
 KIND = "conversation start"
 TOPIC = "v2.detail.events.conversation.{id}.customer.start"

@@ -49,12 +49,13 @@ def loop_of(to: Destination, queue_urls: Sequence[str]) -> str | None:
     return None
 
 
-async def _open(context: Context, service: str) -> AwsService:
+async def open_service(context: Context, service: str) -> AwsService:
+    """Return the service that the target is of."""
     return await context.aws(service, AWS_LIMITS, setting=SETTING, upstream=UPSTREAM)
 
 
 async def _s3(context: Context, settings: ForwardSettings, to: Destination) -> Target:
-    s3 = await _open(context, "s3")
+    s3 = await open_service(context, "s3")
     limits = BatchLimits(
         # A message keeps its permit while it waits. The other half is for those that come in
         # meanwhile; a batch of all permits could wait for events that cannot come.
@@ -66,19 +67,19 @@ async def _s3(context: Context, settings: ForwardSettings, to: Destination) -> T
 
 
 async def _kinesis(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return to_kinesis(await _open(context, "kinesis"), to.name)
+    return to_kinesis(await open_service(context, "kinesis"), to.name)
 
 
 async def _firehose(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return to_firehose(await _open(context, "firehose"), to.name)
+    return to_firehose(await open_service(context, "firehose"), to.name)
 
 
 async def _sqs(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return to_sqs(await _open(context, "sqs"), to.name)
+    return to_sqs(await open_service(context, "sqs"), to.name)
 
 
 async def _bus(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    return ToBus(Bus(await _open(context, "events"), to.name, context.random))
+    return ToBus(Bus(await open_service(context, "events"), to.name, context.random))
 
 
 async def _webhook(context: Context, _: ForwardSettings, to: Destination) -> Target:
@@ -119,5 +120,6 @@ JOB = Job(
         "events:PutEvents": SETTING,
     },
     effects=_effects,
+    checks={"forward target": "worker.jobs.forward.checks:check_target"},
     demo="worker.jobs.forward.demo:demo",
 )

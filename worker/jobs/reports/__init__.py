@@ -71,5 +71,6 @@ JOB = Job(
     webhooks=("report_webhook_url",),
     bus_events=((SOURCE, READY),),
     effects=lambda event: {"folder": folder(event.name, event.start)},
+    checks={"report bucket": "worker.jobs.reports.bucket:check_bucket"},
     demo="worker.jobs.reports.demo:demo",
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 from worker.jobs.reports.events import ReportDue
@@ -92,3 +93,20 @@ def iso(moment: datetime) -> str:
 def cells(group: Group) -> tuple[object, ...]:
     """Return one value per dimension and per metric; None where there is none."""
     return (*group.key, *(getattr(group.figures, name) for name in METRICS))
+
+
+def interval_of(due: ReportDue) -> str:
+    """Return the interval in ISO 8601; its end is not in it."""
+    return f"{iso(due.start)}/{iso(due.end)}"
+
+
+def filters_of(due: ReportDue) -> dict[str, Any]:
+    """Return what the conversations were picked by."""
+    return {
+        "mediaType": due.media_type,
+        "queueIds": list(due.queue_ids),
+        "further": [
+            {"dimension": one.name, "operator": one.operator, "value": list(one.values)}
+            for one in due.filters
+        ],
+    }

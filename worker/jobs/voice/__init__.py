@@ -68,5 +68,9 @@ JOB = Job(
     degrade_after="voice_degrade_after_seconds",
     waits=("voice_degrade_after_seconds",),
     effects=lambda event: {"item": f"{event.conversation_id} {utc_text(event.origin.occurred_at)}"},
+    checks={
+        "DynamoDB table": "worker.jobs.voice.checks:check_table",
+        "Genesys data action": "worker.jobs.voice.checks:check_action",
+    },
     demo="worker.jobs.voice.demo:demo",
 )

@@ -56,5 +56,9 @@ JOB = Job(
     proof="sink",
     waits=("workflow_settle_seconds",),
     effects=lambda event: {"executionName": f"{name_prefix(event)}*"},
+    checks={
+        "state machine": "worker.jobs.workflow.checks:check_state_machine",
+        "call details bucket": "worker.jobs.workflow.checks:check_details_bucket",
+    },
     demo="worker.jobs.workflow.demo:demo",
 )

@@ -118,6 +118,10 @@ class Events:
         """Describe an event bus."""
         return await self._call("DescribeEventBus", parameters)
 
+    async def list_rule_names_by_target(self, **parameters: Any) -> Answer:
+        """List the rules of a bus that have a target."""
+        return await self._call("ListRuleNamesByTarget", parameters)
+
 
 Client = Sqs | DynamoDb | StepFunctions | Events
 

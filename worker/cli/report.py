@@ -1,14 +1,25 @@
 """`worker report`: the scheduled report by hand, to S3 or to a folder, and new links to it."""
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli.exit_codes import examples, finish
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from worker.api import Context
+    from worker.jobs.reports.by_hand import Progress, ReportSettings, Wanted
+
+REFRESH_SECONDS = 0.2
 
 FORMATS = [
     "%Y-%m-%d",
@@ -76,7 +87,7 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         return
     if start is None or end is None:
         raise typer.BadParameter("--from and --to are needed")
-    from worker.cli.report.writer import Wanted, report_to_bucket, report_to_folder
+    from worker.jobs.reports.by_hand import Wanted
 
     wanted = Wanted(
         name=name,
@@ -86,8 +97,7 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         queue_ids=tuple(queue_id or ()),
         group_by=tuple(group_by or ("mediaType", "queueId")),
     )
-    work = report_to_bucket(wanted) if out is None else report_to_folder(wanted, out)
-    _print(finish(work), as_json=as_json)
+    _print(finish(_write(wanted, out)), as_json=as_json)
 
 
 @app.command()
@@ -97,9 +107,7 @@ def url(
     as_json: AsJson = False,
 ) -> None:
     """Sign new links to the files of a report in REPORT_BUCKET."""
-    from worker.cli.report.writer import sign_again
-
-    _print(finish(sign_again(name, start)), as_json=as_json)
+    _print(finish(_sign_again(name, start)), as_json=as_json)
 
 
 def _print(body: dict[str, Any], *, as_json: bool) -> None:
@@ -114,3 +122,69 @@ def _print(body: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(f"links are valid until {body['expiresAt']}{cut}")
     if not body["complete"]:
         typer.echo("The figures are not complete: see the notes in the report.", err=True)
+
+
+async def _write(wanted: "Wanted", out: Path | None) -> dict[str, Any]:
+    from worker.jobs.reports.by_hand import to_bucket, to_folder
+    from worker.settings import Genesys
+
+    due = wanted.due()
+    async with _opened(Genesys) as (context, settings), _shown() as progress:
+        if out is None:
+            return await to_bucket(context, settings, due, progress)
+        return await to_folder(context, settings, due, out, progress)
+
+
+async def _sign_again(name: str, start: datetime) -> dict[str, Any]:
+    from worker.jobs.reports.by_hand import sign_again
+
+    async with _opened() as (context, settings):
+        return await sign_again(context, settings, name, start)
+
+
+@asynccontextmanager
+async def _opened(*needed: type[Any]) -> "AsyncIterator[tuple[Context, ReportSettings]]":
+    from worker.app.command_line import for_job, open_context
+    from worker.jobs.reports.by_hand import ReportSettings
+
+    async with open_context(ReportSettings, *needed) as context:
+        yield for_job(context, "reports"), context.settings.of(ReportSettings)
+
+
+@asynccontextmanager
+async def _shown() -> "AsyncIterator[Progress]":
+    """Show how far the reading is; on stderr, and only on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from worker.jobs.reports.by_hand import Progress
+
+    progress = Progress()
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("slices  {task.fields[rows]:,} conversations"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        following = asyncio.create_task(_follow(bar, progress))
+        try:
+            yield progress
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+
+
+async def _follow(bar: "Bar", progress: "Progress") -> None:
+    task = bar.add_task("reading", total=None, rows=0)
+    while True:
+        bar.update(
+            task,
+            total=progress.slices or None,
+            completed=progress.slices_done,
+            rows=progress.conversations,
+        )
+        await asyncio.sleep(REFRESH_SECONDS)

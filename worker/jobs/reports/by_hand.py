@@ -1,23 +1,17 @@
-"""The report by hand: what can be asked for, the reader of the handler, and where files go."""
+"""The report by hand, as `worker report` makes it: what can be asked for, and where files go.
+
+The command's own door: nothing else of this folder is imported from outside.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-
-from worker.app.command_line import for_job, open_context, open_genesys
-from worker.app.context import AppContext, now
-from worker.errors import ConfigurationError, Permanent
-from worker.events.fields import UUID
-from worker.events.origin import Origin
+from worker.api import ConfigurationError, Context, Origin, Permanent, read_id
 from worker.jobs.reports import open_bucket, open_reader
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue
@@ -27,9 +21,8 @@ from worker.jobs.reports.reader import Progress, day_slices
 from worker.jobs.reports.report import iso
 from worker.jobs.reports.rows import MEDIA_TYPES, dimensions_of
 from worker.jobs.reports.settings import ReportSettings
-from worker.settings import Genesys
 
-REFRESH_SECONDS = 0.2
+__all__ = ["Progress", "ReportSettings", "Wanted", "sign_again", "to_bucket", "to_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +75,9 @@ class Wanted:
         if self.media_type is not None and self.media_type.lower() not in MEDIA_TYPES:
             yield f"--media-type: none of {', '.join(MEDIA_TYPES)}"
         for position, queue_id in enumerate(self.queue_ids, start=1):
-            if UUID.fullmatch(queue_id) is None:
+            try:
+                read_id(queue_id, f"--queue-id: entry {position}")
+            except Permanent:
                 known = "GET /api/v2/routing/queues lists the ids of the queues"
                 yield f"--queue-id: entry {position} is not a UUID; {known}"
 
@@ -108,54 +103,59 @@ class Folder:
         return str(path)
 
 
-async def report_to_folder(wanted: Wanted, root: Path) -> dict[str, Any]:
+async def to_folder(
+    context: Context, settings: ReportSettings, due: ReportDue, root: Path, progress: Progress
+) -> dict[str, Any]:
     """Write the report below `root`; return what to print."""
-    due = wanted.due()
-    async with open_context(Genesys, ReportSettings) as context:
-        manifest = await _report(context, due, Folder(root))
+    manifest = await _report(context, settings, due, Folder(root), progress)
     place = root / folder(due.name, due.start)
     return _facts(manifest) | {
         "files": [{"path": str(place / entry.name)} for entry in manifest.files]
     }
 
 
-async def report_to_bucket(wanted: Wanted) -> dict[str, Any]:
+async def to_bucket(
+    context: Context, settings: ReportSettings, due: ReportDue, progress: Progress
+) -> dict[str, Any]:
     """Write the report to REPORT_BUCKET; return what to print, links included."""
-    due = wanted.due()
-    async with open_context(Genesys, ReportSettings) as context:
-        bucket = await _bucket(context)
-        manifest = await _report(context, due, bucket)
-        return await _signed(bucket, folder(due.name, due.start), manifest)
+    bucket = await _bucket(context, settings)
+    manifest = await _report(context, settings, due, bucket, progress)
+    return await _signed(bucket, folder(due.name, due.start), manifest)
 
 
-async def sign_again(name: str, start: datetime) -> dict[str, Any]:
+async def sign_again(
+    context: Context, settings: ReportSettings, name: str, start: datetime
+) -> dict[str, Any]:
     """Sign links to a report that exists; Permanent when it does not."""
-    async with open_context(ReportSettings) as context:
-        bucket = await _bucket(context)
-        manifest = Manifest.read(await bucket.get(manifest_key(name, start)))
-        if manifest is None:
-            raise Permanent(f"no report {name} from {iso(start)} in the bucket")
-        return await _signed(bucket, folder(name, start), manifest)
+    bucket = await _bucket(context, settings)
+    manifest = Manifest.read(await bucket.get(manifest_key(name, start)))
+    if manifest is None:
+        raise Permanent(f"no report {name} from {iso(start)} in the bucket")
+    return await _signed(bucket, folder(name, start), manifest)
 
 
 async def _signed(bucket: Bucket, place: str, manifest: Manifest) -> dict[str, Any]:
     return ready(manifest, bucket.name, await links(bucket, place, manifest))
 
 
-async def _bucket(context: AppContext) -> Bucket:
-    settings = context.settings.of(ReportSettings)
+async def _bucket(context: Context, settings: ReportSettings) -> Bucket:
     if settings.report_bucket is None:
         raise ConfigurationError(["REPORT_BUCKET: is not set; or name a folder with --out"])
-    return await open_bucket(for_job(context, "reports"), settings)
+    return await open_bucket(context, settings)
 
 
-async def _report(context: AppContext, due: ReportDue, store: FileStore) -> Manifest:
-    settings, genesys = context.settings.of(ReportSettings), await open_genesys(context)
+async def _report(
+    context: Context,
+    settings: ReportSettings,
+    due: ReportDue,
+    store: FileStore,
+    progress: Progress,
+) -> Manifest:
+    genesys = await context.genesys()
     # A report waits minutes for an upstream that is down: a wrong host is found out first.
     await genesys.tokens.get()
-    reader = open_reader(for_job(context, "reports"), settings, genesys)
-    async with _shown() as progress:
-        return await written(due, reader, store, now=now, progress=progress)
+    reader = open_reader(context, settings, genesys)
+    return await written(due, reader, store, now=context.now, progress=progress)
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
@@ -168,36 +168,3 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "rowCount": manifest.row_count,
         "complete": not manifest.is_degraded,
     }
-
-
-@asynccontextmanager
-async def _shown() -> AsyncIterator[Progress]:
-    """Show how far the reading is; on stderr, and only on a terminal."""
-    progress = Progress()
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("slices  {task.fields[rows]:,} conversations"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        following = asyncio.create_task(_follow(bar, progress))
-        try:
-            yield progress
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
-
-
-async def _follow(bar: Bar, progress: Progress) -> None:
-    task = bar.add_task("reading", total=None, rows=0)
-    while True:
-        bar.update(
-            task,
-            total=progress.slices or None,
-            completed=progress.slices_done,
-            rows=progress.conversations,
-        )
-        await asyncio.sleep(REFRESH_SECONDS)

@@ -1,0 +1,51 @@
+"""All commands; each is a module or a package of its own here."""
+
+from collections.abc import Callable
+
+import typer
+
+from worker.cli import (
+    check,
+    demo,
+    dlq,
+    health,
+    inspect,
+    jobs,
+    new_job,
+    report,
+    run,
+    send,
+    settings,
+    source,
+)
+
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
+    run.run: (
+        "worker run",
+        "worker --env-file .env run",
+        "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
+    ),
+    demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
+    check.check: ("worker check", "worker check --json"),
+    inspect.inspect: (
+        "worker inspect event.json",
+        "worker inspect event.json --crm record.json --schema flow.json",
+        "worker inspect event.json --live --json",
+    ),
+    send.send: (
+        "worker send event.json",
+        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
+        "jq -c . events.json | worker send -",
+    ),
+    jobs.jobs: ("worker jobs", "worker jobs --json"),
+    new_job.new_job: (
+        "worker new-job presence",
+        "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
+    ),
+    settings.settings: ("worker settings", "worker settings --json"),
+    health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
+}
+"""The commands that are one function, in the order of the help, with examples of each."""
+
+GROUPS: dict[str, typer.Typer] = {"dlq": dlq.app, "report": report.app, "source": source.app}
+"""Those that have commands of their own."""

@@ -1,0 +1,189 @@
+"""What AWS would let us do, found out by calls that it must refuse for their content alone.
+
+Such a call changes nothing. And as AWS decides whether a call is allowed before it reads what is in
+it, the refusal shows whether the same call would be let through. That order is not documented, and
+was not tried on an account.
+"""
+
+from base64 import b64encode
+from collections.abc import Awaitable, Collection, Mapping
+from dataclasses import dataclass
+from hashlib import md5
+from typing import Any
+
+from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of
+from worker.clients.aws.service import AwsService
+from worker.findings import Finding, fail, ok, warn
+
+MARK = "worker-check"
+"""Name of what is never made: if a service takes it all the same, it can be found."""
+
+NO_JSON = "worker check: this is no JSON, on purpose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A call whose content no service takes."""
+
+    name: str
+    """Of the finding."""
+
+    action: str
+    """The permission it takes, in IAM's words."""
+
+    setting: str
+    """Where the name or ARN of what is called comes from."""
+
+    refusal: str
+    """AWS's code for the content: then the call was allowed."""
+
+    found: str
+    """What is found then."""
+
+    taken: str = "took what it should have refused"
+    """What is found when it was not refused at all."""
+
+    remedy: str = ""
+    """What to do about that."""
+
+
+async def run(probe: Probe, call: Awaitable[Any]) -> Finding:
+    """Await the call and return what its refusal shows."""
+    fault = await refusal_of(call)
+    if fault is None:
+        return warn(probe.name, probe.taken, probe.remedy)
+    if fault.code == probe.refusal:
+        return ok(probe.name, probe.found)
+    return refused(probe, fault)
+
+
+async def refusal_of(call: Awaitable[Any]) -> Fault | None:
+    """Return what a call was refused for; None when it was not."""
+    try:
+        await call
+    except REFUSALS as error:
+        return fault_of(error)
+    return None
+
+
+def refused(probe: Probe, fault: Fault) -> Finding:
+    """Return the finding of a call that was refused for another reason than its content."""
+    if fault.is_denied:
+        return fail(probe.name, f"{fault.code} to {probe.action}", fault.remedy)
+    if fault.is_missing:
+        return fail(probe.name, fault.code, f"check {probe.setting}, the account and the region")
+    return fail(probe.name, fault.code, fault.remedy)
+
+
+async def put_item(
+    name: str, dynamodb: AwsService, table: str, keys: Collection[str], schema: str
+) -> Finding:
+    """Try to put an item by a write that its own condition forbids.
+
+    One call for the name of the table, the permission and the keys, which are texts. `schema`:
+    what the table needs, for people.
+    """
+    first = next(iter(keys))
+    impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
+    item = {key: {"S": MARK} for key in keys}
+    fault = await refusal_of(
+        dynamodb.client.put_item(TableName=table, Item=item, ConditionExpression=impossible)
+    )
+    if fault is None:
+        return warn(name, "took an item it should have refused", f"delete the item {MARK}")
+    if fault.code == "ConditionalCheckFailedException":
+        return ok(name, "writable, key schema as expected")
+    if fault.code == "ValidationException":
+        return fail(name, "unexpected key schema", schema)
+    return fail(name, fault.code, fault.remedy)
+
+
+MD5_OF_NOTHING = b64encode(md5(b"", usedforsecurity=False).digest()).decode()
+CRC32_OF_NOTHING = "AAAAAA=="
+"""Valid in themselves: S3 has to read the body, past all permissions, to find them wrong. Two, as
+directory buckets check the second one only."""
+
+REFUSED_BODY = "BadDigest"
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+
+
+async def put_object(name: str, s3: AwsService, bucket: str, key: str) -> Finding:
+    """Try to put an object whose checksums are those of another one.
+
+    `key`: as the job makes them, for permissions are granted by prefix.
+    """
+    probe = Probe(
+        name=name,
+        action="s3:PutObject",
+        setting=s3.setting or "the bucket's name",
+        refusal=REFUSED_BODY,
+        found=f"writable under {key.partition('/')[0]}/",
+        taken="took an object it should have refused",
+        remedy=f"delete {key} in it",
+    )
+    call = s3.client.put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=MARK.encode(),
+        ContentMD5=MD5_OF_NOTHING,
+        ChecksumCRC32=CRC32_OF_NOTHING,
+    )
+    return await run(probe, call)
+
+
+ALWAYS_THERE = "default"
+REFUSED_DETAIL = "MalformedDetail"
+"""https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html."""
+
+
+async def put_events(
+    name: str, events: AwsService, bus: str, puts: Collection[tuple[str, str]]
+) -> Finding:
+    """Try to put an event of each source and detail-type, with a detail that none can have."""
+    sources = ", ".join(dict.fromkeys(source for source, _ in puts))
+    probe = Probe(
+        name=name,
+        action="events:PutEvents",
+        setting=events.setting or "the bus's name",
+        refusal=REFUSED_DETAIL,
+        found=f"would take events of {sources}",
+    )
+    entries = [
+        {"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": NO_JSON}
+        for source, detail_type in puts
+    ]
+    try:
+        reply = await events.client.put_events(Entries=entries)
+    except REFUSALS as error:
+        return refused(probe, fault_of(error))
+    return _of_entries(probe, reply.get("Entries", [])) or await _existence(probe, events, bus)
+
+
+def _of_entries(probe: Probe, answers: Collection[Mapping[str, Any]]) -> Finding | None:
+    """Return what is wrong with the answers to the entries; None when all were refused."""
+    codes = {answer.get("ErrorCode") for answer in answers}
+    if None in codes:
+        remedy = "warn the owners of the rules on it: an event of worker check came through"
+        return warn(probe.name, "took an event it should have refused", remedy)
+    if codes == {REFUSED_DETAIL}:
+        return None
+    others = sorted(map(str, codes - {REFUSED_DETAIL})) or ["no answer to an entry"]
+    return refused(probe, fault_called(others[0]))
+
+
+async def _existence(probe: Probe, events: AwsService, bus: str) -> Finding:
+    """Check that the bus exists, which PutEvents does not do: it takes events for any name.
+
+    https://github.com/aws/aws-cli/issues/9186. The worker itself needs no permission for this read,
+    so that lacking it is no fault.
+    """
+    if bus == ALWAYS_THERE:
+        return ok(probe.name, probe.found)
+    fault = await refusal_of(events.client.describe_event_bus(Name=bus))
+    if fault is None:
+        return ok(probe.name, probe.found)
+    if fault.is_missing:
+        remedy = f"check {probe.setting}, the account and the region"
+        found = "does not exist: what is put on it is lost without an error"
+        return fail(probe.name, found, remedy)
+    return ok(probe.name, f"{probe.found}; existence not verified ({fault.code})")

@@ -1,0 +1,69 @@
+"""One queue that is open, and the parts that take its messages, built together."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+
+from worker.clients.aws import Queue, QueueAttributes
+from worker.intake.acks import Acks
+from worker.intake.consumer import Consumer
+from worker.intake.dead_letters import DeadLetters
+from worker.intake.delivery import Delivery
+from worker.intake.gate import Gate
+from worker.intake.leases import Leases
+from worker.intake.poller import Permits, Poller, PollRules, most_pollers
+from worker.intake.router import Source
+from worker.intake.settlement import Memory, Settlement
+from worker.settings import QueueBinding, Settings
+
+ASIDE_PER_PERMIT = 4
+"""Messages in flight that may wait for an upstream which their job may miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQueue:
+    """A queue that answered, with what it says of itself."""
+
+    binding: QueueBinding
+    queue: Queue
+    attributes: QueueAttributes
+    visibility_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the queues of a worker share."""
+
+    delivery: Delivery
+    permits: Permits
+    memory: Memory
+
+
+def consumer_of(one: OpenQueue, shared: Shared, settings: Settings, random: Random) -> Consumer:
+    """Build what polls a queue, works on its messages and settles them."""
+    binding, queue, clock = one.binding, one.queue, asyncio.get_running_loop().time
+    jobs = frozenset(binding.jobs)
+    source = Source(binding.name, binding.url, jobs, binding.bound, queue.age_seconds)
+    leases = Leases(queue, source, visibility_seconds=one.visibility_seconds, clock=clock)
+    flush_seconds = settings.sqs.ack_flush_milliseconds / 1000
+    acks = Acks(queue, leases, flush_seconds=flush_seconds, random=random)
+    dead_letters = DeadLetters(queue, settings.dead_letter_queue_for(binding.url))
+    delivery, permits = shared.delivery, shared.permits
+    states = [delivery.jobs[job] for job in binding.jobs if job in delivery.jobs]
+    return Consumer(
+        Poller(queue, _poll_rules(settings), clock=clock, random=random),
+        leases,
+        Gate(binding.name, states, most_aside=ASIDE_PER_PERMIT * permits.count),
+        permits,
+        delivery,
+        Settlement(acks, dead_letters, shared.memory, settings.retry, random),
+        fifo=one.attributes.fifo,
+    )
+
+
+def _poll_rules(settings: Settings) -> PollRules:
+    return PollRules(
+        wait_seconds=settings.sqs.wait_seconds,
+        visibility_seconds=settings.sqs.visibility_seconds,
+        most_pollers=most_pollers(settings.sqs.concurrency),
+    )

@@ -1,0 +1,43 @@
+"""What `worker check` asks for voice enrichment: its table, and its data action."""
+
+from functools import partial
+
+from worker.api import Context, Finding, Reply, fail, ok, probes, warn
+from worker.jobs.voice.settings import VoiceSettings
+
+TABLE, ACTION = "DynamoDB table", "Genesys data action"
+"""Names of the findings."""
+
+KEYS = ("conversationId", "eventTimestamp")
+NO_SUCH_ACTION = {404, 410}
+
+
+async def check_table(context: Context, settings: VoiceSettings) -> list[Finding]:
+    """Try to write a voice record."""
+    dynamodb = await context.aws("dynamodb", setting="DYNAMODB_TABLE")
+    schema = "partition key conversationId (S), sort key eventTimestamp (S)"
+    return [await probes.put_item(TABLE, dynamodb, settings.dynamodb_table or "", KEYS, schema)]
+
+
+async def check_action(context: Context, settings: VoiceSettings) -> list[Finding]:
+    """Ask for the data action itself, which the job never does: it only runs it.
+
+    The reference texts know no such call.
+    """
+    genesys = await context.genesys()
+    if "lookups" not in genesys.dialect.features:
+        return []
+    read = partial(genesys.actions.look, settings.genesys_action_id or "", _action)
+    return await genesys.finding_of(ACTION, "GENESYS_ACTION_ID", read)
+
+
+def _action(reply: Reply) -> Finding:
+    if reply.status in NO_SUCH_ACTION:
+        return fail(ACTION, "this data action does not exist", "check GENESYS_ACTION_ID")
+    if reply.status == 403:
+        remedy = "none, if it exists; to read it, the client needs integrations:action:view"
+        return warn(ACTION, "cannot be read: 403", remedy)
+    if reply.status != 200:
+        # The worker can do without this very read.
+        return warn(ACTION, f"cannot be read: {reply.status}", "try again")
+    return ok(ACTION, "exists; not run")

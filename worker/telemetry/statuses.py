@@ -1,0 +1,139 @@
+"""What each part of the worker says of itself for /status, as plain data.
+
+No personal data: ids of messages, names, numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Gate = Literal["open", "half_open", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """One message in flight here."""
+
+    message_id: str
+    jobs: tuple[str, ...]
+    """Empty until it was opened."""
+
+    stage: str
+    """`queued`, `gate`, `permit`, `alone`, `working`, `settling`; with what it waits for."""
+
+    seconds: float
+    """Since its stage began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """One queue."""
+
+    name: str
+    jobs: tuple[str, ...]
+    gate: Gate = "open"
+    gate_reason: str = ""
+    upstreams: tuple[str, ...] = ()
+    """Those that its jobs ask."""
+
+    in_flight: int = 0
+    """Messages received here and not settled."""
+
+    oldest: tuple[InFlight, ...] = ()
+    """Those of them that are longest in their stage."""
+
+    visible: int | None = None
+    """Messages that can be received, as last sampled; None: no sample yet."""
+
+    invisible: int | None = None
+    """Messages that no consumer can receive now and that are not in flight here: scheduled retries,
+    or other consumers'."""
+
+    pollers: int = 0
+    receive_error: str | None = None
+    """Class or code of the error of the last receive, when it failed."""
+
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """What SQS refuses beside receives: code by action."""
+
+    last_receive_seconds_ago: float | None = None
+    """Since a receive succeeded, with messages or without; None: none did yet."""
+
+    last_message_seconds_ago: float | None = None
+    blocked_groups: Mapping[str, str] = field(default_factory=dict)
+    """FIFO groups that wait for a failed head: group id to message id, some of them."""
+
+    dead_letters: int | None = None
+    """Messages on its dead-letter queue, as last sampled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One job."""
+
+    name: str
+    state: Literal["open", "half_open", "closed", "off"]
+    reason: str = ""
+    """Why it cannot run now, or which settings it lacks."""
+
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Runs since the start, by outcome."""
+
+    last_failure: Mapping[str, Any] | None = None
+    """`reason`, `fingerprint`, `seconds_ago`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamStatus:
+    """One upstream; healthy ones are left out."""
+
+    name: str
+    breaker: str
+    reason: str = ""
+    pause_seconds: float = 0.0
+    """Left of a pause that it asked for (Retry-After)."""
+
+    asked_seconds: float = 0.0
+    """The pause as it was asked for; obeyed up to RETRY_AFTER_CAP_SECONDS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Dead letters of one cause since the start."""
+
+    reason: str
+    job: str | None
+    dead_letters: int
+    held_back: int = 0
+    """Messages of the cause that stay on the queue, as the limit is reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the worker knew of itself at one moment."""
+
+    starting: str = ""
+    """What the start waits for; empty once it is over."""
+
+    draining: bool = False
+    quarantine: bool = False
+    """Whether a message runs alone, or is about to: nothing else begins, on any queue."""
+
+    uptime_seconds: float = 0.0
+    concurrency: int = 1
+    """Permits there are."""
+
+    permits_used: int = 0
+    in_flight: int = 0
+    """Messages received and not settled, of all queues."""
+
+    queues: tuple[QueueStatus, ...] = ()
+    jobs: tuple[JobStatus, ...] = ()
+    upstreams: tuple[UpstreamStatus, ...] = ()
+    dead_letter_causes: tuple[Cause, ...] = ()
+    budget_exhausted_seconds: float = 0.0
+    """Until a request to Genesys is granted, if one was asked for now."""
+
+    last_success_seconds_ago: float | None = None
+    warnings: tuple[str, ...] = ()
+    """What was found at the start."""
