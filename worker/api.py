@@ -42,7 +42,6 @@ from worker.clients.genesys import (
     SliceTooLarge,
     all_of,
     schema_of,
-    seconds_to_next_poll,
 )
 from worker.errors import (
     ConfigurationError,
@@ -100,7 +99,15 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, Inspection, State, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
+from worker.resilience import (
+    Batcher,
+    Cache,
+    Cached,
+    Guard,
+    OncePerKey,
+    best_effort,
+    seconds_to_next_poll,
+)
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import audit_logger, metrics
 from worker.telemetry import current_tracing as tracing

@@ -14,8 +14,8 @@ from aiohttp import web
 from tests.support.factories import OneForAll
 from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Caller
 from worker.clients.genesys.dialects import Platform, Reference
-from worker.clients.genesys.live import Caller
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import ActionRuns

@@ -11,7 +11,7 @@ import pytest
 from tests.support import official_sdk
 from tests.support.factories import an_id
 from worker.cli.check.genesys import organization
-from worker.clients.genesys import details_jobs, live, speech
+from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
 from worker.clients.genesys.actions import read_of_action
 from worker.clients.genesys.conversations import PlatformDetails as DetailsById
@@ -57,7 +57,7 @@ def get(path):
 
 REQUESTS = {
     "data action": (Platform().execute_data_action("custom_-_1", {"phone": "x"}).request, None),
-    "live conversation": (live.live_caller(ID).request, None),
+    "live conversation": (conversations.live_caller(ID).request, None),
     "flow": (PlatformAttributes().flow_inputs(ID).request, None),
     "attributes": (
         PlatformAttributes().set_attributes(ID, ID, ATTRIBUTES).request,

@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from worker.clients.genesys import wire
+from worker.clients.genesys.conversations import live_caller
 from worker.clients.genesys.dialects import Platform, Reference
-from worker.clients.genesys.live import live_caller
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request
 from worker.emulators.genesys import GenesysCloud, GenesysServer

@@ -9,10 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
-from worker.clients.genesys.conversations import (
-    LEAST_GAP_SECONDS,
-    seconds_to_next_poll,
-)
 from worker.errors import NotYet, Permanent
 from worker.jobs.workflow.executions import (
     MAX_INPUT_BYTES,
@@ -20,6 +16,7 @@ from worker.jobs.workflow.executions import (
     details_status,
     execution_of,
 )
+from worker.resilience.retry import LEAST_GAP_SECONDS, seconds_to_next_poll
 
 CONVERSATION = an_id()
 STEPS = ("fetch_crm_contact", "analyze_sentiment")

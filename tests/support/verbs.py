@@ -1,7 +1,7 @@
 """The verbs that a voice score needs, in one object: data action and live conversation."""
 
 from worker.clients.genesys.actions import Actions
-from worker.clients.genesys.live import LiveConversations
+from worker.clients.genesys.conversations import LiveConversations
 
 
 class Verbs:

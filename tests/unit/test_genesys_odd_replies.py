@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.support.factories import an_id
-from worker.clients.genesys import details_jobs, integrations, live, participants, speech
+from worker.clients.genesys import conversations, details_jobs, integrations, participants, speech
 from worker.clients.genesys.conversations import PlatformDetails, Wanted
 from worker.clients.genesys.details_query import platform_page
 from worker.clients.genesys.dialects import Platform, Reference
@@ -51,7 +51,7 @@ READERS = {
         sample("reference/data_action_success"),
         Reference().execute_data_action("a", {}).read,
     ),
-    "live": (sample("platform/conversation_live"), live.live_caller(ID).read),
+    "live": (sample("platform/conversation_live"), conversations.live_caller(ID).read),
     "customer": (sample("platform/conversation_live"), participants.live_customer(ID).read),
     "flow": (sample("platform/flow"), participants.PlatformAttributes().flow_inputs(ID).read),
     "inputs": (

@@ -1,7 +1,7 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
+from worker.clients.genesys.conversations import Caller, ConversationDetails
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
     REFERENCE_GROUPS,
@@ -17,7 +17,6 @@ from worker.clients.genesys.details_query import (
 )
 from worker.clients.genesys.filters import ALIASES, OPERATORS, Condition, Filters
 from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
-from worker.clients.genesys.live import Caller
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
@@ -59,5 +58,4 @@ __all__ = [
     "dialect_of",
     "open_clients",
     "schema_of",
-    "seconds_to_next_poll",
 ]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.live import customers_of, live_conversation
+from worker.clients.genesys.conversations import customers_of, live_conversation
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet

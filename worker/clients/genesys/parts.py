@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.conversations import Batching, ConversationDetails
+from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
 from worker.clients.genesys.dialects import Dialect, Platform, Reference
-from worker.clients.genesys.live import LiveConversations
 from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
 from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
 from worker.clients.genesys.wire import LOGIN, Call, Token

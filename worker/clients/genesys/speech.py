@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.conversations import (
+    CUSTOMER_PURPOSES,
     QUERY_PATH,
     ConversationDetails,
     Wanted,
     entities,
     reference_query,
 )
-from worker.clients.genesys.live import CUSTOMER_PURPOSES
 from worker.clients.genesys.transcripts import (
     LIMITS,
     ScoredPhrase,
