@@ -17,7 +17,6 @@ from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probe
 from worker.clients.genesys import (
     ALIASES,
     MIN_AGE,
-    OPERATORS,
     REFERENCE_GROUPS,
     REFERENCE_METRICS,
     Api,
@@ -118,7 +117,6 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_TEXT",
     "MIN_AGE",
-    "OPERATORS",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
     "AnyEvent",
@@ -243,8 +241,7 @@ Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
 
 It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
-WorkerError is reported as a failure.
-"""
+WorkerError is reported as a failure."""
 
 Proof = Literal["sink", "store"]
 """What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect

@@ -15,7 +15,7 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.filters import ALIASES, OPERATORS, Condition, Filters
+from worker.clients.genesys.filters import ALIASES, Condition, Filters
 from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
@@ -26,7 +26,6 @@ from worker.clients.genesys.wire import Call
 __all__ = [
     "ALIASES",
     "MIN_AGE",
-    "OPERATORS",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",
     "TRANSCRIPTS",

@@ -54,6 +54,11 @@ class Condition(NamedTuple):
     operator: Operator = "in"
     """`eq` and `in` are alike: there may be one value or several."""
 
+    @staticmethod
+    def operators() -> Mapping[str, Operator]:
+        """Return the operators by their names."""
+        return OPERATORS
+
     def normal(self) -> "Condition":
         """Return it by the platform's name, and with the values as analytics writes them."""
         name = ALIASES.get(self.name, self.name)

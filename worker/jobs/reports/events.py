@@ -11,7 +11,6 @@ from msgspec import UNSET, Raw, Struct
 from worker.api import (
     MAX_ITEMS,
     MAX_TEXT,
-    OPERATORS,
     Condition,
     Envelope,
     Event,
@@ -167,9 +166,9 @@ def _listed(entry: object) -> Condition:
 
 def _condition(name: object, operator: object, value: object) -> Condition:
     values = value if isinstance(value, list) else [value]
-    known = OPERATORS.get(operator) if isinstance(operator, str) else None
+    known = Condition.operators().get(operator) if isinstance(operator, str) else None
     if known is None and operator is not None:
-        raise ValueError(f"not an operator: {', '.join(OPERATORS)}")
+        raise ValueError(f"not an operator: {', '.join(Condition.operators())}")
     known = known or ("in" if isinstance(value, list) else "eq")
     if known in {"gt", "lt"}:
         return Condition(_word(name), (_number(value),), known)
