@@ -181,6 +181,8 @@ def _named(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
+    if isinstance(cause, UnicodeError):  # a part of the name is longer than one can be
+        return "the host name is not valid"
     return type(cause).__name__
 
 

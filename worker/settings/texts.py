@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 64 * 1024
 
 
 def cleaned(text: str) -> str:
-    """Take off white space around a value, and one pair of quotes, as `docker --env-file` leaves.
+    """Remove white space around a value, and one pair of quotes, as `docker --env-file` leaves.
 
     No setting begins and ends with them.
     """

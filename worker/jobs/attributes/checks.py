@@ -53,9 +53,6 @@ async def check_crm(context: Context, settings: AttributesSettings) -> list[Find
         return [fail(CRM, str(error), "check CRM_API_TOKEN")]
     except WorkerError as error:
         return [fail(CRM, str(error), "check CRM_API_ENDPOINT and the network to its host")]
-    except UnicodeError:
-        # Resolving ends so where a part of the name is longer than one can be.
-        return [fail(CRM, "the host name is not valid", "check CRM_API_ENDPOINT")]
     doubt = ", as would a wrong path" if status == 404 else ""
     return [ok(CRM, f"answers {status} for a conversation that does not exist{doubt}")]
 

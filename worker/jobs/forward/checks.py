@@ -61,7 +61,7 @@ async def _sqs(context: Context, to: Destination) -> list[Finding]:
 
 
 async def _batch(action: str, put: Awaitable[Any], look: Callable[[], Awaitable[Any]]) -> Finding:
-    """Put a batch of nothing, and look whether there is a target: the first may not tell.
+    """Put a batch of nothing, and look whether there is a target: the first may not show it.
 
     `look`: a read that the job needs no permission for; lacking it is no fault.
     """
