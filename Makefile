@@ -6,40 +6,47 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What makes .venv, and what it is where it will not do. Written for Pythons of any age.
 INTERPRETER = $(or $(wildcard $(BIN)/python),$(PYTHON))
-FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); import ensurepip
+FITNESS = import sys; v = sys.version_info; v < (3, 11) and sys.exit("%d.%d" % v[:2]); $(if $(wildcard $(BIN)/python),,import ensurepip)
 UNFIT = $(shell $(INTERPRETER) -c '$(FITNESS)' 2>&1 | tail -n 1)
+# Without bytecode each of the tests' processes compiles all of tests/ and worker/ anew: 8 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 # One process more than cores: many tests wait for a socket, and some measure time.
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
+# Long by nature: worker processes, signals, installed packages, hours of virtual time, 200,000 rows.
+PROCESSES := $(addprefix tests/,service own_jobs isolation chaos simulation jobs/test_report_scale.py)
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 
-.PHONY: help venv demo test test-fast coverage check chaos bench prove format docs lock clean
+.PHONY: help venv demo test test-fast test-processes coverage check chaos bench prove format docs lock clean
 
 help:  ## lists the targets
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/with-dev  ## .venv with all that development needs
 
-# The demo needs a third of what the tests need; whoever has all of it, has that third too.
+# The demo needs a third of what the tests need; with all of it, that third is there too.
 $(VENV)/with-%: deploy/requirements-%.txt pyproject.toml
 	$(if $(UNFIT),$(error Python 3.11 or newer with venv is needed. $(INTERPRETER): $(UNFIT). Another one: make $(MAKECMDGOALS) PYTHON=python3.12))
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install -q --require-hashes -r $<
-	$(BIN)/uv pip install -q --no-deps -e .
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $<
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
 demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## the main job, embedded: no account, no Docker
 	$(BIN)/worker demo
 
-test: venv  ## everything but the slow legs of .ci/run
-	$(SHARED)
+test: venv  ## every test but those of test-processes; three minutes
+	$(SHARED) $(PROCESSES:%=--ignore=%)
 
-test-fast: venv  ## the tests of what most changes touch
-	$(SHARED) tests/unit tests/intake tests/jobs --ignore tests/jobs/test_report_scale.py
+test-fast: venv  ## the tests of what most changes touch: unit, intake, jobs; a minute
+	$(SHARED) tests/unit tests/intake tests/jobs $(PROCESSES:%=--ignore=%)
 
-coverage: venv  ## `make test` with its branches counted; below 95 % it fails
-	$(SHARED) --cov --cov-report=term:skip-covered
+test-processes: venv  ## the rest: worker processes, signals, installed jobs, hours of virtual time; some minutes
+	$(SHARED) $(PROCESSES)
+
+coverage: venv  ## both with their branches counted and more random examples; below 95 % it fails
+	$(SHARED) --hypothesis-profile thorough --cov --cov-report=term:skip-covered
 
 check: venv  ## what a reviewer's machine runs: style, types, layers, spelling
 	$(BIN)/ruff check .

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+from functools import cache
 
 import pytest
 import structlog
 from hypothesis import settings
 
-settings.register_profile("steady", deadline=None)  # the machine is shared; its speed is no failure
+# The machine is shared; its speed is no failure.
+settings.register_profile("steady", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("steady")
 
 
@@ -15,7 +18,7 @@ def pytest_itemcollected(item):
     """Let virtual time jump after four turns of the loop in which nothing happens.
 
     looptime waits for 42. What goes over loopback is there in the next turn, and hours of
-    virtual time were spent in empty ones.
+    virtual time went in empty ones.
     """
     if item.get_closest_marker("looptime"):
         item.add_marker(pytest.mark.looptime(noop_cycles=4))
@@ -35,9 +38,22 @@ def _tracebacks_are_plain():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _models_are_read_once():
+    """Let all sessions of a process share botocore's files: to read them took longer than tests."""
+    from worker.clients.aws import session
+
+    with pytest.MonkeyPatch.context() as patch:
+        loader = cache(session.create_loader)
+        patch.setattr("botocore.session.create_loader", loader)
+        patch.setattr(session, "create_loader", loader)
+        patch.setattr(session, "SlimLoader", cache(session.SlimLoader))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _a_loop_that_is_closed():
     # pytest-asyncio 1.5 asks Python 3.11 for «the current loop» before a session's first async
-    # test; without one, Python makes a loop that nobody closes, and warnings are errors here.
+    # test; without one, Python makes a loop that no one closes, and warnings are errors here.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield

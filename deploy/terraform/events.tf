@@ -1,12 +1,15 @@
 # From Genesys Cloud (and from our own bus) to the queue.
 
 locals {
-  # The detail-type carries a literal `{id}`; the real id is in detail.eventBody.
+  # What the jobs declare: `worker jobs --json`.
+  jobs = jsondecode(file(coalesce(var.jobs_file, "${path.module}/../jobs.json"))).jobs
+
+  # A rule for each set of jobs that want the same topics: one rule for each job would bring an event
+  # twice that two of them want. The detail-type carries a literal `{id}`; the real id is in
+  # detail.eventBody.
   genesys_topics = {
-    conversation-started = "v2.detail.events.conversation.{id}.customer.start"
-    # Two kinds of event: every end starts the workflow, a chat's end has its sentiment forwarded.
-    conversation-ended = "v2.detail.events.conversation.{id}.customer.end"
-    voice-scored       = "v2.speechandtextanalytics.conversation.{id}.sentiment"
+    for topic in distinct(flatten(local.jobs[*].topics)) :
+    join("-", [for job in local.jobs : job.name if contains(job.topics, topic)]) => topic...
   }
 
   # One organisation when its source is known, any of Genesys Cloud's otherwise.
@@ -47,12 +50,12 @@ data "aws_cloudwatch_event_bus" "own" {
 resource "aws_cloudwatch_event_rule" "genesys" {
   for_each = local.genesys_topics
 
-  name           = "${var.name}-${each.key}"
-  description    = "${each.value} to the worker's queue"
+  name           = substr("${var.name}-${each.key}", 0, 64)
+  description    = "Topics of ${each.key} to the worker's queue"
   event_bus_name = local.bus_name
   event_pattern = jsonencode({
     source      = local.source_pattern
-    detail-type = [each.value]
+    detail-type = each.value
   })
 }
 
@@ -96,6 +99,6 @@ resource "aws_cloudwatch_event_archive" "genesys" {
   retention_days   = var.archive_days
   event_pattern = jsonencode({
     source      = local.source_pattern
-    detail-type = values(local.genesys_topics)
+    detail-type = flatten(values(local.genesys_topics))
   })
 }

@@ -50,42 +50,10 @@ resource "aws_iam_role_policy" "task" {
         Resource = aws_sqs_queue.dead_letters.arn
       },
       {
-        Sid      = "VoiceRecords"
-        Effect   = "Allow"
-        Action   = ["dynamodb:Query", "dynamodb:PutItem"]
-        Resource = aws_dynamodb_table.records.arn
-      },
-      {
         Sid      = "Idempotency"
         Effect   = "Allow"
         Action   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
         Resource = aws_dynamodb_table.idempotency.arn
-      },
-      {
-        Sid      = "StartWorkflow"
-        Effect   = "Allow"
-        Action   = "states:StartExecution"
-        Resource = aws_sfn_state_machine.workflow.arn
-      },
-      {
-        Sid       = "OwnEvents"
-        Effect    = "Allow"
-        Action    = "events:PutEvents"
-        Resource  = local.own_bus_arn
-        Condition = { StringEquals = { "events:source" = local.own_sources } }
-      },
-      {
-        # s3:GetObject is also what a presigned link passes on.
-        Sid      = "Reports"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject", "s3:GetObject"]
-        Resource = "${aws_s3_bucket.reports.arn}/reports/*"
-      },
-      {
-        Sid      = "CallDetails"
-        Effect   = "Allow"
-        Action   = "s3:PutObject"
-        Resource = "${aws_s3_bucket.reports.arn}/call-details/*"
       },
       {
         # Asked for through the ECS agent, while a report is written.
@@ -95,19 +63,39 @@ resource "aws_iam_role_policy" "task" {
         Resource = "arn:${local.partition}:ecs:${local.region}:${local.account_id}:task/${local.cluster_name}/*"
       },
       ], [
-      for arn in compact([var.forward_target_arn]) : {
-        # One action for each kind of FORWARD_TO; the ARN says which of them means anything.
-        Sid      = "Forward"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject", "kinesis:PutRecords", "firehose:PutRecordBatch", "sqs:SendMessage", "events:PutEvents"]
-        Resource = arn
-      }
+      # Settings whose resource is not this module's have no entry: attach a policy of your own.
+      for setting, arn in local.job_resources : merge(
+        {
+          Sid      = join("", [for word in split("_", setting) : title(lower(word))])
+          Effect   = "Allow"
+          Action   = distinct(local.job_actions[setting])
+          Resource = arn
+        },
+        { for key in ["Condition"] : key => local.own_sources_only if setting == "EVENT_BUS_NAME" },
+      ) if contains(keys(local.job_actions), setting)
     ])
   })
 }
 
 locals {
-  own_sources = ["genesys.sentiment.forwarder", "genesys.report.writer"]
+  # Actions of the jobs, by the setting that names what they act on.
+  job_actions = {
+    for one in flatten([for job in local.jobs : [for action, setting in job.aws_actions : { action = action, setting = setting }]]) :
+    one.setting => one.action...
+  }
+  job_resources = merge({
+    DYNAMODB_TABLE          = aws_dynamodb_table.records.arn
+    STEP_FUNCTIONS_ARN      = aws_sfn_state_machine.workflow.arn
+    WORKFLOW_DETAILS_BUCKET = "${aws_s3_bucket.reports.arn}/call-details/*"
+    REPORT_BUCKET           = "${aws_s3_bucket.reports.arn}/reports/*" # s3:GetObject is also what a presigned link passes on
+    EVENT_BUS_NAME          = local.own_bus_arn
+    },
+    # One action for each kind of FORWARD_TO; the ARN says which of them means anything.
+    { for arn in compact([var.forward_target_arn]) : "FORWARD_TO" => arn },
+  )
+
+  own_sources      = distinct(flatten([for job in local.jobs : job.bus_events[*].source]))
+  own_sources_only = { StringEquals = { "events:source" = local.own_sources } }
 }
 
 # --- Starting the task --------------------------------------------------------------------------
@@ -217,7 +205,7 @@ resource "aws_iam_policy" "operator" {
   description = "The worker's commands for operators"
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "Queue"
         Effect   = "Allow"
@@ -255,7 +243,7 @@ resource "aws_iam_policy" "operator" {
         Effect    = "Allow"
         Action    = "events:PutEvents"
         Resource  = local.own_bus_arn
-        Condition = { StringEquals = { "events:source" = local.own_sources } }
+        Condition = local.own_sources_only
       },
       {
         Sid      = "SeeBus"
@@ -269,6 +257,23 @@ resource "aws_iam_policy" "operator" {
         Action   = "s3:PutObject"
         Resource = "${aws_s3_bucket.reports.arn}/call-details/*"
       },
-    ]
+      ], [
+      for arn in compact([var.forward_target_arn]) : {
+        Sid    = "CheckForward"
+        Effect = "Allow"
+        Action = concat(local.job_actions["FORWARD_TO"], [
+          "kinesis:DescribeStreamSummary", "firehose:DescribeDeliveryStream", "sqs:GetQueueAttributes", "events:DescribeEventBus",
+        ])
+        Resource = arn
+      }
+      ], [
+      for arn in compact([var.forward_target_arn]) : {
+        # Whether a rule of the target bus leads back to the worker's queue.
+        Sid      = "SeeRulesBack"
+        Effect   = "Allow"
+        Action   = "events:ListRuleNamesByTarget"
+        Resource = "*" # it knows no resources
+      }
+    ])
   })
 }

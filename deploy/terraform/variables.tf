@@ -47,6 +47,12 @@ variable "additional_event_sources" {
   default     = []
 }
 
+variable "jobs_file" {
+  description = "What `worker jobs --json` prints, as a file: topics, AWS actions and own events of the jobs. Null: that of the jobs in the box, which stands beside the module's folder. With a job of your own, or with a copy of the module's folder alone, give yours."
+  type        = string
+  default     = null
+}
+
 variable "archive_days" {
   description = "Days that events of Genesys Cloud stay in the archive, ready to be replayed. 0: no archive."
   type        = number

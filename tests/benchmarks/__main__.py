@@ -59,7 +59,7 @@ def main() -> int:
                 broken.append(name)
             else:
                 found[name] = findings
-    return _tell(found, broken, asked.out, size)
+    return _report(found, broken, asked.out, size)
 
 
 def _measured(name: str, measure: Measure, size: Size) -> Findings | None:
@@ -67,7 +67,7 @@ def _measured(name: str, measure: Measure, size: Size) -> Findings | None:
     began = time.monotonic()
     try:
         findings = asyncio.run(measure(size))
-    except Exception:  # noqa: BLE001  whatever it is, the other benchmarks are run and told
+    except Exception:  # noqa: BLE001  whatever it is, the other benchmarks are run and reported
         say(traceback.format_exc())
         return None
     say(f"── {name}: {time.monotonic() - began:.0f} s")
@@ -75,13 +75,13 @@ def _measured(name: str, measure: Measure, size: Size) -> Findings | None:
     return findings
 
 
-def _tell(found: dict[str, Findings], broken: list[str], out: Path, size: Size) -> int:
+def _report(found: dict[str, Findings], broken: list[str], out: Path, size: Size) -> int:
     if problem := asyncio.run(report.write(found, out, size.work)):
         say(f"no plots: {problem}")
     say(f"written to {out}")
     missed = [claim for findings in found.values() for claim in findings.claims if not claim.met]
     for claim in missed:
-        say(report.told(claim))
+        say(report.reported(claim))
     for name in broken:
         say(f"{name} broke off")
     return 1 if missed or broken else 0

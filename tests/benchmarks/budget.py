@@ -1,7 +1,7 @@
 """Requests to Genesys for each job, over a queue that is full when the worker starts.
 
 The real worker on the demo's emulators, a job at a time. The conversation workflow runs within the
-platform's budget, for which it gathers look-ups; the others cost the same whatever the budget, and
+platform's budget, for which it gathers lookups; the others cost the same whatever the budget, and
 get one that is not waited for.
 """
 
@@ -56,35 +56,37 @@ TRIALS = (
 async def measure(size: Size) -> Findings:
     """Run each job once: what is counted here does not scatter."""
     requests = {}
-    async with open_environment() as stage:
-        await make_fixtures(stage)
+    async with open_environment() as emulators:
+        await make_fixtures(emulators)
         for trial in TRIALS:
             events = max(1, int(trial.events * (QUICK_SHARE if size.quick else 1)))
-            counted = await requests_of(trial, events, stage, size.work)
+            counted = await requests_of(trial, events, emulators, size.work)
             requests[trial.handler] = (events, counted)
-    return told(requests)
+    return reported(requests)
 
 
-async def requests_of(trial: Trial, events: int, stage: Environment, work: Path) -> int:
+async def requests_of(trial: Trial, events: int, emulators: Environment, work: Path) -> int:
     """Return the requests that so many events took. Raises TimeoutError if they take too long."""
     job = trial.job(events)
-    job.prepare(stage)
+    job.prepare(emulators)
     for planned in job.traffic()[:events]:  # copies of events come after the events themselves
-        stage.sqs.send(stage.queue_url, planned.body)
-    cloud = stage.genesys
+        emulators.sqs.send(emulators.queue_url, planned.body)
+    cloud = emulators.genesys
     cloud.requests_per_minute = PLATFORM_PER_MINUTE if trial.within_budget else None
     cloud.counts.clear()
     budget = OUR_PER_MINUTE if trial.within_budget else AMPLE_PER_MINUTE
     settings = {"HANDLERS": trial.handler, "GENESYS_REQUESTS_PER_MINUTE": str(budget)}
-    async with WorkerProcess(stage.variables() | settings, work / "budget.log") as worker:
-        await stage.sqs.wait_until(lambda: not stage.sqs.messages(stage.queue_url), LONGEST_SECONDS)
+    async with WorkerProcess(emulators.variables() | settings, work / "budget.log") as worker:
+        await emulators.sqs.wait_until(
+            lambda: not emulators.sqs.messages(emulators.queue_url), LONGEST_SECONDS
+        )
         # Not killed: the poll it leaves behind would take messages of the next job, and hide them.
         worker.signal(signal.SIGTERM)
         await worker.wait(STOP_SECONDS)
     return sum(count for name, count in cloud.counts.items() if name not in NOT_THE_API)
 
 
-def told(requests: dict[str, tuple[int, int]]) -> Findings:
+def reported(requests: dict[str, tuple[int, int]]) -> Findings:
     """Return table and claim; `requests`: events and requests by handler."""
     rows: Sequence[Sequence[str | float]] = [
         [

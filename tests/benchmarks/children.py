@@ -51,7 +51,7 @@ async def answer_of(module: str, *arguments: object) -> Any:
 
 
 def memory_mib(pid: int) -> float:
-    """Return what a process holds of memory now (VmRSS): not the peak, which `getrusage` tells."""
+    """Return what memory a process holds now (VmRSS): not the peak, which `getrusage` reports."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

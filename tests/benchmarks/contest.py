@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Named(Protocol):
-    """Whoever takes part."""
+    """All that take part."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Results(Generic[T]):
 async def in_turns(
     what: str, contestants: Sequence[C], rounds: int, run: Callable[[C], Awaitable[T]]
 ) -> Results[T]:
-    """Let each run once a round; one that fails is told, and left out of what follows."""
+    """Let each run once a round; one that fails is reported, and left out of what follows."""
     results = Results[T]({one.name: [] for one in contestants})
     for number in range(1, rounds + 1):
         for one in contestants:
@@ -60,6 +60,6 @@ async def in_turns(
 
 
 def say(line: str) -> None:
-    """Tell whoever watches how far it is; the tables have stdout for themselves."""
+    """Say how far it is; the tables have stdout for themselves."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

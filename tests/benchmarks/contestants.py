@@ -101,12 +101,12 @@ def _ours(name: str, how: str, **settings: str) -> Contestant:
 OURS = _ours("ours", "AWS_TRANSPORT=wire", AWS_TRANSPORT="wire", LOG_LEVEL="warning")
 OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", AWS_TRANSPORT="wire")
 OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
-LEAN_LOOP = Contestant(
+BARE_LOOP = Contestant(
     "bare loop, wire client",
     "the bare loop on our client, and no work at all: what of our cost is SQS",
     environment="ours",
     program="python",
-    arguments=lambda _: ["-m", "tests.benchmarks.lean_loop"],
+    arguments=lambda _: ["-m", "tests.benchmarks.bare_loop"],
     settings=HANDLER | {"AWS_TRANSPORT": "wire"},
 )
 LEAST_LOOP = Contestant(

@@ -47,7 +47,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """As it is told on the way."""
+        """As it is reported on the way."""
         return f"concurrency {self.concurrency}, {self.body_kib} KiB, {self.processes} processes"
 
     def messages(self, wanted: int) -> int:
@@ -80,12 +80,12 @@ async def measure(size: Size) -> Findings:
     async with QueueServer() as server:
         trial = Trial(size, server)
         found = await in_turns("growth", points, size.rounds, trial)
-    return told(found, await _cache(size.rounds))
+    return reported(found, await _cache(size.rounds))
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Works off one backlog a time."""
+    """Works through one backlog a time."""
 
     size: Size
     server: QueueServer
@@ -108,8 +108,8 @@ class Trial:
             await self.server.watch(0, begin=0, end=count - 1, seconds=LONGEST_SECONDS)
             await self.server.fill(messages, 0, count)
             stretch = await started[0].traffic(self.server, LONGEST_SECONDS)
-            spent = _cpu_seconds(started) - before
-        return Cost(1e6 * spent / stretch.deleted, stretch.deleted / stretch.seconds)
+            used = _cpu_seconds(started) - before
+        return Cost(1e6 * used / stretch.deleted, stretch.deleted / stretch.seconds)
 
     async def _all_poll(self, started: Sequence[Running]) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):
@@ -138,14 +138,14 @@ async def _cache(rounds: int) -> Mapping[int, Mapping[str, Spread]]:
     taken: dict[int, list[dict[str, float]]] = {entries: [] for entries in CACHE_ENTRIES}
     for _ in range(rounds):
         for entries, costs in taken.items():
-            costs.append(await answer_of("cache_look_ups", entries))
+            costs.append(await answer_of("cache_lookups", entries))
     return {
         entries: {what: Spread([cost[what] for cost in costs]) for what in ("hit", "load")}
         for entries, costs in taken.items()
     }
 
 
-def told(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) -> Findings:
+def reported(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) -> Findings:
     """Return tables, curves and claim; a point without rounds could not be measured."""
     cpu = {
         name: Spread([one.cpu_us for one in all_]) for name, all_ in found.rounds.items() if all_
@@ -161,7 +161,7 @@ def told(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) -> Fin
     )
     cached = Table(
         "cache",
-        "Cache look-ups",
+        "Cache lookups",
         ("entries", "CPU µs a hit", "CPU µs a load that evicts"),
         [[entries, cost["hit"], cost["load"]] for entries, cost in cache.items()],
     )

@@ -44,7 +44,7 @@ async def measure(size: Size) -> Findings:
         trial = _Trial(size, server, slow_seconds)
         # Once: what holds a contestant up for the whole of the slow message is not noise.
         results = await in_turns("head of line", CONTESTANTS, 1, trial)
-    return told(results, slow_seconds)
+    return reported(results, slow_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _count(one: Contestant, *, quick: bool) -> int:
     return (FEW_MESSAGES if one.crawls else messages) - 1
 
 
-def told(results: Results[Delay], slow_seconds: float) -> Findings:
+def reported(results: Results[Delay], slow_seconds: float) -> Findings:
     """Return what the delays come to."""
     rows = [_row(one, results) for one in CONTESTANTS]
     notes = [

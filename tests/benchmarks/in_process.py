@@ -113,11 +113,11 @@ async def run(messages: int) -> float:
         began = time.process_time()
         consuming = asyncio.create_task(consumer.run())
         await queue.emptied.wait()
-        spent = time.process_time() - began
+        used = time.process_time() - began
         intake.permits.close()
         await consumer.drain(1)
         await consuming
-    return spent / messages * 1e6
+    return used / messages * 1e6
 
 
 async def least(messages: int) -> float:

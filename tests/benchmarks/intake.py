@@ -7,7 +7,7 @@ from math import nan
 from tests.benchmarks.contest import Results, in_turns
 from tests.benchmarks.contestants import (
     BARE,
-    LEAN_LOOP,
+    BARE_LOOP,
     LEAST_LOOP,
     OURS,
     OURS_LOGGING,
@@ -22,7 +22,7 @@ from tests.benchmarks.running import Load, messages_of, running
 from tests.benchmarks.size import Size
 
 CONCURRENCY = 64
-CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, LEAN_LOOP, LEAST_LOOP, BARE, *PEERS_OF_OURS)
+CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, BARE_LOOP, LEAST_LOOP, BARE, *PEERS_OF_OURS)
 ROUND_TRIPS = (0, 5, 20)
 """Milliseconds."""
 
@@ -72,7 +72,7 @@ async def measure(size: Size) -> Findings:
             trial = _Trial(size, server, milliseconds / 1000)
             what = f"intake, {milliseconds} ms"
             found[milliseconds] = await in_turns(what, CONTESTANTS, size.rounds, trial)
-    return told(found)
+    return reported(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Trial:
     round_trip_seconds: float
 
     async def __call__(self, one: Contestant) -> Cost:
-        """Let it work off a backlog that appears at once."""
+        """Let it work through a backlog that appears at once."""
         count = int(self.size.messages * one.share)
         messages = await messages_of(one, self.server, self.size.work, self.size.messages + 1)
         await self.server.reset(round_trip_seconds=self.round_trip_seconds)
@@ -101,7 +101,7 @@ class _Trial:
         )
 
 
-def told(found: Mapping[int, Results[Cost]]) -> Findings:
+def reported(found: Mapping[int, Results[Cost]]) -> Findings:
     """Return what the runs come to, by milliseconds of round trip."""
     tables = [_table(milliseconds, results) for milliseconds, results in found.items()]
     curves = [

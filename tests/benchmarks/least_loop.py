@@ -1,7 +1,8 @@
 """The bare loop on our client that does the least a worker must: what of our cost is Python itself.
 
 Each event is opened by the worker's own reader and handled in a task of its own, within a deadline,
-with a counter and a histogram. There is no lease, ledger, drain, outcome, log field nor slot.
+with a counter and a histogram. There is no lease, idempotency store,
+drain, outcome, log field nor slot.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import time
 
 from prometheus_client import Counter, Histogram
 
-from tests.benchmarks.lean_loop import Message, run
+from tests.benchmarks.bare_loop import Message, run
 from tests.support.reading import reader
 from worker.app.daemon import spare_collections
 

@@ -54,18 +54,18 @@ async def measure(size: Size) -> Findings:
     """Make the long run and the starts."""
     samples = await long_run(MESSAGES_QUICK if size.quick else MESSAGES, size.work)
     ready, idle = [], []
-    async with open_environment() as stage:
-        await make_fixtures(stage)
+    async with open_environment() as emulators:
+        await make_fixtures(emulators)
         for _ in range(STARTS_QUICK if size.quick else STARTS):
-            seconds, mib = await start(stage)
+            seconds, mib = await start(emulators)
             say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
             ready.append(seconds)
             idle.append(mib)
-    return told(samples, Spread(ready), Spread(idle))
+    return reported(samples, Spread(ready), Spread(idle))
 
 
 async def long_run(messages: int, work: Path) -> list[Sample]:
-    """Work off so many messages and sample at each tenth."""
+    """Work through so many messages and sample at each tenth."""
     path, part, samples = work / "messages-part.jsonl", messages // PARTS, []
     async with QueueServer() as server:
         await server.reset()
@@ -93,11 +93,11 @@ def write_part(path: Path, first: int, end: int) -> None:
     path.write_bytes(b"\n".join(lines[turn:] + lines[:turn]))
 
 
-async def start(stage: Environment) -> tuple[float, float]:
+async def start(emulators: Environment) -> tuple[float, float]:
     """Start `worker run`; return seconds to ready and MiB at rest."""
     with tempfile.TemporaryDirectory(prefix="worker-bench-") as folder:
         began = time.monotonic()
-        async with WorkerProcess(stage.variables(), Path(folder) / "worker.log") as worker:
+        async with WorkerProcess(emulators.variables(), Path(folder) / "worker.log") as worker:
             seconds = time.monotonic() - began
             await asyncio.sleep(REST_SECONDS)
             return seconds, memory_mib(worker._process.pid)
@@ -111,7 +111,7 @@ def slope_per_100k(samples: Sequence[Sample]) -> float:
     return line.slope * 100_000
 
 
-def told(samples: Sequence[Sample], ready: Spread, idle: Spread) -> Findings:
+def reported(samples: Sequence[Sample], ready: Spread, idle: Spread) -> Findings:
     """Return tables, curves and claims; the first sample is the warm-up and is only shown."""
     counted = samples[1:]
     rows = [[sample.messages, round(sample.mib, 1), round(sample.cpu_us, 1)] for sample in samples]

@@ -8,7 +8,7 @@ returns counted as well the figure is two thirds larger; it is printed beside it
 Messages are sent one by one, and the shortest way counts. Exit code 1 beyond the limits.
 
 By default SQS is called by the SDK, so that it is the intake that is counted: before issue 10 this
-shows 30 files and 98 moves. `--transport lean` counts our own SQS client, too: 39 and 132.
+shows 30 files and 98 moves. `--transport wire` counts our own SQS client, too: 39 and 132.
 """
 
 import argparse
@@ -96,7 +96,7 @@ class Trace:
 
 
 def _is_of_the_ticker(frame: FrameType) -> bool:
-    """Tell whether it runs four times a second, whether or not there is a message."""
+    """Return whether it runs four times a second, whether or not there is a message."""
     caller: FrameType | None = frame
     while caller is not None:
         if caller.f_code.co_name == "_tick":
@@ -148,7 +148,7 @@ class QueueThread:
 
     @property
     def endpoint(self) -> str:
-        """What the SDK is told."""
+        """What the SDK is given."""
         return self._sqs.endpoint_url
 
     async def pass_through(self, body: str) -> None:
@@ -159,7 +159,7 @@ class QueueThread:
             await self._sqs.wait_until(lambda: not sum(self._sqs.depth(self.queue_url)), SECONDS)
 
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent_and_gone(), self._loop))
-        await asyncio.sleep(QUIET_SECONDS)  # an answer that is still on its way tells nobody
+        await asyncio.sleep(QUIET_SECONDS)  # an answer that is still on its way reports to none
 
 
 async def measured(queue: QueueThread) -> Way:

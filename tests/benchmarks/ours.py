@@ -1,8 +1,8 @@
 """The worker's own intake under a handler that does what the peers' handlers do.
 
-Queue, leases, acks, delivery, ledger, health and drain are built by the worker's own composition
-root and run by its own daemon, on the loop of `worker run`; left out are the clients of Genesys and
-the CRM, which nothing here calls. The event is parsed in full, as for the real handler.
+Queue, leases, acks, delivery, idempotency store, health and drain are built by the worker's own
+composition root and run by its own daemon, on the loop of `worker run`; left out are the clients of
+Genesys and the CRM, which nothing here calls. The event is parsed in full, as for the real handler.
 """
 
 import asyncio

@@ -21,22 +21,22 @@ SHARES = {PLAIN: 0.25}
 async def measure(size: Size) -> Findings:
     """Measure all ways by turns."""
     calls = CALLS_QUICK if size.quick else CALLS
-    spent: dict[str, list[float]] = {way: [] for way in WAYS}
+    used: dict[str, list[float]] = {way: [] for way in WAYS}
     async with upstream("action") as url:
         for _ in range(size.rounds):
-            for way, rounds in spent.items():
+            for way, rounds in used.items():
                 count = int(calls * SHARES.get(way, 1))
                 rounds.append((await answer_of("outgoing_calls", way, url, count))["cpu_us"])
-    return told({way: Spread(rounds) for way, rounds in spent.items()})
+    return reported({way: Spread(rounds) for way, rounds in used.items()})
 
 
-def told(spent: Mapping[str, Spread]) -> Findings:
+def reported(used: Mapping[str, Spread]) -> Findings:
     """Return table and claim of what the ways cost."""
-    plain = spent[PLAIN].middle
+    plain = used[PLAIN].middle
     rows: Sequence[Sequence[Cell]] = [
-        [way, str(one), round(one.middle / plain, 3)] for way, one in spent.items()
+        [way, str(one), round(one.middle / plain, 3)] for way, one in used.items()
     ]
     columns = ["way", "CPU µs a call", "of plain httpx"]
     table = Table("outgoing", "Outgoing call, 64 in flight", columns, rows)
     text = "CPU of an outgoing call, with its guard, against plain httpx"
-    return Findings([table], claims=[Claim(text, spent[OURS].middle / plain, 0.25)])
+    return Findings([table], claims=[Claim(text, used[OURS].middle / plain, 0.25)])

@@ -155,5 +155,5 @@ async def _repeat(call: Call, times: int) -> None:
 if __name__ == "__main__":
     configure_logging("error", "json")
     way, url, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    spent = uvloop.run(cpu_seconds(way, url, calls))
-    sys.stdout.write(orjson.dumps({"cpu_us": spent / calls * 1e6}).decode())
+    used = uvloop.run(cpu_seconds(way, url, calls))
+    sys.stdout.write(orjson.dumps({"cpu_us": used / calls * 1e6}).decode())

@@ -1,4 +1,4 @@
-"""The benchmark's SQS, as seen by whoever measures: started, filled, watched, asked."""
+"""The benchmark's SQS, as seen by the one who measures: started, filled, watched, asked."""
 
 import asyncio
 import sys
@@ -68,35 +68,35 @@ class QueueServer:
         self, *, round_trip_seconds: float = 0.0, visibility_seconds: float = VISIBILITY_SECONDS
     ) -> None:
         """Empty the queue; from now on each answer takes so long."""
-        await self._tell(
+        await self._send(
             "reset", round_trip_seconds=round_trip_seconds, visibility_seconds=visibility_seconds
         )
 
     async def fill(self, path: Path, first: int, count: int) -> None:
         """Put messages of a file of JSON lines on the queue, numbered by their place in it."""
-        await self._tell("fill", path=str(path), first=first, count=count)
+        await self._send("fill", path=str(path), first=first, count=count)
 
     async def keep(self, path: Path) -> int:
         """Write what is on the queue to such a file; return how many messages there were."""
-        return await self._tell("keep", path=str(path))
+        return await self._send("keep", path=str(path))
 
     async def watch(self, session: int, *, begin: int, end: int, seconds: float) -> None:
         """Watch from `begin` deleted messages (0: the first receive) to `end`, at most so long.
 
         `session`: process whose CPU time is taken, the leader of its session; 0 for none.
         """
-        await self._tell("watch", session=session, begin=begin, end=end, seconds=seconds)
+        await self._send("watch", session=session, begin=begin, end=end, seconds=seconds)
 
     async def wait(self, seconds: float) -> Stretch | None:
         """Wait until the stretch is over, at most that long; None when it did not begin."""
-        report = await self._tell("wait", seconds=seconds)
+        report = await self._send("wait", seconds=seconds)
         return Stretch(**report) if report.get("deleted") else None
 
     async def state(self) -> dict[str, Any]:
         """Return `visible` (a count), `hidden` and `deleted` (numbers), and `calls`."""
-        return await self._tell("state")
+        return await self._send("state")
 
-    async def _tell(self, command: str, **parameters: object) -> Any:
+    async def _send(self, command: str, **parameters: object) -> Any:
         async with self._http.post(self.url, json={"do": command, **parameters}) as reply:
             reply.raise_for_status()
             return orjson.loads(await reply.read())

@@ -29,7 +29,7 @@ def show(findings: Findings, console: Console) -> None:
             console.print(Text(f"  {note}", style="dim"))
         console.print()
     for claim in findings.claims:
-        console.print(Text(told(claim), style="green" if claim.met else "bold red"))
+        console.print(Text(reported(claim), style="green" if claim.met else "bold red"))
     console.print()
 
 
@@ -39,11 +39,11 @@ def console() -> Console:
     return wanted if wanted.is_terminal else Console(width=WIDTH)
 
 
-def told(claim: Claim) -> str:
+def reported(claim: Claim) -> str:
     """Return a claim, its figure and its bound in a line."""
     sign = "≥" if claim.at_least else "≤"
-    verdict = "met" if claim.met else "NOT MET"
-    return f"{verdict}: {claim.text}: {claim.measured:.3g} (claimed: {sign} {claim.bound:.3g})"
+    word = "met" if claim.met else "NOT MET"
+    return f"{word}: {claim.text}: {claim.measured:.3g} (claimed: {sign} {claim.bound:.3g})"
 
 
 def text_of(cell: Cell) -> str:

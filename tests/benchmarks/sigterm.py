@@ -51,7 +51,7 @@ async def measure(size: Size) -> Findings:
     """Return the table of ends and the claim."""
     async with QueueServer() as server:
         results = await in_turns("sigterm", CONTESTANTS, size.rounds, _Trial(size, server))
-    return told(results)
+    return reported(results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Trial:
             await self.server.watch(process.session, begin=0, end=BEFORE, seconds=BEFORE_SECONDS)
             await self.server.fill(messages, 1, MESSAGES)
             await process.traffic(self.server, START_SECONDS)
-            # In the midst of work: just after a delete, a batch loop has nothing in hand.
+            # In the midst of work: just after a delete, a batch loop has nothing in flight.
             await asyncio.sleep(WORK_SECONDS / 2)
             seconds = await _end(process)
         return _judged(await self.server.state(), notes, seconds)
@@ -98,7 +98,7 @@ def _judged(state: dict, notes: Path, seconds: float) -> End:
     )
 
 
-def told(results: Results[End]) -> Findings:
+def reported(results: Results[End]) -> Findings:
     """Return what the ends come to."""
     rows = [_row(one, results) for one in CONTESTANTS]
     title = f"SIGTERM under load, handlers of {WORK_SECONDS} s"

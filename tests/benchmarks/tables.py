@@ -1,4 +1,4 @@
-"""As much of DynamoDB as voice records and the ledger need: put, query of one key, update.
+"""As much of DynamoDB as records and the idempotency store need: put, query of one key, update.
 
 moto answers some 160 requests a second and would be what is measured. An item is known by its keys
 alone, and a condition on a put always means that there is none yet.

@@ -88,19 +88,19 @@ def test_the_slope_is_of_a_hundred_thousand_messages():
 def test_a_claim_about_memory_leaves_the_warm_up_out():
     samples = [Sample(1_000, 70, 300), *(Sample(n * 20_000, 80, 140) for n in range(1, 11))]
 
-    findings = memory.told(samples, Spread([1.0]), Spread([83.0]))
+    findings = memory.reported(samples, Spread([1.0]), Spread([83.0]))
 
     assert all(claim.met for claim in findings.claims)
 
 
 def test_an_outgoing_call_is_compared_with_plain_httpx():
-    spent = {way: Spread([100.0]) for way in outgoing.WAYS} | {"httpx": Spread([500.0])}
+    used = {way: Spread([100.0]) for way in outgoing.WAYS} | {"httpx": Spread([500.0])}
 
-    assert list(claims_of(outgoing.told(spent)).values()) == [(0.2, True)]
+    assert list(claims_of(outgoing.reported(used)).values()) == [(0.2, True)]
 
 
 def test_events_per_request_are_those_of_the_workflow():
-    findings = budget.told({"voice": (50, 84), "workflow": (150, 10), "reports": (1, 12)})
+    findings = budget.reported({"voice": (50, 84), "workflow": (150, 10), "reports": (1, 12)})
 
     assert list(claims_of(findings).values()) == [(15.0, False)]
 
@@ -113,7 +113,7 @@ def test_the_pipeline_is_compared_by_clock_and_by_cpu():
     rounds = {one.name: [slow] for one in voice.PIPELINES}
     rounds[voice.OURS.name] = rounds[voice.OURS_MANY.name] = [voice.rate_of(stretch)]
 
-    claims = list(claims_of(voice.told(Results(rounds))).values())
+    claims = list(claims_of(voice.reported(Results(rounds))).values())
 
     assert claims == [(40.0, True), (5.0, True), (5.0, True)]
 
@@ -121,6 +121,6 @@ def test_the_pipeline_is_compared_by_clock_and_by_cpu():
 def test_a_pipeline_that_was_not_measured_bears_no_claim_out():
     rounds = {one.name: [] for one in voice.PIPELINES}
 
-    findings = voice.told(Results(rounds, dict.fromkeys(rounds, "no network")))
+    findings = voice.reported(Results(rounds, dict.fromkeys(rounds, "no network")))
 
     assert not any(claim.met for claim in findings.claims)

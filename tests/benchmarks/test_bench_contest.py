@@ -1,4 +1,4 @@
-"""Rounds: turns are taken, and who fails is told."""
+"""Rounds: turns are taken, and who fails is reported."""
 
 from dataclasses import dataclass
 

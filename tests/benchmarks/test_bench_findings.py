@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks import report
-from tests.benchmarks.__main__ import _tell
+from tests.benchmarks.__main__ import _report
 from tests.benchmarks.findings import Claim, Findings, Spread, Table
 from tests.benchmarks.size import Size
 
@@ -60,8 +60,8 @@ def test_a_contestant_without_a_figure_keeps_its_row_and_its_reason():
     assert "not measured: no pycurl" in text
 
 
-def test_a_claim_that_is_missed_is_told_with_its_figure_and_its_bound():
-    assert report.told(MISSED) == "NOT MET: cost, of the bare loop's: 0.5 (claimed: ≤ 0.25)"
+def test_a_claim_that_is_missed_is_reported_with_its_figure_and_its_bound():
+    assert report.reported(MISSED) == "NOT MET: cost, of the bare loop's: 0.5 (claimed: ≤ 0.25)"
 
 
 def test_the_json_holds_every_round():
@@ -86,17 +86,17 @@ def size(tmp_path):
 
 
 def test_a_missed_claim_is_an_exit_code_of_1_after_the_report_is_written(size, tmp_path):
-    code = _tell({"costs": findings(claims=[MISSED])}, [], tmp_path / "out", size)
+    code = _report({"costs": findings(claims=[MISSED])}, [], tmp_path / "out", size)
 
     assert code == 1
     assert (tmp_path / "out" / report.JSON).exists()
 
 
 def test_a_benchmark_that_broke_off_is_an_exit_code_of_1(size, tmp_path):
-    assert _tell({}, ["intake"], tmp_path / "out", size) == 1
+    assert _report({}, ["intake"], tmp_path / "out", size) == 1
 
 
 def test_claims_that_are_met_are_an_exit_code_of_0(size, tmp_path):
     met = Claim("cost", 0.1, 0.25)
 
-    assert _tell({"costs": findings(claims=[met])}, [], tmp_path / "out", size) == 0
+    assert _report({"costs": findings(claims=[met])}, [], tmp_path / "out", size) == 0

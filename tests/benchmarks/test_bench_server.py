@@ -59,7 +59,7 @@ def test_a_lease_that_was_prolonged_ends_later(queue):
     assert len(queue.receive(1, now=20 + SECONDS, visibility_seconds=None)) == 1
 
 
-def test_a_message_that_is_shown_again_can_be_received_at_once(queue):
+def test_a_message_that_is_made_visible_again_can_be_received_at_once(queue):
     [message] = queue.receive(1, now=0, visibility_seconds=None)
 
     queue.hide(message.handle, 0, now=1)
@@ -145,7 +145,7 @@ async def test_what_was_sent_can_be_kept_and_put_back(server, sqs, tmp_path):
     assert (message["Body"], message["MessageAttributes"]) == ("sent", attributes)
 
 
-async def test_a_round_trip_delays_nobody_else(server, sqs):
+async def test_a_round_trip_delays_no_other(server, sqs):
     await server.reset(round_trip_seconds=5)
     slow = asyncio.create_task(sqs.receive_message(QueueUrl=server.queue_url))
     while not (await server.state())["calls"]:
@@ -180,7 +180,7 @@ async def test_the_slow_message_counts_for_nothing(server, sqs, fill):
     assert await server.wait(0) is None
 
 
-async def test_a_stretch_that_never_began_is_told(server):
+async def test_a_stretch_that_never_began_is_reported(server):
     await server.watch(0, begin=0, end=1, seconds=20)
 
     assert await server.wait(0) is None

@@ -35,7 +35,7 @@ FOUND = b'{"status":"SUCCESS","result":%b}'
 
 
 def data_action() -> Answer:
-    """Return the answers of a data action that knows everybody, and of a token host."""
+    """Return the answers of a data action that knows everyone, and of a token host."""
     return lambda _, body: TOKEN if body.startswith(FORM) else CUSTOMER
 
 
@@ -43,7 +43,7 @@ def genesys() -> Answer:
     """Return the answers of a Genesys of the reference dialect: live conversations, data action.
 
     Each conversation that is asked for has a customer with a number of his own. What is asked is
-    told by the body alone: a conversation is a request without one.
+    reported by the body alone: a conversation is a request without one.
     """
     numbers = itertools.count(5550000000)
 
@@ -63,7 +63,7 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
 
 
 async def serve(kind: str, seconds: float) -> None:
-    """Serve until nobody holds the other end of stdin."""
+    """Serve until no one holds the other end of stdin."""
     loop, answer = asyncio.get_running_loop(), ANSWERS[kind]()
 
     def reply(exchange: Exchange) -> None:

@@ -94,7 +94,7 @@ async def measure(size: Size) -> Findings:
         server = await stack.enter_async_context(QueueServer())
         genesys = await stack.enter_async_context(upstream("genesys", LATENCY_SECONDS))
         trial = _Trial(size, server, genesys, messages)
-        return told(await in_turns("voice", PIPELINES, size.rounds, trial))
+        return reported(await in_turns("voice", PIPELINES, size.rounds, trial))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class _Trial:
     messages: Path
 
     async def __call__(self, one: Pipeline) -> Rate:
-        """Let it work off a backlog. Raises Failed."""
+        """Let it work through a backlog. Raises Failed."""
         count = int(one.events * (QUICK_SHARE if self.size.quick else 1))
         await self.server.reset(round_trip_seconds=ROUND_TRIP_SECONDS)
         await self.server.fill(self.messages, 0, count)
@@ -141,7 +141,7 @@ def rate_of(stretch: Stretch) -> Rate:
     return Rate(stretch.deleted / stretch.seconds, stretch.deleted / stretch.cpu_seconds)
 
 
-def told(found: Results[Rate]) -> Findings:
+def reported(found: Results[Rate]) -> Findings:
     """Return the table, and the claims against the scripts."""
     slow = _middle(found, SEQUENTIAL, "per_second")
     rows = [

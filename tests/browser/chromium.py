@@ -21,27 +21,27 @@ ARGUMENTS = (
 
 
 class Page:
-    """One page; `complaints` collects what its console would show as errors or warnings."""
+    """One page; `errors` collects what its console would show as errors or warnings."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
 
     async def read(self) -> None:
         """Take in what the browser says, for ever."""
         async for message in self._socket:
-            told = message.json()
-            if "id" in told:
-                self._answers.pop(told["id"]).set_result(told)
-            elif told["method"] == "Page.loadEventFired":
+            reported = message.json()
+            if "id" in reported:
+                self._answers.pop(reported["id"]).set_result(reported)
+            elif reported["method"] == "Page.loadEventFired":
                 self._loaded.set()
-            elif told["method"] in {"Runtime.exceptionThrown", "Log.entryAdded"} or (
-                told["method"] == "Runtime.consoleAPICalled"
+            elif reported["method"] in {"Runtime.exceptionThrown", "Log.entryAdded"} or (
+                reported["method"] == "Runtime.consoleAPICalled"
             ):
-                self.complaints.append(str(told["params"]))
+                self.errors.append(str(reported["params"]))
 
     async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method; raise what it answers as an error."""

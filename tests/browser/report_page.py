@@ -1,6 +1,6 @@
 """The report's page in a real browser: `python -m tests.browser.report_page [FOLDER]`.
 
-Renders a day and a month, light, dark, narrow and on paper; fails on any complaint of the console,
+Renders a day and a month, light, dark, narrow and on paper; fails on any error of the console,
 on a table that does not sort and on a page wider than its window. With FOLDER it keeps the
 pictures. Exit code 0 means well; 2 that there is no Chromium.
 """
@@ -22,7 +22,7 @@ from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import Report, report_of
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-NAMES = ("Billing", "Orders & returns", "Technical support", "Complaints <escalated>")
+NAMES = ("Billing", "Orders & returns", "Technical support", "Errors <escalated>")
 CODES = ("Resolved", "Callback agreed", "Escalated", "Refund", "Wrong number")
 SORTED = """(() => {
   const heads = [...document.querySelectorAll("th button")];
@@ -78,7 +78,7 @@ async def look(page: Page, url: str, name: str, folder: Path) -> list[str]:
         problems.append(f"{name}: the table does not sort")
     paper = await page.ask("Page.printToPDF", printBackground=True)
     await asyncio.to_thread((folder / f"{name}.pdf").write_bytes, b64decode(paper["data"]))
-    return problems + page.complaints
+    return problems + page.errors
 
 
 async def run(program: str, folder: Path) -> list[str]:
@@ -110,7 +110,7 @@ def main() -> None:
         problems = asyncio.run(run(program, folder))
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
-    sys.stdout.write("report page: " + ("not well\n" if problems else "well\n"))
+    sys.stdout.write("report page: " + ("not ok\n" if problems else "ok\n"))
     sys.exit(1 if problems else 0)
 
 

@@ -70,7 +70,7 @@ def _programme(asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
 
 
 def _played(name: str, seed: int, sizes: Sizes) -> bool:
-    """Play one scenario and tell what it found; a scenario that breaks off failed, too."""
+    """Play one scenario and report what it found; a scenario that breaks off failed, too."""
     say(f"── {name} --seed {seed}")
     began = time.monotonic()
     try:

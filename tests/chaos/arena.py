@@ -1,4 +1,4 @@
-"""Where a scenario plays: the stage of the demo, a wire before each sink, workers as processes."""
+"""Where a scenario plays: the demo's emulators, a wire before each sink, workers as processes."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from worker.emulators.sqs.model import Message
 from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10
-LEDGER = "ledger"
+IDEMPOTENCY_TABLE = "idempotency"
 RUN = ("-m", "worker", "run")
 SETTINGS = {
     "SQS_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
@@ -37,7 +37,7 @@ class Arena:
     """A run under way."""
 
     seed: int
-    stage: Environment
+    emulators: Environment
     tap: Wiretap
     folder: Path
     stack: AsyncExitStack
@@ -54,7 +54,7 @@ class Arena:
     ) -> WorkerProcess:
         """Return a worker that is not started; it is killed when the arena closes."""
         own = {key: str(value) for key, value in settings.items()}
-        environment = {**self.stage.variables(), **self.environment, **own}
+        environment = {**self.emulators.variables(), **self.environment, **own}
         process = WorkerProcess(environment, self.folder / f"{name}.log", program)
         self.stack.push_async_exit(process.__aexit__)
         return process
@@ -69,38 +69,38 @@ class Arena:
         return ids
 
     def _put(self, message: Planned, group_id: str | None) -> list[tuple[str, str]]:
-        stage = self.stage
-        if stage.job_queues:
-            return stage.put(message.body, message.queue_of)
-        message_id = stage.sqs.send(
-            stage.queue_url,
+        emulators = self.emulators
+        if emulators.job_queues:
+            return emulators.put(message.body, message.queue_of)
+        message_id = emulators.sqs.send(
+            emulators.queue_url,
             message.body,
             group_id=group_id,
             deduplication_id=f"{len(self.sent)}" if group_id else None,
         )
-        return [(stage.queue_url, message_id)]
+        return [(emulators.queue_url, message_id)]
 
     def _job_of(self, url: str) -> str | None:
-        return next((job for job, of in self.stage.job_queues.items() if of == url), None)
+        return next((job for job, of in self.emulators.job_queues.items() if of == url), None)
 
     async def settled(self, seconds: float) -> bool:
         """Wait until all queues are empty; False when they are not after so long."""
         try:
-            await self.stage.sqs.wait_until(lambda: self.stage.waiting() == 0, seconds)
+            await self.emulators.sqs.wait_until(lambda: self.emulators.waiting() == 0, seconds)
         except TimeoutError:
             return False
         return True
 
     def dead_letters(self) -> tuple[Message, ...]:
-        """Return what was parked."""
-        return self.stage.sqs.messages(self.stage.dead_letter_url)
+        """Return what was dead-lettered."""
+        return self.emulators.sqs.messages(self.emulators.dead_letter_url)
 
     def history(self) -> History:
         """Join the journals as they are now."""
         deleted_at: dict[str, float] = {}
-        urls = self.stage.queue_urls()
+        urls = self.emulators.queue_urls()
         queues = {url.rpartition("/")[2] for url in urls}
-        for record in self.stage.sqs.journal.records:
+        for record in self.emulators.sqs.journal.records:
             if record.action.startswith("DeleteMessage") and record.outcome == "ok":
                 for message_id in record.message_ids if record.queue in queues else ():
                     deleted_at.setdefault(message_id, record.time)
@@ -108,8 +108,8 @@ class Arena:
             sent=self.sent,
             deleted_at=deleted_at,
             effects=self.tap.effects,
-            parked=[origin_of(letter) for letter in self.dead_letters()],
-            left=[message.id for url in urls for message in self.stage.sqs.messages(url)],
+            dead_lettered=[origin_of(letter) for letter in self.dead_letters()],
+            left=[message.id for url in urls for message in self.emulators.sqs.messages(url)],
         )
 
     def check(self) -> History:
@@ -120,7 +120,7 @@ class Arena:
 
     def receives(self, job: str | None = None) -> dict[str, int]:
         """Return how often each of our messages was given out; `job`: of those on its queue."""
-        counts = self.stage.sqs.journal.receives
+        counts = self.emulators.sqs.journal.receives
         return {
             key: counts[key]
             for key, planned in self.sent.items()
@@ -129,7 +129,7 @@ class Arena:
 
     async def expect_effects(self, jobs: Iterable[Job]) -> None:
         """Note a violation for each sink that does not hold what the jobs' traffic must leave."""
-        for effects in [effects for job in jobs for effects in await job.effects(self.stage)]:
+        for effects in [effects for job in jobs for effects in await job.effects(self.emulators)]:
             detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
             self.findings.expect(effects.right, f"{effects.sink}, each once", detail)
 
@@ -140,12 +140,12 @@ class Arena:
         self.findings.none_of(beyond, f"{which}received more than {at_most} times")
 
     def keep(self) -> None:
-        """Leave the journals beside the logs of the workers, for whoever looks for the cause."""
+        """Leave the journals beside the logs of the workers, to find a cause by."""
         journals = {
             "sent": [
                 (key, one.kind, one.disposition, one.body[:2000]) for key, one in self.sent.items()
             ],
-            "queue": [record._asdict() for record in self.stage.sqs.journal.records],
+            "queue": [record._asdict() for record in self.emulators.sqs.journal.records],
             "effects": [effect._asdict() for effect in self.tap.effects],
         }
         for name, entries in journals.items():
@@ -153,16 +153,16 @@ class Arena:
             (self.folder / f"{name}.jsonl").write_bytes(b"".join(lines))
         self.findings.figures["kept in"] = self.folder
 
-    async def make_ledger(self) -> dict[str, str]:
-        """Make the table of the ledger; return the setting that names it."""
-        async with self.stage.aws("dynamodb") as dynamodb:
+    async def make_idempotency_table(self) -> dict[str, str]:
+        """Make the table of the idempotency table; return the setting that names it."""
+        async with self.emulators.aws("dynamodb") as dynamodb:
             await dynamodb.create_table(
-                TableName=LEDGER,
+                TableName=IDEMPOTENCY_TABLE,
                 BillingMode="PAY_PER_REQUEST",
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             )
-        return {"LEDGER_TABLE": LEDGER}
+        return {"LEDGER_TABLE": IDEMPOTENCY_TABLE}
 
 
 def shortened(scale: float) -> dict[str, float]:
@@ -200,17 +200,17 @@ async def open_arena(
     """Start the emulators and the wires; `max_receives`: of the queues' own redrive policy."""
     path = Path(mkdtemp(prefix="worker-chaos-"))
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(open_environment(SqsServer(faults=faults)))
-        await make_fixtures(stage)
-        stage = _with_queues(stage, max_receives, queues, fifo=fifo)
+        emulators = await stack.enter_async_context(open_environment(SqsServer(faults=faults)))
+        await make_fixtures(emulators)
+        emulators = _with_queues(emulators, max_receives, queues, fifo=fifo)
         tap = Wiretap()
         arena = Arena(
             seed=seed,
-            stage=stage,
+            emulators=emulators,
             tap=tap,
             folder=path,
             stack=stack,
-            environment=SETTINGS | await _wired(stage, tap, stack),
+            environment=SETTINGS | await _wired(emulators, tap, stack),
         )
         try:
             yield arena
@@ -224,15 +224,15 @@ async def open_arena(
 
 
 def _with_queues(
-    stage: Environment, max_receives: int, queues: Queues, *, fifo: bool
+    emulators: Environment, max_receives: int, queues: Queues, *, fifo: bool
 ) -> Environment:
-    """Return the stage with queues of our own, one or one per job, joined by a redrive policy."""
+    """Return emulators with queues of our own, one or one per job, joined by a redrive policy."""
     end, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
-    dead_letters = stage.sqs.create_queue(f"chaos-dlq{end}", **kind)
+    dead_letters = emulators.sqs.create_queue(f"chaos-dlq{end}", **kind)
 
     def make(name: str) -> str:
         return make_queue(
-            stage.sqs,
+            emulators.sqs,
             f"{name}{end}",
             dead_letters,
             max_receives=max_receives,
@@ -240,14 +240,14 @@ def _with_queues(
             **kind,
         )
 
-    stage = replace(stage, dead_letter_url=dead_letters)
+    emulators = replace(emulators, dead_letter_url=dead_letters)
     if queues == "one":
-        return replace(stage, queue_url=make("chaos"))
+        return replace(emulators, queue_url=make("chaos"))
     job_queues = {job: make(f"chaos-{job}") for job in JOB_QUEUES}
-    return replace(stage, queue_url=job_queues["voice"], job_queues=job_queues)
+    return replace(emulators, queue_url=job_queues["voice"], job_queues=job_queues)
 
 
-async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:
+async def _wired(emulators: Environment, tap: Wiretap, stack: AsyncExitStack) -> Mapping[str, str]:
     """Put a wire before everything but SQS and the login; return the settings that lead there."""
 
     async def on(upstream: str, url: str) -> str:
@@ -260,7 +260,7 @@ async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> Map
         "REPORT_WEBHOOK_URL": "report",
     }
     return {
-        "AWS_ENDPOINT_URL": await on("aws", stage.aws_url),
-        "GENESYS_API_URL": await on("genesys", stage.genesys.url),
-        **{key: f"{await on(name, stage.sinks[name].url)}/hook" for key, name in hooks.items()},
+        "AWS_ENDPOINT_URL": await on("aws", emulators.aws_url),
+        "GENESYS_API_URL": await on("genesys", emulators.genesys.url),
+        **{key: f"{await on(name, emulators.sinks[name].url)}/hook" for key, name in hooks.items()},
     }

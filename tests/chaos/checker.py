@@ -59,7 +59,7 @@ class History:
     """First accepted delete."""
 
     effects: Sequence[Effect]
-    parked: Sequence[str]
+    dead_lettered: Sequence[str]
     """Ids of the messages that dead letters are copies of, one per dead letter."""
 
     left: Sequence[str] = ()
@@ -71,8 +71,8 @@ def check(history: History) -> list[Violation]:
     found = [
         ("not settled", history.left),
         ("vanished", _vanished(history)),
-        ("parked though healthy", _parked(history, "done")),
-        ("deleted without being parked", _unparked(history)),
+        ("dead-lettered though healthy", _dead_lettered(history, "done")),
+        ("deleted without being dead-lettered", _missing_dead_letters(history)),
         ("deleted without its effect", _without_effect(history)),
         ("deleted before its effects", _early(history)),
         ("effect twice at a sink with keys", _twice(history)),
@@ -85,23 +85,23 @@ def check(history: History) -> list[Violation]:
     ]
 
 
-def parked_twice(history: History) -> list[str]:
+def dead_lettered_twice(history: History) -> list[str]:
     """Return what has several dead letters: allowed after a kill between copy and delete."""
-    return [key for key, times in Counter(history.parked).items() if times > 1]
+    return [key for key, times in Counter(history.dead_lettered).items() if times > 1]
 
 
 def _vanished(history: History) -> set[str]:
-    there = {*history.deleted_at, *history.left, *history.parked}
+    there = {*history.deleted_at, *history.left, *history.dead_lettered}
     return set(history.sent) - there
 
 
-def _parked(history: History, disposition: str) -> set[str]:
-    return {key for key in history.parked if history.sent[key].disposition == disposition}
+def _dead_lettered(history: History, disposition: str) -> set[str]:
+    return {key for key in history.dead_lettered if history.sent[key].disposition == disposition}
 
 
-def _unparked(history: History) -> set[str]:
+def _missing_dead_letters(history: History) -> set[str]:
     due = {key for key, planned in history.sent.items() if planned.disposition == "dead-lettered"}
-    return (due & set(history.deleted_at)) - set(history.parked)
+    return (due & set(history.deleted_at)) - set(history.dead_lettered)
 
 
 def _without_effect(history: History) -> Iterator[str]:

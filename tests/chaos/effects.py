@@ -22,7 +22,7 @@ class Effect(NamedTuple):
     """Empty for reports."""
 
     key: str
-    """By which the sink tells this effect from another; empty where it has none."""
+    """By which the sink distinguishes this effect from another; empty where it has none."""
 
 
 class Request(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.checker import History, check, parked_twice
+from tests.chaos.checker import History, check, dead_lettered_twice
 from tests.chaos.effects import Effect
 from tests.support.factories import an_id
 from worker.demo.traffic import Planned, envelope
@@ -24,7 +24,9 @@ def an_effect(**over):
 
 def a_history(**over):
     """One score: sent, recorded at 1.0, deleted at 2.0."""
-    sound = History(sent={"m": a_score()}, deleted_at={"m": 2.0}, effects=[an_effect()], parked=[])
+    sound = History(
+        sent={"m": a_score()}, deleted_at={"m": 2.0}, effects=[an_effect()], dead_lettered=[]
+    )
     return replace(sound, **over)
 
 
@@ -41,8 +43,8 @@ def test_a_sound_history_has_no_violation():
     [
         (a_history(deleted_at={}, left=["m"]), "not settled"),
         (a_history(deleted_at={}), "vanished"),
-        (a_history(parked=["m"]), "parked though healthy"),
-        (a_history(sent={"m": a_score("dead-lettered")}), "deleted without being parked"),
+        (a_history(dead_lettered=["m"]), "dead-lettered though healthy"),
+        (a_history(sent={"m": a_score("dead-lettered")}), "deleted without being dead-lettered"),
         (a_history(effects=[]), "deleted without its effect"),
         (a_history(effects=[an_effect(time=3.0)]), "deleted before its effects"),
         (a_history(effects=[an_effect()] * 2), "effect twice at a sink with keys"),
@@ -75,8 +77,8 @@ def test_a_repeat_under_the_same_key_is_none():
     assert promises(a_history(effects=[an_effect(), hook, hook])) == []
 
 
-def test_two_dead_letters_of_one_message_are_told():
-    assert parked_twice(a_history(parked=["a", "b", "a"])) == ["a"]
+def test_two_dead_letters_of_one_message_are_reported():
+    assert dead_lettered_twice(a_history(dead_lettered=["a", "b", "a"])) == ["a"]
 
 
 def a_chat_end(job):

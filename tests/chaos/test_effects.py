@@ -30,8 +30,8 @@ def test_a_put_item_is_a_record_under_its_two_keys():
     ]
 
 
-def test_a_put_item_to_the_ledger_is_no_effect():
-    assert of(aws("PutItem", TableName="ledger", Item={"id": {"S": "x"}})) == []
+def test_a_put_item_to_the_idempotency_table_is_no_effect():
+    assert of(aws("PutItem", TableName="idempotency", Item={"id": {"S": "x"}})) == []
 
 
 def test_a_start_is_an_execution_under_its_name():

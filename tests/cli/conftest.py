@@ -88,7 +88,7 @@ def worker_process():
 
 @pytest.fixture
 def closed_port():
-    """A port of loopback that refuses whoever comes."""
+    """A port of loopback that refuses every caller."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listened on
         yield taken.getsockname()[1]

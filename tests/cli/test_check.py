@@ -76,9 +76,9 @@ def a_table(aws):
 
 
 @pytest.fixture
-def a_ledger_table(aws):
+def an_idempotency_table(aws):
     def make():
-        name = f"ledger-{uuid4().hex}"
+        name = f"idempotency-{uuid4().hex}"
         aws(
             "dynamodb",
             "create_table",
@@ -114,7 +114,7 @@ def states(run):
     return {row["name"]: row["state"] for row in run.json}
 
 
-def test_all_is_well_when_all_is_well(worker, environ):
+def test_all_is_ok_when_all_is_ok(worker, environ):
     run = worker("check", "--json", **environ)
 
     assert [row for row in run.json if row["state"] != "ok"] == []
@@ -195,18 +195,32 @@ def test_a_table_with_other_keys_fails(worker, environ, a_table):
     assert (run.code, states(run)["DynamoDB table"]) == (1, "fail")
 
 
-def test_the_ledgers_table_is_checked_where_there_is_one(worker, environ, a_ledger_table):
-    run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_ledger_table()})
+def test_the_idempotency_table_is_checked_where_there_is_one(worker, environ, an_idempotency_table):
+    run = worker("check", "--json", **{**environ, "LEDGER_TABLE": an_idempotency_table()})
 
     assert (run.code, states(run)["idempotency table"]) == (0, "ok")
 
 
-def test_a_ledger_with_other_keys_fails_and_says_which_it_needs(worker, environ, a_table):
+def test_an_idempotency_table_with_other_keys_fails_and_says_which_it_needs(
+    worker, environ, a_table
+):
     run = worker("check", "--json", **{**environ, "LEDGER_TABLE": a_table()})
 
     assert (run.code, states(run)["idempotency table"]) == (1, "fail")
     remedy = next(row["remedy"] for row in run.json if row["name"] == "idempotency table")
     assert "partition key id (S)" in remedy
+
+
+def test_what_is_out_of_reach_alone_exits_with_3(worker, environ):
+    run = worker("check", "--json", **{**environ, "GENESYS_LOGIN_URL": "http://127.0.0.1:9"})
+
+    assert (run.code, states(run)["Genesys token"]) == (3, "fail")
+
+
+def test_what_is_wrong_counts_more_than_what_is_out_of_reach(worker, environ):
+    environ |= {"GENESYS_LOGIN_URL": "http://127.0.0.1:9", "DYNAMODB_TABLE": "nowhere"}
+
+    assert worker("check", "--json", **environ).code == 1
 
 
 def test_a_refused_oauth_client_fails_without_its_secret(worker, environ):
@@ -399,7 +413,7 @@ def test_each_fault_of_a_queue_is_one_warning_with_its_remedy(over, dead, said):
     assert said in warning
 
 
-def test_what_a_queue_does_not_tell_is_not_warned_of():
+def test_what_a_queue_does_not_report_is_not_warned_of():
     """Other servers that speak SQS leave out attributes."""
     silent = attributes_of({"Attributes": {"VisibilityTimeout": "60"}})
 
@@ -442,7 +456,7 @@ class DenyingSqs:
 @pytest.mark.parametrize(
     "denied", ["ReceiveMessage", "SendMessage", "DeleteMessage", "ChangeMessageVisibility"]
 )
-async def test_a_denied_permission_is_told_from_a_refused_argument(denied):
+async def test_a_denied_permission_is_distinguished_from_a_refused_argument(denied):
     settings = load_settings({**GOOD, "SQS_DEAD_LETTER_QUEUE_URL": f"{GOOD['SQS_QUEUE_URL']}-dead"})
 
     sqs = AwsService("sqs", DenyingSqs(denied), None)
@@ -498,11 +512,11 @@ def test_nothing_is_sent_to_the_dead_letter_queue(worker, environ, aws):
         ("sentiment", "SENTIMENT_SETTLE_SECONDS"),
     ],
 )
-def test_a_wait_that_outlasts_the_retries_is_told(handler, wait):
-    def told(seconds):
+def test_a_wait_that_outlasts_the_retries_is_reported(handler, wait):
+    def reported(seconds):
         settings = load_settings({**ALL, "HANDLERS": handler, wait: seconds})
         return [row for row in settings_findings(settings) if wait in row.found]
 
-    [row] = told("21600")
+    [row] = reported("21600")
     assert (row.state, "RETRY_HORIZON_SECONDS" in row.remedy) == ("warn", True)
-    assert told("21599") == []
+    assert reported("21599") == []

@@ -1,4 +1,4 @@
-"""`worker check` on what the handlers write to in AWS: told by calls that change nothing."""
+"""`worker check` on what the handlers write to in AWS: reported by calls that change nothing."""
 
 import orjson
 import pytest
@@ -47,7 +47,7 @@ async def s3(monkeypatch):
 
 
 @pytest.fixture
-def nobody_there(monkeypatch, closed_port):
+def nothing_there(monkeypatch, closed_port):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
 
 
@@ -103,7 +103,7 @@ async def test_call_details_without_a_bucket_are_no_finding():
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_state_machine_that_may_be_started_is_well_and_nothing_starts(
+async def test_a_state_machine_that_may_be_started_is_ok_and_nothing_starts(
     state_machine, transport
 ):
     row = await state_machine_row(state_machine, transport)
@@ -147,7 +147,7 @@ async def test_an_execution_that_started_all_the_same_is_a_warning_that_names_it
     assert (row.state, MARK in row.remedy) == ("warn", True)
 
 
-async def test_step_functions_out_of_reach_fails(nobody_there):
+async def test_step_functions_out_of_reach_fails(nothing_there):
     row = await state_machine_row()
 
     assert (row.state, row.found) == ("fail", "EndpointConnectionError")
@@ -178,7 +178,7 @@ async def a_listener(moto):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_bus_that_takes_our_events_is_well_and_nothing_is_put(a_listener, transport):
+async def test_a_bus_that_takes_our_events_is_ok_and_nothing_is_put(a_listener, transport):
     bus, heard, put = a_listener
 
     row = await bus_row(bus, transport=transport)
@@ -211,7 +211,7 @@ async def test_a_bus_that_is_not_there_fails_although_events_are_taken_for_it(mo
     assert "EVENT_BUS_NAME" in row.remedy
 
 
-async def test_no_right_to_look_at_the_bus_is_no_fault(stub):
+async def test_no_permission_to_see_the_bus_is_no_fault(stub):
     stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED] * 3})), DENIED]
 
     row = await bus_row("own")
@@ -220,7 +220,7 @@ async def test_no_right_to_look_at_the_bus_is_no_fault(stub):
     assert "existence not verified (AccessDeniedException)" in row.found
 
 
-async def test_the_default_bus_is_not_looked_at(stub):
+async def test_the_default_bus_is_not_checked(stub):
     stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED] * 3})), DENIED]
 
     row = await bus_row("default")
@@ -252,13 +252,13 @@ async def test_an_event_that_was_taken_all_the_same_is_a_warning(stub):
     assert (await bus_row()).state == "warn"
 
 
-async def test_a_reply_without_the_fate_of_the_entry_is_no_success(stub):
+async def test_a_reply_without_the_result_of_the_entry_is_no_success(stub):
     stub.replies = [Say(body=b"{}")]
 
     assert (await bus_row()).state == "fail"
 
 
-async def test_eventbridge_out_of_reach_fails(nobody_there):
+async def test_eventbridge_out_of_reach_fails(nothing_there):
     row = await bus_row()
 
     assert (row.state, row.found) == ("fail", "EndpointConnectionError")
@@ -271,7 +271,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("check", "key", "_setting"), CHECKS)
-async def test_a_bucket_that_may_be_written_to_is_well_and_nothing_is_stored(
+async def test_a_bucket_that_may_be_written_to_is_ok_and_nothing_is_stored(
     s3, check, key, _setting
 ):
     row = await bucket_row(check)
@@ -331,7 +331,7 @@ async def test_a_name_that_no_bucket_can_have_fails(s3):
     assert "REPORT_BUCKET" in row.remedy
 
 
-async def test_s3_out_of_reach_fails(nobody_there):
+async def test_s3_out_of_reach_fails(nothing_there):
     row = await bucket_row()
 
     assert (row.state, row.found) == ("fail", "EndpointConnectionError")

@@ -59,7 +59,7 @@ async def genesys_rows(cloud, handlers="voice,attributes", **environ):
     return {row.name: row for rows in found for row in rows}
 
 
-async def test_data_action_and_flow_that_are_there_are_well_and_nothing_runs(cloud):
+async def test_data_action_and_flow_that_are_there_are_ok_and_nothing_runs(cloud):
     rows = await genesys_rows(cloud)
 
     assert {name: row.state for name, row in rows.items()} == {
@@ -123,7 +123,7 @@ async def test_a_flow_of_which_nothing_is_published_fails(cloud):
     assert (row.state, row.found) == ("fail", "no version with inputs is published")
 
 
-async def test_no_right_to_look_at_the_data_action_is_a_warning_as_the_worker_needs_none(cloud):
+async def test_no_permission_to_see_the_data_action_is_a_warning_as_the_worker_needs_none(cloud):
     cloud.fail_with("data_action_read", 403)
 
     row = (await genesys_rows(cloud))["Genesys data action"]
@@ -132,7 +132,7 @@ async def test_no_right_to_look_at_the_data_action_is_a_warning_as_the_worker_ne
     assert "integrations:action:view" in row.remedy
 
 
-async def test_no_right_to_read_the_flow_fails_as_the_worker_needs_it(cloud):
+async def test_no_permission_to_read_the_flow_fails_as_the_worker_needs_it(cloud):
     cloud.fail_with("flow", 403)
 
     row = (await genesys_rows(cloud))["Genesys flow"]
@@ -167,35 +167,35 @@ async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
 
 async def crm_row(url, **environ):
     settings = load_settings({**GOOD, "CRM_API_ENDPOINT": url, **environ})
-    async with command_line.open_with(settings) as workshop:
-        context = command_line.for_job(workshop, "attributes")
+    async with command_line.open_with(settings) as opened:
+        context = command_line.for_job(opened, "attributes")
         [row] = await check_crm(context, settings.of(AttributesSettings))
         return row
 
 
 @asynccontextmanager
-async def a_crm(**desk):
-    async with CrmServer(CrmState(**desk)) as served:
+async def a_crm(**state):
+    async with CrmServer(CrmState(**state)) as served:
         yield served
 
 
-async def test_a_crm_that_knows_nobody_of_that_id_is_well():
-    async with a_crm(token=CANARY) as desk:
-        row = await crm_row(desk.url, CRM_API_TOKEN=CANARY)
+async def test_a_crm_that_knows_no_one_of_that_id_is_ok():
+    async with a_crm(token=CANARY) as server:
+        row = await crm_row(server.url, CRM_API_TOKEN=CANARY)
 
-    assert (row.state, dict(desk.counts)) == ("ok", {404: 1})
+    assert (row.state, dict(server.counts)) == ("ok", {404: 1})
     assert "as would a wrong path" in row.found
 
 
-async def test_a_crm_that_has_an_answer_for_everybody_is_well():
-    async with a_crm(by_conversation={NIL_CONVERSATION: {"tier": "none"}}) as desk:
-        row = await crm_row(desk.url)
+async def test_a_crm_that_has_an_answer_for_everyone_is_ok():
+    async with a_crm(by_conversation={NIL_CONVERSATION: {"tier": "none"}}) as server:
+        row = await crm_row(server.url)
 
     assert (row.state, row.found) == ("ok", "answers 200 for a conversation that does not exist")
 
 
 @pytest.mark.parametrize(
-    ("desk", "setting"),
+    ("state", "setting"),
     [
         ({"token": CANARY}, "CRM_API_TOKEN"),
         ({"status": 403}, "CRM_API_TOKEN"),
@@ -204,8 +204,8 @@ async def test_a_crm_that_has_an_answer_for_everybody_is_well():
         ({"status": 302}, "CRM_API_ENDPOINT"),
     ],
 )
-async def test_a_crm_that_would_fail_every_event_fails_and_names_the_setting(desk, setting):
-    async with a_crm(**desk) as served:
+async def test_a_crm_that_would_fail_every_event_fails_and_names_the_setting(state, setting):
+    async with a_crm(**state) as served:
         row = await crm_row(served.url, CRM_API_TOKEN="stale-7f3a")
 
     assert (row.state, setting in row.remedy) == ("fail", True)
@@ -253,7 +253,7 @@ def test_only_webhooks_of_handlers_that_are_on_are_reached():
         assert [(name, str(url)) for name, url in found] == [(name, urls[name]) for name in wanted]
 
 
-async def test_a_webhook_that_is_reached_is_well_and_nothing_is_posted():
+async def test_a_webhook_that_is_reached_is_ok_and_nothing_is_posted():
     async with WebhookSink() as sink:
         row = await webhook_row(f"{sink.url}/{CANARY}?key={CANARY}")
 
@@ -293,7 +293,7 @@ async def test_a_webhook_behind_tls_is_shaken_hands_with_and_sent_nothing(certif
     )
 
 
-async def test_a_certificate_that_nobody_vouches_for_fails(certificate):
+async def test_a_certificate_without_a_trusted_issuer_fails(certificate):
     async with a_tls_host(certificate) as (port, _):
         row = await webhook_row(f"https://localhost:{port}/{CANARY}")
 

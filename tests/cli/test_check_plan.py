@@ -45,14 +45,14 @@ def names_of(**environ):
         ("reports", {"report bucket", "event bus"}),
     ],
 )
-def test_only_what_a_handler_that_is_on_needs_is_looked_at(handler, names):
+def test_only_what_a_handler_that_is_on_needs_is_checked(handler, names):
     always = {"AWS credentials", "queue", "Genesys token"}
 
     assert names_of(HANDLERS=handler) == always | names
 
 
-def test_the_ledger_is_looked_at_where_one_is_named():
-    assert names_of(LEDGER_TABLE="ledger") - names_of() == {"idempotency table"}
+def test_the_idempotency_table_is_checked_where_one_is_named():
+    assert names_of(LEDGER_TABLE="idempotency") - names_of() == {"idempotency table"}
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def others():
     """Genesys, a CRM, and one receiver of all webhooks."""
     flows = {FLOW: a_flow(FLOW, {"tier": "string"})}
     cloud = GenesysCloud(client_id="client", client_secret="canary-secret", flows=flows)
-    desk = CrmState(token=TOKEN)
-    servers = (lambda: GenesysServer(cloud), lambda: CrmServer(desk), WebhookSink)
+    crm = CrmState(token=TOKEN)
+    servers = (lambda: GenesysServer(cloud), lambda: CrmServer(crm), WebhookSink)
     with in_thread(*servers) as started:
         yield started
 
@@ -154,13 +154,13 @@ async def test_a_host_that_no_name_service_can_be_asked_for_stops_no_other(
 
 async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
     """None is answered before all of them have asked."""
-    asked, everybody = set(), asyncio.Event()
+    asked, everyone = set(), asyncio.Event()
 
     async def answer(request):
         asked.add(request.headers["Authorization"].split("/")[3])
         if asked == {"sts", "sqs", "states", "s3", "events"}:
-            everybody.set()
-        await everybody.wait()
+            everyone.set()
+        await everyone.wait()
         return web.json_response({"__type": "AccessDeniedException"}, status=400)
 
     app = web.Application()
@@ -171,5 +171,5 @@ async def test_checks_are_made_side_by_side(monkeypatch, closed_port):
         environ = {**ALL, "GENESYS_LOGIN_URL": nowhere, "HANDLERS": "workflow,reports"}
         rows = {row.name: row.found for row in await findings_of(load_settings(environ))}
 
-    assert everybody.is_set()
+    assert everyone.is_set()
     assert rows["state machine"] == "AccessDeniedException to states:StartExecution"

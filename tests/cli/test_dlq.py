@@ -1,4 +1,4 @@
-"""`worker dlq`: nothing is lost, whatever is asked, and whoever interrupts it."""
+"""`worker dlq`: nothing is lost, whatever is asked, and whatever interrupts it."""
 
 import asyncio
 import gzip
@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.support.dead_letters import ABC, NOW, XYZ, Letter, letters, moved, parked
+from tests.support.dead_letters import ABC, NOW, XYZ, Letter, dead_lettered, letters, moved
 from worker.app.command_line import open_context, open_queue
 from worker.cli.dlq.reader import DEFAULT_WAITS, Waits
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
@@ -116,7 +116,9 @@ def visible(sqs, url):
 
 
 def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
-    parked(dead, *letters(3, failed_at=NOW), *letters(2, XYZ), Letter("{}", failed_at=NOW + 60))
+    dead_lettered(
+        dead, *letters(3, failed_at=NOW), *letters(2, XYZ), Letter("{}", failed_at=NOW + 60)
+    )
     moved_by_sqs("{}")
 
     done = dlq("list", "--json")
@@ -135,7 +137,7 @@ def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
 
 
 def test_list_leaves_every_message_as_it_was_and_visible_at_once(dlq, sqs, dead):
-    sent = parked(dead, *letters(25))
+    sent = dead_lettered(dead, *letters(25))
 
     dlq("list")
 
@@ -143,8 +145,8 @@ def test_list_leaves_every_message_as_it_was_and_visible_at_once(dlq, sqs, dead)
     assert visible(sqs, dead) == 25
 
 
-def test_list_reads_no_more_than_it_is_told_and_says_so(dlq, sqs, dead):
-    parked(dead, *letters(12))
+def test_list_reads_no_more_than_it_is_asked_and_says_so(dlq, sqs, dead):
+    dead_lettered(dead, *letters(12))
 
     done = dlq("list", "--limit", "5")
 
@@ -154,7 +156,7 @@ def test_list_reads_no_more_than_it_is_told_and_says_so(dlq, sqs, dead):
 
 def test_list_shows_neither_bodies_nor_attribute_values(dlq, dead):
     phone = {"caller": {"DataType": "String", "StringValue": "+4915112345678"}}
-    parked(dead, Letter('{"phone": "+4915187654321"}', attributes=phone))
+    dead_lettered(dead, Letter('{"phone": "+4915187654321"}', attributes=phone))
 
     shown = dlq("list").out + dlq("list", "--json").out + dlq("show", ABC.fingerprint).out
 
@@ -189,8 +191,8 @@ def test_an_empty_queue_is_read_at_once(dlq, sqs, dead):
 # ── show ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_show_tells_why_and_the_body_only_when_asked(dlq, dead):
-    parked(dead, *letters(3), Letter('{"n": 7}', XYZ))
+def test_show_says_why_and_the_body_only_when_asked(dlq, dead):
+    dead_lettered(dead, *letters(3), Letter('{"n": 7}', XYZ))
 
     (plain,) = dlq("show", XYZ.fingerprint, "--json").json
     (full,) = dlq("show", XYZ.fingerprint, "--json", "--body").json
@@ -203,7 +205,7 @@ def test_show_tells_why_and_the_body_only_when_asked(dlq, dead):
 
 def test_show_decodes_a_body_that_was_too_long_for_its_record(dlq, dead):
     body = '{"n": "' + "x" * 1_040_000 + '"}'
-    parked(dead, Letter(body))
+    dead_lettered(dead, Letter(body))
 
     (full,) = dlq("show", ABC.fingerprint, "--json", "--body").json
 
@@ -211,8 +213,8 @@ def test_show_decodes_a_body_that_was_too_long_for_its_record(dlq, dead):
     assert full["bodyBytes"] == len(body)
 
 
-def test_show_finds_a_message_by_its_id_before_and_after_it_was_parked(dlq, dead):
-    parked(dead, *letters(3))
+def test_show_finds_a_message_by_its_id_before_and_after_it_was_dead_lettered(dlq, dead):
+    dead_lettered(dead, *letters(3))
     (one, *_) = dlq("show", ABC.fingerprint, "--count", "3", "--json").json
 
     (by_old,) = dlq("show", one["failure"]["messageId"], "--json").json
@@ -222,7 +224,7 @@ def test_show_finds_a_message_by_its_id_before_and_after_it_was_parked(dlq, dead
 
 
 def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
-    parked(dead, *letters(1))
+    dead_lettered(dead, *letters(1))
 
     done = dlq("show", "nothing")
 
@@ -232,7 +234,7 @@ def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
 
 @pytest.mark.parametrize("command", [("redrive",), ("delete", "--apply")])
 def test_a_filter_by_an_unknown_fingerprint_says_so(dlq, dead, command):
-    parked(dead, *letters(1))
+    dead_lettered(dead, *letters(1))
 
     done = dlq(*command, "--fingerprint", "nothing")
 
@@ -240,8 +242,8 @@ def test_a_filter_by_an_unknown_fingerprint_says_so(dlq, dead, command):
 
 
 def test_show_leaves_out_what_a_message_has_not(dlq, dead):
-    parked(dead, *letters(1))
-    parked(dead, Letter("{}", XYZ, group_id="g"))
+    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, Letter("{}", XYZ, group_id="g"))
 
     assert "groupId" not in dlq("show", ABC.fingerprint).out
     assert "groupId: g" in dlq("show", XYZ.fingerprint).out
@@ -251,7 +253,7 @@ def test_show_leaves_out_what_a_message_has_not(dlq, dead):
 
 
 def test_nothing_is_moved_without_apply(dlq, sqs, queue, dead):
-    sent = parked(dead, *letters(3))
+    sent = dead_lettered(dead, *letters(3))
 
     done = dlq("redrive")
 
@@ -266,7 +268,7 @@ def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
         "tenant": {"DataType": "String", "StringValue": "t"},
         "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
     }
-    parked(dead, Letter('{"n": 1}', attributes=attributes, group_id="g"))
+    dead_lettered(dead, Letter('{"n": 1}', attributes=attributes, group_id="g"))
 
     done = dlq("redrive", "--apply", "--json")
 
@@ -290,8 +292,8 @@ def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
     ],
 )
 def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queue, dead, chosen):
-    others = parked(dead, *letters(12, failed_at=time.time()))
-    meant = parked(dead, *letters(3, XYZ, failed_at=time.time() - 40 * 86400))
+    others = dead_lettered(dead, *letters(12, failed_at=time.time()))
+    meant = dead_lettered(dead, *letters(3, XYZ, failed_at=time.time() - 40 * 86400))
 
     done = dlq("redrive", *chosen, "--apply", "--json")
 
@@ -302,14 +304,14 @@ def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queu
 
 def test_what_sqs_moved_itself_is_redriven_too(dlq, sqs, queue, dead, moved_by_sqs):
     moved_by_sqs('{"n": 1}')
-    parked(dead, *letters(1))
+    dead_lettered(dead, *letters(1))
 
     dlq("redrive", "--reason", "maxReceiveCount", "--apply")
 
     assert bodies(sqs, queue) == ['{"n": 1}']
 
 
-def test_a_message_somebody_else_sent_is_not_taken_for_one_that_sqs_moved(dlq, sqs, dead):
+def test_a_message_sent_by_another_is_not_taken_for_one_that_sqs_moved(dlq, sqs, dead):
     sqs.send(dead, "{}")
 
     [cause] = dlq("list", "--json").json["causes"]
@@ -330,7 +332,7 @@ def test_a_redriven_message_keeps_its_trace(dlq, sqs, queue, dead):
 
 
 def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
-    parked(dead, *letters(25))
+    dead_lettered(dead, *letters(25))
 
     done = dlq("redrive", "--limit", "13", "--rate", "1000", "--apply", "--json")
 
@@ -338,8 +340,8 @@ def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
     assert (len(bodies(sqs, queue)), visible(sqs, dead)) == (13, 12)
 
 
-def test_messages_go_no_faster_than_told(dlq, sqs, queue, dead):
-    parked(dead, *letters(12))
+def test_messages_go_no_faster_than_asked(dlq, sqs, queue, dead):
+    dead_lettered(dead, *letters(12))
     began = time.monotonic()
 
     dlq("redrive", "--rate", "5", "--apply")
@@ -350,8 +352,8 @@ def test_messages_go_no_faster_than_told(dlq, sqs, queue, dead):
     assert all(len([t for t in sent if at <= t < at + 0.9]) <= 5 for at in sent)
 
 
-def test_what_is_parked_again_meanwhile_is_left_alone(worker, sqs, queue, dead, environ):
-    parked(dead, *letters(1))
+def test_what_is_dead_lettered_again_meanwhile_is_left_alone(worker, sqs, queue, dead, environ):
+    dead_lettered(dead, *letters(1))
     future = [message.sent_at_milliseconds for message in sqs.messages(dead)]
     for message in sqs.messages(dead):
         message.sent_at_milliseconds += 3_600_000
@@ -366,7 +368,7 @@ def test_what_is_parked_again_meanwhile_is_left_alone(worker, sqs, queue, dead, 
 def test_letters_behind_many_that_came_after_the_start_are_redriven(
     worker, sqs, queue, dead, environ
 ):
-    parked(dead, *letters(45))
+    dead_lettered(dead, *letters(45))
     for message in sqs.messages(dead)[:40]:
         message.sent_at_milliseconds += 3_600_000
 
@@ -377,7 +379,7 @@ def test_letters_behind_many_that_came_after_the_start_are_redriven(
 
 
 def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
-    sent = parked(dead, *letters(45))
+    sent = dead_lettered(dead, *letters(45))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q"))
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
@@ -389,7 +391,7 @@ def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
 
 
 def test_one_letter_that_cannot_be_sent_stops_no_other(dlq, sqs, queue, dead):
-    parked(dead, *letters(25))
+    dead_lettered(dead, *letters(25))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", last=1))
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
@@ -406,7 +408,7 @@ NOT_DEFLATED = b64encode(gzip.compress(b"{}", mtime=0)[:10] + b"\xff" * 8).decod
 def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
     dlq, sqs, queue, dead, body
 ):
-    sent = parked(dead, *letters(3))
+    sent = dead_lettered(dead, *letters(3))
     note = '{"reason": "long", "bodyEncoding": "gzip+base64"}'
     sqs.send(dead, body, attributes={RECORD_ATTRIBUTE: Attribute("String", note)})
 
@@ -418,7 +420,7 @@ def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
 
 
 def test_a_delete_that_fails_at_first_is_tried_again(redriven, sqs, queue, dead):
-    parked(dead, *letters(10))
+    dead_lettered(dead, *letters(10))
     sqs.faults.add("DeleteMessageBatch", FailEntries(3), When(last=1))
 
     tally = redriven()
@@ -428,7 +430,7 @@ def test_a_delete_that_fails_at_first_is_tried_again(redriven, sqs, queue, dead)
 
 
 def test_what_cannot_be_deleted_is_on_both_queues_and_said_so(dlq, sqs, queue, dead):
-    sent = parked(dead, *letters(2))
+    sent = dead_lettered(dead, *letters(2))
     sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
 
     done = dlq("redrive", "--apply", "--json")
@@ -438,7 +440,7 @@ def test_what_cannot_be_deleted_is_on_both_queues_and_said_so(dlq, sqs, queue, d
 
 
 def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
-    parked(dead, *letters(30))
+    dead_lettered(dead, *letters(30))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", probability=0.5))
 
     dlq("redrive", "--rate", "1000", "--apply")
@@ -455,7 +457,7 @@ def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
 
 
 def test_a_long_run_keeps_what_it_read_invisible(redriven, sqs, queue, dead):
-    parked(dead, *letters(30, XYZ), *letters(5))
+    dead_lettered(dead, *letters(30, XYZ), *letters(5))
 
     redriven(Waits(receive=0, invisible=1), only=Filter(job="voice"), rate=4)
 
@@ -466,7 +468,7 @@ def test_a_long_run_keeps_what_it_read_invisible(redriven, sqs, queue, dead):
 @pytest.mark.parametrize("fifo", [True])
 def test_a_fifo_queue_keeps_its_groups_and_their_order(dlq, sqs, queue, dead):
     sent = {group: letters(15, group_id=group) for group in ("a", "b")}
-    parked(dead, *[one for pair in zip(*sent.values(), strict=True) for one in pair])
+    dead_lettered(dead, *[one for pair in zip(*sent.values(), strict=True) for one in pair])
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
 
@@ -479,7 +481,7 @@ def test_a_fifo_queue_keeps_its_groups_and_their_order(dlq, sqs, queue, dead):
 @pytest.mark.parametrize("fifo", [True])
 def test_a_fifo_letter_that_cannot_be_sent_holds_back_its_group_only(dlq, sqs, queue, dead):
     stuck, free = letters(5, group_id="a"), letters(5, group_id="b")
-    parked(dead, *stuck, *free)
+    dead_lettered(dead, *stuck, *free)
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q.fifo", last=1))
 
     dlq("redrive", "--rate", "1000", "--apply")
@@ -490,7 +492,7 @@ def test_a_fifo_letter_that_cannot_be_sent_holds_back_its_group_only(dlq, sqs, q
 
 @pytest.mark.parametrize("fifo", [True])
 def test_a_copy_that_was_sent_but_not_deleted_is_sent_once_by_the_next_run(dlq, sqs, queue, dead):
-    parked(dead, *letters(3, group_id="a"))
+    dead_lettered(dead, *letters(3, group_id="a"))
     sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
     dlq("redrive", "--apply")
     sqs.faults.clear()
@@ -502,7 +504,7 @@ def test_a_copy_that_was_sent_but_not_deleted_is_sent_once_by_the_next_run(dlq, 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, seed):
-    sent = parked(dead, *letters(120))
+    sent = dead_lettered(dead, *letters(120))
     sqs.round_trip_seconds = 0.01
     kills = 0
 
@@ -535,7 +537,7 @@ def _a_redrive(environ):
 
 
 def test_ctrl_c_shows_everything_again_at_once(sqs, queue, dead, environ):
-    parked(dead, *letters(40, XYZ), *letters(5))
+    dead_lettered(dead, *letters(40, XYZ), *letters(5))
     process = subprocess.Popen(
         [
             sys.executable,
@@ -603,8 +605,8 @@ def test_native_takes_no_filter(dlq, sqs):
 
 
 def test_delete_takes_away_what_it_names_and_nothing_else(dlq, sqs, queue, dead):
-    kept = parked(dead, *letters(12))
-    parked(dead, *letters(3, XYZ))
+    kept = dead_lettered(dead, *letters(12))
+    dead_lettered(dead, *letters(3, XYZ))
 
     done = dlq("delete", "--fingerprint", XYZ.fingerprint, "--apply")
 
@@ -614,7 +616,7 @@ def test_delete_takes_away_what_it_names_and_nothing_else(dlq, sqs, queue, dead)
 
 
 def test_delete_does_nothing_without_apply(dlq, sqs, dead):
-    parked(dead, *letters(2))
+    dead_lettered(dead, *letters(2))
 
     assert "2 would be deleted" in dlq("delete", "--all").out
     assert visible(sqs, dead) == 2
@@ -622,7 +624,7 @@ def test_delete_does_nothing_without_apply(dlq, sqs, dead):
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "--job", "voice")])
 def test_delete_wants_a_filter_or_all(dlq, sqs, dead, arguments):
-    parked(dead, *letters(1))
+    dead_lettered(dead, *letters(1))
 
     assert dlq("delete", *arguments, "--apply").code == 2
     assert visible(sqs, dead) == 1
@@ -653,7 +655,7 @@ def on_a_terminal(environ):
 
 @pytest.mark.parametrize(("answer", "left", "code"), [("n", 2, 1), ("y", 0, 0)])
 def test_delete_asks_on_a_terminal(on_a_terminal, sqs, dead, answer, left, code):
-    parked(dead, *letters(2))
+    dead_lettered(dead, *letters(2))
 
     done = on_a_terminal("delete", "--all", "--apply", answer=f"{answer}\n")
 
@@ -663,7 +665,7 @@ def test_delete_asks_on_a_terminal(on_a_terminal, sqs, dead, answer, left, code)
 
 
 def test_delete_asks_nothing_when_there_is_nothing_to_delete(on_a_terminal, sqs, dead):
-    parked(dead, *letters(2))
+    dead_lettered(dead, *letters(2))
 
     done = on_a_terminal("delete", "--fingerprint", "nothing", "--apply", "--json")
 

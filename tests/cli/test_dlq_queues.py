@@ -108,9 +108,9 @@ def test_a_letter_that_names_no_queue_stays_and_stops_no_other(dlq, sqs, queue, 
     dry = dlq("redrive")
     done = dlq("redrive", "--rate", "1000", "--apply")
 
-    told = "45 without a queue: it names no queue, and SQS_QUEUE_URL has several. "
-    assert f"{told}Send them by --to URL." in dry.err
-    assert told in done.err
+    reported = "45 without a queue: it names no queue, and SQS_QUEUE_URL has several. "
+    assert f"{reported}Send them by --to URL." in dry.err
+    assert reported in done.err
     assert (dry.code, done.code) == (0, 1)
     assert bodies(sqs, queue["voice"]) == sorted(voice)
     assert bodies(sqs, dead) == sorted(lost)
@@ -205,7 +205,7 @@ def test_a_folded_attribute_is_shown_by_name_only(dlq, letter):
     assert "49151" not in shown
 
 
-def test_native_wants_to_be_told_which_of_several_queues(dlq, sqs, queue, dead):
+def test_native_asks_which_of_several_queues(dlq, sqs, queue, dead):
     moved(queue["voice"], "{}")
 
     assert dlq("redrive", "--native").code == 2

@@ -32,13 +32,13 @@ def test_it_exits_with_0_when_the_worker_is_alive(worker, server):
     assert (run.code, run.out) == (0, "ok\n")
 
 
-def test_it_exits_with_1_when_the_loop_stands_still(worker, server, clock):
+def test_it_exits_with_1_when_the_loop_is_frozen(worker, server, clock):
     clock.now = 31.0
 
     assert worker("health", OPS_PORT=str(server.port)).code == 1
 
 
-def test_it_exits_with_1_when_nobody_answers(worker, server):
+def test_it_exits_with_1_when_nothing_answers(worker, server):
     server.close()
 
     run = worker("health", OPS_PORT=str(server.port))

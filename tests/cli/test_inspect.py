@@ -78,7 +78,7 @@ def test_a_record_that_fits_is_fine(worker, a_file):
     assert worker("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY)).code == 0
 
 
-def test_strict_rules_tell_why_the_message_would_be_parked(worker, a_file):
+def test_strict_rules_say_why_the_message_would_be_dead_lettered(worker, a_file):
     crm = a_file("crm.json", RECORD)
     arguments = ("inspect", str(START), "--crm", crm, "--schema", str(FLOW_REPLY), "--json")
 
@@ -147,7 +147,7 @@ def test_events_may_come_by_line(worker, a_file):
     assert [one["event"] for one in found] == ["ChatScored", "VoiceScored"]
 
 
-def test_an_event_nobody_wants_says_so(worker, a_file):
+def test_an_event_no_job_wants_says_so(worker, a_file):
     run = worker("inspect", a_file("event.json", a_body("user.start", {"x": 1})), "--json")
 
     (found,) = run.json
@@ -218,7 +218,7 @@ def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
         assert crm.counts == {200: 1}
 
 
-def test_live_tells_which_upstream_is_down(worker, a_file):
+def test_live_names_which_upstream_is_down(worker, a_file):
     event = an_attributes_wanted()
     with in_thread(GenesysServer, lambda: CrmServer(CrmState(status=401))) as (cloud, crm):
         run = worker(

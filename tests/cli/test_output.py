@@ -41,7 +41,7 @@ def full_disk():
 
 @pytest.fixture
 def left_pipe():
-    """A pipe that nobody reads any more."""
+    """A pipe that is read no more."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -50,14 +50,14 @@ def left_pipe():
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_full_disk_is_told_in_a_line_and_exit_code_2(full_disk, command, unbuffered):
+def test_a_full_disk_is_reported_in_a_line_and_exit_code_2(full_disk, command, unbuffered):
     run = worker_into(full_disk, *command, PYTHONUNBUFFERED=unbuffered)
 
     assert (run.returncode, run.stderr) == (2, LOST)
 
 
-def test_parked_messages_are_not_lost_without_a_word_on_a_full_disk(full_disk, a_queue):
-    queues = {"SQS_QUEUE_URL": a_queue(), "SQS_DEAD_LETTER_QUEUE_URL": a_queue("-parked")}
+def test_dead_lettered_messages_are_not_lost_without_a_word_on_a_full_disk(full_disk, a_queue):
+    queues = {"SQS_QUEUE_URL": a_queue(), "SQS_DEAD_LETTER_QUEUE_URL": a_queue("-dead-lettered")}
 
     run = worker_into(full_disk, "dlq", "list", "--json", **queues)
 

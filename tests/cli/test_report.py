@@ -147,7 +147,7 @@ def test_a_wrong_option_is_a_usage_error(report, arguments):
         ("--queue-id", "../../x", "--queue-id: entry 1 is not a UUID; GET /api/v2/routing/queues"),
     ],
 )
-def test_what_cannot_be_reported_is_a_bad_argument_and_nobody_is_asked(
+def test_what_cannot_be_reported_is_a_bad_argument_and_nothing_is_asked(
     report, cloud, tmp_path, option, value, said
 ):
     done = report(*DAY, "--out", str(tmp_path), option, value)
@@ -175,7 +175,7 @@ def test_a_media_type_is_taken_in_capitals(report, tmp_path):
     assert done.json["conversationCount"] == 1
 
 
-def test_a_file_in_place_of_the_folder_is_a_usage_error_and_nobody_is_asked(
+def test_a_file_in_place_of_the_folder_is_a_usage_error_and_nothing_is_asked(
     report, cloud, tmp_path
 ):
     place = tmp_path / "taken"

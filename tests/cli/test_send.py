@@ -101,7 +101,7 @@ def test_a_fifo_queue_gets_what_it_wants(worker, a_queue, bodies_on, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "error"),
     [
         (b'{"n": 1}\n+4915112345678 nonsense\n', ":2: is not JSON"),
         (b"", ": is empty"),
@@ -110,11 +110,11 @@ def test_a_fifo_queue_gets_what_it_wants(worker, a_queue, bodies_on, tmp_path):
         (b'"' + b"x" * MAX_BYTES + b'"', ": is larger than 1 MiB"),
     ],
 )
-def test_nothing_is_sent_when_one_event_is_bad(sent_with, content, complaint):
+def test_nothing_is_sent_when_one_event_is_bad(sent_with, content, error):
     run, bodies = sent_with(content)
 
     assert run.code == 2
-    assert complaint in run.err
+    assert error in run.err
     assert "4915112345678" not in run.err
     assert bodies == []
 

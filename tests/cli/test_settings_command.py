@@ -98,7 +98,7 @@ def test_a_command_loads_no_heavy_library_before_it_runs(command):
     assert done.stdout.strip() == "[]"
 
 
-def test_the_version_is_told(worker):
+def test_the_version_is_reported(worker):
     assert worker("--version").out.strip() == __version__
 
 

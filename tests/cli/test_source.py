@@ -56,7 +56,7 @@ def test_the_integration_is_made_and_configured(source, cloud):
     }
 
 
-def test_the_next_step_at_aws_is_told(source):
+def test_the_next_step_at_aws_is_reported(source):
     done = source(*CREATE, "--apply")
 
     assert f"create-event-bus --name {PARTNER} --event-source-name {PARTNER}" in done.out

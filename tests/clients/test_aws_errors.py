@@ -51,7 +51,7 @@ def test_refused_credentials_are_no_fault_of_the_resource(code):
     assert failure_called("events", code).setting == "AWS_ACCESS_KEY_ID"
 
 
-def test_a_clock_that_is_wrong_is_told_as_such():
+def test_a_clock_that_is_wrong_is_reported_as_such():
     assert "clock" in failure_called("s3", "RequestTimeTooSkewed").remedy
 
 
@@ -64,5 +64,5 @@ def test_what_a_service_finds_invalid_is_the_fault_of_the_message(service):
     ("status", "kind"),
     [(400, Rejected), (404, Rejected), (403, Unauthorized), (429, RateLimited), (503, Unavailable)],
 )
-def test_a_code_that_is_not_known_is_told_by_its_status(status, kind):
+def test_a_code_that_is_not_known_is_reported_by_its_status(status, kind):
     assert type(failure_called("s3", "Whatever", status=status)) is kind

@@ -130,7 +130,7 @@ async def test_a_link_is_in_no_repr_and_no_log():
     assert "Signature" not in repr(logs)
 
 
-async def test_a_bucket_that_is_not_there_is_a_setting_to_mend_and_parks_nothing():
+async def test_a_bucket_that_is_not_there_is_a_setting_to_fix_and_dead_letters_nothing():
     async with a_bucket(now, create=False) as bucket:
         with pytest.raises(Misconfigured) as caught:
             await bucket.put(FOLDER, CSV)

@@ -1,4 +1,4 @@
-"""Events share calls, and each has its own fate."""
+"""Events share calls, and each has its own result."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -123,7 +123,9 @@ async def test_an_entry_that_fails_for_good_fails_its_own_caller_only(bridge, bu
         ("ValidationException", Rejected),
     ],
 )
-async def test_a_call_that_fails_is_made_once_and_told_by_who_must_act(bridge, bus_of, code, error):
+async def test_a_call_that_fails_is_made_once_and_reported_by_who_must_act(
+    bridge, bus_of, code, error
+):
     bridge.error = code
     async with bus_of(bridge.url) as bus:
         results = await put_all(bus, [{"n": 1}, {"n": 2}])
@@ -132,7 +134,7 @@ async def test_a_call_that_fails_is_made_once_and_told_by_who_must_act(bridge, b
     assert len(bridge.calls) == 1
 
 
-async def test_a_bus_that_is_missing_parks_nothing(moto, bus_of):
+async def test_a_bus_that_is_missing_dead_letters_nothing(moto, bus_of):
     async with bus_of(moto, "missing") as bus:
         with pytest.raises(Misconfigured) as caught:
             await put(bus, {"n": 1})

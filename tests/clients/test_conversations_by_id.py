@@ -166,7 +166,7 @@ async def test_a_404_for_one_id_hides_no_other_of_its_batch():
     assert sum(isinstance(answer, dict) for answer in answers) == 19
 
 
-async def test_closing_waits_for_no_lookup_that_nobody_waits_for():
+async def test_closing_waits_for_no_lookup_that_is_not_awaited():
     cloud, asked = GenesysCloud(), asyncio.Event()
 
     async def never(request):
@@ -205,7 +205,7 @@ async def test_a_failure_of_the_request_is_transient_for_all_of_the_batch():
     assert cloud.counts["details_by_id"] == 1
 
 
-async def test_a_missing_permission_parks_nothing():
+async def test_a_missing_permission_dead_letters_nothing():
     async def forbidden(_):
         return error_body(403, "missing.permissions")
 
@@ -232,7 +232,7 @@ async def test_lookups_gather_while_a_request_waits_for_the_budget():
     assert cloud.counts["details_by_id"] <= 4
 
 
-async def test_a_wait_longer_than_the_deadline_is_given_back():
+async def test_a_wait_longer_than_the_deadline_is_released():
     cloud = GenesysCloud()
     cloud.fail_with("details_by_id", 429, retry_after=120)
     async with details_of(cloud) as details:

@@ -61,7 +61,7 @@ async def marks_in(client, table):
 
 
 # ── what a mark proves ─────────────────────────────────────────────────────────────────────────
-async def test_a_message_that_nobody_had_in_flight_proves_nothing(process):
+async def test_a_message_that_was_not_in_flight_proves_nothing(process):
     assert await process("a").begin("q", "m", VISIBILITY) == NONE
 
 
@@ -143,7 +143,7 @@ async def test_an_own_mark_is_no_death(process, clock):
     assert await marks.begin("q", "m", VISIBILITY) == NONE
 
 
-async def test_messages_and_queues_are_told_apart(process, clock):
+async def test_messages_and_queues_are_distinguished(process, clock):
     await process("dead").begin("q", "m", VISIBILITY)
     clock.now += VISIBILITY
 
@@ -217,7 +217,7 @@ async def test_a_mark_of_another_is_not_taken_off(process, client, table, clock)
     assert mark["owner"] == {"S": "b"}
 
 
-async def test_what_is_given_back_without_an_outcome_keeps_its_deaths_and_adds_none(process, clock):
+async def test_what_is_released_without_an_outcome_keeps_its_deaths_and_adds_none(process, clock):
     for owner in ("p1", "p2"):
         await process(owner).begin("q", "m", VISIBILITY)
         clock.now += VISIBILITY

@@ -1,4 +1,4 @@
-"""The CRM is asked once per conversation, believed when it knows nobody, missed for a while."""
+"""The CRM is asked once per conversation, believed when it knows no one, missed for a while."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -43,9 +43,9 @@ def a_guard(upstream):
 
 
 @asynccontextmanager
-async def a_crm(token=None, cache_by="conversation", **desk):
+async def a_crm(token=None, cache_by="conversation", **server):
     async with (
-        CrmServer(CrmState(**desk)) as served,
+        CrmServer(CrmState(**server)) as served,
         HttpClient("crm", origin_of("crm", served.url), HttpLimits(total_seconds=5)) as http,
     ):
         service = HttpService("crm", http, a_guard("crm"))
@@ -56,7 +56,7 @@ async def a_crm(token=None, cache_by="conversation", **desk):
 
 async def test_a_customer_is_found_by_the_conversation():
     conversation = an_id()
-    async with a_crm(by_conversation={conversation: GOLD}) as (crm, _desk):
+    async with a_crm(by_conversation={conversation: GOLD}) as (crm, _server):
         found = await crm.find(conversation, None)
 
     assert found.value == GOLD
@@ -64,25 +64,25 @@ async def test_a_customer_is_found_by_the_conversation():
 
 
 async def test_a_customer_is_found_by_the_phone_number():
-    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _desk):
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _server):
         assert (await crm.find(an_id(), PHONE)).value == GOLD
 
 
 async def test_a_conversation_is_asked_for_once():
     conversation = an_id()
-    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, server):
         for _ in range(2):
             assert (await crm.find(conversation, PHONE)).value == GOLD
 
-        assert desk.counts.total() == 1
+        assert server.counts.total() == 1
 
 
 async def test_two_callers_of_one_number_are_two_customers_with_the_crm_up_and_down():
     known = {an_id(): {"account": "one"}, an_id(): {"account": "two"}}
-    async with a_crm(by_conversation=known) as (crm, desk):
+    async with a_crm(by_conversation=known) as (crm, server):
         for conversation, record in known.items():
             assert (await crm.find(conversation, PHONE)).value == record
-        desk.status = 503
+        server.status = 503
         await asyncio.sleep(1000)
 
         for conversation, record in known.items():
@@ -90,27 +90,27 @@ async def test_two_callers_of_one_number_are_two_customers_with_the_crm_up_and_d
             assert (found.value, found.stale) == (record, True)
 
 
-async def test_a_new_caller_of_a_number_is_waited_for_and_gets_nobody_elses_while_the_crm_is_down():
+async def test_a_new_caller_of_a_number_waits_and_gets_no_answer_of_another_while_the_crm_is_down():
     first = an_id()
-    async with a_crm(by_conversation={first: GOLD}) as (crm, desk):
+    async with a_crm(by_conversation={first: GOLD}) as (crm, server):
         await crm.find(first, PHONE)
-        desk.status = 503
+        server.status = 503
 
         with pytest.raises(Unavailable):
             await crm.find(an_id(), PHONE)
 
 
-async def test_nobody_behind_one_conversation_does_not_skip_the_next_of_its_number():
+async def test_no_customer_behind_one_conversation_does_not_skip_the_next_of_its_number():
     second = an_id()
-    async with a_crm(by_conversation={second: GOLD}) as (crm, _desk):
+    async with a_crm(by_conversation={second: GOLD}) as (crm, _server):
         assert (await crm.find(an_id(), PHONE)).value is None
 
         assert (await crm.find(second, PHONE)).value == GOLD
 
 
-async def test_nobody_without_a_number_is_asked_for_again_with_one():
+async def test_no_customer_without_a_number_is_asked_for_again_with_one():
     conversation = an_id()
-    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _desk):
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, _server):
         assert (await crm.find(conversation, None)).value is None
 
         assert (await crm.find(conversation, PHONE)).value == GOLD
@@ -120,53 +120,53 @@ async def test_by_phone_the_number_alone_is_asked_for_and_its_answer_is_shared()
     first = an_id()
     async with a_crm(
         cache_by="phone", by_phone={PHONE: GOLD}, by_conversation={first: {"of": "first"}}
-    ) as (crm, desk):
+    ) as (crm, server):
         assert (await crm.find(first, PHONE)).value == GOLD
         assert (await crm.find(an_id(), PHONE)).value == GOLD
 
-        assert desk.counts.total() == 1
+        assert server.counts.total() == 1
 
 
 async def test_by_phone_a_conversation_without_a_number_is_asked_for_by_itself():
     first, second = an_id(), an_id()
-    async with a_crm(cache_by="phone", by_conversation={first: GOLD}) as (crm, desk):
+    async with a_crm(cache_by="phone", by_conversation={first: GOLD}) as (crm, server):
         assert (await crm.find(first, None)).value == GOLD
         assert (await crm.find(second, None)).value is None
 
-        assert desk.counts.total() == 2
+        assert server.counts.total() == 2
 
 
 async def test_two_conversations_without_a_number_are_two_customers():
-    async with a_crm() as (crm, desk):
+    async with a_crm() as (crm, server):
         await crm.find(an_id(), None)
         await crm.find(an_id(), None)
 
-        assert desk.counts.total() == 2
+        assert server.counts.total() == 2
 
 
-async def test_nobody_is_an_answer_and_believed_for_a_minute():
+async def test_no_customer_is_an_answer_and_believed_for_a_minute():
     conversation = an_id()
-    async with a_crm() as (crm, desk):
+    async with a_crm() as (crm, server):
         assert (await crm.find(conversation, PHONE)).value is None
         await crm.find(conversation, PHONE)
-        assert desk.counts == {404: 1}
+        assert server.counts == {404: 1}
 
         await asyncio.sleep(70)
         await crm.find(conversation, PHONE)
 
-        assert desk.counts == {404: 2}
+        assert server.counts == {404: 2}
 
 
-async def test_a_customer_without_any_field_is_nobody():
-    async with a_crm(by_phone={PHONE: {}}) as (crm, _desk):
+async def test_a_customer_without_any_field_is_no_one():
+    async with a_crm(by_phone={PHONE: {}}) as (crm, _server):
         assert (await crm.find(an_id(), PHONE)).value is None
 
 
 async def test_a_stale_answer_is_served_and_marked_while_the_crm_is_down():
     conversation = an_id()
-    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, server):
         await crm.find(conversation, PHONE)
-        desk.status = 503
+        server.status = 503
         await asyncio.sleep(1000)
 
         found = await crm.find(conversation, PHONE)
@@ -177,9 +177,9 @@ async def test_a_stale_answer_is_served_and_marked_while_the_crm_is_down():
 
 async def test_no_answer_is_served_beyond_its_hard_lifetime():
     conversation = an_id()
-    async with a_crm(by_phone={PHONE: GOLD}) as (crm, desk):
+    async with a_crm(by_phone={PHONE: GOLD}) as (crm, server):
         await crm.find(conversation, PHONE)
-        desk.status = 503
+        server.status = 503
         await asyncio.sleep(4000)
 
         with pytest.raises(Unavailable):
@@ -199,7 +199,7 @@ async def test_no_answer_is_served_beyond_its_hard_lifetime():
     ],
 )
 async def test_a_refusal_has_its_class_and_names_no_customer(status, error):
-    async with a_crm(status=status) as (crm, _desk):
+    async with a_crm(status=status) as (crm, _server):
         with pytest.raises(error) as caught:
             await crm.find(an_id(), PHONE)
 
@@ -207,41 +207,55 @@ async def test_a_refusal_has_its_class_and_names_no_customer(status, error):
 
 
 async def test_the_wait_a_busy_crm_asks_for_is_passed_on():
-    async with a_crm(status=429, retry_after="42") as (crm, _desk):
+    async with a_crm(status=429, retry_after="42") as (crm, _server):
         with pytest.raises(Transient) as caught:
             await crm.find(an_id(), PHONE)
 
     assert caught.value.retry_after == 42
 
 
-async def test_nobody_asks_before_the_time_a_429_named():
-    async with a_crm(status=429, retry_after="42") as (crm, desk):
+async def test_no_call_is_made_before_the_time_a_429_named():
+    async with a_crm(status=429, retry_after="42") as (crm, server):
         for _ in range(42):
             with pytest.raises(RateLimited) as caught:
                 await crm.find(an_id(), None)
             await asyncio.sleep(1)
-        asked = desk.counts.total()
-        desk.status = 200
+        asked = server.counts.total()
+        server.status = 200
         await crm.find(an_id(), None)
 
     assert asked == 1
     assert caught.value.retry_after == pytest.approx(1, abs=0.1)
-    assert desk.counts.total() == 2
+    assert server.counts.total() == 2
 
 
-async def test_the_token_is_sent():
-    async with a_crm(by_phone={PHONE: GOLD}, token="s3cret") as (crm, _desk):
+@pytest.mark.parametrize("token", ["s3cret", lambda: "s3cret"])
+async def test_the_token_is_sent(token):
+    async with a_crm(by_phone={PHONE: GOLD}, token=token) as (crm, server):
+        server.token = "s3cret"
+
+        assert (await crm.find(an_id(), PHONE)).value == GOLD
+
+
+async def test_a_token_that_was_rotated_is_sent_with_the_next_question():
+    token = ["old"]
+    async with a_crm(by_phone={PHONE: GOLD}, token=lambda: token[0]) as (crm, server):
+        server.token = "new"
+        with pytest.raises(Unauthorized):
+            await crm.find(an_id(), PHONE)
+        token[0] = "new"
+
         assert (await crm.find(an_id(), PHONE)).value == GOLD
 
 
 @pytest.mark.parametrize("hostile", ["http://169.254.169.254/", "//evil", "x@evil", "a&phone=b"])
 async def test_what_an_event_says_stays_within_its_parameter(hostile):
     assert path_of("https://crm.test/c", phone=hostile).startswith("/c?phone=")
-    async with a_crm() as (crm, desk):
+    async with a_crm() as (crm, server):
         with pytest.raises(Rejected):
             await crm.find(an_id(), hostile)
 
-        assert desk.counts == {400: 1}
+        assert server.counts == {400: 1}
 
 
 async def test_the_endpoint_keeps_its_own_path_and_query():
@@ -249,6 +263,7 @@ async def test_the_endpoint_keeps_its_own_path_and_query():
         "/find/?tenant=7&phone=%2B1"
     )
     assert path_of("https://crm.test") == "/"
+    assert path_of("https://crm.test//a%2F/%2e%2e/?x=%27'") == "//a%2F/%2e%2e/?x=%27'"
 
 
 async def test_credentials_in_the_url_are_refused():

@@ -40,7 +40,7 @@ async def read(cloud, due=None, dialect=None, **over):
         return await reader.read(due or a_day())
 
 
-def only_days_are_too_heavy(start_ms, end_ms):
+def only_days_are_too_large(start_ms, end_ms):
     return end_ms - start_ms > HOUR_MS
 
 
@@ -124,7 +124,7 @@ async def test_a_condition_that_cannot_be_asked_for_makes_no_call():
 
 
 @pytest.mark.parametrize("name", ["userId", "divisionId", "direction"])
-async def test_a_dimension_that_the_reference_does_not_tell_is_refused_before_any_call(name):
+async def test_a_dimension_that_the_reference_does_not_have_is_refused_before_any_call(name):
     """A report would else be one group without a value, and look like an answer."""
     cloud = a_cloud([a_past(1)])
 
@@ -195,7 +195,7 @@ async def test_a_429_is_waited_out_and_the_report_goes_on():
     assert loop.time() - seen[0] >= 90
 
 
-async def test_a_budget_that_stays_spent_for_long_is_left_to_a_later_retry():
+async def test_a_budget_that_stays_exhausted_for_long_is_left_to_a_later_retry():
     cloud = a_cloud(pasts(3))
     cloud.fail_with("details_query", 429, retry_after=3600)
 
@@ -219,7 +219,7 @@ async def test_a_slice_that_fails_three_times_is_read_by_the_hour(status, attemp
 
 
 async def test_a_day_that_is_too_large_is_complete_when_its_hours_are_not():
-    cloud = a_cloud(pasts(300), is_too_large=only_days_are_too_heavy)
+    cloud = a_cloud(pasts(300), is_too_large=only_days_are_too_large)
 
     whole = await read(cloud)
 
@@ -384,7 +384,7 @@ async def test_one_slice_that_fails_for_good_ends_the_others():
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_progress_tells_slices_pages_and_conversations():
+async def test_progress_reports_slices_pages_and_conversations():
     progress = Progress()
 
     async with a_reader(a_cloud(pasts(250))) as reader:

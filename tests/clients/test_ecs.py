@@ -20,7 +20,7 @@ def failures():
     return metrics.best_effort_failures.labels("task_protection")._value.get()
 
 
-async def test_the_task_is_protected_while_it_is_busy_and_given_back_when_idle():
+async def test_the_task_is_protected_while_it_is_busy_and_released_when_idle():
     async with (
         an_agent() as agent,
         a_protection(agent, minutes=65) as protection,
@@ -56,7 +56,7 @@ async def test_a_protection_is_renewed_at_half_its_life():
     assert gaps[:3] == pytest.approx([30 * MINUTE] * 3, abs=1)
 
 
-async def test_a_run_that_begins_while_the_protection_is_given_back_is_protected_last():
+async def test_a_run_that_begins_while_the_protection_is_released_is_protected_last():
     async with an_agent() as agent, a_protection(agent) as protection:
         agent.seconds = 1
         async with protection.while_busy():
@@ -104,18 +104,18 @@ async def test_a_refusal_is_counted_and_asked_again_soon(refusal):
         ((502, "bad gateway"), "502"),
     ],
 )
-async def test_a_refusal_is_told_in_the_words_of_ecs(refusal, why):
+async def test_a_refusal_is_reported_in_the_words_of_ecs(refusal, why):
     async with an_agent() as agent, a_protection(agent) as protection:
         agent.refusals = [refusal]
         with capture_logs() as lines:
             async with protection.while_busy():
                 pass
 
-    (told,) = (line for line in lines if line["event"] == "best_effort_failed")
-    assert told["error"] == f"task_protection: {why}"
+    (reported,) = (line for line in lines if line["event"] == "best_effort_failed")
+    assert reported["error"] == f"task_protection: {why}"
 
 
-async def test_an_agent_that_does_not_answer_holds_nobody_up_for_long():
+async def test_an_agent_that_does_not_answer_holds_no_one_up_for_long():
     loop = asyncio.get_running_loop()
 
     async with an_agent() as agent, a_protection(agent) as protection:
@@ -129,7 +129,7 @@ async def test_an_agent_that_does_not_answer_holds_nobody_up_for_long():
     assert left - began < 6
 
 
-async def test_what_the_work_raises_passes_and_the_task_is_given_back():
+async def test_what_the_work_raises_passes_and_the_task_is_released():
     async with an_agent() as agent, a_protection(agent) as protection:
         with pytest.raises(Unavailable):
             async with protection.while_busy():

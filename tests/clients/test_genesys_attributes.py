@@ -99,7 +99,9 @@ async def test_the_inputs_of_a_flow_outlive_an_outage():
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("answer", [404, 410])
-async def test_a_missing_flow_parks_no_message_and_is_asked_for_once_a_minute(dialect, answer):
+async def test_a_missing_flow_dead_letters_no_message_and_is_asked_for_once_a_minute(
+    dialect, answer
+):
     async with attributes_of(dialect) as (attributes, cloud):
         cloud.fail_with("flow", answer)
         for _ in range(5):
@@ -112,7 +114,7 @@ async def test_a_missing_flow_parks_no_message_and_is_asked_for_once_a_minute(di
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_permission_to_see_flows_that_is_missing_parks_nothing(dialect):
+async def test_a_permission_to_see_flows_that_is_missing_dead_letters_nothing(dialect):
     async def forbidden(_):
         return error_body(403, "missing.any.permissions")
 

@@ -83,7 +83,7 @@ async def test_a_data_action_returns_its_output(dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_customer_nobody_knows_is_none(dialect):
+async def test_an_unknown_customer_is_none(dialect):
     async with genesys_of(a_cloud(customers={}), dialect) as genesys:
         assert await genesys.execute_data_action("custom_-_1", INPUTS) is None
 
@@ -121,7 +121,7 @@ async def test_the_place_of_a_data_action_is_free_however_it_ends():
         assert await genesys.execute_data_action("custom_-_1", INPUTS) == GOLD
 
 
-async def test_what_waits_for_a_data_action_waits_in_hand():
+async def test_no_deadline_runs_while_a_data_action_is_waited_for():
     cloud = a_cloud(action_runs=ActionRuns(seconds=0.2))
     work = Work("message", "voice")
     async with genesys_of(cloud, concurrency=1) as genesys:
@@ -288,7 +288,7 @@ async def test_a_retry_after_beyond_the_deadline_is_handed_on_up_to_the_cap():
     assert cloud.counts["data_action"] == 1
 
 
-async def test_a_spent_budget_of_the_platform_is_waited_out():
+async def test_an_exhausted_budget_of_the_platform_is_waited_out():
     cloud = a_cloud(requests_per_minute=3)
     async with genesys_of(cloud, attempts=3, deadline=200) as genesys:
         outputs = [await genesys.execute_data_action("a", INPUTS) for _ in range(4)]
@@ -299,7 +299,7 @@ async def test_a_spent_budget_of_the_platform_is_waited_out():
 
 async def test_budget_headers_of_a_reply_slow_the_calls_down():
     cloud = a_cloud()
-    cloud.fail_with("data_action", nearly_spent)
+    cloud.fail_with("data_action", nearly_exhausted)
     async with genesys_of(cloud, per_minute=240, deadline=200) as genesys:
         for _ in range(22):  # two more than the burst
             await genesys.execute_data_action("a", INPUTS)
@@ -307,7 +307,7 @@ async def test_budget_headers_of_a_reply_slow_the_calls_down():
     assert cloud.arrivals[-1].at - cloud.arrivals[0].at > 25
 
 
-async def nearly_spent(_):
+async def nearly_exhausted(_):
     headers = {"count": "299", "allowed": "300", "reset": "30"}
     return web.json_response(
         GOLD, headers={f"inin-ratelimit-{name}": value for name, value in headers.items()}
@@ -373,7 +373,7 @@ async def forbidden(_):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_missing_permission_parks_nothing(dialect):
+async def test_a_missing_permission_dead_letters_nothing(dialect):
     cloud = a_cloud()
     for endpoint in ("data_action", "conversation"):
         cloud.fail_with(endpoint, forbidden)
@@ -396,7 +396,7 @@ async def test_no_number_token_or_secret_is_in_any_log_or_traceback(fault, diale
     caplog.set_level(logging.DEBUG)
     secret = "canary-secret"
     cloud = a_cloud(client_secret=secret)
-    told = []
+    reported = []
     with structlog.testing.capture_logs() as lines:
         async with genesys_of(cloud, dialect) as genesys:
             await genesys.execute_data_action("a", INPUTS)
@@ -405,9 +405,9 @@ async def test_no_number_token_or_secret_is_in_any_log_or_traceback(fault, diale
             try:
                 await genesys.execute_data_action("a", INPUTS)
             except WorkerError as error:
-                told = traceback.format_exception(error)
+                reported = traceback.format_exception(error)
 
-    everything = f"{lines} {caplog.text} {told}"
+    everything = f"{lines} {caplog.text} {reported}"
     canaries = [PHONE, PHONE[1:], secret, *cloud._tokens]
     assert len(cloud._tokens) >= 1
     assert [canary for canary in canaries if canary in everything] == []

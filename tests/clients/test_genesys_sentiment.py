@@ -1,4 +1,4 @@
-"""The sentiment of a chat, from transcripts or from metrics; links are fetched and never told."""
+"""The sentiment of a chat, from transcripts or from metrics; links are fetched, never shown."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -170,7 +170,7 @@ async def test_a_score_of_another_scale_is_refused(score):
             await sentiment.of_chat(conversation, NOON)
 
 
-async def test_a_missing_permission_parks_nothing():
+async def test_a_missing_permission_dead_letters_nothing():
     async def forbidden(_):
         return error_body(403, "missing.permissions")
 
@@ -264,7 +264,7 @@ async def test_a_link_to_a_bucket_of_genesys_is_followed_in_every_region(place):
 @pytest.mark.parametrize(
     "place", ["prod-x.s3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com/prod-x"]
 )
-async def test_another_bucket_waits_for_a_person_who_is_told_its_name(place):
+async def test_another_bucket_waits_for_a_person_who_is_reported_its_name(place):
     transcripts = Transcripts(Unsent(), LIMITS)
     with pytest.raises(Misconfigured, match="bucket prod-x") as caught:
         await transcripts.fetch(SignedUrl(f"https://{place}/t.json"))
@@ -296,7 +296,7 @@ async def test_many_odd_hosts_do_not_lock_out_the_next_one():
     await transcripts.aclose()
 
 
-async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
+async def test_neither_logs_nor_errors_nor_reprs_hold_a_link():
     cloud = GenesysCloud()
     conversation, _ = a_chat(cloud, (1, 1))
     cloud.fail_with("transcript_file", 503)
@@ -306,8 +306,8 @@ async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
                 await sentiment.of_chat(conversation, NOON)
 
     (signature,) = cloud.speech.links
-    told = f"{logs} {caught.value!r} {SignedUrl(signature)!r}"
-    assert signature not in told
+    reported = f"{logs} {caught.value!r} {SignedUrl(signature)!r}"
+    assert signature not in reported
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ async def test_neither_logs_nor_errors_nor_reprs_tell_a_link():
         (200, b"[]", Unreadable),
     ],
 )
-async def test_each_answer_of_the_store_is_told_by_what_helps(status, body, error):
+async def test_each_answer_of_the_store_is_reported_by_what_helps(status, body, error):
     async def answer(_):
         return web.Response(status=status, body=body)
 

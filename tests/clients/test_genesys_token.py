@@ -116,7 +116,7 @@ async def test_a_token_lives_on_while_its_renewal_fails_once_a_second():
         assert 1 + 8 <= genesys.counts["token"] <= 1 + 11
 
 
-async def test_a_failed_renewal_nobody_waits_for_is_no_lost_exception(caplog):
+async def test_a_failed_renewal_that_is_not_awaited_is_no_lost_exception(caplog):
     async with tokens_of() as (tokens, genesys):
         await tokens.get()
         await asyncio.sleep(86_400 - 200)
@@ -211,7 +211,7 @@ async def test_a_token_host_that_says_nothing_is_unavailable_within_the_time_lim
         assert asyncio.get_running_loop().time() - started == pytest.approx(10, abs=0.5)
 
 
-async def test_a_reply_that_is_no_token_parks_no_message():
+async def test_a_reply_that_is_no_token_dead_letters_no_message():
     async with tokens_of() as (tokens, genesys):
         genesys.fail_with("token", 404)
 
@@ -219,7 +219,7 @@ async def test_a_reply_that_is_no_token_parks_no_message():
             await tokens.get()
 
 
-async def test_the_life_of_a_token_is_told_by_the_given_clock():
+async def test_the_life_of_a_token_is_measured_by_the_given_clock():
     now = 1000.0
     async with tokens_of(clock=lambda: now) as (tokens, _):
         first = await tokens.get()
@@ -282,3 +282,27 @@ async def test_a_secret_that_was_rotated_under_way_heals_within_a_minute(tmp_pat
 
         assert cloud.knows_token(await tokens.get())
     assert caught.value.retry_after < 60
+
+
+async def test_refused_credentials_are_tried_again_without_a_message():
+    cloud = GenesysCloud(client_secret="right")
+    async with tokens_of(cloud) as (tokens, genesys):
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+        cloud.client_secret = "demo-secret"
+        await asyncio.sleep(31)
+        healed = tokens.problem
+        await asyncio.sleep(3600)
+
+        assert healed is None
+        assert genesys.counts["token"] == 2
+
+
+async def test_credentials_that_stay_refused_are_tried_twice_a_minute():
+    async with tokens_of(GenesysCloud(client_secret="right")) as (tokens, genesys):
+        with pytest.raises(Unauthorized):
+            await tokens.get()
+        await asyncio.sleep(601)
+
+        assert genesys.counts["token"] == 21
+        assert tokens.refusal is not None

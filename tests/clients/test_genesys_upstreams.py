@@ -140,7 +140,7 @@ async def test_its_failures_touch_neither_token_nor_budget_nor_any_other_upstrea
         assert await bench.details.by_id(ended_id, NOON) is not None
 
 
-async def test_its_expired_credentials_are_told_loudly_once_a_minute_and_not_as_ours():
+async def test_its_expired_credentials_are_reported_loudly_once_a_minute_and_not_as_ours():
     async with a_bench() as bench:
         bench.cloud.fail_with("data_action", remote_credentials_expired)
         with capture_logs() as logs:
@@ -307,17 +307,17 @@ async def test_a_message_that_waits_for_a_token_others_asked_for_says_so():
 
         tasks = [asyncio.create_task(working(work)) for work in works]
         await asyncio.sleep(2)
-        told = [work.waiting_for for work in works]
+        reported = [work.waiting_for for work in works]
         await asyncio.gather(*tasks)
 
-    assert told == ["token", "token"]
+    assert reported == ["token", "token"]
     assert [work.ends_by for work in works] == pytest.approx([65, 65], abs=0.5)
 
 
 # ── what is too much, and what cannot be read ──────────────────────────────────────────────────
 @pytest.mark.parametrize("by", ["a message", "a command"])
 @pytest.mark.parametrize("status", [500, 504])
-async def test_day_slices_that_are_too_heavy_open_no_breaker_and_the_report_goes_on_by_the_hour(
+async def test_day_slices_that_are_too_large_open_no_breaker_and_the_report_goes_on_by_the_hour(
     status, by
 ):
     def is_too_large(start_ms, end_ms):

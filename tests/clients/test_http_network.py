@@ -19,7 +19,7 @@ GET = Request(method="GET", path="/x?sig=%2F", template="/x")
 
 
 @pytest.fixture(autouse=True)
-def _only_the_tests_own_surroundings(monkeypatch):
+def _only_the_tests_own_environment(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -62,7 +62,7 @@ async def test_a_private_authority_is_trusted(certificate, monkeypatch, variable
         assert await got(f"https://localhost:{port}") == 200
 
 
-async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(certificate):
+async def test_a_server_without_a_trusted_certificate_is_not_spoken_to(certificate):
     async with a_tls_server(certificate) as (port, asked):
         with pytest.raises(Unavailable):
             await got(f"https://localhost:{port}")
@@ -125,7 +125,7 @@ def test_a_bundle_that_cannot_be_read_is_a_configuration_error(monkeypatch, tmp_
         bundle.write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
 
-    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE: no bundle of certificates"):
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE: is no bundle of certificates"):
         trusted()
 
 

@@ -1,4 +1,4 @@
-"""The idempotency store: once over all workers, whoever dies, freezes or comes late."""
+"""The idempotency store: once over all workers, whichever dies, freezes or comes late."""
 
 import asyncio
 import time
@@ -252,7 +252,7 @@ async def test_a_killed_workers_claim_holds_until_its_lease_and_the_skew_have_pa
 
 
 async def _die_while_running(client, table, ahead=0.0):
-    """Leave behind what `kill -9` leaves: a claim nobody releases."""
+    """Leave behind what `kill -9` leaves: a claim no one releases."""
     dead = a_store(client, table, ahead=ahead)
     work = Work()
     work.go_on.clear()
@@ -375,7 +375,7 @@ async def test_a_handler_that_wakes_after_its_lease_is_cancelled_before_its_next
 
     running = asyncio.create_task(store.once("voice", "k", work))
     await began.wait()
-    time.sleep(SHORT_LEASE)  # noqa: ASYNC251  the whole process stands still, as by SIGSTOP
+    time.sleep(SHORT_LEASE)  # noqa: ASYNC251  the whole process is frozen, as by SIGSTOP
 
     with pytest.raises(Transient, match="claim was lost"):
         await running
@@ -491,7 +491,7 @@ async def test_nothing_runs_while_the_table_is_down(store, wire, outcomes):
     assert outcomes() == {"unavailable": 1}
 
 
-async def test_work_runs_without_the_table_when_told_so(client, table, wire, outcomes):
+async def test_work_runs_without_the_table_when_set_so(client, table, wire, outcomes):
     store, work = a_store(client, table, fail_open=True), Work()
     wire.cut = True
 
@@ -503,7 +503,7 @@ async def test_work_runs_without_the_table_when_told_so(client, table, wire, out
     assert [x["event"] for x in logs] == ["idempotency_bypassed"]
 
 
-async def test_a_run_outlives_its_lease_without_the_table_when_told_so(client, table, wire, held):
+async def test_a_run_outlives_its_lease_without_the_table_when_set_so(client, table, wire, held):
     store = a_store(client, table, lease_seconds=SHORT_LEASE, fail_open=True)
     running = asyncio.create_task(store.once("voice", "k", held))
     await held.began.wait()
@@ -566,7 +566,7 @@ async def test_a_table_of_another_shape_is_a_wrong_setting_and_no_fault_of_the_m
 
 
 @BOTH
-async def test_a_claim_that_is_cancelled_while_it_is_written_blocks_nobody(client, table, wire):
+async def test_a_claim_that_is_cancelled_while_it_is_written_blocks_no_one(client, table, wire):
     store, work = a_store(client, table), Work()
     wire.hold = True
     claiming = asyncio.create_task(store.once("voice", "k", work))
@@ -585,7 +585,7 @@ async def test_the_record_names_its_conversation(client, table, store):
     assert (await item(client, table))["conversationId"] == {"S": "c-1"}
 
 
-async def test_work_whose_lease_was_lost_is_not_run_even_when_told_to_fail_open(client, table):
+async def test_work_whose_lease_was_lost_is_not_run_even_when_set_to_fail_open(client, table):
     store, work = a_store(client, table, fail_open=True), Work()
     store._table._guard = Strict(store._table._guard)
     begin(LOST)

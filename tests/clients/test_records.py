@@ -222,7 +222,7 @@ async def test_a_refusal_of_dynamodb_has_its_class_and_none_of_its_message(
     assert PHONE not in "".join(format_exception(caught.value))
 
 
-async def test_nobody_at_the_endpoint_is_transient(monkeypatch):
+async def test_nothing_at_the_endpoint_is_transient(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     async with a_client() as client:
         records = VoiceRecords(a_service(client), "records", None, lambda: NOON)

@@ -82,8 +82,8 @@ def test_any_answer_says_something_of_the_queue_or_nothing(answer):
 def test_what_is_not_confirmed_has_failed(answer, codes):
     results = batch_results(answer, 2)
 
-    told = [failed and failed.code for failed in results]
-    assert [code and code[:3] for code in told] == [code and code[:3] for code in codes]
+    reported = [failed and failed.code for failed in results]
+    assert [code and code[:3] for code in reported] == [code and code[:3] for code in codes]
 
 
 def test_only_true_is_a_fault_of_the_sender():

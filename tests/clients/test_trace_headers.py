@@ -120,7 +120,7 @@ async def test_without_tracing_an_execution_names_no_trace(starts):
     assert "traceHeader" not in starts[0]
 
 
-async def test_a_webhook_is_told_of_no_trace():
+async def test_a_webhook_is_sent_no_trace():
     async with (
         WebhookSink() as sink,
         HttpClient("hook", origin_of("hook", sink.url), WEBHOOK_LIMITS) as http,

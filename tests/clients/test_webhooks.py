@@ -188,7 +188,7 @@ async def test_a_receiver_that_says_nothing_is_given_up_after_fifteen_seconds():
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_%%%", " "])
-async def test_a_secret_that_is_none_is_told_of_at_the_start(secret):
+async def test_a_secret_that_is_none_is_reported_at_the_start(secret):
     with pytest.raises(ConfigurationError) as caught:
         async with a_hook(secret):
             pass

@@ -1,4 +1,4 @@
-"""Executions are started once; what is refused for all is nobody's fault."""
+"""Executions are started once; what is refused for all is no one's fault."""
 
 from contextlib import asynccontextmanager
 
@@ -94,7 +94,7 @@ async def test_a_repeat_with_other_details_starts_no_second_one(client):
     assert len(await executions_of(client, arn)) == 1
 
 
-async def test_a_missing_state_machine_parks_nothing(client):
+async def test_a_missing_state_machine_dead_letters_nothing(client):
     arn = "arn:aws:states:us-east-1:123456789012:stateMachine:missing"
 
     with pytest.raises(Misconfigured) as caught:
@@ -119,7 +119,7 @@ async def test_a_missing_state_machine_parks_nothing(client):
         ("InvalidName", Rejected),
     ],
 )
-async def test_each_refusal_is_told_by_who_must_act(aws, code, error):
+async def test_each_refusal_is_reported_by_who_must_act(aws, code, error):
     async with (
         a_stub(400, {"__type": code, "message": "…"}) as url,
         aws("stepfunctions", url) as client,
@@ -159,7 +159,7 @@ async def test_large_details_without_a_bucket_are_permanent():
         await DetailsStore(a_store(None), None).put("k", b"{}")
 
 
-async def test_a_missing_bucket_parks_nothing(moto, aws):
+async def test_a_missing_bucket_dead_letters_nothing(moto, aws):
     async with aws("s3", moto) as s3:
         with pytest.raises(Misconfigured) as caught:
             await DetailsStore(a_store(s3), f"b-{an_id()}").put("k", b"{}")

@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.asyncio]
     ids=["nothing", "no id", "no uuid", "no e164", "twice", "unknown"],
 )
 async def test_the_crm_refuses_a_malformed_question(query):
-    async with CrmServer() as desk, httpx.AsyncClient() as http:
-        assert (await http.get(desk.url + query)).status_code == 400
-        assert desk.counts == {400: 1}
+    async with CrmServer() as crm, httpx.AsyncClient() as http:
+        assert (await http.get(crm.url + query)).status_code == 400
+        assert crm.counts == {400: 1}
 
 
-async def test_the_crm_lets_nobody_in_without_its_token():
-    async with CrmServer(CrmState(token="s3cret")) as desk, httpx.AsyncClient() as http:
-        answer = await http.get(f"{desk.url}?conversationId={an_id()}")
+async def test_the_crm_lets_no_one_in_without_its_token():
+    async with CrmServer(CrmState(token="s3cret")) as crm, httpx.AsyncClient() as http:
+        answer = await http.get(f"{crm.url}?conversationId={an_id()}")
 
     assert answer.status_code == 401
 

@@ -1,4 +1,4 @@
-"""Look-ups of ended conversations: the emulator is as strict as the real Genesys Cloud."""
+"""Lookups of ended conversations: the emulator is as strict as the real Genesys Cloud."""
 
 import orjson
 import pytest

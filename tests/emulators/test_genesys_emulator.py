@@ -144,7 +144,7 @@ def raised_by(reply):
     return caught.value
 
 
-async def test_a_spent_budget_means_what_the_sample_means(cloud, send):
+async def test_an_exhausted_budget_means_what_the_sample_means(cloud, send):
     cloud.requests_per_minute = 1
     token, request = cloud.issue_token(), live_caller(CONVERSATION).request
     await send(request, token)
@@ -176,7 +176,7 @@ async def test_a_missing_conversation_means_what_the_sample_means(send):
     assert (error.status, error.code) == (sample.status, sample.code)
 
 
-async def test_a_missing_permission_can_be_told_as_in_the_sample(cloud, send):
+async def test_a_missing_permission_can_be_reported_as_in_the_sample(cloud, send):
     async def forbidden(_):
         return error_body(403, "missing.permissions")
 

@@ -168,7 +168,7 @@ async def test_message_attributes_come_back_with_their_digest(any_client, a_queu
     assert sent["MD5OfMessageAttributes"] == "8b676ccda5d8412dae60cf8ecd7ca64f"
 
 
-async def test_attributes_are_absent_when_nobody_asks(any_client, a_queue):
+async def test_attributes_are_absent_when_not_asked_for(any_client, a_queue):
     url = await a_queue()
     attributes = {"kind": {"DataType": "String", "StringValue": "voice"}}
     await any_client.send_message(QueueUrl=url, MessageBody="b", MessageAttributes=attributes)
@@ -534,9 +534,9 @@ async def test_group_is_blocked_while_one_of_it_is_in_flight(any_client, a_queue
 
     others = await receive(any_client, url)
     await any_client.delete_message(QueueUrl=url, ReceiptHandle=head["ReceiptHandle"])
-    followers = await receive(any_client, url)
+    next_messages = await receive(any_client, url)
 
-    assert (bodies([head]), bodies(others), bodies(followers)) == (["a1"], ["b1"], ["a2"])
+    assert (bodies([head]), bodies(others), bodies(next_messages)) == (["a1"], ["b1"], ["a2"])
 
 
 async def test_same_content_is_kept_once_when_the_queue_deduplicates(any_client, a_queue):

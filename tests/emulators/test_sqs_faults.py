@@ -198,7 +198,7 @@ async def test_receive_gives_fewer_than_there_are(sqs, sqs_post, url):
     assert sqs.depth(url) == Depth(1, 2, 0)
 
 
-async def test_message_is_delivered_again_while_it_is_in_hand(sqs, sqs_post, url):
+async def test_message_is_delivered_again_while_it_is_in_flight(sqs, sqs_post, url):
     sqs.send(url, "hello")
     sqs.faults.add("ReceiveMessage", DeliverAgain(), When(last=1))
 
@@ -265,7 +265,7 @@ async def test_drip_ends_with_its_client(sqs, url):
     async with _half_a_call(sqs, "SendMessage", url) as reader:
         assert await reader.readexactly(4) == b"HTTP"
 
-    await _nobody_is_served(sqs)
+    await _no_one_is_served(sqs)
 
 
 @pytest.mark.parametrize("after_effect", [True, False])
@@ -277,7 +277,7 @@ async def test_call_is_taken_and_never_answered(sqs, url, after_effect):
         assert sqs.depth(url) == Depth(int(after_effect), 0, 0)
         assert sqs.journal.outcomes("SendMessage")["silence"] == 1
 
-    await _nobody_is_served(sqs)
+    await _no_one_is_served(sqs)
 
 
 async def test_answers_carry_the_date_of_the_servers_own_clock():
@@ -304,7 +304,7 @@ async def _half_a_call(server, action, url):
         await writer.wait_closed()
 
 
-async def _nobody_is_served(server):
+async def _no_one_is_served(server):
     async with asyncio.timeout(5):
         while server._runner.server.connections:  # noqa: ASYNC110  a server rings no bell
             await asyncio.sleep(0.01)
@@ -337,8 +337,8 @@ async def test_fault_that_there_is_not_is_refused_with_those_there_are(sqs, aske
         aiohttp.ClientSession(sqs.endpoint_url) as http,
         http.post("/faults", data=asked) as reply,
     ):
-        told = await reply.json()
+        reported = await reply.json()
 
     assert reply.status == 400
-    assert {"Deny", "Drip", "Silence"} < set(told["faults"])
+    assert {"Deny", "Drip", "Silence"} < set(reported["faults"])
     assert not sqs.faults.draw("SendMessage", "q").faults

@@ -9,7 +9,7 @@ TWELVE_HOURS = 43_200
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that is frozen until it is moved."""
 
     def __init__(self):
         self.seconds = 1_000.0
@@ -63,7 +63,7 @@ def code(raised):
 
 
 # ── stale handles ──────────────────────────────────────────────────────────────────────────────
-def test_standard_queue_deletes_after_the_lease_when_nobody_received_since(a_queue, clock):
+def test_standard_queue_deletes_after_the_lease_when_it_was_not_received_since(a_queue, clock):
     queue = a_queue()
     send(queue, "hello")
     [(_, handle)] = queue.receive(1)
@@ -198,7 +198,7 @@ def test_next_due_is_the_earliest_lease_that_still_runs(a_queue):
     assert queue.seconds_to_next_due() == 20
 
 
-def test_heartbeats_leave_no_growing_trail_of_timers(a_queue):
+def test_heartbeats_leave_no_growing_list_of_timers(a_queue):
     queue = a_queue()
     send(queue, "soon due", "hello")
     queue.receive(1, 1)
@@ -264,7 +264,7 @@ def test_message_stays_when_its_queue_has_no_dead_letters(a_pair):
     assert bodies(queue.receive(1)) == ["poison"]
 
 
-def test_redriven_head_of_a_group_sets_its_followers_free(a_pair):
+def test_redriven_head_of_a_group_sets_the_rest_of_its_group_free(a_pair):
     queue, dead_letters = a_pair("q.fifo", 1)
     send(queue, "head", group_id="a")
     queue.receive(1, 0)
@@ -275,13 +275,13 @@ def test_redriven_head_of_a_group_sets_its_followers_free(a_pair):
 
 
 # ── FIFO ───────────────────────────────────────────────────────────────────────────────────────
-def test_hidden_head_blocks_its_group_even_when_the_followers_are_released(a_queue, clock):
+def test_hidden_head_blocks_its_group_even_when_the_next_messages_are_released(a_queue, clock):
     queue = a_queue("q.fifo")
     send(queue, "1", "2", "3", group_id="a")
-    head, *followers = queue.receive(3)
+    head, *next_messages = queue.receive(3)
 
     queue.change_visibility(head.receipt_handle, 600)
-    for _, handle in followers:
+    for _, handle in next_messages:
         queue.change_visibility(handle, 0)
 
     assert queue.receive(10) == []
@@ -289,14 +289,14 @@ def test_hidden_head_blocks_its_group_even_when_the_followers_are_released(a_que
     assert bodies(queue.receive(10)) == ["1", "2", "3"]
 
 
-def test_released_head_waits_for_its_follower_in_flight(a_queue):
+def test_released_head_waits_for_the_next_message_in_flight(a_queue):
     queue = a_queue("q.fifo")
     send(queue, "1", "2", group_id="a")
-    head, follower = queue.receive(2)
+    head, next_message = queue.receive(2)
 
     queue.change_visibility(head.receipt_handle, 0)
     blocked = queue.receive(10)
-    queue.delete(follower.receipt_handle)
+    queue.delete(next_message.receipt_handle)
 
     assert blocked == []
     assert bodies(queue.receive(10)) == ["1"]

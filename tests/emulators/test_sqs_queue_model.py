@@ -123,7 +123,7 @@ class FifoQueueMachine(QueueMachine):
             assert of_group == sorted(of_group)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(stateful_step_count=40)
 FifoQueueMachine.TestCase.settings = QueueMachine.TestCase.settings
 TestStandardQueue = QueueMachine.TestCase
 TestFifoQueue = FifoQueueMachine.TestCase

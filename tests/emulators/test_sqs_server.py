@@ -136,7 +136,7 @@ async def test_fifo_send_and_receive_carry_the_sequence_number(sqs, sqs_client):
     assert attributes["SequenceNumber"] == sent["SequenceNumber"]
 
 
-async def test_short_poll_is_told_when_too_many_are_in_flight(sqs, sqs_post):
+async def test_short_poll_is_refused_when_too_many_are_in_flight(sqs, sqs_post):
     url = sqs.create_queue("q")
     sqs.send(url, "hello")
     sqs._queues.find(url).in_flight_limit = 0
@@ -169,7 +169,7 @@ async def begin_long_poll(sqs, url):
     return task
 
 
-async def test_message_is_leased_to_nobody_when_the_client_hung_up_in_its_poll(sqs):
+async def test_message_is_leased_to_no_one_when_the_client_hung_up_in_its_poll(sqs):
     url = sqs.create_queue("q")
     poll = await begin_long_poll(sqs, url)
     poll.cancel()
@@ -262,7 +262,7 @@ async def test_calls_are_counted_by_action(sqs, sqs_post):
     assert sqs.counts == {"ListQueues": 3}
 
 
-async def test_journal_tells_receives_and_deletes_by_message(sqs, sqs_client):
+async def test_journal_lists_receives_and_deletes_by_message(sqs, sqs_client):
     url = sqs.create_queue("q")
     message_id = sqs.send(url, "hello")
     for _ in range(2):

@@ -20,7 +20,7 @@ _numbers = count(1)
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Time that passes when it is asked to."""
 
     def __init__(self):
         self.now = 1000.0
@@ -30,7 +30,7 @@ class Clock:
 
 
 class FakeUpstreams:
-    """Upstreams in the states that a test sets; closed is well."""
+    """Upstreams in the states that a test sets; closed is ok."""
 
     def __init__(self, **states):
         self.states = states
@@ -50,7 +50,7 @@ class FakeUpstreams:
 
 
 class NoLimit:
-    """A dead-letter limit that holds nothing, unless told to."""
+    """A dead-letter limit that holds nothing, unless set to."""
 
     def __init__(self):
         self.held = {}
@@ -71,7 +71,7 @@ def a_job(name="voice", *, needs=(), may_miss=(), upstreams=None, limit=None, cl
 
 
 def do_one(job):
-    """Let the job have done a message, as the delivery tells it."""
+    """Let the job have done a message, as the delivery reports it."""
     job.done += 1
     job.done_at = job._clock()
     if job.problem is not None:
@@ -122,7 +122,7 @@ class Limit:
         return self.counts[job], self.times.get(job, float("-inf"))
 
     def done(self, job, times=1, *, message_id="another"):
-        """Let a job have done messages, as settlement and delivery tell it."""
+        """Let a job have done messages, as settlement and delivery report it."""
         self.counts[job] += times
         self.times[job] = self.clock()
         self.limit.succeeded(message_id)

@@ -4,7 +4,7 @@ from worker.events.origin import Result
 
 
 class Intake:
-    """A running intake; `drain` ends it and tells what became of the messages."""
+    """A running intake; `drain` ends it and returns what became of the messages."""
 
     def __init__(self, parts, consuming, heartbeat):
         self.parts = parts

@@ -47,13 +47,13 @@ class Parts:
         self.queue = Script(*answers)
         loop = asyncio.get_running_loop()
         self.leases = Leases(self.queue, a_source(), visibility_seconds=30, clock=loop.time)
-        self.told = []
+        self.reported = []
         self.acks = Acks(
             self.queue,
             self.leases,
             flush_seconds=flush_seconds,
             random=Random(1),
-            settled=lambda lease, gone: self.told.append((lease.message.id, gone)),
+            settled=lambda lease, gone: self.reported.append((lease.message.id, gone)),
         )
 
     def hold(self, message_id="m"):
@@ -96,7 +96,7 @@ async def test_a_thousand_deletes_need_no_future_and_no_task_each():
     assert len(asyncio.all_tasks()) - before <= 16
     assert sum(isinstance(one, asyncio.Future) for one in gc.get_objects()) - futures <= 32
     await parts.acks.close()
-    assert len(parts.told) == 1000
+    assert len(parts.reported) == 1000
 
 
 @pytest.mark.looptime
@@ -108,7 +108,7 @@ async def test_each_entry_of_a_batch_has_its_own_result():
 
     assert parts.sizes() == [3, 1]
     assert parts.queue.calls[1][1] == [busy.message.receipt]
-    assert sorted(parts.told) == [("m0", True), ("m1", True), ("m2", False)]
+    assert sorted(parts.reported) == [("m0", True), ("m1", True), ("m2", False)]
     assert len(parts.leases) == 0
     assert [parts.acks.finished(lease.message.id) for lease in (done, busy, lost)] == [True] * 3
 
@@ -126,7 +126,7 @@ async def test_a_delete_is_tried_again_for_as_long_as_its_lease_lives():
     await parts.acks.close()
 
     assert len(parts.queue.calls) <= calls + 1
-    assert parts.told == [("m0", False)]
+    assert parts.reported == [("m0", False)]
     assert parts.acks.finished("m0")
 
 
@@ -143,14 +143,14 @@ async def test_the_newest_receipt_is_used_at_the_flush():
 
 
 @pytest.mark.looptime
-async def test_a_release_is_given_up_after_three_attempts_and_told_once():
+async def test_a_release_is_given_up_after_three_attempts_and_reported_once():
     parts = Parts(*[QueueError("change_message_visibility_batch", "ServiceUnavailable")] * 50)
     parts.acks.release(parts.hold(), 5)
 
     await parts.acks.close()
 
     assert parts.sizes("hide") == [1] * (RELEASE_ATTEMPTS + 1)
-    assert parts.told == [("m", False)]
+    assert parts.reported == [("m", False)]
 
 
 @pytest.mark.looptime
@@ -164,14 +164,14 @@ async def test_a_release_is_out_of_the_heartbeat_before_it_is_sent():
 
 
 @pytest.mark.looptime
-async def test_a_lease_that_is_another_consumers_is_told_once_and_nothing_is_sent():
+async def test_a_lease_that_is_another_consumers_is_reported_once_and_nothing_is_sent():
     parts = Parts()
     lease = parts.hold()
 
     parts.acks.lost(lease)
     await parts.acks.close()
 
-    assert (parts.told, parts.queue.calls) == ([("m", False)], [])
+    assert (parts.reported, parts.queue.calls) == ([("m", False)], [])
 
 
 # What it says of itself
@@ -294,14 +294,14 @@ async def test_closing_ends_though_sqs_answers_ever_so_slowly(sqs, queue, start_
 
 
 @pytest.mark.looptime
-async def test_the_end_of_a_fifo_message_is_told_once_whatever_its_deletes_meet(
+async def test_the_end_of_a_fifo_message_is_reported_once_whatever_its_deletes_meet(
     sqs, dead_letters, start_intake, recorder
 ):
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
     letters = sqs.create_queue("dead.fifo", FifoQueue="true")
     sqs.faults.add("DeleteMessageBatch", FailEntries(1), When(every=2))
     send(sqs, queue, 10, group="g")
-    told = []
+    reported = []
 
     async with start_intake(
         recorder(), SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=letters
@@ -309,12 +309,12 @@ async def test_the_end_of_a_fifo_message_is_told_once_whatever_its_deletes_meet(
         groups = intake.acks.settled
 
         def note(lease, gone):
-            told.append((lease.message.id, gone))
+            reported.append((lease.message.id, gone))
             groups(lease, gone)
 
         intake.acks.settled = note
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 120)
         await intake.acks.close()
 
-    assert sorted(told) == sorted({(message_id, True) for message_id, _ in told})
-    assert len(told) == 10
+    assert sorted(reported) == sorted({(message_id, True) for message_id, _ in reported})
+    assert len(reported) == 10

@@ -4,6 +4,7 @@ import gzip
 import random
 from base64 import b64encode
 from contextlib import suppress
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,6 +46,7 @@ def raw(value):
     return {"DataType": "Binary", "BinaryValue": value}
 
 
+@cache
 def hardest(count, seed=1):
     """Text of so many bytes that hardly compresses: the most different bytes UTF-8 has."""
     chance = random.Random(seed)
@@ -74,7 +76,7 @@ def test_a_message_that_fits_is_left_as_it_is_but_for_attributes_too_many(body, 
     assert restored(encoded) == (body, attributes)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.text(CHARACTERS, min_size=1, max_size=50),
     st.integers(0, 2**32),

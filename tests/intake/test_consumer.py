@@ -19,6 +19,8 @@ from worker.errors import Permanent, RateLimited, Unavailable
 from worker.intake.dead_letters import decode_body
 from worker.telemetry import metrics
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 SHORT_DEADLINES = {
     "HANDLER_DEADLINE_SECONDS": 1,
@@ -145,7 +147,7 @@ async def test_a_wait_beyond_what_sqs_allows_is_clamped_not_refused(
         assert 43000 < message.hidden_until - loop.time() <= 43200
 
 
-async def test_a_permanent_failure_is_parked_once_with_its_reason(
+async def test_a_permanent_failure_is_dead_lettered_once_with_its_reason(
     sqs, queue, dead_letters, start_intake, recorder
 ):
     send(sqs, queue)
@@ -153,8 +155,8 @@ async def test_a_permanent_failure_is_parked_once_with_its_reason(
     async with start_intake(recorder(*failing(Permanent("no such thing")))):
         await sqs.wait_until(empty(sqs, queue), 60)
 
-    [parked] = sqs.messages(dead_letters)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = sqs.messages(dead_letters)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert (note["reason"], note["job"], note["errorClass"]) == (
         "no such thing",
         "voice",
@@ -162,17 +164,19 @@ async def test_a_permanent_failure_is_parked_once_with_its_reason(
     )
 
 
-async def test_a_parked_message_keeps_its_trace(sqs, queue, dead_letters, start_intake, recorder):
+async def test_a_dead_lettered_message_keeps_its_trace(
+    sqs, queue, dead_letters, start_intake, recorder
+):
     sqs._queues.find(queue).send(Sending(body="no JSON", trace_header=TRACE))
 
     async with start_intake(recorder()):
         await sqs.wait_until(empty(sqs, queue), 10)
 
-    [parked] = sqs.messages(dead_letters)
-    assert parked.sent.trace_header == TRACE
+    [dead_lettered] = sqs.messages(dead_letters)
+    assert dead_lettered.sent.trace_header == TRACE
 
 
-async def test_a_body_too_long_for_its_note_is_parked_packed(
+async def test_a_body_too_long_for_its_note_is_dead_lettered_packed(
     sqs, queue, dead_letters, start_intake, recorder
 ):
     body = '"' + "x" * (1_048_576 - 2) + '"'
@@ -181,13 +185,13 @@ async def test_a_body_too_long_for_its_note_is_parked_packed(
     async with start_intake(recorder()):
         await sqs.wait_until(empty(sqs, queue), 60)
 
-    [parked] = sqs.messages(dead_letters)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = sqs.messages(dead_letters)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert note["bodyEncoding"] == "gzip+base64"
-    assert decode_body(parked.sent.body, {}, note).body == body
+    assert decode_body(dead_lettered.sent.body, {}, note).body == body
 
 
-async def test_a_failure_older_than_the_horizon_is_parked(
+async def test_a_failure_older_than_the_horizon_is_dead_lettered(
     sqs, queue, dead_letters, start_intake, recorder
 ):
     send(sqs, queue)
@@ -199,13 +203,13 @@ async def test_a_failure_older_than_the_horizon_is_parked(
     ):
         await sqs.wait_until(empty(sqs, queue), 60)
 
-    [parked] = sqs.messages(dead_letters)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = sqs.messages(dead_letters)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert note["reason"] == "retry horizon passed; last: down"
     assert note["attempts"] >= 1
 
 
-async def test_a_message_that_cannot_be_parked_is_not_deleted(
+async def test_a_message_that_cannot_be_dead_lettered_is_not_deleted(
     sqs, queue, dead_letters, start_intake, recorder
 ):
     sqs.faults.add("SendMessage", ACCESS_DENIED)
@@ -336,7 +340,9 @@ async def test_a_handler_past_its_deadline_is_cancelled_and_its_message_retried(
     assert handler.seen == ids
 
 
-async def test_what_a_late_poll_brings_is_shown_again_at_once(sqs, queue, start_intake, recorder):
+async def test_what_a_late_poll_brings_is_made_visible_again_at_once(
+    sqs, queue, start_intake, recorder
+):
     handler = recorder()
 
     async with start_intake(handler) as intake:
@@ -353,7 +359,7 @@ async def test_what_a_late_poll_brings_is_shown_again_at_once(sqs, queue, start_
     assert report.stranded == 0
 
 
-async def test_types_nobody_wants_are_parked_when_the_operator_says_so(
+async def test_types_no_job_wants_are_dead_lettered_when_the_operator_says_so(
     sqs, queue, dead_letters, start_intake, recorder
 ):
     sqs.send(queue, '{"detail-type": "v2.unknown", "detail": {}}')
@@ -361,8 +367,8 @@ async def test_types_nobody_wants_are_parked_when_the_operator_says_so(
     async with start_intake(recorder(), EVENTS_UNROUTED="park"):
         await sqs.wait_until(empty(sqs, queue), 60)
 
-    [parked] = sqs.messages(dead_letters)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = sqs.messages(dead_letters)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert note["reason"] == "detail-type: no job wants v2.unknown"
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM in any state of the intake: nothing is stranded, every message is told of once."""
+"""SIGTERM in any state of the intake: nothing is stranded, every message is reported once."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -84,7 +84,7 @@ async def within(seconds, running):
 
 
 class Holds:
-    """A handler that begins, and goes on when it is told to."""
+    """A handler that begins, and goes on when it is asked to."""
 
     def __init__(self):
         self.begun = 0
@@ -260,7 +260,7 @@ async def test_a_message_that_was_received_in_the_very_turn_of_the_stop_is_relea
 
 @pytest.mark.looptime
 async def test_a_cancelled_message_is_cancelled_once(sqs, queue, start_intake, recorder):
-    """Each look at what only waits would cut short what the first cancellation cleans up."""
+    """Each check of what only waits would cut short what the first cancellation cleans up."""
     cancellations = []
 
     async def work():
@@ -309,7 +309,7 @@ async def test_the_numbers_of_a_drain_add_up_though_deletes_hang(
 
 
 @pytest.mark.looptime
-async def test_a_drain_tells_finished_released_and_stranded_apart(
+async def test_a_drain_distinguishes_finished_released_and_stranded(
     sqs, queue, start_daemon, monkeypatch
 ):
     reports = []

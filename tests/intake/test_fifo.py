@@ -1,4 +1,4 @@
-"""Order per group under failures, groups side by side, nobody left waiting behind a failed head."""
+"""Order per group under failures, groups side by side, no one left waiting behind a failed head."""
 
 import asyncio
 from collections import defaultdict
@@ -10,6 +10,8 @@ from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import Reset, When
 from worker.errors import Permanent, Unavailable
 from worker.events.origin import Result
+
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
 
 GROUPS, PER_GROUP = 10, 20
 
@@ -62,7 +64,9 @@ async def test_each_group_keeps_its_order_though_one_in_ten_fails(sqs, queue, st
         assert [one for one in handler.done if one in set(ids)] == ids
 
 
-async def test_followers_of_a_failed_head_are_shown_again_at_once(sqs, queue, start_intake):
+async def test_next_messages_of_a_failed_head_are_made_visible_again_at_once(
+    sqs, queue, start_intake
+):
     send(sqs, queue, groups=1, per_group=5)
     handler = Sometimes(1)
 
@@ -71,7 +75,7 @@ async def test_followers_of_a_failed_head_are_shown_again_at_once(sqs, queue, st
         assert sqs.depth(queue).in_flight == 1
 
 
-async def test_a_group_goes_on_past_a_message_that_was_parked(
+async def test_a_group_goes_on_past_a_message_that_was_dead_lettered(
     sqs, queue, dead_letters, start_intake
 ):
     [ids] = send(sqs, queue, groups=1, per_group=5).values()
@@ -80,15 +84,14 @@ async def test_a_group_goes_on_past_a_message_that_was_parked(
     async with start_intake(handler):
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
-    parked = sqs.messages(dead_letters)
-    assert len(parked) + len(handler.done) == 5
-    assert parked
+    dead_lettered = sqs.messages(dead_letters)
+    assert len(dead_lettered) + len(handler.done) == 5
+    assert dead_lettered
     assert [one for one in ids if one in handler.done] == handler.done
-    assert {message.sent.group_id for message in parked} == {"g0"}
+    assert {message.sent.group_id for message in dead_lettered} == {"g0"}
 
 
-@pytest.mark.looptime
-async def test_a_copy_that_was_sent_but_not_confirmed_is_parked_once(
+async def test_a_copy_that_was_sent_but_not_confirmed_is_dead_lettered_once(
     sqs, queue, dead_letters, start_intake
 ):
     sqs.faults.add("SendMessage", Reset(after_effect=True), When(last=2))
@@ -119,7 +122,7 @@ async def test_a_failed_head_holds_up_no_other_group(sqs, queue, start_intake):
     assert handler.done == sent["g1"]
 
 
-async def test_a_drain_tells_of_each_message_of_a_group_once(sqs, queue, start_intake, recorder):
+async def test_a_drain_reports_each_message_of_a_group_once(sqs, queue, start_intake, recorder):
     send(sqs, queue, groups=1, per_group=5)
     begun = asyncio.Event()
 
@@ -152,7 +155,7 @@ async def test_a_drain_lets_the_head_of_a_group_finish_and_releases_those_behind
     assert (report.finished, report.released, report.stranded) == (1, 4, 0)
 
 
-async def test_followers_given_back_before_a_drain_are_none_of_its_business(
+async def test_next_messages_released_before_a_drain_are_none_of_its_business(
     sqs, queue, start_intake
 ):
     send(sqs, queue, groups=1, per_group=5)

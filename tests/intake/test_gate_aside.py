@@ -106,7 +106,7 @@ async def test_on_a_queue_of_several_jobs_nothing_waits_aside(upstreams):
     assert not Gate("all", jobs, most_aside=2).sets_aside(BLOCKED)
 
 
-async def test_nothing_is_set_aside_while_the_upstream_is_well_or_the_intake_stops(gate, upstreams):
+async def test_nothing_is_set_aside_while_the_upstream_is_ok_or_the_intake_stops(gate, upstreams):
     gate.stop()
     assert not gate.sets_aside(BLOCKED)
     gate.stopped = False

@@ -18,7 +18,7 @@ def send(sqs, queue, count, group=None):
 
 
 class Upstream(FakeUpstreams):
-    """What the job needs; its handler meets an open breaker while it is not well."""
+    """What the job needs; its handler meets an open breaker while it is not ok."""
 
     def __init__(self):
         super().__init__(up="closed")
@@ -116,7 +116,7 @@ async def test_a_half_open_gate_uses_up_no_receives_while_what_the_job_may_miss_
         upstream.attach(intake)
         intake.parts.delivery.jobs["voice"].may_miss = ("missed",)
         upstream.states |= {"up": "half_open", "missed": "open"}
-        await asyncio.sleep(600)
+        await asyncio.sleep(200)
         in_flight = sqs.depth(queue).in_flight
         upstream.states |= {"up": "closed", "missed": "closed"}
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 10)
@@ -138,7 +138,7 @@ async def test_what_waits_at_a_gate_keeps_its_lease_and_gives_its_permit_back(
         await sqs.wait_until(lambda: sqs.depth(queue).in_flight == 10, 10)
         upstream.states["up"] = "open"
         upstream.go.set()
-        await asyncio.sleep(600)
+        await asyncio.sleep(200)
 
         assert intake.permits.free == intake.permits.count
         assert sqs.depth(queue) == (0, 10, 0)
@@ -149,7 +149,7 @@ async def test_what_waits_at_a_gate_keeps_its_lease_and_gives_its_permit_back(
 
 
 @pytest.mark.looptime
-async def test_a_follower_whose_lease_was_lost_is_not_run(sqs, dead_letters, start_intake):
+async def test_a_later_message_whose_lease_was_lost_is_not_run(sqs, dead_letters, start_intake):
     """Another consumer may run it by then: it would be done twice, and out of order."""
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
     letters = sqs.create_queue("dead.fifo", FifoQueue="true")
@@ -165,8 +165,8 @@ async def test_a_follower_whose_lease_was_lost_is_not_run(sqs, dead_letters, sta
     async with start_intake(handle, **urls) as intake:
         while len(intake.leases) < 2:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(0.01)
-        [_, follower] = list(intake.leases)
-        intake.leases._lose(follower)
+        [_, next_message] = list(intake.leases)
+        intake.leases._lose(next_message)
         go.set()
         await sqs.wait_until(lambda: len(sqs.messages(queue)) == 1, 10)
         await asyncio.sleep(1)
@@ -179,7 +179,7 @@ async def test_a_follower_whose_lease_was_lost_is_not_run(sqs, dead_letters, sta
 
 @pytest.mark.looptime
 async def test_a_probe_that_another_open_breaker_refuses_does_not_spin(sqs, queue, start_intake):
-    """Voice needs its table and may miss the data action: both down, a probe tells nothing."""
+    """Voice needs its table and may miss the data action: both down, a probe proves nothing."""
     upstream = Upstream()
     send(sqs, queue, 3)
 

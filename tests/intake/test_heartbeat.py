@@ -18,7 +18,7 @@ def queue(sqs):
 
 
 class Work:
-    """A handler that works for so long, once, and tells when and how it ended."""
+    """A handler that works for so long, once, and reports when and how it ended."""
 
     def __init__(self, seconds):
         self.began = asyncio.Event()

@@ -10,7 +10,7 @@ from worker.intake.idempotency import LONGEST_WAIT_SECONDS, MOST_WAITING, Idempo
 
 
 class Work:
-    """Takes a while, and fails as told."""
+    """Takes a while, and fails as asked."""
 
     def __init__(self, seconds=1.0, errors=()):
         self.seconds = seconds
@@ -165,7 +165,7 @@ async def test_what_failed_is_not_remembered():
     assert await idempotency.once("voice", "k", work, proof="sink") is Result.OK
 
 
-async def test_jobs_and_keys_are_told_apart():
+async def test_jobs_and_keys_are_distinguished():
     idempotency, work = Idempotency(), Work(seconds=0)
     for job, key in (("voice", "k"), ("voice", "l"), ("chat", "k")):
         assert await idempotency.once(job, key, work, proof="sink") is Result.OK

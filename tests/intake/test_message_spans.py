@@ -1,4 +1,4 @@
-"""A message is one span: linked to who sent it, marked by its fate, and silent about people."""
+"""A message is one span: linked to who sent it, marked by its result, and silent about people."""
 
 import io
 
@@ -17,6 +17,8 @@ from worker.errors import Permanent, Unavailable
 from worker.settings import Aws
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.tracing import Cause, tracing
+
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
 
 LIMITS = ClientLimits(pool=2, read_seconds=60, attempts=1)
 W3C_AS_XRAY = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1"
@@ -47,7 +49,7 @@ async def send(queue):
 
 @pytest.fixture
 def handle(sqs, queue, send, start_intake, recorder):
-    """Return a function that lets the intake work off one message, with this behaviour."""
+    """Return a function that lets the intake work through one message, with this behaviour."""
 
     async def run(*behaviour, body=None, attributes=None, system=None):
         await send(body or a_reference_body(a_voice_scored()).decode(), attributes, system)
@@ -241,13 +243,13 @@ async def test_no_span_holds_a_phone_number_whatever_fails(
 
 
 async def test_lines_of_a_message_carry_its_trace(handle, spans):
-    async def tell():
+    async def report():
         structlog.get_logger().info("here")
 
     sink = io.StringIO()
     configure_logging("info", "json", sink)
     try:
-        await handle(tell)
+        await handle(report)
     finally:
         structlog.reset_defaults()
 

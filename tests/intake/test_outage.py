@@ -10,6 +10,11 @@ from tests.support.factories import a_reference_body, a_voice_scored
 MESSAGES = 100
 
 
+@pytest.fixture
+def queue(sqs):
+    return sqs.create_queue("events", VisibilityTimeout="30")
+
+
 def send(sqs, queue, count=MESSAGES):
     events = [a_voice_scored() for _ in range(count)]
     for event in events:
@@ -19,7 +24,7 @@ def send(sqs, queue, count=MESSAGES):
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("outage_seconds", [120, 1200])
-async def test_an_outage_parks_nothing_burns_no_receives_and_probes_one_at_a_time(
+async def test_an_outage_dead_letters_nothing_uses_up_no_receives_and_probes_one_at_a_time(
     outage_seconds, sqs, queue, dead_letters, genesys, handler, start
 ):
     ids = send(sqs, queue)
@@ -40,7 +45,7 @@ async def test_an_outage_parks_nothing_burns_no_receives_and_probes_one_at_a_tim
 
 
 @pytest.mark.looptime
-async def test_what_is_in_hand_during_an_outage_is_released_by_a_drain(
+async def test_what_is_in_flight_during_an_outage_is_released_by_a_drain(
     sqs, queue, genesys, handler, start
 ):
     send(sqs, queue, 20)

@@ -240,7 +240,7 @@ class Crowd:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("seed", range(30))
-async def test_no_permit_is_lost_or_idle_whoever_is_cancelled_at_whatever_await(seed):
+async def test_no_permit_is_lost_or_idle_whichever_is_cancelled_at_whatever_await(seed):
     random = Random(seed)
     permits = Permits(random.randint(3, 20), list(QUEUES))
     crowd = Crowd(permits, seed)
@@ -256,7 +256,7 @@ async def test_no_permit_is_lost_or_idle_whoever_is_cancelled_at_whatever_await(
         await settle()
         waiting = {waiter.queue for line in permits._lines() for waiter in line}
         idle = [queue for queue in waiting if permits.available(queue, 1)]
-        assert idle == []  # whoever waits, waits for a reason
+        assert idle == []  # anyone who waits, waits for a reason
 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(one) for one in outcomes} <= {type(None), asyncio.CancelledError}

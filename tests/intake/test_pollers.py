@@ -59,8 +59,8 @@ async def test_the_intake_waits_when_too_many_deletes_are_outstanding(
 
     async with start_intake(recorder(), SQS_CONCURRENCY=2, SQS_VISIBILITY_SECONDS=600):
         await asyncio.sleep(60)
-        in_hand = sqs.depth(queue).in_flight
+        in_flight = sqs.depth(queue).in_flight
         sqs.faults.clear()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
 
-    assert 2 * UNSETTLED_PER_PERMIT <= in_hand <= 2 * (UNSETTLED_PER_PERMIT + 1)
+    assert 2 * UNSETTLED_PER_PERMIT <= in_flight <= 2 * (UNSETTLED_PER_PERMIT + 1)

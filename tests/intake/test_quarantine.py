@@ -15,27 +15,27 @@ from worker.intake.router import Source
 
 
 class FakeMarks:
-    """Knows what a test says of a message, and notes what it is told."""
+    """Knows what a test says of a message, and notes what it is given."""
 
     def __init__(self, *, seconds=0.0, **evidence):
         self.evidence = evidence
         self.seconds = seconds
-        self.told = []
+        self.reported = []
 
     async def begin(self, queue, message_id, lease_seconds):
-        self.told.append(("begin", message_id))
+        self.reported.append(("begin", message_id))
         await asyncio.sleep(self.seconds)
         return self.evidence.get(message_id, Evidence())
 
     async def alone(self, queue, message_id):
-        self.told.append(("alone", message_id))
+        self.reported.append(("alone", message_id))
 
     async def end(self, queue, message_id):
-        self.told.append(("end", message_id))
+        self.reported.append(("end", message_id))
 
     async def release(self, queue, message_id):
         await asyncio.sleep(self.seconds)
-        self.told.append(("release", message_id))
+        self.reported.append(("release", message_id))
 
 
 class Ward:
@@ -110,7 +110,7 @@ async def test_after_the_second_death_a_message_runs_alone_and_its_mark_says_so(
 
     assert ward.beside["killer"] == set()
     assert ward.ran == ["before", "killer", "after 1", "after 2"]
-    assert [told for told in marks.told if told[1] == "killer"] == [
+    assert [reported for reported in marks.reported if reported[1] == "killer"] == [
         ("begin", "killer"),
         ("alone", "killer"),
         ("end", "killer"),
@@ -208,7 +208,7 @@ async def test_a_cancelled_message_gives_up_its_mark(after):
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert marks.told[-1] == ("release", "m")
+    assert marks.reported[-1] == ("release", "m")
 
 
 @pytest.mark.looptime
@@ -226,7 +226,7 @@ async def test_one_that_is_cancelled_while_it_waits_to_run_alone_sets_the_others
     await waiting
 
     assert ward.ran == ["waiting"]
-    assert marks.told[-1] == ("release", "killer")
+    assert marks.reported[-1] == ("release", "killer")
     assert not ward.quarantine.exclusive
     await long
 
@@ -242,7 +242,7 @@ async def test_a_run_that_raises_gives_up_its_mark_and_the_place():
     with pytest.raises(RuntimeError):
         await ward.quarantine.watch(a_lease(a_message("killer", receives=2)), fail)
 
-    assert marks.told[-1] == ("release", "killer")
+    assert marks.reported[-1] == ("release", "killer")
     assert not ward.quarantine.exclusive
 
 
@@ -296,7 +296,7 @@ async def die(ward, *message_ids):
         tasks.append(asyncio.create_task(watch))
         await asyncio.wait_for(reached.wait(), 10)
     await ward.quarantine._marks.end("another", "queue")  # the others have their marks by then
-    ward.quarantine._marks.release = _nothing  # a kill: nothing is told any more
+    ward.quarantine._marks.release = _nothing  # a kill: nothing is reported any more
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -12,6 +12,8 @@ from worker.events.origin import Result
 from worker.jobs.voice.demo import START
 from worker.telemetry.metrics import REGISTRY
 
+pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
+
 FLOOD = 2000
 
 
@@ -21,7 +23,7 @@ def series():
 
 
 def of_each_kind(random):
-    """Return a type nobody wants, two that cannot be read, and one that the handler gets."""
+    """Return a type no job wants, two that cannot be read, and one that the handler gets."""
     text = f"{random.random()}-{an_id(random)}"
     return [
         envelope(f"v2.{text}.{random.randrange(10**9)}", {}, at=START, event_id=an_id(random)),
@@ -31,7 +33,6 @@ def of_each_kind(random):
     ]
 
 
-@pytest.mark.asyncio
 async def test_no_series_is_born_of_types_ids_and_texts_of_events(sqs, queue, start_intake):
     random = Random(33)
 

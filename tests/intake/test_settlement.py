@@ -22,7 +22,7 @@ DOWN = Retry(a_failure("down"))
 
 
 class FakeQueue:
-    """Notes what it is told; refuses what is sent to other queues when told to."""
+    """Notes what it is given; refuses what is sent to other queues when asked to."""
 
     url = "https://sqs/events"
 
@@ -46,7 +46,7 @@ class FakeQueue:
         self.sent.append(message)
 
 
-class Desk:
+class Rig:
     """A settlement over a queue that only takes notes; `age` is what SQS's clock says."""
 
     def __init__(self, loop, age=0.0, dead_letters="https://sqs/dead"):
@@ -82,93 +82,93 @@ class Desk:
 
 
 @pytest.fixture
-def desk():
-    return lambda **over: Desk(asyncio.get_running_loop(), **over)
+def rig():
+    return lambda **over: Rig(asyncio.get_running_loop(), **over)
 
 
 @pytest.mark.looptime
-async def test_age_alone_ends_no_retries(desk):
-    desk = desk(age=24 * HOUR)
+async def test_age_alone_ends_no_retries(rig):
+    rig = rig(age=24 * HOUR)
 
     for _ in range(OWN_FAILURES - 1):
-        assert await desk.settle(DOWN) > 0
+        assert await rig.settle(DOWN) > 0
 
-    assert desk.queue.sent == []
+    assert rig.queue.sent == []
 
 
 @pytest.mark.looptime
-async def test_after_eight_failures_of_its_own_and_the_horizon_a_message_is_dead_lettered(desk):
-    desk = desk(age=6 * HOUR + 1)
+async def test_after_eight_failures_of_its_own_and_the_horizon_a_message_is_dead_lettered(rig):
+    rig = rig(age=6 * HOUR + 1)
 
     for _ in range(OWN_FAILURES):
-        await desk.settle(DOWN)
+        await rig.settle(DOWN)
 
-    [record] = desk.records
+    [record] = rig.records
     assert record["reason"] == "retry horizon passed; last: down"
     assert record["attempts"] == OWN_FAILURES
-    assert len(desk.queue.deleted) == 1
+    assert len(rig.queue.deleted) == 1
 
 
 @pytest.mark.looptime
-async def test_past_its_horizon_a_message_is_retried_while_its_job_has_done_no_other(desk):
-    desk = desk(age=12 * HOUR)
-    desk.idle_seconds = 12 * HOUR
+async def test_past_its_horizon_a_message_is_retried_while_its_job_has_done_no_other(rig):
+    rig = rig(age=12 * HOUR)
+    rig.idle_seconds = 12 * HOUR
 
     for _ in range(40):
-        await desk.settle(DOWN)
+        await rig.settle(DOWN)
 
-    assert desk.queue.sent == []
+    assert rig.queue.sent == []
 
 
 @pytest.mark.looptime
-async def test_at_twice_its_horizon_a_message_is_dead_lettered_though_its_job_did_no_other(desk):
-    desk = desk(age=12 * HOUR + 1)
-    desk.idle_seconds = 12 * HOUR
+async def test_at_twice_its_horizon_a_message_is_dead_lettered_though_its_job_did_no_other(rig):
+    rig = rig(age=12 * HOUR + 1)
+    rig.idle_seconds = 12 * HOUR
 
     for _ in range(OWN_FAILURES):
-        await desk.settle(DOWN)
+        await rig.settle(DOWN)
 
-    assert len(desk.records) == 1
+    assert len(rig.records) == 1
 
 
 @pytest.mark.looptime
-async def test_past_its_horizon_a_message_waits_twice_as_long_between_its_retries(desk):
-    desk = desk(age=6 * HOUR + 1)
-    desk.idle_seconds = 12 * HOUR
+async def test_past_its_horizon_a_message_waits_twice_as_long_between_its_retries(rig):
+    rig = rig(age=6 * HOUR + 1)
+    rig.idle_seconds = 12 * HOUR
 
-    waits = [await desk.settle(DOWN, f"m{number}", receives=30) for number in range(200)]
+    waits = [await rig.settle(DOWN, f"m{number}", receives=30) for number in range(200)]
 
     assert 900 <= min(waits) < max(waits) <= 1800
 
 
 @pytest.mark.looptime
-async def test_any_number_of_failures_within_the_horizon_ends_nothing(desk):
-    desk = desk(age=6 * HOUR - 1)
+async def test_any_number_of_failures_within_the_horizon_ends_nothing(rig):
+    rig = rig(age=6 * HOUR - 1)
 
     for _ in range(40):
-        await desk.settle(DOWN)
+        await rig.settle(DOWN)
 
-    assert desk.queue.sent == []
+    assert rig.queue.sent == []
 
 
 @pytest.mark.looptime
-async def test_failures_that_are_not_its_own_end_nothing_at_any_age(desk):
-    desk = desk(age=24 * HOUR)
+async def test_failures_that_are_not_its_own_end_nothing_at_any_age(rig):
+    rig = rig(age=24 * HOUR)
 
     for _ in range(40):
-        await desk.settle(Retry(a_failure("429"), own=False))
-        await desk.settle(Blocked(a_failure("blocked")))
+        await rig.settle(Retry(a_failure("429"), own=False))
+        await rig.settle(Blocked(a_failure("blocked")))
 
-    assert desk.queue.sent == []
+    assert rig.queue.sent == []
 
 
 @pytest.mark.looptime
-async def test_receives_that_another_process_used_up_end_nothing(desk):
-    desk = desk(age=24 * HOUR)
+async def test_receives_that_another_process_used_up_end_nothing(rig):
+    rig = rig(age=24 * HOUR)
 
-    assert await desk.settle(DOWN, receives=49) > 0
+    assert await rig.settle(DOWN, receives=49) > 0
 
-    assert desk.queue.sent == []
+    assert rig.queue.sent == []
 
 
 @pytest.mark.parametrize("attempt", range(1, 60))
@@ -194,8 +194,8 @@ def test_a_message_that_only_fails_is_received_at_most_45_times_in_six_hours():
 
 
 @pytest.mark.looptime
-async def test_an_asked_pause_is_obeyed_where_it_is_longer_than_the_backoff(desk):
-    assert 600 <= await desk().settle(Retry(a_failure("429"), 600)) <= 601
+async def test_an_asked_pause_is_obeyed_where_it_is_longer_than_the_backoff(rig):
+    assert 600 <= await rig().settle(Retry(a_failure("429"), 600)) <= 601
 
 
 @pytest.mark.looptime
@@ -203,90 +203,90 @@ async def test_an_asked_pause_is_obeyed_where_it_is_longer_than_the_backoff(desk
     ("age", "least", "most"),
     [(0, 60, 75), (59, 60, 75), (300, 240, 300), (900, 720, 900), (6 * HOUR, 720, 900)],
 )
-async def test_a_blocked_message_is_hidden_for_as_long_again_as_it_waited(age, least, most, desk):
-    desk = desk(age=age)
+async def test_a_blocked_message_is_hidden_for_as_long_again_as_it_waited(age, least, most, rig):
+    rig = rig(age=age)
 
-    seconds = [await desk.settle(Blocked(a_failure()), f"m{number}") for number in range(50)]
+    seconds = [await rig.settle(Blocked(a_failure()), f"m{number}") for number in range(50)]
 
     assert least <= min(seconds) < max(seconds) <= most
 
 
 @pytest.mark.looptime
-async def test_nothing_is_hidden_beyond_twelve_hours_from_its_receive(desk):
-    desk = desk()
+async def test_nothing_is_hidden_beyond_twelve_hours_from_its_receive(rig):
+    rig = rig()
     at = asyncio.get_running_loop().time()
     await asyncio.sleep(11.9 * HOUR)
 
-    seconds = await desk.settle(Retry(a_failure(), 900), at=at)
+    seconds = await rig.settle(Retry(a_failure(), 900), at=at)
 
     assert 0 < seconds <= 0.1 * HOUR
 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("refusal", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue"])
-async def test_what_the_dead_letter_queue_refuses_is_never_deleted(refusal, desk):
-    desk = desk()
-    desk.queue.refuses = refusal
+async def test_what_the_dead_letter_queue_refuses_is_never_deleted(refusal, rig):
+    rig = rig()
+    rig.queue.refuses = refusal
 
     for number in range(200):
-        assert await desk.settle(DeadLetter(a_failure()), f"m{number}") == 60
+        assert await rig.settle(DeadLetter(a_failure()), f"m{number}") == 60
 
-    assert desk.queue.deleted == []
-    assert desk.settlement.dead_letters.problem is not None
-
-
-@pytest.mark.looptime
-async def test_without_a_dead_letter_queue_nothing_is_deleted(desk):
-    desk = desk(dead_letters=None)
-
-    assert await desk.settle(DeadLetter(a_failure())) == 60
-
-    assert desk.queue.deleted == []
-    assert desk.settlement.dead_letters.problem == "SQS_DEAD_LETTER_QUEUE_URL is not set"
+    assert rig.queue.deleted == []
+    assert rig.settlement.dead_letters.problem is not None
 
 
 @pytest.mark.looptime
-async def test_a_dead_letter_queue_that_is_back_takes_all_that_it_refused(desk):
+async def test_without_a_dead_letter_queue_nothing_is_deleted(rig):
+    rig = rig(dead_letters=None)
+
+    assert await rig.settle(DeadLetter(a_failure())) == 60
+
+    assert rig.queue.deleted == []
+    assert rig.settlement.dead_letters.problem == "SQS_DEAD_LETTER_QUEUE_URL is not set"
+
+
+@pytest.mark.looptime
+async def test_a_dead_letter_queue_that_is_back_takes_all_that_it_refused(rig):
     """Refused letters are none: the limit must not be reached by them."""
-    desk = desk()
-    desk.queue.refuses = "AccessDenied"
+    rig = rig()
+    rig.queue.refuses = "AccessDenied"
     for _ in range(10):
         for number in range(10):
-            await desk.settle(DeadLetter(a_failure()), f"m{number}")
-    desk.queue.refuses = None
+            await rig.settle(DeadLetter(a_failure()), f"m{number}")
+    rig.queue.refuses = None
 
     for number in range(10):
-        await desk.settle(DeadLetter(a_failure()), f"m{number}")
+        await rig.settle(DeadLetter(a_failure()), f"m{number}")
 
-    assert len(desk.queue.sent) == len(desk.queue.deleted) == 10
+    assert len(rig.queue.sent) == len(rig.queue.deleted) == 10
 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("outcome", [DONE, DOWN, Blocked(a_failure()), DeadLetter(a_failure())])
-async def test_a_lost_lease_leaves_nothing_to_say(outcome, desk):
-    desk = desk()
-    lease = desk.leases.hold(a_message())
+async def test_a_lost_lease_leaves_nothing_to_say(outcome, rig):
+    rig = rig()
+    lease = rig.leases.hold(a_message())
     lease.why_cancelled = LEASE_LOST
-    desk.leases.forget(lease)
+    rig.leases.forget(lease)
 
-    await desk.settlement(lease, outcome)
-    await desk.acks.close()
+    await rig.settlement(lease, outcome)
+    await rig.acks.close()
 
-    assert (desk.queue.hidden, desk.queue.deleted, desk.queue.sent) == ({}, [], [])
-
-
-@pytest.mark.looptime
-async def test_what_was_never_begun_is_visible_at_once(desk):
-    assert await desk().settle(RELEASED) == 0
+    assert (rig.queue.hidden, rig.queue.deleted, rig.queue.sent) == ({}, [], [])
 
 
 @pytest.mark.looptime
-async def test_beyond_the_limit_a_dead_letter_stays_on_the_queue_hidden(desk):
-    desk = desk()
+async def test_what_was_never_begun_is_visible_at_once(rig):
+    assert await rig().settle(RELEASED) == 0
 
-    seconds = [await desk.settle(DeadLetter(a_failure()), f"m{n}") for n in range(60)]
 
-    assert len(desk.queue.sent) == len(desk.queue.deleted) == 50
+@pytest.mark.looptime
+async def test_beyond_the_limit_a_dead_letter_stays_on_the_queue_hidden(rig):
+    rig = rig()
+
+    seconds = [await rig.settle(DeadLetter(a_failure()), f"m{n}") for n in range(60)]
+
+    assert len(rig.queue.sent) == len(rig.queue.deleted) == 50
     assert all(55 <= one <= 71 for one in seconds[50:])
 
 
@@ -297,18 +297,18 @@ def test_a_lease_says_for_how_long_it_is_held():
 
 
 @pytest.mark.looptime
-async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_gate_probes(desk):
-    desk = desk()
+async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_gate_probes(rig):
+    rig = rig()
     for number in range(52):
-        await desk.settle(DeadLetter(a_failure("bad")), f"m{number}")
-    back = desk.leases.hold(a_message("m51", receives=2, at=desk.clock()))
+        await rig.settle(DeadLetter(a_failure("bad")), f"m{number}")
+    back = rig.leases.hold(a_message("m51", receives=2, at=rig.clock()))
 
-    hidden = desk.settlement.defers_again(back)
+    hidden = rig.settlement.defers_again(back)
     back.probe = True
 
     assert 50 < hidden.seconds < 75
-    assert desk.settlement.defers_again(back) is None
+    assert rig.settlement.defers_again(back) is None
     back.probe = False
     await asyncio.sleep(60)
-    assert desk.settlement.defers_again(back) is None
-    assert desk.settlement.defers_again(back) is not None
+    assert rig.settlement.defers_again(back) is None
+    assert rig.settlement.defers_again(back) is not None

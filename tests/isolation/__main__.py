@@ -12,58 +12,58 @@ from pathlib import Path
 
 import orjson
 
+from tests.isolation.proof import Proof, Row
 from tests.isolation.scenarios import SCENARIOS
 from tests.isolation.sizes import Size
-from tests.isolation.verdict import Row, Verdict
 
 
 def main() -> int:
     """Play what was asked for; return the exit code."""
     asked = _arguments()
     size = Size(quick=asked.quick, bound=not asked.one_queue)
-    found: dict[str, tuple[Verdict, float]] = {}
+    found: dict[str, tuple[Proof, float]] = {}
     for name in asked.names or SCENARIOS:
         say(f"── {name}")
         found[name] = _played(name, size)
-        verdict, seconds = found[name]
-        for row in verdict.rows:
+        proof, seconds = found[name]
+        for row in proof.rows:
             say(f"   {row}")
-        say(f"   {'kept' if verdict.kept else 'BROKEN'}, {seconds:.0f} s")
+        say(f"   {'kept' if proof.kept else 'BROKEN'}, {seconds:.0f} s")
     _sum_up(found)
     if asked.json:
         asked.json.write_bytes(orjson.dumps(_plain(found), option=orjson.OPT_INDENT_2))
-    return 0 if all(verdict.kept for verdict, _ in found.values()) else 1
+    return 0 if all(proof.kept for proof, _ in found.values()) else 1
 
 
-def _played(name: str, size: Size) -> tuple[Verdict, float]:
+def _played(name: str, size: Size) -> tuple[Proof, float]:
     """Play one; a scenario that breaks off is broken, too."""
     began = time.monotonic()
     try:
-        verdict = asyncio.run(SCENARIOS[name](size))
+        proof = asyncio.run(SCENARIOS[name](size))
     except Exception as error:  # noqa: BLE001  whatever it is, the next scenario is played
         sys.stderr.write(traceback.format_exc())
         first = str(error).strip().splitlines()[:1]
-        told = f"broke off: {type(error).__name__}: {' '.join(first)}"
-        verdict = Verdict([Row("it runs to its end", told, "yes", kept=False)])
-    return verdict, time.monotonic() - began
+        reported = f"broke off: {type(error).__name__}: {' '.join(first)}"
+        proof = Proof([Row("it runs to its end", reported, "yes", kept=False)])
+    return proof, time.monotonic() - began
 
 
-def _sum_up(found: dict[str, tuple[Verdict, float]]) -> None:
+def _sum_up(found: dict[str, tuple[Proof, float]]) -> None:
     say("")
-    for name, (verdict, seconds) in found.items():
-        held = sum(bool(row.limit) for row in verdict.rows)
-        word = "kept  " if verdict.kept else "BROKEN"
-        say(f"{word} {name:24} {held - len(verdict.broken)} of {held} limits, {seconds:.0f} s")
+    for name, (proof, seconds) in found.items():
+        held = sum(bool(row.limit) for row in proof.rows)
+        word = "kept  " if proof.kept else "BROKEN"
+        say(f"{word} {name:24} {held - len(proof.broken)} of {held} limits, {seconds:.0f} s")
 
 
-def _plain(found: dict[str, tuple[Verdict, float]]) -> dict[str, object]:
+def _plain(found: dict[str, tuple[Proof, float]]) -> dict[str, object]:
     return {
         name: {
-            "kept": verdict.kept,
+            "kept": proof.kept,
             "seconds": round(seconds, 1),
-            "rows": [row._asdict() for row in verdict.rows],
+            "rows": [row._asdict() for row in proof.rows],
         }
-        for name, (verdict, seconds) in found.items()
+        for name, (proof, seconds) in found.items()
     }
 
 

@@ -24,9 +24,9 @@ from tests.isolation.emulators import (
     open_environment,
 )
 from tests.isolation.process import RUN, Worker
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event
-from tests.isolation.verdict import Verdict
 
 JOBS = ("voice", "workflow", "attributes", "sentiment", "reports")
 SHARED = "isolation-all"
@@ -42,7 +42,7 @@ PRODUCT_DEFAULTS = ("BREAKER_OPEN_SECONDS", "BREAKER_MAX_OPEN_SECONDS", "SQS_WAI
 class Lab:
     """A scenario under way."""
 
-    stage: Environment
+    emulators: Environment
     size: Size
     tap: Wiretap
     folder: Path
@@ -51,7 +51,7 @@ class Lab:
     """URL by job; one and the same for all where they are not bound."""
 
     environment: dict[str, str]
-    verdict: Verdict = field(default_factory=Verdict)
+    proof: Proof = field(default_factory=Proof)
     sent_at: dict[str, float] = field(default_factory=dict)
     """Wall clock, by message id."""
 
@@ -99,14 +99,14 @@ class Lab:
 
     def send_to(self, job: str, event: Event) -> str:
         """Put an event on the queue of a job, be it another's."""
-        message_id = self.stage.sqs.send(self.queues[job], event.body)
+        message_id = self.emulators.sqs.send(self.queues[job], event.body)
         self.sent_at[message_id] = time.time()
         self.by_message[message_id] = event
         return message_id
 
     def deleted_at(self) -> dict[str, float]:
         """Return the wall clock of the first accepted delete, by message id."""
-        records = self.stage.sqs.journal.records
+        records = self.emulators.sqs.journal.records
         for record in records[self._read :]:
             if record.action.startswith("DeleteMessage") and record.outcome == "ok":
                 for message_id in record.message_ids:
@@ -134,12 +134,12 @@ class Lab:
 
     def receives(self, ids: Iterable[str]) -> list[int]:
         """Return how often each was given out."""
-        counts = self.stage.sqs.journal.receives
+        counts = self.emulators.sqs.journal.receives
         return [counts[one] for one in ids]
 
     def dead_letters(self) -> tuple[Message, ...]:
         """Return what is on the dead-letter queue."""
-        return self.stage.sqs.messages(self.stage.dead_letter_url)
+        return self.emulators.sqs.messages(self.emulators.dead_letter_url)
 
     def dead_ids(self) -> list[str]:
         """Return the ids of the messages that the dead letters were."""
@@ -147,7 +147,7 @@ class Lab:
 
     def on_queue(self, job: str) -> list[str]:
         """Return the ids of what is on a job's queue, visible or not."""
-        return [message.id for message in self.stage.sqs.messages(self.queues[job])]
+        return [message.id for message in self.emulators.sqs.messages(self.queues[job])]
 
     # Effects
 
@@ -159,8 +159,8 @@ class Lab:
         """Return those whose attributes were written."""
         return self._with_effect("attributes", events)
 
-    def told_of(self, events: Iterable[Event], sink: str = "crm webhook") -> list[Event]:
-        """Return those that a webhook was told of."""
+    def reported_to(self, events: Iterable[Event], sink: str = "crm webhook") -> list[Event]:
+        """Return those that a webhook was sent."""
         return self._with_effect(sink, events)
 
     def _with_effect(self, sink: str, events: Iterable[Event]) -> list[Event]:
@@ -170,7 +170,7 @@ class Lab:
     async def records(self) -> dict[str, dict[str, Any]]:
         """Return the table's items by conversation."""
         found = {}
-        async with self.stage.aws("dynamodb") as dynamodb:
+        async with self.emulators.aws("dynamodb") as dynamodb:
             async for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
                 for item in page["Items"]:
                     found[item["conversationId"]["S"]] = item
@@ -183,7 +183,7 @@ class Lab:
 
     async def report_files(self, name: str) -> list[str]:
         """Return the names of a report's files."""
-        async with self.stage.aws("s3") as s3:
+        async with self.emulators.aws("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=REPORT_BUCKET, Prefix=f"reports/{name}/")
         return [one["Key"].rpartition("/")[2] for one in listed.get("Contents", [])]
 
@@ -213,13 +213,13 @@ class Lab:
         return ids
 
     def keep(self) -> None:
-        """Leave the journals beside the logs, for whoever looks for the cause."""
-        queue = [record._asdict() for record in self.stage.sqs.journal.records]
+        """Leave the journals beside the logs, to find a cause by."""
+        queue = [record._asdict() for record in self.emulators.sqs.journal.records]
         effects = [effect._asdict() for effect in self.tap.effects]
         for name, entries in (("queue", queue), ("effects", effects)):
             lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
             (self.folder / f"{name}.jsonl").write_bytes(b"".join(lines))
-        self.verdict.note("kept in", self.folder)
+        self.proof.note("kept in", self.folder)
 
 
 def failure_of(letter: Message) -> dict[str, Any]:
@@ -238,41 +238,41 @@ async def open_lab(size: Size, *, visibility_seconds: int = 30) -> AsyncIterator
     """Start the emulators and the wires, and make the queues."""
     folder = Path(mkdtemp(prefix="worker-isolation-"))
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(open_environment(SqsServer()))
-        await make_fixtures(stage)
+        emulators = await stack.enter_async_context(open_environment(SqsServer()))
+        await make_fixtures(emulators)
         tap = Wiretap()
         lab = Lab(
-            stage=stage,
+            emulators=emulators,
             size=size,
             tap=tap,
             folder=folder,
             stack=stack,
-            queues=_queues(stage, visibility_seconds, bound=size.bound),
-            environment=_environment(stage) | await _wired(stage, tap, stack),
+            queues=_queues(emulators, visibility_seconds, bound=size.bound),
+            environment=_environment(emulators) | await _wired(emulators, tap, stack),
         )
-        lab.environment["SQS_DEAD_LETTER_QUEUE_URL"] = lab.stage.dead_letter_url
+        lab.environment["SQS_DEAD_LETTER_QUEUE_URL"] = lab.emulators.dead_letter_url
         try:
             yield lab
         except BaseException:
             lab.keep()
             raise
-        if lab.verdict.kept:
+        if lab.proof.kept:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         else:
             lab.keep()
 
 
-def _environment(stage: Environment) -> dict[str, str]:
-    ours = stage.variables()
+def _environment(emulators: Environment) -> dict[str, str]:
+    ours = emulators.variables()
     return {name: value for name, value in ours.items() if name not in PRODUCT_DEFAULTS}
 
 
-def _queues(stage: Environment, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
+def _queues(emulators: Environment, visibility_seconds: int, *, bound: bool) -> dict[str, str]:
     def make(name: str) -> str:
         return make_queue(
-            stage.sqs,
+            emulators.sqs,
             name,
-            stage.dead_letter_url,
+            emulators.dead_letter_url,
             max_receives=MOST_RECEIVES,
             visibility_seconds=visibility_seconds,
         )
@@ -282,7 +282,7 @@ def _queues(stage: Environment, visibility_seconds: int, *, bound: bool) -> dict
     return dict.fromkeys(JOBS, make(SHARED))
 
 
-async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> dict[str, str]:
+async def _wired(emulators: Environment, tap: Wiretap, stack: AsyncExitStack) -> dict[str, str]:
     """Put a wire before everything but SQS, the login and the CRM."""
 
     async def on(upstream: str, url: str) -> str:
@@ -295,7 +295,7 @@ async def _wired(stage: Environment, tap: Wiretap, stack: AsyncExitStack) -> dic
         "REPORT_WEBHOOK_URL": "report",
     }
     return {
-        "AWS_ENDPOINT_URL": await on("aws", stage.aws_url),
-        "GENESYS_API_URL": await on("genesys", stage.genesys.url),
-        **{key: f"{await on(name, stage.sinks[name].url)}/hook" for key, name in hooks.items()},
+        "AWS_ENDPOINT_URL": await on("aws", emulators.aws_url),
+        "GENESYS_API_URL": await on("genesys", emulators.genesys.url),
+        **{key: f"{await on(name, emulators.sinks[name].url)}/hook" for key, name in hooks.items()},
     }

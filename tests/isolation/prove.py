@@ -61,14 +61,14 @@ class Leg:
 
 
 def _chaos() -> Iterator[Line]:
-    """Read the lines of `tests.chaos`: figures, violations, verdict, by scenario."""
+    """Read the lines of `tests.chaos`: figures, violations, proof, by scenario."""
     scenario, figures = "", []
     for line in (OUT / "chaos.log").read_text(errors="replace").splitlines():
         if line.startswith("── "):
             scenario, figures = line.removeprefix("── "), []
         elif found := re.fullmatch(r"   (kept|VIOLATED), (\d+) s", line):
-            told = "; ".join([*figures, f"{found[2]} s"])
-            yield Line(scenario, told, "no violation", found[1] == "kept")
+            reported = "; ".join([*figures, f"{found[2]} s"])
+            yield Line(scenario, reported, "no violation", found[1] == "kept")
         elif scenario and line.startswith("   "):
             figures.append(line.strip()[:200])
 
@@ -97,7 +97,7 @@ def _trace() -> Iterator[Line]:
 
 
 def _simulation() -> Iterator[Line]:
-    """Read the rows that `tests.simulation` prints: scenario, figures, verdict."""
+    """Read the rows that `tests.simulation` prints: scenario, figures, proof."""
     for line in (OUT / "simulation.log").read_text(errors="replace").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) == 3 and cells[0] not in ("scenario", "---"):
@@ -109,9 +109,9 @@ def _bench() -> Iterator[Line]:
         for claim in findings["claims"]:
             sign = "≥" if claim["at_least"] else "≤"
             measured = claim["measured"]
-            told = "-" if measured is None else f"{measured:.3g}"
+            reported = "-" if measured is None else f"{measured:.3g}"
             limit = f"{sign} {claim['bound']:.3g}"
-            yield Line(f"{name}: {claim['text']}", told, limit, claim["met"])
+            yield Line(f"{name}: {claim['text']}", reported, limit, claim["met"])
 
 
 def _json(leg: str) -> dict[str, dict]:
@@ -119,8 +119,11 @@ def _json(leg: str) -> dict[str, dict]:
     return orjson.loads(path.read_bytes()) if path.exists() else {}
 
 
+THOROUGH = ("--hypothesis-profile", "thorough")
+MEASURED = ("pytest", "-n", "2", "--dist", "worksteal", *THOROUGH, "--cov")
+
 LEGS = (
-    Leg("coverage", ("pytest", "-n", "2", "--dist", "worksteal", "--cov"), _coverage),
+    Leg("coverage", MEASURED, _coverage),
     Leg(
         "isolation",
         ("tests.isolation", "--json", str(OUT / "isolation.json")),

@@ -22,8 +22,8 @@ QUICK = Size(quick=True)
 
 async def kept(play):
     """Play; fail with the figures that were beyond their limits."""
-    verdict = await play(QUICK)
-    assert verdict.kept, "\n" + "\n".join(map(str, verdict.broken))
+    proof = await play(QUICK)
+    assert proof.kept, "\n" + "\n".join(map(str, proof.broken))
 
 
 @pytest.mark.parametrize("fault", data_action.FAULTS, ids=lambda fault: fault.name)
@@ -34,7 +34,7 @@ async def test_workflows_start_while_the_data_action_fails(fault):
             await worker.start()
             await data_action.warm(lab)
             await data_action.one_fault(lab, worker, fault)
-            return lab.verdict
+            return lab.proof
 
     await kept(play)
 
@@ -43,7 +43,7 @@ async def test_two_callers_of_one_number_get_their_own_attributes():
     await kept(customers.two_callers)
 
 
-async def test_a_log_that_nobody_reads_any_more_changes_nothing_or_is_said():
+async def test_a_log_that_is_read_no_more_changes_nothing_or_is_said():
     await kept(sinks.reader_gone)
 
 

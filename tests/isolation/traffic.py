@@ -24,7 +24,7 @@ from tests.isolation.emulators import (
 ENDED = "v2.detail.events.conversation.{id}.customer.end"
 STARTED = "v2.detail.events.conversation.{id}.customer.start"
 INPUTS = {"accountId": "string", "tier": "string"}
-GRAVE = ((-1, 0.9),) * 9 + ((1, 0.9),)
+SEVERE = ((-1, 0.9),) * 9 + ((1, 0.9),)
 
 _numbers = count(1)
 
@@ -45,7 +45,7 @@ def new_id() -> str:
 
 
 def new_phone() -> str:
-    """Return a number that nobody in this run has."""
+    """Return a number that no one in this run has."""
     return f"+1555{next(_numbers):07d}"
 
 
@@ -55,14 +55,14 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def voice(stage: Environment, *, phone: str = "", tier: str | None = "gold") -> Event:
+def voice(emulators: Environment, *, phone: str = "", tier: str | None = "gold") -> Event:
     """Make a score with a caller's number: one call, to the data action.
 
     `tier`: of the customer; None: the data action does not know the number.
     """
     conversation_id, phone, at = new_id(), phone or new_phone(), now()
     if tier is not None:
-        stage.genesys.customers[phone] = {"accountId": f"A{phone}", "tier": tier, "ltv": 1000.5}
+        emulators.genesys.customers[phone] = {"accountId": f"A{phone}", "tier": tier, "ltv": 1000.5}
     detail = {
         "conversationId": conversation_id,
         "timestamp": iso(at),
@@ -73,24 +73,26 @@ def voice(stage: Environment, *, phone: str = "", tier: str | None = "gold") -> 
     return Event("voice", conversation_id, body, phone)
 
 
-def ended(stage: Environment) -> Event:
+def ended(emulators: Environment) -> Event:
     """Make a call that ended, known to analytics."""
     conversation_id, session_id, at = new_id(), new_id(), now()
-    stage.genesys.ended[conversation_id] = Ended(_record(conversation_id, session_id, "voice", at))
+    emulators.genesys.ended[conversation_id] = Ended(
+        _record(conversation_id, session_id, "voice", at)
+    )
     body = leg(conversation_id, session_id, at, mediaType="VOICE")
     return Event("workflow", conversation_id, platform(ENDED, body, at=at, event_id=new_id()))
 
 
-def chat(stage: Environment, *, correlation_id: str = "") -> Event:
-    """Make a chat that ended badly: bus, CRM webhook and alert are to be told."""
+def chat(emulators: Environment, *, correlation_id: str = "") -> Event:
+    """Make a chat that ended badly: bus, CRM webhook and alert are to be notified."""
     conversation_id, session_id, at = new_id(), new_id(), now()
     record = _record(conversation_id, session_id, "message", at)
-    stage.genesys.ended[conversation_id] = Ended(record)
-    stage.genesys.speech.conversations[conversation_id] = Spoken(
-        score=-0.8, transcripts={session_id: a_transcript(*GRAVE)}
+    emulators.genesys.ended[conversation_id] = Ended(record)
+    emulators.genesys.speech.conversations[conversation_id] = Spoken(
+        score=-0.8, transcripts={session_id: a_transcript(*SEVERE)}
     )
     customer = {"id": session_id, "purpose": "customer"}
-    stage.genesys.conversations[conversation_id] = {
+    emulators.genesys.conversations[conversation_id] = {
         "id": conversation_id,
         "participants": [customer],
     }
@@ -102,7 +104,7 @@ def chat(stage: Environment, *, correlation_id: str = "") -> Event:
 
 
 def started(
-    stage: Environment,
+    emulators: Environment,
     *,
     phone: str = "",
     record: Mapping[str, Any] | None = None,
@@ -113,15 +115,15 @@ def started(
     `known`: False: the CRM does not know it at all.
     """
     conversation_id, participant_id = new_id(), new_id()
-    stage.genesys.flows.setdefault(FLOW_ID, a_flow(FLOW_ID, INPUTS))
+    emulators.genesys.flows.setdefault(FLOW_ID, a_flow(FLOW_ID, INPUTS))
     customer = {"id": participant_id, "purpose": "customer", "address": f"tel:{phone}"}
-    stage.genesys.conversations[conversation_id] = {
+    emulators.genesys.conversations[conversation_id] = {
         "id": conversation_id,
         "participants": [customer],
     }
     if known:
         of_customer = record or {"accountId": f"A-{conversation_id[:8]}", "tier": "gold"}
-        stage.crm.by_conversation[conversation_id] = dict(of_customer)
+        emulators.crm.by_conversation[conversation_id] = dict(of_customer)
     return started_again(conversation_id, participant_id, phone)
 
 
@@ -133,17 +135,17 @@ def started_again(conversation_id: str, participant_id: str, phone: str = "") ->
     return Event("attributes", conversation_id, text, phone)
 
 
-def started_unnamed(stage: Environment) -> Event:
+def started_unnamed(emulators: Environment) -> Event:
     """Make a conversation that began, in the flat form: its customer must be looked up."""
-    event = started(stage)
+    event = started(emulators)
     detail = {"conversationId": event.conversation_id, "phoneNumber": event.phone}
     text = envelope("conversation.start", detail, at=now(), event_id=new_id())
     return replace(event, body=text)
 
 
-def attributes_of(stage: Environment, event: Event) -> dict[str, str]:
+def attributes_of(emulators: Environment, event: Event) -> dict[str, str]:
     """Return what stands at the conversation's customer."""
-    [customer] = stage.genesys.conversations[event.conversation_id]["participants"]
+    [customer] = emulators.genesys.conversations[event.conversation_id]["participants"]
     return customer.get("attributes", {})
 
 

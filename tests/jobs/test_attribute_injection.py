@@ -76,10 +76,10 @@ async def a_world(age=0, dialect=None, rules=None):
     """`age`: seconds that an event of NOON is old."""
     limits = HttpLimits(total_seconds=10)
     async with (
-        CrmServer() as desk,
+        CrmServer() as crm_server,
         GenesysServer() as cloud,
         WebhookSink() as sink,
-        HttpClient("crm", origin_of("crm", desk.url), limits) as crm_http,
+        HttpClient("crm", origin_of("crm", crm_server.url), limits) as crm_http,
         HttpClient("genesys", cloud.url, limits) as genesys_http,
         HttpClient("analytics", origin_of("analytics", sink.url), WEBHOOK_LIMITS) as hook_http,
     ):
@@ -88,16 +88,16 @@ async def a_world(age=0, dialect=None, rules=None):
         tokens = Tokens(genesys_http, Platform().token(cloud.client_id, cloud.client_secret))
         api = Api(genesys_http, tokens, OneForAll(a_guard("genesys")))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
-        desk.by_phone[PHONE] = RECORD
+        crm_server.by_phone[PHONE] = RECORD
         yield World(
             InjectAttributes(
-                crm=Crm(desk.url, HttpService("crm", crm_http, a_guard("crm")), customers),
+                crm=Crm(crm_server.url, HttpService("crm", crm_http, a_guard("crm")), customers),
                 genesys=Attributes(api, dialect or PlatformAttributes(), flows),
                 policy=Policy(flow_id=FLOW, max_age_seconds=900, rules=rules or Rules()),
                 analytics=Webhook("analytics", sink.url, None, a_guard("analytics"), hook_http),
                 now=lambda: NOON + timedelta(seconds=age),
             ),
-            desk,
+            crm_server,
             cloud,
             sink,
         )
@@ -181,7 +181,7 @@ async def test_nothing_is_written_when_all_is_there_already():
         assert world.cloud.counts["attributes"] == 1
 
 
-async def test_a_customer_nobody_knows_gets_no_attributes():
+async def test_an_unknown_customer_gets_no_attributes():
     async with a_world() as world:
         world.crm.by_phone.clear()
         event = an_event_in(world)
@@ -248,7 +248,7 @@ async def test_an_event_expires_whose_conversation_is_gone_when_it_no_longer_mat
         assert await world.handler(an_event_in(world)) is Result.EXPIRED
 
 
-async def test_an_old_event_is_parked_all_the_same_when_its_write_is_forbidden():
+async def test_an_old_event_is_dead_lettered_all_the_same_when_its_write_is_forbidden():
     async with a_world(age=901) as world:
         world.cloud.fail_with("attributes", 403)
 
@@ -298,7 +298,7 @@ async def test_callers_of_one_number_get_their_own_attributes_with_the_crm_up_an
         assert world.attributes(late) == {}
 
 
-async def test_nobody_behind_the_first_caller_of_a_number_does_not_skip_the_second():
+async def test_no_customer_behind_the_first_caller_of_a_number_does_not_skip_the_second():
     async with a_world() as world:
         world.crm.by_phone.clear()
         first, second = (an_event_in(world, phone_number=PHONE) for _ in range(2))
@@ -309,7 +309,7 @@ async def test_nobody_behind_the_first_caller_of_a_number_does_not_skip_the_seco
         assert world.attributes(second) == {"tier": "gold"}
 
 
-async def test_a_flow_nobody_published_is_waited_for():
+async def test_a_flow_that_is_not_published_is_waited_for():
     async with a_world() as world:
         world.cloud.flows.clear()
 
@@ -320,7 +320,7 @@ async def test_a_flow_nobody_published_is_waited_for():
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_refused_write_parks_the_message(status):
+async def test_a_refused_write_dead_letters_the_message(status):
     async with a_world() as world:
         world.cloud.fail_with("attributes", status)
 
@@ -348,7 +348,7 @@ async def test_a_429_says_how_long_to_wait():
     assert caught.value.retry_after == 42
 
 
-async def test_analytics_is_told_with_the_time_of_the_event_and_its_trace_id():
+async def test_analytics_is_notified_with_the_time_of_the_event_and_its_trace_id():
     async with a_world() as world:
         event = an_event_in(world)
         await world.handler(event)
@@ -364,7 +364,7 @@ async def test_analytics_is_told_with_the_time_of_the_event_and_its_trace_id():
     assert delivery.headers["x-trace-id"] == delivery.id == trace_id(event)
 
 
-async def test_a_repeat_tells_analytics_the_same_bytes_under_the_same_id():
+async def test_a_repeat_sends_analytics_the_same_bytes_under_the_same_id():
     async with a_world() as world:
         event = an_event_in(world)
         await world.handler(event)
@@ -387,7 +387,7 @@ async def test_analytics_that_refuses_or_is_down_fails_no_event(status):
     assert lost._value.get() - before == 1
 
 
-async def test_analytics_that_hangs_holds_nobody_up_for_long():
+async def test_analytics_that_hangs_holds_no_one_up_for_long():
     async with a_world() as world:
         world.sink.latency_seconds = 3600
         await asyncio.gather(*(world.handler(an_event_in(world)) for _ in range(20)))
@@ -402,7 +402,7 @@ async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_t
     async def handled(hook_seconds):
         async with a_world() as world, asyncio.TaskGroup() as group:
             world.cloud.latency_seconds, world.sink.latency_seconds = 2, hook_seconds
-            end = asyncio.get_running_loop().time() + 600
+            end = asyncio.get_running_loop().time() + 300
 
             async def slot():
                 count = 0
@@ -411,7 +411,7 @@ async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_t
                     count += 1
                 return count
 
-            slots = [group.create_task(slot()) for _ in range(8)]
+            slots = [group.create_task(slot()) for _ in range(4)]
         return sum(task.result() for task in slots)
 
     assert await handled(30) > 0.9 * await handled(0)

@@ -47,14 +47,14 @@ from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
 
-GRAVE = (0.05, 0.07, 0.88, 0.91)
+SEVERE = (0.05, 0.07, 0.88, 0.91)
 CALM = (0.7, 0.2, 0.1, 0.9)
 UNSURE = (0.05, 0.07, 0.88, 0.7499)
 
 
 @dataclass
 class Scene:
-    """Everybody around the handler."""
+    """Everyone around the handler."""
 
     cloud: Any
     bridge: Any
@@ -158,7 +158,7 @@ def resent(event):
     return structs.replace(event, origin=origin)
 
 
-async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_nobody(scene_of):
+async def test_a_calm_chat_goes_to_the_bus_and_the_crm_and_alerts_no_one(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         assert await scene.handle(event) is Result.OK
@@ -224,10 +224,10 @@ async def test_a_platform_chat_is_forwarded_from_its_transcript(scene_of):
     }
 
 
-async def test_a_grave_chat_is_escalated_everywhere(scene_of):
+async def test_a_severe_chat_is_escalated_everywhere(scene_of):
     before = metrics.sentiment_escalations._value.get()
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
 
     details = dict(scene.bridge.events())
@@ -239,14 +239,14 @@ async def test_a_grave_chat_is_escalated_everywhere(scene_of):
     assert len(scene.bridge.calls) == 1
 
 
-async def test_a_negative_share_at_the_threshold_is_not_grave(scene_of):
+async def test_a_negative_share_at_the_threshold_is_not_severe(scene_of):
     async with scene_of() as scene:
         await scene.handle(a_chat(scene.cloud, (0.1, 0.1, 0.8, 0.9)))
 
     assert [kind for kind, _ in scene.bridge.events()] == ["ChatSentimentAnalysis"]
 
 
-async def test_a_low_confidence_is_audited_and_told_to_nobody(scene_of):
+async def test_a_low_confidence_is_audited_and_sent_to_none(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud, UNSURE)
         assert await scene.handle(event) is Result.SKIPPED
@@ -285,7 +285,7 @@ def the_end_of(conversation, session):
 
 
 async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(scene_of):
-    """Each session has its own event; that of the first one told what was said in it."""
+    """Each session has its own event; that of the first one gave what was said in it."""
     async with scene_of(dialect="platform", age=31) as scene:
         cloud, conversation = scene.cloud, a_chat(scene.cloud, None).conversation_id
         (participant,) = cloud.ended[conversation].record["participants"]
@@ -361,7 +361,7 @@ async def test_a_mark_that_is_refused_keeps_nothing_from_the_receivers(scene_of,
     assert [entry["outcome"] for entry in scene.audit()] == ["forwarded"]
 
 
-async def test_a_conversation_is_not_marked_before_its_receivers_were_told(scene_of):
+async def test_a_conversation_is_not_marked_before_its_receivers_were_notified(scene_of):
     async with scene_of(dialect="platform") as scene:
         _, event = a_platform_chat(scene.cloud)
         scene.crm.status = 503
@@ -413,7 +413,7 @@ async def test_a_transcript_whose_file_is_missing_is_waited_for_as_long_as_any(
 
 async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
 
     (entry,) = scene.audit()
@@ -435,7 +435,7 @@ async def test_the_audit_entry_of_a_forwarding_has_its_fields(scene_of):
 
 async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
         elsewhere = replace(scene.handle.sinks, steps=OncePerKey())
         await replace(scene.handle, sinks=elsewhere)(resent(event))
@@ -447,9 +447,9 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
         assert (one.raw, one.id) == (two.raw, two.id)
 
 
-async def test_a_crm_that_is_down_holds_up_nobody_and_repeats_nothing(scene_of):
+async def test_a_crm_that_is_down_holds_up_no_one_and_repeats_nothing(scene_of):
     async with scene_of() as scene:
-        event = a_chat(scene.cloud, GRAVE)
+        event = a_chat(scene.cloud, SEVERE)
         scene.crm.status = 503
         for _ in range(3):
             with pytest.raises(Unavailable):
@@ -464,7 +464,7 @@ async def test_a_crm_that_is_down_holds_up_nobody_and_repeats_nothing(scene_of):
     assert len(scene.audit()) == 1
 
 
-async def test_a_crm_that_refuses_parks_only_after_the_bus_was_told(scene_of):
+async def test_a_crm_that_refuses_dead_letters_only_after_the_bus_was_notified(scene_of):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         scene.crm.status, scene.bridge.error = 422, "ThrottlingException"
@@ -477,7 +477,7 @@ async def test_a_crm_that_refuses_parks_only_after_the_bus_was_told(scene_of):
     assert scene.bridge.events()[-1][0] == "ChatSentimentAnalysis"
 
 
-async def test_in_the_reference_dialect_one_that_is_gone_parks_before_anybody_is_told(
+async def test_in_the_reference_dialect_one_that_is_gone_dead_letters_before_any_is_notified(
     scene_of,
 ):
     async with scene_of() as scene:
@@ -516,7 +516,7 @@ async def test_a_conflict_without_end_is_tried_later(scene_of):
     assert scene.bridge.calls == []
 
 
-async def test_without_webhooks_the_bus_is_told_alone(scene_of):
+async def test_without_webhooks_the_bus_is_notified_alone(scene_of):
     async with scene_of(crm=False) as scene:
         assert await scene.handle(a_chat(scene.cloud)) is Result.OK
 

@@ -178,7 +178,7 @@ async def test_details_larger_than_an_input_go_to_s3(aws):
     assert orjson.loads(stored) == record
 
 
-async def test_details_larger_than_an_input_are_parked_without_a_bucket(aws):
+async def test_details_larger_than_an_input_are_dead_lettered_without_a_bucket(aws):
     cloud = GenesysCloud()
     event = an_event(end(cloud))
     cloud.ended[event.conversation_id].record["notes"] = "x" * 262_144

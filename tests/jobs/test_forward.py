@@ -530,19 +530,19 @@ def test_each_form_of_a_target_is_read(text, kind, name, prefix):
 @pytest.mark.parametrize(
     "text",
     [
-        "canary",
-        "s3:canary",
-        "s3://Canary",
+        "nothing",
+        "s3:bucket",
+        "s3://Bucket",
         "kinesis:",
-        "kinesis:ca nary",
-        "sqs:canary",
-        "sqs:http://canary.example/q",
-        "http://canary.example/hook",
+        "kinesis:my stream",
+        "sqs:queue",
+        "sqs:http://queues.example/canary",
+        "http://hooks.example/canary?key=canary",
         "https://user:canary@hooks.example",
-        "ftp://canary",
+        "ftp://files.example/canary",
     ],
 )
-def test_a_target_of_no_form_is_refused_with_an_example_and_not_shown(text):
+def test_a_target_of_no_form_is_refused_with_an_example_and_of_a_url_its_host_alone(text):
     with pytest.raises(ConfigurationError) as caught:
         load_settings({**BASE, "FORWARD_TO": text})
 

@@ -1,4 +1,4 @@
-"""A report keeps ECS from ending its task; anywhere else nobody is asked."""
+"""A report keeps ECS from ending its task; anywhere else no one is asked."""
 
 from contextlib import AsyncExitStack
 

@@ -101,13 +101,13 @@ def rows_of(folder):
 
 
 def test_two_hundred_thousand_conversations_pass_in_bounded_memory(reports):
-    _, told = reports
-    for days, child in told.items():
+    _, reported = reports
+    for days, child in reported.items():
         sys.stdout.write(f"\n{days} days: {child['count']} rows, peak {child['peak_mb']:.0f} MB\n")
 
-    assert told[10]["count"] == 10 * PER_DAY
-    assert told[10]["peak_mb"] < PEAK_MB
-    assert told[10]["peak_mb"] - told[1]["peak_mb"] < GROWTH_MB
+    assert reported[10]["count"] == 10 * PER_DAY
+    assert reported[10]["peak_mb"] < PEAK_MB
+    assert reported[10]["peak_mb"] - reported[1]["peak_mb"] < GROWTH_MB
 
 
 def test_their_figures_are_those_worked_out_from_whole_lists(reports):

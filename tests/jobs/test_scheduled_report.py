@@ -1,4 +1,4 @@
-"""From a due report to files, links and a word to whoever waits: Genesys, S3 and bus over HTTP."""
+"""From a due report to files, links and a notice: Genesys, S3 and bus over HTTP."""
 
 import json
 from contextlib import AsyncExitStack
@@ -119,7 +119,7 @@ async def test_the_figures_are_those_of_the_conversations(bench):
     assert rows[0]["efficiency_score"] == 95.83
 
 
-async def test_bus_and_webhook_are_told_with_links_that_download(bench):
+async def test_bus_and_webhook_are_notified_with_links_that_download(bench):
     await bench.write(a_day())
 
     (event,) = await bench.events()
@@ -132,7 +132,7 @@ async def test_bus_and_webhook_are_told_with_links_that_download(bench):
             assert reply.content == await bench.stored(file["key"].removeprefix(FOLDER))
 
 
-async def test_what_is_told_says_what_the_report_is_of_and_how_long_the_links_live(bench):
+async def test_the_notification_says_what_the_report_is_of_and_how_long_the_links_live(bench):
     event = a_day()
     await bench.write(event)
 
@@ -169,7 +169,7 @@ async def test_another_event_for_the_same_interval_replaces_the_files(bench):
     assert orjson.loads(await bench.stored("manifest.json"))["conversationCount"] == 3
 
 
-async def test_a_webhook_that_is_down_is_told_later_and_the_bus_only_once(bench):
+async def test_a_webhook_that_is_down_is_notified_later_and_the_bus_only_once(bench):
     event = a_day()
     bench.sink.status = 503
     with pytest.raises(Transient):
@@ -215,7 +215,7 @@ async def test_no_manifest_is_left_behind_when_reading_fails(bench):
     assert await bench.keys() == []
 
 
-async def test_a_dimension_that_is_none_parks_the_event(bench):
+async def test_a_dimension_that_is_none_dead_letters_the_event(bench):
     with pytest.raises(Permanent):
         await bench.write(a_day(group_by=("colour",)))
 

@@ -150,7 +150,7 @@ def test_each_effect_of_an_event_has_an_id_of_its_own():
     assert len({forwarding_id(event), derived_id(event, "audit"), derived_id(event, "alert")}) == 3
 
 
-def test_the_conversation_is_told_in_strings_of_the_event():
+def test_the_conversation_is_sent_in_strings_of_the_event():
     event = a_chat_scored(origin=an_origin(occurred_at=NOON))
 
     assert status_attributes(event) == {

@@ -121,7 +121,7 @@ async def test_the_live_conversation_is_not_asked_for_when_the_event_has_a_numbe
     assert bench.cloud.counts["conversation"] == 0
 
 
-async def test_a_customer_nobody_knows_is_unknown_and_complete(bench):
+async def test_an_unknown_customer_is_unknown_and_complete(bench):
     bench.cloud.customers.clear()
 
     assert await bench.enrich(a_score()) is Result.OK
@@ -332,14 +332,14 @@ async def test_a_404_of_the_system_behind_the_action_is_an_unknown_customer(benc
     assert (await bench.item())["crmTier"] == "unknown"
 
 
-async def test_an_unknown_data_action_parks_nothing(bench):
+async def test_an_unknown_data_action_dead_letters_nothing(bench):
     bench.cloud.action_ids = set()
 
     with pytest.raises(Misconfigured):
         await bench.enrich(a_score())
 
 
-async def test_an_output_that_cannot_be_read_parks_the_event(bench):
+async def test_an_output_that_cannot_be_read_dead_letters_the_event(bench):
     bench.cloud.customers[PHONE] = {"tier": "gold", "ltv": True}
 
     with pytest.raises(Permanent, match=r"^data action output ltv: not a number$"):

@@ -159,7 +159,7 @@ def test_a_wait_never_passes_the_end_of_the_waiting(age, settle):
 
 
 @given(st.floats(0.1, 20_000))
-def test_an_event_is_looked_at_a_bounded_number_of_times(settle):
+def test_an_event_is_checked_a_bounded_number_of_times(settle):
     age, looks = 0.0, 1
     while (wait := seconds_to_next_poll(age, settle_seconds=settle)) is not None:
         age, looks = age + wait, looks + 1

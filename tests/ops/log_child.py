@@ -1,4 +1,4 @@
-"""A process that logs, answers its probes and is told by its standard input what to do.
+"""A process that logs, answers its probes and reads from its standard input what to do.
 
 `log COUNT` logs from within the event loop and says, on stderr, the longest time one call took;
 `lift` lifts the limit on file sizes; `flush`, `exit`, `leave` (by os._exit) and `crash` end it or

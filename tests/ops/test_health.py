@@ -47,7 +47,7 @@ def test_a_process_whose_logs_go_nowhere_is_dead():
     assert health.live()
 
 
-def test_both_reasons_to_be_dead_are_told():
+def test_both_reasons_to_be_dead_are_reported():
     clock = Clock()
     health = Health(clock=clock, stall_seconds=30, sink=lambda: "log sink gone")
     clock.now += 30

@@ -25,7 +25,7 @@ class Child:
         self._process = process
         self.url = self.heard()
 
-    def tell(self, command):
+    def command(self, command):
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
 
@@ -34,7 +34,7 @@ class Child:
 
     def log(self, count):
         """Have it log, and return the seconds of the longest call."""
-        self.tell(f"log {count}")
+        self.command(f"log {count}")
         return float(self.heard().removeprefix("logged "))
 
     def livez(self):
@@ -48,7 +48,7 @@ class Child:
     def end(self, command="exit"):
         """Have it end; return its exit code, and seconds it took."""
         begun = time.monotonic()
-        self.tell(command)
+        self.command(command)
         return self._process.wait(20), time.monotonic() - begun
 
 
@@ -117,7 +117,7 @@ def test_a_reader_that_is_gone_costs_lines_and_fails_livez(pipe):
         assert child.end()[0] == 0
 
 
-def test_a_reader_that_stalls_holds_up_nothing_and_is_told_what_is_missing(pipe):
+def test_a_reader_that_stalls_holds_up_nothing_and_learns_what_is_missing(pipe):
     read, write = pipe
     with a_child(write) as child:
         os.close(write)
@@ -128,7 +128,7 @@ def test_a_reader_that_stalls_holds_up_nothing_and_is_told_what_is_missing(pipe)
         dropped = child.metric('worker_log_lines_dropped_total{kind="log"}')
         with ThreadPoolExecutor() as readers:
             reading = readers.submit(read_all, read)
-            child.tell("flush")
+            child.command("flush")
             assert child.heard() == "flushed True"
             child.end()
             lines = reading.result(20)
@@ -171,8 +171,8 @@ def test_a_file_at_its_limit_costs_lines_fails_livez_and_heals(tmp_path):
         size = path.stat().st_size
         dropped = child.metric('worker_log_lines_dropped_total{kind="log"}')
 
-        child.tell("lift")
-        child.tell("flush")
+        child.command("lift")
+        child.command("flush")
         assert (child.heard(), child.heard()) == ("lifted", "flushed True")
         assert child.livez() == (200, "ok\n")
         child.end()

@@ -126,7 +126,7 @@ def test_the_server_says_nothing_of_its_making(server):
     assert ask(server, "/livez").headers["server"] == "worker"
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(server):
+def test_a_client_that_says_nothing_holds_up_no_one(server):
     with socket.create_connection(("127.0.0.1", server.port)):
         reply = httpx.get(f"{server.url}/livez", timeout=CLIENT_SECONDS / 2)
 

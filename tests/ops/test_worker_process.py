@@ -1,4 +1,4 @@
-"""WorkerProcess: what was started and never became ready does not run on."""
+"""WorkerProcess: what was started and never became ready does not run on, and says why."""
 
 import os
 
@@ -8,6 +8,13 @@ from worker.demo import process
 from worker.demo.process import WorkerFailed, WorkerProcess
 
 NEVER_READY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+ENDS_BESIDE_ITS_ADDRESS = """
+import time
+print('{"event":"ops_server_listening","url":"http://127.0.0.1:9"}', flush=True)
+time.sleep(0.5)
+raise SystemExit("no module of that name")
+"""
+"""What the first look at /readyz finds when the rest of a start fails: an address, and nobody."""
 
 
 async def test_a_process_that_is_not_ready_in_time_is_ended(tmp_path, monkeypatch):
@@ -33,3 +40,9 @@ async def test_a_process_whose_start_is_cancelled_is_ended(tmp_path, monkeypatch
         await worker.start()
 
     assert worker.returncode == -9
+
+
+async def test_a_process_that_ends_after_it_listened_is_told_with_its_log(tmp_path):
+    with pytest.raises(WorkerFailed, match=r"(?s)ended with 1:.*no module of that name"):
+        async with WorkerProcess({}, tmp_path / "log", ("-c", ENDS_BESIDE_ITS_ADDRESS)):
+            pass

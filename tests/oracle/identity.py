@@ -9,7 +9,7 @@ from worker.errors import Permanent
 
 
 def origin(envelope: Envelope, occurred_at: datetime, *parts: str) -> Origin:
-    """Make the origin of an event that `parts` tell from all others of its `detail-type`.
+    """Make the origin of an event that `parts` distinguish from all others of its `detail-type`.
 
     Genesys re-sends for days and EventBridge may then mint a new id, so the id is no part of the
     key unless the caller has nothing better.

@@ -55,7 +55,7 @@ def open_events(body: str | bytes, types: EventTypes) -> tuple[Event, ...] | Unr
     return events or Unrouted(envelope.detail_type)
 
 
-@lru_cache(maxsize=1024)  # types are few; whoever sends ever new ones fills this and no more
+@lru_cache(maxsize=1024)  # types are few; a sender of ever new ones fills this and no more
 def _readers_of(detail_type: str, form: Form, types: EventTypes) -> tuple[Reader, ...]:
     return tuple(
         reader

@@ -80,7 +80,7 @@ class _Sentiment(BaseModel):
 
 
 class _Scored(BaseModel):
-    """`detail` with a sentiment; the body comes first, so that its faults are told first."""
+    """`detail` with a sentiment; the body comes first, so that its faults are reported first."""
 
     model_config = WIRE
 
@@ -134,7 +134,7 @@ def attributes_wanted(envelope: Envelope) -> AttributesWanted:
 
 
 def _is_customers(envelope: Envelope) -> bool:
-    """Tell whether participant and session are the customer's, or the queue's or an agent's.
+    """Return whether participant and session are the customer's, or the queue's or an agent's.
 
     GENESYS sheet 8.2; the settings may name any leg.
     """

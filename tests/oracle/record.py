@@ -1,4 +1,4 @@
-"""Records that are made for each message: the type checker lets nobody change them."""
+"""Records that are made for each message: the type checker lets no one change them."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform

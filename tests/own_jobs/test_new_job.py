@@ -89,7 +89,7 @@ def test_another_name_and_topic_stand_in_every_file():
 
 
 async def test_mypy_strict_finds_nothing(package, site):
-    command = ("-m", "mypy", "--strict", "--cache-dir", package.parent / "mypy", "src")
+    command = ("-m", "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache" / "own-job", "src")
 
     done = await run_python(*command, site=site, cwd=package)
 

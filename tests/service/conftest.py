@@ -20,19 +20,19 @@ def sample(name):
 
 
 @pytest.fixture
-async def stage():
-    async with open_environment() as stage:
-        await make_fixtures(stage)
-        yield stage
+async def emulators():
+    async with open_environment() as emulators:
+        await make_fixtures(emulators)
+        yield emulators
 
 
 @pytest.fixture
-def start_worker(stage, tmp_path):
-    """Return a context manager that runs a worker on the stage, its settings overridden."""
+def start_worker(emulators, tmp_path):
+    """Return a context manager that runs a worker on the emulators, its settings overridden."""
 
     @asynccontextmanager
     async def start(name="worker", *, until_ready=True, **overrides):
-        environment = stage.variables() | {k: str(v) for k, v in overrides.items()}
+        environment = emulators.variables() | {k: str(v) for k, v in overrides.items()}
         async with WorkerProcess(
             environment, tmp_path / f"{name}.log", until_ready=until_ready
         ) as worker:
@@ -42,30 +42,32 @@ def start_worker(stage, tmp_path):
 
 
 @pytest.fixture
-def known_customer(stage):
+def known_customer(emulators):
     """The customer of the sample events, known to the data action and live."""
-    stage.genesys.customers["+15550100001"] = {"tier": "gold", "ltv": 12500.0}
+    emulators.genesys.customers["+15550100001"] = {"tier": "gold", "ltv": 12500.0}
     live = json.loads(sample("replies/platform/conversation_live.json"))
-    stage.genesys.conversations[live["id"]] = live
+    emulators.genesys.conversations[live["id"]] = live
 
 
 @pytest.fixture
-def records(stage):
+def records(emulators):
     """Return a function that reads the whole table."""
 
     async def read():
-        async with stage.aws("dynamodb") as dynamodb:
+        async with emulators.aws("dynamodb") as dynamodb:
             return (await dynamodb.scan(TableName=TABLE))["Items"]
 
     return read
 
 
 @pytest.fixture
-def settled(stage):
+def settled(emulators):
     """Return a function that waits until the queue is empty."""
 
     async def wait(seconds=120):
-        await stage.sqs.wait_until(lambda: sum(stage.sqs.depth(stage.queue_url)) == 0, seconds)
+        await emulators.sqs.wait_until(
+            lambda: sum(emulators.sqs.depth(emulators.queue_url)) == 0, seconds
+        )
 
     return wait
 

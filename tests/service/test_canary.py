@@ -17,7 +17,7 @@ SECRET = "canary-secret-4711"
 WORDS = "canary words of a customer"
 CRM_TOKEN = "canary-crm-token-4712"
 SIGNATURE = "X-Amz-Signature"
-"""Of presigned links, which open a report to whoever has them."""
+"""Of presigned links, which open a report to anyone who has them."""
 
 
 def with_phone(body):
@@ -27,23 +27,23 @@ def with_phone(body):
 
 
 async def test_no_output_holds_a_number_an_attribute_or_a_secret(
-    stage, start_worker, settled, eventually
+    emulators, start_worker, settled, eventually
 ):
-    stage.genesys.client_secret = SECRET
-    stage.genesys.customers[f"+1{PHONE}"] = {"tier": TIER, "ltv": "not a number"}
+    emulators.genesys.client_secret = SECRET
+    emulators.genesys.customers[f"+1{PHONE}"] = {"tier": TIER, "ltv": "not a number"}
     good = with_phone(sample("events/reference/voice_analytics.json"))
     bad = with_phone(sample("events/reference/voice_analytics.json"))
     bad["detail"]["conversationId"] = f"tel:+1{PHONE}"
 
     async with start_worker(LOG_LEVEL="debug") as worker:
-        stage.genesys.fail_with("data_action", 503, 2)
-        stage.sqs.send(stage.queue_url, json.dumps(good))
-        stage.sqs.send(stage.queue_url, json.dumps(bad))
+        emulators.genesys.fail_with("data_action", 503, 2)
+        emulators.sqs.send(emulators.queue_url, json.dumps(good))
+        emulators.sqs.send(emulators.queue_url, json.dumps(bad))
         await settled()
         pages = [await worker.page(path) for path in ("/metrics", "/status", "/readyz", "/livez")]
         outputs = "\n".join([worker.log.read_text(), *pages])
 
-    notes = _notes(stage)
+    notes = _notes(emulators)
     assert len(notes) == 2
     for canary in (PHONE, TIER, SECRET, "demo-secret"):
         assert canary not in outputs
@@ -51,18 +51,18 @@ async def test_no_output_holds_a_number_an_attribute_or_a_secret(
     assert "event_failed" in outputs
 
 
-def _parked(stage):
-    return stage.sqs.messages(stage.dead_letter_url)
+def _dead_lettered(emulators):
+    return emulators.sqs.messages(emulators.dead_letter_url)
 
 
 @pytest.fixture
-def jobs(stage):
+def jobs(emulators):
     """The four jobs beside voice, with canaries in all they ask for."""
     random = Random(1)
     attributes, ended, report = AttributesJob(2, random), EndedJob(2, 3, random), ReportJob(random)
     for job in (attributes, ended, report):
-        job.prepare(stage)
-    genesys = stage.genesys
+        job.prepare(emulators)
+    genesys = emulators.genesys
     for conversation in genesys.conversations.values():
         conversation["participants"][0] |= {"name": WORDS, "address": f"tel:+1{PHONE}"}
     for spoken in genesys.speech.conversations.values():
@@ -72,8 +72,8 @@ def jobs(stage):
     for known in genesys.ended.values():
         known.record["participants"][0]["participantName"] = WORDS
         known.record["participants"][0]["sessions"][0]["ani"] = f"tel:+1{PHONE}"
-    stage.crm.by_phone[f"+1{PHONE}"] = {"tier": TIER, "ltv": WORDS, "vip": WORDS, "note": WORDS}
-    stage.crm.token = CRM_TOKEN
+    emulators.crm.by_phone[f"+1{PHONE}"] = {"tier": TIER, "ltv": WORDS, "vip": WORDS, "note": WORDS}
+    emulators.crm.token = CRM_TOKEN
     return attributes, ended, report
 
 
@@ -86,15 +86,15 @@ def with_canary(body):
     return json.dumps(event)
 
 
-def break_all(stage, status):
-    """Let everything that jobs ask or tell fail; 200 mends it."""
+def break_all(emulators, status):
+    """Let everything that jobs ask or send fail; 200 fixes it."""
     for endpoint in ("attributes", "speech", "details_by_id", "details_query"):
         if status == 200:
-            stage.genesys.heal(endpoint)
+            emulators.genesys.heal(endpoint)
         else:
-            stage.genesys.fail_with(endpoint, status)
-    stage.crm.status = status
-    for sink in stage.sinks.values():
+            emulators.genesys.fail_with(endpoint, status)
+    emulators.crm.status = status
+    for sink in emulators.sinks.values():
         sink.status = status
 
 
@@ -103,9 +103,9 @@ def failed_handlers(worker):
 
 
 async def test_no_output_of_the_other_four_jobs_holds_any_either(
-    stage, start_worker, settled, eventually, jobs
+    emulators, start_worker, settled, eventually, jobs
 ):
-    break_all(stage, 503)
+    break_all(emulators, 503)
     messages = [with_canary(one.body) for job in jobs for one in job.traffic()]
     gone = json.loads(messages[0])
     detail = gone["detail"].get("eventBody", gone["detail"])
@@ -118,33 +118,33 @@ async def test_no_output_of_the_other_four_jobs_holds_any_either(
 
     async with start_worker(**overrides) as worker:
         for body in [*messages, json.dumps(gone)]:
-            stage.sqs.send(stage.queue_url, body)
+            emulators.sqs.send(emulators.queue_url, body)
 
         async def all_failed():
             return failed_handlers(worker) >= {"attributes", "workflow", "sentiment", "reports"}
 
         await eventually(all_failed, 40)
-        break_all(stage, 200)
+        break_all(emulators, 200)
         await settled(60)
         pages = [await worker.page(path) for path in ("/metrics", "/status", "/readyz", "/livez")]
-        outputs = "\n".join([worker.log.read_text(), *pages, *_notes(stage)])
+        outputs = "\n".join([worker.log.read_text(), *pages, *_notes(emulators)])
 
-    assert _notes(stage)
+    assert _notes(emulators)
     for canary in (PHONE, TIER, WORDS, CRM_TOKEN, WEBHOOK_SECRET, "demo-secret", SIGNATURE):
         assert canary not in outputs
 
 
-def _notes(stage):
-    return [m.sent.attributes["worker.failure"].value for m in _parked(stage)]
+def _notes(emulators):
+    return [m.sent.attributes["worker.failure"].value for m in _dead_lettered(emulators)]
 
 
 async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(
-    stage, start_worker, settled, eventually, known_customer
+    emulators, start_worker, settled, eventually, known_customer
 ):
     async with start_worker() as worker:
-        stage.genesys.reject_client = True
-        stage.genesys.revoke_tokens()
-        stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
+        emulators.genesys.reject_client = True
+        emulators.genesys.revoke_tokens()
+        emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
 
         async def says_why():
             return "invalid_client" in await worker.page("/readyz")
@@ -153,5 +153,5 @@ async def test_a_refused_client_makes_the_worker_not_ready_and_loses_nothing(
         status = json.loads(await worker.page("/status"))
         assert "invalid_client" in status["why"]
 
-    assert sum(stage.sqs.depth(stage.queue_url)) == 1
-    assert not _parked(stage)
+    assert sum(emulators.sqs.depth(emulators.queue_url)) == 1
+    assert not _dead_lettered(emulators)

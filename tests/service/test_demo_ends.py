@@ -23,6 +23,8 @@ async def demo():
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            # A company's proxy, which reaches nothing of this machine.
+            env={**os.environ, "HTTP_PROXY": "http://127.0.0.1:9"},
         )
         started.append(process)
         return process
@@ -46,10 +48,10 @@ async def test_the_demo_proves_every_effect_however_many_queues_there_are(demo, 
     process = await demo("--queues", queues)
 
     async with asyncio.timeout(END_SECONDS):
-        verdict, _ = await process.communicate()
-    assert "WRONG" not in verdict.decode()
+        outcome, _ = await process.communicate()
+    assert "WRONG" not in outcome.decode()
     assert process.returncode == 0
-    rows = re.findall(r"chat end +(workflow|sentiment)?", verdict.decode())
+    rows = re.findall(r"chat end +(workflow|sentiment)?", outcome.decode())
     assert rows == {"one": [""], "per-job": ["sentiment", "workflow"]}[queues]
 
 
@@ -57,11 +59,11 @@ async def test_ctrl_c_at_a_terminal_ends_a_served_demo_well(demo):
     process = await demo("--serve")
     await line_with(process, "serving")
 
-    os.killpg(process.pid, signal.SIGINT)  # a terminal tells everybody who belongs to it
+    os.killpg(process.pid, signal.SIGINT)  # a terminal signals everyone who belongs to it
 
     async with asyncio.timeout(END_SECONDS):
-        verdict, _ = await process.communicate()
-    assert "WRONG" not in verdict.decode()
+        outcome, _ = await process.communicate()
+    assert "WRONG" not in outcome.decode()
     assert process.returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""`worker demo --emulators`: for a worker that somebody else starts."""
+"""`worker demo --emulators`: for a worker that another starts."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ def nine_free_ports():
 
 
 @pytest.fixture
-async def emulators():
+async def alone():
     """Start the command; return its process and first port once it says that all is ready."""
     port = nine_free_ports()
     command = [sys.executable, "-m", "worker", "demo", "--emulators", "--port", str(port)]
@@ -53,8 +53,8 @@ async def environment_at(port):
         return dict(line.split("=", 1) for line in (await reply.text()).splitlines())
 
 
-async def test_a_worker_given_the_printed_environment_handles_the_traffic(emulators, tmp_path):
-    _, port = emulators
+async def test_a_worker_given_the_printed_environment_handles_the_traffic(alone, tmp_path):
+    _, port = alone
 
     async with WorkerProcess(await environment_at(port), tmp_path / "worker.log") as worker:
         async with asyncio.timeout(READY_SECONDS):
@@ -62,33 +62,33 @@ async def test_a_worker_given_the_printed_environment_handles_the_traffic(emulat
                 await asyncio.sleep(0.1)
 
 
-async def test_sigterm_ends_the_emulators_well(emulators):
-    process, _ = emulators
+async def test_sigterm_ends_the_emulators_well(alone):
+    process, _ = alone
 
     process.send_signal(signal.SIGTERM)
 
     assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
-async def test_a_taken_port_is_a_configuration_error_and_no_endless_wait(emulators):
-    _, port = emulators
+async def test_a_taken_port_is_a_configuration_error_and_no_endless_wait(alone):
+    _, port = alone
 
     second = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "worker", "demo", "--emulators", "--port", str(port - 2)],
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, told = await asyncio.wait_for(second.communicate(), READY_SECONDS)
+        _, reported = await asyncio.wait_for(second.communicate(), READY_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             second.kill()
 
     assert second.returncode == 2
-    assert b"DEMO_HOST, DEMO_PORT" in told
+    assert b"DEMO_HOST, DEMO_PORT" in reported
 
 
 @pytest.fixture
-def play_rounds(stage, monkeypatch):
+def play_rounds(emulators, monkeypatch):
     """Return a function that plays five small rounds and calls `look` at each message."""
 
     async def play(look):
@@ -101,8 +101,8 @@ def play_rounds(stage, monkeypatch):
                 enough.set()
 
         monkeypatch.setattr(standalone, "ROUND", 20)
-        monkeypatch.setattr(stage.sqs, "send", send)
-        traffic = asyncio.create_task(Endless(stage, 10_000).send(1))
+        monkeypatch.setattr(emulators.sqs, "send", send)
+        traffic = asyncio.create_task(Endless(emulators, 10_000).send(1))
         await asyncio.wait_for(enough.wait(), READY_SECONDS)
         traffic.cancel()
         return sent
@@ -110,16 +110,16 @@ def play_rounds(stage, monkeypatch):
     return play
 
 
-async def test_what_old_rounds_asked_for_is_forgotten(stage, play_rounds, monkeypatch):
+async def test_what_old_rounds_asked_for_is_forgotten(emulators, play_rounds, monkeypatch):
     monkeypatch.setattr(standalone, "KEEP_SECONDS", 0)
 
-    held = await play_rounds(lambda _: len(stage.genesys.conversations))
+    held = await play_rounds(lambda _: len(emulators.genesys.conversations))
 
     assert max(held) <= 3 * held[0]
 
 
-async def test_what_young_rounds_asked_for_is_kept(stage, play_rounds):
-    held = await play_rounds(lambda _: len(stage.genesys.conversations))
+async def test_what_recent_rounds_asked_for_is_kept(emulators, play_rounds):
+    held = await play_rounds(lambda _: len(emulators.genesys.conversations))
 
     assert held[-1] > 3 * held[0]
 

@@ -45,13 +45,13 @@ class Worker:
 
 
 @pytest.fixture
-def start(stage, eventually):
+def start(emulators, eventually):
     """Return a context manager that runs a ready worker with a stdout of the test's own."""
 
     @asynccontextmanager
     async def start(stdout, preexec_fn=None, **overrides):
         port = a_free_port()
-        environment = stage.variables() | {"OPS_PORT": str(port)} | overrides
+        environment = emulators.variables() | {"OPS_PORT": str(port)} | overrides
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker", "run"),
             stdout=stdout,
@@ -71,16 +71,16 @@ def start(stage, eventually):
 
 
 @pytest.fixture
-def send_all(stage, settled, records):
+def send_all(emulators, settled, records):
     """Return a function that sends events and asserts that each was done once."""
 
     async def send():
         for body in scores(COUNT):
-            stage.sqs.send(stage.queue_url, body)
+            emulators.sqs.send(emulators.queue_url, body)
         await settled(60)
 
         assert len(await records()) == COUNT
-        assert sum(stage.sqs.depth(stage.dead_letter_url)) == 0
+        assert sum(emulators.sqs.depth(emulators.dead_letter_url)) == 0
 
     return send
 

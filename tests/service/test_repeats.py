@@ -17,7 +17,7 @@ START = sample("events/platform/customer_start.json")
 
 
 @pytest.fixture
-def grave_chat(stage):
+def severe_chat(emulators):
     """A chat that ended badly, known to analytics, to speech analytics and live."""
     record = a_conversation(
         CONVERSATION,
@@ -26,21 +26,21 @@ def grave_chat(stage):
         start="2026-03-02T10:12:26.000Z",
         end="2026-03-02T10:15:30.000Z",
     )
-    stage.genesys.ended[CONVERSATION] = Ended(record)
+    emulators.genesys.ended[CONVERSATION] = Ended(record)
     transcript = a_transcript(*[(-1, 0.9)] * 9, (1, 0.9))
-    stage.genesys.speech.conversations[CONVERSATION] = Spoken(
+    emulators.genesys.speech.conversations[CONVERSATION] = Spoken(
         score=-0.8, transcripts={"bb000000-0000-4000-8000-000000000001": transcript}
     )
-    stage.genesys.conversations[CONVERSATION] = {
+    emulators.genesys.conversations[CONVERSATION] = {
         "id": CONVERSATION,
         "participants": [{"id": CUSTOMER, "purpose": "customer"}],
     }
 
 
 @pytest.fixture
-def flow_and_customer(stage):
-    stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
-    stage.crm.by_phone["+15550100001"] = {"tier": "gold"}
+def flow_and_customer(emulators):
+    emulators.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+    emulators.crm.by_phone["+15550100001"] = {"tier": "gold"}
 
 
 def under_a_new_id(body):
@@ -48,7 +48,7 @@ def under_a_new_id(body):
 
 
 @pytest.fixture
-def send_four_times_over_two_lives(stage, start_worker, settled):
+def send_four_times_over_two_lives(emulators, start_worker, settled):
     """Send an event three times, and once under a new envelope id to a second process.
 
     The second process has no memory of the first: what keeps its effects from doubling is
@@ -58,35 +58,35 @@ def send_four_times_over_two_lives(stage, start_worker, settled):
     async def send(body, **settings):
         async with start_worker("first", **settings):
             for _ in range(3):
-                stage.sqs.send(stage.queue_url, body)
+                emulators.sqs.send(emulators.queue_url, body)
             await settled()
         async with start_worker("second", **settings):
-            stage.sqs.send(stage.queue_url, under_a_new_id(body))
+            emulators.sqs.send(emulators.queue_url, under_a_new_id(body))
             await settled()
 
     return send
 
 
 async def test_a_conversation_end_starts_one_execution(
-    stage, grave_chat, send_four_times_over_two_lives
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END)
 
-    async with stage.aws("stepfunctions") as workflows:
+    async with emulators.aws("stepfunctions") as workflows:
         found = await workflows.list_executions(stateMachineArn=STATE_MACHINE_ARN)
     [execution] = found["executions"]
     assert execution["name"].startswith(f"enrich_{CONVERSATION}_")
 
 
 async def test_a_chat_is_forwarded_under_one_id_in_the_same_bytes(
-    stage, grave_chat, send_four_times_over_two_lives
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END)
 
-    events = await put_events(stage, "genesys.sentiment.forwarder")
+    events = await put_events(emulators, "genesys.sentiment.forwarder")
     analyses = [e["detail"] for e in events if e["detail-type"] == "ChatSentimentAnalysis"]
-    hooks = stage.sinks["crm"].taken
-    alerts = stage.sinks["alert"].taken
+    hooks = emulators.sinks["crm"].taken
+    alerts = emulators.sinks["alert"].taken
     assert len(analyses) == len(hooks) == len(alerts) == 2  # once a life: neither sink has keys
     assert analyses[0] == analyses[1]
     assert len({one.raw for one in hooks}) == len({one.id for one in hooks}) == 1
@@ -97,25 +97,25 @@ async def test_a_chat_is_forwarded_under_one_id_in_the_same_bytes(
 
 
 async def test_attributes_are_announced_under_one_id_in_the_same_bytes(
-    stage, grave_chat, flow_and_customer, send_four_times_over_two_lives
+    emulators, severe_chat, flow_and_customer, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(START)
 
-    [customer] = stage.genesys.conversations[CONVERSATION]["participants"]
-    hooks = stage.sinks["analytics"].taken
+    [customer] = emulators.genesys.conversations[CONVERSATION]["participants"]
+    hooks = emulators.sinks["analytics"].taken
     assert customer["attributes"] == {"tier": "gold"}
     assert len({one.raw for one in hooks}) == len({one.id for one in hooks}) == 1
     assert hooks[0].headers["x-trace-id"] == hooks[0].body["traceId"]
 
 
-async def test_with_a_ledger_a_chat_is_forwarded_once_even_over_two_lives(
-    stage, grave_chat, send_four_times_over_two_lives
+async def test_with_an_idempotency_table_a_chat_is_forwarded_once_even_over_two_lives(
+    emulators, severe_chat, send_four_times_over_two_lives
 ):
     await send_four_times_over_two_lives(CHAT_END, LEDGER_TABLE=LEDGER_TABLE)
 
-    events = await put_events(stage, "genesys.sentiment.forwarder")
+    events = await put_events(emulators, "genesys.sentiment.forwarder")
     assert sorted(event["detail-type"] for event in events) == [
         "ChatSentimentAnalysis",
         "ChatSentimentEscalation",
     ]
-    assert len(stage.sinks["crm"].taken) == len(stage.sinks["alert"].taken) == 1
+    assert len(emulators.sinks["crm"].taken) == len(emulators.sinks["alert"].taken) == 1

@@ -1,4 +1,4 @@
-"""What a signal, a kill and a stall do to messages in hand: real processes, real signals."""
+"""What a signal, a kill and a stall do to messages in flight: real processes, real signals."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ import pytest
 
 from tests.service.conftest import sample
 
-IN_HAND = 64
+IN_FLIGHT = 64
 
 
 def scores(count):
@@ -22,67 +22,71 @@ def scores(count):
 
 
 @pytest.fixture
-def slow_upstream(stage):
-    stage.genesys.latency_seconds = 2
+def slow_upstream(emulators):
+    emulators.genesys.latency_seconds = 2
 
 
 def last_line(worker):
     return next(line for line in reversed(worker.lines()) if line["event"] == "worker_stopped")
 
 
-async def test_sigterm_lets_a_full_house_finish_and_strands_nothing(
-    stage, start_worker, slow_upstream, records
+async def test_sigterm_lets_a_full_worker_finish_and_strands_nothing(
+    emulators, start_worker, slow_upstream, records
 ):
     async with start_worker(GENESYS_REQUESTS_PER_MINUTE=100_000) as worker:
-        stage.genesys.requests_per_minute = None
-        for body in scores(IN_HAND):
-            stage.sqs.send(stage.queue_url, body)
-        await stage.sqs.wait_until(
-            lambda: stage.sqs.depth(stage.queue_url).in_flight == IN_HAND, 20
+        emulators.genesys.requests_per_minute = None
+        for body in scores(IN_FLIGHT):
+            emulators.sqs.send(emulators.queue_url, body)
+        await emulators.sqs.wait_until(
+            lambda: emulators.sqs.depth(emulators.queue_url).in_flight == IN_FLIGHT, 20
         )
         worker.signal(signal.SIGTERM)
-        receives = stage.sqs.counts["ReceiveMessage"]
+        receives = emulators.sqs.counts["ReceiveMessage"]
         assert await worker.wait(60) == 0
 
-    assert len(await records()) == IN_HAND
-    assert sum(stage.sqs.depth(stage.queue_url)) == 0
-    assert stage.sqs.counts["ReceiveMessage"] <= receives + 1
+    assert len(await records()) == IN_FLIGHT
+    assert sum(emulators.sqs.depth(emulators.queue_url)) == 0
+    assert emulators.sqs.counts["ReceiveMessage"] <= receives + 1
     assert last_line(worker)["stranded"] == 0
 
 
-async def test_what_outlasts_the_drain_is_shown_again_at_once(stage, start_worker):
+async def test_what_outlasts_the_drain_is_made_visible_again_at_once(emulators, start_worker):
     async with start_worker(SQS_DRAIN_SECONDS=2) as worker:
-        stage.genesys.latency_seconds = 20  # not before: it is ready once it has a token
+        emulators.genesys.latency_seconds = 20  # not before: it is ready once it has a token
         for body in scores(5):
-            stage.sqs.send(stage.queue_url, body)
-        await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 60)
+            emulators.sqs.send(emulators.queue_url, body)
+        await emulators.sqs.wait_until(
+            lambda: emulators.sqs.depth(emulators.queue_url).in_flight == 5, 60
+        )
         worker.signal(signal.SIGTERM)
         assert await worker.wait(60) == 0
 
-    assert stage.sqs.depth(stage.queue_url).visible == 5
+    assert emulators.sqs.depth(emulators.queue_url).visible == 5
     line = last_line(worker)
     assert (line["released"], line["stranded"]) == (5, 0)
 
 
-async def test_a_second_signal_ends_at_once_and_releases(stage, start_worker):
+async def test_a_second_signal_ends_at_once_and_releases(emulators, start_worker):
     async with start_worker() as worker:
-        stage.genesys.latency_seconds = 60
+        emulators.genesys.latency_seconds = 60
         for body in scores(5):
-            stage.sqs.send(stage.queue_url, body)
-        await stage.sqs.wait_until(lambda: stage.sqs.depth(stage.queue_url).in_flight == 5, 60)
+            emulators.sqs.send(emulators.queue_url, body)
+        await emulators.sqs.wait_until(
+            lambda: emulators.sqs.depth(emulators.queue_url).in_flight == 5, 60
+        )
         worker.signal(signal.SIGTERM)
         worker.signal(signal.SIGINT)
         assert await worker.wait(20) == 1
 
-    assert stage.sqs.depth(stage.queue_url).visible == 5
+    assert emulators.sqs.depth(emulators.queue_url).visible == 5
 
 
 async def test_after_a_kill_and_a_restart_every_effect_is_there_once(
-    stage, start_worker, records, settled, eventually
+    emulators, start_worker, records, settled, eventually
 ):
-    stage.genesys.latency_seconds = 0.3
+    emulators.genesys.latency_seconds = 0.3
     for body in scores(40):
-        stage.sqs.send(stage.queue_url, body)
+        emulators.sqs.send(emulators.queue_url, body)
 
     async def some_are_done():
         return 3 <= len(await records()) < 40

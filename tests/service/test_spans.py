@@ -12,7 +12,7 @@ PHONE = "15550100001"
 
 
 async def test_a_drained_worker_has_sent_the_spans_of_its_messages(
-    stage, start_worker, settled, known_customer
+    emulators, start_worker, settled, known_customer
 ):
     bodies, app = [], web.Application()
 
@@ -25,7 +25,7 @@ async def test_a_drained_worker_has_sent_the_spans_of_its_messages(
         # Longer than the test: only the end of the process sends them.
         slowly = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
         async with start_worker(**slowly) as worker:
-            stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
+            emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
             await settled()
             assert bodies == []
             worker.signal(signal.SIGTERM)

@@ -18,12 +18,12 @@ OUTLASTS = 4
 
 
 @pytest.fixture
-def begin(stage, tmp_path):
+def begin(emulators, tmp_path):
     """Return a context manager that starts a worker and waits for its ops server only."""
 
     @asynccontextmanager
     async def begin(**overrides):
-        environment = stage.variables() | {name: str(v) for name, v in overrides.items()}
+        environment = emulators.variables() | {name: str(v) for name, v in overrides.items()}
         worker = WorkerProcess(environment, tmp_path / "worker.log")
         await worker.start(until_ready=False)
         try:
@@ -51,9 +51,11 @@ async def ask(worker, path):
         return reply.status, await reply.text()
 
 
-async def test_a_worker_waits_for_sqs_and_says_so_and_then_works(stage, begin, settled, records):
-    stage.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
-    stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
+async def test_a_worker_waits_for_sqs_and_says_so_and_then_works(
+    emulators, begin, settled, records
+):
+    emulators.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
+    emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
 
     async with begin() as worker:
         await listening(worker)
@@ -63,43 +65,43 @@ async def test_a_worker_waits_for_sqs_and_says_so_and_then_works(stage, begin, s
         assert (status, "waiting for SQS to answer for genesys-events" in text) == (503, True)
         _, document = await ask(worker, "/status")
         assert json.loads(document)["why"].startswith("Starting: waiting for SQS")
-        stage.sqs.faults.clear()
+        emulators.sqs.faults.clear()
         await settled()
 
     assert last["code"] == "ServiceUnavailable"
     assert len(await records()) == 1
 
 
-async def test_rights_that_have_not_arrived_are_waited_for(stage, begin, settled):
-    stage.sqs.faults.add("GetQueueAttributes", ACCESS_DENIED)
-    stage.sqs.send(stage.queue_url, sample("events/reference/voice_analytics.json"))
+async def test_permissions_that_have_not_arrived_are_waited_for(emulators, begin, settled):
+    emulators.sqs.faults.add("GetQueueAttributes", ACCESS_DENIED)
+    emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
 
     async with begin() as worker:
         await line(worker, "queue_not_answering", 2)
-        stage.sqs.faults.clear()
+        emulators.sqs.faults.clear()
         await settled()
 
 
-async def test_a_queue_that_does_not_exist_ends_the_start_with_its_name(stage, begin):
-    async with begin(SQS_QUEUE_URL=f"{stage.sqs.endpoint_url}/000000000000/no-such") as worker:
+async def test_a_queue_that_does_not_exist_ends_the_start_with_its_name(emulators, begin):
+    async with begin(SQS_QUEUE_URL=f"{emulators.sqs.endpoint_url}/000000000000/no-such") as worker:
         assert await worker.wait(60) == 2
 
         assert "SQS_QUEUE_URL: queue no-such does not exist" in worker.log.read_text()
         assert "Traceback" not in worker.log.read_text()
 
 
-async def test_one_queue_of_several_that_does_not_exist_ends_the_start_at_once(stage, begin):
-    urls = f"voice={stage.queue_url},workflow={stage.sqs.endpoint_url}/000000000000/no-such"
-    stage.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
-    stage.sqs.faults.clear()
+async def test_one_queue_of_several_that_does_not_exist_ends_the_start_at_once(emulators, begin):
+    urls = f"voice={emulators.queue_url},workflow={emulators.sqs.endpoint_url}/000000000000/no-such"
+    emulators.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
+    emulators.sqs.faults.clear()
 
     async with begin(SQS_QUEUE_URL=urls, HANDLERS="voice,workflow") as worker:
         assert await worker.wait(60) == 2
         assert "queue no-such does not exist" in worker.log.read_text()
 
 
-async def test_sqs_that_stays_unreachable_ends_the_start_after_its_time(stage, begin):
-    stage.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
+async def test_sqs_that_stays_unreachable_ends_the_start_after_its_time(emulators, begin):
+    emulators.sqs.faults.add("GetQueueAttributes", UNAVAILABLE)
 
     async with begin(SQS_START_SECONDS=2) as worker:
         assert await worker.wait(60) == 3
@@ -110,8 +112,8 @@ async def test_sqs_that_stays_unreachable_ends_the_start_after_its_time(stage, b
 
 
 @pytest.mark.parametrize("fault", [UNAVAILABLE, Slow(3600)], ids=["503", "half-open"])
-async def test_a_signal_during_the_start_ends_it_in_time(fault, stage, begin):
-    stage.sqs.faults.add("GetQueueAttributes", fault)
+async def test_a_signal_during_the_start_ends_it_in_time(fault, emulators, begin):
+    emulators.sqs.faults.add("GetQueueAttributes", fault)
     loop = asyncio.get_running_loop()
 
     async with begin() as worker:
@@ -121,11 +123,11 @@ async def test_a_signal_during_the_start_ends_it_in_time(fault, stage, begin):
         assert await worker.wait(10) == 0
         assert loop.time() - began < 10
         assert (await line(worker, "worker_stopped"))["stranded"] == 0
-    stage.sqs.faults.clear()
+    emulators.sqs.faults.clear()
 
 
-async def test_two_signals_during_the_start_end_it_within_five_seconds(stage, begin):
-    stage.sqs.faults.add("*", Slow(3600))
+async def test_two_signals_during_the_start_end_it_within_five_seconds(emulators, begin):
+    emulators.sqs.faults.add("*", Slow(3600))
     loop = asyncio.get_running_loop()
 
     async with begin() as worker:
@@ -135,4 +137,4 @@ async def test_two_signals_during_the_start_end_it_within_five_seconds(stage, be
         worker.signal(signal.SIGTERM)
         await worker.wait(10)
         assert loop.time() - began < 5
-    stage.sqs.faults.clear()
+    emulators.sqs.faults.clear()

@@ -25,8 +25,10 @@ async def worker(start_worker, known_customer):
         yield worker
 
 
-async def test_a_platform_score_becomes_one_item_with_the_customer(stage, worker, records, settled):
-    stage.sqs.send(stage.queue_url, STA)
+async def test_a_platform_score_becomes_one_item_with_the_customer(
+    emulators, worker, records, settled
+):
+    emulators.sqs.send(emulators.queue_url, STA)
     await settled()
 
     [item] = await records()
@@ -43,8 +45,8 @@ async def test_a_platform_score_becomes_one_item_with_the_customer(stage, worker
     }
 
 
-async def test_a_reference_score_keeps_its_speakers(stage, worker, records, settled):
-    stage.sqs.send(stage.queue_url, VOICE)
+async def test_a_reference_score_keeps_its_speakers(emulators, worker, records, settled):
+    emulators.sqs.send(emulators.queue_url, VOICE)
     await settled()
 
     [item] = await records()
@@ -57,35 +59,37 @@ async def test_a_reference_score_keeps_its_speakers(stage, worker, records, sett
 
 
 @pytest.mark.parametrize("body", [STA, VOICE], ids=["platform", "reference"])
-async def test_a_copy_or_an_older_score_changes_nothing(body, stage, worker, records, settled):
-    stage.sqs.send(stage.queue_url, body)
+async def test_a_copy_or_an_older_score_changes_nothing(body, emulators, worker, records, settled):
+    emulators.sqs.send(emulators.queue_url, body)
     await settled()
     before = await records()
 
-    stage.sqs.send(stage.queue_url, body)
-    stage.sqs.send(stage.queue_url, older(body))
+    emulators.sqs.send(emulators.queue_url, body)
+    emulators.sqs.send(emulators.queue_url, older(body))
     await settled()
 
     assert await records() == before
 
 
-async def test_an_event_without_conversation_id_is_parked_with_its_reason(stage, worker, settled):
+async def test_an_event_without_conversation_id_is_dead_lettered_with_its_reason(
+    emulators, worker, settled
+):
     event = json.loads(STA)
     del event["detail"]["eventBody"]["conversationId"]
 
-    stage.sqs.send(stage.queue_url, json.dumps(event))
+    emulators.sqs.send(emulators.queue_url, json.dumps(event))
     await settled()
 
-    [parked] = stage.sqs.messages(stage.dead_letter_url)
-    note = json.loads(parked.sent.attributes["worker.failure"].value)
+    [dead_lettered] = emulators.sqs.messages(emulators.dead_letter_url)
+    note = json.loads(dead_lettered.sent.attributes["worker.failure"].value)
     assert note["reason"] == "detail.eventBody.conversationId: missing"
-    assert json.loads(parked.sent.body) == event
+    assert json.loads(dead_lettered.sent.body) == event
 
 
-async def test_a_caller_nobody_knows_is_recorded_as_unknown(stage, worker, records, settled):
-    stage.genesys.customers.clear()
+async def test_an_unknown_caller_is_recorded_as_unknown(emulators, worker, records, settled):
+    emulators.genesys.customers.clear()
 
-    stage.sqs.send(stage.queue_url, VOICE)
+    emulators.sqs.send(emulators.queue_url, VOICE)
     await settled()
 
     [item] = await records()
@@ -94,10 +98,10 @@ async def test_a_caller_nobody_knows_is_recorded_as_unknown(stage, worker, recor
 
 
 async def test_the_reference_dialect_gives_the_same_record(
-    stage, start_worker, known_customer, records, settled
+    emulators, start_worker, known_customer, records, settled
 ):
     async with start_worker(GENESYS_DIALECT="reference"):
-        stage.sqs.send(stage.queue_url, VOICE)
+        emulators.sqs.send(emulators.queue_url, VOICE)
         await settled()
 
     [item] = await records()

@@ -16,13 +16,13 @@ def metric(page, series):
     return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(series))
 
 
-async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_queue(
-    stage, start_worker, eventually, monkeypatch
+async def test_messages_that_wait_hidden_for_their_retry_are_distinguished_from_an_empty_queue(
+    emulators, start_worker, eventually, monkeypatch
 ):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.sqs.endpoint_url)
-    stage.sqs.send(stage.queue_url, sample("events/platform/sta_sentiment.json"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulators.sqs.endpoint_url)
+    emulators.sqs.send(emulators.queue_url, sample("events/platform/sta_sentiment.json"))
     async with sdk_client("sqs") as sqs:
-        await sqs.receive_message(QueueUrl=stage.queue_url, VisibilityTimeout=600)
+        await sqs.receive_message(QueueUrl=emulators.queue_url, VisibilityTimeout=600)
 
     async with start_worker() as worker:
 
@@ -35,14 +35,14 @@ async def test_messages_that_wait_hidden_for_their_retry_are_told_from_an_empty_
         await eventually(says_so)
 
 
-async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_to_the_cap(
-    stage, start_worker, eventually
+async def test_a_pause_that_the_crm_asked_for_is_reported_with_the_seconds_left_up_to_the_cap(
+    emulators, start_worker, eventually
 ):
-    stage.crm.status, stage.crm.retry_after = 429, "3000"
+    emulators.crm.status, emulators.crm.retry_after = 429, "3000"
 
     async with start_worker(HANDLERS="attributes") as worker:
         event = an_attributes_wanted(origin=an_origin(occurred_at=datetime.now(UTC)))
-        stage.sqs.send(stage.queue_url, a_reference_body(event).decode())
+        emulators.sqs.send(emulators.queue_url, a_reference_body(event).decode())
 
         async def says_so():
             status = json.loads(await worker.page("/status"))
@@ -57,8 +57,10 @@ async def test_a_pause_that_the_crm_asked_for_is_told_with_the_seconds_left_up_t
         await eventually(says_so)
 
 
-async def test_receives_that_all_fail_are_named_with_their_error(stage, start_worker, eventually):
-    stage.sqs.faults.add("ReceiveMessage", ACCESS_DENIED)
+async def test_receives_that_all_fail_are_named_with_their_error(
+    emulators, start_worker, eventually
+):
+    emulators.sqs.faults.add("ReceiveMessage", ACCESS_DENIED)
 
     async with start_worker(until_ready=False) as worker:
 
@@ -73,14 +75,14 @@ async def test_receives_that_all_fail_are_named_with_their_error(stage, start_wo
 
 
 async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
-    stage, start_worker, tmp_path, monkeypatch
+    emulators, start_worker, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.sqs.endpoint_url)
-    elsewhere = stage.sqs.arn(stage.sqs.create_queue("elsewhere"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulators.sqs.endpoint_url)
+    elsewhere = emulators.sqs.arn(emulators.sqs.create_queue("elsewhere"))
     policy = {"deadLetterTargetArn": elsewhere, "maxReceiveCount": 3}
     changed = {"RedrivePolicy": json.dumps(policy), "MessageRetentionPeriod": "3600"}
     async with sdk_client("sqs") as sqs:
-        await sqs.set_queue_attributes(QueueUrl=stage.queue_url, Attributes=changed)
+        await sqs.set_queue_attributes(QueueUrl=emulators.queue_url, Attributes=changed)
 
     async with start_worker() as worker:
         warnings = json.loads(await worker.page("/status"))["warnings"]
@@ -96,8 +98,8 @@ async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
     ]
 
 
-async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(stage, start_worker):
-    missing = stage.dead_letter_url + "-misspelt"
+async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(emulators, start_worker):
+    missing = emulators.dead_letter_url + "-misspelt"
 
     async with start_worker(SQS_DEAD_LETTER_QUEUE_URL=missing) as worker:
         [warning] = json.loads(await worker.page("/status"))["warnings"]
@@ -106,13 +108,13 @@ async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(stage, start
     assert "NonExistentQueue" in warning
 
 
-async def test_well_made_queues_are_not_warned_of(stage, start_worker):
+async def test_well_made_queues_are_not_warned_of(emulators, start_worker):
     async with start_worker() as worker:
         assert json.loads(await worker.page("/status"))["warnings"] == []
 
 
-async def test_a_job_that_waits_for_a_person_is_told_from_one_that_waits_for_an_upstream(
-    stage, start_worker, eventually
+async def test_a_job_that_waits_for_a_person_is_distinguished_from_one_that_waits_for_an_upstream(
+    emulators, start_worker, eventually
 ):
     wrong = {"GENESYS_CLIENT_SECRET": "wrong-canary-secret"}
 

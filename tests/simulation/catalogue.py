@@ -29,7 +29,7 @@ def _all(size: Size) -> Iterator[Scenario]:
     yield from _hot(size)
     yield of_upstreams.two_down(size)
     yield from of_upstreams.others(size)
-    yield from (weather(seed) for seed in range(50 if size.full else 3))
+    yield from (weather(seed) for seed in range(50 if size.full else 2))
 
 
 # The request budget.

@@ -7,7 +7,7 @@ from tests.simulation.play import FAULTY
 from tests.simulation.scenario import JOBS, Bug, Expect, Restart, Scenario, Traffic
 from tests.simulation.sizes import BACKOFF_RECEIVES, FAST, SHORT, Size, only, pair
 
-# Messages that fail by themselves, at an upstream that is well.
+# Messages that fail by themselves, at an upstream that is ok.
 
 
 def _bad(
@@ -54,7 +54,7 @@ def _bad(
 def bad_messages(size: Size) -> Iterator[Scenario]:
     for count, longest in ((1, 5), (2, 5), (3, 30)):
         yield _bad(f"{count} bad on a quiet queue", size, count, longest=longest, dead=count)
-    # The last one stays in hand as the only probe there is, once no healthy message comes.
+    # The last one stays in flight as the only probe there is, once no healthy message comes.
     five = 5 if size.full else None
     yield _bad("5 bad on a quiet queue", size, 5, longest=60, median=5, dead=five)
     yield _bad("20 bad on a quiet queue", size, 20, longest=1200, median=90 if size.full else 300)
@@ -145,11 +145,11 @@ def _deployment(
 
 
 def deployments(size: Size) -> Iterator[Scenario]:
-    hour = 1 if size.full else 0.25
+    hour = 1 if size.full else 0.12
     yield _deployment("bad deployment, 0.5/s", size, hour, 0.5 if size.full else 2, dead=65)
     plain = _deployment("bad deployment, 1/s", size, hour, 1 if size.full else 3, dead=65)
     yield plain
-    yield _deployment("bad deployment, eight hours", size, 8 if size.full else 1, 1, dead=65)
+    yield _deployment("bad deployment, eight hours", size, 8 if size.full else 0.5, 1, dead=65)
     yield replace(
         plain,
         name="bad deployment, one queue",
@@ -169,7 +169,7 @@ def deployments(size: Size) -> Iterator[Scenario]:
         one_queue=True,
         expect=(replace(fixed, most_receives=14), Expect("workflow", longest=200)),
     )
-    times = (1000, 2000, 3000) if size.full else (300, 500, 700)
+    times = (1000, 2000, 3000) if size.full else (200, 300, 400)
     yield replace(
         plain,
         name="bad deployment, three processes and three restarts",

@@ -87,12 +87,12 @@ def outages(size: Size) -> Iterator[Scenario]:
     quiet = Expect("voice", most_receives=10, back_within=70)
     yield _outage("outage, quiet", 20, blocked=quiet, rates=QUIET, tail=tail, jobs=pair())
     for every, alone in ((5, "workflow"), (7, "attributes"), (10, "voice")):
-        yield _quiet_night(every, JOBS if size.full else only(alone))
+        yield _quiet_night(every, size, JOBS if size.full else only(alone))
 
 
-def _quiet_night(minutes: int, jobs: Mapping[str, Job]) -> Scenario:
+def _quiet_night(minutes: int, size: Size, jobs: Mapping[str, Job]) -> Scenario:
     """Eight hours, too few messages for a breaker: their failures count as their own."""
-    end = DOWN + 8 * 3600
+    end = DOWN + (8 if size.full else 2) * 3600
     every = minutes * 60
     return Scenario(
         f"outage of eight hours, a message per {minutes} minutes",
@@ -101,6 +101,7 @@ def _quiet_night(minutes: int, jobs: Mapping[str, Job]) -> Scenario:
         tuple(Expect(job, most_receives=SQS_RECEIVES) for job in jobs),
         faults=tuple(Fault(name, DOWN, end) for job in jobs.values() for name in job.needs[:1]),
         jobs=jobs,
+        settings={} if size.full else {"RETRY_HORIZON_SECONDS": "5400"},
         fault_ends=end,
     )
 

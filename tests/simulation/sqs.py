@@ -102,7 +102,7 @@ class SimulatedQueue:
         sent.token += 1
         due = self._loop.time() + max(0.0, seconds)
         heapq.heappush(self._hidden, (due, next(self._order), sent, sent.token))
-        self._arm()
+        self._schedule()
 
     def held(self, receipt: str) -> Sent | None:
         """Return the message in flight that this receipt, its latest, stands for."""
@@ -167,7 +167,7 @@ class SimulatedQueue:
         del self._all[sent.number]
         return True
 
-    def _arm(self) -> None:
+    def _schedule(self) -> None:
         due = self._hidden[0][0]
         if self._timer is not None:
             if self._timer.when() <= due:
@@ -188,7 +188,7 @@ class SimulatedQueue:
                 self._visible.append(sent)
                 surfaced = True
         if self._hidden:
-            self._arm()
+            self._schedule()
         if surfaced:
             self._wake()
 
@@ -292,7 +292,7 @@ class QueueOfProcess:
         await self._alive()
 
     async def _alive(self) -> None:
-        if self.killed:  # nobody is there any more to ask, or to be answered
+        if self.killed:  # no one is there any more to ask, or to be answered
             self._silent.append(self._loop.create_future())
             await self._silent[-1]
 

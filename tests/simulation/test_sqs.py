@@ -1,4 +1,4 @@
-"""The simulated SQS does what the intake's rules lean on."""
+"""The simulated SQS does what the intake's rules rely on."""
 
 import asyncio
 from random import Random

@@ -48,5 +48,5 @@ async def an_aws_client(service, transport="wire", limits=LIMITS):
 
 
 def sdk_client(service, limits=LIMITS):
-    """For looks at what the worker did, and for servers that are tested themselves."""
+    """To see what the worker did, and for servers that are tested themselves."""
     return AwsSession(Aws(transport="sdk")).client(service, limits)

@@ -40,10 +40,10 @@ def letters(count, failure=ABC, **over):
     return [Letter(f'{{"n": "{an_id()}"}}', failure, **over) for _ in range(count)]
 
 
-def parked(dead_letter_url, *wanted):
-    """Park them as the worker does."""
+def dead_lettered(dead_letter_url, *wanted):
+    """Dead-letter them as the worker does."""
 
-    async def park():
+    async def send():
         async with AwsSession(Aws()).client("sqs", LIMITS) as client:
             queue = Queue("", polls=client, acks=client)
             dead_letters = DeadLetters(queue, dead_letter_url)
@@ -53,7 +53,7 @@ def parked(dead_letter_url, *wanted):
                 attempt = Attempt(3, 3, letter.failed_at - 60, letter.failed_at)
                 assert await dead_letters.send(message, letter.failure, attempt)
 
-    asyncio.run(park())
+    asyncio.run(send())
     return [letter.body for letter in wanted]
 
 

@@ -1,4 +1,4 @@
-"""An EventBridge to test with: fails the entries it is told to, and keeps what it was sent."""
+"""An EventBridge to test with: fails the entries it is asked to, and keeps what it was sent."""
 
 from contextlib import asynccontextmanager
 

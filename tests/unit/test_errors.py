@@ -58,7 +58,7 @@ def test_nothing_that_acts_for_a_message_roots_an_error_elsewhere():
     assert strays <= CAUGHT_AT_HOME
 
 
-def test_a_transient_error_carries_the_time_somebody_named():
+def test_a_transient_error_carries_the_time_that_was_named():
     assert Transient("busy", retry_after=7).retry_after == 7
 
 

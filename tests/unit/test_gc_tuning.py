@@ -15,7 +15,7 @@ def _as_before():
     gc.unfreeze()
 
 
-def test_what_is_there_is_not_looked_at_again_and_new_garbage_still_is():
+def test_what_is_there_is_not_checked_again_and_new_garbage_still_is():
     spare_collections()
 
     assert gc.get_freeze_count() > 0

@@ -56,7 +56,7 @@ def test_phrases_of_agents_do_not_count():
     ("medium", "confidence"),
     [*((medium, Decimal(1)) for medium in ("message", "CHAT", "email", None)), ("call", None)],
 )
-def test_a_phrase_without_confidence_is_certain_where_nobody_had_to_hear_it(medium, confidence):
+def test_a_phrase_of_typed_text_without_confidence_is_certain(medium, confidence):
     file = a_transcript((1, None)) | {"mediaType": medium}
 
     assert customer_phrases(file) == [ScoredPhrase(1, confidence)]

@@ -248,7 +248,7 @@ def test_only_a_limit_of_data_actions_leaves_the_request_budget_alone(key, kind)
 
 
 @pytest.mark.parametrize("status", [500, 504])
-def test_a_question_for_several_things_may_be_too_heavy(status):
+def test_a_question_for_several_things_may_be_too_large(status):
     call = wire.halvable(wire.Call(None, wire.object_of, "analytics"))
 
     with pytest.raises(RequestTooLarge):
@@ -355,7 +355,7 @@ def test_tokens_asked_for_too_often_are_rate_limited():
 
 
 @pytest.mark.parametrize("status", [403, 404, 415])
-def test_a_wrong_token_path_parks_no_message(status):
+def test_a_wrong_token_path_dead_letters_no_message(status):
     with pytest.raises(Unauthorized):
         wire.token_of(a_reply(status, HTML))
 

@@ -166,7 +166,7 @@ def test_the_first_customer_counts_when_a_transfer_brought_another():
 
 @pytest.mark.parametrize("withheld", [{}, {"address": ""}, {"address": None}])
 def test_a_customer_without_a_number_is_not_given_that_of_another_party(withheld):
-    """Whoever the agent consulted is another person, and has another lifetime value."""
+    """The one whom the agent consulted is another person, and has another lifetime value."""
     caller = {"purpose": "customer", "startTime": "2026-03-02T10:10:00.000Z", **withheld}
     consulted = {"purpose": "external", "startTime": "2026-03-02T10:15:00.000Z"}
 

@@ -1,6 +1,7 @@
 """deploy/jobs.json, which Terraform and charts read, is what `worker jobs --json` prints."""
 
 import json
+import re
 from pathlib import Path
 
 from worker.app.jobs import BOX, catalogue, known_jobs, wanted_of
@@ -25,8 +26,14 @@ def test_each_topic_is_a_type_that_its_job_wants():
     assert unread == []
 
 
-def test_terraform_makes_a_rule_for_each_topic():
-    rules = (FILE.parent / "terraform" / "events.tf").read_text()
-    topics = {topic for entry in catalogue() for topic in entry["topics"]}
+def test_terraform_knows_the_resource_of_each_setting_that_an_action_needs():
+    roles = (FILE.parent / "terraform" / "iam.tf").read_text()
+    settings = {name for entry in catalogue() for name in entry["aws_actions"].values()}
 
-    assert [topic for topic in sorted(topics) if f'"{topic}"' not in rules] == []
+    known = {
+        name
+        for name in settings
+        if re.search(rf'^ +{name} += |"{name}" => arn', roles, re.MULTILINE)
+    }
+
+    assert known == settings

@@ -11,7 +11,7 @@ from worker.telemetry import metrics
 from worker.telemetry.log_writer import FAILING_SECONDS, STALL_SECONDS, LogWriter
 
 LONG = "x" * 100_000
-"""More than a pipe holds: the writer thread is stuck with it until somebody reads."""
+"""More than a pipe holds: the writer thread is stuck with it until someone reads."""
 
 
 class Clock:
@@ -119,7 +119,7 @@ def test_audit_lines_have_places_of_their_own(a_writer, pipe):
     assert lines[-4:] == [b"audit 0", b"audit 1", b"audit 2", b"audit 3"]
 
 
-def test_a_flush_ends_in_time_although_nobody_reads(a_writer, pipe):
+def test_a_flush_ends_in_time_although_nothing_reads(a_writer, pipe):
     _, stream = pipe
     writer = a_writer(stream)
 

@@ -373,9 +373,9 @@ def test_an_error_text_cannot_fake_a_line_on_a_terminal(log):
     sink = Terminal()
     configure_logging("info", "console", sink)
 
-    log.error("handler_failed", exc_info=ValueError("x\n2026-11-20 [info] all is well"))
+    log.error("handler_failed", exc_info=ValueError("x\n2026-11-20 [info] all is ok"))
 
-    assert "\n  | 2026-11-20 [info] all is well" in sink.getvalue()
+    assert "\n  | 2026-11-20 [info] all is ok" in sink.getvalue()
 
 
 @pytest.mark.parametrize(

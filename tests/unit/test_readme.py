@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worker.app.jobs import describe
 from worker.cli.main import app
+from worker.clients.http_network import BUNDLES
 from worker.telemetry.metrics import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -257,6 +258,8 @@ def test_every_metric_named_exists():
 
 def test_every_setting_named_exists():
     known = {row.name for row in describe({})} | {"AWS_PROFILE", "INVALID_CREDENTIALS"}
+    known |= {f"{name}_FILE" for name in (*known, "X")} | {*BUNDLES, "AWS_CA_BUNDLE"}
+    known |= {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
     setting = re.compile(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]")
     ours = [path for path in DOCUMENTS if "deploy" not in path.parts]
 

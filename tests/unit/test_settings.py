@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.reading import REQUIRED
 from worker.app.jobs import describe, load_settings, unknown_settings
 from worker.errors import ConfigurationError
+from worker.jobs.sentiment.settings import SentimentSettings
 from worker.jobs.voice.settings import VoiceSettings
 from worker.settings import (
     GROUPS,
@@ -281,6 +282,22 @@ def test_a_refusal_says_what_is_wrong_how_it_looks_and_what_was_set(name, value,
     assert problems_of(**{name: value}) == [f"{name}: {said}"]
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("/a%2Fb%3A/%27%28/%2e%2e/x?sig=%2F%3A%27&q='(1)'", None),
+        ("/a/../b//c", None),
+        ("", "/"),
+        ("/\u00fc", "/%C3%BC"),
+    ],
+)
+def test_the_bytes_of_a_webhooks_path_and_query_stay_as_they_are(written, sent):
+    settings = load_settings({**GOOD, "CRM_WEBHOOK_URL": f"https://Hooks.example:443{written}"})
+
+    url = settings.of(SentimentSettings).crm_webhook_url
+    assert str(url) == f"https://hooks.example{sent or written}"
+
+
 @pytest.mark.parametrize("region", REGIONS)
 def test_an_aws_region_of_genesys_is_its_domain(region):
     settings = load_settings({**GOOD, "GENESYS_ENVIRONMENT": region.upper()})
@@ -415,6 +432,25 @@ def test_a_handler_that_is_off_says_what_it_lacks():
 
 def test_one_group_loads_without_the_others():
     assert load_group(Sqs, {"SQS_QUEUE_URL": GOOD["SQS_QUEUE_URL"]}).concurrency == 64
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("QUEUE_URL", "SQS_QUEUE_URL"),
+        ("SQS_QUEUE_ARN", "SQS_QUEUE_URL"),
+        ("GENESYS_SECRET", "GENESYS_CLIENT_SECRET"),
+        ("GENESYSCLOUD_OAUTHCLIENT_ID", "GENESYS_CLIENT_ID"),
+        ("GENESYS_ACTIONID", "GENESYS_ACTION_ID"),
+        ("DYNAMO_DB_TABLE", "DYNAMODB_TABLE"),
+    ],
+)
+def test_a_near_name_is_pointed_out_when_the_start_fails_for_it(written, meant):
+    environ = {name: text for name, text in GOOD.items() if name != meant}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**environ, "HANDLERS": "voice", written: "x"})
+
+    assert f"{written}: unknown; did you mean {meant}?" in caught.value.problems
 
 
 def test_misspelt_variables_are_pointed_out():

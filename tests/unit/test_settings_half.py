@@ -108,16 +108,16 @@ def test_a_kubernetes_service_of_a_near_name_makes_no_job_half_configured(name):
         ),
     ],
 )
-def test_near_names_are_told_when_the_start_fails(environ, hint):
+def test_near_names_are_reported_when_the_start_fails(environ, hint):
     assert failed({**GOOD, **environ})[-1] == hint
 
 
-def test_a_near_name_is_told_when_one_group_alone_is_read():
+def test_a_near_name_is_reported_when_one_group_alone_is_read():
     with pytest.raises(ConfigurationError) as caught:
         load_group(Sqs, {"QUEUE_URL": "https://x", "GENESYS_ACTIONID": "x"})
 
     assert [line.split(":")[0] for line in caught.value.problems] == ["SQS_QUEUE_URL", "QUEUE_URL"]
 
 
-def test_a_common_wrong_name_beside_the_right_one_is_somebody_elses():
+def test_a_common_wrong_name_beside_the_right_one_belongs_to_another():
     assert unknown_settings({**GOOD, "QUEUE_URL": "https://x"}) == []

@@ -1,7 +1,8 @@
-"""Tracing is off unless asked for; then it speaks to the collector, and holds nobody up."""
+"""Tracing is off unless asked for; then it speaks to the collector, and holds no one up."""
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support.tls import a_certificate
 from worker.emulators.loopback import serving
 from worker.settings import Otel
 from worker.telemetry import tracing as xray
@@ -83,10 +85,10 @@ def test_a_collector_without_the_extra_is_said_and_nothing_else():
         "{settings}", repr({"exporter_otlp_endpoint": "http://c:4318"})
     )
 
-    told = in_a_process(script)
+    reported = in_a_process(script)
 
-    assert "tracing_off" in told
-    assert told.splitlines()[-1].startswith("{} ")
+    assert "tracing_off" in reported
+    assert reported.splitlines()[-1].startswith("{} ")
 
 
 def test_off_costs_less_than_ten_microseconds_a_message():
@@ -120,6 +122,32 @@ def in_thread(url):
     """Trace one message; the end of the block waits for the collector, so not in its loop."""
     with traced(Otel(exporter_otlp_endpoint=url), QUEUE), tracing().process("m-1", NO_CAUSE):
         pass
+
+
+async def test_a_collector_behind_a_private_authority_is_trusted(monkeypatch, tmp_path):
+    certificate, requests = a_certificate(tmp_path), []
+
+    async def take(request):
+        requests.append(request.path)
+        return web.Response(content_type="application/x-protobuf")
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    app = web.Application()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://localhost:{runner.addresses[0][1]}"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+    await asyncio.to_thread(in_thread, url)
+
+    await runner.cleanup()
+    assert requests == ["/v1/traces"]
 
 
 async def test_spans_left_at_the_end_are_sent_to_the_collector(collector, monkeypatch):
@@ -170,11 +198,11 @@ def test_a_bad_header_of_the_collector_is_not_quoted():
     script = TRACED.replace("{settings}", repr({"exporter_otlp_endpoint": "http://127.0.0.1:9"}))
 
     script = "from worker.telemetry.logs import configure_logging; configure_logging()\n" + script
-    told = in_a_process(
+    reported = in_a_process(
         script,
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
         OTEL_EXPORTER_OTLP_HEADERS="canary secret",
     )
 
-    assert "tracing_on" in told
-    assert "canary" not in told
+    assert "tracing_on" in reported
+    assert "canary" not in reported

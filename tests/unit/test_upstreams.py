@@ -50,7 +50,7 @@ async def test_one_that_is_down_closes_no_other(upstreams):
     assert {name for name in API if upstreams.state(name) != "closed"} == {"data_action"}
 
 
-async def test_why_one_is_not_called_is_told_in_words(upstreams):
+async def test_why_one_is_not_called_is_reported_in_words(upstreams):
     guard = upstreams.aws("dynamodb")
     assert upstreams.reason("dynamodb") == ""
     assert upstreams.reason("never-built") == ""
@@ -64,7 +64,7 @@ async def test_why_one_is_not_called_is_told_in_words(upstreams):
     assert upstreams.reason("dynamodb") == "breaker half-open: one message at a time tries"
 
 
-async def test_a_pause_is_told_as_it_was_asked_for_and_as_it_is_obeyed(upstreams):
+async def test_a_pause_is_reported_as_it_was_asked_for_and_as_it_is_obeyed(upstreams):
     guard = upstreams.http("crm", 1, 12)
 
     await failing(guard, RateLimited("429", retry_after=31_536_000))
@@ -84,7 +84,7 @@ async def test_a_pause_of_the_request_budget_is_one_of_all_parts_of_the_api(upst
     assert upstreams.reason("analytics") == "asked for a pause of 100 s: 100 s left"
 
 
-async def test_a_problem_that_is_known_without_a_message_is_told_with_its_remedy(upstreams):
+async def test_a_problem_that_is_known_without_a_message_is_reported_with_its_remedy(upstreams):
     refusal = Unauthorized("genesys refuses client credentials (invalid_client)")
     guard = upstreams.login(Genesys())
     upstreams.watch_problem(LOGIN, lambda: refusal, guard)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import HttpUrl
 
+from worker.app.jobs import BUILT_IN
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.clients import (
     WEBHOOK_LIMITS,
@@ -55,10 +56,23 @@ class AppContext:
     random: Random
     shared: Shared
 
-    async def aws_client(self, service: str, limits: ClientLimits) -> Any:
-        """Open an AWS client for the life of the worker. Raises ConfigurationError."""
+    async def aws_client(
+        self, service: str, limits: ClientLimits, *, any_operation: bool = False
+    ) -> Any:
+        """Open an AWS client for the life of the worker. Raises ConfigurationError.
+
+        `any_operation`: not only those that the worker itself calls.
+        """
         with setting_errors():
-            return await self.stack.enter_async_context(self.aws.client(service, limits))
+            client = self.aws.client(service, limits, any_operation=any_operation)
+            return await self.stack.enter_async_context(client)
+
+    async def aws_service(
+        self, service: str, limits: ClientLimits, setting: str | None = None
+    ) -> AwsService:
+        """Open an AWS client with a guard of its own. Raises ConfigurationError."""
+        client = await self.aws_client(service, limits)
+        return AwsService(service, client, self.upstreams.aws(service), setting)
 
     async def genesys(self, *more: str) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
@@ -93,9 +107,7 @@ class AppContext:
         """Return the event bus, made when it is first asked for: all jobs share its calls."""
         async with self.shared.lock:
             if self.shared.bus is None:
-                client = await self.aws_client("events", AWS_LIMITS)
-                guard = self.upstreams.aws("events")
-                events = AwsService("events", client, guard, "EVENT_BUS_NAME")
+                events = await self.aws_service("events", AWS_LIMITS, "EVENT_BUS_NAME")
                 self.shared.bus = Bus(events, self.settings.event_bus.name, self.random)
                 self.stack.push_async_callback(self.shared.bus.aclose)
             return self.shared.bus
@@ -150,7 +162,11 @@ class JobContext:
         upstream: str | None = None,
     ) -> AwsService:
         """Open a client of an AWS service, with a guard of its own."""
-        client = await self.app.aws_client(service, limits or AWS_LIMITS)
+        # The wire client has the operations that the box calls; a job of another package may call
+        # any of them.
+        client = await self.app.aws_client(
+            service, limits or AWS_LIMITS, any_operation=self.job not in BUILT_IN
+        )
         return AwsService(service, client, self.app.upstreams.aws(upstream or service), setting)
 
     async def http(

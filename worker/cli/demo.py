@@ -1,6 +1,7 @@
 """`worker demo`: the whole worker on emulators, verified at the end."""
 
 import asyncio
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -46,8 +47,14 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         raise ConfigurationError(
             [f"the demo needs the extra `demo`: {error.name} is not installed"]
         ) from error
+    _pass_proxies_by()
     if emulators:
         work = run_emulators(Addresses(host, port), rate=rate, seed=seed, queues=queues)
     else:
         work = run_demo(events=events, serve=serve, seed=seed, queues=queues)
     raise typer.Exit(asyncio.run(work))
+
+
+def _pass_proxies_by() -> None:
+    # All of the demo is on this machine, which the proxy of a company does not reach.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"

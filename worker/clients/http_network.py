@@ -35,7 +35,8 @@ def trusted(bundle: str | None = None) -> ssl.SSLContext:
         return _context(file)
     except OSError as error:  # of the file, or of what is in it
         why = error.strerror or type(error).__name__
-        raise ConfigurationError([f"{variable}: no bundle of certificates ({why})"]) from None
+        problem = f"{variable}: is no bundle of certificates: {why} (set to {file!r})"
+        raise ConfigurationError([problem]) from None
 
 
 @cache

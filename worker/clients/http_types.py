@@ -84,7 +84,7 @@ def path_of(url: str, **query: str | None) -> str:
     parts = urlsplit(url)
     added = urlencode({name: value for name, value in query.items() if value is not None})
     whole = "&".join(part for part in (parts.query, added) if part)
-    return urlunsplit(("", "", parts.path or "/", whole, ""))
+    return f"{parts.path or '/'}?{whole}" if whole else parts.path or "/"
 
 
 def failure_of(upstream: str, reply: Reply) -> WorkerError:

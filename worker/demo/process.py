@@ -87,10 +87,13 @@ class WorkerProcess:
                 raise
 
     async def ready(self) -> bool:
-        """Whether /readyz answers 200."""
+        """Whether /readyz answers 200. Raises WorkerFailed once the process has ended."""
         self._check_running()
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as reply:
-            return reply.status == 200
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as reply:
+                return reply.status == 200
+        except aiohttp.ClientConnectionError:
+            return False  # it is about to end, and the next look says so with its log
 
     async def page(self, path: str) -> str:
         """Return the text of a page of the ops server."""

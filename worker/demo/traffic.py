@@ -59,8 +59,8 @@ class Fault:
 class Job(Protocol):
     """A job of the worker, as the demo sees it."""
 
-    def prepare(self, stage: Environment) -> Awaitable[None] | None:
-        """Fill the emulators with what the job will ask for, and `stage.extra` with its settings.
+    def prepare(self, environment: Environment) -> Awaitable[None] | None:
+        """Fill the emulators with what the job asks for, and `environment.extra` with its settings.
 
         It may come again, and finds then what it made before.
         """
@@ -74,7 +74,7 @@ class Job(Protocol):
     def faults(self) -> list[Fault]:
         """Return what is to go wrong on the way."""
 
-    def effects(self, stage: Environment) -> Awaitable[list[Effects]]:
+    def effects(self, environment: Environment) -> Awaitable[list[Effects]]:
         """Look what is there."""
 
 
@@ -177,9 +177,9 @@ class InvalidTraffic:
         self._count = count
         self._misrouted: tuple[str, ...] = ()
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Misroute events where there are queues to which they do not belong."""
-        self._misrouted = MISROUTED if stage.job_queues else ()
+        self._misrouted = MISROUTED if environment.job_queues else ()
 
     def traffic(self) -> list[Planned]:
         """Return all kinds."""
@@ -202,10 +202,10 @@ class InvalidTraffic:
         """Break nothing."""
         return []
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Find each of them on the dead-letter queue, once, with a reason."""
         expected = sorted(POISON + self._misrouted)
-        letters = stage.sqs.messages(stage.dead_letter_url)
+        letters = environment.sqs.messages(environment.dead_letter_url)
         bodies = sorted(message.sent.body for message in letters)
         silent = [m.id for m in letters if "worker.failure" not in m.sent.attributes]
         wrong = silent if bodies == expected else ["other bodies"]

@@ -40,7 +40,8 @@ def moto_server(address: Address = FREE_PORT) -> Iterator[str]:
     try:
         url = address.url(server.server_address[1])
         # moto keeps its state in module globals: a second server would inherit the first one's.
-        httpx.post(f"{url}/moto-api/reset", timeout=RESET_SECONDS).raise_for_status()
+        reset = httpx.post(f"{url}/moto-api/reset", timeout=RESET_SECONDS, trust_env=False)
+        reset.raise_for_status()
         yield url
     finally:
         server.shutdown()

@@ -155,8 +155,12 @@ class JobState:
         """Record what a message met. It is shown at once.
 
         The job waits from the third message on, or if it did nothing lately: one message alone may
-        be what the permission is missing for.
+        be what the permission is missing for. What an upstream knows of itself is its own: it heals
+        without a message.
         """
+        watched = self._upstream_problem(*self.needs, *self.may_miss)
+        if watched is not None and watched.reason == problem.reason:
+            return
         now = self._clock()
         if self.problem is None:
             _log_problem(self.name, problem)

@@ -4,7 +4,15 @@ import re
 from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -88,7 +96,37 @@ Uuid = Annotated[
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
-Url = Annotated[HttpUrl, AfterValidator(_encrypted_or_local), example("https://host.example/path")]
+
+
+class ExactHttpUrl(HttpUrl):
+    """A URL whose path and query stay as they were written: a signature may be over them."""
+
+    _rest: str = ""
+
+    def __str__(self) -> str:
+        """Return scheme and host in their normal form, and the rest byte for byte."""
+        normal = super().__str__()
+        return f"{_ORIGIN.match(normal)[0]}{self._rest}" if self._rest else normal  # type: ignore[index]  # every URL has one
+
+
+_ORIGIN = re.compile(r"[^:/?#]+://[^/?#]*")
+
+
+def _exact(value: object, validate: ValidatorFunctionWrapHandler) -> ExactHttpUrl:
+    url: ExactHttpUrl = validate(value)
+    rest = _ORIGIN.sub("", str(value), count=1)
+    # Nothing else goes into a request line: white space and letters of other scripts are quoted.
+    if rest.startswith("/") and re.fullmatch(r"[!-~]+", rest):
+        url._rest = rest  # noqa: SLF001  as good as made here
+    return url
+
+
+Url = Annotated[
+    ExactHttpUrl,
+    WrapValidator(_exact),
+    AfterValidator(_encrypted_or_local),
+    example("https://host.example/path"),
+]
 AgentUrl = Annotated[
     HttpUrl, AfterValidator(_of_the_ecs_agent), example(f"http://{ECS_AGENT_HOST}/api/…")
 ]

@@ -7,6 +7,7 @@ Nothing is injected into HTTP requests: webhooks go to third parties, whom our i
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import environ
 from threading import Thread
 
 from opentelemetry import trace
@@ -135,13 +136,23 @@ class OtelTracing:
             yield SpanContext(ids.trace_id, ids.span_id, is_remote=True, trace_flags=flags)
 
 
+def _exporter() -> OTLPSpanExporter:
+    """Return the exporter, with SSL_CERT_FILE for its authorities, as all other clients have.
+
+    By itself it reads its own variables and REQUESTS_CA_BUNDLE only.
+    """
+    own = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
+    file = None if any(map(environ.get, own)) else environ.get("SSL_CERT_FILE")
+    return OTLPSpanExporter(certificate_file=file)
+
+
 @contextmanager
 def exported(queue: str) -> Iterator[OtelTracing]:
     """Yield a tracing whose spans go to the collector; then send the last ones."""
     # It would quote OTEL_EXPORTER_OTLP_HEADERS, which hold the collector's key.
     logging.getLogger("opentelemetry.util.re").setLevel(logging.ERROR)
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(_exporter()))
     try:
         yield OtelTracing(provider, queue)
     finally:

@@ -13,8 +13,12 @@ variables {
 
 run "defaults" {
   assert {
-    condition     = toset([for rule in aws_cloudwatch_event_rule.genesys : one(jsondecode(rule.event_pattern)["detail-type"])]) == toset(["v2.detail.events.conversation.{id}.customer.start", "v2.detail.events.conversation.{id}.customer.end", "v2.speechandtextanalytics.conversation.{id}.sentiment"])
+    condition     = toset(flatten([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern)["detail-type"]])) == toset(["v2.detail.events.conversation.{id}.customer.start", "v2.detail.events.conversation.{id}.customer.end", "v2.speechandtextanalytics.conversation.{id}.sentiment"])
     error_message = "The rules name other topics."
+  }
+  assert {
+    condition     = toset(keys(aws_cloudwatch_event_rule.genesys)) == toset(["attributes", "voice", "workflow-sentiment"])
+    error_message = "There is another rule than one for each set of jobs: an event would come twice."
   }
   assert {
     condition     = alltrue([for rule in aws_cloudwatch_event_rule.genesys : jsondecode(rule.event_pattern).source[0].prefix == "aws.partner/genesys.com"])
@@ -126,7 +130,7 @@ run "task" {
     error_message = "The backlog is not what KEDA counts: visible messages and those in flight."
   }
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["dead-lettered-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-conversation-started", "failed-invocations-conversation-ended", "failed-invocations-voice-scored", "failed-invocations-report-due"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["dead-lettered-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-attributes", "failed-invocations-voice", "failed-invocations-workflow-sentiment", "failed-invocations-report-due"])
     error_message = "There are other alarms."
   }
   assert {

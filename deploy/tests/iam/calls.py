@@ -34,8 +34,8 @@ INSTEAD = {
 }
 """Actions of another name than their call; batch calls of SQS use that of the single one."""
 
-BY_NAME = {"generate_presigned_url", "get_paginator", "get_waiter"}
-"""Methods of every client that take the operation as a text."""
+BY_NAME = {"call", "generate_presigned_url", "get_paginator", "get_waiter"}
+"""Methods that take the operation as a text: of every client, and `AwsService.call`."""
 
 PROTECTION = {"PUT": "ecs:UpdateTaskProtection", "GET": "ecs:GetTaskProtection"}
 """What the ECS agent needs of the task's role, by the method it is asked with."""

@@ -14,6 +14,9 @@ SCENE = ("worker.demo", "worker.emulators", "worker.testing")
 NO_TASK = ("worker.cli", *SCENE)
 """Packages whose calls no task makes."""
 
+FOR_COMMANDS = (".checks", ".by_hand", "worker.clients.aws.probes")
+"""Ends of modules that commands alone run: what jobs declare for them, and what these use."""
+
 NO_OPERATOR = {"worker.cli.run", "worker.cli.demo"}
 """Commands that are not an operator's: the daemon, and the demo with its emulators."""
 
@@ -34,13 +37,17 @@ def main() -> int:
         name: {action: f"{name}:{line}" for action, line in actions_in(tree, operations).items()}
         for name, tree in modules.items()
     }
-    operators = {name for name in found if _within(name, ("worker.cli",))} - NO_OPERATOR
+    operators = {
+        name for name in found if _within(name, ("worker.cli",)) or name.endswith(FOR_COMMANDS)
+    } - NO_OPERATOR
     # What a command imports itself; what that imports in turn is for tasks.
     reached = {used for name in operators for used in imports_of(modules[name], modules)}
     reached &= set(found)
     needs = {
         "aws_iam_role_policy.task": _joined(
-            found[name] for name in found if not _within(name, NO_TASK)
+            found[name]
+            for name in found
+            if not (_within(name, NO_TASK) or name.endswith(FOR_COMMANDS))
         ),
         "aws_iam_policy.operator": _joined(found[name] for name in sorted(operators | reached)),
     }

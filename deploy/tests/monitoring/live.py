@@ -71,14 +71,14 @@ def main(deploy: Path, scratch: Path) -> int:
 
 async def _play(tally: Tally, given: Given, scratch: Path) -> None:
     jobs = jobs_of(EVENTS, SEED)
-    async with open_environment() as stage:
-        await make_fixtures(stage)
+    async with open_environment() as emulators:
+        await make_fixtures(emulators)
         for job in jobs:
-            job.prepare(stage)
-        async with WorkerProcess(stage.variables(), scratch / "worker.log") as worker:
+            job.prepare(emulators)
+        async with WorkerProcess(emulators.variables(), scratch / "worker.log") as worker:
             target = urlsplit(worker.url).netloc
             async with prometheus(scratch, target, given.rules) as server:
-                scenario = Scenario(stage, worker, Random(SEED))  # noqa: S311  reproducible traffic
+                scenario = Scenario(emulators, worker, Random(SEED))  # noqa: S311  reproducible traffic
                 sent = await scenario.run(jobs, Console())
                 tally.that("the demo is through", ["unsettled"] if sent.unsettled() else [])
                 await server.until("worker_dlq_messages > 0", SAMPLED_SECONDS)

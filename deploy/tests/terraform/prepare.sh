@@ -20,7 +20,7 @@ fi
 [ -z "${TF_CLI_CONFIG_FILE:-}" ] || [ -f "$TF_CLI_CONFIG_FILE" ] || unset TF_CLI_CONFIG_FILE
 export TF_IN_AUTOMATION=1 CHECKPOINT_DISABLE=1
 
-cp -r "$ROOT/deploy/terraform" "$ROOT/deploy/state-machine" "$WORK/"
+cp -r "$ROOT/deploy/terraform" "$ROOT/deploy/state-machine" "$ROOT/deploy/jobs.json" "$WORK/"
 
 init() { # FOLDER
   terraform -chdir="$1" init -input=false -no-color ${mirror:+-plugin-dir="$mirror"} > "$WORK/init.log" 2>&1 ||

@@ -59,7 +59,7 @@ def _noted(text: str) -> Iterator[float]:
 
 
 def _note(what: str, number: int) -> None:
-    if _notes is not None:  # one short write with O_APPEND: whole lines, whoever writes
+    if _notes is not None:  # one short write with O_APPEND: whole lines, any process writes
         os.write(_notes, f"{what} {number}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's SQS, a process of its own: its CPU time is nobody's figure.
+"""The benchmark's SQS, a process of its own: its CPU time is no one's figure.
 
 `python -m tests.benchmarks.server` writes its port on a line and serves until its stdin ends. What
 is not an SQS call is a command: a JSON object with its name, answered with one.
@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 
 
 class Server:
-    """SQS's actions, and the commands of whoever measures."""
+    """SQS's actions, and the commands of the one who measures."""
 
     def __init__(self, port: int) -> None:
         self._actions = Actions(f"http://{HOST}:{port}", self._look)

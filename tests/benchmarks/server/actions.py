@@ -50,7 +50,7 @@ class Actions:
         while self.waiting and self.queue.visible:
             exchange, parameters, timer = self.waiting.popleft()
             timer.cancel()
-            if not exchange.alone:  # SQS might lease to nobody here; no figure shall hang on that
+            if not exchange.alone:  # SQS might lease to no one here; no figure shall hang on that
                 self._give(exchange, parameters)
 
     def queue_url(self, name: str = "bench") -> str:

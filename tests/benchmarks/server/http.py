@@ -25,7 +25,7 @@ class Exchange:
         return self._connection.closed
 
     def answer(self, content: bytes, *, status: int = 200, delay_seconds: float = 0.0) -> None:
-        """Answer; the delay costs nobody else anything."""
+        """Answer; the delay costs no other anything."""
         head = (
             b"HTTP/1.1 %d %b\r\nContent-Type: application/x-amz-json-1.0\r\n"
             b"x-amzn-RequestId: 0\r\nContent-Length: %d\r\n\r\n"
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that nobody listens any more."""
+        """Note that no one listens any more."""
         self.closed = True
 
     def data_received(self, data: bytes) -> None:
@@ -68,6 +68,6 @@ class Connection(asyncio.Protocol):
             self._serve(Exchange(self, target[1].decode() if target else "", body))
 
     def write(self, content: bytes) -> None:
-        """Send, if there is still somebody to send to."""
+        """Send, if there is still someone to send to."""
         if not self.closed and self._transport is not None:
             self._transport.write(content)

@@ -12,7 +12,7 @@ TEMPLATE = (
     b'%b"Attributes":{"ApproximateReceiveCount":"%d","SentTimestamp":"1767225600000"},'
     b'"ReceiptHandle":"%b"}'
 )
-"""Attributes come asked for or not: what their reading costs, it costs everybody."""
+"""Attributes come asked for or not: what their reading costs, it costs everyone."""
 
 
 class Message:

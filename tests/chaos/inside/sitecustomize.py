@@ -1,4 +1,4 @@
-"""Makes a worker tell how many asyncio tasks it has: on SIGUSR1, into the file `TASKS_FILE`.
+"""Makes a worker report how many asyncio tasks it has: on SIGUSR1, into the file `TASKS_FILE`.
 
 Imported by Python itself, as this folder stands on the PYTHONPATH of the worker of `soak`. The
 product has no metric for it.
@@ -10,10 +10,10 @@ import signal
 from pathlib import Path
 
 
-def _tell(_number, _frame):
+def _report(_number, _frame):
     # A signal's handler runs in the main thread, and there the loop is running.
     Path(os.environ["TASKS_FILE"]).write_text(str(len(asyncio.all_tasks())))
 
 
 if "TASKS_FILE" in os.environ:
-    signal.signal(signal.SIGUSR1, _tell)
+    signal.signal(signal.SIGUSR1, _report)

@@ -21,7 +21,7 @@ from worker.jobs.workflow.demo import EndedJob
 
 WORKERS = 3
 FROZEN_SECONDS = 14
-"""Beyond the queue's visibility (10) and the ledger's lease and skew (4 + 5)."""
+"""Beyond the queue's visibility (10) and the idempotency table's lease and skew (4 + 5)."""
 
 THAWED_SECONDS = 4
 """What it would still do, it does in that time."""
@@ -41,11 +41,11 @@ ONCE = {
 
 
 async def play(seed: int, sizes: Sizes) -> Findings:
-    """Send each event many times; with a ledger even sinks without keys hear of it once."""
+    """Send each event many times; with the table even sinks without keys hear of it once."""
     async with open_arena(seed) as arena:
         events = _one_of_each(arena)
-        ledger = await arena.make_ledger()
-        workers = [await arena.worker(f"worker-{n}", **ledger) for n in range(WORKERS)]
+        idempotency_table = await arena.make_idempotency_table()
+        workers = [await arena.worker(f"worker-{n}", **idempotency_table) for n in range(WORKERS)]
         await asyncio.gather(*(worker.start() for worker in workers))
         copies = [event for event in events for _ in range(sizes.copies)]
         arena.random.shuffle(copies)
@@ -53,33 +53,33 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         arena.findings.expect(await arena.settled(120), "all copies are settled")
         before = len(arena.tap.effects)
         frozen = await _freeze_one(arena, workers)
-        _judge(arena, frozen)
-        _judge_late(arena, frozen)
+        _check_outcome(arena, frozen)
+        _check_late(arena, frozen)
         refused = [await _refusals(worker) for worker in workers]
         arena.findings.figures |= {
             "copies of each": sizes.copies,
             "effects before the freeze": before,
             "effects": dict(Counter(effect.sink for effect in arena.tap.effects)),
-            "late owners refused by the ledger": sum(refused),
+            "stale owners refused by the idempotency table": sum(refused),
             "runs cancelled as their lease was over": len(_gave_up(workers[0])),
         }
         return arena.findings
 
 
 def _one_of_each(arena: Arena) -> list[Planned]:
-    """Return a score, a beginning and the end of a grave chat, which alarms everybody."""
+    """Return a score, a beginning and the end of a severe chat, which alarms everyone."""
     jobs = [
         VoiceJob(1, arena.random),
         AttributesJob(1, arena.random),
         EndedJob(0, 1, arena.random),
     ]
     for job in jobs:
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
     return [job.traffic()[0] for job in jobs]
 
 
 class Frozen(NamedTuple):
-    """What the frozen worker had in hand."""
+    """What the frozen worker had in flight."""
 
     conversations: set[str]
     thawed_at: float
@@ -95,16 +95,16 @@ async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> Frozen:
         worker.signal(signal.SIGSTOP)
     # A poll of a stopped worker would take the messages with it.
     await asyncio.sleep(1.5)
-    arena.stage.genesys.latency_seconds = LATENCY_SECONDS
+    arena.emulators.genesys.latency_seconds = LATENCY_SECONDS
     ids = arena.send(_one_of_each(arena))
-    receives = arena.stage.sqs.journal.receives
-    await arena.stage.sqs.wait_until(lambda: all(receives[key] for key in ids), 30)
+    receives = arena.emulators.sqs.journal.receives
+    await arena.emulators.sqs.wait_until(lambda: all(receives[key] for key in ids), 30)
     await asyncio.sleep(LATENCY_SECONDS / 2)
     workers[0].signal(signal.SIGSTOP)
     for worker in others:
         worker.signal(signal.SIGCONT)
     await asyncio.sleep(FROZEN_SECONDS)
-    arena.stage.genesys.latency_seconds = 0
+    arena.emulators.genesys.latency_seconds = 0
     arena.findings.expect(await arena.settled(60), "others take over from a frozen worker")
     arena.findings.expect(
         all(receives[key] > 1 for key in ids), "the frozen worker lost its messages"
@@ -114,12 +114,12 @@ async def _freeze_one(arena: Arena, workers: list[WorkerProcess]) -> Frozen:
     await asyncio.sleep(THAWED_SECONDS)
     ready = await workers[0].ready()
     why = "" if ready else await workers[0].page("/readyz")
-    arena.findings.expect(ready, "the frozen worker is well again", why)
+    arena.findings.expect(ready, "the frozen worker is ok again", why)
     return Frozen({conversation_of(arena.sent[key]) for key in ids}, thawed_at)
 
 
-def _judge_late(arena: Arena, frozen: Frozen) -> None:
-    """What a frozen worker sent before may land, but it does nothing once it wakes."""
+def _check_late(arena: Arena, frozen: Frozen) -> None:
+    """What a frozen worker sent before may arrive, but it does nothing once it wakes."""
     late = [
         effect.sink
         for effect in arena.tap.effects
@@ -128,20 +128,20 @@ def _judge_late(arena: Arena, frozen: Frozen) -> None:
     arena.findings.expect(not late, "a late worker does nothing", Counter(late))
 
 
-def _judge(arena: Arena, frozen: Frozen) -> None:
+def _check_outcome(arena: Arena, frozen: Frozen) -> None:
     history, findings = arena.check(), arena.findings
     done = Counter((effect.sink, effect.conversation_id) for effect in history.effects)
     for planned in {replace(planned) for planned in history.sent.values()}:
         conversation_id = conversation_of(planned)
         for sink in ONCE[planned.kind]:
             times = done[sink, conversation_id]
-            # A request under way when its worker freezes still arrives, and nobody notes that. The
+            # A request under way when its worker freezes still arrives, and no one notes that. The
             # same attributes twice are once; all other sinks here have keys, or come later.
             allowed = (
                 (1, 2) if sink == "attributes" and conversation_id in frozen.conversations else (1,)
             )
             findings.expect(times in allowed, f"exactly one effect: {sink}", f"{times}")
-    findings.expect(not history.parked, "no copy is parked")
+    findings.expect(not history.dead_lettered, "no copy is dead-lettered")
 
 
 def _gave_up(worker: WorkerProcess) -> list[str]:

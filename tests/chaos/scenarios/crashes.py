@@ -1,4 +1,4 @@
-"""Two messages that end the process, whoever takes them: they alone are dead-lettered."""
+"""Two messages that end the process, whichever worker takes them: they alone are dead-lettered."""
 
 import time
 from collections import Counter
@@ -22,15 +22,15 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Send the killers among neighbours, and restart the worker as a supervisor would."""
     async with open_arena(seed) as arena:
         job = VoiceJob(max(60, sizes.events // 3), arena.random)
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
         killers = [an_id(arena.random), an_id(arena.random)]
         planned = [*job.traffic(), *map(_score, killers)]
         arena.random.shuffle(planned)
-        evidence = await arena.make_ledger()
+        evidence = await arena.make_idempotency_table()
         worker = await arena.worker(program=PROGRAM, KILLERS=",".join(killers), **evidence)
         arena.send(planned)
         arena.findings.figures["crashes"] = await _supervise(arena, worker)
-        await _judge(arena, job)
+        await _check_outcome(arena, job)
         return arena.findings
 
 
@@ -62,11 +62,11 @@ async def _supervise(arena: Arena, worker: WorkerProcess) -> int:
     return crashes
 
 
-async def _judge(arena: Arena, job: VoiceJob) -> None:
+async def _check_outcome(arena: Arena, job: VoiceJob) -> None:
     history, findings, receives = arena.check(), arena.findings, arena.receives()
     killers = {key for key, one in history.sent.items() if one.disposition == "dead-lettered"}
     findings.expect(
-        set(history.parked) == killers, "the killers, and nobody else, are dead letters"
+        set(history.dead_lettered) == killers, "the killers, and no other, are dead letters"
     )
     findings.none_of(
         (letter.id for letter in arena.dead_letters() if letter.dead_letter_source_arn),
@@ -74,11 +74,11 @@ async def _judge(arena: Arena, job: VoiceJob) -> None:
     )
     neighbours = (key for key, times in receives.items() if times > MOST_RECEIVES)
     findings.none_of(neighbours, f"received more than {MOST_RECEIVES} times")
-    [records] = await job.effects(arena.stage)
+    [records] = await job.effects(arena.emulators)
     findings.expect(records.right, "neighbours are done, each once", list(records.wrong)[:3])
     others = Counter(times for key, times in receives.items() if key not in killers)
     findings.figures |= {
         "neighbours": len(history.sent) - len(killers),
-        "dead letters": len(history.parked),
+        "dead letters": len(history.dead_lettered),
         "neighbours by receives": dict(sorted(others.items())),
     }

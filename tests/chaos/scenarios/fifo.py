@@ -24,7 +24,7 @@ KILL_EVERY = 400
 
 
 async def play(seed: int, sizes: Sizes) -> Findings:
-    """Send scores of rising time, a conversation a group; look at the order of the records."""
+    """Send scores of rising time, a conversation a group; check the order of the records."""
     async with open_arena(seed, fifo=True) as arena:
         groups = {an_id(arena.random): f"g{number}" for number in range(sizes.groups)}
         for number in range(sizes.per_group):
@@ -38,21 +38,21 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             await _life(arena, worker, until=len(arena.sent) * number / (kills + 1))
         await worker.start()
         arena.findings.expect(await arena.settled(60 + len(arena.sent) / 10), "all is settled")
-        _judge(arena, arena.check(), kills)
+        _check_outcome(arena, arena.check(), kills)
         return arena.findings
 
 
 async def _life(arena: Arena, worker: WorkerProcess, *, until: float) -> None:
     """Start the worker, and kill it when about so many messages are deleted."""
-    deleted, due = arena.stage.sqs.journal.deletes, until * arena.random.uniform(0.8, 1)
+    deleted, due = arena.emulators.sqs.journal.deletes, until * arena.random.uniform(0.8, 1)
     await worker.start()
-    await arena.stage.sqs.wait_until(lambda: len(deleted) >= due, 300)
+    await arena.emulators.sqs.wait_until(lambda: len(deleted) >= due, 300)
     await asyncio.sleep(arena.random.uniform(0, 0.2))
     worker.signal(signal.SIGKILL)
     await worker.wait(5)
 
 
-def _judge(arena: Arena, history: History, kills: int) -> None:
+def _check_outcome(arena: Arena, history: History, kills: int) -> None:
     expected, written = defaultdict(list), defaultdict(list)
     for planned in history.sent.values():
         conversation_id, moment = _place(planned)
@@ -66,7 +66,7 @@ def _judge(arena: Arena, history: History, kills: int) -> None:
     recorded = ((key, at.get(_place(history.sent[key]), 0)) for key in history.deleted_at)
     early = (key for key, when in recorded if when > history.deleted_at[key])
     findings.none_of(early, "deleted before its own record")
-    findings.expect(not history.parked, "nothing is parked")
+    findings.expect(not history.dead_lettered, "nothing is dead-lettered")
     receives = arena.receives().values()
     findings.figures |= {
         "groups": len(expected),

@@ -5,7 +5,7 @@ import signal
 from random import Random
 
 from tests.chaos.arena import Arena, open_arena
-from tests.chaos.checker import parked_twice
+from tests.chaos.checker import dead_lettered_twice
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from worker.demo.process import WorkerProcess
@@ -18,13 +18,13 @@ STOP_SECONDS = 40
 
 
 async def play(seed: int, sizes: Sizes) -> Findings:
-    """Kill a worker over mixed events of all jobs; even seeds without a ledger, odd ones with."""
+    """Kill a worker over mixed events of all jobs; odd seeds have an idempotency table."""
     async with open_arena(seed) as arena:
         jobs = jobs_of(sizes.events, seed)
         for job in jobs:
-            job.prepare(arena.stage)
-        ledger = await arena.make_ledger() if seed % 2 else {}
-        worker = await arena.worker(**ledger)
+            job.prepare(arena.emulators)
+        idempotency_table = await arena.make_idempotency_table() if seed % 2 else {}
+        worker = await arena.worker(**idempotency_table)
         await _lives(arena, worker, jobs, sizes.kills)
         await worker.start()
         settled = await arena.settled(120 + sizes.events / 10)
@@ -32,10 +32,10 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         settled = settled and await arena.settled(60 + sizes.events / 20)
         worker.signal(signal.SIGTERM)
         code = await worker.wait(STOP_SECONDS)
-        await _judge(arena, jobs)
+        await _check_outcome(arena, jobs)
         arena.findings.expect(settled, "the queue is empty at the end")
         arena.findings.expect(code == 0, "the last worker ends with 0", code)
-        arena.findings.figures |= {"kills": sizes.kills, "ledger": bool(ledger)}
+        arena.findings.figures |= {"kills": sizes.kills, "idempotency": bool(idempotency_table)}
         return arena.findings
 
 
@@ -58,9 +58,9 @@ async def _life(worker: WorkerProcess, random: Random) -> None:
     await worker.wait(5)
 
 
-async def _judge(arena: Arena, jobs: list[Job]) -> None:
+async def _check_outcome(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
-    for effects in [effects for job in jobs for effects in await job.effects(arena.stage)]:
+    for effects in [effects for job in jobs for effects in await job.effects(arena.emulators)]:
         if effects.sink != "dead letters with reason":  # a kill may leave two copies
             detail = f"{effects.found} of {effects.expected} {list(effects.wrong)[:3]}"
             findings.expect(effects.right, f"{effects.sink}, each once", detail)
@@ -68,8 +68,8 @@ async def _judge(arena: Arena, jobs: list[Job]) -> None:
     findings.figures |= {
         "messages": len(history.sent),
         "effects": len(history.effects),
-        "dead letters": len(history.parked),
-        "dead letters twice": len(parked_twice(history)),
+        "dead letters": len(history.dead_lettered),
+        "dead letters twice": len(dead_lettered_twice(history)),
         "received more than once": sum(times > 1 for times in receives.values()),
         "most receives": max(receives.values()),
     }

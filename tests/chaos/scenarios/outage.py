@@ -28,7 +28,7 @@ PERMITS = 64
 """SQS_CONCURRENCY, by default."""
 
 FEW_MESSAGES = 2
-"""On a queue with so few, nobody else probes: they come as often as they are sent back (P14)."""
+"""On a queue with so few, no other probes: they come as often as they are sent back (P14)."""
 
 MAX_RECEIVES = 5
 """Of the queues' redrive policy: above every limit here, far below the fifty of deploy/."""
@@ -51,7 +51,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             if type(job).__name__ != "InvalidTraffic"
         ]
         for job in jobs:
-            job.prepare(arena.stage)
+            job.prepare(arena.emulators)
         scale = sizes.outage_scale
         worker = await arena.worker(SQS_CONCURRENCY=PERMITS, **shortened(scale))
         await worker.start()
@@ -61,7 +61,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         asked, in_outage = arena.tap.refused, arena.receives()
         arena.findings.expect(not arena.dead_letters(), "nothing is dead-lettered in an outage")
         arena.tap.cuts.clear()
-        arena.stage.crm.status = 200
+        arena.emulators.crm.status = 200
         await _recover(arena, jobs, sizes)
         arena.findings.figures |= {
             "outage s": sizes.outage_seconds,
@@ -73,7 +73,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
 
 
 def _cut(arena: Arena) -> None:
-    arena.stage.crm.status = 503
+    arena.emulators.crm.status = 503
     for upstream in ("genesys", *HOOKS):
         arena.tap.cuts[upstream] = lambda _: 503
 
@@ -112,7 +112,7 @@ def _limits(arena: Arena, felt: float) -> Mapping[str, int]:
     gates of both, only so many wait in flight; what comes beyond them is hidden.
     """
     limits = {}
-    for job in arena.stage.job_queues:
+    for job in arena.emulators.job_queues:
         messages = len(arena.receives(job))
         hidden = job in MISSING and messages > ASIDE_PER_PERMIT * PERMITS
         few = messages <= FEW_MESSAGES

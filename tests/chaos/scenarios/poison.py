@@ -1,4 +1,4 @@
-"""What breaks parsers, among good messages: each parked once, with its reason, at one receive."""
+"""What breaks parsers, among good messages: dead-lettered once, with a reason, at one receive."""
 
 import re
 from collections import Counter
@@ -45,7 +45,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     async with open_arena(seed) as arena:
         poison = kinds()
         good = VoiceJob(max(40, sizes.events // 5), arena.random)
-        good.prepare(arena.stage)
+        good.prepare(arena.emulators)
         planned = [
             Planned(name, body, disposition="dead-lettered") for name, body in poison.items()
         ]
@@ -57,15 +57,19 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         findings = arena.findings
         findings.expect(await arena.settled(90), "all is settled")
         history = arena.check()
-        parked = Counter(history.parked)
+        dead_lettered = Counter(history.dead_lettered)
         names = {
             key: one.kind for key, one in history.sent.items() if one.disposition == "dead-lettered"
         }
-        findings.none_of((names[k] for k in names if parked[k] != 1), "parked exactly once")
-        findings.none_of(_without_reason(arena.dead_letters()), "parked with a reason")
+        findings.none_of(
+            (names[k] for k in names if dead_lettered[k] != 1), "dead-lettered exactly once"
+        )
+        findings.none_of(_without_reason(arena.dead_letters()), "dead-lettered with a reason")
         receives = arena.receives()
-        findings.none_of((names[k] for k in names if receives[k] != 1), "parked at one receive")
-        [records] = await good.effects(arena.stage)
+        findings.none_of(
+            (names[k] for k in names if receives[k] != 1), "dead-lettered at one receive"
+        )
+        [records] = await good.effects(arena.emulators)
         findings.expect(records.right, "neighbours are done", records)
         findings.expect(await worker.ready(), "the worker is ready")
         findings.figures |= {

@@ -34,7 +34,7 @@ NOISE_MEGABYTES = 3.0
 FDS = 20
 IDLE_TASKS = 30
 MOST_TASKS = 64 * (1 + UNSETTLED_PER_PERMIT) + 100
-"""A task per message in hand, and there may be that many: running, or waiting for their ack."""
+"""A task per message in flight, and there may be that many: running, or waiting for their ack."""
 
 INSIDE = Path(__file__).parents[1] / "inside"
 
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
 
 
 async def play(seed: int, sizes: Sizes) -> Findings:
-    """60 % scores with many repeats, 35 % types nobody wants, 5 % that cannot be read."""
+    """60 % scores with many repeats, 35 % types no job wants, 5 % that cannot be read."""
     async with open_arena(seed) as arena, _bottomless_table() as table:
         tasks_file = arena.folder / "tasks"
         worker = await arena.worker(
@@ -61,7 +61,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         arena.findings.expect(await arena.settled(120), "all is settled")
         took = time.monotonic() - began
         samples.append(await _look(sizes.messages, worker._process.pid, tasks_file))
-        _judge(arena.findings, samples)
+        _check_outcome(arena.findings, samples)
         arena.findings.figures |= {
             "messages": sizes.messages,
             "messages/s": round(sizes.messages / took),
@@ -71,8 +71,8 @@ async def play(seed: int, sizes: Sizes) -> Findings:
 
 
 async def _feed(arena: Arena, pid: int, count: int, tasks_file: Path) -> list[Sample]:
-    """Keep a backlog until all is sent, and look at the worker on the way."""
-    sqs, url, samples = arena.stage.sqs, arena.stage.queue_url, []
+    """Keep a backlog until all is sent, and check the worker on the way."""
+    sqs, url, samples = arena.emulators.sqs, arena.emulators.queue_url, []
     bodies = _bodies(arena.random, count)
     for number in range(count):
         sqs.send(url, next(bodies))
@@ -115,17 +115,17 @@ def _score(number: int) -> str:
 async def _look(messages: int, pid: int, tasks_file: Path) -> Sample:
     os.kill(pid, signal.SIGUSR1)
     async with asyncio.timeout(10):
-        while not (tasks := _told(tasks_file)):  # noqa: ASYNC110  another process has no event
+        while not (tasks := _reported(tasks_file)):  # noqa: ASYNC110  another process has no event
             await asyncio.sleep(0.01)
     return Sample(messages, _rss_megabytes(pid), _fds(pid), int(tasks))
 
 
-def _told(tasks_file: Path) -> str:
+def _reported(tasks_file: Path) -> str:
     """Take what the worker wrote, once it did."""
-    if not tasks_file.exists() or not (told := tasks_file.read_text()):
+    if not tasks_file.exists() or not (reported := tasks_file.read_text()):
         return ""
     tasks_file.unlink()
-    return told
+    return reported
 
 
 def _rss_megabytes(pid: int) -> float:
@@ -138,7 +138,7 @@ def _fds(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def _judge(findings: Findings, samples: list[Sample]) -> None:
+def _check_outcome(findings: Findings, samples: list[Sample]) -> None:
     warm = samples[len(samples) // 2 :]
     slope, _ = linear_regression([s.messages for s in warm], [s.rss_megabytes for s in warm])
     grown = slope * (warm[-1].messages - warm[0].messages)

@@ -31,7 +31,7 @@ SETTLE_SECONDS = 3
 CPU_SHARE = 0.2
 """Of one core, while SQS answers nothing but errors."""
 
-PARKS_TRIED = 4
+DEAD_LETTERS_TRIED = 4
 """One in four dead letters cannot be sent, by two attempts each; it is tried again in a minute."""
 
 POISON_ROUNDS = 3
@@ -42,7 +42,7 @@ SEND = "SendMessage"
 PLAN: tuple[tuple[str, Fault, float], ...] = (
     (RECEIVE, HTTP_500, 0.1),
     (RECEIVE, Reset(), 0.05),
-    # Its messages are hidden and nobody has them: they come again after their visibility timeout.
+    # Its messages are hidden and no one has them: they come again after their visibility timeout.
     (RECEIVE, Reset(after_effect=True), 0.03),
     (RECEIVE, Slow(2), 0.05),
     (RECEIVE, FewerMessages(2), 0.2),
@@ -74,7 +74,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             *[InvalidTraffic(sizes.events // 30)] * POISON_ROUNDS,
         ]
         for job in jobs:
-            job.prepare(arena.stage)
+            job.prepare(arena.emulators)
         planned = [message for job in jobs for message in job.traffic()]
         arena.random.shuffle(planned)
         worker = await arena.worker()
@@ -83,14 +83,14 @@ async def play(seed: int, sizes: Sizes) -> Findings:
             plan.add(action, fault, When(probability=share))
         arena.send(planned[::2])
         with_faults = await arena.settled(
-            PARKS_TRIED * NOT_DEAD_LETTERED_SECONDS + sizes.events / 5
+            DEAD_LETTERS_TRIED * NOT_DEAD_LETTERED_SECONDS + sizes.events / 5
         )
         arena.findings.expect(with_faults, "all is done in spite of faults")
         await _dead(arena, plan, worker, sizes.dead_seconds - SETTLE_SECONDS)
         arena.send(planned[1::2])
         await _heal(arena, plan, sizes)
         arena.findings.expect(await worker.ready(), "ready again")
-        await _judge(arena, jobs)
+        await _check_outcome(arena, jobs)
         return arena.findings
 
 
@@ -100,9 +100,9 @@ async def _dead(arena: Arena, plan: FaultPlan, worker: WorkerProcess, seconds: f
     plan.add("*", HTTP_500, When(probability=0.7))
     plan.add("*", Reset())
     await asyncio.sleep(SETTLE_SECONDS)
-    before, cpu_before = arena.stage.sqs.counts[RECEIVE], await _cpu_seconds(worker)
+    before, cpu_before = arena.emulators.sqs.counts[RECEIVE], await _cpu_seconds(worker)
     await asyncio.sleep(seconds)
-    rate = (arena.stage.sqs.counts[RECEIVE] - before) / seconds
+    rate = (arena.emulators.sqs.counts[RECEIVE] - before) / seconds
     share = (await _cpu_seconds(worker) - cpu_before) / seconds
     arena.findings.figures["receives/s while dead"] = round(rate, 2)
     arena.findings.figures["CPU % while dead"] = round(100 * share, 1)
@@ -116,10 +116,10 @@ async def _cpu_seconds(worker: WorkerProcess) -> float:
 
 async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     plan.clear()
-    healed_at, records = time.time(), arena.stage.sqs.journal.records
+    healed_at, records = time.time(), arena.emulators.sqs.journal.records
     first = len(records)
     arena.findings.expect(
-        await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is well"
+        await arena.settled(RECOVERY_SECONDS + sizes.events / 10), "all is done once SQS is ok"
     )
     at = next((r.time for r in records[first:] if r.action == RECEIVE and r.message_ids), None)
     recovered = at - healed_at if at else float("inf")
@@ -127,13 +127,13 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     arena.findings.expect(recovered < RECOVERY_SECONDS, "recovery within 30 s", recovered)
 
 
-async def _judge(arena: Arena, jobs: list[Job]) -> None:
+async def _check_outcome(arena: Arena, jobs: list[Job]) -> None:
     history, findings = arena.check(), arena.findings
     await arena.expect_effects(jobs[:1])
-    journal = arena.stage.sqs.journal
+    journal, dead = arena.emulators.sqs.journal, history.dead_lettered
     findings.figures |= {
         "messages": len(history.sent),
-        "dead letters": f"{len(history.parked)} of {len(set(history.parked))} messages",
+        "dead letters": f"{len(dead)} of {len(set(dead))} messages",
         "most receives": max(arena.receives().values()),
         "faults met": sum(r.outcome not in ("ok", "empty") for r in journal.records),
     }

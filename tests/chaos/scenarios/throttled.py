@@ -31,7 +31,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Refuse every DynamoDB call for want of capacity."""
     async with open_arena(seed) as arena:
         job = VoiceJob(sizes.events // 3, arena.random)
-        job.prepare(arena.stage)
+        job.prepare(arena.emulators)
         scale = MINUTE / sizes.dead_seconds
         worker = await arena.worker(**shortened(scale))
         await worker.start()
@@ -40,10 +40,10 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         await asyncio.sleep(sizes.dead_seconds)
         arena.findings.expect(arena.tap.refused, "DynamoDB was asked at all")
         arena.findings.figures["calls throttled"] = arena.tap.refused
-        arena.findings.expect(not arena.dead_letters(), "nothing is parked meanwhile")
+        arena.findings.expect(not arena.dead_letters(), "nothing is dead-lettered meanwhile")
         arena.tap.cuts.clear()
         await _recover(arena, job, MINUTE / scale + RECOVERY_SECONDS + sizes.events / 10)
-        await _judge_times(arena.findings, worker)
+        await _check_times(arena.findings, worker)
         return arena.findings
 
 
@@ -58,13 +58,13 @@ async def _recover(arena: Arena, job: VoiceJob, seconds: float) -> None:
     findings.expect(await arena.settled(seconds), "all is done once there is capacity")
     arena.check()
     arena.expect_receives(RECEIVES_ALLOWED)
-    findings.expect(not arena.dead_letters(), "nothing is parked afterwards")
+    findings.expect(not arena.dead_letters(), "nothing is dead-lettered afterwards")
     await arena.expect_effects([job])
     receives = arena.receives()
     findings.figures |= {"messages": len(receives), "most receives": max(receives.values())}
 
 
-async def _judge_times(findings: Findings, worker: WorkerProcess) -> None:
+async def _check_times(findings: Findings, worker: WorkerProcess) -> None:
     """Read what the worker itself measured, in the buckets of its histograms."""
     figures = await figures_of(worker)
     run = 'worker_message_duration_seconds_bucket{handler="voice",le="%s"}'

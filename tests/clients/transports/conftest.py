@@ -12,8 +12,8 @@ from worker.emulators.sqs.server import SqsServer
 
 
 @pytest.fixture(autouse=True)
-def _only_the_tests_own_surroundings(monkeypatch, tmp_path):
-    """No proxy, no bundle and no profile of whoever runs the tests."""
+def _only_the_tests_own_environment(monkeypatch, tmp_path):
+    """No proxy, no bundle and no profile of the one who runs the tests."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

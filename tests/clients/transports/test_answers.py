@@ -127,12 +127,12 @@ WIRE = {
 }
 
 
-def test_all_operations_of_the_lean_clients_are_compared_here():
+def test_all_operations_of_the_wire_clients_are_compared_here():
     assert {operation for _, operation, _ in CALLS} == WIRE
     assert not WIRE & SET_UP
 
 
-def test_the_lean_clients_have_the_operations_that_the_worker_uses_and_no_other():
+def test_the_wire_clients_have_the_operations_that_the_worker_uses_and_no_other():
     session = botocore.session.get_session()
     known = {
         xform_name(operation)
@@ -142,7 +142,7 @@ def test_the_lean_clients_have_the_operations_that_the_worker_uses_and_no_other(
     used = {
         node.attr
         for file in Path(worker.__file__).parent.rglob("*.py")
-        # The demo makes and reads everything else, by the SDK; an emulator calls nobody.
+        # The demo makes and reads everything else, by the SDK; an emulator calls no one.
         if not {"demo", "emulators", "demo.py", "testing.py"} & set(file.parts)
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute)
@@ -201,17 +201,17 @@ async def answers_of(transport, service, stub):
                 stub.replies = [Say(200, content, {"x-amzn-RequestId": "id-1"})]
                 answers.append(await getattr(client, operation)())
     for answer in answers:
-        # Headers are told by the SDK at each call; nobody reads them.
+        # Headers are reported by the SDK at each call; no one reads them.
         answer["ResponseMetadata"].pop("HTTPHeaders", None)
     return answers
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_reply_is_the_same_answer(stub, service):
-    lean = await answers_of("wire", service, stub)
+    wire = await answers_of("wire", service, stub)
 
-    assert lean == await answers_of("sdk", service, stub)
-    assert {answer["ResponseMetadata"]["RequestId"] for answer in lean} == {"id-1"}
+    assert wire == await answers_of("sdk", service, stub)
+    assert {answer["ResponseMetadata"]["RequestId"] for answer in wire} == {"id-1"}
 
 
 async def test_a_message_arrives_as_it_was_sent(sqs, open_client):
@@ -231,7 +231,7 @@ async def test_a_receive_of_nothing_has_no_messages(sqs, open_client):
         assert "Messages" not in await client.receive_message(QueueUrl=url)
 
 
-async def test_entries_of_a_batch_have_their_own_fates(sqs, open_client):
+async def test_entries_of_a_batch_have_their_own_results(sqs, open_client):
     url = sqs.create_queue("q")
     sqs.faults.add("DeleteMessageBatch", FailEntries(count=1, sender_fault=True))
     for body in "ab":
@@ -283,7 +283,7 @@ async def test_a_body_of_a_mebibyte_arrives_whole(sqs):
     assert message["Body"] == body
 
 
-async def test_the_date_of_an_answer_is_told_alike(stub, open_client):
+async def test_the_date_of_an_answer_is_reported_alike(stub, open_client):
     stub.replies = [Say(200, b"{}", {"Date": "Mon, 02 Mar 2026 12:00:00 GMT"})]
     async with open_client() as client:
         answer = await client.receive_message(QueueUrl="q")

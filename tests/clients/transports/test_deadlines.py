@@ -1,4 +1,4 @@
-"""Every attempt ends, however little of a reply keeps coming, and whoever holds the connections."""
+"""Every attempt ends, however slowly a reply comes, and whatever holds the connections."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress

@@ -102,7 +102,7 @@ async def test_a_service_is_where_the_sdk_finds_it(monkeypatch, tmp_path, world)
         assert ours == await sdk_place(service)
 
 
-async def test_a_missing_region_is_told_when_a_client_is_opened(transport, monkeypatch):
+async def test_a_missing_region_is_reported_when_a_client_is_opened(transport, monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     session = AwsSession(Aws(transport=transport))
@@ -119,7 +119,7 @@ async def test_a_missing_region_is_told_when_a_client_is_opened(transport, monke
         ("AWS_ENDPOINT_URL", "nonsense", ValueError),
     ],
 )
-async def test_a_place_that_cannot_be_is_told_when_a_client_is_opened(
+async def test_a_place_that_cannot_be_is_reported_when_a_client_is_opened(
     transport, monkeypatch, name, value, error
 ):
     monkeypatch.setenv(name, value)
@@ -157,7 +157,7 @@ async def test_a_place_that_is_excepted_needs_no_proxy(stub, open_client, monkey
     assert len(stub.asked) == 1
 
 
-async def test_a_proxy_that_is_down_is_told_without_its_password(open_client, monkeypatch):
+async def test_a_proxy_that_is_down_is_reported_without_its_password(open_client, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://user:canary@127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://sqs.example")
     async with open_client() as client:
@@ -201,7 +201,7 @@ async def test_a_bundle_of_the_environment_is_trusted(
         await client.receive_message(QueueUrl="q")
 
 
-async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(secure, open_client):
+async def test_a_server_without_a_trusted_certificate_is_not_spoken_to(secure, open_client):
     async with open_client() as client:
         with pytest.raises(SSLError):
             await client.receive_message(QueueUrl="q")

@@ -41,15 +41,15 @@ REFUSALS = [
 
 async def refusals_of(transport, service, stub):
     """What is raised for each of the replies: its text, the response, the names of headers."""
-    told = []
+    reported = []
     async with a_client(transport, service) as client:
         operation = client.put_item if service == "dynamodb" else client.receive_message
         for say in REFUSALS:
             stub.replies = [Say(say.status, say.body, {"x-amzn-RequestId": "id", **say.headers})]
             with pytest.raises(ClientError) as caught:
                 await operation()
-            told.append((str(caught.value), caught.value.response))
-    return told
+            reported.append((str(caught.value), caught.value.response))
+    return reported
 
 
 def of_whom(part, whole):
@@ -62,13 +62,13 @@ def of_whom(part, whole):
 @pytest.mark.parametrize("service", ["sqs", "dynamodb"])
 async def test_a_refusal_is_the_same_error(stub, service):
     sdk = await refusals_of("sdk", service, stub)
-    lean = await refusals_of("wire", service, stub)
+    wire = await refusals_of("wire", service, stub)
 
-    for (text, response), (lean_text, lean_response) in zip(sdk, lean, strict=True):
+    for (text, response), (wire_text, wire_response) in zip(sdk, wire, strict=True):
         response["ResponseMetadata"]["HTTPHeaders"].pop("date")
-        lean_response["ResponseMetadata"]["HTTPHeaders"].pop("date")
+        wire_response["ResponseMetadata"]["HTTPHeaders"].pop("date")
         # The SDK knows the fields of each error and takes those; here all are kept.
-        assert (lean_text, of_whom(response, lean_response)) == (text, response)
+        assert (wire_text, of_whom(response, wire_response)) == (text, response)
 
 
 async def test_a_missing_queue_has_the_code_of_old(sqs, open_client):
@@ -111,7 +111,7 @@ async def test_credentials_that_no_header_can_hold_are_no_crash(stub, open_clien
 
 
 # From here on the wire client is stricter than the SDK, which takes a page of HTML with status 200
-# for an answer without fields: a put that nobody wrote would count as written.
+# for an answer without fields: a put that no one wrote would count as written.
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ async def test_a_success_that_is_no_json_object_is_none(strict, body):
     assert type(await strict(Say(200, body))) is HTTPClientError
 
 
-async def test_a_compressed_reply_nobody_asked_for_is_none(strict):
+async def test_a_compressed_reply_that_was_not_asked_for_is_none(strict):
     squeezed = gzip.compress(b"{}")
 
     error = await strict(Say(200, squeezed, {"Content-Encoding": "gzip"}))

@@ -57,14 +57,14 @@ async def test_what_will_not_pass_is_not_tried_again(stub, open_client):
             assert len(stub.asked) == 1, failure
 
 
-async def test_attempts_have_an_end_and_are_told(stub, pauses, open_client):
+async def test_attempts_have_an_end_and_are_reported(stub, pauses, open_client):
     stub.replies = [Say(503, b"")]
     async with open_client(attempts=3) as client:
         with pytest.raises(ClientError, match="reached max retries: 2") as caught:
             await call(client)
 
-    told = caught.value.response["ResponseMetadata"]
-    assert (told["RetryAttempts"], told["MaxAttemptsReached"]) == (2, True)
+    reported = caught.value.response["ResponseMetadata"]
+    assert (reported["RetryAttempts"], reported["MaxAttemptsReached"]) == (2, True)
     assert len(stub.asked) == 3
 
 
@@ -86,9 +86,9 @@ async def test_all_attempts_of_a_call_have_its_id_and_their_number(stub, pauses,
 
     first, again, other = stub.headers("amz-sdk-invocation-id")
     assert first == again != other
-    # The SDK tells a `ttl` besides.
-    told = [value.replace(" ", "").split(";") for value in stub.headers("amz-sdk-request")]
-    numbers = [[part for part in parts if part.startswith("attempt=")] for parts in told]
+    # The SDK sends a `ttl` besides.
+    reported = [value.replace(" ", "").split(";") for value in stub.headers("amz-sdk-request")]
+    numbers = [[part for part in parts if part.startswith("attempt=")] for parts in reported]
     assert numbers == [["attempt=1"], ["attempt=2"], ["attempt=1"]]
 
 
@@ -134,7 +134,7 @@ async def failure_of(client):
     return type(caught.value)
 
 
-async def test_a_refused_connection_is_told_as_such(open_client, monkeypatch):
+async def test_a_refused_connection_is_reported_as_such(open_client, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -142,14 +142,14 @@ async def test_a_refused_connection_is_told_as_such(open_client, monkeypatch):
         assert await failure_of(client) is EndpointConnectionError
 
 
-async def test_a_name_that_nobody_knows_is_told_as_such(open_client, monkeypatch):
+async def test_an_unknown_name_is_reported_as_such(open_client, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://name.invalid")
     async with open_client() as client:
         assert await failure_of(client) is EndpointConnectionError
 
 
 async def test_a_connection_that_is_not_taken_times_out(open_client, monkeypatch):
-    # Two fill the queue of a server that takes nobody; the third gets no answer.
+    # Two fill the queue of a server that takes no one; the third gets no answer.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         address = server.getsockname()
         with socket.create_connection(address):
@@ -165,13 +165,13 @@ async def test_silence_times_out(stub, open_client):
 
 
 @pytest.mark.parametrize("failure", [GONE, CUT], ids=["gone", "cut"])
-async def test_a_connection_that_ends_early_is_told_as_such(stub, open_client, failure):
+async def test_a_connection_that_ends_early_is_reported_as_such(stub, open_client, failure):
     stub.replies = [failure]
     async with open_client() as client:
         assert await failure_of(client) is ConnectionClosedError
 
 
-async def test_a_reset_is_told_as_such(sqs, open_client):
+async def test_a_reset_is_reported_as_such(sqs, open_client):
     sqs.faults.add("*", Reset())
     async with open_client() as client:
         assert await failure_of(client) is EndpointConnectionError

@@ -81,8 +81,8 @@ def test_a_key_is_made_anew_for_each_secret_and_day():
 
 def verified(request, body, secret="test"):  # noqa: S107  the tests' own
     """What AWS does: sign what arrived with the secret it knows, and compare."""
-    told = request.headers["Authorization"]
-    fields = dict(part.strip().split("=", 1) for part in told.split(" ", 1)[1].split(","))
+    reported = request.headers["Authorization"]
+    fields = dict(part.strip().split("=", 1) for part in reported.split(" ", 1)[1].split(","))
     key_id, _, region, name, _ = fields["Credential"].split("/")
     headers = {header: request.headers[header] for header in fields["SignedHeaders"].split(";")}
     token = headers.pop("x-amz-security-token", None)
@@ -94,7 +94,7 @@ def verified(request, body, secret="test"):  # noqa: S107  the tests' own
         request.headers["X-Amz-Date"],
         (name, region),
     )
-    return told == expected and {"host", "x-amz-date", "x-amz-target"} <= set(headers)
+    return reported == expected and {"host", "x-amz-date", "x-amz-target"} <= set(headers)
 
 
 @pytest.mark.parametrize("token", [None, "a-token"])
@@ -132,8 +132,8 @@ def role(stub, monkeypatch):
 
 
 def keys_used(stub):
-    told = [value for value in stub.headers("Authorization") if value]
-    return [value.split("Credential=")[1].split("/")[0] for value in told]
+    reported = [value for value in stub.headers("Authorization") if value]
+    return [value.split("Credential=")[1].split("/")[0] for value in reported]
 
 
 async def test_credentials_about_to_end_are_renewed_before_each_call(role, open_client):
@@ -148,7 +148,7 @@ async def test_credentials_about_to_end_are_renewed_before_each_call(role, open_
     assert verified(*role.asked[-1], secret="secret-3")
 
 
-async def test_credentials_that_ended_and_cannot_be_renewed_are_told_as_such(role):
+async def test_credentials_that_ended_and_cannot_be_renewed_are_reported_as_such(role):
     role.replies = [
         Say(body=credentials_document(1, timedelta(minutes=-1))),
         Say(500, b""),
@@ -160,7 +160,7 @@ async def test_credentials_that_ended_and_cannot_be_renewed_are_told_as_such(rol
     assert keys_used(role) == []
 
 
-async def test_renewed_credentials_that_have_ended_by_our_clock_are_told_as_such(role):
+async def test_renewed_credentials_that_have_ended_by_our_clock_are_reported_as_such(role):
     role.replies = [Say(body=credentials_document(1, timedelta(hours=-1)))]
     async with a_client("wire") as client:
         with pytest.raises(CredentialRetrievalError):

@@ -1,7 +1,7 @@
 """Makes the body of one message kill the process that parses it, as a fault in C would.
 
 Python itself imports it, as this folder stands on the PYTHONPATH of the worker; `KILL_MARK` is what
-the body holds. Whoever parses JSON meets it. The reply of a receive, which holds the body as a
+the body holds. Anyone who parses JSON meets it. The reply of a receive, which holds the body as a
 text, is let through: the message must get as far as being opened.
 """
 

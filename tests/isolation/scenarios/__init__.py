@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tests.isolation.proof import Proof
 from tests.isolation.scenarios import (
     bad_messages,
     bindings,
@@ -17,9 +18,8 @@ from tests.isolation.scenarios import (
     without,
 )
 from tests.isolation.sizes import Size
-from tests.isolation.verdict import Verdict
 
-Play = Callable[[Size], Awaitable[Verdict]]
+Play = Callable[[Size], Awaitable[Proof]]
 
 SCENARIOS: dict[str, Play] = {
     **data_action.PLAYS,

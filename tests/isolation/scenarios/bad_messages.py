@@ -1,4 +1,4 @@
-"""Messages whose own look-up always fails hold up nobody but themselves."""
+"""Messages whose own lookup always fails hold up no other message."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ from aiohttp import web
 
 from tests.isolation.emulators import Environment, Request, error_body
 from tests.isolation.lab import Lab, failure_of, open_lab, origin_of
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event, chat, ended, started_unnamed, voice
-from tests.isolation.verdict import Verdict
 
 HEALTHY = 39
 HEALTHY_SECONDS = 60
@@ -25,7 +25,7 @@ BAD_CALLERS = 5
 
 @dataclass
 class Marks:
-    """Look-ups that fail, by what is found in the request; all others are answered."""
+    """Lookups that fail, by what is found in the request; all others are answered."""
 
     marks: dict[str, Callable[[], web.Response]] = field(default_factory=dict)
 
@@ -71,12 +71,12 @@ KINDS = (
 """Each plays alone: beside others their successes would hide what one failure does."""
 
 
-async def one_bad(kind: Kind, size: Size) -> Verdict:
+async def one_bad(kind: Kind, size: Size) -> Proof:
     """One bad message, alone for a minute; then healthy ones."""
     alone = size.minutes(1, 1 / 3)
     horizon = alone + 40
     async with open_lab(size) as lab:
-        bad = kind.make(lab.stage)
+        bad = kind.make(lab.emulators)
         settings = {
             "RETRY_BASE_SECONDS": 1,
             "RETRY_CAP_SECONDS": 8,
@@ -86,12 +86,12 @@ async def one_bad(kind: Kind, size: Size) -> Verdict:
         lab.tap.cuts[kind.upstream] = Marks({kind.mark(bad): kind.answer})
         [bad_id] = lab.send(bad)
         await asyncio.sleep(alone)
-        ids = lab.send(*[kind.make(lab.stage) for _ in range(HEALTHY)])
+        ids = lab.send(*[kind.make(lab.emulators) for _ in range(HEALTHY)])
         await lab.until_done(ids, HEALTHY_SECONDS)
-        lab.verdict.equal("healthy done in 60 s", len(lab.done(ids)), HEALTHY)
-        lab.verdict.at_most("longest healthy wait, s", max(lab.waits(ids)), HEALTHY_SECONDS)
+        lab.proof.equal("healthy done in 60 s", len(lab.done(ids)), HEALTHY)
+        lab.proof.at_most("longest healthy wait, s", max(lab.waits(ids)), HEALTHY_SECONDS)
         await _ends(lab, bad_id, horizon)
-        return lab.verdict
+        return lab.proof
 
 
 async def _ends(lab: Lab, bad: str, horizon: float) -> None:
@@ -100,18 +100,18 @@ async def _ends(lab: Lab, bad: str, horizon: float) -> None:
     left = lab.sent_at[bad] + limit - time.time()
     await lab.until(lambda: bad in lab.dead_ids(), max(left, 1))
     letters = {origin_of(letter): letter for letter in lab.dead_letters()}
-    verdict, letter = lab.verdict, letters.pop(bad, None)
+    proof, letter = lab.proof, letters.pop(bad, None)
     age = letter.sent_at_milliseconds / 1000 - lab.sent_at[bad] if letter else None
-    verdict.at_most("the bad one is dead-lettered at age, s", age, limit)
-    verdict.equal("other dead letters", len(letters), 0)
+    proof.at_most("the bad one is dead-lettered at age, s", age, limit)
+    proof.equal("other dead letters", len(letters), 0)
     if letter is None or age is None:
         return
-    verdict.at_least("not before its horizon, s", age, horizon - 1)
+    proof.at_least("not before its horizon, s", age, horizon - 1)
     attempts = failure_of(letter).get("attempts", 0)
-    verdict.at_least("its failures before that", attempts, OWN_FAILURES)
+    proof.at_least("its failures before that", attempts, OWN_FAILURES)
 
 
-async def bad_callers(size: Size) -> Verdict:
+async def bad_callers(size: Size) -> Proof:
     """Five bad callers, and one healthy message every two seconds, on two queues."""
     async with open_lab(size) as lab:
         product = dict.fromkeys(("RETRY_BASE_SECONDS", "RETRY_CAP_SECONDS"))
@@ -120,21 +120,21 @@ async def bad_callers(size: Size) -> Verdict:
         lab.tap.cuts["genesys"] = marks
         for make in (ended, voice):
             for _ in range(BAD_CALLERS):
-                event = make(lab.stage)
+                event = make(lab.emulators)
                 marks.marks[event.phone or event.conversation_id] = _500
                 lab.send(event)
         seconds = size.minutes(10, 2)
         streams = [
-            lab.stream(lambda make=make: make(lab.stage), every=2, seconds=seconds)
+            lab.stream(lambda make=make: make(lab.emulators), every=2, seconds=seconds)
             for make in (ended, voice)
         ]
         sent = dict(zip(("workflow", "voice"), await asyncio.gather(*streams), strict=True))
         await lab.until_done([one for ids in sent.values() for one in ids], HEALTHY_SECONDS)
         for job, ids in sent.items():
-            lab.verdict.equal(f"{job}: healthy done", len(lab.done(ids)), len(ids))
-            lab.verdict.at_most(f"{job}: longest healthy wait, s", max(lab.waits(ids)), 60)
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+            lab.proof.equal(f"{job}: healthy done", len(lab.done(ids)), len(ids))
+            lab.proof.at_most(f"{job}: longest healthy wait, s", max(lab.waits(ids)), 60)
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
 PLAYS = {

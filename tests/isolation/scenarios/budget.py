@@ -1,11 +1,11 @@
-"""A spent request budget slows the intake: what cannot be served is not received."""
+"""An exhausted request budget slows the intake: what cannot be served is not received."""
 
 import asyncio
 
 from tests.isolation.lab import open_lab
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import voice
-from tests.isolation.verdict import Verdict
 
 EVENTS = 600
 PER_MINUTE = 60
@@ -14,22 +14,22 @@ MOST_RECEIVES = 2
 NEVER_SHARE = 60.0
 
 
-async def budget(size: Size) -> Verdict:
+async def budget(size: Size) -> Proof:
     """Give one process ten minutes' worth of requests."""
     async with open_lab(size) as lab:
-        lab.stage.genesys.requests_per_minute = None
+        lab.emulators.genesys.requests_per_minute = None
         await lab.worker(("voice",), GENESYS_REQUESTS_PER_MINUTE=PER_MINUTE).start()
-        ids = lab.send(*[voice(lab.stage) for _ in range(EVENTS)])
+        ids = lab.send(*[voice(lab.emulators) for _ in range(EVENTS)])
         await asyncio.sleep(SECONDS)
         receives = lab.receives(ids)
-        verdict = lab.verdict
-        verdict.note("done after 100 s", len(lab.done(ids)))
-        verdict.at_least("at least a minute's budget was used", len(lab.done(ids)), PER_MINUTE)
-        verdict.at_most("most receives of a message", max(receives), MOST_RECEIVES)
+        proof = lab.proof
+        proof.note("done after 100 s", len(lab.done(ids)))
+        proof.at_least("at least a minute's budget was used", len(lab.done(ids)), PER_MINUTE)
+        proof.at_most("most receives of a message", max(receives), MOST_RECEIVES)
         share = 100 * receives.count(0) / EVENTS
-        verdict.at_least("% never received", share, NEVER_SHARE)
-        verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return verdict
+        proof.at_least("% never received", share, NEVER_SHARE)
+        proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return proof
 
 
 PLAYS = {"budget": budget}

@@ -3,15 +3,15 @@
 import asyncio
 
 from tests.isolation.lab import Lab, open_lab
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event, attributes_of, new_phone, started
-from tests.isolation.verdict import Verdict
 
 DONE_SECONDS = 20
 DOWN_MINUTES = (1 / 3, 1 / 12)
 
 
-async def two_callers(size: Size) -> Verdict:
+async def two_callers(size: Size) -> Proof:
     """Two conversations with the CRM up, a third while it is down; one that it does not know."""
     async with open_lab(size) as lab:
         await lab.worker(("attributes",), CACHE_SOFT_TTL_SECONDS=1).start()
@@ -21,12 +21,12 @@ async def two_callers(size: Size) -> Verdict:
             _has(lab, f"CRM up, customer {account}", event, account)
         await _crm_down(lab, phone)
         await _unknown_first(lab)
-        lab.verdict.equal("dead letters", len(lab.dead_letters()), 0)
-        return lab.verdict
+        lab.proof.equal("dead letters", len(lab.dead_letters()), 0)
+        return lab.proof
 
 
 def _caller(lab: Lab, phone: str, account: str) -> Event:
-    return started(lab.stage, phone=phone, record={"accountId": account, "tier": "gold"})
+    return started(lab.emulators, phone=phone, record={"accountId": account, "tier": "gold"})
 
 
 async def _settled(lab: Lab, event: Event) -> Event:
@@ -35,13 +35,13 @@ async def _settled(lab: Lab, event: Event) -> Event:
 
 
 async def _crm_down(lab: Lab, phone: str) -> None:
-    """With the CRM down, the third one gets nobody's attributes; with the CRM back, its own."""
-    lab.stage.crm.status = 503
+    """With the CRM down, the third one gets no one's attributes; with the CRM back, its own."""
+    lab.emulators.crm.status = 503
     third = _caller(lab, phone, "A-3")
     ids = lab.send(third)
     await asyncio.sleep(lab.size.minutes(*DOWN_MINUTES))
     _has(lab, "CRM down, nothing of another's", third, None)
-    lab.stage.crm.status = 200
+    lab.emulators.crm.status = 200
     await lab.until_done(ids, 60)
     _has(lab, "CRM back, its own", third, "A-3")
 
@@ -49,13 +49,13 @@ async def _crm_down(lab: Lab, phone: str) -> None:
 async def _unknown_first(lab: Lab) -> None:
     """A 404 for the first caller says nothing about the second."""
     phone = new_phone()
-    await _settled(lab, started(lab.stage, phone=phone, known=False))
+    await _settled(lab, started(lab.emulators, phone=phone, known=False))
     second = await _settled(lab, _caller(lab, phone, "A-5"))
     _has(lab, "after an unknown caller of that number", second, "A-5")
 
 
 def _has(lab: Lab, figure: str, event: Event, account: str | None) -> None:
-    lab.verdict.equal(figure, attributes_of(lab.stage, event).get("accountId"), account)
+    lab.proof.equal(figure, attributes_of(lab.emulators, event).get("accountId"), account)
 
 
 PLAYS = {"two_callers": two_callers}

@@ -11,9 +11,9 @@ from aiohttp import web
 from tests.isolation.emulators import LEDGER_TABLE, Request
 from tests.isolation.lab import Lab, failure_of, open_lab, origin_of
 from tests.isolation.process import Worker
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import Event, voice
-from tests.isolation.verdict import Verdict
 
 MESSAGES = 200
 RECEIVES = 4
@@ -31,36 +31,36 @@ POLL_SECONDS = 2
 INSIDE = Path(__file__).parents[1] / "inside"
 
 
-async def received_before(size: Size) -> Verdict:
+async def received_before(size: Size) -> Proof:
     """Compare what was received four times with what never was; without a table and with one."""
-    verdict = Verdict()
+    proof = Proof()
     for table in (None, LEDGER_TABLE):
         fresh = await _run(size, table, receives=0)
         old = await _run(size, table, receives=RECEIVES)
         word = "with the table" if table else "without a table"
-        verdict.note(f"{word}: 200 fresh ones, s", fresh)
-        verdict.note(f"{word}: 200 with four receives, s", old)
-        verdict.at_most(f"{word}: their ratio", old / fresh, RATIO)
-    return verdict
+        proof.note(f"{word}: 200 fresh ones, s", fresh)
+        proof.note(f"{word}: 200 with four receives, s", old)
+        proof.at_most(f"{word}: their ratio", old / fresh, RATIO)
+    return proof
 
 
 async def _run(size: Size, table: str | None, *, receives: int) -> float:
     """Return the seconds from the first receive of a new process to the last delete."""
     async with open_lab(size) as lab:
-        lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
-        ids = lab.send(*[voice(lab.stage) for _ in range(MESSAGES)])
+        lab.emulators.genesys.latency_seconds = UPSTREAM_SECONDS
+        ids = lab.send(*[voice(lab.emulators) for _ in range(MESSAGES)])
         for _ in range(receives):
-            await _received_by_nobody(lab)
-        before = len(lab.stage.sqs.journal.records)
+            await _received_by_no_one(lab)
+        before = len(lab.emulators.sqs.journal.records)
         await lab.worker(("voice",), LEDGER_TABLE=table).start()
         if await lab.until_done(ids, LONGEST_SECONDS) is None:
             return float("inf")
-        records = lab.stage.sqs.journal.records[before:]
+        records = lab.emulators.sqs.journal.records[before:]
         first = next(r.time for r in records if r.action == "ReceiveMessage" and r.message_ids)
         return max(lab.deleted_at()[one] for one in ids) - first
 
 
-async def _received_by_nobody(lab: Lab) -> None:
+async def _received_by_no_one(lab: Lab) -> None:
     """Receive every message once, and give all of them back."""
     url, handles = lab.queues["voice"], []
     async with aiohttp.ClientSession() as http:
@@ -68,7 +68,9 @@ async def _received_by_nobody(lab: Lab) -> None:
         async def call(action: str, **parameters: object) -> dict[str, object]:
             headers = {"X-Amz-Target": f"AmazonSQS.{action}"}
             body = {"QueueUrl": url, **parameters}
-            async with http.post(lab.stage.sqs.endpoint_url, json=body, headers=headers) as reply:
+            async with http.post(
+                lab.emulators.sqs.endpoint_url, json=body, headers=headers
+            ) as reply:
                 return await reply.json(content_type=None)
 
         while found := (await call("ReceiveMessage", MaxNumberOfMessages=10)).get("Messages"):
@@ -77,10 +79,10 @@ async def _received_by_nobody(lab: Lab) -> None:
             await call("ChangeMessageVisibility", ReceiptHandle=handle, VisibilityTimeout=0)
 
 
-async def killer_in_handler(size: Size) -> Verdict:
+async def killer_in_handler(size: Size) -> Proof:
     """Kill the process whenever it asks for the killer's caller."""
     async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
-        killer = voice(lab.stage)
+        killer = voice(lab.emulators)
         worker = lab.worker(("voice",), LEDGER_TABLE=LEDGER_TABLE, SQS_WAIT_SECONDS=POLL_SECONDS)
 
         def kill(request: Request) -> web.Response | None:
@@ -91,13 +93,13 @@ async def killer_in_handler(size: Size) -> Verdict:
 
         lab.tap.cuts["genesys"] = kill
         await _kills(lab, killer, worker)
-        return lab.verdict
+        return lab.proof
 
 
-async def killer_by_body(size: Size) -> Verdict:
+async def killer_by_body(size: Size) -> Proof:
     """Let the process die when it opens the killer's body."""
     async with open_lab(size, visibility_seconds=VISIBILITY_SECONDS) as lab:
-        killer = voice(lab.stage)
+        killer = voice(lab.emulators)
         mark = killer.conversation_id
         worker = lab.worker(
             ("voice",),
@@ -107,29 +109,29 @@ async def killer_by_body(size: Size) -> Verdict:
             PYTHONPATH=INSIDE,
         )
         await _kills(lab, killer, worker)
-        return lab.verdict
+        return lab.proof
 
 
 async def _kills(lab: Lab, killer: Event, worker: Worker) -> None:
-    lab.stage.genesys.latency_seconds = UPSTREAM_SECONDS
-    neighbours = [voice(lab.stage) for _ in range(NEIGHBOURS)]
+    lab.emulators.genesys.latency_seconds = UPSTREAM_SECONDS
+    neighbours = [voice(lab.emulators) for _ in range(NEIGHBOURS)]
     mixed = [killer, *neighbours]
     random.Random(10).shuffle(mixed)
     ids = lab.send(*mixed)
     [bad] = [one for one in ids if lab.by_message[one] is killer]
     kills, took = await _supervised(lab, worker, ids)
-    verdict, others = lab.verdict, [one for one in ids if one != bad]
-    verdict.note("kills", kills)
-    verdict.holds("the killer did kill", kills, worker.tail())
-    verdict.at_most("all settled, after s", took, LONGEST_SECONDS)
+    proof, others = lab.proof, [one for one in ids if one != bad]
+    proof.note("kills", kills)
+    proof.holds("the killer did kill", kills, worker.tail())
+    proof.at_most("all settled, after s", took, LONGEST_SECONDS)
     dead = lab.dead_ids()
-    verdict.equal("the killer is dead-lettered", dead.count(bad), 1)
-    verdict.equal("others that are", len([one for one in dead if one != bad]), 0)
-    told = [failure_of(letter) for letter in lab.dead_letters() if origin_of(letter) == bad]
-    verdict.holds("by the worker, with a reason", told and told[0].get("reason"), told)
-    verdict.at_most("most receives of a neighbour", max(lab.receives(others)), MOST_RECEIVES)
+    proof.equal("the killer is dead-lettered", dead.count(bad), 1)
+    proof.equal("others that are", len([one for one in dead if one != bad]), 0)
+    reported = [failure_of(letter) for letter in lab.dead_letters() if origin_of(letter) == bad]
+    proof.holds("by the worker, with a reason", reported and reported[0].get("reason"), reported)
+    proof.at_most("most receives of a neighbour", max(lab.receives(others)), MOST_RECEIVES)
     recorded = len(await lab.records_of(neighbours))
-    verdict.equal("neighbours that are recorded", recorded, NEIGHBOURS)
+    proof.equal("neighbours that are recorded", recorded, NEIGHBOURS)
 
 
 async def _supervised(lab: Lab, worker: Worker, ids: list[str]) -> tuple[int, float | None]:

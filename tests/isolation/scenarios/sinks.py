@@ -1,4 +1,4 @@
-"""Whatever becomes of the log: all is acked and told once, or the process says that it is ill."""
+"""Whatever becomes of the log: all is acked and reported once, or the process says it is ill."""
 
 import asyncio
 import fcntl
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from tests.isolation.lab import Lab, open_lab
 from tests.isolation.process import RUN, Worker
+from tests.isolation.proof import Proof
 from tests.isolation.sizes import Size
 from tests.isolation.traffic import chat
-from tests.isolation.verdict import Verdict
 
 CHATS = 60
 ILL_SECONDS = 30
@@ -73,66 +73,66 @@ async def a_pipe() -> AsyncIterator[Pipe]:
         os.close(writing)
 
 
-async def reader_gone(size: Size) -> Verdict:
+async def reader_gone(size: Size) -> Proof:
     """Close the pipe that stdout goes to, then send."""
     async with open_lab(size) as lab, a_pipe() as pipe:
         worker = lab.worker(("sentiment",), output=pipe.writing)
         await worker.start()
         pipe.gone()
-        await _told_or_ill(lab, worker)
-        return lab.verdict
+        await _reported_or_ill(lab, worker)
+        return lab.proof
 
 
-async def ascii_stdout(size: Size) -> Verdict:
+async def ascii_stdout(size: Size) -> Proof:
     """Let stdout take ASCII only, and send ids that are none."""
     async with open_lab(size) as lab:
         worker = lab.worker(
             ("sentiment",), PYTHONIOENCODING="ascii:strict", PYTHONUTF8=0, LC_ALL="C"
         )
         await worker.start()
-        await _told_or_ill(lab, worker, correlation_id="Zürich-")
-        return lab.verdict
+        await _reported_or_ill(lab, worker, correlation_id="Zürich-")
+        return lab.proof
 
 
-async def full_file(size: Size) -> Verdict:
+async def full_file(size: Size) -> Proof:
     """Let the log file reach its limit (RLIMIT_FSIZE)."""
     async with open_lab(size) as lab:
         worker = lab.worker(("sentiment",), program=(*LIMITED, *RUN))
         await worker.start()
-        await _told_or_ill(lab, worker)
-        lab.verdict.at_least("bytes of the log, of 8,192", worker.log.stat().st_size, 8000)
-        return lab.verdict
+        await _reported_or_ill(lab, worker)
+        lab.proof.at_least("bytes of the log, of 8,192", worker.log.stat().st_size, 8000)
+        return lab.proof
 
 
-async def stalled_reader(size: Size) -> Verdict:
+async def stalled_reader(size: Size) -> Proof:
     """Let the reader take nothing for 20 s, with more lines than the pipe holds."""
     async with open_lab(size) as lab, a_pipe() as pipe:
         worker = lab.worker(("sentiment",), output=pipe.writing)
         await worker.start()
         pipe.stall()
         asyncio.get_running_loop().call_later(STALL_SECONDS, pipe.flow)
-        await _told_or_ill(lab, worker)
-        return lab.verdict
+        await _reported_or_ill(lab, worker)
+        return lab.proof
 
 
-async def stalled_and_stopped(size: Size) -> Verdict:
-    """Send SIGTERM twice while nobody reads the log."""
+async def stalled_and_stopped(size: Size) -> Proof:
+    """Send SIGTERM twice while no one reads the log."""
     async with open_lab(size) as lab, a_pipe() as pipe:
         worker = lab.worker(("sentiment",), output=pipe.writing)
         await worker.start()
         pipe.stall()
-        lab.send(*[chat(lab.stage) for _ in range(CHATS)])
+        lab.send(*[chat(lab.emulators) for _ in range(CHATS)])
         await asyncio.sleep(STALL_SECONDS / 2)
         worker.signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
         worker.signal(signal.SIGTERM)
-        lab.verdict.at_most("ended after SIGTERM twice, s", await worker.ended(30), TWICE_SECONDS)
-        return lab.verdict
+        lab.proof.at_most("ended after SIGTERM twice, s", await worker.ended(30), TWICE_SECONDS)
+        return lab.proof
 
 
-async def _told_or_ill(lab: Lab, worker: Worker, *, correlation_id: str = "") -> None:
+async def _reported_or_ill(lab: Lab, worker: Worker, *, correlation_id: str = "") -> None:
     """Send chats; hold the worker to one of its two duties."""
-    events = [chat(lab.stage, correlation_id=correlation_id) for _ in range(CHATS)]
+    events = [chat(lab.emulators, correlation_id=correlation_id) for _ in range(CHATS)]
     ids = lab.send(*events)
     began = time.monotonic()
     ill: list[str] = []
@@ -144,16 +144,18 @@ async def _told_or_ill(lab: Lab, worker: Worker, *, correlation_id: str = "") ->
 
     await lab.until(settled_or_ill, ILL_SECONDS)
     seconds = time.monotonic() - began
-    told = Counter(one.body["data"]["conversationId"] for one in lab.stage.sinks["crm"].taken)
-    once = sum(told[event.conversation_id] == 1 for event in events)
-    verdict, acked = lab.verdict, CHATS - len(lab.open(ids))
-    verdict.note(f"acked of {CHATS}", acked)
-    verdict.note(f"told once of {CHATS}", once)
-    verdict.note("told more than once", sum(times > 1 for times in told.values()))
+    reported = Counter(
+        one.body["data"]["conversationId"] for one in lab.emulators.sinks["crm"].taken
+    )
+    once = sum(reported[event.conversation_id] == 1 for event in events)
+    proof, acked = lab.proof, CHATS - len(lab.open(ids))
+    proof.note(f"acked of {CHATS}", acked)
+    proof.note(f"reported once of {CHATS}", once)
+    proof.note("reported more than once", sum(times > 1 for times in reported.values()))
     said = ill[0] if ill else "all acked" if acked == CHATS else "nothing said"
-    verdict.note("outcome", f"{said}, after {seconds:.1f} s")
-    verdict.holds(
-        "all acked and told once, or ended, or /livez fails, within 30 s",
+    proof.note("outcome", f"{said}, after {seconds:.1f} s")
+    proof.holds(
+        "all acked and reported once, or ended, or /livez fails, within 30 s",
         ill or (acked == CHATS == once),
         said,
     )

@@ -66,7 +66,7 @@ def test_neutral_texts_can_be_turned_back(text):
 
 
 @given(texts)
-def test_what_is_neutral_stays_as_it_is_when_it_is_looked_at_again(text):
+def test_what_is_neutral_stays_as_it_is_when_it_is_checked_again(text):
     assert neutral(neutral(text)).lstrip("'") == text.lstrip("'")
 
 
@@ -119,7 +119,7 @@ def test_a_report_of_nothing_is_a_header():
     assert len(read(csv_text(a_report()))) == 1
 
 
-def test_a_code_begins_no_cell_where_cells_are_parted_by_semicolons():
+def test_a_code_begins_no_cell_where_cells_are_separated_by_semicolons():
     text = csv_text(a_report(a_row(wrapup_codes=("#1", "=1+1"))))
 
     cells = [cell for line in text.splitlines() for cell in line.split(";")]

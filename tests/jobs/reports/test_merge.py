@@ -9,7 +9,7 @@ pages = st.lists(st.lists(starts, max_size=8).map(sorted), max_size=6)
 
 
 def rows_of(pages):
-    """Ids tell page and place, so that ties can be told apart."""
+    """Ids hold page and place, so that ties can be distinguished."""
     return [
         [a_row(id=f"{p}/{i}", start_ms=start) for i, start in enumerate(page)]
         for p, page in enumerate(pages)

@@ -48,7 +48,7 @@ def test_the_reference_sample_is_read_whole_and_has_no_id(result):
     assert (row.media_type, row.queue_id, row.wrapup_codes) == ("voice", QUEUE, ("resolved",))
 
 
-def test_both_dialects_tell_the_start_in_milliseconds(conversation, result):
+def test_both_dialects_give_the_start_in_milliseconds(conversation, result):
     assert row_of_platform(conversation).start_ms == 1_772_446_346_000
     assert row_of_reference(result).start_ms == 1_772_323_500_000
 
@@ -194,7 +194,7 @@ def test_the_agent_of_a_conversation_is_who_talked_and_not_who_was_only_alerted(
     assert row.wrapup_codes == ("3a000000-0000-4000-8000-000000000001",)
 
 
-def test_a_conversation_nobody_answered_is_no_agents_and_counts_for_the_queue_that_offered_it(
+def test_a_conversation_without_an_answer_is_no_agents_and_counts_for_the_queue_that_offered_it(
     conversation,
 ):
     conversation["participants"][1:] = [ALERTED]
@@ -213,7 +213,7 @@ def test_an_agent_with_talk_time_talked_whatever_the_segments(conversation, metr
     assert row_of_platform(conversation).user_id == agent["userId"]
 
 
-def test_an_agent_whose_sessions_are_not_told_is_an_agent_all_the_same(conversation):
+def test_an_agent_whose_sessions_are_not_reported_is_an_agent_all_the_same(conversation):
     agent_of(conversation).update(userId="agent", sessions=None)
 
     assert row_of_platform(conversation).user_id == "agent"
@@ -228,7 +228,7 @@ def test_a_length_of_time_beyond_all_reason_is_none(conversation, result, length
     assert row_of_reference(result) is None
 
 
-def test_a_conversation_nobody_answered_counts_for_the_queue_it_waited_in(conversation):
+def test_a_conversation_that_was_not_answered_counts_for_the_queue_it_waited_in(conversation):
     agent_of(conversation)["purpose"] = "acd"
 
     row = row_of_platform(conversation)

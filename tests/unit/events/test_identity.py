@@ -80,12 +80,12 @@ def test_another_session_time_or_conversation_is_another_key(change):
 
 def test_another_participant_of_a_flat_event_is_another_key():
     detail = {"conversationId": an_id()}
-    one, other, nobody = (
+    one, other, no_one = (
         a_body("conversation.attributes.requested", detail | named)
         for named in ({"participantId": an_id()}, {"participantId": an_id()}, {})
     )
 
-    assert len({key(one), key(other), key(nobody)}) == 3
+    assert len({key(one), key(other), key(no_one)}) == 3
 
 
 def test_another_type_is_another_key():

@@ -65,7 +65,7 @@ def test_every_sample_opens_as_its_events(sample, kinds):
     assert [type(event) for event in events] == kinds
 
 
-def test_a_type_nobody_wants_is_unrouted():
+def test_a_type_no_job_wants_is_unrouted():
     body = (SAMPLES / "platform/attributes_unrouted.json").read_bytes()
 
     assert opened(body) == UnknownType("v2.detail.events.conversation.{id}.attributes")

@@ -140,7 +140,7 @@ def test_keys_of_the_body_do_not_reach_the_reason():
     assert caught.value.reason == "detail.filters: not pairs of dimension and value"
 
 
-def test_nothing_is_lost_on_a_sound_body_with_fields_nobody_knows():
+def test_nothing_is_lost_on_a_sound_body_with_unknown_fields():
     body = orjson.loads(voice()) | {"new-field": {"deep": [1, 2, 3]}}
     body["detail"]["other"] = "x"
 

@@ -124,7 +124,7 @@ def test_any_damage_inside_the_custom_bus_has_one_of_the_three_outcomes(event, m
 
 
 @given(st.sampled_from(SAMPLES), garbage)
-def test_fields_nobody_knows_change_nothing(sample, value):
+def test_unknown_fields_change_nothing(sample, value):
     event = orjson.loads(sample.read_bytes())
     plain = outcome(orjson.dumps(event))
 
@@ -145,7 +145,7 @@ def test_a_voice_score_survives_its_flat_form(occurred_at, overall):
 
 
 @given(moments.map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)))
-def test_both_forms_of_a_start_tell_the_same_time(occurred_at):
+def test_both_forms_of_a_start_give_the_same_time(occurred_at):
     event = an_attributes_wanted(origin=an_origin(occurred_at=occurred_at))
 
     (platform,) = outcome(a_platform_body(event))

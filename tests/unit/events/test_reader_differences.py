@@ -66,7 +66,7 @@ def test_an_integer_of_thousands_of_digits_in_a_field_that_is_read_is_no_json_as
 
 
 @pytest.mark.parametrize("huge", [*HUGE, b"9" * 5000], ids=range(6))
-def test_a_number_that_no_double_holds_refuses_nothing_in_a_field_that_nobody_needs(huge):
+def test_a_number_that_no_double_holds_refuses_nothing_in_a_field_that_is_not_needed(huge):
     body = a_leg_body(END, mediaType="VOICE", novelty="HUGE").replace(b'"HUGE"', huge)
 
     assert isinstance(open_events(body, TYPES), tuple)
@@ -80,7 +80,7 @@ def test_a_huge_number_for_a_time_is_refused_by_the_name_of_its_field():
 
 
 @pytest.mark.parametrize("depth", [100, 500])
-def test_depth_that_no_event_has_is_skipped_where_nobody_needs_it(depth):
+def test_depth_that_no_event_has_is_skipped_where_it_is_not_needed(depth):
     body = a_leg_body(END, mediaType="VOICE", novelty="DEEP").replace(
         b'"DEEP"', b"[" * depth + b"]" * depth
     )

@@ -129,7 +129,7 @@ def test_a_media_type_of_tomorrow_is_taken():
 
 
 @pytest.mark.parametrize("detail_type", ["Scheduled Event", "report.due"])
-def test_an_empty_schedule_is_told_what_to_send(detail_type):
+def test_an_empty_schedule_is_answered_with_what_to_send(detail_type):
     with pytest.raises(Permanent, match=r"^detail\.name: missing; .*\"period\": \"day\"") as caught:
         opened(a_body(detail_type, {}))
 
@@ -137,6 +137,6 @@ def test_an_empty_schedule_is_told_what_to_send(detail_type):
     assert only(a_body(detail_type, example)).name == example["name"]
 
 
-def test_a_detail_that_lacks_only_the_name_is_told_just_that():
+def test_a_detail_that_lacks_only_the_name_is_reported_as_just_that():
     with pytest.raises(Permanent, match=r"^detail\.name: missing$"):
         opened(a_body("Scheduled Event", {"period": "day"}))

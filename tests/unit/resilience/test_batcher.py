@@ -1,4 +1,4 @@
-"""Batches: what is sent together, and that everybody gets the own answer."""
+"""Batches: what is sent together, and that everyone gets the own answer."""
 
 import asyncio
 
@@ -72,7 +72,7 @@ async def test_no_wait_at_all_still_joins_what_is_submitted_in_one_turn():
     assert sink.batches == [[1, 2, 3]]
 
 
-async def test_what_waits_goes_at_once_when_it_is_told_to():
+async def test_what_waits_goes_at_once_when_it_is_asked_to():
     sink = Sink()
     batcher = Batcher(sink, max_items=10, max_wait_seconds=10)
     first = started(batcher, [1, 2])
@@ -264,7 +264,7 @@ async def test_batch_does_not_log_under_the_ids_of_a_submitter():
         max_size=40,
     ),
 )
-async def test_everybody_gets_the_own_answer_for_any_interleaving(
+async def test_everyone_gets_the_own_answer_for_any_interleaving(
     max_items, max_concurrent, max_wait, flush_seconds, submitters
 ):
     sent = []
@@ -277,9 +277,9 @@ async def test_everybody_gets_the_own_answer_for_any_interleaving(
             raise LookupError(*(number for number, _ in items))
         return [ValueError(number) if kind == "bad" else number for number, kind in items]
 
-    async def submitter(number, at, patience, kind):
+    async def submitter(number, at, limit, kind):
         await asyncio.sleep(at)
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(limit):
             return await batcher.submit((number, kind))
 
     batcher = Batcher(
@@ -298,10 +298,10 @@ async def test_everybody_gets_the_own_answer_for_any_interleaving(
     assert batcher.pending == 0
 
 
-def assert_own(answer, number, patience, kind):
+def assert_own(answer, number, limit, kind):
     match answer:
         case TimeoutError():
-            assert patience is not None
+            assert limit is not None
         case LookupError():
             assert number in answer.args
         case ValueError():
@@ -356,17 +356,17 @@ async def test_a_batch_works_for_the_messages_of_all_who_submitted():
     assert seen == [{"a", "b"}]
 
 
-async def test_no_deadline_runs_before_the_batch_goes_where_the_batcher_is_told_so():
+async def test_no_deadline_runs_before_the_batch_goes_where_the_batcher_is_set_so():
     sink = Sink(seconds=30)
     batcher = Batcher(sink, max_items=1, max_wait_seconds=0, max_concurrent=1, waits_for="budget")
     first, second = Work("a", "voice", ends_by=100), Work("b", "voice", ends_by=100)
     running = [submitted(batcher, 1, first), submitted(batcher, 2, second)]
     await asyncio.sleep(10)
-    told = (first.waiting_for, second.waiting_for)
+    reported = (first.waiting_for, second.waiting_for)
 
     await asyncio.gather(*running)
 
-    assert told == ("", "budget")
+    assert reported == ("", "budget")
     assert (first.ends_by, second.ends_by) == (100, pytest.approx(130))
     assert second.waiting_for == ""
 

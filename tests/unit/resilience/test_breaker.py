@@ -140,7 +140,7 @@ def test_failures_older_than_the_window_do_not_count(rig):
     assert rig.breaker.state == "closed"
 
 
-def test_open_breaker_refuses_and_tells_when_it_will_probe(rig):
+def test_open_breaker_refuses_and_says_when_it_will_probe(rig):
     rig.open()
 
     with pytest.raises(BreakerOpen) as refused:
@@ -265,11 +265,11 @@ def test_batch_passes_a_half_open_breaker_when_one_of_it_was_chosen_to_probe(rig
 def test_failed_probe_of_a_message_that_failed_before_neither_lengthens_the_pause(rig, before):
     if before == "at this breaker":
         rig.fail(1, "m")
-    told = {"failed_before": before == "in an earlier run", "probe": True}
+    reported = {"failed_before": before == "in an earlier run", "probe": True}
     rig.open_and_wait()
 
     for _ in range(5):
-        rig.fail(1, "m", **told)
+        rig.fail(1, "m", **reported)
         assert 4 <= rig.breaker.retry_after() <= 5
         rig.now += rig.breaker.retry_after()
 
@@ -335,7 +335,7 @@ def test_rejections_are_not_weighed_while_closed(rig):
     assert rig.breaker.state == "open"
 
 
-def test_neutral_probe_frees_its_place_without_a_verdict(rig):
+def test_neutral_probe_frees_its_place_without_a_result(rig):
     rig.open_and_wait()
 
     for _ in range(5):
@@ -345,7 +345,7 @@ def test_neutral_probe_frees_its_place_without_a_verdict(rig):
     assert rig.breaker.permit()
 
 
-def test_permit_left_without_a_verdict_frees_the_probe(rig):
+def test_permit_left_without_a_result_frees_the_probe(rig):
     rig.open_and_wait()
 
     with rig.breaker.permit():
@@ -366,7 +366,7 @@ def test_a_hundred_neutral_calls_leave_the_state(rig):
     assert rig.breaker.state == "open"
 
 
-def test_only_the_first_verdict_of_a_permit_counts(rig):
+def test_only_the_first_result_of_a_permit_counts(rig):
     rig.succeed(5)
     permit = rig.breaker.permit()
 
@@ -466,8 +466,8 @@ class AnyHistory(RuleBasedStateMachine):
             self.running.append((permit, self.openings, state == "half_open"))
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), verdict=st.sampled_from(["good", "failed", "alive", "neutral"]))
-    def call_ends(self, data, verdict):
+    @rule(data=st.data(), result=st.sampled_from(["good", "failed", "alive", "neutral"]))
+    def call_ends(self, data, result):
         index = data.draw(st.integers(min_value=0, max_value=len(self.running) - 1))
         permit, began_at, probe = self.running.pop(index)
         {
@@ -475,11 +475,11 @@ class AnyHistory(RuleBasedStateMachine):
             "failed": permit.failed,
             "alive": permit.alive,
             "neutral": permit.neutral,
-        }[verdict]()
-        if began_at != self.openings or verdict == "neutral":
+        }[result]()
+        if began_at != self.openings or result == "neutral":
             self.note(allowed={state: state for state in ("closed", "open", "half_open")})
         elif probe:
-            bad = verdict == "failed"
+            bad = result == "failed"
             self.note(allowed={"half_open": "open" if bad else "half_open closed"})
         else:
             self.note(allowed={"closed": "closed open"})

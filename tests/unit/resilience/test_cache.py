@@ -19,7 +19,7 @@ POLICY = CachePolicy(
 
 
 class Upstream:
-    """A thing to be looked up: counts its loads, and holds them until told."""
+    """A thing to be looked up: counts its loads, and holds them until released."""
 
     def __init__(self, answer="ann", *, held=False):
         self.answer = answer
@@ -116,16 +116,16 @@ async def test_permanent_failure_is_raised_though_a_stale_answer_is_there(cache,
 
 
 async def test_none_is_an_answer_with_its_own_lifetime(cache, clock):
-    nobody = Upstream(None)
-    await cache.get("k", nobody)
+    no_one = Upstream(None)
+    await cache.get("k", no_one)
     clock[0] = 17
 
-    again = await cache.get("k", nobody)
+    again = await cache.get("k", no_one)
     clock[0] = 23
     later = await cache.get("k", Upstream("ann"))
 
     assert again == Cached(None, stale=False)
-    assert (nobody.loads, count(cache, "negative")) == (1, 1)
+    assert (no_one.loads, count(cache, "negative")) == (1, 1)
     assert later.value == "ann"
 
 
@@ -239,7 +239,7 @@ async def test_new_caller_does_not_join_a_load_that_was_given_up_and_dies_slowly
     assert upstream.loads == 1
 
 
-async def test_failure_nobody_waits_for_makes_no_noise(cache):
+async def test_failure_that_is_not_awaited_makes_no_noise(cache):
     noise = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
 
@@ -375,13 +375,13 @@ async def test_a_load_works_for_all_messages_that_wait_for_it_and_they_wait_alon
     tasks = [asyncio.create_task(asking(work)) for work in works]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    told = [work.waiting_for for work in works]
+    reported = [work.waiting_for for work in works]
     clock[0] = 50
     tasks[2].cancel()
     await asyncio.gather(tasks[2], return_exceptions=True)
     go.set()
     await asyncio.gather(*tasks[:2])
 
-    assert told == ["budget"] * 3
+    assert reported == ["budget"] * 3
     assert seen == [{"a", "b"}]
     assert [(work.waiting_for, work.ends_by) for work in works] == [("", 110)] * 3

@@ -145,7 +145,7 @@ async def test_unrepeatable_call_is_repeated_when_it_was_refused_for_its_rate():
         ValueError("bug"),
     ],
 )
-async def test_failure_that_a_repetition_cannot_mend_is_raised_at_once(error):
+async def test_failure_that_a_repetition_cannot_fix_is_raised_at_once(error):
     upstream = Upstream(error)
 
     with pytest.raises(type(error)):
@@ -170,16 +170,16 @@ async def test_retry_after_of_an_unavailable_upstream_is_waited_out_too():
     assert upstream.at[1] >= 7
 
 
-@pytest.mark.parametrize(("asked", "told"), [(600, 600), (86400, 900)])
-async def test_retry_after_past_the_deadline_is_raised_at_once_up_to_the_cap(asked, told):
+@pytest.mark.parametrize(("asked", "reported"), [(600, 600), (86400, 900)])
+async def test_retry_after_past_the_deadline_is_raised_at_once_up_to_the_cap(asked, reported):
     with pytest.raises(RateLimited) as raised:
         await Rig().call(Upstream(RateLimited("429", retry_after=asked)))
 
     assert now() == 0
-    assert raised.value.retry_after == told
+    assert raised.value.retry_after == reported
 
 
-async def test_retries_stop_when_their_budget_is_spent():
+async def test_retries_stop_when_their_budget_is_exhausted():
     rig = Rig(min_calls=1000)
     upstream = Upstream(DOWN)
 
@@ -415,7 +415,7 @@ async def test_call_that_waited_for_budget_is_refused_when_the_breaker_opened_me
 
     assert upstream.at == []
     assert now() == pytest.approx(1)
-    await rig.limiter.acquire(max_wait=0)  # its grant was given back
+    await rig.limiter.acquire(max_wait=0)  # its grant was released
 
 
 async def test_probe_refused_for_its_budget_frees_its_place():
@@ -450,7 +450,7 @@ async def test_what_is_too_large_is_not_asked_for_again_unchanged():
         await Rig().call(upstream)
 
 
-async def test_failed_probe_is_told_as_the_failure_it_was_and_not_as_a_refusal():
+async def test_failed_probe_is_reported_as_the_failure_it_was_and_not_as_a_refusal():
     rig = Rig()
     await rig.open()
     await asyncio.sleep(rig.breaker.retry_after())
@@ -463,7 +463,7 @@ async def test_failed_probe_is_told_as_the_failure_it_was_and_not_as_a_refusal()
 
 
 # ── on behalf of a message ─────────────────────────────────────────────────────────────────────
-async def test_message_waits_for_budget_in_hand_beyond_the_deadline_of_its_call():
+async def test_message_waits_in_flight_for_budget_beyond_the_deadline_of_its_call():
     rig = Rig(per_minute=1, deadline=10)
     await rig.call(Upstream("ok"))
 
@@ -501,7 +501,7 @@ async def test_message_that_could_not_be_served_in_time_is_refused_at_once():
     assert refused.value.retry_after == pytest.approx(60)
 
 
-async def test_message_waits_in_hand_through_a_pause_that_its_own_call_was_asked_for():
+async def test_message_waits_in_flight_through_a_pause_that_its_own_call_was_asked_for():
     rig = Rig(per_minute=240)
     upstream = Upstream(RateLimited("429", retry_after=300), "ok")
 
@@ -560,7 +560,7 @@ async def test_no_attempt_is_made_for_a_message_whose_lease_is_lost():
     assert rig.breaker.state == "closed"
 
 
-async def test_lease_is_looked_at_after_the_wait_for_the_budget_and_its_grant_given_back():
+async def test_lease_is_checked_after_the_wait_for_the_budget_and_its_grant_released():
     rig, upstream = Rig(per_minute=1), Upstream("ok")
     await rig.call(Upstream("ok"))
 

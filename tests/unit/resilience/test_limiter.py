@@ -17,7 +17,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-async def spent(limiter):
+async def exhausted(limiter):
     """Return the limiter with its burst used up."""
     while True:
         try:
@@ -48,7 +48,7 @@ async def test_burst_is_at_least_one_call_at_any_rate():
 
 
 async def test_caller_is_refused_at_once_when_the_wait_would_be_too_long():
-    limiter = await spent(Limiter("x", per_minute=6))
+    limiter = await exhausted(Limiter("x", per_minute=6))
 
     with pytest.raises(RateLimited) as refused:
         await limiter.acquire(max_wait=9.9)
@@ -58,7 +58,7 @@ async def test_caller_is_refused_at_once_when_the_wait_would_be_too_long():
 
 
 async def test_caller_whose_turn_comes_in_its_last_moment_is_not_refused_on_the_way():
-    limiter = await spent(Limiter("x", per_minute=7))
+    limiter = await exhausted(Limiter("x", per_minute=7))
     waiting = asyncio.create_task(granted_at(limiter, max_wait=60 / 7))
     for _ in range(20):
         await asyncio.sleep(0.3)
@@ -69,7 +69,7 @@ async def test_caller_whose_turn_comes_in_its_last_moment_is_not_refused_on_the_
 
 
 async def test_those_who_wait_count_in_the_wait_of_the_next():
-    limiter = await spent(Limiter("x", per_minute=6))
+    limiter = await exhausted(Limiter("x", per_minute=6))
     waiting = [asyncio.create_task(granted_at(limiter)) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -81,7 +81,7 @@ async def test_those_who_wait_count_in_the_wait_of_the_next():
 
 
 async def test_live_callers_go_before_background_ones_and_in_order():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     order: list[str] = []
 
     async with asyncio.TaskGroup() as group:
@@ -93,8 +93,8 @@ async def test_live_callers_go_before_background_ones_and_in_order():
     assert order == ["l1", "l2", "b1", "b2"]
 
 
-async def test_jobs_take_turns_whoever_came_first_and_however_many_wait():
-    limiter = await spent(Limiter("x", per_minute=60))
+async def test_jobs_take_turns_whichever_came_first_and_however_many_wait():
+    limiter = await exhausted(Limiter("x", per_minute=60))
     order: list[str] = []
 
     async with asyncio.TaskGroup() as group:
@@ -105,7 +105,7 @@ async def test_jobs_take_turns_whoever_came_first_and_however_many_wait():
 
 
 async def test_job_that_comes_later_gets_its_turn_before_the_rest_of_a_backlog():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     order: list[str] = []
     backlog = [
         asyncio.create_task(granted_at(limiter, order, f"a{n}", job="a")) for n in range(100)
@@ -122,7 +122,7 @@ async def test_job_that_comes_later_gets_its_turn_before_the_rest_of_a_backlog()
 
 
 async def test_place_that_is_foretold_is_that_in_the_order_of_turns():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     backlog = [asyncio.create_task(granted_at(limiter, job="a")) for _ in range(10)]
     await asyncio.sleep(0)
 
@@ -134,7 +134,7 @@ async def test_place_that_is_foretold_is_that_in_the_order_of_turns():
 
 
 async def test_background_caller_is_refused_as_soon_as_live_ones_make_it_hopeless():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     background = asyncio.create_task(granted_at(limiter, max_wait=2.5, background=True))
     await asyncio.sleep(0)
 
@@ -148,7 +148,7 @@ async def test_background_caller_is_refused_as_soon_as_live_ones_make_it_hopeles
 
 
 async def test_cancelled_waiter_gives_its_place_to_the_next():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     first, second = (asyncio.create_task(granted_at(limiter)) for _ in range(2))
     await asyncio.sleep(0.5)
 
@@ -158,7 +158,7 @@ async def test_cancelled_waiter_gives_its_place_to_the_next():
 
 
 async def test_grant_is_not_lost_when_its_waiter_is_cancelled_in_the_same_moment():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     first, second = (asyncio.create_task(granted_at(limiter)) for _ in range(2))
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_at(1.0, first.cancel)  # after the limiter's own timer
@@ -168,7 +168,7 @@ async def test_grant_is_not_lost_when_its_waiter_is_cancelled_in_the_same_moment
 
 
 async def test_waiters_cancelled_in_the_moment_of_a_grant_do_not_break_the_queue():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     tasks = [asyncio.create_task(granted_at(limiter)) for _ in range(3)]
     await asyncio.sleep(0.5)
 
@@ -199,7 +199,7 @@ async def test_pause_is_not_cut_by_a_smaller_later_one():
 
 
 async def test_pause_refuses_those_who_wait_and_could_not_be_served_in_time():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
     patient = asyncio.create_task(granted_at(limiter, max_wait=500))
     hasty = asyncio.create_task(granted_at(limiter, max_wait=25))
     await asyncio.sleep(0)
@@ -213,7 +213,7 @@ async def test_pause_refuses_those_who_wait_and_could_not_be_served_in_time():
 
 
 async def test_rate_is_halved_after_a_429_and_recovers_within_a_minute():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
 
     limiter.pause_for(10)
     for _ in range(4):
@@ -224,8 +224,8 @@ async def test_rate_is_halved_after_a_429_and_recovers_within_a_minute():
     assert at[-1] - at[-2] == pytest.approx(1)
 
 
-async def test_rate_follows_the_headers_once_the_budget_is_nearly_spent():
-    limiter = await spent(Limiter("x", per_minute=240))
+async def test_rate_follows_the_headers_once_the_budget_is_nearly_exhausted():
+    limiter = await exhausted(Limiter("x", per_minute=240))
 
     limiter.observe(290, 300, 20)
     at = [await granted_at(limiter) for _ in range(12)]
@@ -234,8 +234,8 @@ async def test_rate_follows_the_headers_once_the_budget_is_nearly_spent():
     assert at[11] - at[10] == pytest.approx(0.25)
 
 
-async def test_spent_budget_holds_until_its_reset():
-    limiter = await spent(Limiter("x", per_minute=60))
+async def test_exhausted_budget_holds_until_its_reset():
+    limiter = await exhausted(Limiter("x", per_minute=60))
 
     limiter.observe(300, 300, 30)
 
@@ -244,7 +244,7 @@ async def test_spent_budget_holds_until_its_reset():
 
 @pytest.mark.parametrize("reply", [(200, 300, 60), (5, 0, 30), (300, 300, -1), (300, 300, 0)])
 async def test_headers_change_nothing_when_there_is_room_or_they_make_no_sense(reply):
-    limiter = await spent(Limiter("x", per_minute=240))
+    limiter = await exhausted(Limiter("x", per_minute=240))
 
     limiter.observe(*reply)
 
@@ -252,15 +252,15 @@ async def test_headers_change_nothing_when_there_is_room_or_they_make_no_sense(r
 
 
 async def test_absurd_reset_holds_for_a_minute_at_most():
-    limiter = await spent(Limiter("x", per_minute=60))
+    limiter = await exhausted(Limiter("x", per_minute=60))
 
     limiter.observe(300, 300, 1_000_000)
 
     assert await granted_at(limiter) == pytest.approx(61)
 
 
-async def test_given_back_grant_goes_to_the_next_in_the_queue():
-    limiter = await spent(Limiter("x", per_minute=6))
+async def test_released_grant_goes_to_the_next_in_the_queue():
+    limiter = await exhausted(Limiter("x", per_minute=6))
     waiting = asyncio.create_task(granted_at(limiter))
     await asyncio.sleep(0)
 
@@ -270,7 +270,7 @@ async def test_given_back_grant_goes_to_the_next_in_the_queue():
 
 
 async def test_waiting_costs_one_timer_and_no_turns_of_the_loop():
-    limiter = await spent(Limiter("x", per_minute=6))
+    limiter = await exhausted(Limiter("x", per_minute=6))
     waiting = [asyncio.create_task(granted_at(limiter)) for _ in range(50)]
     await asyncio.sleep(0)
     served = []
@@ -289,7 +289,7 @@ async def test_waiting_costs_one_timer_and_no_turns_of_the_loop():
 
 
 async def test_waits_throttling_and_free_share_are_measured():
-    limiter = await spent(Limiter("limiter-metrics", per_minute=60))
+    limiter = await exhausted(Limiter("limiter-metrics", per_minute=60))
     await granted_at(limiter)
     limiter.pause_for(5)
 
@@ -347,7 +347,7 @@ async def test_no_minute_sees_more_grants_than_rate_and_burst_for_any_callers(
     assert not limiter._background
 
 
-async def test_whoever_comes_just_when_there_is_budget_again_does_not_overtake():
+async def test_one_that_comes_just_when_there_is_budget_again_does_not_overtake():
     now = [0.0]
     limiter = Limiter("overtaken", per_minute=60, burst=1, clock=lambda: now[0])
     await limiter.acquire(max_wait=0)

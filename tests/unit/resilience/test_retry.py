@@ -87,7 +87,7 @@ def test_any_retry_after_is_none_or_finite_seconds_that_are_not_negative(header)
     assert seconds is None or (seconds >= 0 and isfinite(seconds))
 
 
-def test_retries_of_an_outage_end_when_the_budget_is_spent():
+def test_retries_of_an_outage_end_when_the_budget_is_exhausted():
     budget = RetryBudget(clock=lambda: 0.0)
 
     granted = sum(budget.spend() for _ in range(100))

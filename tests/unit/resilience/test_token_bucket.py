@@ -1,4 +1,4 @@
-"""The token bucket: its staircase of rates, against arithmetic by hand and against any history."""
+"""The token bucket: its schedule of rates, against arithmetic by hand and against any history."""
 
 import pytest
 from hypothesis import given
@@ -74,7 +74,7 @@ def test_slow_spell_never_speeds_up(bucket):
     assert bucket.wait(100.0, 1) == 0.5
 
 
-def test_token_given_back_does_not_swell_the_burst(bucket):
+def test_token_released_does_not_swell_the_burst(bucket):
     bucket.refund()
 
     assert drain(bucket, 100.0) == 4

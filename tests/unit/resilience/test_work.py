@@ -41,10 +41,10 @@ def test_deadline_is_put_off_by_the_wait_of_each_who_waits(clock):
     works = [Work("a", "voice", ends_by=10), Work("b", "voice", ends_by=20)]
 
     with working_for(works), waiting_for("budget", clock):
-        told = [work.waiting_for for work in works]
+        reported = [work.waiting_for for work in works]
         clock.now = 5
 
-    assert told == ["budget", "budget"]
+    assert reported == ["budget", "budget"]
     assert [(work.waiting_for, work.ends_by) for work in works] == [("", 15), ("", 25)]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, WRONG_USAGE
+
 if TYPE_CHECKING:
     from worker.findings import Finding
 
@@ -42,8 +44,17 @@ def check(
     else:
         _print_table(findings)
         typer.echo(summary_of(findings))
-    failed = any(one.state == "fail" for one in findings)
-    raise typer.Exit(2 if bad_settings else int(failed))
+    raise typer.Exit(WRONG_USAGE if bad_settings else _exit_code(findings))
+
+
+def _exit_code(findings: "Sequence[Finding]") -> int:
+    """Return 3 when all that fails is out of reach: its settings may be right."""
+    from worker.clients.aws.errors import is_unreachable
+
+    failed = [one.found.rpartition(": ")[2] for one in findings if one.state == "fail"]
+    if not failed:
+        return SUCCESS
+    return UNREACHABLE if all(map(is_unreachable, failed)) else FAILED
 
 
 def summary_of(findings: "Sequence[Finding]") -> str:

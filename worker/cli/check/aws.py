@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-from worker.app.command_line import for_job
 from worker.app.context import AppContext
 from worker.app.jobs import known_jobs
 from worker.app.queues import check_dead_letters, check_queue
@@ -48,7 +47,7 @@ def _with(
     ask: Callable[[AwsService], Awaitable[list[Finding]]], service: str, setting: str | None = None
 ) -> Callable[[AppContext], Awaitable[list[Finding]]]:
     async def check(context: AppContext) -> list[Finding]:
-        return await ask(await for_job(context, "check").aws(service, LIMITS, setting=setting))
+        return await ask(await context.aws_service(service, LIMITS, setting))
 
     return check
 

@@ -156,11 +156,16 @@ def setting_errors() -> Iterator[None]:
     try:
         yield
     except botocore.NoRegionError:
-        problem = "AWS_REGION: is missing, and no profile names one"
-    except botocore.InvalidRegionError:
-        problem = "AWS_REGION: is not the name of a region"
-    except botocore.ProfileNotFound:
-        problem = "AWS_PROFILE: there is no such profile"
+        problem = "AWS_REGION: is missing, and no profile names one; e.g. eu-west-1"
+    except botocore.InvalidRegionError as error:
+        set_to = error.kwargs["region_name"]
+        problem = f"AWS_REGION: is not the name of a region; e.g. eu-west-1 (set to {set_to!r})"
+    except botocore.ProfileNotFound as error:
+        problem = f"AWS_PROFILE: there is no such profile (set to {error.kwargs['profile']!r})"
+    except ValueError:  # of the SDK, which quotes the URL
+        problem = (
+            "AWS_ENDPOINT_URL, or that of one service: must be a URL; e.g. https://vpce.example"
+        )
     except botocore.UnknownServiceError as error:
         service = error.kwargs["service_name"]
         problem = f"AWS service {service}: no model is installed; images keep those of aws_services"

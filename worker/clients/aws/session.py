@@ -129,9 +129,14 @@ class AwsSession:
         # One chain for both: credentials are looked up, and renewed, once.
         self._wire = WireClients(chain) if settings.transport == "wire" else None
 
-    def client(self, service: str, limits: ClientLimits) -> AbstractAsyncContextManager[Any]:
-        """Return a client to be entered; `Any`, as botocore makes its classes at run time."""
-        if self._wire is not None and self._wire.speaks(service):
+    def client(
+        self, service: str, limits: ClientLimits, *, any_operation: bool = False
+    ) -> AbstractAsyncContextManager[Any]:
+        """Return a client to be entered; `Any`, as botocore makes its classes at run time.
+
+        `any_operation`: by the SDK, as the wire client has those only that the worker calls.
+        """
+        if self._wire is not None and self._wire.speaks(service) and not any_operation:
             return self._wire.open(service, limits)
         config = AioConfig(
             http_session_cls=partial(_Connections, limits=limits),

@@ -10,7 +10,8 @@ Calls of a report are retried in the background: giving one up would throw away 
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, TypeVar
@@ -102,6 +103,7 @@ class Tokens:
         self._clock = clock or asyncio.get_running_loop().time
         self._held: _Held | None = None
         self._refresh: asyncio.Task[str] | None = None
+        self._probe: asyncio.Task[None] | None = None
         self._pause: _Pause | None = None
         self._token_was_refused = False
         self._replaced_at = -math.inf
@@ -164,9 +166,9 @@ class Tokens:
 
     async def aclose(self) -> None:
         """End a token request still under way."""
-        if self._refresh is not None:
-            self._refresh.cancel()
-            await asyncio.wait([self._refresh])
+        for task in filter(None, (self._probe, self._refresh)):
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _issued(self, now: float) -> str:
         pause = self._paused(now)
@@ -238,11 +240,23 @@ class Tokens:
         seconds = min(seconds, self._pause_cap_seconds)
         self._pause = _Pause(kind, str(error), self._clock() + seconds, asked)
         metrics.token_refresh.labels("refused" if refused else "error").inc()
+        if refused and self._probe is None:
+            # A context of its own: it is done for no message.
+            probe = self._ask_again()
+            self._probe = asyncio.create_task(probe, name="token-probe", context=Context())
         level = 40 if refused else 30  # refused, the daemon has come to a stop
         log.log(level, "genesys_token_failed", reason=str(error), pause_seconds=seconds)
         failure = kind(str(error), retry_after=seconds)
         failure.upstream = error.upstream
         return failure
+
+    async def _ask_again(self) -> None:
+        """Ask for a token until one is issued: no message may come to do it."""
+        while self.refusal is not None and self._pause is not None:
+            await asyncio.sleep(max(UNAVAILABLE_PAUSE_SECONDS, self._pause.until - self._clock()))
+            with suppress(Transient):
+                await self._issued(self._clock())
+        self._probe = None
 
 
 T = TypeVar("T")

@@ -52,13 +52,13 @@ class AttributesJob:
         callers = enumerate(random.sample(range(10**7), count))
         self._began = [_beginning(number, caller, random) for number, caller in callers]
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Make the flow, the CRM's records and the live conversations."""
-        stage.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, INPUTS)
+        environment.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, INPUTS)
         for one in self._began:
-            stage.crm.by_phone[one.phone] = one.record()
+            environment.crm.by_phone[one.phone] = one.record()
             customer = {"id": one.participant_id, "purpose": "customer", "address": one.phone}
-            stage.genesys.conversations[one.conversation_id] = {
+            environment.genesys.conversations[one.conversation_id] = {
                 "id": one.conversation_id,
                 "participants": [customer],
             }
@@ -76,21 +76,21 @@ class AttributesJob:
         """Return an outage of the CRM itself."""
         return [Fault("the CRM is down", 4.0, _crm_down, _crm_up)]
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Compare the attributes of the participants, and what analytics received."""
-        return [self._written(stage), self._announced(stage)]
+        return [self._written(environment), self._announced(environment)]
 
-    def _written(self, stage: Environment) -> Effects:
+    def _written(self, environment: Environment) -> Effects:
         wrong, found = [], 0
         for one in self._began:
-            [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
+            [customer] = environment.genesys.conversations[one.conversation_id]["participants"]
             found += "attributes" in customer
             if customer.get("attributes") != one.attributes():
                 wrong.append(one.conversation_id)
         return Effects("participant attributes", len(self._began), found, wrong)
 
-    def _announced(self, stage: Environment) -> Effects:
-        bodies = {one.id: one.body for one in stage.sinks["analytics"].taken}
+    def _announced(self, environment: Environment) -> Effects:
+        bodies = {one.id: one.body for one in environment.sinks["analytics"].taken}
         ours = {one.conversation_id: one.attributes() for one in self._began}
         received = {body["conversationId"]: body["attributes"] for body in bodies.values()}
         wrong = [key for key, attributes in ours.items() if received.get(key) != attributes]
@@ -129,9 +129,9 @@ def _event(one: Beginning, *, copy: int) -> Planned:
     return Planned(KIND, envelope("conversation.start", detail, at=one.at, event_id=event_id))
 
 
-def _crm_down(stage: Environment) -> None:
-    stage.crm.status = 503
+def _crm_down(environment: Environment) -> None:
+    environment.crm.status = 503
 
 
-def _crm_up(stage: Environment) -> None:
-    stage.crm.status = 200
+def _crm_up(environment: Environment) -> None:
+    environment.crm.status = 200

@@ -51,7 +51,7 @@ class ForwardJob:
     def __init__(self, count: int, random: Random) -> None:
         self._passing = [Passing(number, an_id(random)) for number in range(count)]
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Do nothing: forwarding asks no upstream."""
 
     def traffic(self) -> list[Planned]:
@@ -68,9 +68,9 @@ class ForwardJob:
         """Return none."""
         return []
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Look for the very bytes of each event, of one copy at least, and for foreign ones."""
-        found = await _lines(stage)
+        found = await _lines(environment)
         ours = {
             one.body(copy).encode(): one.subject for one in self._passing for copy in range(COPIES)
         }
@@ -80,10 +80,10 @@ class ForwardJob:
         return [Effects("forwarded, in S3", len(self._passing), len(subjects), missing + foreign)]
 
 
-async def _lines(stage: Environment) -> dict[bytes, str]:
+async def _lines(environment: Environment) -> dict[bytes, str]:
     """Return each line of each object, with the key of one that holds it."""
     lines: dict[bytes, str] = {}
-    async with stage.aws("s3") as s3:
+    async with environment.aws("s3") as s3:
         async for page in s3.get_paginator("list_objects_v2").paginate(Bucket=FORWARD_BUCKET):
             for item in page.get("Contents", []):
                 stored = await s3.get_object(Bucket=FORWARD_BUCKET, Key=item["Key"])

@@ -24,10 +24,10 @@ class ReportJob:
     def __init__(self, random: Random) -> None:
         self._name = f"demo-{random.getrandbits(24):06x}"
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Let analytics know a day of conversations."""
         step = timedelta(days=1) / CONVERSATIONS
-        stage.genesys.history = History(
+        environment.genesys.history = History(
             MadeUp(
                 size=CONVERSATIONS,
                 first_ms=int(DAY.timestamp() * 1000),
@@ -47,28 +47,28 @@ class ReportJob:
         """Break nothing of its own."""
         return []
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Check the files, the figures, the event, the webhook and the links."""
-        events = await put_events(stage, "genesys.report.writer")
+        events = await put_events(environment, "genesys.report.writer")
         ours = [event["detail"] for event in events if event["detail"]["name"] == self._name]
-        hooks = [one for one in stage.sinks["report"].taken if one.body["name"] == self._name]
+        hooks = [one for one in environment.sinks["report"].taken if one.body["name"] == self._name]
         announced = {detail["reportId"] for detail in ours} | {one.id for one in hooks}
         return [
-            await self._files(stage),
-            await self._figures(stage),
+            await self._files(environment),
+            await self._figures(environment),
             Effects("report.ready, ids", 1, len(announced)),
             await _links(ours[0] if ours else {"files": []}),
         ]
 
-    async def _files(self, stage: Environment) -> Effects:
-        async with stage.aws("s3") as s3:
+    async def _files(self, environment: Environment) -> Effects:
+        async with environment.aws("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=REPORT_BUCKET, Prefix=f"reports/{self._name}/")
         names = [one["Key"].rpartition("/")[2] for one in listed.get("Contents", [])]
         wrong = sorted(set(FILES) ^ set(names))
         return Effects("report files in S3", len(FILES), len(names), wrong)
 
-    async def _figures(self, stage: Environment) -> Effects:
-        async with stage.aws("s3") as s3:
+    async def _figures(self, environment: Environment) -> Effects:
+        async with environment.aws("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=REPORT_BUCKET, Prefix=f"reports/{self._name}/")
             keys = [one["Key"] for one in listed.get("Contents", []) if "manifest" in one["Key"]]
             if not keys:

@@ -63,7 +63,7 @@ JOB = Job(
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
     },
     aws_services=("dynamodb",),
-    aws_actions={"dynamodb:PutItem": "DYNAMODB_TABLE"},
+    aws_actions={"dynamodb:Query": "DYNAMODB_TABLE", "dynamodb:PutItem": "DYNAMODB_TABLE"},
     proof="sink",
     degrade_after="voice_degrade_after_seconds",
     waits=("voice_degrade_after_seconds",),

@@ -44,17 +44,17 @@ class VoiceJob:
         callers = enumerate(random.sample(range(10**7), count))
         self._scores = [_score(number, caller, random) for number, caller in callers]
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Make customers and live conversations."""
         for score in self._scores:
             if score.tier:
-                stage.genesys.customers[score.phone] = {
+                environment.genesys.customers[score.phone] = {
                     "accountId": f"A-{score.number}",
                     "tier": score.tier,
                     "ltv": 1000.5 + score.number % 7,
                 }
             if score.platform:
-                stage.genesys.conversations[score.conversation_id] = _live(score)
+                environment.genesys.conversations[score.conversation_id] = _live(score)
 
     def traffic(self) -> list[Planned]:
         """Return each score once, and one in eight twice, under another envelope id."""
@@ -73,20 +73,22 @@ class VoiceJob:
             Fault(
                 "429 from Genesys",
                 1.0,
-                lambda stage: stage.genesys.fail_with("data_action", 429, 2, retry_after=1),
-                lambda stage: stage.genesys.heal("data_action"),
+                lambda environment: environment.genesys.fail_with(
+                    "data_action", 429, 2, retry_after=1
+                ),
+                lambda environment: environment.genesys.heal("data_action"),
             ),
             Fault(
                 "CRM behind the data action is down",
                 4.0,
-                lambda stage: stage.genesys.fail_with("data_action", 503),
-                lambda stage: stage.genesys.heal("data_action"),
+                lambda environment: environment.genesys.fail_with("data_action", 503),
+                lambda environment: environment.genesys.heal("data_action"),
             ),
         ]
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Compare the table with the scores, item by item."""
-        items = [item async for item in _scan(stage)]
+        items = [item async for item in _scan(environment)]
         expected = {score.conversation_id: _item(score) for score in self._scores}
         seen: set[str] = set()
         wrong = []
@@ -177,8 +179,8 @@ def _item(score: Score) -> dict[str, Any]:
     return item
 
 
-async def _scan(stage: Environment) -> Any:
-    async with stage.aws("dynamodb") as dynamodb:
+async def _scan(environment: Environment) -> Any:
+    async with environment.aws("dynamodb") as dynamodb:
         async for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
             for item in page["Items"]:
                 yield item

@@ -54,20 +54,20 @@ class EndedJob:
         self._chats = [one for one in self._ended if one.mood]
         self._forwarded = [one for one in self._chats if one.mood != "unsure"]
 
-    def prepare(self, stage: Environment) -> None:
+    def prepare(self, environment: Environment) -> None:
         """Let analytics know the conversations, and what was said in the chats."""
         for one in self._ended:
             record = _record(one)
             if not one.known:
                 del record["conversationEnd"]
-            stage.genesys.ended[one.conversation_id] = Ended(record)
+            environment.genesys.ended[one.conversation_id] = Ended(record)
             if one.mood:
                 transcript = a_transcript(*MOODS[one.mood])
                 spoken = Spoken(score=0.1, transcripts={one.participant_id: transcript})
-                stage.genesys.speech.conversations[one.conversation_id] = spoken
+                environment.genesys.speech.conversations[one.conversation_id] = spoken
                 customer = {"id": one.participant_id, "purpose": "customer"}
                 live = {"id": one.conversation_id, "participants": [customer]}
-                stage.genesys.conversations[one.conversation_id] = live
+                environment.genesys.conversations[one.conversation_id] = live
 
     def traffic(self) -> list[Planned]:
         """Return each ending once, and one in five three times, once under a new envelope id."""
@@ -83,24 +83,24 @@ class EndedJob:
         """Return an outage of the webhook that sentiment goes to."""
         return [Fault("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
 
-    async def effects(self, stage: Environment) -> list[Effects]:
+    async def effects(self, environment: Environment) -> list[Effects]:
         """Check executions, bus, conversation, CRM webhook and alerts."""
-        events = await put_events(stage, "genesys.sentiment.forwarder")
+        events = await put_events(environment, "genesys.sentiment.forwarder")
         severe = [one for one in self._forwarded if one.mood == "severe"]
         return [
-            await self._executions(stage),
+            await self._executions(environment),
             _sent("EventBridge sentiment, ids", self._forwarded, _details(events, "Analysis")),
             _sent("EventBridge escalation, ids", severe, _details(events, "Escalation")),
-            _sent("CRM webhook, ids", self._forwarded, _deliveries(stage, "crm")),
-            _sent("alert webhook, ids", severe, _deliveries(stage, "alert")),
-            self._marked(stage),
+            _sent("CRM webhook, ids", self._forwarded, _deliveries(environment, "crm")),
+            _sent("alert webhook, ids", severe, _deliveries(environment, "alert")),
+            self._marked(environment),
         ]
 
-    async def _executions(self, stage: Environment) -> Effects:
+    async def _executions(self, environment: Environment) -> Effects:
         expected = {one.conversation_id: one for one in self._ended}
         found: Counter[str] = Counter()
         wrong = []
-        async with stage.aws("stepfunctions") as workflows:
+        async with environment.aws("stepfunctions") as workflows:
             pages = workflows.get_paginator("list_executions")
             async for page in pages.paginate(stateMachineArn=STATE_MACHINE_ARN):
                 for execution in page["executions"]:
@@ -114,10 +114,10 @@ class EndedJob:
         wrong += [key for key in expected if found[key] != 1]
         return Effects("Step Functions executions", len(expected), found.total(), wrong)
 
-    def _marked(self, stage: Environment) -> Effects:
+    def _marked(self, environment: Environment) -> Effects:
         marked = []
         for one in self._chats:
-            [customer] = stage.genesys.conversations[one.conversation_id]["participants"]
+            [customer] = environment.genesys.conversations[one.conversation_id]["participants"]
             if customer.get("attributes", {}).get("forwardingStatus") == "queued":
                 marked.append(one)
         wrong = [one.conversation_id for one in marked if one not in self._forwarded]
@@ -167,8 +167,8 @@ def _details(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [event["detail"] for event in events if event["detail-type"].endswith(kind)]
 
 
-def _deliveries(stage: Environment, sink: str) -> list[dict[str, Any]]:
-    return [one.body["data"] for one in stage.sinks[sink].taken]
+def _deliveries(environment: Environment, sink: str) -> list[dict[str, Any]]:
+    return [one.body["data"] for one in environment.sinks[sink].taken]
 
 
 def _sent(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> Effects:
@@ -182,9 +182,9 @@ def _sent(sink: str, expected: list[Ending], payloads: list[dict[str, Any]]) -> 
     return Effects(sink, len(ids), len(words), [*wrong, *sorted(ids - set(words))])
 
 
-def _hook_down(stage: Environment) -> None:
-    stage.sinks["crm"].status = 503
+def _hook_down(environment: Environment) -> None:
+    environment.sinks["crm"].status = 503
 
 
-def _hook_up(stage: Environment) -> None:
-    stage.sinks["crm"].status = 204
+def _hook_up(environment: Environment) -> None:
+    environment.sinks["crm"].status = 204

@@ -14,7 +14,7 @@ class Row(NamedTuple):
     figure: str
     measured: str
     limit: str = ""
-    """Empty: it is told only."""
+    """Empty: it is reported only."""
 
     kept: bool = True
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Verdict:
+class Proof:
     """Collected while a scenario runs."""
 
     rows: list[Row] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Verdict:
         return [row for row in self.rows if not row.kept]
 
     def note(self, figure: str, value: object) -> None:
-        """Tell a figure that has no limit."""
+        """Note a figure that has no limit."""
         self.rows.append(Row(figure, _text(value)))
 
     def at_most(self, figure: str, value: float | None, limit: float) -> None:
@@ -58,9 +58,9 @@ class Verdict:
         self.rows.append(Row(figure, _text(value), f"= {_text(wanted)}", value == wanted))
 
     def holds(self, figure: str, held: object, detail: object = "") -> None:
-        """Hold a sentence to its truth; `detail` is told where it is not true."""
-        told = "yes" if held else f"no {' '.join(str(detail).split())[:SHOWN]}".strip()
-        self.rows.append(Row(figure, told, "yes", bool(held)))
+        """Hold a sentence to its truth; `detail` is reported where it is not true."""
+        reported = "yes" if held else f"no {' '.join(str(detail).split())[:SHOWN]}".strip()
+        self.rows.append(Row(figure, reported, "yes", bool(held)))
 
 
 def _text(value: object) -> str:

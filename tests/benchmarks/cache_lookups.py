@@ -1,6 +1,6 @@
-"""What a look-up costs in a cache of a given size: run as a process of its own.
+"""What a lookup costs in a cache of a given size: run as a process of its own.
 
-`python -m tests.benchmarks.cache_look_ups ENTRIES` prints CPU microseconds of a hit and of a load
+`python -m tests.benchmarks.cache_lookups ENTRIES` prints CPU microseconds of a hit and of a load
 that pushes out the oldest entry, as JSON.
 """
 
@@ -13,7 +13,7 @@ import orjson
 
 from worker.resilience.cache import Cache, CachePolicy
 
-LOOK_UPS = 20_000
+LOOKUPS = 20_000
 STRIDE = 7919
 """Prime, so that hits go all over the entries."""
 
@@ -23,8 +23,8 @@ async def cpu_us(entries: int) -> dict[str, float]:
     policy = CachePolicy(entries, 3600, 3600, 3600)
     cache: Cache[bytes, int] = Cache("bench", policy, random=Random(1))
     await _look_up(cache, range(entries))
-    hits = (number * STRIDE % entries for number in range(LOOK_UPS))
-    loads = range(entries, entries + LOOK_UPS)
+    hits = (number * STRIDE % entries for number in range(LOOKUPS))
+    loads = range(entries, entries + LOOKUPS)
     return {"hit": await _look_up(cache, hits), "load": await _look_up(cache, loads)}
 
 

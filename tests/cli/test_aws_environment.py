@@ -1,4 +1,4 @@
-"""Commands that cannot make an AWS client say which setting is to blame; nobody was asked yet."""
+"""Commands that cannot make an AWS client say which setting is to blame; no one was asked yet."""
 
 import pytest
 
@@ -17,14 +17,23 @@ SETTINGS = {
 }
 COMMANDS = [("run",), ("dlq", "list"), ("dlq", "redrive", "--native", "--apply")]
 WRONG = {
-    "AWS_REGION: is missing, and no profile names one": {},
-    "AWS_REGION: is not the name of a region": {"AWS_REGION": "not a region"},
-    "AWS_PROFILE: there is no such profile": {"AWS_REGION": "eu-west-1", "AWS_PROFILE": "none"},
+    "AWS_REGION: is missing, and no profile names one; e.g. eu-west-1": {},
+    "AWS_REGION: is not the name of a region; e.g. eu-west-1 (set to 'not a region')": {
+        "AWS_REGION": "not a region"
+    },
+    "AWS_PROFILE: there is no such profile (set to 'none')": {
+        "AWS_REGION": "eu-west-1",
+        "AWS_PROFILE": "none",
+    },
+    "AWS_ENDPOINT_URL, or that of one service: must be a URL; e.g. https://vpce.example": {
+        "AWS_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL_SQS": "nonsense",
+    },
 }
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(monkeypatch):
+def _environment(monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
 
