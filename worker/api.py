@@ -22,7 +22,9 @@ from worker.clients.genesys import (
     Api,
     Attributes,
     Call,
+    Caller,
     ChatSentiment,
+    Condition,
     ConversationDetails,
     DetailsJobs,
     DetailsQuery,
@@ -39,7 +41,6 @@ from worker.clients.genesys import (
     SliceTooLarge,
     all_of,
     schema_of,
-    seconds_to_next_poll,
 )
 from worker.errors import (
     ConfigurationError,
@@ -80,6 +81,7 @@ from worker.events import (
     iso,
     leg_of,
     leg_origin,
+    number_as_written,
     origin,
     read_any,
     read_by,
@@ -96,7 +98,15 @@ from worker.events import (
     without_tel,
 )
 from worker.findings import Finding, Inspection, State, fail, ok, warn
-from worker.resilience import Batcher, Cache, Cached, Guard, OncePerKey, best_effort
+from worker.resilience import (
+    Batcher,
+    Cache,
+    Cached,
+    Guard,
+    OncePerKey,
+    best_effort,
+    seconds_to_next_poll,
+)
 from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import audit_logger, metrics
 from worker.telemetry import current_tracing as tracing
@@ -119,9 +129,11 @@ __all__ = [
     "Cache",
     "Cached",
     "Call",
+    "Caller",
     "ChatSentiment",
     "Check",
     "ClientLimits",
+    "Condition",
     "ConfigurationError",
     "Context",
     "ConversationDetails",
@@ -193,6 +205,7 @@ __all__ = [
     "leg_of",
     "leg_origin",
     "metrics",
+    "number_as_written",
     "ok",
     "origin",
     "path_of",
@@ -220,25 +233,19 @@ __all__ = [
 S = TypeVar("S", bound=JobSettings)
 
 Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event of its job.
-
-It returns what it did, or raises: Transient (the message comes back), NotYet (nothing is broken,
-the data is not there yet) or Permanent (it is dead-lettered with the reason). It never touches SQS.
-"""
+"""Works on one event of its job and returns what it did, or raises: Transient (the message comes
+back), NotYet (nothing is broken, the data is not there yet) or Permanent (it is dead-lettered with
+the reason). It never touches SQS."""
 
 Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
 
 It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
-WorkerError is reported as a failure.
-"""
+WorkerError is reported as a failure."""
 
 Proof = Literal["sink", "store"]
-"""What proves that an event was worked on.
-
-`sink`: the effect itself, as its key is the event's (a conditional write, an execution's name).
-`store`: the idempotency store.
-"""
+"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
+itself, as its key is the event's (a conditional write, an execution's name)."""
 
 
 class Context(Protocol):

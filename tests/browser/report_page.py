@@ -16,6 +16,7 @@ from random import Random
 
 from tests.browser.chromium import Page, chromium
 from tests.support.genesys import DAY, DAY_MS, HOUR_MS, NOW, a_day, a_row
+from worker.clients.genesys.filters import Condition
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import Report, report_of
@@ -40,7 +41,8 @@ def queue_of(place: int) -> str:
 def a_report(days: int) -> Report:
     """Office hours on weekdays, four queues, three media types."""
     random = Random(days)
-    due = a_day(end=DAY + timedelta(days=days), filters=(("originatingDirection", "inbound"),))
+    inbound = Condition("originatingDirection", ("inbound",))
+    due = a_day(end=DAY + timedelta(days=days), filters=(inbound,))
     aggregate = Aggregate(due.group_by)
     for _ in range(4_000 * days):
         day, hour = random.randrange(days), min(23.9, max(0, random.gauss(13, 3.5)))

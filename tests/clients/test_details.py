@@ -19,10 +19,15 @@ from tests.support.genesys import (
 )
 from worker.clients.genesys import details_query
 from worker.clients.genesys.details_query import PlatformPages, ReferencePages
+from worker.clients.genesys.filters import Condition
+from worker.emulators.genesys.history import DIVISION
 from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
 from worker.jobs.reports.reader import Progress
 from worker.resilience.breaker import BreakerPolicy
+
+ANN = "05000000-0000-4000-8000-00000000000a"
+BOB = "05000000-0000-4000-8000-00000000000b"
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -83,12 +88,39 @@ async def test_filters_reach_the_platform(dialect):
         a_past(3, media_type="message"),
         a_past(4, direction="outbound"),
     ]
-    filters = (("originatingDirection", "inbound"),)
+    filters = (Condition("originatingDirection", ("inbound",)),)
     due = a_day(media_type="voice", queue_ids=(QUEUE,), filters=filters)
 
     whole = await read(a_cloud(mixed), due, dialect)
 
     assert whole.total.count == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "count"),
+    [
+        (Condition("tTalk", ("30000",), "gt"), 2),
+        (Condition("tTalk", ("30000",), "lt"), 1),
+        (Condition("divisionId", (DIVISION,), "eq"), 3),
+        (Condition("userId", (ANN, BOB), "in"), 2),
+        (Condition("conversationInitiator", ("customer",)), 0),
+    ],
+)
+@pytest.mark.parametrize("jobs", [False, True], ids=["query", "jobs"])
+async def test_each_condition_is_asked_for_where_the_platform_has_it(condition, count, jobs):
+    past = [a_past(1, talk_ms=20_000), a_past(2, user_id=ANN), a_past(3, user_id=BOB)]
+
+    whole = await read(a_cloud(past), a_day(filters=(condition,)), jobs=jobs)
+
+    assert whole.total.count == count
+
+
+async def test_a_condition_that_cannot_be_asked_for_makes_no_call():
+    cloud = a_cloud([a_past(1)])
+    with pytest.raises(Permanent):
+        await read(cloud, a_day(filters=(Condition("ani", ("5",), "contains"),)))
+
+    assert cloud.counts["details_query"] == 0
 
 
 @pytest.mark.parametrize("name", ["userId", "divisionId", "direction"])
@@ -106,7 +138,7 @@ async def test_a_dimension_that_the_reference_does_not_have_is_refused_before_an
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_filters_may_be_written_as_events_write_them(dialect):
     """Events have VOICE and INBOUND, analytics voice and inbound (GENESYS sheet 9.1)."""
-    filters = (("mediaType", "VOICE"), ("originatingDirection", "Inbound"))
+    filters = (Condition("mediaType", ("VOICE",)), Condition("originatingDirection", ("Inbound",)))
 
     whole = await read(a_cloud([a_past(1)]), a_day(filters=filters), dialect)
 

@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from tests.support.genesys import DAY, OTHER_QUEUE, QUEUE, a_day
-from worker.clients.genesys.details_query import Filters, PlatformPages, ReferencePages, Slice
+from worker.clients.genesys.details_query import PlatformPages, ReferencePages, Slice
+from worker.clients.genesys.filters import CONVERSATION_DIMENSIONS, Condition, Filters
 from worker.clients.http_types import Reply
-from worker.errors import Misconfigured, RateLimited, Unavailable
+from worker.errors import Misconfigured, Permanent, RateLimited, Unavailable
 from worker.jobs.reports.reader import HOUR, filters_of, rows_of
 from worker.jobs.reports.rows import row_of_platform
 
@@ -59,11 +60,48 @@ def test_queues_are_alternatives():
 
 
 def test_further_filters_go_where_their_dimension_belongs():
-    body = asked(a_day(filters=(("originatingDirection", "inbound"), ("userId", "u"))))
+    inbound = Condition("originatingDirection", ("inbound",))
+    body = asked(a_day(filters=(inbound, Condition("userId", ("u",)))))
 
     (whole,), (segment,) = body["conversationFilters"], body["segmentFilters"]
     assert whole["predicates"] == matches("originatingDirection", "inbound")
     assert segment["predicates"] == matches("userId", "u")
+
+
+@pytest.mark.parametrize("name", sorted(CONVERSATION_DIMENSIONS))
+def test_a_dimension_of_the_conversation_is_no_segment_filter(name):
+    body = asked(a_day(filters=(Condition(name, ("a", "b"), "in"),)))
+
+    (one,) = body["conversationFilters"]
+    assert one == {"type": "or", "predicates": matches(name, "a", "b")}
+    assert "segmentFilters" not in body
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "where"),
+    [
+        ("tTalk", "metric", "conversationFilters"),
+        ("tConversationDuration", "metric", "conversationFilters"),
+        ("tSegmentDuration", "metric", "segmentFilters"),
+        ("mediaStatsMinConversationMos", "dimension", "conversationFilters"),
+    ],
+)
+@pytest.mark.parametrize(("operator", "number"), [("gt", 60_000), ("lt", 3.5)])
+def test_more_or_less_than_a_number_is_a_range(name, kind, where, operator, number):
+    body = asked(a_day(filters=(Condition(name, (str(number),), operator),)))
+
+    (one,) = body[where]
+    assert one["predicates"] == [{"type": kind, kind: name, "range": {operator: number}}]
+
+
+def test_what_the_platform_cannot_filter_by_is_refused_by_name():
+    with pytest.raises(Permanent, match="no operator contains"):
+        asked(a_day(filters=(Condition("ani", ("555",), "contains"),)))
+
+
+def test_what_the_reference_form_cannot_say_is_refused():
+    with pytest.raises(Permanent, match="no operators but eq and in"):
+        asked(a_day(filters=(Condition("tTalk", ("5",), "gt"),)), ReferencePages())
 
 
 def test_pages_of_the_platform_are_asked_for_by_number():

@@ -129,8 +129,35 @@ async def test_a_flow_without_a_published_version_is_a_missing_one():
     async with attributes_of(PlatformAttributes()) as (attributes, cloud):
         del cloud.flows[FLOW]["publishedVersion"]
 
-        with pytest.raises(Transient):
+        with pytest.raises(Misconfigured, match="no published flow"):
             await attributes.flow_inputs(FLOW)
+
+
+@pytest.mark.parametrize("version", [None, {"id": "1.0"}])
+async def test_the_inputs_of_a_flow_serve_where_its_version_has_none(version):
+    async with attributes_of(PlatformAttributes()) as (attributes, cloud):
+        flow = cloud.flows[FLOW]
+        flow["inputSchema"] = flow["publishedVersion"]["inputSchema"]
+        flow["publishedVersion"] = version
+
+        assert "tier" in await attributes.flow_inputs(FLOW)
+
+
+async def test_the_published_inputs_come_before_those_of_the_flow():
+    async with attributes_of(PlatformAttributes()) as (attributes, cloud):
+        cloud.flows[FLOW]["inputSchema"] = {"properties": {"Flow.draft": {"type": "string"}}}
+
+        assert "draft" not in await attributes.flow_inputs(FLOW)
+
+
+async def test_an_inbound_call_flow_is_said_to_declare_no_inputs():
+    async with attributes_of(PlatformAttributes()) as (attributes, cloud):
+        cloud.flows[FLOW] |= {"type": "INBOUNDCALL", "publishedVersion": {"id": "1.0"}}
+
+        with pytest.raises(Misconfigured, match=r"declares no inputs .*INBOUNDCALL") as caught:
+            await attributes.flow_inputs(FLOW)
+
+    assert (caught.value.setting, caught.value.retry_after) == ("GENESYS_FLOW_ID", 60)
 
 
 async def test_a_named_participant_is_believed_without_a_request():

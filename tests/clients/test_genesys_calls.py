@@ -14,13 +14,16 @@ from aiohttp import web
 from tests.support.factories import OneForAll
 from tests.support.verbs import Verbs
 from worker.clients.genesys.api import Api, Tokens
+from worker.clients.genesys.conversations import Caller
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import ActionRuns
 from worker.emulators.genesys.integrations import crm_lookup_failed
 from worker.emulators.genesys.replies import error_body, hang, html_200, html_502, reset_mid_body
 from worker.errors import (
     Misconfigured,
+    NotYet,
     Permanent,
     RateLimited,
     Unauthorized,
@@ -31,6 +34,7 @@ from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import RetryPolicy
+from worker.resilience.work import Work, working_for
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -53,9 +57,7 @@ def a_guard(attempts, deadline, limiter):
 
 
 @asynccontextmanager
-async def genesys_of(
-    cloud, dialect=None, *, attempts=1, deadline=25, per_minute=60_000, repeatable=True
-):
+async def genesys_of(cloud, dialect=None, *, attempts=1, deadline=25, per_minute=60_000, **actions):
     dialect = dialect or Platform()
     limiter = Limiter("genesys", per_minute=per_minute)
     async with (
@@ -65,7 +67,7 @@ async def genesys_of(
         tokens = Tokens(http, dialect.token(cloud.client_id, cloud.client_secret))
         api = Api(http, tokens, OneForAll(a_guard(attempts, deadline, limiter)), limiter)
         try:
-            yield Verbs(api, dialect, repeatable=repeatable)
+            yield Verbs(api, dialect, **actions)
         finally:
             await tokens.aclose()
 
@@ -96,6 +98,57 @@ async def test_an_unknown_data_action_is_a_problem_of_the_setting(dialect):
     assert "/execute)" in caught.value.reason
 
 
+async def test_no_more_data_actions_run_at_once_than_the_organization_allows():
+    cloud = a_cloud(action_runs=ActionRuns(limit=5, seconds=0.05))
+    async with genesys_of(cloud, concurrency=5) as genesys:
+        outputs = await asyncio.gather(
+            *(genesys.execute_data_action("custom_-_1", INPUTS) for _ in range(40))
+        )
+
+    assert (outputs, cloud.action_runs.most) == ([GOLD] * 40, 5)
+
+
+async def test_the_place_of_a_data_action_is_free_however_it_ends():
+    cloud = a_cloud(action_runs=ActionRuns(limit=1))
+    async with genesys_of(cloud, concurrency=1) as genesys:
+        cloud.fail_with("data_action", 503, times=1)
+        with pytest.raises(Unavailable):
+            await genesys.execute_data_action("custom_-_1", INPUTS)
+        cloud.fail_with("data_action", hang, times=1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(genesys.execute_data_action("custom_-_1", INPUTS), 0.1)
+
+        assert await genesys.execute_data_action("custom_-_1", INPUTS) == GOLD
+
+
+async def test_no_deadline_runs_while_a_data_action_is_waited_for():
+    cloud = a_cloud(action_runs=ActionRuns(seconds=0.2))
+    work = Work("message", "voice")
+    async with genesys_of(cloud, concurrency=1) as genesys:
+        first = asyncio.create_task(genesys.execute_data_action("a", INPUTS))
+        with working_for([work]):
+            second = asyncio.create_task(genesys.execute_data_action("a", INPUTS))
+        while not work.waiting_for:  # noqa: ASYNC110  nothing rings when a wait begins
+            await asyncio.sleep(0)
+        waits = work.waiting_for
+        await asyncio.gather(first, second)
+
+    assert (waits, work.waiting_for) == ("data actions", "")
+
+
+async def test_a_limit_of_data_actions_pauses_no_other_call():
+    """Flows run data actions, too: the request budget is not what was used up."""
+    cloud = a_cloud(action_runs=ActionRuns(limit=0))
+    async with genesys_of(cloud) as genesys:
+        with pytest.raises(NotYet, match=r"actions\.concurrent\.executions\.max") as caught:
+            await genesys.execute_data_action("custom_-_1", INPUTS)
+        began = now()
+        await genesys.caller(CONVERSATION)
+
+    assert caught.value.retry_after == 3
+    assert now() - began < 1
+
+
 async def test_an_odd_data_action_id_arrives_as_it_is():
     odd = "custom_-_a b;c=ä+&"
     async with genesys_of(a_cloud(action_ids={odd})) as genesys:
@@ -116,12 +169,12 @@ async def test_the_customers_address_comes_from_the_live_conversation():
         "participants": [{"purpose": "customer", "address": f"tel:{PHONE}"}],
     }
     async with genesys_of(a_cloud(conversations={CONVERSATION: live})) as genesys:
-        assert await genesys.customer_address(CONVERSATION) == f"tel:{PHONE}"
+        assert (await genesys.caller(CONVERSATION)).address == f"tel:{PHONE}"
 
 
 async def test_no_address_is_known_of_a_conversation_that_is_not_there():
     async with genesys_of(a_cloud()) as genesys:
-        assert await genesys.customer_address(CONVERSATION) is None
+        assert (await genesys.caller(CONVERSATION)).address is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +184,7 @@ async def test_an_id_that_could_change_the_path_sends_nothing(id_):
     cloud = a_cloud()
     async with genesys_of(cloud) as genesys:
         with pytest.raises(Permanent):
-            await genesys.customer_address(id_)
+            await genesys.caller(id_)
         if id_ != "http://x":
             with pytest.raises(Misconfigured):
                 await genesys.execute_data_action(id_, INPUTS)
@@ -209,10 +262,10 @@ async def test_no_request_follows_a_429_before_its_retry_after():
         outputs = await asyncio.gather(
             genesys.execute_data_action("a", INPUTS),
             later(0.5, genesys.execute_data_action("a", INPUTS)),
-            later(3, genesys.customer_address(CONVERSATION)),
+            later(3, genesys.caller(CONVERSATION)),
         )
 
-    assert list(outputs) == [GOLD, GOLD, None]
+    assert list(outputs) == [GOLD, GOLD, Caller()]
     _, refused, *rest = (at.at for at in cloud.arrivals if at.endpoint != "token")
     assert len(rest) == 3
     assert min(rest) >= refused + 7
@@ -328,7 +381,7 @@ async def test_a_missing_permission_dead_letters_nothing(dialect):
         with pytest.raises(Misconfigured):
             await genesys.execute_data_action("a", INPUTS)
         with pytest.raises(Misconfigured):
-            await genesys.customer_address(CONVERSATION)
+            await genesys.caller(CONVERSATION)
 
 
 async def quoting(_):

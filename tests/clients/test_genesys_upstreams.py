@@ -303,7 +303,7 @@ async def test_a_message_that_waits_for_a_token_others_asked_for_says_so():
 
         async def working(work):
             begin(work)
-            await bench.genesys.customer_address(an_id())
+            await bench.genesys.caller(an_id())
 
         tasks = [asyncio.create_task(working(work)) for work in works]
         await asyncio.sleep(2)

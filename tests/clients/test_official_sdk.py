@@ -16,9 +16,15 @@ from worker.clients.genesys import integrations as calls
 from worker.clients.genesys.actions import read_of_action
 from worker.clients.genesys.conversations import PlatformDetails as DetailsById
 from worker.clients.genesys.conversations import Wanted
-from worker.clients.genesys.details_query import Filters, Slice
 from worker.clients.genesys.details_query import PlatformPages as DetailsPages
+from worker.clients.genesys.details_query import Slice
 from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.filters import (
+    CONVERSATION_DIMENSIONS,
+    SEGMENT_METRICS,
+    Condition,
+    Filters,
+)
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
 from worker.emulators.genesys.cloud import a_conversation
@@ -28,7 +34,11 @@ from worker.emulators.genesys.integrations import an_action
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 SLICE = Slice(DAY, DAY + timedelta(days=1))
-FILTERS = Filters(media_type="voice", queue_ids=(an_id(),), others=(("direction", "inbound"),))
+FILTERS = Filters(
+    media_type="voice",
+    queue_ids=(an_id(),),
+    others=(Condition("direction", ("inbound",)), Condition("tTalk", ("5",), "gt")),
+)
 DRAFT = calls.Draft(
     version=1,
     name="events",
@@ -47,7 +57,7 @@ def get(path):
 
 REQUESTS = {
     "data action": (Platform().execute_data_action("custom_-_1", {"phone": "x"}).request, None),
-    "live conversation": (conversations.customer_address(ID).request, None),
+    "live conversation": (conversations.live_caller(ID).request, None),
     "flow": (PlatformAttributes().flow_inputs(ID).request, None),
     "attributes": (
         PlatformAttributes().set_attributes(ID, ID, ATTRIBUTES).request,
@@ -142,3 +152,12 @@ def test_the_reference_dialect_would_be_refused():
     request = Reference().execute_data_action("custom_-_1", {}).request
 
     assert operation_of(request) is None
+
+
+def test_dimensions_are_where_the_sdk_has_them():
+    conversation = official_sdk.model("ConversationDetailQueryPredicate").values["dimension"]
+    segment = official_sdk.model("SegmentDetailQueryPredicate").values
+
+    assert set(conversation) == CONVERSATION_DIMENSIONS
+    assert not CONVERSATION_DIMENSIONS & set(segment["dimension"])
+    assert set(segment["metric"]) == SEGMENT_METRICS

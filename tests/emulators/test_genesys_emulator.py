@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from worker.clients.genesys import wire
-from worker.clients.genesys.conversations import customer_address
+from worker.clients.genesys.conversations import live_caller
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request
@@ -131,7 +131,7 @@ async def test_a_failed_lookup_of_the_reference_means_what_the_sample_means(clou
 
 async def test_a_live_conversation_means_what_the_sample_means(cloud, send):
     cloud.conversations[CONVERSATION] = a_sample("platform/conversation_live.json")
-    call = customer_address(CONVERSATION)
+    call = live_caller(CONVERSATION)
 
     meant = meaning(call, await send(call.request))
 
@@ -146,7 +146,7 @@ def raised_by(reply):
 
 async def test_an_exhausted_budget_means_what_the_sample_means(cloud, send):
     cloud.requests_per_minute = 1
-    token, request = cloud.issue_token(), customer_address(CONVERSATION).request
+    token, request = cloud.issue_token(), live_caller(CONVERSATION).request
     await send(request, token)
 
     reply = await send(request, token)
@@ -162,7 +162,7 @@ async def test_an_exhausted_budget_means_what_the_sample_means(cloud, send):
 
 async def test_each_token_has_a_budget_of_its_own(cloud, send):
     cloud.requests_per_minute = 1
-    request = customer_address(CONVERSATION).request
+    request = live_caller(CONVERSATION).request
 
     statuses = [(await send(request)).status for _ in range(3)]
 
@@ -170,7 +170,7 @@ async def test_each_token_has_a_budget_of_its_own(cloud, send):
 
 
 async def test_a_missing_conversation_means_what_the_sample_means(send):
-    reply = await send(customer_address(CONVERSATION).request)
+    reply = await send(live_caller(CONVERSATION).request)
 
     error, sample = raised_by(reply), raised_by(recorded("platform/error_sta_404.json", 404))
     assert (error.status, error.code) == (sample.status, sample.code)
@@ -182,14 +182,14 @@ async def test_a_missing_permission_can_be_reported_as_in_the_sample(cloud, send
 
     cloud.fail_with("conversation", forbidden)
 
-    error = raised_by(await send(customer_address(CONVERSATION).request))
+    error = raised_by(await send(live_caller(CONVERSATION).request))
 
     sample = raised_by(recorded("platform/error_403.json", 403))
     assert type(error) is type(sample) is Misconfigured
 
 
 async def test_every_error_has_its_correlation_id_in_body_and_header(send):
-    reply = await send(customer_address(CONVERSATION).request)
+    reply = await send(live_caller(CONVERSATION).request)
 
     context_id = orjson.loads(reply.body)["contextId"]
     assert context_id == reply.headers["inin-correlation-id"]
@@ -216,7 +216,7 @@ async def test_a_revoked_token_is_a_401(cloud, send):
     token = cloud.issue_token()
     cloud.revoke_tokens()
 
-    reply = await send(customer_address(CONVERSATION).request, token)
+    reply = await send(live_caller(CONVERSATION).request, token)
 
     assert reply.status == 401
 
@@ -286,7 +286,7 @@ async def test_a_token_request_of_the_wrong_shape_is_refused(http, path, over):
 
 async def test_requests_are_counted_by_endpoint(cloud, http, send):
     await http.send(Platform().token("x", "y").request)
-    await send(customer_address(CONVERSATION).request)
+    await send(live_caller(CONVERSATION).request)
     await send(Request(method="GET", path="/nowhere", template="/nowhere"))
 
     assert cloud.counts == {"token": 1, "conversation": 1, "unknown": 1}
@@ -294,7 +294,7 @@ async def test_requests_are_counted_by_endpoint(cloud, http, send):
 
 async def test_a_fault_ends_after_its_times(cloud, send):
     cloud.fail_with("conversation", 503, times=2, retry_after=9)
-    request = customer_address(CONVERSATION).request
+    request = live_caller(CONVERSATION).request
 
     replies = [await send(request) for _ in range(3)]
 
@@ -306,7 +306,7 @@ async def test_a_fault_is_healed_at_once(cloud, send):
     cloud.fail_with("conversation", 503)
     cloud.heal("conversation")
 
-    assert (await send(customer_address(CONVERSATION).request)).status == 404
+    assert (await send(live_caller(CONVERSATION).request)).status == 404
 
 
 @pytest.mark.looptime

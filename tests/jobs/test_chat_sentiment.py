@@ -38,7 +38,8 @@ from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.errors import NotYet, Rejected, Transient, Unavailable
 from worker.events.origin import Result
-from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Sinks
+from worker.jobs.sentiment import SentimentSettings, mark_of
+from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Mark, Sinks
 from worker.jobs.sentiment.rules import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
 from worker.resilience.work import OncePerKey
@@ -108,6 +109,7 @@ def scene_of(monkeypatch, audit_log):
                 sinks=receivers,
                 now=lambda: NOON + timedelta(seconds=age),
                 settle_seconds=1800,
+                mark=Mark.FIRST if dialect == "reference" else Mark.LAST,
             )
             yield Scene(cloud, bridge, *sinks, handle, audit_log)
 
@@ -282,8 +284,7 @@ def the_end_of(conversation, session):
     return event
 
 
-@pytest.mark.parametrize("missing", ["session", "transcript"])
-async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(scene_of, missing):
+async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(scene_of):
     """Each session has its own event; that of the first one gave what was said in it."""
     async with scene_of(dialect="platform", age=31) as scene:
         cloud, conversation = scene.cloud, a_chat(scene.cloud, None).conversation_id
@@ -292,17 +293,105 @@ async def test_a_customer_who_came_back_is_not_judged_by_what_was_said_before(sc
         spoken = {first["sessionId"]: a_transcript((1, 0.9))}
         cloud.speech.conversations[conversation] = Spoken(0.4, spoken)
         event = the_end_of(conversation, second)
-        if missing == "transcript":
-            participant["sessions"].append({**first, "sessionId": second})
 
         with pytest.raises(NotYet):
             await scene.handle(event)
-        participant["sessions"][1:] = [{**first, "sessionId": second}]
-        spoken[second] = a_transcript((-1, 0.9), (-1, 0.9), (-1, 0.9))
+        spoken[second] = a_transcript((-1, 0.9), (0, 0.9), (-1, 0.9), (-1, 0.9))
         await scene.handle(event)
 
     ((_, detail),) = scene.bridge.events()
     assert orjson.loads(detail)["sentimentMatrix"]["negative"] == 0.75
+
+
+async def test_the_session_that_an_event_names_is_asked_for_directly(scene_of):
+    """Analytics lists it later, and is down here."""
+    async with scene_of(dialect="platform") as scene:
+        conversation, event = a_platform_chat(scene.cloud)
+        scene.cloud.fail_with("details_by_id", 503)
+
+        assert await scene.handle(event) is Result.OK
+
+        (customer,) = scene.cloud.conversations[conversation]["participants"]
+    assert customer["attributes"]["sentimentForwardingId"] == forwarding_id(event)
+    asked = ("details_by_id", "conversation", "speech", "transcript_url", "attributes")
+    assert [scene.cloud.counts[name] for name in asked] == [0, 0, 1, 1, 1]
+
+
+def a_platform_chat(cloud, *phrases):
+    """A chat that ended, and the event that names its session and customer."""
+    session, conversation = an_id(), a_chat(cloud, None).conversation_id
+    file = a_transcript(*(phrases or ((-1, 0.9),)))
+    cloud.speech.conversations[conversation] = Spoken(-0.4, {session: file})
+    (customer,) = cloud.conversations[conversation]["participants"]
+    event = the_end_of(conversation, session)
+    return conversation, structs.replace(event, participant_id=customer["id"])
+
+
+async def test_typed_text_without_a_confidence_is_certain(scene_of):
+    async with scene_of(dialect="platform") as scene:
+        _, event = a_platform_chat(scene.cloud, (-1, None), (1, None), (1, None))
+        await scene.handle(event)
+
+    ((_, detail),) = scene.bridge.events()
+    assert orjson.loads(detail)["sentimentMatrix"] | {"neutral": 0} == {
+        "polarity": "positive",
+        "confidence": 1.0,
+        "positive": 0.6667,
+        "neutral": 0,
+        "negative": 0.3333,
+    }
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["participant named", "to be asked for"])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 503, "gone"])
+async def test_a_mark_that_is_refused_keeps_nothing_from_the_receivers(scene_of, status, named):
+    async with scene_of(dialect="platform") as scene:
+        conversation, event = a_platform_chat(scene.cloud)
+        if status == "gone":
+            del scene.cloud.conversations[conversation]
+        else:
+            scene.cloud.fail_with("attributes", status)
+        event = event if named else structs.replace(event, participant_id=None)
+
+        assert await scene.handle(event) is Result.OK
+
+    kinds = {kind for kind, _ in scene.bridge.events()}
+    assert kinds == {"ChatSentimentAnalysis", "ChatSentimentEscalation"}
+    assert (len(scene.crm.taken), len(scene.alert.taken)) == (1, 1)
+    assert [entry["outcome"] for entry in scene.audit()] == ["forwarded"]
+
+
+async def test_a_conversation_is_not_marked_before_its_receivers_were_notified(scene_of):
+    async with scene_of(dialect="platform") as scene:
+        _, event = a_platform_chat(scene.cloud)
+        scene.crm.status = 503
+        with pytest.raises(Unavailable):
+            await scene.handle(event)
+
+    assert scene.cloud.counts["attributes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dialect", "mark"),
+    [
+        (True, "platform", Mark.LAST),
+        (True, "reference", Mark.FIRST),
+        (False, "platform", Mark.NEVER),
+        (False, "reference", Mark.NEVER),
+    ],
+)
+def test_a_conversation_is_marked_as_setting_and_dialect_have_it(wanted, dialect, mark):
+    assert mark_of(SentimentSettings(sentiment_mark=wanted), dialect) is mark
+
+
+@pytest.mark.parametrize("dialect", ["reference", "platform"])
+async def test_a_mark_that_is_not_wanted_costs_nothing(scene_of, dialect):
+    async with scene_of(dialect=dialect) as scene:
+        event = a_chat(scene.cloud) if dialect == "reference" else a_platform_chat(scene.cloud)[1]
+
+        assert await replace(scene.handle, mark=Mark.NEVER)(event) is Result.OK
+
+    assert scene.cloud.counts["attributes"] == 0
 
 
 @pytest.mark.parametrize(("age", "waits"), [(31, True), (1800, False)])
@@ -388,7 +477,9 @@ async def test_a_crm_that_refuses_dead_letters_only_after_the_bus_was_notified(s
     assert scene.bridge.events()[-1][0] == "ChatSentimentAnalysis"
 
 
-async def test_a_conversation_that_is_gone_dead_letters_before_any_is_notified(scene_of):
+async def test_in_the_reference_dialect_one_that_is_gone_dead_letters_before_any_is_notified(
+    scene_of,
+):
     async with scene_of() as scene:
         event = a_chat(scene.cloud)
         del scene.cloud.conversations[event.conversation_id]

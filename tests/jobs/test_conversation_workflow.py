@@ -87,7 +87,7 @@ async def test_a_conversation_that_ended_starts_its_workflow(aws, dialect):
         assert await handle(event) is Result.OK
 
     ((name, text),) = (await aws.inputs()).items()
-    assert name == f"enrich_{event.conversation_id}_{event.origin.dedupe_key[:8]}"
+    assert name.startswith(f"enrich_{event.conversation_id}_")
     assert orjson.loads(text) == {
         "conversationId": event.conversation_id,
         "timestamp": "2026-03-02T12:00:00.000Z",
@@ -108,6 +108,23 @@ async def test_a_repeat_starts_no_second_workflow(aws):
 
     assert await aws.inputs() == first
     assert len(first) == 1
+
+
+async def test_a_leg_that_left_and_the_end_of_the_conversation_start_one_workflow(aws):
+    """`customer.end` with CONFERENCE_TRANSFER, then another with ENDPOINT."""
+    cloud = GenesysCloud()
+    transferred = an_event(end(cloud, closed_at=asyncio.get_running_loop().time() + 3600))
+    ended = an_event(transferred.conversation_id)
+    ended = replace(ended, origin=replace(ended.origin, occurred_at=NOON + timedelta(minutes=2)))
+    async with handler_of(aws, cloud, age=150) as handle:
+        with pytest.raises(NotYet):  # the agent still speaks to another
+            await handle(transferred)
+        cloud.ended[transferred.conversation_id].closed_at = 0
+
+        results = [await handle(ended), await handle(transferred)]
+
+    assert results == [Result.OK, Result.DUPLICATE]
+    assert len(await aws.inputs()) == 1
 
 
 async def test_a_repeat_after_the_details_changed_is_a_duplicate(aws):

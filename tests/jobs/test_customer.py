@@ -42,9 +42,27 @@ def test_a_lifetime_value_that_is_none_is_refused_by_name(ltv):
         read({"tier": "gold", "ltv": ltv})
 
 
-def test_a_tier_that_is_no_text_is_refused_by_name():
+@pytest.mark.parametrize("tier", [True, [], {"name": "gold"}])
+def test_a_tier_that_is_no_text_is_refused_by_name(tier):
     with pytest.raises(Permanent, match=r"^data action output tier: not text$"):
-        read({"tier": 3})
+        read({"tier": tier})
+
+
+@pytest.mark.parametrize(("tier", "text"), [(3, "3"), (2.5, "2.5")])
+def test_a_tier_that_is_a_number_is_its_text(tier, text):
+    assert read({"tier": tier}) == Customer(text, None)
+
+
+def test_fields_are_found_whatever_the_case_of_their_names():
+    assert read({"Tier": "gold", "LTV": 5}) == Customer("gold", Decimal(5))
+
+
+def test_the_exact_name_comes_before_one_in_another_case():
+    assert read({"TIER": "lead", "tier": "gold"}) == Customer("gold", None)
+
+
+def test_of_two_names_in_other_cases_none_is_chosen():
+    assert read({"TIER": "lead", "Tier": "gold"}) is None
 
 
 def test_other_names_of_the_fields_are_used():

@@ -77,7 +77,7 @@ async def bench(moto, monkeypatch):
     ):
         table = await a_table(db)
         enrich = EnrichVoice(
-            customer_address=genesys.customer_address,
+            caller=genesys.caller,
             customers=Customers(genesys.execute_data_action, ACTION, cache),
             records=VoiceRecords(a_service(db), table, None, lambda: NOON),
             now=lambda: NOON + 5 * MINUTE,
@@ -139,9 +139,67 @@ async def test_a_conversation_without_a_number_is_of_an_unknown_customer(bench, 
     assert await bench.enrich(event) is Result.OK
 
     item = await bench.item()
-    assert item["crmTier"] == "unknown"
+    assert (item["crmTier"], item["enrichmentStatus"]) == ("unknown", "unidentified")
     assert "phoneNumber" not in item
     assert bench.cloud.counts["data_action"] == 0
+
+
+@pytest.mark.parametrize("number", ["0049 30 1234567", "(555) 010-0001", "1001"])
+async def test_a_number_that_is_not_e164_is_kept_as_it_came_and_not_looked_up(bench, number):
+    event = a_score(phone_number=None)
+    bench.cloud.conversations[event.conversation_id] = a_conversation(f"tel:{number}")
+
+    assert await bench.enrich(event) is Result.OK
+
+    item = await bench.item()
+    assert (item["phoneNumber"], item["enrichmentStatus"]) == (number, "unidentified")
+    assert bench.cloud.counts["data_action"] == 0
+
+
+def a_platform_score(cloud, *legs, **over):
+    """The score of a conversation whose customer has legs of these media."""
+    event = a_score(is_call=False, phone_number=None, **over)
+    conversation = a_conversation(f"tel:{PHONE}")
+    conversation["participants"][0] |= {name: [{"id": an_id()}] for name in legs}
+    cloud.conversations[event.conversation_id] = conversation
+    return event
+
+
+@pytest.mark.parametrize("medium", ["messages", "emails", "chats", "internalMessages"])
+async def test_the_sentiment_of_another_medium_is_no_voice_record(bench, medium):
+    event = a_platform_score(bench.cloud, medium)
+
+    assert await bench.enrich(event) is Result.SKIPPED
+
+    assert await bench.stored() == []
+    assert bench.cloud.counts["data_action"] == 0
+
+
+@pytest.mark.parametrize("legs", [("calls",), ("callbacks", "calls"), ("messages", "calls"), ()])
+async def test_a_score_of_a_conversation_that_may_be_a_call_is_recorded(bench, legs):
+    assert await bench.enrich(a_platform_score(bench.cloud, *legs)) is Result.OK
+
+    assert (await bench.item())["crmTier"] == "gold"
+
+
+async def test_what_may_be_a_message_is_never_recorded_degraded(bench):
+    event = a_platform_score(bench.cloud, "messages", age=2 * MINUTE)
+    bench.cloud.fail_with("conversation", 503)
+
+    with pytest.raises(Transient):
+        await bench.enrich(event)
+
+    assert await bench.stored() == []
+
+
+async def test_a_call_is_recorded_degraded_while_the_data_action_is_down(bench):
+    event = a_platform_score(bench.cloud, "calls", age=2 * MINUTE)
+    bench.cloud.fail_with("data_action", 503)
+
+    assert await bench.enrich(event) is Result.DEGRADED
+
+    item = await bench.item()
+    assert (item["enrichmentStatus"], item["phoneNumber"]) == ("degraded", PHONE)
 
 
 async def test_a_customer_is_asked_for_once_while_the_answer_is_fresh(bench):
@@ -193,7 +251,7 @@ async def test_an_old_event_is_recorded_without_a_number_while_the_conversation_
 async def test_no_event_is_too_old_to_wait_when_degrading_is_off(bench):
     bench.cloud.fail_with("data_action", 503)
     enrich = EnrichVoice(
-        customer_address=bench.enrich.customer_address,
+        caller=bench.enrich.caller,
         customers=bench.enrich.customers,
         records=bench.enrich.records,
         now=bench.enrich.now,

@@ -1,6 +1,7 @@
 """What a workflow is started with, and when its details are settled."""
 
 import re
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -8,10 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
-from worker.clients.genesys.conversations import (
-    LEAST_GAP_SECONDS,
-    seconds_to_next_poll,
-)
 from worker.errors import NotYet, Permanent
 from worker.jobs.workflow.executions import (
     MAX_INPUT_BYTES,
@@ -19,7 +16,9 @@ from worker.jobs.workflow.executions import (
     details_status,
     execution_of,
 )
+from worker.resilience.retry import LEAST_GAP_SECONDS, seconds_to_next_poll
 
+CONVERSATION = an_id()
 STEPS = ("fetch_crm_contact", "analyze_sentiment")
 ENDED = {"conversationId": "1", "conversationEnd": "2026-03-02T12:00:00.000Z"}
 LIVE = {"conversationId": "1"}
@@ -29,10 +28,38 @@ def an_execution(event=None, details=ENDED, status=DetailsStatus.COMPLETE):
     return execution_of(event or a_conversation_ended(), details, status=status, steps=STEPS)
 
 
-def test_the_name_is_conversation_and_eight_digits_of_the_dedupe_key():
-    event = a_conversation_ended(origin=an_origin(dedupe_key="0123456789abcdef" * 4))
+def name_of(conversation_id=CONVERSATION, details=ENDED, *, known=True, **origin):
+    event = a_conversation_ended(conversation_id=conversation_id, origin=an_origin(**origin))
+    return an_execution(
+        event, details, DetailsStatus.COMPLETE if known else DetailsStatus.PARTIAL
+    ).name
 
-    assert an_execution(event).name == f"enrich_{event.conversation_id}_01234567"
+
+def test_the_name_is_conversation_and_eight_digits_of_its_end():
+    assert re.fullmatch(rf"enrich_{CONVERSATION}_[0-9a-f]{{8}}", name_of())
+
+
+def test_all_events_of_one_end_have_one_name():
+    """A leg that left the conference, and the customer who hung up."""
+    assert name_of(occurred_at=NOON - timedelta(minutes=3)) == name_of(occurred_at=NOON)
+
+
+def test_a_conversation_that_ends_again_has_another_name():
+    assert name_of() != name_of(details=ENDED | {"conversationEnd": "2026-03-04T09:00:00.000Z"})
+
+
+def test_while_its_end_is_not_known_the_name_is_by_the_events_time():
+    earlier = NOON - timedelta(minutes=3)
+
+    live, absent, other = (
+        name_of(details=details, known=False, occurred_at=at)
+        for details, at in ((LIVE, NOON), (None, NOON), (LIVE, earlier))
+    )
+    assert live == absent != other
+
+
+def test_two_organizations_with_one_conversation_id_have_two_names():
+    assert name_of(organization_id="a") != name_of(organization_id="b")
 
 
 def test_the_name_is_one_that_step_functions_takes():
@@ -137,10 +164,3 @@ def test_an_event_is_checked_a_bounded_number_of_times(settle):
     while (wait := seconds_to_next_poll(age, settle_seconds=settle)) is not None:
         age, looks = age + wait, looks + 1
         assert looks <= 5 + settle / 600
-
-
-def test_names_of_two_events_of_one_conversation_differ():
-    conversation = an_id()
-    names = {an_execution(a_conversation_ended(conversation_id=conversation)).name for _ in "ab"}
-
-    assert len(names) == 2

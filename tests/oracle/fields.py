@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -76,6 +77,12 @@ def _exact(value: object) -> Decimal:
     return Decimal(repr(value))
 
 
+def _sentiment(score: Decimal) -> Decimal:
+    if abs(score) > 1:
+        raise ValueError("not within -1..1")
+    return score
+
+
 def _uuid(value: object) -> str:
     if not isinstance(value, str) or not UUID.fullmatch(value):
         raise ValueError("not a UUID")
@@ -87,7 +94,7 @@ def _uuid_if_any(value: object) -> str | None:
 
 
 Instant = Annotated[datetime, BeforeValidator(instant)]
-Score = Annotated[Decimal, BeforeValidator(_exact)]
+Score = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_sentiment)]
 Id = Annotated[str, BeforeValidator(_uuid)]
 IdIfAny = Annotated[str | None, BeforeValidator(_uuid_if_any)]
 """As `Blank`: an empty text is None."""

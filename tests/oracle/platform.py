@@ -3,12 +3,13 @@
 https://developer.genesys.cloud/notificationsalerts/notifications/available-topics
 """
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from tests.oracle.envelope import Envelope
-from tests.oracle.fields import WIRE, Blank, Id, IdIfAny, Instant, Score, read
+from tests.oracle.fields import FEW, WIRE, Blank, Id, IdIfAny, Instant, Score, read
 from tests.oracle.identity import timed
 from tests.oracle.types import (
     AttributesWanted,
@@ -52,14 +53,20 @@ class _Addresses(BaseModel):
     # Of any length: an email may be to many. What is no phone number goes nowhere.
     address_from: Annotated[str | None, Field(alias="addressFrom")] = None
     address_to: Annotated[str | None, Field(alias="addressTo")] = None
+    message_type: Annotated[Blank | None, Field(alias="messageType")] = None
+    callbacks: Annotated[list[str | None] | None, FEW, Field(alias="callbackNumbers")] = None
 
     def customer(self) -> str | None:
-        """Return the customer's side, `tel:` stripped; None where the direction is unknown."""
+        """Return who is called back, else the customer's side; `tel:` stripped."""
+        if called_back := [number for number in self.callbacks or () if number]:
+            return called_back[0].removeprefix("tel:") or None
         sides = {
             "INBOUND": self.ani or self.address_from,
             "OUTBOUND": self.dnis or self.address_to,
         }
         address = sides.get((self.direction or "").upper()) or ""
+        if (self.message_type or "").upper() == "WHATSAPP":
+            address = re.sub(r"\A([1-9][0-9]{6,14})\Z", r"+\1", address, flags=re.ASCII)
         return address.removeprefix("tel:") or None
 
 
@@ -111,6 +118,7 @@ def chat_scored(envelope: Envelope) -> ChatScored | None:
         origin=_leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
         session_id=(leg.session_id or None) if _is_customers(envelope) else None,
+        participant_id=leg.participant_id if _is_customers(envelope) else None,
     )
 
 

@@ -10,6 +10,7 @@ from tests.oracle.envelope import Envelope
 from tests.oracle.fields import FEW, MAX_ITEMS, WIRE, Blank, Id, Text, instant, read
 from tests.oracle.identity import origin, sent_at
 from tests.oracle.types import ReportDue
+from worker.clients.genesys.filters import Condition
 from worker.errors import Permanent
 
 Interval = tuple[datetime, datetime]
@@ -80,7 +81,7 @@ def report_due(envelope: Envelope) -> ReportDue:
         end=end,
         media_type=(report.media_type or "").lower() or None,
         queue_ids=tuple(report.queue_ids or ()),
-        filters=tuple(report.filters or ()),
+        filters=tuple(Condition(name, (value,), "eq") for name, value in report.filters or ()),
         **optional,
     )
 

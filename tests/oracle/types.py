@@ -84,6 +84,8 @@ class ChatScored:
     session_id: str | None = None
     """The customer's session that ended, when the event names it; a later one may follow."""
 
+    participant_id: str | None = None
+
 
 @record
 class ReportDue:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import orjson
 from msgspec.structs import replace
 
+from worker.clients.genesys.filters import Condition
 from worker.events.origin import Event, Origin
 from worker.jobs.attributes.events import AttributesWanted
 from worker.jobs.reports.events import ReportDue
@@ -99,7 +100,7 @@ def a_report_due(**over: Any) -> ReportDue:
         "end": NOON,
         "media_type": "voice",
         "queue_ids": (an_id(),),
-        "filters": (("direction", "inbound"),),
+        "filters": (Condition("direction", ("inbound",)),),
     }
     return ReportDue(**fields | over)
 
@@ -198,7 +199,10 @@ def _report_detail(event: ReportDue) -> dict[str, Any]:
         "interval": f"{event.start.isoformat()}/{event.end.isoformat()}",
         "mediaType": event.media_type,
         "queueIds": list(event.queue_ids),
-        "filters": [{"dimension": name, "value": value} for name, value in event.filters],
+        "filters": [
+            {"dimension": one.name, "operator": one.operator, "value": list(one.values)}
+            for one in event.filters
+        ],
         "groupBy": list(event.group_by),
     }
 

@@ -7,6 +7,6 @@ from worker.clients.genesys.conversations import LiveConversations
 class Verbs:
     """Both by one API."""
 
-    def __init__(self, api, dialect, *, repeatable=True):
-        self.execute_data_action = Actions(api, dialect, repeatable=repeatable).execute_data_action
-        self.customer_address = LiveConversations(api).customer_address
+    def __init__(self, api, dialect, **actions):
+        self.execute_data_action = Actions(api, dialect, **actions).execute_data_action
+        self.caller = LiveConversations(api).caller

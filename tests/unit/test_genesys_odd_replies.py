@@ -51,7 +51,7 @@ READERS = {
         sample("reference/data_action_success"),
         Reference().execute_data_action("a", {}).read,
     ),
-    "live": (sample("platform/conversation_live"), conversations.customer_address(ID).read),
+    "live": (sample("platform/conversation_live"), conversations.live_caller(ID).read),
     "customer": (sample("platform/conversation_live"), participants.live_customer(ID).read),
     "flow": (sample("platform/flow"), participants.PlatformAttributes().flow_inputs(ID).read),
     "inputs": (

@@ -49,7 +49,17 @@ def test_phrases_of_agents_do_not_count():
         {"participant": "external", "sentiment": -1, "phraseIndex": 1},
     ]
 
-    assert customer_phrases(a_file([], scores)) == [ScoredPhrase(-1, None)]
+    assert [phrase.score for phrase in customer_phrases(a_file([], scores))] == [-1]
+
+
+@pytest.mark.parametrize(
+    ("medium", "confidence"),
+    [*((medium, Decimal(1)) for medium in ("message", "CHAT", "email", None)), ("call", None)],
+)
+def test_a_phrase_of_typed_text_without_confidence_is_certain(medium, confidence):
+    file = a_transcript((1, None)) | {"mediaType": medium}
+
+    assert customer_phrases(file) == [ScoredPhrase(1, confidence)]
 
 
 def test_who_spoke_is_taken_from_the_phrase_where_the_score_does_not_say():

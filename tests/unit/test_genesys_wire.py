@@ -13,6 +13,7 @@ from worker.clients.genesys import wire
 from worker.clients.http_types import Reply
 from worker.errors import (
     Misconfigured,
+    NotYet,
     Permanent,
     RateLimited,
     Rejected,
@@ -205,6 +206,45 @@ def test_details_that_name_no_action_change_nothing(details):
 )
 def test_the_limit_of_a_429_is_read_as_far_as_it_is_one(limit, known):
     assert wire.error_body_of(a_reply(429, {"limit": limit})).limit == known
+
+
+@pytest.mark.parametrize("status", [400, 429, 503, 504])
+def test_limit_details_and_context_of_any_failure_are_read(status):
+    body = {
+        "code": "request.timeout",
+        "contextId": "0f0e0d0c-0b0a-4900-8800-070605040302",
+        "limit": {"key": "segments.max"},
+        "details": [
+            {"errorCode": "invalid.value", "fieldName": "interval"},
+            {"errorCode": "+15550100001", "fieldName": "Ann Smith"},
+            {"errorCode": "too.large"},
+            {"entityId": "x"},
+            "x",
+        ],
+    }
+    read = wire.error_body_of(a_reply(status, body))
+
+    assert (read.code, read.correlation_id) == (body["code"], body["contextId"])
+    assert (read.limit, read.details) == (
+        {"key": "segments.max"},
+        ("invalid.value interval", "too.large"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("actions.concurrent.executions.max", NotYet),
+        ("requests.volume.max", NotYet),
+        ("token.rate.per.minute", RateLimited),
+        ("transactions.max", RateLimited),
+        (None, RateLimited),
+    ],
+)
+def test_only_a_limit_of_data_actions_leaves_the_request_budget_alone(key, kind):
+    error = failure(a_reply(429, {"limit": {"key": key}}, retry_after="7"))
+
+    assert (type(error), error.retry_after) == (kind, 7)
 
 
 @pytest.mark.parametrize("status", [500, 504])

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from worker.clients.genesys.conversations import customer_address
+from worker.clients.genesys.conversations import Caller, live_caller
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.genesys.parts import api_url, dialect_of, login_url
 from worker.clients.http_types import Reply
@@ -120,15 +120,37 @@ def test_anything_but_success_of_the_reference_is_unavailable():
 
 
 def test_the_customers_address_is_read_from_the_live_conversation():
-    call = customer_address(CONVERSATION)
+    call = live_caller(CONVERSATION)
 
     assert call.request.path == f"/api/v2/conversations/{CONVERSATION}"
-    assert call.read(a_sample("platform/conversation_live.json")) == "tel:+15550100001"
+    caller = call.read(a_sample("platform/conversation_live.json"))
+    assert (caller.address, caller.media) == ("tel:+15550100001", {"calls"})
 
 
 def address_among(*participants):
     reply = a_reply(200, {"id": CONVERSATION, "participants": list(participants)})
-    return customer_address(CONVERSATION).read(reply)
+    return live_caller(CONVERSATION).read(reply).address
+
+
+def test_a_customer_to_be_called_back_has_that_number():
+    callbacks = [{"id": "x"}, {"callbackNumbers": [None, "+15550100001", "+15550100002"]}]
+
+    assert address_among({"purpose": "customer", "callbacks": callbacks}) == "+15550100001"
+
+
+def test_the_media_are_those_of_all_participants():
+    reply = a_reply(
+        200,
+        {
+            "participants": [
+                {"purpose": "customer", "messages": [{"id": "m"}], "calls": []},
+                {"purpose": "agent", "callbacks": [{"id": "c"}], "emails": None},
+                "x",
+            ]
+        },
+    )
+
+    assert live_caller(CONVERSATION).read(reply).media == {"messages", "callbacks"}
 
 
 def test_the_first_customer_counts_when_a_transfer_brought_another():
@@ -164,15 +186,15 @@ def test_no_address_is_known_without_a_customer_that_has_one(participant):
 
 
 def test_no_address_is_known_of_a_conversation_that_is_gone():
-    read = customer_address(CONVERSATION).read
+    read = live_caller(CONVERSATION).read
 
-    assert read(a_sample("platform/error_sta_404.json", 404)) is None
+    assert read(a_sample("platform/error_sta_404.json", 404)) == Caller()
 
 
 @pytest.mark.parametrize("dialect", [Platform(), Reference()])
 def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
     with pytest.raises(Permanent):
-        customer_address("../../oauth/clients")
+        live_caller("../../oauth/clients")
     with pytest.raises(Misconfigured):
         dialect.execute_data_action("../x", {})
 

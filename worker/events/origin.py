@@ -106,19 +106,33 @@ def utc_text(moment: datetime) -> str:
 
 _SEPARATORS = re.compile(r"[\s().-]")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_NUMBER = re.compile(r"[+(]*[0-9][0-9\s()./#*-]{1,63}")
 
 
 def e164(address: str | None) -> str | None:
     """Return the E.164 number an address certainly is, else None.
 
     A number without `+` is not certain: `00` is an international prefix in most countries only,
-    and a national number has no country. `sip:` addresses and `anonymous` are no numbers.
+    and a national number has no country. `sip:+15550100001@host` is one; `sip:bob@host` and
+    `anonymous` are none.
     """
-    if address is None:
-        return None
-    number = address.strip().removeprefix("tel:").partition(";")[0]  # RFC 3966 parameters
-    number = _SEPARATORS.sub("", number)
+    number = _SEPARATORS.sub("", _written(address))
     return number if _E164.fullmatch(number) else None
+
+
+def number_as_written(address: str | None) -> str | None:
+    """Return the digits of an address with what stands between them, E.164 or not; else None."""
+    number = _written(address)
+    return number if _NUMBER.fullmatch(number) else None
+
+
+def _written(address: str | None) -> str:
+    """Return what an address names, without scheme, host and parameters (RFC 3966, RFC 3261)."""
+    text = (address or "").strip().partition(";")[0]
+    scheme, _, rest = text.partition(":")
+    if scheme.lower() in {"sip", "sips"}:
+        return rest.partition("@")[0]
+    return rest if scheme.lower() == "tel" else text
 
 
 def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:

@@ -4,7 +4,12 @@ from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy, best_effort
 from worker.resilience.limiter import Limiter
-from worker.resilience.retry import PAUSE_CAP_SECONDS, RetryPolicy, full_jitter
+from worker.resilience.retry import (
+    PAUSE_CAP_SECONDS,
+    RetryPolicy,
+    full_jitter,
+    seconds_to_next_poll,
+)
 from worker.resilience.work import OncePerKey, Work, begin, current_work, waiting_for, working_for
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "best_effort",
     "current_work",
     "full_jitter",
+    "seconds_to_next_poll",
     "waiting_for",
     "working_for",
 ]

@@ -161,3 +161,29 @@ class RetryBudget:
 
     def _add(self, tokens: float) -> None:
         self._tokens = min(self.CAPACITY, self._tokens + tokens)
+
+
+POLL_AGES_SECONDS = (30.0, 120.0, 600.0)
+"""Ages of the event at which its data is asked for, after the first time; then every ten minutes.
+
+No figure for the lag of analytics is published (worker/clients/genesys/README.md); 30 s, 2 min,
+10 min is what integrators settled on.
+"""
+
+LEAST_GAP_SECONDS = 5.0
+"""A poll that is nearer than this is left out: an event that is barely late is no new age."""
+
+
+def seconds_to_next_poll(age_seconds: float, *, settle_seconds: float) -> float | None:
+    """Return how long to wait; None once the event is `settle_seconds` old and waiting is over.
+
+    The last poll is at that very age. Ages come from two clocks, so a negative one counts as zero.
+    """
+    age = max(0.0, age_seconds)
+    if age >= settle_seconds:
+        return None
+    last = POLL_AGES_SECONDS[-1]
+    later = last * (age // last + 1)
+    ages = (*(at for at in POLL_AGES_SECONDS if at - age >= LEAST_GAP_SECONDS), later, later + last)
+    wait = next(at - age for at in ages if at - age >= LEAST_GAP_SECONDS)
+    return min(wait, settle_seconds - age)

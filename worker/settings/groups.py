@@ -257,6 +257,10 @@ class Genesys(Group):
     """What a 404 of the system behind the data action means. `unknown`: no such customer, the
     record says tier `unknown`. `retry`: the customer is expected to be there later."""
 
+    action_concurrency: Annotated[int, Field(ge=1)] = 25
+    """Data actions under way at once. An organization has a limit of its own for them
+    (`actions.concurrent.executions.max`), which its flows use up, too; further ones wait."""
+
     transcript_buckets: Globs = ("inin-prod-*",)
     """S3 buckets that transcripts are fetched from, as globs: Genesys' own. A transcript in another
     bucket waits, and its name is reported."""

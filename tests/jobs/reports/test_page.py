@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.genesys import DAY, NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 from worker.clients.genesys.details_query import Slice
+from worker.clients.genesys.filters import Condition
 from worker.jobs.reports.charts import clock, group_label, percent, points, ticks, time_ticks
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.page import html_page
@@ -83,7 +84,8 @@ def test_the_policy_allows_exactly_the_script_and_the_style_that_are_there():
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "</style>&amp;"])
 def test_text_from_outside_cannot_become_markup(text):
     page = a_page(
-        a_row(media_type=text, queue_id=text, wrapup_codes=(text,)), filters=(("userId", text),)
+        a_row(media_type=text, queue_id=text, wrapup_codes=(text,)),
+        filters=(Condition("userId", (text,)),),
     )
 
     tags = Tags(page)

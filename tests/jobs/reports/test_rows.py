@@ -150,6 +150,69 @@ def test_a_transferred_conversation_counts_for_the_agent_who_was_first(conversat
     assert row_of_platform(conversation, {"userId": {"second"}}).user_id == "second"
 
 
+ALERTED = {
+    "purpose": "agent",
+    "userId": "alerted",
+    "sessions": [
+        {
+            "mediaType": "voice",
+            "metrics": [
+                {"name": "nAlert", "value": 1},
+                {"name": "tAlert", "value": 7400},
+                {"name": "tNotResponding", "value": 7400},
+                {"name": "tAcw", "value": 57_000},
+                {"name": "tHandle", "value": 57_000},
+            ],
+            "segments": [
+                {
+                    "segmentType": "alert",
+                    "segmentStart": "2026-03-02T10:12:20.000Z",
+                    "segmentEnd": "2026-03-02T10:12:27.400Z",
+                    "queueId": SECOND,
+                    "disconnectType": "system",
+                },
+                {
+                    "segmentType": "wrapup",
+                    "segmentStart": "2026-03-02T10:12:27.400Z",
+                    "segmentEnd": "2026-03-02T10:13:24.400Z",
+                    "wrapUpCode": "ININ-WRAP-UP-TIMEOUT",
+                },
+            ],
+        }
+    ],
+}
+"""Alerted for 7 s, and did not respond."""
+
+
+def test_the_agent_of_a_conversation_is_who_talked_and_not_who_was_only_alerted(conversation):
+    conversation["participants"].insert(0, ALERTED)
+    talked = agent_of(conversation)["userId"]
+
+    row = row_of_platform(conversation)
+
+    assert (row.user_id, row.talk_ms, row.queue_id) == (talked, 163_900, QUEUE)
+    assert row.wrapup_codes == ("3a000000-0000-4000-8000-000000000001",)
+
+
+def test_a_conversation_without_an_answer_is_no_agents_and_counts_for_the_queue_that_offered_it(
+    conversation,
+):
+    conversation["participants"][1:] = [ALERTED]
+
+    row = row_of_platform(conversation)
+
+    assert (row.user_id, row.talk_ms, row.wrapup_codes) == (None, 0, ())
+    assert (row.queue_id, row.media_type) == (SECOND, "voice")
+
+
+@pytest.mark.parametrize("metric", ["tTalk", "tAnswered", "tTalkComplete"])
+def test_an_agent_with_talk_time_talked_whatever_the_segments(conversation, metric):
+    agent = agent_of(conversation)
+    agent["sessions"] = [{"metrics": [{"name": metric, "value": 374_900}]}]
+
+    assert row_of_platform(conversation).user_id == agent["userId"]
+
+
 def test_an_agent_whose_sessions_are_not_reported_is_an_agent_all_the_same(conversation):
     agent_of(conversation).update(userId="agent", sessions=None)
 

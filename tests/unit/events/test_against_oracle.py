@@ -109,7 +109,7 @@ TOKENS = [
 ]
 
 
-NEW = {"organization_id"}
+NEW = {"organization_id", "is_call"}
 """Fields that the old reader did not know."""
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec import structs
 
 from tests.support.factories import (
     PHONE,
@@ -104,7 +105,6 @@ def test_the_flat_form_brings_every_field(event):
 @pytest.mark.parametrize(
     "event",
     [
-        a_voice_scored(speakers=(), phone_number=None),
         a_conversation_ended(media_type="callback"),
         an_attributes_wanted(),
     ],
@@ -115,6 +115,14 @@ def test_both_forms_of_one_fact_give_equal_events(event):
 
     assert without_origin(platform) == without_origin(reference) == without_origin(event)
     assert platform.origin.occurred_at == reference.origin.occurred_at
+
+
+def test_a_score_of_the_platform_is_not_said_to_be_a_calls():
+    event = a_voice_scored(speakers=(), phone_number=None)
+    platform, reference = only(a_platform_body(event)), only(a_reference_body(event))
+
+    assert without_origin(reference) == without_origin(event)
+    assert without_origin(platform) == without_origin(structs.replace(event, is_call=False))
 
 
 def test_a_bare_detail_gives_the_event_and_the_key_of_its_envelope():
@@ -227,6 +235,13 @@ def test_a_score_is_exact(score):
         ({"direction": "OUTBOUND", "ani": "tel:+15550100099", "dnis": f"tel:{PHONE}"}, PHONE),
         ({"direction": "INBOUND", "addressFrom": PHONE}, PHONE),
         ({"direction": "OUTBOUND", "addressTo": PHONE}, PHONE),
+        ({"direction": "INBOUND", "messageType": "WHATSAPP", "addressFrom": PHONE[1:]}, PHONE),
+        ({"direction": "INBOUND", "messageType": "WhatsApp", "addressFrom": PHONE}, PHONE),
+        ({"direction": "INBOUND", "messageType": "SMS", "addressFrom": PHONE[1:]}, PHONE[1:]),
+        ({"direction": "INBOUND", "messageType": "WHATSAPP", "addressFrom": "ann"}, "ann"),
+        ({"mediaType": "CALLBACK", "callbackNumbers": [f"tel:{PHONE}", "+15550100099"]}, PHONE),
+        ({"direction": "OUTBOUND", "callbackNumbers": [PHONE], "ani": "+15550100099"}, PHONE),
+        ({"direction": "INBOUND", "callbackNumbers": [None, ""], "ani": PHONE}, PHONE),
         ({"direction": None, "ani": PHONE}, None),
         ({"direction": "INBOUND", "dnis": PHONE}, None),
         ({"direction": "INBOUND", "ani": "sip:someone@example.com"}, "sip:someone@example.com"),

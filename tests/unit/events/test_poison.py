@@ -70,6 +70,14 @@ POISON = {
         voice(sentiment={"overall": True}),
         "detail.sentiment.overall: not a number",
     ),
+    "a score of another scale": (
+        voice(sentiment={"overall": 42.0}),
+        "detail.sentiment.overall: not within -1..1",
+    ),
+    "a speaker's score of another scale": (
+        voice(sentiment={"speaker": [{"id": "a", "score": -1.0001}]}),
+        "detail.sentiment.speaker.0.score: not within -1..1",
+    ),
     "text for a score": (
         voice(sentiment={"overall": CANARY}),
         "detail.sentiment.overall: not a number",

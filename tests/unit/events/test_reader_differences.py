@@ -32,7 +32,7 @@ def refusal(read, body):
 
 @pytest.mark.parametrize(
     "written",
-    [b"0.1234567890123456789", b"-0.30000000000000004", b"1234567890123456789012", b"1e-300"],
+    [b"0.1234567890123456789", b"-0.30000000000000004", b"-1", b"1e-300"],
 )
 def test_a_number_is_what_was_written_and_was_never_a_float(written):
     assert overall(written) == Decimal(written.decode())

@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.factories import a_body
 from tests.support.reading import Events, open_events
+from worker.clients.genesys.filters import Condition
 from worker.errors import Permanent
 
 
@@ -49,7 +50,23 @@ def test_a_period_of_an_hour_is_the_last_whole_one():
     ids=["object", "dimension", "type"],
 )
 def test_filters_are_read_in_all_their_forms(filters):
-    assert only(due(period="day", filters=filters)).filters == (("direction", "inbound"),)
+    (condition,) = only(due(period="day", filters=filters)).filters
+
+    assert condition == Condition("direction", ("inbound",), "eq")
+
+
+@pytest.mark.parametrize(
+    ("entry", "condition"),
+    [
+        ({"dimension": "queueId", "value": ["a", "b"]}, ("queueId", ("a", "b"), "in")),
+        ({"type": "userId", "operator": "in", "value": "u"}, ("userId", ("u",), "in")),
+        ({"metric": "tTalk", "operator": "gt", "value": 60000}, ("tTalk", ("60000",), "gt")),
+        ({"metric": "tTalk", "operator": "lt", "value": 0.5}, ("tTalk", ("0.5",), "lt")),
+        ({"dimension": "ani", "operator": "contains", "value": "5"}, ("ani", ("5",), "contains")),
+    ],
+)
+def test_operators_are_read(entry, condition):
+    assert only(due(period="day", filters=[entry])).filters == (Condition(*condition),)
 
 
 def test_a_report_without_grouping_is_grouped_by_media_type_and_queue():
@@ -80,6 +97,18 @@ def test_a_report_without_grouping_is_grouped_by_media_type_and_queue():
         ({"period": "day", "queueIds": [5]}, "detail.queueIds.0: not a UUID"),
         ({"period": "day", "queueIds": ["../../x"]}, "detail.queueIds.0: not a UUID"),
         ({"period": "day", "filters": [5]}, "detail.filters: not pairs of dimension and value"),
+        (
+            {"period": "day", "filters": [{"dimension": "a", "operator": "like", "value": "b"}]},
+            "detail.filters: not an operator: eq, in, contains, gt, lt",
+        ),
+        (
+            {"period": "day", "filters": [{"metric": "tTalk", "operator": "gt", "value": "b"}]},
+            "detail.filters: gt and lt are for numbers",
+        ),
+        (
+            {"period": "day", "filters": {"queueId": []}},
+            "detail.filters: not pairs of dimension and value",
+        ),
         ({"period": "day", "filters": 5}, "detail.filters: neither an object nor a short list"),
     ],
     ids=str,

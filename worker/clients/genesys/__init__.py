@@ -1,15 +1,13 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import ConversationDetails, seconds_to_next_poll
+from worker.clients.genesys.conversations import Caller, ConversationDetails
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
-    ALIASES,
     REFERENCE_GROUPS,
     REFERENCE_METRICS,
     DetailsQuery,
     Failures,
-    Filters,
     Json,
     Page,
     PagesDialect,
@@ -17,6 +15,7 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
+from worker.clients.genesys.filters import ALIASES, Condition, Filters
 from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
@@ -33,7 +32,9 @@ __all__ = [
     "Api",
     "Attributes",
     "Call",
+    "Caller",
     "ChatSentiment",
+    "Condition",
     "ConversationDetails",
     "DetailsJobs",
     "DetailsQuery",
@@ -56,5 +57,4 @@ __all__ = [
     "dialect_of",
     "open_clients",
     "schema_of",
-    "seconds_to_next_poll",
 ]

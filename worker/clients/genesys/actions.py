@@ -1,6 +1,8 @@
 """Data actions: how one is run, and what its refusals mean (README.md, "Data actions")."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar
 
 from worker.clients.genesys import wire
@@ -8,12 +10,16 @@ from worker.clients.genesys.api import Api
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet, Unavailable, Unreadable
+from worker.resilience.work import waiting_for
 
 NO_CUSTOMER = "no.results"
 """ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
 NOT_FOUND = {404, 410}
 PLATFORM = "/api/v2/integrations/actions"
+
+CONCURRENCY = 25
+"""Half of what Genesys' own example of the organization's limit has; flows use it up, too."""
 
 NotFound = Literal["unknown", "retry"]
 """What a 404 of the system behind a data action means."""
@@ -54,19 +60,38 @@ class ActionDialect(Protocol):
 class Actions:
     """Runs data actions. Raises the error tree of `worker.errors`, and nothing else."""
 
-    def __init__(self, api: Api, dialect: ActionDialect, *, repeatable: bool = True) -> None:
+    def __init__(
+        self,
+        api: Api,
+        dialect: ActionDialect,
+        *,
+        repeatable: bool = True,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
         """`repeatable`: False for data actions that write: no call is made twice.
 
-        A message that comes back is another call.
+        A message that comes back is another call. `concurrency`: data actions under way at once.
         """
         self._api = api
         self._dialect = dialect
         self._repeatable = repeatable
+        self._places = asyncio.Semaphore(concurrency)
 
     async def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Output | None:
         """Return the data action's output; None when it knows no such customer."""
         call = self._dialect.execute_data_action(action_id, inputs)
-        return await self._api.run(call, repeatable=self._repeatable)
+        async with self._place():
+            return await self._api.run(call, repeatable=self._repeatable)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places; no deadline runs while it is waited for."""
+        with waiting_for("data actions", asyncio.get_running_loop().time):
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def look(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
         """Return the read of the data action itself, which only `worker check` makes."""

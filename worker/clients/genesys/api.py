@@ -342,7 +342,11 @@ class Api:
             "code": body.code,
             "correlation_id": body.correlation_id,
         }
-        more = {"action_error": body.action, "limit": body.limit}
+        more = {
+            "action_error": body.action,
+            "limit": body.limit,
+            "details": body.details or None,
+        }
         fields |= {name: value for name, value in more.items() if value is not None}
         log.warning("genesys_call_failed", failure=type(error).__name__, **fields)
         if body.is_remote_credentials and self._clock() - self._loud_at >= LOUD_SECONDS:

@@ -8,7 +8,7 @@ per event would be the product's limit.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,39 +27,39 @@ from worker.errors import (
 )
 from worker.resilience import Batcher, Work, current_work, waiting_for, working_for
 
-POLL_AGES_SECONDS = (30.0, 120.0, 600.0)
-"""Ages of the event at which its data is asked for, after the first time; then every ten minutes.
-
-No figure for the lag is published (README.md, "Analytics"); 30 s, 2 min, 10
-min is what integrators settled on.
-"""
-
-LEAST_GAP_SECONDS = 5.0
-"""A poll that is nearer than this is left out: an event that is barely late is no new age."""
-
-
-def seconds_to_next_poll(age_seconds: float, *, settle_seconds: float) -> float | None:
-    """Return how long to wait; None once the event is `settle_seconds` old and waiting is over.
-
-    The last poll is at that very age. Ages come from two clocks, so a negative one counts as zero.
-    """
-    age = max(0.0, age_seconds)
-    if age >= settle_seconds:
-        return None
-    last = POLL_AGES_SECONDS[-1]
-    later = last * (age // last + 1)
-    ages = (*(at for at in POLL_AGES_SECONDS if at - age >= LEAST_GAP_SECONDS), later, later + last)
-    wait = next(at - age for at in ages if at - age >= LEAST_GAP_SECONDS)
-    return min(wait, settle_seconds - age)
-
-
 CUSTOMER_PURPOSES = {"customer", "external"}
 """`customer` on ACD conversations, `external` on others."""
 
 
-def customer_address(conversation_id: str) -> Call[str | None]:
-    """Ask for the customer's address, raw (`tel:+1555...`, `sip:...`); None: none is known."""
-    return Call(live_conversation(conversation_id), _customer_address, wire.CONVERSATIONS)
+MEDIA = (
+    "calls",
+    "callbacks",
+    "chats",
+    "cobrowsesessions",
+    "emails",
+    "internalMessages",
+    "messages",
+    "screenshares",
+    "socialExpressions",
+    "videos",
+)
+"""A participant's legs, by the names of the lists that hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The customer of a live conversation, and what it is made of."""
+
+    address: str | None = field(default=None, repr=False)
+    """Raw (`tel:+1555...`, `sip:...`); None: none is known."""
+
+    media: frozenset[str] = frozenset()
+    """Which of `MEDIA` its participants have; empty: the conversation is gone, or does not say."""
+
+
+def live_caller(conversation_id: str) -> Call[Caller]:
+    """Ask who the customer is, and by which media."""
+    return Call(live_conversation(conversation_id), _caller, wire.CONVERSATIONS)
 
 
 def live_conversation(conversation_id: str) -> Request:
@@ -88,17 +88,22 @@ class LiveConversations:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def customer_address(self, conversation_id: str) -> str | None:
-        """Return the raw address (`tel:+1555...`) of the conversation's customer, if known."""
-        return await self._api.run(customer_address(conversation_id))
+    async def caller(self, conversation_id: str) -> Caller:
+        """Return the conversation's customer, and its media."""
+        return await self._api.run(live_caller(conversation_id))
 
 
-def _customer_address(reply: Reply) -> str | None:
+def _caller(reply: Reply) -> Caller:
     if reply.status == 404:
         # Not NotYet: it has left the live store, or is another division's; waiting shows neither.
-        return None
+        return Caller()
+    customers = customers_of(reply)
+    participants = wire.objects_in(wire.object_of(reply).get("participants"))
+    media = frozenset(
+        name for who in participants for name in MEDIA if wire.objects_in(who.get(name))
+    )
     # The first one's or none: of the others, some are parties whom the agent consulted.
-    return next(map(_address, customers_of(reply)), None)
+    return Caller(next(map(_address, customers), None), media)
 
 
 def _is_customer(participant: Mapping[str, Any]) -> bool:
@@ -107,8 +112,13 @@ def _is_customer(participant: Mapping[str, Any]) -> bool:
 
 
 def _address(participant: Mapping[str, Any]) -> str | None:
-    address = participant.get("address")
-    return address if isinstance(address, str) and address else None
+    callbacks = wire.objects_in(participant.get("callbacks"))
+    called_back = (number for one in callbacks for number in _listed(one.get("callbackNumbers")))
+    return wire.text_of(participant.get("address")) or next(called_back, None)
+
+
+def _listed(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
 
 
 def _joined(participant: Mapping[str, Any]) -> str:

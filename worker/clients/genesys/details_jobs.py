@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, with_background_retry
-from worker.clients.genesys.details_query import Filters, Page, Slice, platform_page, query_body
+from worker.clients.genesys.details_query import Page, Slice, platform_page, query_body
+from worker.clients.genesys.filters import Filters
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable, Unreadable

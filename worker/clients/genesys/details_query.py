@@ -6,7 +6,7 @@ handed on as they came; the caller reads them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import ceil
@@ -14,22 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, wait_of, with_background_retry
+from worker.clients.genesys.filters import Filters, platform_filters, reference_filters
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Rejected, RequestTooLarge, Unavailable, Unreadable
 
 PATH = "/api/v2/analytics/conversations/details/query"
 LARGEST_PAGE = 100
-
-CONVERSATION_DIMENSIONS = {"conversationId", "divisionId", "externalTag", "originatingDirection"}
-"""Those that are no dimension of a segment, among the ones a report is likely filtered by."""
-
-ALIASES = {
-    "conversation.media.type": "mediaType",
-    "routing.queue.id": "queueId",
-    "direction": "originatingDirection",
-}
-"""The names of the reference dialect's text r4, and a short one, for the platform's dimensions."""
 
 REFERENCE_GROUPS = ("conversation.media.type", "routing.queue.id")
 REFERENCE_METRICS = (
@@ -39,9 +30,6 @@ REFERENCE_METRICS = (
     "wrapup.code",
 )
 """What r4's rows have; times are seconds."""
-
-ENUMS = {"mediaType", "originatingDirection"}
-"""Dimensions whose values analytics writes in lower case, and events in upper case."""
 
 Json = Mapping[str, Any]
 
@@ -55,24 +43,6 @@ class Slice:
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Which conversations are asked for; all of it must match."""
-
-    media_type: str | None = None
-    queue_ids: tuple[str, ...] = ()
-    others: tuple[tuple[str, str], ...] = ()
-    """Further (dimension, value) pairs, by the names of the platform or of r4."""
-
-    def by_dimension(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Return dimension and values of every filter; the values of one are alternatives."""
-        media = [("mediaType", (self.media_type,))] if self.media_type else []
-        queues = [("queueId", self.queue_ids)] if self.queue_ids else []
-        named = [(ALIASES.get(name, name), value) for name, value in self.others]
-        others = [(name, (value.lower() if name in ENUMS else value,)) for name, value in named]
-        return [*media, *queues, *others]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +115,7 @@ class ReferencePages:
             "interval": "PT1H",
             "groupBy": list(REFERENCE_GROUPS),
             "metrics": list(REFERENCE_METRICS),
-            "filter": _reference_filters(filters),
+            "filter": reference_filters(filters),
             "size": self.page_size,
         }
         if token is not None:
@@ -162,12 +132,7 @@ def query_body(filters: Filters, part: Slice) -> dict[str, Any]:
         "order": "asc",
         "orderBy": "conversationStart",
     }
-    asked = [(name, _either(name, values)) for name, values in filters.by_dimension()]
-    wanted = {
-        "segmentFilters": [one for name, one in asked if name not in CONVERSATION_DIMENSIONS],
-        "conversationFilters": [one for name, one in asked if name in CONVERSATION_DIMENSIONS],
-    }
-    return body | {name: given for name, given in wanted.items() if given}
+    return body | platform_filters(filters)
 
 
 def platform_page(answer: Json) -> Page:
@@ -185,23 +150,6 @@ def _reference_page(reply: Reply) -> Page:
         conversations=wire.objects_in(answer.get("results")),
         token=wire.text_of(answer.get("nextPageToken")),
     )
-
-
-def _either(dimension: str, values: Iterable[str]) -> Json:
-    predicates = [
-        {"type": "dimension", "dimension": dimension, "operator": "matches", "value": value}
-        for value in values
-    ]
-    return {"type": "or" if len(predicates) > 1 else "and", "predicates": predicates}
-
-
-def _reference_filters(filters: Filters) -> list[Json]:
-    """Return the form of r1 and r4: `{type, value}`, a list of values where there are several."""
-    names = {ours: theirs for theirs, ours in ALIASES.items() if "." in theirs}
-    return [
-        {"type": names.get(name, name), "value": values[0] if len(values) == 1 else list(values)}
-        for name, values in filters.by_dimension()
-    ]
 
 
 def _utc(moment: datetime) -> str:

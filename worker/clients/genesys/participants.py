@@ -4,6 +4,7 @@ A flow's `inputSchema` is a JSON Schema; the reference dialect has `inputDefinit
 (README.md). Read leniently: what is odd about a declaration is no reason to write nothing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,11 +59,15 @@ _KINDS: Mapping[str, Kind] = {
     "decimal": Kind.NUMBER,
     "float": Kind.NUMBER,
 }
+_TYPE = re.compile(r"[A-Z]{1,40}")
 _DATES = {"date", "date-time"}
 
 
 def published_inputs(flow_id: str) -> Call[Schema | None]:
-    """Ask for the JSON Schema of the published version: that is what runs; None: there is none."""
+    """Ask for the JSON Schema of the published version: that is what runs, or of the flow itself.
+
+    None: there is no such flow, or none is published.
+    """
     return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
 
 
@@ -132,9 +137,26 @@ def _flow(flow_id: str) -> Request:
 def _published_inputs(reply: Reply) -> Schema | None:
     if reply.status in NO_SUCH_FLOW:
         return None
-    version = wire.object_of(reply).get("publishedVersion")
+    flow = wire.object_of(reply)
+    version = flow.get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
-    return of_json_schema(document) if isinstance(document, dict) else None
+    document = flow.get("inputSchema") if document is None else document
+    if isinstance(document, dict):
+        return of_json_schema(document)
+    if version is None:
+        return None
+    # Such as an inbound call flow: it is there and runs, and no attribute would ever fit it.
+    raise Misconfigured(
+        f"genesys: the flow declares no inputs (it is of type {_type_of(flow)})",
+        setting="GENESYS_FLOW_ID",
+        remedy="set GENESYS_FLOW_ID to a flow that declares inputs, such as a workflow",
+        retry_after=NO_FLOW_PAUSE_SECONDS,
+    )
+
+
+def _type_of(flow: Mapping[str, Any]) -> str:
+    kind = str(flow.get("type"))
+    return kind if _TYPE.fullmatch(kind) else "unknown"
 
 
 def _defined_inputs(reply: Reply) -> Schema | None:
@@ -315,10 +337,16 @@ class Attributes:
         )
 
     async def set_conversation_attributes(
-        self, conversation_id: str, attributes: Mapping[str, str]
+        self,
+        conversation_id: str,
+        attributes: Mapping[str, str],
+        participant_id: str | None = None,
     ) -> None:
-        """Merge attributes into those of the conversation; on the platform, of its customer."""
-        customer = await self.customer(conversation_id, None)
+        """Merge attributes into those of the conversation; on the platform, of its customer.
+
+        `participant_id`: the customer's, where it is known; without it, it is asked for.
+        """
+        customer = await self.customer(conversation_id, participant_id)
         await self._api.run(
             self._dialect.set_conversation_attributes(conversation_id, customer.id, attributes)
         )

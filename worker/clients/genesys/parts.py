@@ -91,7 +91,12 @@ async def open_clients(
     return GenesysClients(
         api=api,
         dialect=dialect,
-        actions=Actions(api, dialect, repeatable=genesys.action_repeatable),
+        actions=Actions(
+            api,
+            dialect,
+            repeatable=genesys.action_repeatable,
+            concurrency=genesys.action_concurrency,
+        ),
         conversations=LiveConversations(api),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,

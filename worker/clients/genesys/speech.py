@@ -136,16 +136,17 @@ class ChatSentiment(Protocol):
     ) -> Sentiment | None:
         """Return the sentiment; None: not analysed, yet or ever.
 
-        `session_id`: the customer's session that ended; without it, any that is there will do.
+        `session_id`: the customer's session that ended; without it, of all that are there.
         """
 
 
 class TranscriptSentiment:
     """The platform's: its score is one number, so the shares come from the transcript.
 
-    Transcripts go by the customer's sessions. They are taken from analytics and not from the live
-    conversation: those lookups share their requests, and what has ended may have left the live
-    store.
+    Transcripts go by the customer's sessions. An event names the one that ended, which is asked for
+    directly: analytics lists it later than speech analytics reads it. Of an event that names none,
+    they are taken from analytics and not from the live conversation: those lookups share their
+    requests, and what has ended may have left the live store.
     """
 
     def __init__(self, api: Api, details: ConversationDetails, transcripts: Transcripts) -> None:
@@ -156,22 +157,21 @@ class TranscriptSentiment:
     async def of_chat(
         self, conversation_id: str, ended_at: datetime, session_id: str | None = None
     ) -> Sentiment | None:
-        """Return the shares of the customer's phrases, of all transcripts that are there; or None.
+        """Return the shares of the customer's phrases in the session that ended; or None.
 
-        A session without one is passed over: it may never get any. But not the one that ended: what
-        the customer said before coming back is no answer, and went out with the event of that time.
+        What the customer said before coming back went out with the event of that time. Without a
+        session, those of all transcripts that are there: a session may never get any.
         """
         # Asked first: most of those that come too early learn it by this one request.
         if not await self._api.run(is_analysed(conversation_id)):
             return None
-        details = await self._details.by_id(conversation_id, ended_at)
-        sessions = chat_sessions(details or {})
-        if session_id is not None and session_id not in sessions:
-            return None
-        said = {session: await self._phrases(conversation_id, session) for session in sessions}
-        if session_id is not None and not said[session_id]:
-            return None
-        return sentiment_of_phrases(chain.from_iterable(said.values()))
+        if session_id is not None and wire.is_uuid(session_id):
+            sessions = [session_id]
+        else:
+            details = await self._details.by_id(conversation_id, ended_at)
+            sessions = chat_sessions(details or {})
+        said = [await self._phrases(conversation_id, session) for session in sessions]
+        return sentiment_of_phrases(chain.from_iterable(said))
 
     async def aclose(self) -> None:
         """Close the connections to where transcripts are."""

@@ -111,12 +111,23 @@ class ScoredPhrase:
     confidence: Decimal | None
 
 
+SPOKEN = {"call", "callback", "video", "voice"}
+"""Media of a transcript that a speech recogniser wrote, as sure of its words as it says."""
+
+CERTAIN = Decimal(1)
+
+
 def customer_phrases(transcript: Mapping[str, Any]) -> list[ScoredPhrase]:
-    """Return the customer's scored phrases of all parts of one transcript file."""
+    """Return the customer's scored phrases of all parts of one transcript file.
+
+    A phrase's `confidence` is the speech recogniser's. Typed text needs none, so a phrase of a
+    chat is certain when it has no confidence.
+    """
+    is_spoken = str(transcript.get("mediaType")).lower() in SPOKEN
     return [
         phrase
         for part in wire.objects_in(transcript.get("transcripts"))
-        for phrase in _scored(part)
+        for phrase in _scored(part, None if is_spoken else CERTAIN)
     ]
 
 
@@ -143,8 +154,11 @@ def _share_of(scored: list[ScoredPhrase], score: int) -> Decimal:
     return Decimal(sum(phrase.score == score for phrase in scored)) / len(scored)
 
 
-def _scored(part: Mapping[str, Any]) -> Iterator[ScoredPhrase]:
-    """Join the scores of one part with its phrases, by index: each phrase counts once."""
+def _scored(part: Mapping[str, Any], otherwise: Decimal | None) -> Iterator[ScoredPhrase]:
+    """Join the scores of one part with its phrases, by index: each phrase counts once.
+
+    `otherwise`: the confidence of a phrase that has none.
+    """
     phrases = _by_index(part.get("phrases"))
     analytics = part.get("analytics")
     scores = _by_index(analytics.get("sentiment") if isinstance(analytics, dict) else None)
@@ -152,7 +166,8 @@ def _scored(part: Mapping[str, Any]) -> Iterator[ScoredPhrase]:
         phrase = phrases.get(index, {})
         who = score.get("participant") or phrase.get("participantPurpose")
         if who == CUSTOMER and (value := _score(score.get("sentiment"))) is not None:
-            yield ScoredPhrase(value, exact(phrase.get("confidence")))
+            confidence = exact(phrase.get("confidence"))
+            yield ScoredPhrase(value, otherwise if confidence is None else confidence)
 
 
 def _score(value: object) -> int | None:

@@ -18,6 +18,7 @@ import orjson
 from worker.clients.http_types import Reply, Request
 from worker.errors import (
     Misconfigured,
+    NotYet,
     Permanent,
     RateLimited,
     Rejected,
@@ -48,7 +49,10 @@ REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
 TOO_LARGE = {500, 504}
 """What a question is answered with that asks for too much; less of it may be answered."""
 
+MOST_DETAILS = 5
+
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
+_FIELD = re.compile(r"[a-z][a-z_.-]{0,99}", re.IGNORECASE)
 _LIMIT = re.compile(r"[a-z][\w.-]{0,99}", re.IGNORECASE | re.ASCII)
 _PERMISSION = re.compile(r"\b[A-Za-z]{2,40}:[A-Za-z]{2,40}(?::[A-Za-z]{2,40})?\b")
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
@@ -91,10 +95,19 @@ class ErrorBody:
     """`ACTION.*` of `details`: what the system behind a data action did."""
 
     limit: Mapping[str, str | int] | None = None
-    """Of a 429: `namespace`, `key` and `value` of the limit that is exhausted."""
+    """`namespace`, `key` and `value` of the limit that was met."""
+
+    details: tuple[str, ...] = ()
+    """Of `details`, the error codes with the names of their fields."""
 
     permissions: tuple[str, ...] = ()
     """Of a 403: names of permissions or scopes that are missing."""
+
+    @property
+    def is_limit_of_actions(self) -> bool:
+        """Whether the limit is the organization's for data actions, and not our request budget."""
+        key = str(self.limit.get("key", "")) if self.limit else ""
+        return key.startswith("actions.") or key == "requests.volume.max"
 
     @property
     def is_remote_credentials(self) -> bool:
@@ -152,7 +165,7 @@ def failure_of(reply: Reply) -> WorkerError:
         behind = f"{text} {body.action or 'remote credentials'}"
         return Unavailable(behind, retry_after=_retry_after(reply))
     if reply.status == 429:
-        return RateLimited(text, retry_after=pause_asked(reply))
+        return _throttled(text, body, pause_asked(reply))
     if reply.status == 401:
         return Unauthorized(text)
     if reply.status == 403 and body.code in MISSING_PERMISSION:
@@ -179,7 +192,8 @@ def error_body_of(reply: Reply) -> ErrorBody:
         correlation_id=_if_like(_CORRELATION_ID, body.get("contextId"))
         or _if_like(_CORRELATION_ID, reply.headers.get("inin-correlation-id")),
         action=_remote_failure(body.get("details")),
-        limit=_limit(body.get("limit")) if reply.status == 429 else None,
+        limit=_limit(body.get("limit")),
+        details=tuple(_details(body.get("details"))),
         permissions=tuple(_permissions(body)) if reply.status == 403 else (),
     )
 
@@ -304,6 +318,27 @@ def _remote_failure(details: object) -> str | None:
         if code is not None and code.startswith("ACTION."):
             return code
     return None
+
+
+def _details(value: object) -> Iterator[str]:
+    """Yield codes and fields, and nothing else: a detail may quote what it refuses."""
+    for detail in objects_in(value)[:MOST_DETAILS]:
+        words = (
+            _if_like(_CODE, detail.get("errorCode")),
+            _if_like(_FIELD, detail.get("fieldName")),
+        )
+        if any(words):
+            yield " ".join(word for word in words if word)
+
+
+def _throttled(text: str, body: ErrorBody, pause: float | None) -> WorkerError:
+    """Return RateLimited, which pauses all calls; of a data action's own limit, only its message.
+
+    Flows and other integrations run data actions, too, and use up that limit.
+    """
+    if body.limit is not None and body.is_limit_of_actions:
+        return NotYet(f"{text} {body.limit['key']}", retry_after=pause)
+    return RateLimited(text, retry_after=pause)
 
 
 def _limit(value: object) -> Mapping[str, str | int] | None:

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
-from worker.emulators.genesys.history import History, Past, as_platform, as_reference
+from worker.emulators.genesys.history import DIVISION, History, Past, as_platform, as_reference
 from worker.emulators.genesys.replies import Refusal, json_object, no_query
 
 BASE = "/api/v2/analytics/conversations/details"
@@ -27,6 +27,26 @@ CONVERSATION: dict[str, Callable[[Past], object]] = {
     "originatingDirection": lambda past: past.direction,
     "conversationId": lambda past: past.id,
     "conversationEnd": lambda past: past.duration_ms,
+    "conversationStart": lambda past: past.start_ms,
+    "divisionId": lambda _: DIVISION,
+    **dict.fromkeys(
+        (
+            "accessAttribute",
+            "conversationInitiator",
+            "customerParticipation",
+            "externalTag",
+            "mediaStatsMinConversationMos",
+            "originatingSocialMediaPublic",
+        ),
+        lambda _: None,
+    ),
+}
+"""All dimensions of the SDK's ConversationDetailQueryPredicate; a 400 among segment filters."""
+
+METRICS: dict[str, Callable[[Past], int | None]] = {
+    "tConversationDuration": lambda past: past.duration_ms,
+    "tHeld": lambda past: past.hold_ms,
+    "tTalk": lambda past: past.talk_ms,
 }
 REFERENCE = {
     "conversation.media.type": SEGMENT["mediaType"],
@@ -314,6 +334,8 @@ def _test(one: dict[str, Any], known: dict[str, Callable[[Past], object]]) -> Te
 
 
 def _predicate(one: dict[str, Any], known: dict[str, Callable[[Past], object]]) -> Test:
+    if one.get("type") == "metric":
+        return _metric(one, known)
     only(one, ("type", "dimension", "operator"), ("value",))
     value_of = _known(known, one["dimension"])
     match one["type"], one["operator"]:
@@ -324,6 +346,20 @@ def _predicate(one: dict[str, Any], known: dict[str, Callable[[Past], object]]) 
         case "dimension", "notExists":
             return lambda past: value_of(past) is None
     raise Refusal(400)
+
+
+def _metric(one: dict[str, Any], known: dict[str, Callable[[Past], object]]) -> Test:
+    """Compare a metric of the conversation; those of segments are not kept here."""
+    only(one, ("type", "metric", "range"))
+    value_of = METRICS.get(one["metric"]) if known is CONVERSATION else None
+    bounds = one["range"]
+    if value_of is None or not isinstance(bounds, dict) or len(bounds) != 1:
+        raise Refusal(400)
+    ((bound, number),) = bounds.items()
+    if bound not in {"gt", "lt"} or not isinstance(number, int | float):
+        raise Refusal(400)
+    sign = 1 if bound == "gt" else -1
+    return lambda past: sign * (value_of(past) or 0) > sign * number
 
 
 def _matches(value_of: Callable[[Past], object], wanted: object) -> Test:

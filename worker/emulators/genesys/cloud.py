@@ -63,6 +63,21 @@ class Speech:
     """File and end of life, by signature."""
 
 
+@dataclass(slots=True)
+class ActionRuns:
+    """Data actions under way, and the organization's limit for them."""
+
+    limit: int | None = None
+    """`actions.concurrent.executions.max`; None: without end."""
+
+    seconds: float = 0
+    """Time that each takes."""
+
+    under_way: int = 0
+    most: int = 0
+    """Most that ever were under way at once, those that were refused included."""
+
+
 def a_conversation(
     conversation_id: str, session_id: str, *, media_type: str = "voice", start: str, end: str
 ) -> dict[str, Any]:
@@ -87,15 +102,18 @@ def a_conversation(
     }
 
 
-def a_transcript(*phrases: tuple[int, float]) -> dict[str, Any]:
-    """Return a transcript file of the customer's phrases: sentiment and confidence of each."""
+def a_transcript(*phrases: tuple[int, float | None]) -> dict[str, Any]:
+    """Return a transcript file of the customer's phrases: sentiment and confidence of each.
+
+    Typed text may have no confidence: None leaves it out.
+    """
     texts = [
         {
             "text": "some words",
             "decoratedText": "Some words.",
             "participantPurpose": "external",
             "phraseIndex": index,
-            "confidence": confidence,
+            **({} if confidence is None else {"confidence": confidence}),
             "words": [],
         }
         for index, (_, confidence) in enumerate(phrases)
@@ -163,6 +181,9 @@ class GenesysCloud:
 
     action_ids: set[str] | None = None
     """Data actions there are; None: any id is one."""
+
+    action_runs: ActionRuns = field(default_factory=ActionRuns)
+    """How many data actions may run at once, and for how long each does."""
 
     conversations: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     """Live conversations by id, as `GET /api/v2/conversations/{id}` answers them."""

@@ -10,6 +10,8 @@ from typing import overload
 from uuid import UUID
 
 DAY_MS = 86_400_000
+DIVISION = "dd000000-0000-4000-8000-000000000001"
+"""Of all conversations."""
 
 _START = attrgetter("start_ms")
 
@@ -133,7 +135,7 @@ def as_platform(past: Past) -> Mapping[str, object]:
         "conversationStart": start,
         **({} if past.duration_ms is None else {"conversationEnd": end}),
         "originatingDirection": past.direction,
-        "divisionIds": ["dd000000-0000-4000-8000-000000000001"],
+        "divisionIds": [DIVISION],
         "participants": [
             {"participantId": past.id, "purpose": "customer", "sessions": [customer]},
             {

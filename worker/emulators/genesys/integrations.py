@@ -3,6 +3,7 @@
 Data actions take the platform's own form, and the `parameters`/`status`/`result` form of r0.
 """
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -77,6 +78,27 @@ async def _action(cloud: GenesysCloud, request: web.Request) -> web.StreamRespon
 
 
 async def _execute(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    runs = cloud.action_runs
+    runs.under_way += 1
+    runs.most = max(runs.most, runs.under_way)
+    try:
+        if runs.limit is not None and runs.under_way > runs.limit:
+            return too_many_actions(runs.limit)
+        await asyncio.sleep(runs.seconds)
+        return await _executed(cloud, request)
+    finally:
+        runs.under_way -= 1
+
+
+def too_many_actions(most: int) -> web.Response:
+    """Return the 429 of an organization whose flows and integrations run that many already."""
+    key = "actions.concurrent.executions.max"
+    limit = {"namespace": "integrations", "key": key, "value": most}
+    message = f"Rate limit exceeded the maximum [{most}] for [{key}]"
+    return error_body(429, message=message, headers={"Retry-After": "3"}, limit=limit)
+
+
+async def _executed(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     output = _customer(cloud, request, await json_object(request))
     if output is None:
         return error_body(400, "no.results", "The action returned no results")

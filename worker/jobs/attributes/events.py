@@ -1,5 +1,6 @@
 """The event: a conversation began and may be given CRM attributes."""
 
+import re
 from typing import Any
 
 from worker.api import (
@@ -17,6 +18,7 @@ from worker.api import (
     leg_of,
     leg_origin,
     read_id_if_any,
+    read_list,
     read_text_if_any,
     without_tel,
 )
@@ -42,12 +44,17 @@ class _Start(LegFields):
     dnis: Any = None
     address_from: Any = None
     address_to: Any = None
+    message_type: Any = None
+    callback_numbers: Any = None
 
 
 class _Flat(FlatFields):
     participant_id: Any = None
     phone_number: Any = None
 
+
+_WHATSAPP = re.compile(r"[1-9][0-9]{6,14}")
+"""A WhatsApp address is an E.164 number without its `+`."""
 
 _start = decoder(_Start)
 _flat = decoder(_Flat)
@@ -80,14 +87,22 @@ def from_reference(envelope: Envelope) -> AttributesWanted:
 
 
 def _customers_number(fields: _Start) -> str | None:
-    """Return the customer's side, `tel:` stripped; None where the direction is unknown."""
+    """Return who is called back, else the customer's side; `tel:` stripped.
+
+    None where the direction is unknown.
+    """
     direction = read_text_if_any(fields.direction, "detail.eventBody.direction")
     ani = read_text_if_any(fields.ani, "detail.eventBody.ani")
     dnis = read_text_if_any(fields.dnis, "detail.eventBody.dnis")
     address_from = _address(fields.address_from, "detail.eventBody.addressFrom")
     address_to = _address(fields.address_to, "detail.eventBody.addressTo")
+    medium = read_text_if_any(fields.message_type, "detail.eventBody.messageType")
+    callbacks = read_list(fields.callback_numbers, "detail.eventBody.callbackNumbers", _address)
     sides = {"INBOUND": ani or address_from, "OUTBOUND": dnis or address_to}
-    return without_tel(sides.get((direction or "").upper()))
+    side = sides.get((direction or "").upper())
+    if side and (medium or "").upper() == "WHATSAPP" and _WHATSAPP.fullmatch(side):
+        side = f"+{side}"
+    return without_tel(next(filter(None, callbacks or ()), side))
 
 
 def _address(value: object, at: str) -> str | None:

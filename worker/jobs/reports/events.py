@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct
@@ -10,6 +11,7 @@ from msgspec import UNSET, Raw, Struct
 from worker.api import (
     MAX_ITEMS,
     MAX_TEXT,
+    Condition,
     Envelope,
     Event,
     Permanent,
@@ -29,11 +31,12 @@ from worker.api import (
 
 Interval = tuple[datetime, datetime]
 Period = Literal["day", "hour"]
-Pairs = tuple[tuple[str, str], ...]
+Conditions = tuple[Condition, ...]
 
 # No leading dot: the name becomes a folder, on S3 and on a local disk.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
+NO_PAIRS = "not pairs of dimension and value"
 EMPTY_SCHEDULE = (
     "detail.name: missing; the schedule sends an empty detail, and its target needs an input "
     'with a detail such as {"name": "daily", "period": "day"}'
@@ -51,8 +54,8 @@ class ReportDue(Event, frozen=True, kw_only=True):
     end: datetime
     media_type: str | None = None
     queue_ids: tuple[str, ...] = ()
-    filters: Pairs = ()
-    """Further (dimension, value) pairs; all must match."""
+    filters: Conditions = ()
+    """Further conditions; all must match."""
 
     group_by: tuple[str, ...] = ("mediaType", "queueId")
 
@@ -75,7 +78,7 @@ class _Report(Struct, frozen=True, kw_only=True):
     period: Period | None
     media_type: str | None
     queue_ids: tuple[str, ...] | None
-    filters: Pairs | None
+    filters: Conditions | None
     group_by: tuple[str, ...] | None
 
 
@@ -112,7 +115,7 @@ def _report(envelope: Envelope) -> _Report:
         # Not one of a list: Genesys may add a type before we know it.
         media_type=read_text_if_any(fields.media_type, "detail.mediaType"),
         queue_ids=read_list(fields.queue_ids, "detail.queueIds", read_id),
-        filters=read_by(_pairs, fields.filters, "detail.filters"),
+        filters=read_by(_conditions, fields.filters, "detail.filters"),
         group_by=read_list(fields.group_by, "detail.groupBy", read_text),
     )
 
@@ -140,28 +143,51 @@ def _interval(value: object) -> Interval:
     return span
 
 
-def _pairs(value: object) -> Pairs:
-    """Read `{dimension: value}` or `[{dimension|type, value}]`, as platform and reference do."""
+def _conditions(value: object) -> Conditions:
+    """Read `{dimension: value}` or `[{dimension|metric|type, operator, value}]`."""
     if isinstance(value, dict):
-        pairs = tuple(value.items())
+        found = [_condition(name, None, wanted) for name, wanted in value.items()]
     elif isinstance(value, list) and len(value) <= MAX_ITEMS:
-        pairs = tuple(_pair(entry) for entry in value)
+        found = [_listed(entry) for entry in value]
     else:
         raise ValueError("neither an object nor a short list")
     # Reported without its place: that would be a key of the input.
-    if len(pairs) > MAX_ITEMS or not all(_is_word(word) for pair in pairs for word in pair):
-        raise ValueError("not pairs of dimension and value")
-    return pairs
+    if len(found) > MAX_ITEMS:
+        raise ValueError(NO_PAIRS)
+    return tuple(found)
 
 
-def _pair(entry: object) -> tuple[Any, Any]:
+def _listed(entry: object) -> Condition:
     if not isinstance(entry, dict):
-        raise ValueError("not pairs of dimension and value")  # noqa: TRY004  as `read_by` wants it
-    return entry.get("dimension") or entry.get("type"), entry.get("value")
+        raise ValueError(NO_PAIRS)  # noqa: TRY004  as `read_by` wants it
+    name = entry.get("dimension") or entry.get("metric") or entry.get("type")
+    return _condition(name, entry.get("operator"), entry.get("value"))
 
 
-def _is_word(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT
+def _condition(name: object, operator: object, value: object) -> Condition:
+    values = value if isinstance(value, list) else [value]
+    known = Condition.operators().get(operator) if isinstance(operator, str) else None
+    if known is None and operator is not None:
+        raise ValueError(f"not an operator: {', '.join(Condition.operators())}")
+    known = known or ("in" if isinstance(value, list) else "eq")
+    if known in {"gt", "lt"}:
+        return Condition(_word(name), (_number(value),), known)
+    if not 0 < len(values) <= MAX_ITEMS:
+        raise ValueError(NO_PAIRS)
+    return Condition(_word(name), tuple(_word(one) for one in values), known)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
+        return value
+    raise ValueError(NO_PAIRS)
+
+
+def _number(value: object) -> str:
+    number = Decimal(value) if type(value) is int else value
+    if isinstance(number, Decimal) and number.is_finite():
+        return str(number)
+    raise ValueError("gt and lt are for numbers")
 
 
 def _span(report: _Report, sent: datetime) -> Interval:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from hashlib import sha256
 
+from worker.api import Condition
 from worker.jobs.reports import charts
 from worker.jobs.reports.charts import (
     NOTHING,
@@ -146,7 +147,12 @@ def _facts(report: Report, names: Mapping[str, str]) -> Iterator[tuple[str, str]
         yield "media type", due.media_type
     if due.queue_ids:
         yield "queues", ", ".join(value_label(one, names) for one in due.queue_ids)
-    yield from ((name, value_label(value, names)) for name, value in due.filters)
+    yield from ((one.name, _condition(one, names)) for one in due.filters)
+
+
+def _condition(one: Condition, names: Mapping[str, str]) -> str:
+    sign = {"gt": "> ", "lt": "< ", "contains": "contains "}.get(one.operator, "")
+    return sign + ", ".join(value_label(value, names) for value in one.values)
 
 
 def _figures(report: Report, names: Mapping[str, str]) -> list[Markup]:

@@ -105,5 +105,8 @@ def filters_of(due: ReportDue) -> dict[str, Any]:
     return {
         "mediaType": due.media_type,
         "queueIds": list(due.queue_ids),
-        "further": [{"dimension": name, "value": value} for name, value in due.filters],
+        "further": [
+            {"dimension": one.name, "operator": one.operator, "value": list(one.values)}
+            for one in due.filters
+        ],
     }

@@ -34,7 +34,7 @@ class Row:
 
     direction: str | None = None
     user_id: str | None = None
-    """The first agent."""
+    """The first agent who talked: one who was only alerted has no part in it."""
 
     division_id: str | None = None
     wrapup_codes: tuple[str, ...] = ()
@@ -111,6 +111,8 @@ def objects_in(value: Any, name: str) -> list[Mapping[str, Any]]:
 
 AGENTS = {"agent", "user"}
 QUEUES = {"acd"}
+TALK_METRICS = {"tAnswered", "tTalk", "tTalkComplete"}
+"""Of who answered. `tHandle` and `tAcw` are no sign: who does not respond is wrapped up, too."""
 
 Json = Mapping[str, Any]
 
@@ -127,20 +129,23 @@ def row_of_platform(conversation: Json, asked: Asked | None = None) -> Row | Non
     duration = None if end is None else (milliseconds_of(end) or 0) - start
     if duration is not None and duration < 0:
         return None
-    agents = sorted(_sessions(conversation, AGENTS), key=_first_segment)
+    agents = sorted(filter(_talked, _participants(conversation, AGENTS)), key=_joined)
+    talks = sorted(_sessions(agents), key=_first_segment)
+    # Of a conversation without an answer: where it was offered.
+    offers = talks or sorted(_sessions(_participants(conversation, AGENTS)), key=_first_segment)
     asked = asked or {}
     return Row(
         id=identity,
         start_ms=start,
         duration_ms=duration,
-        talk_ms=_sum("tTalk", agents),
-        hold_ms=_sum("tHeld", agents),
-        media_type=_media_type(conversation, agents, asked.get("mediaType", ())),
-        queue_id=_queue_id(conversation, agents, asked.get("queueId", ())),
+        talk_ms=_sum("tTalk", talks),
+        hold_ms=_sum("tHeld", talks),
+        media_type=_media_type(conversation, offers, asked.get("mediaType", ())),
+        queue_id=_queue_id(conversation, offers, asked.get("queueId", ())),
         direction=text_of(conversation.get("originatingDirection")),
-        user_id=_pick(_users(conversation), asked.get("userId", ())),
+        user_id=_pick((text_of(who.get("userId")) for who in agents), asked.get("userId", ())),
         division_id=_pick(_divisions(conversation), asked.get("divisionId", ())),
-        wrapup_codes=_wrapup_codes(agents),
+        wrapup_codes=_wrapup_codes(talks),
     )
 
 
@@ -148,13 +153,27 @@ def _start(conversation: Json) -> int | None:
     return milliseconds_of(conversation.get("conversationStart"))
 
 
-def _sessions(conversation: Json, purposes: Collection[str] | None = None) -> list[Json]:
-    return [
-        session
-        for participant in objects_in(conversation, "participants")
-        if purposes is None or text_of(participant.get("purpose")) in purposes
-        for session in objects_in(participant, "sessions")
-    ]
+def _participants(conversation: Json, purposes: Collection[str]) -> list[Json]:
+    listed = objects_in(conversation, "participants")
+    return [one for one in listed if text_of(one.get("purpose")) in purposes]
+
+
+def _sessions(participants: Iterable[Json]) -> list[Json]:
+    return [session for who in participants for session in objects_in(who, "sessions")]
+
+
+def _talked(participant: Json) -> bool:
+    """Return whether the participant answered; one whose sessions are not listed may have."""
+    sessions = objects_in(participant, "sessions")
+    return not sessions or any(_is_talk(session) for session in sessions)
+
+
+def _is_talk(session: Json) -> bool:
+    kinds = {text_of(segment.get("segmentType")) for segment in objects_in(session, "segments")}
+    return "interact" in kinds or any(
+        text_of(item.get("name")) in TALK_METRICS and whole_milliseconds(item.get("value"))
+        for item in objects_in(session, "metrics")
+    )
 
 
 def _first_segment(session: Json) -> str:
@@ -177,27 +196,21 @@ def _sum(metric: str, sessions: Iterable[Json]) -> int:
 
 def _media_type(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
     # The agent's, before the customer's; an asked one before both, as for queues.
-    sessions = [*agents, *_sessions(conversation)]
+    sessions = [*agents, *_sessions(objects_in(conversation, "participants"))]
     media = (text_of(session.get("mediaType")) for session in sessions)
     return _pick((kind and kind.lower() for kind in media), asked)
 
 
 def _queue_id(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
     # The queue that answered, before the one that gave up; an asked one before both.
-    return _pick(_queues([*agents, *_sessions(conversation, QUEUES)]), asked)
+    waits = _sessions(_participants(conversation, QUEUES))
+    return _pick(_queues([*agents, *waits]), asked)
 
 
 def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
     for session in sessions:
         for segment in objects_in(session, "segments"):
             yield text_of(segment.get("queueId"))
-
-
-def _users(conversation: Json) -> Iterator[str | None]:
-    all_participants = sorted(objects_in(conversation, "participants"), key=_joined)
-    for participant in all_participants:
-        if text_of(participant.get("purpose")) in AGENTS:
-            yield text_of(participant.get("userId"))
 
 
 def _joined(participant: Json) -> str:

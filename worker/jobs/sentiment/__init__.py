@@ -9,6 +9,7 @@ from worker.jobs.sentiment.handler import (
     FORWARDED,
     SOURCE,
     ForwardChatSentiment,
+    Mark,
     Sinks,
 )
 from worker.jobs.sentiment.rules import SentimentRules, forwarding_id
@@ -27,7 +28,15 @@ async def build(context: Context, settings: SentimentSettings) -> ForwardChatSen
         sinks=await _receivers(context, settings),
         now=context.now,
         settle_seconds=settings.sentiment_settle_seconds,
+        mark=mark_of(settings, (await context.genesys()).dialect.name),
     )
+
+
+def mark_of(settings: SentimentSettings, dialect: str) -> Mark:
+    """Return when a conversation is given its forwarding's id."""
+    if not settings.sentiment_mark:
+        return Mark.NEVER
+    return Mark.FIRST if dialect == "reference" else Mark.LAST
 
 
 async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
@@ -43,7 +52,7 @@ async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
 def _needs(settings: SentimentSettings) -> list[str]:
     """Return what no chat can be forwarded without: where its sentiment comes from, the sinks."""
     hook = ["crm_webhook"] if settings.crm_webhook_url else []
-    return ["login", "conversations", "analytics", "speech", "transcripts", "events", *hook]
+    return ["login", "analytics", "speech", "transcripts", "events", *hook]
 
 
 JOB = Job(
@@ -61,6 +70,7 @@ JOB = Job(
     build=build,
     requires=("CRM_WEBHOOK_URL",),
     needs=_needs,
+    may_miss=("conversations",),
     topics=("v2.detail.events.conversation.{id}.customer.end",),
     permissions={
         "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",

@@ -23,6 +23,9 @@ class ChatScored(Event, frozen=True, kw_only=True):
     session_id: str | None = None
     """The customer's session that ended, when the event names it; a later one may follow."""
 
+    participant_id: str | None = None
+    """The customer's participant, when the event names it."""
+
 
 _leg = decoder(LegFields)
 _flat = decoder(FlatFields)
@@ -33,10 +36,12 @@ def from_platform(envelope: Envelope) -> ChatScored | None:
     leg = leg_of(event_body(envelope, _leg))
     if (leg.media_type or "").upper() not in {"CHAT", "MESSAGE"}:
         return None
+    is_customers_leg = is_customers(envelope)
     return ChatScored(
         origin=leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
-        session_id=leg.session_id if is_customers(envelope) else None,
+        session_id=leg.session_id if is_customers_leg else None,
+        participant_id=leg.participant_id if is_customers_leg else None,
     )
 
 

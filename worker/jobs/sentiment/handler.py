@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from worker.api import (
     Transient,
     Webhook,
     audit_logger,
+    best_effort,
     metrics,
     seconds_to_next_poll,
 )
@@ -37,17 +39,31 @@ SOURCE = "genesys.sentiment.forwarder"
 FORWARDED = "ChatSentimentAnalysis"
 ESCALATED = "ChatSentimentEscalation"
 
+MARK = "sentiment_mark"
 CONFLICT = 409
 WRITES = 3
 """Times the conversation's attributes are written that another client is writing too."""
+
+
+class Mark(StrEnum):
+    """When a conversation is given its forwarding's id."""
+
+    FIRST = "first"
+    """Before the receivers, which get nothing if it is refused: as text r3 has it."""
+
+    LAST = "last"
+    """After them, at best effort: attributes of a conversation that ended are worth little."""
+
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sinks:
     """Where the sentiment is sent, and what was sent already."""
 
-    set_attributes: Callable[[str, Mapping[str, str]], Awaitable[None]]
-    """Merges attributes into the conversation's, reading it anew each time."""
+    set_attributes: Callable[[str, Mapping[str, str], str | None], Awaitable[None]]
+    """Merges attributes into the conversation's; the last argument is the customer's participant,
+    None where it has to be asked for."""
 
     bus: Bus
     crm: Webhook | None
@@ -57,7 +73,7 @@ class Sinks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardChatSentiment:
-    """ChatScored → sentiment → gate → conversation status → bus, CRM and alert."""
+    """ChatScored → sentiment → gate → bus, CRM and alert → conversation status."""
 
     sentiment: ChatSentiment
     rules: SentimentRules
@@ -67,6 +83,8 @@ class ForwardChatSentiment:
 
     settle_seconds: float
     """Age of the event from which a chat without sentiment is taken for one that never gets any."""
+
+    mark: Mark = Mark.LAST
 
     async def __call__(self, event: ChatScored) -> Result:
         """Forward the sentiment; raises NotYet while the analysis may still come."""
@@ -81,8 +99,12 @@ class ForwardChatSentiment:
             return _skipped(event, "skipped_low_confidence", sentiment, began)
         payload = payload_of(event, sentiment, self.rules)
         severe = self.rules.escalate(sentiment)
-        await self._mark(event)
+        if self.mark is Mark.FIRST:
+            await self._mark(event)
         await self._send(event, payload, severe=severe)
+        if self.mark is Mark.LAST:
+            async with best_effort(MARK):
+                await self._mark(event)
         _audit(
             event,
             "forwarded",
@@ -101,9 +123,12 @@ class ForwardChatSentiment:
             raise NotYet("the chat is not analysed yet", retry_after=wait)
 
     async def _mark(self, event: ChatScored) -> None:
+        attributes = status_attributes(event)
         for _ in range(WRITES):
             try:
-                await self.sinks.set_attributes(event.conversation_id, status_attributes(event))
+                await self.sinks.set_attributes(
+                    event.conversation_id, attributes, event.participant_id
+                )
             except Rejected as refusal:
                 if refusal.status != CONFLICT:
                     raise

@@ -25,6 +25,10 @@ class SentimentSettings(JobSettings):
     sentiment_settle_seconds: Seconds = 1800
     """Age of an event from which a chat without analysis is taken for one that gets none."""
 
+    sentiment_mark: bool = True
+    """Whether a conversation is given the id of its forwarding as an attribute. Best effort, after
+    the receivers, as the conversation has ended; in the reference dialect before them."""
+
     events_chat_types: Globs = (
         "v2.detail.events.conversation.*.customer.end",
         "chat.sentiment",

@@ -12,7 +12,7 @@ async def build(context: Context, settings: VoiceSettings) -> EnrichVoice:
     """Return the handler, its table and its customers."""
     genesys = await context.genesys()
     return EnrichVoice(
-        customer_address=genesys.conversations.customer_address,
+        caller=genesys.conversations.caller,
         customers=_customers(context, settings, genesys),
         records=await _records(context, settings),
         now=context.now,

@@ -34,12 +34,25 @@ def customer_of(
 
     Permanent, naming the field, when a value is not what the field is for.
     """
-    tier = None if output is None else output.get(tier_field)
-    if output is None or tier is None or tier == "":
+    tier = _field(output or {}, tier_field)
+    if tier is None or tier == "":
         return None
-    if not isinstance(tier, str):
-        raise Permanent(f"data action output {tier_field}: not text")
-    return Customer(tier, _ltv(output.get(ltv_field), ltv_field))
+    return Customer(_tier(tier, tier_field), _ltv(_field(output or {}, ltv_field), ltv_field))
+
+
+def _field(output: Mapping[str, Any], name: str) -> object:
+    """Return the field of that name, or else the only one that differs by case: `Tier`."""
+    alike = [key for key in output if key.casefold() == name.casefold()]
+    key = name if name in output or len(alike) != 1 else alike[0]
+    return output.get(key)
+
+
+def _tier(value: object, field: str) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)  # some CRMs number their tiers
+    if not isinstance(value, str):
+        raise Permanent(f"data action output {field}: not text")
+    return value
 
 
 def _ltv(value: object, field: str) -> Decimal | None:

@@ -147,7 +147,12 @@ def _reference_detail(score: Score, at: str) -> Mapping[str, Any]:
 
 
 def _live(score: Score) -> dict[str, Any]:
-    customer = {"id": "p1", "purpose": "customer", "address": f"tel:{score.phone}"}
+    customer = {
+        "id": "p1",
+        "purpose": "customer",
+        "address": f"tel:{score.phone}",
+        "calls": [{"id": "c1", "state": "terminated"}],
+    }
     return {
         "id": score.conversation_id,
         "participants": [customer, {"id": "p2", "purpose": "agent"}],

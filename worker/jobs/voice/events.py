@@ -50,6 +50,9 @@ class VoiceScored(Event, frozen=True, kw_only=True):
     phone_number: str | None = None
     """As the event gives it, `tel:` stripped; out of `repr`, so out of tracebacks."""
 
+    is_call: bool = True
+    """False when the event does not say: the platform scores messages and e-mails, too."""
+
 
 class _Scored(Wire):
     """`v2.speechandtextanalytics.conversation.{id}.sentiment`; it has no time of its own."""
@@ -72,11 +75,12 @@ def from_platform(envelope: Envelope) -> VoiceScored:
     """Read a sentiment event of Genesys Cloud."""
     body = event_body(envelope, _scored)
     conversation_id = read_id(body.conversation_id, "detail.eventBody.conversationId")
-    overall = read_number(body.sentiment_overall_score, "detail.eventBody.sentimentOverallScore")
+    overall = _score(body.sentiment_overall_score, "detail.eventBody.sentimentOverallScore")
     return VoiceScored(
         origin=timed(envelope, emitted_at(envelope), conversation_id),
         conversation_id=conversation_id,
         overall=overall,
+        is_call=False,
     )
 
 
@@ -85,7 +89,7 @@ def from_reference(envelope: Envelope) -> VoiceScored:
     fields = flat_detail(envelope, _flat)
     flat = flat_of(fields)
     sentiment = read_object(fields.sentiment, "detail.sentiment") or {}
-    overall = read_number(sentiment.get("overall"), "detail.sentiment.overall")
+    overall = _score(sentiment.get("overall"), "detail.sentiment.overall")
     speakers = read_list(sentiment.get("speaker"), "detail.sentiment.speaker", _speaker) or ()
     origin = flat_origin(envelope, flat)
     read_id_if_any(fields.participant_id, "detail.participantId")
@@ -103,5 +107,13 @@ def _speaker(entry: object, at: str) -> SpeakerScore | None:
     if not isinstance(entry, dict):
         raise Permanent(f"{at}: not an object")
     speaker = read_text(entry.get("id", UNSET), f"{at}.id")
-    score = read_number(entry.get("score"), f"{at}.score")
+    score = _score(entry.get("score"), f"{at}.score")
     return None if score is None else SpeakerScore(id=speaker, score=score)
+
+
+def _score(value: object, at: str) -> Decimal | None:
+    """Read a sentiment; the scale of the user interface, -100 to 100, would be misread."""
+    score = read_number(value, at)
+    if score is not None and abs(score) > 1:
+        raise Permanent(f"{at}: not within -1..1")
+    return score

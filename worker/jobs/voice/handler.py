@@ -6,20 +6,34 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker.api import Cached, Result, Transient, e164
+from worker.api import Cached, Caller, Result, Transient, e164, number_as_written
 from worker.jobs.voice.customers import UNKNOWN, Customer, Customers
 from worker.jobs.voice.events import VoiceScored
 from worker.jobs.voice.records import EnrichmentStatus, VoiceRecord, VoiceRecords
 
 log = structlog.get_logger()
 
+AS_WANTED = {EnrichmentStatus.COMPLETE, EnrichmentStatus.UNIDENTIFIED}
+CALLS = {"calls", "callbacks"}
+
+
+def may_be_call(caller: Caller) -> bool:
+    """Return whether a conversation has a call in it; one that does not say may be one."""
+    return not caller.media or not CALLS.isdisjoint(caller.media)
+
+
+def number_of(*addresses: str | None) -> str | None:
+    """Return the first E.164 number among the addresses, else the first number as it came."""
+    found = [*map(e164, addresses), *map(number_as_written, addresses)]
+    return next(filter(None, found), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrichVoice:
     """VoiceScored → phone number → customer → one item in the table."""
 
-    customer_address: Callable[[str], Awaitable[str | None]]
-    """Address of a live conversation's customer, by conversation id."""
+    caller: Callable[[str], Awaitable[Caller]]
+    """Customer of a live conversation, by conversation id."""
 
     customers: Customers
     records: VoiceRecords
@@ -32,27 +46,43 @@ class EnrichVoice:
     async def __call__(self, event: VoiceScored) -> Result:
         """Record the score; raises Transient while its customer cannot be asked for."""
         record = await self._enriched(event)
+        if record is None:
+            return Result.SKIPPED
         if not await self.records.add(record):
             return Result.DUPLICATE
-        return Result.OK if record.status is EnrichmentStatus.COMPLETE else Result.DEGRADED
+        return Result.OK if record.status in AS_WANTED else Result.DEGRADED
 
-    async def _enriched(self, event: VoiceScored) -> VoiceRecord:
-        phone = e164(event.phone_number)
+    async def _enriched(self, event: VoiceScored) -> VoiceRecord | None:
+        """Return what is to be kept; None of a message or an e-mail."""
+        caller, is_call = Caller(), event.is_call
         try:
-            phone = phone or e164(await self.customer_address(event.conversation_id))
-            found = await self._customer(phone, event.conversation_id)
+            if not is_call or e164(event.phone_number) is None:
+                caller = await self.caller(event.conversation_id)
+                is_call = is_call or may_be_call(caller)
+            if not is_call:
+                return None
+            number = number_of(event.phone_number, caller.address)
+            found = await self._customer(e164(number), event.conversation_id)
         except Transient as error:
-            remembered = self.customers.of_conversation(event.conversation_id)
-            if remembered is None and not self._is_too_old_to_wait(event):
-                raise
-            if remembered is None:
-                log.warning("voice_enrichment_degraded", reason=error.reason)
-                status = EnrichmentStatus.DEGRADED
-                return VoiceRecord(event=event, phone_number=phone, customer=None, status=status)
-            found = remembered
-        status = EnrichmentStatus.STALE if found.stale else EnrichmentStatus.COMPLETE
-        customer = found.value or UNKNOWN
-        return VoiceRecord(event=event, phone_number=phone, customer=customer, status=status)
+            number = number_of(event.phone_number, caller.address)
+            return self._unasked(event, number, error, may_degrade=is_call)
+        return _known(event, number, found)
+
+    def _unasked(
+        self, event: VoiceScored, number: str | None, error: Transient, *, may_degrade: bool
+    ) -> VoiceRecord:
+        """Return the record with the customer as last seen, or with none; else raise the error.
+
+        What may be a message is not degraded: the record would stay, and be wrong.
+        """
+        remembered = self.customers.of_conversation(event.conversation_id)
+        if remembered is not None:
+            return _known(event, number, remembered)
+        if not may_degrade or not self._is_too_old_to_wait(event):
+            raise error
+        log.warning("voice_enrichment_degraded", reason=error.reason)
+        status = EnrichmentStatus.DEGRADED
+        return VoiceRecord(event=event, phone_number=number, customer=None, status=status)
 
     async def _customer(self, phone: str | None, conversation_id: str) -> Cached[Customer]:
         if phone is None:
@@ -65,3 +95,13 @@ class EnrichVoice:
             return False
         age = self.now() - event.origin.occurred_at
         return age > timedelta(seconds=self.degrade_after_seconds)
+
+
+def _known(event: VoiceScored, number: str | None, found: Cached[Customer]) -> VoiceRecord:
+    status = EnrichmentStatus.COMPLETE
+    if found.stale:
+        status = EnrichmentStatus.STALE
+    elif e164(number) is None:
+        status = EnrichmentStatus.UNIDENTIFIED
+    customer = found.value or UNKNOWN
+    return VoiceRecord(event=event, phone_number=number, customer=customer, status=status)

@@ -26,6 +26,9 @@ class EnrichmentStatus(StrEnum):
     DEGRADED = "degraded"
     """Written without the customer: the data action was down for too long."""
 
+    UNIDENTIFIED = "unidentified"
+    """No customer was asked for: no number, or one that is not E.164 and is kept as it came."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceRecord:

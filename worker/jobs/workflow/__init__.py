@@ -2,7 +2,7 @@
 
 from worker.api import ClientLimits, Context, EventType, Job
 from worker.jobs.workflow.events import ConversationEnded, from_platform, from_reference
-from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
+from worker.jobs.workflow.executions import DetailsStore, Workflows, name_prefix
 from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 from worker.jobs.workflow.settings import WorkflowSettings
 
@@ -27,11 +27,6 @@ async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:
     limits = ClientLimits(pool=10, read_seconds=30, attempts=4)
     s3 = await context.aws("s3", limits, setting="WORKFLOW_DETAILS_BUCKET", upstream="s3_details")
     return DetailsStore(s3, settings.workflow_details_bucket)
-
-
-def _effects(event: ConversationEnded) -> dict[str, str]:
-    execution = execution_of(event, None, status=DetailsStatus.PARTIAL, steps=())
-    return {"executionName": execution.name}
 
 
 JOB = Job(
@@ -60,7 +55,7 @@ JOB = Job(
     },
     proof="sink",
     waits=("workflow_settle_seconds",),
-    effects=_effects,
+    effects=lambda event: {"executionName": f"{name_prefix(event)}*"},
     checks={
         "state machine": "worker.jobs.workflow.checks:check_state_machine",
         "call details bucket": "worker.jobs.workflow.checks:check_details_bucket",

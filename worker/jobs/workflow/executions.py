@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from hashlib import sha256
 from typing import Any, Self
 
 import orjson
@@ -87,11 +88,11 @@ def execution_of(
 
     Raises Permanent for a conversation id that cannot be part of a name.
     """
-    name = f"enrich_{event.conversation_id}_{event.origin.dedupe_key[:8]}"
-    if not _NAME.fullmatch(name):
-        raise Permanent("conversationId: cannot name an execution")
+    ended_at = details.get("conversationEnd") if details else None
+    if status is DetailsStatus.PARTIAL or ended_at is None:
+        ended_at = utc_text(event.origin.occurred_at)
     return Execution(
-        name,
+        _name_of(event, ended_at),
         {
             "conversationId": event.conversation_id,
             "timestamp": utc_text(event.origin.occurred_at),
@@ -101,6 +102,23 @@ def execution_of(
             "correlationId": event.origin.correlation_id,
         },
     )
+
+
+def name_prefix(event: ConversationEnded) -> str:
+    """Return what the names of all executions of the conversation begin with."""
+    return f"enrich_{event.conversation_id}_"
+
+
+def _name_of(event: ConversationEnded, ended_at: str) -> str:
+    """Name the end of the conversation, and not the event: each customer leg has an event.
+
+    Transfers and conferences end legs; a message conversation that reopens ends twice.
+    """
+    end = f"{event.origin.organization_id or ''}|{event.conversation_id.lower()}|{ended_at}"
+    name = name_prefix(event) + sha256(end.encode()).hexdigest()[:8]
+    if not _NAME.fullmatch(name):
+        raise Permanent("conversationId: cannot name an execution")
+    return name
 
 
 STARTED_BEFORE = "ExecutionAlreadyExists"

@@ -1,0 +1,138 @@
+"""Which conversations a details query asks for, by the dimensions and metrics of the platform.
+
+The lists are those of the SDK's `ConversationDetailQueryPredicate` and
+`SegmentDetailQueryPredicate`: a dimension among the wrong filters is answered 400.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from worker.errors import Permanent
+
+Json = Mapping[str, Any]
+Operator = Literal["eq", "in", "contains", "gt", "lt"]
+OPERATORS: Mapping[str, Operator] = {name: name for name in ("eq", "in", "contains", "gt", "lt")}
+
+CONVERSATION_DIMENSIONS = {
+    "accessAttribute",
+    "conversationEnd",
+    "conversationId",
+    "conversationInitiator",
+    "conversationStart",
+    "customerParticipation",
+    "divisionId",
+    "externalTag",
+    "mediaStatsMinConversationMos",
+    "originatingDirection",
+    "originatingSocialMediaPublic",
+}
+"""All others are dimensions of a segment."""
+
+SEGMENT_METRICS = {"tSegmentDuration"}
+NUMERIC_DIMENSIONS = {"mediaStatsMinConversationMos"}
+
+ALIASES = {
+    "conversation.media.type": "mediaType",
+    "routing.queue.id": "queueId",
+    "direction": "originatingDirection",
+}
+"""The names of the reference dialect's text r4, and a short one, for the platform's dimensions."""
+
+ENUMS = {"mediaType", "originatingDirection"}
+"""Dimensions whose values analytics writes in lower case, and events in upper case."""
+
+
+class Condition(NamedTuple):
+    """What must hold of a dimension or a metric, by the names of the platform or of r4."""
+
+    name: str
+    values: tuple[str, ...]
+    """Alternatives; a number as text, with `gt` and `lt`."""
+
+    operator: Operator = "in"
+    """`eq` and `in` are alike: there may be one value or several."""
+
+    @staticmethod
+    def operators() -> Mapping[str, Operator]:
+        """Return the operators by their names."""
+        return OPERATORS
+
+    def normal(self) -> "Condition":
+        """Return it by the platform's name, and with the values as analytics writes them."""
+        name = ALIASES.get(self.name, self.name)
+        values = tuple(value.lower() for value in self.values) if name in ENUMS else self.values
+        return Condition(name, values, self.operator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which conversations are asked for; all of it must match."""
+
+    media_type: str | None = None
+    queue_ids: tuple[str, ...] = ()
+    others: tuple[Condition, ...] = ()
+
+    def conditions(self) -> list[Condition]:
+        """Return all of it, by the platform's names."""
+        media = [Condition("mediaType", (self.media_type,))] if self.media_type else []
+        queues = [Condition("queueId", self.queue_ids)] if self.queue_ids else []
+        return [*media, *queues, *(one.normal() for one in self.others)]
+
+    def by_dimension(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return dimension and values of what must be equal to one of them."""
+        return [(one.name, one.values) for one in self.conditions() if one.operator in {"eq", "in"}]
+
+
+def platform_filters(filters: Filters) -> dict[str, Any]:
+    """Return the lists of filters of a details query; Permanent for what the platform cannot do."""
+    segments: list[Json] = []
+    conversations: list[Json] = []
+    for one in filters.conditions():
+        is_of_segment = one.name in SEGMENT_METRICS or (
+            not _is_metric(one) and one.name not in CONVERSATION_DIMENSIONS
+        )
+        (segments if is_of_segment else conversations).append(_clause(one))
+    lists = {"segmentFilters": segments, "conversationFilters": conversations}
+    return {name: clauses for name, clauses in lists.items() if clauses}
+
+
+def reference_filters(filters: Filters) -> list[Json]:
+    """Return the form of r1 and r4: `{type, value}`, a list of values where there are several.
+
+    Permanent for an operator that this form has no word for.
+    """
+    if any(one.operator not in {"eq", "in"} for one in filters.conditions()):
+        raise Permanent("filters: the reference dialect has no operators but eq and in")
+    names = {ours: theirs for theirs, ours in ALIASES.items() if "." in theirs}
+    return [
+        {"type": names.get(name, name), "value": values[0] if len(values) == 1 else list(values)}
+        for name, values in filters.by_dimension()
+    ]
+
+
+def _is_metric(one: Condition) -> bool:
+    return one.operator in {"gt", "lt"} and one.name not in NUMERIC_DIMENSIONS
+
+
+def _clause(one: Condition) -> Json:
+    predicates = list(_predicates(one))
+    return {"type": "or" if len(predicates) > 1 else "and", "predicates": predicates}
+
+
+def _predicates(one: Condition) -> Iterator[Json]:
+    kind = "metric" if _is_metric(one) else "dimension"
+    match one.operator:
+        case "eq" | "in":
+            for value in one.values:
+                yield {"type": kind, kind: one.name, "operator": "matches", "value": value}
+        case "gt" | "lt":
+            yield {"type": kind, kind: one.name, "range": {one.operator: _number(one.values[0])}}
+        case "contains":
+            raise Permanent("filters: the platform has no operator contains")
+
+
+def _number(text: str) -> int | float:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else float(number)
