@@ -14,7 +14,7 @@ print('{"event":"ops_server_listening","url":"http://127.0.0.1:9"}', flush=True)
 time.sleep(0.5)
 raise SystemExit("no module of that name")
 """
-"""What the first look at /readyz finds when the rest of a start fails: an address, and nobody."""
+"""What the first request to /readyz meets when the rest of a start fails: an address, and no process."""
 
 
 async def test_a_process_that_is_not_ready_in_time_is_ended(tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ async def test_a_process_whose_start_is_cancelled_is_ended(tmp_path, monkeypatch
     assert worker.returncode == -9
 
 
-async def test_a_process_that_ends_after_it_listened_is_told_with_its_log(tmp_path):
+async def test_a_process_that_ends_after_it_listened_is_reported_with_its_log(tmp_path):
     with pytest.raises(WorkerFailed, match=r"(?s)ended with 1:.*no module of that name"):
         async with WorkerProcess({}, tmp_path / "log", ("-c", ENDS_BESIDE_ITS_ADDRESS)):
             pass

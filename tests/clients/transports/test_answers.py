@@ -64,6 +64,7 @@ CALLS = [
     ("events", "put_events", {"Entries": [{"Time": NOON.replace(tzinfo=None)}]}),
     ("events", "put_events", {"Entries": [{"Time": NOON.astimezone(ELSEWHERE)}]}),
     ("events", "describe_event_bus", {"Name": "own"}),
+    ("events", "list_rule_names_by_target", {"TargetArn": "a", "EventBusName": "own"}),
 ]  # fmt: skip
 
 
@@ -188,6 +189,7 @@ REPLIES = [
     ("stepfunctions", "start_execution", {"executionArn": "a", "startDate": 1772452800.123}),
     ("events", "put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Busy"}]}),
     ("events", "describe_event_bus", {"Name": "own", "CreationTime": 1772452800}),
+    ("events", "list_rule_names_by_target", {"RuleNames": [TEXT, ""], "NextToken": "n"}),
 ]  # fmt: skip
 
 
