@@ -14,7 +14,7 @@ print('{"event":"ops_server_listening","url":"http://127.0.0.1:9"}', flush=True)
 time.sleep(0.5)
 raise SystemExit("no module of that name")
 """
-"""What the first request to /readyz meets when the rest of a start fails: an address, and no process."""
+"""What the first request meets when the rest of a start fails: an address, and no process."""
 
 
 async def test_a_process_that_is_not_ready_in_time_is_ended(tmp_path, monkeypatch):
