@@ -182,14 +182,13 @@ async def test_a_score_of_a_conversation_that_may_be_a_call_is_recorded(bench, l
     assert (await bench.item())["crmTier"] == "gold"
 
 
-async def test_what_may_be_a_message_is_never_recorded_degraded(bench):
-    event = a_platform_score(bench.cloud, "messages", age=2 * MINUTE)
+async def test_a_score_whose_medium_cannot_be_asked_for_is_recorded_degraded(bench):
+    event = a_platform_score(bench.cloud, "calls", age=2 * MINUTE)
     bench.cloud.fail_with("conversation", 503)
 
-    with pytest.raises(Transient):
-        await bench.enrich(event)
+    assert await bench.enrich(event) is Result.DEGRADED
 
-    assert await bench.stored() == []
+    assert (await bench.item())["enrichmentStatus"] == "degraded"
 
 
 async def test_a_call_is_recorded_degraded_while_the_data_action_is_down(bench):

@@ -6,9 +6,9 @@ EVENT = sample("events/platform/sta_sentiment.json")
 
 
 async def test_a_secret_in_a_file_is_rotated_under_way_and_heals_within_a_minute(
-    stage, start_worker, known_customer, records, settled, eventually, tmp_path
+    emulators, start_worker, known_customer, records, settled, eventually, tmp_path
 ):
-    cloud, file = stage.genesys, tmp_path / "secret"
+    cloud, file = emulators.genesys, tmp_path / "secret"
     file.write_text(f"{cloud.client_secret}\n")
     async with start_worker(GENESYS_CLIENT_SECRET="", GENESYS_CLIENT_SECRET_FILE=file) as worker:
         cloud.client_secret = "rotated"
@@ -18,11 +18,11 @@ async def test_a_secret_in_a_file_is_rotated_under_way_and_heals_within_a_minute
         async def refused_again():
             return cloud.counts["token"] > before
 
-        stage.sqs.send(stage.queue_url, EVENT)
+        emulators.sqs.send(emulators.queue_url, EVENT)
         await eventually(refused_again)
         file.write_text("rotated\n")
         await eventually(worker.ready, 60)
         await settled()  # a message of a blocked job is hidden for a minute
 
     assert len(await records()) == 1
-    assert stage.sqs.messages(stage.dead_letter_url) == ()
+    assert emulators.sqs.messages(emulators.dead_letter_url) == ()

@@ -33,7 +33,9 @@ def last_line(worker):
 async def test_sigterm_lets_a_full_worker_finish_and_strands_nothing(
     emulators, start_worker, slow_upstream, records
 ):
-    async with start_worker(GENESYS_REQUESTS_PER_MINUTE=100_000) as worker:
+    async with start_worker(
+        GENESYS_REQUESTS_PER_MINUTE=100_000, GENESYS_ACTION_CONCURRENCY=IN_FLIGHT
+    ) as worker:
         emulators.genesys.requests_per_minute = None
         for body in scores(IN_FLIGHT):
             emulators.sqs.send(emulators.queue_url, body)

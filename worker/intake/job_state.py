@@ -122,11 +122,15 @@ class JobState:
     def check(self) -> State:
         """Return what may pass now, worst reason first, and record it."""
         self.state, self.reason = self._check_state()
-        states = [self._upstreams.state(name) for name in self.may_miss]
-        self.missed = "open" if "open" in states else "closed"
-        if self.missed == "closed" and "half_open" in states:
-            self.missed = "half_open"
+        self.missed = self._missed()
         return self.state
+
+    def _missed(self) -> Literal["closed", "half_open", "open"]:
+        states = [self._upstreams.state(name) for name in self.may_miss]
+        # Refused credentials open no breaker, and are as much of an absence.
+        if "open" in states or self._upstream_problem(*self.may_miss):
+            return "open"
+        return "half_open" if "half_open" in states else "closed"
 
     def is_down(self) -> bool:
         """Whether an upstream is known to be down, one that may be missing included."""

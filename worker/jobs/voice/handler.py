@@ -65,20 +65,19 @@ class EnrichVoice:
             found = await self._customer(e164(number), event.conversation_id)
         except Transient as error:
             number = number_of(event.phone_number, caller.address)
-            return self._unasked(event, number, error, may_degrade=is_call)
+            return self._unasked(event, number, error)
         return _known(event, number, found)
 
-    def _unasked(
-        self, event: VoiceScored, number: str | None, error: Transient, *, may_degrade: bool
-    ) -> VoiceRecord:
+    def _unasked(self, event: VoiceScored, number: str | None, error: Transient) -> VoiceRecord:
         """Return the record with the customer as last seen, or with none; else raise the error.
 
-        What may be a message is not degraded: the record would stay, and be wrong.
+        While Genesys is down no one knows whether this was a call. Who sets the age from which
+        records are degraded wants them all the same, and `degraded` says that one was not checked.
         """
         remembered = self.customers.of_conversation(event.conversation_id)
         if remembered is not None:
             return _known(event, number, remembered)
-        if not may_degrade or not self._is_too_old_to_wait(event):
+        if not self._is_too_old_to_wait(event):
             raise error
         log.warning("voice_enrichment_degraded", reason=error.reason)
         status = EnrichmentStatus.DEGRADED
