@@ -23,6 +23,7 @@ from tests.support.factories import an_id
 from worker.intake.gate import CHECK_SECONDS, FAILED_PROBES, MOST_WAITING_TO_PROBE, Gate
 from worker.intake.job_state import RECENT_SUCCESS_SECONDS
 from worker.intake.outcome import DONE, Retry, failure_of
+from worker.telemetry.metrics import REGISTRY
 
 OWN = Retry(failure_of("own", error_class="Unavailable", cause="own"))
 
@@ -31,6 +32,22 @@ async def turn(times=10):
     """Let all tasks run until they wait."""
     for _ in range(times):
         await asyncio.sleep(0)
+
+
+def paused(queue):
+    return REGISTRY.get_sample_value("worker_paused", {"queue": queue})
+
+
+def test_the_gauge_of_a_queue_is_there_before_its_gate_changes():
+    """An alert or a panel of a series that is not there shows nothing, and not 0."""
+    upstreams = FakeUpstreams(up="closed")
+    gate = Gate("of-the-gauge", [a_job(needs=["up"], upstreams=upstreams)])
+    assert paused("of-the-gauge") == 0
+
+    upstreams.states["up"] = "open"
+    gate.check()
+
+    assert paused("of-the-gauge") == 1
 
 
 # JobState

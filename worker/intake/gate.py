@@ -58,6 +58,8 @@ class Gate:
         self.most_aside = most_aside
         self.jobs = {job.name: job for job in jobs}
         self.state: State = "open"
+        self._paused = metrics.paused.labels(queue)
+        self._paused.set(0)  # a panel or an alert of a series that is not there shows nothing
         self.reason = ""
         self.overfull = False
         """Whether the queue has nearly as many messages in flight as SQS allows."""
@@ -92,7 +94,7 @@ class Gate:
         if self.state != before:
             level = 40 if self.state == "closed" else 20
             log.log(level, "gate_changed", queue=self.queue, state=self.state, reason=self.reason)
-            metrics.paused.labels(self.queue).set(self.state != "open")
+            self._paused.set(self.state != "open")
             self._none_to_receive = False
             self._changed.set()
         if self._waiting:
