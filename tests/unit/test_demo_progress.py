@@ -39,6 +39,7 @@ def test_a_fault_is_described_by_what_the_worker_logged_while_it_lasted():
         a_line(7, "event_failed", job="attributes"),
         a_line(8, "genesys_call_failed", endpoint="GET /x"),
         a_line(20, "event_failed", job="voice"),
+        {"printed": "by a job"},
     ]
 
     assert list(reactions(log, NINE + 4, NINE + 10)) == [

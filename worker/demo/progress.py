@@ -267,7 +267,8 @@ def _faults(sent: SentMessages, log: Sequence[Mapping[str, Any]]) -> Table:
 
 def reactions(log: Sequence[Mapping[str, Any]], since: float, until: float) -> Iterator[str]:
     """Say what the worker logged between two moments, each kind of thing once."""
-    lines = [line for line in log if since <= _moment(line) <= until]
+    ours = (line for line in log if "timestamp" in line)  # a job may print JSON of its own
+    lines = [line for line in ours if since <= _moment(line) <= until]
     opened = _counted(lines, "breaker_opened", "upstream")
     closed = _counted(
         [line for line in lines if line.get("state") == "closed"], "gate_changed", "queue"
