@@ -29,6 +29,7 @@ def routes() -> list[Endpoint]:
         Endpoint("data_action", "POST", f"{action}/execute", _execute),
         Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
         Endpoint("organization", "GET", "/api/v2/organizations/me", _organization),
+        Endpoint("topics", "GET", "/api/v2/notifications/availabletopics", _topics),
         Endpoint("integration", "GET", base, _list),
         Endpoint("integration", "POST", base, _create),
         Endpoint("integration", "PATCH", one, _patch),
@@ -133,6 +134,23 @@ def _check_there(cloud: GenesysCloud, request: web.Request) -> None:
 async def _organization(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     no_query(request)
     return web.json_response({"id": cloud.organization_id, "name": "Demo"})
+
+
+EXPANDED = {"description", "requiresPermissions", "schema", "topicParameters", "transports"}
+"""Fields of a topic that are answered only where they are asked for."""
+
+
+async def _topics(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer all topics in one page, which is what the platform does."""
+    if set(request.query) - {"expand", "includePreview"}:
+        raise Refusal(400)
+    wanted = set(request.query.get("expand", "").split(",")) - {""}
+    if wanted - EXPANDED:
+        raise Refusal(400, "invalid.value")
+    entities: list[dict[str, Any]] = [{"id": name} for name in cloud.transports]
+    if "transports" in wanted:
+        entities = [{**one, "transports": cloud.transports[one["id"]]} for one in entities]
+    return web.json_response({"entities": entities})
 
 
 async def _list(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
