@@ -4,6 +4,7 @@ Of the platform only (README.md, "EventBridge"): what the reference dialect's te
 not exist.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,6 +59,49 @@ class Page:
 
     found: tuple[Integration, ...]
     is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The notification topics of an organization, and what carries them."""
+
+    transports: Mapping[str, tuple[str, ...]]
+
+    def transports_of(self, topic: str) -> tuple[str, ...] | None:
+        """Return what carries a topic, empty where that is not said; None: there is no such topic.
+
+        Topics are alike whatever their ids are called: `{id}`, `{conversationId}`.
+        """
+        return self.transports.get(_plain(topic))
+
+    def is_on_event_bridge(self, topic: str) -> bool:
+        """Return whether EventBridge is among them; how it is spelt is not published."""
+        names = {name.replace(" ", "").lower() for name in self.transports_of(topic) or ()}
+        return not names.isdisjoint(EVENT_BRIDGE_NAMES)
+
+
+EVENT_BRIDGE_NAMES = {"all", "eventbridge", "amazoneventbridge"}
+_TOPICS = "/api/v2/notifications/availabletopics"
+
+
+def available_topics() -> Call[Topics]:
+    """Ask which topics there are and what carries them; takes no permission."""
+    return Call(
+        Request(method="GET", path=f"{_TOPICS}?expand=transports", template=_TOPICS), _topics
+    )
+
+
+def _topics(reply: Reply) -> Topics:
+    listed = wire.objects_in(wire.object_of(reply).get("entities"))
+    return Topics({_plain(str(one.get("id"))): _carriers(one.get("transports")) for one in listed})
+
+
+def _carriers(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _plain(topic: str) -> str:
+    return re.sub(r"\{[^{}]*\}", "{}", topic)
 
 
 def organization_id() -> Call[str]:
