@@ -176,7 +176,7 @@ class Outcome:
 
     enabled: bool = False
     unconfigured: tuple[str, ...] = ()
-    """Ids of integrations of nobody, which an earlier run may have left; or another team."""
+    """Ids of integrations that are not configured, of an earlier run or of another team."""
 
     @property
     def added(self) -> tuple[str, ...]:
