@@ -55,38 +55,44 @@ Suffix = Annotated[
 ]
 
 
+Account = Annotated[
+    str, typer.Option(help="AWS account.", callback=_like(r"[0-9]{12}", "an account of 12 digits"))
+]
+Region = Annotated[
+    str,
+    typer.Option(
+        help="AWS region.", callback=_like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
+    ),
+]
+Topics = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
+        "all known jobs where no job is on."
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Send these topics only: others that it sends are removed."),
+]
+Take = Annotated[
+    str | None,
+    typer.Option(
+        help="Configure this integration, which is there and not configured, and make none.",
+        metavar="ID",
+        callback=_like(UUID, "the id of an integration"),
+    ),
+]
+
+
 @app.command()
 def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     suffix: Suffix,
-    account: Annotated[
-        str,
-        typer.Option(help="AWS account.", callback=_like(r"[0-9]{12}", "an account of 12 digits")),
-    ],
-    region: Annotated[
-        str,
-        typer.Option(
-            help="AWS region.", callback=_like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
-        ),
-    ],
-    topic: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
-            "all known jobs where no job is on."
-        ),
-    ] = None,
-    replace: Annotated[
-        bool,
-        typer.Option("--replace", help="Send these topics only: others that it sends are removed."),
-    ] = False,
-    take: Annotated[
-        str | None,
-        typer.Option(
-            help="Configure this integration, which is there and not configured, and make none.",
-            metavar="ID",
-            callback=_like(UUID, "the id of an integration"),
-        ),
-    ] = None,
+    account: Account,
+    region: Region,
+    topic: Topics = None,
+    replace: Replace = False,
+    take: Take = None,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
