@@ -7,7 +7,14 @@ from itertools import chain
 from worker.app.command_line import open_genesys, open_with
 from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
-from worker.cli.check.genesys import TOKEN, check_genesys
+from worker.cli.check.genesys import (
+    PERMISSION,
+    TOKEN,
+    TOPIC,
+    check_genesys,
+    check_permissions,
+    check_topics,
+)
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
 from worker.clients.aws import REFUSALS, fault_of
 from worker.errors import ConfigurationError
@@ -32,7 +39,8 @@ async def findings_of(settings: Settings) -> list[Finding]:
 def checks_of(settings: Settings) -> Checks:
     """Return the checks that are needed, in the order of their findings."""
     asks_genesys = any(uses_genesys(job, settings.jobs[job.name]) for job in jobs_on(settings))
-    genesys = {TOKEN: check_genesys} if asks_genesys else {}
+    asked = {TOKEN: check_genesys, PERMISSION: check_permissions, TOPIC: check_topics}
+    genesys = asked if asks_genesys else {}
     return {**aws_checks(settings), **genesys, **job_checks(settings)}
 
 

@@ -13,6 +13,9 @@ from worker.emulators.genesys.cloud import Answer, Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import Refusal, error_body, json_object, no_query
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
+CONFIGURATION = {"name", "version", "properties", "advanced", "notes", "credentials"}
+"""Fields of an IntegrationConfiguration that are not read-only, all of them required."""
+
 PROPERTIES = {"awsAccountId", "awsAccountRegion", "eventSourceSuffix", "eventFilter"}
 
 
@@ -29,6 +32,7 @@ def routes() -> list[Endpoint]:
         Endpoint("data_action", "POST", f"{action}/execute", _execute),
         Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
         Endpoint("organization", "GET", "/api/v2/organizations/me", _organization),
+        Endpoint("topics", "GET", "/api/v2/notifications/availabletopics", _topics),
         Endpoint("integration", "GET", base, _list),
         Endpoint("integration", "POST", base, _create),
         Endpoint("integration", "PATCH", one, _patch),
@@ -135,6 +139,23 @@ async def _organization(cloud: GenesysCloud, request: web.Request) -> web.Stream
     return web.json_response({"id": cloud.organization_id, "name": "Demo"})
 
 
+EXPANDED = {"description", "requiresPermissions", "schema", "topicParameters", "transports"}
+"""Fields of a topic that are answered only where they are asked for."""
+
+
+async def _topics(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer all topics in one page, which is what the platform does."""
+    if set(request.query) - {"expand", "includePreview"}:
+        raise Refusal(400)
+    wanted = set(request.query.get("expand", "").split(",")) - {""}
+    if wanted - EXPANDED:
+        raise Refusal(400, "invalid.value")
+    entities: list[dict[str, Any]] = [{"id": name} for name in cloud.transports]
+    if "transports" in wanted:
+        entities = [{**one, "transports": cloud.transports[one["id"]]} for one in entities]
+    return web.json_response({"entities": entities})
+
+
 async def _list(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     """Answer one page; size and number as in all lists of the platform."""
     if set(request.query) - {"pageSize", "pageNumber"}:
@@ -164,7 +185,14 @@ async def _create(cloud: GenesysCloud, request: web.Request) -> web.StreamRespon
         "name": "Amazon EventBridge Source",
         "integrationType": kind,
         "intendedState": "DISABLED",
-        "config": {"name": "Amazon EventBridge Source", "version": 1, "properties": {}},
+        "config": {
+            "name": "Amazon EventBridge Source",
+            "version": 1,
+            "properties": {},
+            "advanced": {},
+            "notes": "",
+            "credentials": {},
+        },
     }
     cloud.integrations[str(made["id"])] = made
     return web.json_response(_without_config(made))
@@ -182,13 +210,15 @@ async def _patch(cloud: GenesysCloud, request: web.Request) -> web.StreamRespons
 
 async def _config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     no_query(request)
-    return web.json_response(_one(cloud, request)["config"])
+    one = _one(cloud, request)
+    uri = f"/api/v2/integrations/{one['id']}/config/current"
+    return web.json_response({"id": one["id"], **one["config"], "selfUri": uri})
 
 
 async def _put_config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
-    """Replace the configuration, if the caller has seen the latest one."""
+    """Replace the whole configuration, if the caller has seen the latest one."""
     body, one = await json_object(request), _one(cloud, request)
-    if set(body) != {"name", "version", "properties", "advanced", "notes", "credentials"}:
+    if set(body) - {"id", "selfUri"} != CONFIGURATION:
         raise Refusal(400)
     if set(body["properties"]) != PROPERTIES or not body["properties"]["eventFilter"]:
         raise Refusal(400, "invalid.value")
