@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
 from tests.support import official_sdk
@@ -25,9 +26,11 @@ from worker.clients.genesys.filters import (
     Condition,
     Filters,
 )
+from worker.clients.genesys.names import names_call
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
-from worker.emulators.genesys.cloud import a_conversation
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import Named, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
 
@@ -78,6 +81,10 @@ REQUESTS = {
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
     "who am I": (organization().request, None),
+    "queues": (names_call("queueId", [ID, an_id()]).request, None),
+    "users": (names_call("userId", [ID]).request, None),
+    "divisions": (names_call("divisionId", [ID]).request, None),
+    "wrap-up codes": (names_call("wrapUpCode", [ID]).request, None),
     "data action itself": (read_of_action("custom_-_1", id).request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
@@ -137,6 +144,28 @@ def test_what_the_emulator_answers_is_of_the_sdks_models():
     assert official_sdk.strangers(details, "AnalyticsConversationWithoutAttributes") == []
     assert official_sdk.strangers(flow, "Flow") == []
     assert official_sdk.strangers(an_action(ID), "Action") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/api/v2/routing/queues", "QueueEntityListing"),
+        ("/api/v2/users", "UserEntityListing"),
+        ("/api/v2/authorization/divisions", "AuthzDivisionEntityListing"),
+        ("/api/v2/routing/wrapupcodes", "WrapupCodeEntityListing"),
+        ("/api/v2/organizations/limits/namespaces/platform.api", "LimitsEntityListing"),
+    ],
+)
+async def test_the_emulators_lists_are_of_the_sdks_models(path, model):
+    one = {ID: "A name"}
+    cloud = GenesysCloud(names=Named(queues=one, users=one, divisions=one, wrapup_codes=one))
+    headers = {"Authorization": f"Bearer {cloud.issue_token()}"}
+
+    async with GenesysServer(cloud), httpx.AsyncClient(base_url=cloud.url) as http:
+        reply = (await http.get(path, headers=headers)).json()
+
+    assert len(reply["entities"]) >= 1
+    assert official_sdk.strangers(reply, model) == []
 
 
 def test_a_field_or_value_that_the_sdk_does_not_have_is_found():

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from itertools import chain
 
-from worker.app.command_line import open_genesys, open_with
+from worker.app.command_line import open_with
 from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
 from worker.cli.check.genesys import TOKEN, check_genesys
@@ -21,9 +21,6 @@ async def findings_of(settings: Settings) -> list[Finding]:
     """Run all checks. Raises ConfigurationError for an AWS profile that does not exist."""
     checks = checks_of(settings)
     async with open_with(settings) as context:
-        if TOKEN in checks:
-            # First: the client is made once, and only here with the part that no job calls.
-            await open_genesys(context)
         running = [_within(name, check(context)) for name, check in checks.items()]
         found = await asyncio.gather(*running)
     return [*settings_findings(settings), *check_region(settings), *chain.from_iterable(found)]

@@ -17,6 +17,7 @@ from worker.clients.genesys.details_query import (
 )
 from worker.clients.genesys.filters import ALIASES, Condition, Filters
 from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+from worker.clients.genesys.names import Names
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
@@ -45,6 +46,7 @@ __all__ = [
     "Integrations",
     "Json",
     "Kind",
+    "Names",
     "Page",
     "PagesDialect",
     "Polarity",
