@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import official_sdk
 from tests.support.factories import an_id
+from worker.app.jobs import BUILT_IN, known_jobs, permissions
 from worker.cli.check.genesys import organization
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
@@ -33,6 +34,7 @@ from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import Named, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
+from worker.emulators.genesys.server import PERMISSIONS
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -181,6 +183,53 @@ def test_the_reference_dialect_would_be_refused():
     request = Reference().execute_data_action("custom_-_1", {}).request
 
     assert operation_of(request) is None
+
+
+SET_UP = {"organization", "who am I", "data action itself"}
+"""Requests of `worker check` and `worker source`, beside all those of integrations."""
+
+
+def declared_calls():
+    """Each call that the jobs of the box declare, under any settings, with its permissions."""
+    found = {}
+    for job in map(known_jobs().get, BUILT_IN):
+        for fields in ({}, {"voice_from": "ended"}, {"report_use_jobs": True}):
+            own = {
+                name: value for name, value in fields.items() if name in job.settings.model_fields
+            }
+            found |= permissions(job, job.settings(**own)) | job.optional_permissions
+    return found
+
+
+def plain(call):
+    return re.sub(rf"\{{\w+\}}|{ID}", "{}", call)
+
+
+def test_the_jobs_declare_the_calls_that_the_client_makes_and_no_other():
+    made = {
+        plain(f"{request.method} {request.template.partition('?')[0]}")
+        for name, (request, _) in REQUESTS.items()
+        if name not in SET_UP and not name.startswith("integration")
+    }
+
+    assert {plain(call) for call in declared_calls()} == made
+
+
+def test_the_sdk_has_each_declared_call():
+    calls = [tuple(plain(call).split(" ")) for call in declared_calls()]
+
+    assert [call for call in calls if call not in official_sdk.operations()] == []
+
+
+def test_the_declared_permissions_are_those_that_the_emulator_was_built_with():
+    def groups(permission):
+        return {frozenset(one.split(" or ")) for one in permission.split(" and ") if one}
+
+    declared = {plain(call): groups(text) for call, text in declared_calls().items()}
+
+    assert declared == {
+        call: {frozenset(group) for group in PERMISSIONS.get(call, ())} for call in declared
+    }
 
 
 def test_dimensions_are_where_the_sdk_has_them():

@@ -112,7 +112,8 @@ def wanted_topics() -> tuple[str, ...]:
     from worker.app.jobs import topics_of
     from worker.settings import Handlers
 
-    return topics_of(settings_of(Handlers).enabled_jobs())
+    settings = settings_of(Handlers)
+    return topics_of(settings.enabled_jobs(), settings.jobs)
 
 
 def _print(outcome: "Outcome", *, as_json: bool) -> None:

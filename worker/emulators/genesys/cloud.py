@@ -154,6 +154,14 @@ def a_transcript(*phrases: tuple[int, float | None]) -> dict[str, Any]:
     }
 
 
+TRANSPORTS = {
+    "v2.detail.events.conversation.{id}.acw": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.end": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.start": ["EventBridge", "ProcessAutomation"],
+    "v2.speechandtextanalytics.conversation.{id}.sentiment": ["All"],
+}
+"""Topics with their transports."""
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Stands in for an endpoint's own handler; see `replies.hang`."""
 
@@ -235,6 +243,12 @@ class GenesysCloud:
     organization_id: str = "0a900000-0000-4000-8000-000000000001"
     names: Named = field(default_factory=Named, repr=False)
     limits: dict[str, dict[str, int]] = field(default_factory=default_limits, repr=False)
+
+    permissions: set[str] | None = None
+    """What the roles of the client grant, as `domain:entity:action`; None: everything."""
+
+    transports: dict[str, list[str]] = field(default_factory=lambda: dict(TRANSPORTS))
+    """What carries the events of each notification topic."""
 
     url: str = ""
     """Base URL of API and login, while served."""

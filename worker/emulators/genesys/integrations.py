@@ -36,6 +36,7 @@ def routes() -> list[Endpoint]:
         Endpoint("users", "GET", "/api/v2/users", _users),
         Endpoint("divisions", "GET", "/api/v2/authorization/divisions", _divisions),
         Endpoint("wrapup_codes", "GET", "/api/v2/routing/wrapupcodes", _wrapup_codes),
+        Endpoint("topics", "GET", "/api/v2/notifications/availabletopics", _topics),
         Endpoint("integration", "GET", base, _list),
         Endpoint("integration", "POST", base, _create),
         Endpoint("integration", "PATCH", one, _patch),
@@ -185,6 +186,23 @@ def _named(request: web.Request, names: Mapping[str, str]) -> list[dict[str, Any
         raise Refusal(400, "invalid.value") from error
     found = [{"id": one, "name": name} for one, name in names.items() if one in ids]
     return sorted(found, key=lambda one: one["name"])
+
+
+EXPANDED = {"description", "requiresPermissions", "schema", "topicParameters", "transports"}
+"""Fields of a topic that are answered only where they are asked for."""
+
+
+async def _topics(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer all topics in one page, which is what the platform does."""
+    if set(request.query) - {"expand", "includePreview"}:
+        raise Refusal(400)
+    wanted = set(request.query.get("expand", "").split(",")) - {""}
+    if wanted - EXPANDED:
+        raise Refusal(400, "invalid.value")
+    entities: list[dict[str, Any]] = [{"id": name} for name in cloud.transports]
+    if "transports" in wanted:
+        entities = [{**one, "transports": cloud.transports[one["id"]]} for one in entities]
+    return web.json_response({"entities": entities})
 
 
 async def _list(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:

@@ -57,6 +57,16 @@ async def open_bucket(context: Context, settings: ReportSettings) -> Bucket:
     return Bucket(s3, settings.report_bucket or "", settings.report_url_seconds, context.now)
 
 
+def _permissions(settings: ReportSettings) -> dict[str, str]:
+    details = "/api/v2/analytics/conversations/details"
+    calls = [f"POST {details}/query"]
+    if settings.report_use_jobs:
+        calls += [f"GET {details}/jobs/availability", f"POST {details}/jobs"]
+        calls += [f"GET {details}/jobs/{{jobId}}", f"GET {details}/jobs/{{jobId}}/results"]
+    view = "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
+    return dict.fromkeys(calls, view)
+
+
 JOB = Job(
     name="reports",
     summary="writes scheduled analytics reports to S3",
@@ -70,10 +80,11 @@ JOB = Job(
     requires=("REPORT_BUCKET",),
     needs=("login", "analytics", "s3_reports", "events"),
     may_miss=("platform",),
-    permissions={
-        "POST /api/v2/analytics/conversations/details/query": "analytics:conversationDetail:view",
+    permissions=_permissions,
+    optional_permissions={
         "GET /api/v2/routing/queues": "routing:queue:view",
         "GET /api/v2/users": "directory:user:view",
+        "GET /api/v2/authorization/divisions": "",
         "GET /api/v2/routing/wrapupcodes": "routing:wrapupCode:view",
     },
     aws_services=("s3", "events"),
