@@ -46,7 +46,7 @@ def names_of(**environ):
     ],
 )
 def test_only_what_a_handler_that_is_on_needs_is_checked(handler, names):
-    always = {"AWS credentials", "queue", "Genesys token"}
+    always = {"AWS credentials", "queue", "Genesys token", "Genesys limits"}
 
     assert names_of(HANDLERS=handler) == always | names
 

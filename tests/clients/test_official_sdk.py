@@ -12,7 +12,7 @@ import pytest
 from tests.support import official_sdk
 from tests.support.factories import an_id
 from worker.app.jobs import BUILT_IN, known_jobs, permissions
-from worker.cli.check.genesys import organization
+from worker.cli.check.genesys import limits_in, organization
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
 from worker.clients.genesys.actions import read_of_action
@@ -83,6 +83,7 @@ REQUESTS = {
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
     "who am I": (organization().request, None),
+    "limits": (limits_in("platform.api").request, None),
     "queues": (names_call("queueId", [ID, an_id()]).request, None),
     "users": (names_call("userId", [ID]).request, None),
     "divisions": (names_call("divisionId", [ID]).request, None),
@@ -105,7 +106,9 @@ REPLIES = {
 
 def operation_of(request):
     """Return the SDK's operation for a request; None when it has none."""
-    path = urlsplit(request.path).path.replace("custom_-_1", "{}")
+    path = urlsplit(request.path).path
+    for identity in ("custom_-_1", "platform.api"):
+        path = path.replace(identity, "{}")
     return official_sdk.operations().get((request.method, re.sub(ID, "{}", path)))
 
 
@@ -185,7 +188,7 @@ def test_the_reference_dialect_would_be_refused():
     assert operation_of(request) is None
 
 
-SET_UP = {"organization", "who am I", "data action itself"}
+SET_UP = {"organization", "who am I", "limits", "data action itself"}
 """Requests of `worker check` and `worker source`, beside all those of integrations."""
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 from worker.app.command_line import open_with
 from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
-from worker.cli.check.genesys import TOKEN, check_genesys
+from worker.cli.check.genesys import LIMITS, TOKEN, check_genesys, check_limits
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
 from worker.clients.aws import REFUSALS, fault_of
 from worker.errors import ConfigurationError
@@ -29,7 +29,7 @@ async def findings_of(settings: Settings) -> list[Finding]:
 def checks_of(settings: Settings) -> Checks:
     """Return the checks that are needed, in the order of their findings."""
     asks_genesys = any(uses_genesys(job, settings.jobs[job.name]) for job in jobs_on(settings))
-    genesys = {TOKEN: check_genesys} if asks_genesys else {}
+    genesys = {TOKEN: check_genesys, LIMITS: check_limits} if asks_genesys else {}
     return {**aws_checks(settings), **genesys, **job_checks(settings)}
 
 
