@@ -12,7 +12,7 @@ import pytest
 from tests.support import official_sdk
 from tests.support.factories import an_id
 from worker.app.jobs import BUILT_IN, known_jobs, permissions
-from worker.cli.check.genesys import limits_in, organization
+from worker.cli.check.genesys import organization
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
 from worker.clients.genesys.actions import read_of_action
@@ -83,7 +83,7 @@ REQUESTS = {
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
     "who am I": (organization().request, None),
-    "limits": (limits_in("platform.api").request, None),
+    "limits": (calls.limits_in("platform.api").request, None),
     "queues": (names_call("queueId", [ID, an_id()]).request, None),
     "users": (names_call("userId", [ID]).request, None),
     "divisions": (names_call("divisionId", [ID]).request, None),

@@ -1,4 +1,4 @@
-"""What an event means: whose it is, of which medium, on which scale; told by a whole worker."""
+"""What an event means: whose it is, of which medium, on which scale; shown by a whole worker."""
 
 import json
 

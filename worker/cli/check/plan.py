@@ -7,7 +7,16 @@ from itertools import chain
 from worker.app.command_line import open_with
 from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
-from worker.cli.check.genesys import LIMITS, TOKEN, check_genesys, check_limits
+from worker.cli.check.genesys import (
+    LIMITS,
+    PERMISSION,
+    TOKEN,
+    TOPIC,
+    check_genesys,
+    check_limits,
+    check_permissions,
+    check_topics,
+)
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
 from worker.clients.aws import REFUSALS, fault_of
 from worker.errors import ConfigurationError
@@ -29,7 +38,13 @@ async def findings_of(settings: Settings) -> list[Finding]:
 def checks_of(settings: Settings) -> Checks:
     """Return the checks that are needed, in the order of their findings."""
     asks_genesys = any(uses_genesys(job, settings.jobs[job.name]) for job in jobs_on(settings))
-    genesys = {TOKEN: check_genesys, LIMITS: check_limits} if asks_genesys else {}
+    asked = {
+        TOKEN: check_genesys,
+        PERMISSION: check_permissions,
+        TOPIC: check_topics,
+        LIMITS: check_limits,
+    }
+    genesys = asked if asks_genesys else {}
     return {**aws_checks(settings), **genesys, **job_checks(settings)}
 
 

@@ -15,6 +15,9 @@ from worker.emulators.genesys.cloud import Answer, Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import Refusal, error_body, json_object, no_query
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
+CONFIGURATION = {"name", "version", "properties", "advanced", "notes", "credentials"}
+"""Fields of an IntegrationConfiguration that are not read-only, all of them required."""
+
 PROPERTIES = {"awsAccountId", "awsAccountRegion", "eventSourceSuffix", "eventFilter"}
 
 
@@ -239,7 +242,14 @@ async def _create(cloud: GenesysCloud, request: web.Request) -> web.StreamRespon
         "name": "Amazon EventBridge Source",
         "integrationType": kind,
         "intendedState": "DISABLED",
-        "config": {"name": "Amazon EventBridge Source", "version": 1, "properties": {}},
+        "config": {
+            "name": "Amazon EventBridge Source",
+            "version": 1,
+            "properties": {},
+            "advanced": {},
+            "notes": "",
+            "credentials": {},
+        },
     }
     cloud.integrations[str(made["id"])] = made
     return web.json_response(_without_config(made))
@@ -257,13 +267,15 @@ async def _patch(cloud: GenesysCloud, request: web.Request) -> web.StreamRespons
 
 async def _config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     no_query(request)
-    return web.json_response(_one(cloud, request)["config"])
+    one = _one(cloud, request)
+    uri = f"/api/v2/integrations/{one['id']}/config/current"
+    return web.json_response({"id": one["id"], **one["config"], "selfUri": uri})
 
 
 async def _put_config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
-    """Replace the configuration, if the caller has seen the latest one."""
+    """Replace the whole configuration, if the caller has seen the latest one."""
     body, one = await json_object(request), _one(cloud, request)
-    if set(body) != {"name", "version", "properties", "advanced", "notes", "credentials"}:
+    if set(body) - {"id", "selfUri"} != CONFIGURATION:
         raise Refusal(400)
     if set(body["properties"]) != PROPERTIES or not body["properties"]["eventFilter"]:
         raise Refusal(400, "invalid.value")

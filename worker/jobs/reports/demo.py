@@ -22,7 +22,7 @@ QUEUES = {"9e000000-0000-4000-8000-000000000001": "Customer care"}
 USERS = {"05000000-0000-4000-8000-000000000001": "Ann Example"}
 WRAPUP_CODES = {
     f"3a000000-0000-4000-8000-{place:012}": name
-    for place, name in enumerate(("Resolved", "Follow-up", "Order", "Complaint", "Refund"))
+    for place, name in enumerate(("Resolved", "Follow-up", "Order", "Cancellation", "Refund"))
 }
 """Names of the first codes: those of the others are not known."""
 

@@ -33,8 +33,8 @@ from worker.api import (
     without_tel,
 )
 
-ENDS = "v2.detail.events.conversation."
-"""Begins the types of what happened in a conversation, as against what was found in it."""
+ENDS = (".customer.end", ".acw")
+"""End the types of events after which a score is asked for: they bring none."""
 
 
 class SpeakerScore(Record, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ _flat = decoder(_Flat)
 
 def from_platform(envelope: Envelope) -> VoiceScored | None:
     """Read a sentiment event of Genesys Cloud, or the end of a call; None of another medium."""
-    if envelope.detail_type.startswith(ENDS):
+    if envelope.detail_type.endswith(ENDS):
         return _of_end(envelope)
     body = event_body(envelope, _scored)
     conversation_id = read_id(body.conversation_id, "detail.eventBody.conversationId")
