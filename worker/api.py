@@ -33,6 +33,7 @@ from worker.clients.genesys import (
     GenesysClients,
     Json,
     Kind,
+    Names,
     Page,
     PagesDialect,
     Schema,
@@ -158,6 +159,7 @@ __all__ = [
     "Kind",
     "LegFields",
     "Misconfigured",
+    "Names",
     "NotYet",
     "OncePerKey",
     "Origin",
@@ -394,7 +396,5 @@ class Job(Generic[S]):
     function that takes an event and returns an awaitable `Inspection`."""
 
     demo: str | None = None
-    """Where `worker demo` finds its traffic and proof: `module:function`.
-
-    It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
-    """
+    """Where `worker demo` finds its traffic and proof, `module:function`: it takes the number of
+    events of the whole demo and a Random, and returns a `worker.demo.Demo`."""

@@ -61,7 +61,7 @@ async def test_each_call_of_the_jobs_is_tried_and_has_no_effect(cloud):
     rows = await rows_of(check_permissions, cloud, REPORT_USE_JOBS="true")
 
     assert {row.state for row in rows} == {"ok"}
-    assert len(rows) == 12
+    assert len(rows) == 16
     assert all(row.found.endswith(("(200)", "(400)", "(404)")) for row in rows)
     assert (cloud.conversations, cloud.history.jobs) == ({}, {})
     assert cloud.counts["unknown"] == 0

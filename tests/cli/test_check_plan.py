@@ -48,7 +48,7 @@ def names_of(**environ):
 )
 def test_only_what_a_handler_that_is_on_needs_is_checked(handler, names):
     always = {"AWS credentials", "queue"}
-    always |= {"Genesys token", "Genesys permission", "Genesys topic"}
+    always |= {"Genesys token", "Genesys permission", "Genesys topic", "Genesys limits"}
 
     assert names_of(HANDLERS=handler) == always | names
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
 from tests.support import official_sdk
@@ -26,9 +27,11 @@ from worker.clients.genesys.filters import (
     Condition,
     Filters,
 )
+from worker.clients.genesys.names import names_call
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
-from worker.emulators.genesys.cloud import a_conversation
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import Named, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
 from worker.emulators.genesys.server import PERMISSIONS
@@ -80,6 +83,11 @@ REQUESTS = {
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
     "who am I": (organization().request, None),
+    "limits": (calls.limits_in("platform.api").request, None),
+    "queues": (names_call("queueId", [ID, an_id()]).request, None),
+    "users": (names_call("userId", [ID]).request, None),
+    "divisions": (names_call("divisionId", [ID]).request, None),
+    "wrap-up codes": (names_call("wrapUpCode", [ID]).request, None),
     "data action itself": (read_of_action("custom_-_1", id).request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
@@ -98,7 +106,9 @@ REPLIES = {
 
 def operation_of(request):
     """Return the SDK's operation for a request; None when it has none."""
-    path = urlsplit(request.path).path.replace("custom_-_1", "{}")
+    path = urlsplit(request.path).path
+    for identity in ("custom_-_1", "platform.api"):
+        path = path.replace(identity, "{}")
     return official_sdk.operations().get((request.method, re.sub(ID, "{}", path)))
 
 
@@ -141,6 +151,28 @@ def test_what_the_emulator_answers_is_of_the_sdks_models():
     assert official_sdk.strangers(an_action(ID), "Action") == []
 
 
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/api/v2/routing/queues", "QueueEntityListing"),
+        ("/api/v2/users", "UserEntityListing"),
+        ("/api/v2/authorization/divisions", "AuthzDivisionEntityListing"),
+        ("/api/v2/routing/wrapupcodes", "WrapupCodeEntityListing"),
+        ("/api/v2/organizations/limits/namespaces/platform.api", "LimitsEntityListing"),
+    ],
+)
+async def test_the_emulators_lists_are_of_the_sdks_models(path, model):
+    one = {ID: "A name"}
+    cloud = GenesysCloud(names=Named(queues=one, users=one, divisions=one, wrapup_codes=one))
+    headers = {"Authorization": f"Bearer {cloud.issue_token()}"}
+
+    async with GenesysServer(cloud), httpx.AsyncClient(base_url=cloud.url) as http:
+        reply = (await http.get(path, headers=headers)).json()
+
+    assert len(reply["entities"]) >= 1
+    assert official_sdk.strangers(reply, model) == []
+
+
 def test_a_field_or_value_that_the_sdk_does_not_have_is_found():
     query = {"order": "upwards", "paging": {"pageSize": 1, "cursor": "c"}}
 
@@ -156,7 +188,7 @@ def test_the_reference_dialect_would_be_refused():
     assert operation_of(request) is None
 
 
-SET_UP = {"organization", "who am I", "data action itself"}
+SET_UP = {"organization", "who am I", "limits", "data action itself"}
 """Requests of `worker check` and `worker source`, beside all those of integrations."""
 
 

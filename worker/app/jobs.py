@@ -14,6 +14,7 @@ from typing import Any
 
 from worker import settings as core
 from worker.api import Job
+from worker.app.upstreams import GENESYS
 from worker.errors import ConfigurationError
 from worker.events import EventReader, Wanted
 from worker.settings import Declared, Group, Row, Settings, variable_name
@@ -26,9 +27,7 @@ BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward"
 
 GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
 
-GENESYS = frozenset(
-    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
-)
+GENESYS_UPSTREAMS = frozenset({"login", "transcripts", *GENESYS})
 """The upstreams that Genesys Cloud is."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
@@ -138,7 +137,7 @@ def required_settings(job: Job[Any]) -> tuple[str, ...]:
 
 def uses_genesys(job: Job[Any], settings: Group | None = None) -> bool:
     """Return whether a job cannot be built without Genesys Cloud."""
-    return bool(GENESYS & {*needed(job, settings), *job.may_miss})
+    return bool(GENESYS_UPSTREAMS & {*needed(job, settings), *job.may_miss})
 
 
 def needed(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What Genesys answers: a token, and whose it is; what its roles grant, and what it can send.
+"""What Genesys answers: a token, whose it is, what it may do; what it can send; its limits.
 
 What a call takes is tried by the call itself, so made that it can have no effect (README of the
 client, "Permissions"): each id in its path is one that nothing has, its body is empty. Where the
@@ -28,15 +28,24 @@ from worker.api import (
 )
 from worker.app.command_line import open_genesys
 from worker.app.context import AppContext
-from worker.app.jobs import known_jobs, permissions, topics, wanted_of
-from worker.clients.genesys import GenesysClients, Topics, available_topics
-from worker.clients.genesys.wire import LOGIN, error_body_of, failure_of, object_of, objects_in
+from worker.app.jobs import known_jobs, needed, permissions, topics, wanted_of
+from worker.cli.check.jobs import jobs_on
+from worker.clients.genesys import GenesysClients, Topics, available_topics, limits_in
+from worker.clients.genesys.wire import (
+    DATA_ACTION,
+    LOGIN,
+    error_body_of,
+    failure_of,
+    object_of,
+    objects_in,
+)
 from worker.settings import Settings
 
 TOKEN = "Genesys token"  # noqa: S105  the name of a finding
 ORGANIZATION = "Genesys organization"
 PERMISSION = "Genesys permission"
 TOPIC = "Genesys topic"
+LIMITS = "Genesys limits"
 """Names of the findings."""
 
 WHO_AM_I = "/api/v2/tokens/me"
@@ -291,3 +300,89 @@ def _topic(job: str, topic: str, available: Topics) -> Finding:
 
 def _instead(job: str) -> str:
     return known_jobs()[job].without_topics or "see that its events come some other way"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of the organization, and the setting that must stay below it."""
+
+    name: str
+    """Of the finding."""
+
+    namespace: str
+    keys: tuple[str, ...]
+    """Its names; the least value counts."""
+
+    setting: str
+    field: str
+    """Of the settings of Genesys."""
+
+    upstream: str
+    """Only jobs that call it are bound by the limit."""
+
+    unit: str
+    remedy: str
+
+
+BOUNDS = (
+    Limit(
+        "Genesys request limit",
+        "platform.api",
+        ("token.rate.per.minute", "client.credentials.token.rate.per.minute"),
+        "GENESYS_REQUESTS_PER_MINUTE",
+        "requests_per_minute",
+        LOGIN,
+        "requests a minute",
+        "lower it to four fifths of the limit, divided by the number of replicas, "
+        "or have Genesys raise the limit",
+    ),
+    Limit(
+        "Genesys data action limit",
+        "dataactions",
+        ("actions.concurrent.executions.max",),
+        "GENESYS_ACTION_CONCURRENCY",
+        "action_concurrency",
+        DATA_ACTION,
+        "data actions at once",
+        "lower it: flows and other clients use up the same limit",
+    ),
+)
+
+
+async def check_limits(context: AppContext) -> list[Finding]:
+    """Compare the limits of the organization with what the settings ask for; best effort."""
+    genesys = await open_genesys(context)
+    if "lookups" not in genesys.dialect.features:
+        return []
+    jobs = [(job, context.settings.jobs[job.name]) for job in jobs_on(context.settings)]
+    called = {name for job, own in jobs for name in (*needed(job, own), *job.may_miss)}
+    bounds = [one for one in BOUNDS if one.upstream in called]
+    found = await asyncio.gather(*(_limit(genesys, one, context.settings) for one in bounds))
+    return list(chain.from_iterable(found))
+
+
+async def _limit(genesys: GenesysClients, bound: Limit, settings: Settings) -> list[Finding]:
+    asked = getattr(settings.genesys, bound.field)
+    try:
+        limits = await genesys.api.run(limits_in(bound.namespace))
+    except WorkerError as error:
+        if error.upstream == LOGIN:
+            return []  # no token: a finding of its own
+        return [warn(bound.name, f"not read: {error}", _by_hand(bound, asked))]
+    return [_compared(bound, asked, limits)]
+
+
+def _compared(bound: Limit, asked: float, limits: Mapping[str, int]) -> Finding:
+    known = {key: limits[key] for key in bound.keys if key in limits}
+    if not known:
+        found = f"{bound.keys[0]} is not among the limits of {bound.namespace}"
+        return warn(bound.name, found, _by_hand(bound, asked))
+    key = min(known, key=lambda one: known[one])
+    granted = f"the organization grants {known[key]} {bound.unit} ({key})"
+    if asked > known[key]:
+        return warn(bound.name, f"{bound.setting} is {asked:g}, but {granted}", bound.remedy)
+    return ok(bound.name, f"{granted}; {bound.setting} is {asked:g}")
+
+
+def _by_hand(bound: Limit, asked: float) -> str:
+    return f"see that {bound.setting}, {asked:g}, is below the organization's {bound.keys[0]}"

@@ -22,7 +22,9 @@ from worker.clients.genesys.integrations import (
     SourceConfig,
     Topics,
     available_topics,
+    limits_in,
 )
+from worker.clients.genesys.names import Names
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
 from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
@@ -51,6 +53,7 @@ __all__ = [
     "Integrations",
     "Json",
     "Kind",
+    "Names",
     "Page",
     "PagesDialect",
     "Polarity",
@@ -63,6 +66,7 @@ __all__ = [
     "all_of",
     "available_topics",
     "dialect_of",
+    "limits_in",
     "open_clients",
     "schema_of",
 ]

@@ -107,6 +107,21 @@ def _plain(topic: str) -> str:
     return re.sub(r"\{[^{}]*\}", "{}", topic)
 
 
+def limits_in(namespace: str) -> Call[Mapping[str, int]]:
+    """Ask for the limits that hold for the organization, by key; takes no permission."""
+    path = "/api/v2/organizations/limits/namespaces"
+    request = Request(
+        method="GET", path=f"{path}/{namespace}", template=f"{path}/{{namespaceName}}"
+    )
+    return Call(request, _limits)
+
+
+def _limits(reply: Reply) -> Mapping[str, int]:
+    listed = wire.objects_in(wire.object_of(reply).get("entities"))
+    pairs = ((one.get("key"), one.get("value")) for one in listed)
+    return {key: value for key, value in pairs if isinstance(key, str) and type(value) is int}
+
+
 def organization_id() -> Call[str]:
     """Ask for the id that stands in the name of the partner source."""
     path = "/api/v2/organizations/me"

@@ -152,6 +152,9 @@ PERMISSIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     f"GET {_DETAILS_PATH}/jobs/{{}}/results": _DETAILS,
     f"GET {_SPOKEN}": _SPEECH,
     f"GET {_SPOKEN}/communications/{{}}/transcripturl": _SPEECH,
+    "GET /api/v2/routing/queues": (("routing:queue:view",),),
+    "GET /api/v2/routing/wrapupcodes": (("routing:wrapupCode:view",),),
+    "GET /api/v2/users": (("directory:user:view",),),
     "GET /api/v2/flows/{}": (("architect:flow:view",),),
 }
 """What the vendor's documentation of each call names: one of each group is needed, of all groups.

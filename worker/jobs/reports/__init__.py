@@ -7,6 +7,7 @@ from worker.api import (
     EventType,
     GenesysClients,
     Job,
+    Names,
     OncePerKey,
 )
 from worker.jobs.reports.bucket import Bucket
@@ -20,12 +21,23 @@ from worker.jobs.reports.settings import ReportSettings
 async def build(context: Context, settings: ReportSettings) -> WriteReport:
     """Return the handler, its reader, its bucket and who it notifies."""
     hook = await context.webhook("report_webhook", settings.report_webhook_url)
+    genesys = await context.genesys()
     return WriteReport(
-        reader=open_reader(context, settings, await context.genesys()),
+        reader=open_reader(context, settings, genesys),
         bucket=await open_bucket(context, settings),
         subscribers=Subscribers(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
         now=context.now,
+        names=open_names(context, genesys),
     )
+
+
+def open_names(context: Context, genesys: GenesysClients) -> Names | None:
+    """Return what looks names up; None where the dialect has no lists of them."""
+    if "lookups" not in genesys.dialect.features:
+        return None
+    names = Names(genesys.api, context.cache("names"))
+    context.on_close(names.aclose)
+    return names
 
 
 def open_reader(
@@ -67,7 +79,14 @@ JOB = Job(
     build=build,
     requires=("REPORT_BUCKET",),
     needs=("login", "analytics", "s3_reports", "events"),
+    may_miss=("platform",),
     permissions=_permissions,
+    optional_permissions={
+        "GET /api/v2/routing/queues": "routing:queue:view",
+        "GET /api/v2/users": "directory:user:view",
+        "GET /api/v2/authorization/divisions": "",
+        "GET /api/v2/routing/wrapupcodes": "routing:wrapupCode:view",
+    },
     aws_services=("s3", "events"),
     aws_actions={
         "s3:PutObject": "REPORT_BUCKET",
