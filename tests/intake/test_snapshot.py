@@ -70,7 +70,7 @@ def start_watched(start_intake, genesys):
         async with start_intake(None, make=make, **urls, **overrides) as intake:
             context = found["context"]
             sampler = Sampler(context.settings)
-            sampler.attach(intake.parts, context.upstreams, found["genesys"])
+            sampler.attach(intake.parts, context.upstreams, [found["genesys"]])
             yield Watched(intake, sampler, context.upstreams)
 
     return start

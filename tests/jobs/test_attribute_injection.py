@@ -170,12 +170,14 @@ async def test_a_reply_as_crms_in_the_field_give_it_costs_one_call(body, headers
     assert (len(asked), world.attributes(event)) == (1, FITTING | {"tier": tier})
 
 
-async def test_the_reference_dialect_writes_to_the_conversation():
-    async with a_world(dialect=ReferenceAttributes()) as world:
+async def test_the_reference_dialect_writes_to_the_conversation_and_keeps_the_types():
+    rules = Rules(typed=True)
+    async with a_world(dialect=ReferenceAttributes(), rules=rules) as world:
         event = an_event_in(world, participant_id=None)
 
         assert await world.handler(event) is Result.OK
-        assert world.cloud.conversations[event.conversation_id]["attributes"] == FITTING
+        written = world.cloud.conversations[event.conversation_id]["attributes"]
+        assert written == FITTING | {"ltv": 12.5, "vip": True}
 
 
 async def test_an_event_costs_one_request_to_genesys_once_the_flow_is_known():

@@ -65,6 +65,7 @@ DEFAULTS = {
     "GENESYS_CLIENT_SECRET": "",
     "GENESYS_ENVIRONMENT": "mypurecloud.com",
     "GENESYS_DIALECT": "platform",
+    "GENESYS_REFERENCE": "",
     "GENESYS_API_URL": "",
     "GENESYS_LOGIN_URL": "",
     "GENESYS_TOKEN_PATH": "",

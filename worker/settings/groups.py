@@ -226,16 +226,20 @@ class Genesys(Group):
     `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
-    """`platform`: the real API. `reference`: the API as texts R0..R4 describe it."""
+    """`platform`: the real API. `reference`: the API literally as a reference text has it."""
+
+    reference: Literal["r0", "r1", "r2", "r3", "r4"] | None = None
+    """The reference text that says how tokens are asked for. Unset: the job's own (r0 voice, r1
+    workflow, r2 attributes and jobs of other packages, r3 sentiment, r4 reports)."""
 
     api_url: Url | None = None
     """Overrides https://api.{environment}; for gateways and tests."""
 
     login_url: Url | None = None
-    """Overrides https://login.{environment} (reference dialect: the API host)."""
+    """Overrides https://login.{environment} (reference texts but r2: the API host)."""
 
     token_path: Path | None = None
-    """Path of the token request. Unset: /oauth/token (reference: /api/v2/oauth/token)."""
+    """Path of the token request. Unset: /oauth/token (r0 and r3: /api/v2/oauth/token)."""
 
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
     """Our share of the platform's 300 requests per minute; divide by the number of replicas."""

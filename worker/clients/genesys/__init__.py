@@ -15,6 +15,7 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
+from worker.clients.genesys.dialects import Text
 from worker.clients.genesys.filters import ALIASES, Condition, Filters
 from worker.clients.genesys.integrations import (
     EventSource,
@@ -62,6 +63,7 @@ __all__ = [
     "Slice",
     "SliceTooLarge",
     "SourceConfig",
+    "Text",
     "Topics",
     "all_of",
     "available_topics",
