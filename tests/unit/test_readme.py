@@ -5,6 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from tests.support.text_table import texts_table
 from worker.app.jobs import BUILT_IN, describe, known_jobs, permissions
 from worker.cli.main import app
 from worker.clients.http_network import BUNDLES
@@ -159,6 +160,7 @@ TABLES = {
     "metrics": (ROOT / "worker/telemetry/README.md", metrics_table),
     "events": (ROOT / "worker/telemetry/README.md", events_table),
     "permissions": (ROOT / "worker/clients/genesys/README.md", permissions_table),
+    "texts": (ROOT / "worker/clients/genesys/README.md", texts_table),
 }
 
 
