@@ -55,7 +55,7 @@ async def transcripts_of(*, loopback=True):
 async def platform_of(cloud):
     async with api_of(cloud) as api, transcripts_of() as transcripts:
         details = ConversationDetails(api, PlatformDetails(), Batching())
-        yield TranscriptSentiment(api, details, transcripts)
+        yield TranscriptSentiment(api, details.by_id, transcripts)
         await details.aclose()
 
 

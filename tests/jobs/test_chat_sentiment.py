@@ -133,7 +133,7 @@ def sentiment_of(api, dialect, stack):
     transcripts = Transcripts(a_guard("transcripts"), HttpLimits(total_seconds=5), loopback=True)
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(
-        api, ConversationDetails(api, PlatformDetails(), Batching()), transcripts
+        api, ConversationDetails(api, PlatformDetails(), Batching()).by_id, transcripts
     )
 
 

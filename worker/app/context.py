@@ -22,10 +22,10 @@ from worker.clients import (
 )
 from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
 from worker.clients.aws.session import AwsSession
-from worker.clients.genesys import TRANSCRIPTS, GenesysClients, Text, dialect_of, open_clients
+from worker.clients.genesys import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.errors import ConfigurationError
 from worker.resilience import Cache, CachePolicy, Guard, Limiter
-from worker.settings import Settings
+from worker.settings import ReferenceText, Settings
 
 AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
@@ -36,7 +36,7 @@ WEBHOOK_ATTEMPTS = 2
 WEBHOOK_DEADLINE_SECONDS = 15
 
 
-TEXTS: Mapping[str, Text] = {
+TEXTS: Mapping[str, ReferenceText] = {
     "voice": "r0",
     "workflow": "r1",
     "attributes": "r2",
@@ -50,7 +50,7 @@ TEXTS: Mapping[str, Text] = {
 class Shared:
     """What is made once, for all jobs that ask for it."""
 
-    genesys: dict[Text | None, GenesysClients] = field(default_factory=dict)
+    genesys: dict[ReferenceText | None, GenesysClients] = field(default_factory=dict)
     """By reference text, each with a token of its own; the platform has one client for all."""
 
     budget: Limiter | None = None
@@ -118,7 +118,7 @@ class AppContext:
         text = self._text(job)
         return f"{LOGIN}_{text}" if text and not self.settings.genesys.reference else LOGIN
 
-    def _text(self, job: str) -> Text | None:
+    def _text(self, job: str) -> ReferenceText | None:
         settings = self.settings.genesys
         if settings.dialect == "platform":
             return None

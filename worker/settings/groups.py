@@ -207,6 +207,8 @@ class Events(Group):
     """What happens to a type no job wants."""
 
 
+ReferenceText = Literal["r0", "r1", "r2", "r3", "r4"]
+
 Path = Annotated[str, like("/.*", "must begin with /"), example("/oauth/token")]
 
 
@@ -228,7 +230,7 @@ class Genesys(Group):
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API literally as a reference text has it."""
 
-    reference: Literal["r0", "r1", "r2", "r3", "r4"] | None = None
+    reference: ReferenceText | None = None
     """The reference text that says how tokens are asked for. Unset: the job's own (r0 voice, r1
     workflow, r2 attributes and jobs of other packages, r3 sentiment, r4 reports)."""
 

@@ -15,7 +15,6 @@ from worker.clients.genesys.details_query import (
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.dialects import Text
 from worker.clients.genesys.filters import ALIASES, Condition, Filters
 from worker.clients.genesys.integrations import (
     EventSource,
@@ -63,7 +62,6 @@ __all__ = [
     "Slice",
     "SliceTooLarge",
     "SourceConfig",
-    "Text",
     "Topics",
     "all_of",
     "available_topics",

@@ -14,7 +14,14 @@ from typing import Any, Protocol, TypeVar
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.details_query import Details, Found, OfPage, Wanted, first_found
+from worker.clients.genesys.details_query import (
+    CUSTOMER_PURPOSES,
+    Details,
+    Found,
+    OfPage,
+    Wanted,
+    first_found,
+)
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import (
@@ -29,9 +36,6 @@ from worker.errors import (
 from worker.resilience import Batcher, Work, current_work, waiting_for, working_for
 
 T = TypeVar("T")
-
-CUSTOMER_PURPOSES = {"customer", "external"}
-"""`customer` on ACD conversations, `external` on others."""
 
 
 MEDIA = (

@@ -164,6 +164,10 @@ Details = Mapping[str, Any]
 """A conversation as analytics answers it, untouched; attributes are not in it."""
 
 
+CUSTOMER_PURPOSES = {"customer", "external"}
+"""`customer` on ACD conversations, `external` on others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One conversation to be looked up; its id is a UUID."""

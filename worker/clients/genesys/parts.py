@@ -154,7 +154,7 @@ def _sentiment(
         return QuerySentiment(api)
     sentiment = transcript_sentiment(
         api,
-        details,
+        details.by_id,
         guard,
         buckets=settings.transcript_buckets,
         # Only beside an API of this machine: an emulator's, or a test's.

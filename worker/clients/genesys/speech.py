@@ -4,7 +4,7 @@ Platform: speech and text analytics, and the transcript (README.md, "Speech and 
 Reference: the metrics of r3's details query.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import CUSTOMER_PURPOSES, ConversationDetails
 from worker.clients.genesys.details_query import (
+    CUSTOMER_PURPOSES,
     LARGEST_PAGE,
+    Details,
     OfPage,
     Wanted,
     days_around,
@@ -177,6 +178,10 @@ class Scores:
         return await self._api.run(sentiment_score(conversation_id))
 
 
+DetailsById = Callable[[str, datetime], Awaitable[Details | None]]
+"""What analytics knows of a conversation, by its id and about when it ended; None: nothing yet."""
+
+
 class ChatSentiment(Protocol):
     """How a dialect finds the sentiment of a chat."""
 
@@ -198,7 +203,7 @@ class TranscriptSentiment:
     requests, and what has ended may have left the live store.
     """
 
-    def __init__(self, api: Api, details: ConversationDetails, transcripts: Transcripts) -> None:
+    def __init__(self, api: Api, details: DetailsById, transcripts: Transcripts) -> None:
         self._api = api
         self._details = details
         self._transcripts = transcripts
@@ -217,7 +222,7 @@ class TranscriptSentiment:
         if session_id is not None and wire.is_uuid(session_id):
             sessions = [session_id]
         else:
-            details = await self._details.by_id(conversation_id, ended_at)
+            details = await self._details(conversation_id, ended_at)
             sessions = chat_sessions(details or {})
         said = [await self._phrases(conversation_id, session) for session in sessions]
         return sentiment_of_phrases(chain.from_iterable(said))
@@ -234,7 +239,7 @@ class TranscriptSentiment:
 
 def transcript_sentiment(
     api: Api,
-    details: ConversationDetails,
+    details: DetailsById,
     guard: Guard,
     *,
     buckets: Sequence[str],
