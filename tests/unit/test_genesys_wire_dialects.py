@@ -232,7 +232,7 @@ def test_the_settings_choose_dialect_text_and_token_path():
     assert of_a_job.token("a", "b").request.json is not None
     assert of_all.token("a", "b").request.form["scope"] == "analytics:read"
     assert of_a_job.token("a", "b").request.path == "/tokens"
-    assert isinstance(dialect_of(settings(reference="r4"), "r1"), Platform)
+    assert isinstance(dialect_of(settings(), "r1"), Platform)
 
 
 def test_the_platform_has_two_hosts_of_one_domain():

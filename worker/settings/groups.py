@@ -275,6 +275,12 @@ class Genesys(Group):
     """Genesys organization whose events are handled: one whose `source` names another is
     dead-lettered. Unset: all are handled."""
 
+    @model_validator(mode="after")
+    def _text_of_the_reference(self) -> Self:
+        if self.reference is not None and self.dialect != "reference":
+            raise ValueError("GENESYS_REFERENCE: takes GENESYS_DIALECT=reference")
+        return self
+
 
 class Lookups(Group):
     """Lookups of conversations, which share their requests."""
