@@ -8,7 +8,6 @@ from worker.cli import (
     check,
     demo,
     dlq,
-    health,
     inspect,
     jobs,
     new_job,
@@ -43,7 +42,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
     settings.settings: ("worker settings", "worker settings --json"),
-    health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
+    run.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }
 """The commands that are one function, in the order of the help, with examples of each."""
 
