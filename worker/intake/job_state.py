@@ -175,10 +175,13 @@ class JobState:
 
     def status(self, now: float) -> JobStatus:
         """Return what /status shows, `now` in seconds since the epoch; safe from any thread."""
+        problem = self.known_problem()
         return JobStatus(
             name=self.name,
             state=self.state,
             reason=self.reason,
+            problem=f"{problem.reason} ({problem.setting})" if problem else "",
+            remedy=problem.remedy if problem else "",
             outcomes=_outcomes(self.name),
             last_failure=self.last_failure.shown(now) if self.last_failure else None,
         )
@@ -298,10 +301,13 @@ class Jobs:
     def causes(self) -> Iterator[DeadLetterCause]:
         """Yield the causes of dead letters that /status shows."""
         held = {(reason, job): count for reason, job, count in self.limit.reached()}
-        for reason, job, dead_letters in self.limit.dead_letters()[:SHOWN]:
-            held_back = held.get((reason, job), 0)
+        for reason, job, dead_letters, fingerprint in self.limit.dead_letters()[:SHOWN]:
             yield DeadLetterCause(
-                reason=reason, job=job, dead_letters=dead_letters, held_back=held_back
+                reason=reason,
+                job=job,
+                fingerprint=fingerprint,
+                dead_letters=dead_letters,
+                held_back=held.get((reason, job), 0),
             )
 
     def problems(self) -> Iterator[str]:

@@ -9,7 +9,14 @@ from worker.telemetry.logs import (
     log_sink_problem,
 )
 from worker.telemetry.statuses import Cause as DeadLetterCause
-from worker.telemetry.statuses import InFlight, JobStatus, QueueStatus, Snapshot, UpstreamStatus
+from worker.telemetry.statuses import (
+    InFlight,
+    JobStatus,
+    Problem,
+    QueueStatus,
+    Snapshot,
+    UpstreamStatus,
+)
 from worker.telemetry.tallies import Count, Distribution
 from worker.telemetry.tracing import Cause, MessageSpan, traced
 from worker.telemetry.tracing import tracing as current_tracing
@@ -22,6 +29,7 @@ __all__ = [
     "InFlight",
     "JobStatus",
     "MessageSpan",
+    "Problem",
     "QueueStatus",
     "Snapshot",
     "UpstreamStatus",
