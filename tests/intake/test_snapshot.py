@@ -16,7 +16,8 @@ from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
 from worker.intake.watch import FAILING_SECONDS
 from worker.ops.health import Health
-from worker.ops.status import Status, document
+from worker.ops.page import document
+from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
 
 
@@ -180,7 +181,7 @@ async def test_a_dead_letter_limit_is_named_with_its_cause(sqs, queue, dead_lett
             "dead letters: limit reached for voice: detail.score: out of range; 3 held back"
         ]
         [cause] = watched.shown()["dead_letter_causes"]
-        [problem] = watched.shown()["problems"]
+        problem = watched.shown()["problems"][0]
         assert f"redrive --fingerprint {cause.pop('fingerprint')}" in problem["remedy"]
         assert [cause] == [
             {

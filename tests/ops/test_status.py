@@ -8,8 +8,8 @@ import pytest
 
 from worker import __version__
 from worker.ops.health import Health
+from worker.ops.page import document as document_of
 from worker.ops.status import Status, queue_state, why
-from worker.ops.status import document as document_of
 from worker.telemetry.statuses import (
     Cause,
     InFlight,

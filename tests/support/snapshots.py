@@ -17,7 +17,7 @@ HOSTILE = (
     "`<b onmouseover=done=1>` &lt;script&gt; \u202egnp.exe \x1b[31m",
     "x" * 2000,
 )
-"""What somebody might name a queue, or a sender might write so that it comes back in a reason."""
+"""Names of queues, and texts of senders that come back in a reason."""
 
 OUTCOMES = {"ok": 128_400, "skipped": 311, "duplicate": 42, "retry": 17}
 

@@ -1,16 +1,32 @@
-"""The page of one replica, `/`: what /status says, drawn. Pure; no script is needed to read it."""
+"""One snapshot, written for machines, /status, and drawn for people, `/`. Pure."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from html import escape
+from typing import Any
 
-from worker.ops.status import duration
+from worker.ops.status import duration, state_of
 from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
 
 VOID = {"meta", "link"}
 NOTHING = "\u2014"
 PAGES = ("status", "metrics", "readyz", "livez")
+
+
+def document(now: Snapshot) -> dict[str, Any]:
+    """Return the snapshot as /status has it: JSON."""
+    shown: dict[str, Any] = _rounded(asdict(now))
+    return shown
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    return round(value, 1) if isinstance(value, float) else value
 
 
 class Markup(str):
@@ -36,7 +52,7 @@ def joined(*parts: str) -> Markup:
 
 
 def html_page(now: Snapshot) -> str:
-    """Return the page."""
+    """Return the page. It loads nothing, and no script is needed to read it."""
     main = tag(
         "main",
         _header(now),
@@ -71,7 +87,7 @@ def _head(now: Snapshot) -> Markup:
         tag("meta", name="referrer", content="no-referrer"),
         # An empty icon: the browser would ask for one, and report the refusal.
         tag("link", rel="icon", href="data:,"),
-        tag("title", f"{_state(now)[1]} \u2013 {now.host or 'worker'}"),
+        tag("title", f"{state_of(now)[1]} \u2013 {now.host or 'worker'}"),
         tag("style", Markup(STYLE)),
         again,
     )
@@ -81,22 +97,8 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _state(now: Snapshot) -> tuple[str, str]:
-    """Return the colour and the word for the whole worker."""
-    stopped = [one for one in now.problems if not one.heals]
-    states = (
-        (not now.live, "bad", "Not alive"),
-        (bool(now.starting), "warn", "Starting"),
-        (now.draining, "warn", "Draining"),
-        (not now.ready, "bad", "Not ready"),
-        (bool(stopped), "bad", "Ready, with problems"),
-        (bool(now.problems), "warn", "Ready, but slowed"),
-    )
-    return next(((colour, word) for holds, colour, word in states if holds), ("good", "Ready"))
-
-
 def _header(now: Snapshot) -> Markup:
-    colour, word = _state(now)
+    colour, word = state_of(now)
     chips = [tag("li", f"{label} ", tag("b", value)) for label, value in _facts(now)]
     return tag(
         "header",

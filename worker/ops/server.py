@@ -17,11 +17,9 @@ from prometheus_client.exposition import choose_encoder
 from worker.errors import ConfigurationError
 from worker.ops.connections import TEXT, Connections, Page, Request
 from worker.ops.health import Health
-from worker.ops.page import html_page
-from worker.ops.status import document
+from worker.ops.page import document, html_page
 from worker.settings import Ops
-from worker.telemetry import Snapshot
-from worker.telemetry.metrics import REGISTRY
+from worker.telemetry import REGISTRY, Snapshot
 
 LOOPBACK = ("127.0.0.1", "localhost")
 ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  what a setting may say

@@ -2,9 +2,9 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal
 from uuid import uuid4
 
 from worker import __version__
@@ -51,10 +51,17 @@ class Status:
         return replace(known, problems=tuple(problems(known)))
 
 
-def document(now: Snapshot) -> dict[str, Any]:
-    """Return the snapshot as /status has it: JSON."""
-    shown: dict[str, Any] = _rounded(asdict(now))
-    return shown
+def state_of(now: Snapshot) -> tuple[Literal["good", "warn", "bad"], str]:
+    """Return what a worker is, all in all: how good that is, and a word."""
+    if not now.live:
+        return "bad", "Not alive"
+    if now.starting or now.draining:
+        return "warn", "Starting" if now.starting else "Draining"
+    if not now.ready:
+        return "bad", "Not ready"
+    if any(not one.heals for one in now.problems):
+        return "bad", "Ready, with problems"
+    return ("warn", "Ready, but slowed") if now.problems else ("good", "Ready")
 
 
 def duration(seconds: float) -> str:
@@ -184,14 +191,6 @@ def _silence(queue: QueueStatus, now: Snapshot) -> float:
     """Return the seconds without an answer to a receive; before the first one, since the start."""
     last = queue.last_receive_seconds_ago
     return now.uptime_seconds if last is None else last
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return round(value, 1) if isinstance(value, float) else value
 
 
 REMEDIES = {

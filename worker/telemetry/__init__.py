@@ -8,6 +8,7 @@ from worker.telemetry.logs import (
     log_fields,
     log_sink_problem,
 )
+from worker.telemetry.metrics import REGISTRY
 from worker.telemetry.statuses import Cause as DeadLetterCause
 from worker.telemetry.statuses import (
     InFlight,
@@ -22,6 +23,7 @@ from worker.telemetry.tracing import Cause, MessageSpan, traced
 from worker.telemetry.tracing import tracing as current_tracing
 
 __all__ = [
+    "REGISTRY",
     "Cause",
     "Count",
     "DeadLetterCause",

@@ -126,7 +126,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that is wrong, for whoever has to act."""
+    """Something that is wrong, and what to do about it."""
 
     where: str
     """`queue voice`, `jobs voice, workflow`, `upstream crm`, `process`."""

@@ -1,4 +1,4 @@
-"""The page of a whole worker: are cause and remedy on it, in words, when somebody is called?"""
+"""The page of a whole worker: are cause and remedy on it, in words, for the engineer on call?"""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def scored(number, score):
     event["id"] = f"99999999-2222-4333-8444-{number:012}"
     body = event["detail"]["eventBody"]
     body["conversationId"] = f"c0ffee00-0000-4000-8000-{number:012}"
-    body["sentimentScore"] = score
+    body["sentimentOverallScore"] = score
     return json.dumps(event)
 
 
@@ -48,8 +48,10 @@ async def test_receives_that_are_denied(emulators, start_worker):
     assert problem == (
         "queue genesys-events",
         "ReceiveMessage fails with AccessDenied",
-        "What to do: allow the role sqs:ReceiveMessage on the queue, and check the queue's own "
-        "policy",
+        (
+            "What to do: allow the role sqs:ReceiveMessage on the queue, and check the queue's own "
+            "policy"
+        ),
     )
 
 
@@ -57,8 +59,8 @@ async def test_a_secret_that_has_expired(start_worker):
     async with start_worker(until_ready=False, GENESYS_CLIENT_SECRET="expired") as worker:
         where, cause, remedy = await first_problem(worker, "GENESYS_CLIENT_SECRET")
 
-    assert where == "jobs attributes, sentiment, voice, workflow"
-    assert cause == ""
+    assert where == "jobs voice, attributes, workflow, sentiment, reports"
+    assert cause == "genesys refuses client credentials (invalid_client) (GENESYS_CLIENT_SECRET)"
     assert remedy == (
         "What to do: check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and GENESYS_ENVIRONMENT"
     )
@@ -68,7 +70,7 @@ async def test_a_table_that_is_gone(emulators, start_worker, known_customer):
     for number in range(3):
         emulators.sqs.send(emulators.queue_url, scored(number, -0.4))
 
-    async with start_worker(HANDLERS="voice", DYNAMODB_TABLE="gone") as worker:
+    async with start_worker(until_ready=False, HANDLERS="voice", DYNAMODB_TABLE="gone") as worker:
         problem = await first_problem(worker, "DYNAMODB_TABLE")
 
     assert problem == (
@@ -78,15 +80,17 @@ async def test_a_table_that_is_gone(emulators, start_worker, known_customer):
     )
 
 
-async def test_a_bad_deployment(emulators, start_worker, known_customer):
+async def test_a_bad_deployment_of_sender_or_reader(emulators, start_worker, known_customer):
     for number in range(9):
         emulators.sqs.send(emulators.queue_url, scored(number, 42.0))
 
-    async with start_worker(HANDLERS="voice", SQS_PARK_LIMIT="5") as worker:
+    async with start_worker(until_ready=False, HANDLERS="voice", SQS_PARK_LIMIT="5") as worker:
         where, cause, remedy = await first_problem(worker, "4 held back")
 
-    assert where == "job voice"
-    assert cause.startswith("dead-letter limit reached for: ")
+    assert where == "unreadable messages"
+    assert cause.startswith(
+        "dead-letter limit reached for: detail.eventBody.sentimentOverallScore: "
+    )
     assert cause.endswith("; 5 dead-lettered, 4 held back")
     assert re.fullmatch(
         r"What to do: check the latest deployment and roll it back; the messages held back stay on "
@@ -100,7 +104,9 @@ async def test_a_budget_that_is_exhausted(emulators, start_worker, known_custome
     for number in range(6):
         emulators.sqs.send(emulators.queue_url, scored(number, -0.4))
 
-    async with start_worker(HANDLERS="voice", GENESYS_REQUESTS_PER_MINUTE="2") as worker:
+    async with start_worker(
+        until_ready=False, HANDLERS="voice", GENESYS_REQUESTS_PER_MINUTE="2"
+    ) as worker:
         where, cause, remedy = await first_problem(worker, "budget")
 
     assert where == "Genesys"
