@@ -112,15 +112,15 @@ def test_it_is_served_at_the_root_and_never_cached_or_framed():
 
 
 def test_a_problem_of_several_jobs_is_shown_once():
-    wrong = {"state": "closed", "problem": "refused (GENESYS_CLIENT_SECRET)", "remedy": "check it"}
-    jobs = (JobStatus(name="voice", **wrong), JobStatus(name="workflow", **wrong))
+    wrong = Problem(where="job", cause="refused (GENESYS_CLIENT_SECRET)", remedy="check it")
+    jobs = [JobStatus(name=name, state="closed", problems=(wrong,)) for name in ("a", "b")]
     upstream = UpstreamStatus(name="login", breaker="open", reason="refused: check it")
 
-    found = concluded(Snapshot(jobs=jobs, upstreams=(upstream,)), jobs=lambda: "voice: refused")
+    found = concluded(Snapshot(jobs=(*jobs,), upstreams=(upstream,)), jobs=lambda: "a: refused")
 
     assert found.problems == (
         Problem(
-            where="jobs voice, workflow",
+            where="jobs a, b",
             cause="refused (GENESYS_CLIENT_SECRET)",
             remedy="check it",
         ),

@@ -351,8 +351,7 @@ def test_the_document_is_json_with_all_that_is_known():
                 "name": "voice",
                 "state": "closed",
                 "reason": "breaker open",
-                "problem": "",
-                "remedy": "",
+                "problems": [],
                 "outcomes": {"ok": 3, "retry": 1},
                 "last_failure": {"reason": "down", "fingerprint": "abc", "seconds_ago": 2.0},
             }

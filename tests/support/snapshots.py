@@ -4,6 +4,7 @@ from worker.telemetry import (
     DeadLetterCause,
     InFlight,
     JobStatus,
+    Problem,
     QueueStatus,
     Snapshot,
     UpstreamStatus,
@@ -96,8 +97,13 @@ def a_worker_in_trouble() -> Snapshot:
         name="voice",
         state="closed",
         reason="dynamodb: ResourceNotFoundException; check DYNAMODB_TABLE",
-        problem="dynamodb: ResourceNotFoundException (DYNAMODB_TABLE)",
-        remedy="check DYNAMODB_TABLE, the account and the region",
+        problems=(
+            Problem(
+                where="job voice",
+                cause="dynamodb: ResourceNotFoundException (DYNAMODB_TABLE)",
+                remedy="check DYNAMODB_TABLE, the account and the region",
+            ),
+        ),
         outcomes={"ok": 4_000, "blocked": 310},
         last_failure={
             "reason": "dynamodb: ResourceNotFoundException",
@@ -160,8 +166,7 @@ def hostile_worker(text: str) -> Snapshot:
         name=text,
         state="closed",
         reason=text,
-        problem=text,
-        remedy=text,
+        problems=(Problem(where=text, cause=text, remedy=text),),
         outcomes={text: 1},
         last_failure=failure,
     )

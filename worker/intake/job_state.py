@@ -11,10 +11,9 @@ import structlog
 
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
-from worker.intake.leases import Lease
 from worker.intake.outcome import Failure
 from worker.intake.router import Route, Routes
-from worker.telemetry import DeadLetterCause, JobStatus, metrics
+from worker.telemetry import DeadLetterCause, JobStatus, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +97,9 @@ class JobState:
     """Worst breaker among those it may miss, as last checked: its gate does not close for them,
     and chooses no probe, so that any message will do."""
 
-    probing: Lease | None = None
-    """The message that probes while the job is half-open; one at a time."""
+    probing: object | None = None
+    """The lease of the message that probes while the job is half-open; one at a time. Only which
+    one it is matters here."""
 
     problem: Misconfigured | None = None
     """What a person must change, as its messages found out last."""
@@ -175,16 +175,18 @@ class JobState:
 
     def status(self, now: float) -> JobStatus:
         """Return what /status shows, `now` in seconds since the epoch; safe from any thread."""
-        problem = self.known_problem()
         return JobStatus(
             name=self.name,
             state=self.state,
             reason=self.reason,
-            problem=f"{problem.reason} ({problem.setting})" if problem else "",
-            remedy=problem.remedy if problem else "",
+            problems=tuple(map(self._shown, self.known_problems())),
             outcomes=_outcomes(self.name),
             last_failure=self.last_failure.shown(now) if self.last_failure else None,
         )
+
+    def _shown(self, problem: Misconfigured) -> Problem:
+        cause = f"{problem.reason} ({problem.setting})"
+        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy)
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.

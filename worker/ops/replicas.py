@@ -240,7 +240,7 @@ def _jobs(answers: Answers) -> Iterator[tuple[JobStatus, Mapping[str, Sequence[s
             states.setdefault(job.state, []).append(who)
             outcomes.update(job.outcomes)
         failures = [job.last_failure for _, job in seen if job.last_failure]
-        worst = max((job for _, job in seen), key=lambda job: (bool(job.problem), job.reason))
+        worst = max((job for _, job in seen), key=lambda job: (len(job.problems), job.reason))
         latest = min(failures, key=_seconds_ago, default=None)
         yield replace(worst, outcomes=dict(outcomes), last_failure=latest), states
 

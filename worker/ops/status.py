@@ -270,8 +270,8 @@ def _job_problems(now: Snapshot) -> Iterator[Problem]:
     """Yield what a person must change, once for all jobs that need it."""
     jobs: dict[tuple[str, str], list[str]] = {}
     for job in now.jobs:
-        if job.problem:
-            jobs.setdefault((job.problem, job.remedy), []).append(job.name)
+        for one in job.problems:
+            jobs.setdefault((one.cause, one.remedy), []).append(job.name)
     for (cause, remedy), names in jobs.items():
         where = f"job{'s' if names[1:] else ''} {', '.join(names)}"
         yield Problem(where=where, cause=cause, remedy=remedy)
@@ -299,9 +299,10 @@ def _budget(now: Snapshot) -> Iterator[Problem]:
 
 
 def _upstream_problems(now: Snapshot, known: str) -> Iterator[Problem]:
+    remedies = {problem.remedy for job in now.jobs for problem in job.problems}
     for one in now.upstreams:
         # An upstream whose credentials are refused gives that as its reason, with the remedy.
-        if any(job.problem.partition(" (")[0] in one.reason for job in now.jobs if job.problem):
+        if any(remedy in one.reason for remedy in remedies):
             continue
         cause = one.reason or f"breaker {one.breaker}"
         if cause not in known:

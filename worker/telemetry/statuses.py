@@ -75,6 +75,19 @@ class QueueStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is wrong, and what to do about it."""
+
+    where: str
+    """`queue voice`, `jobs voice, workflow`, `upstream crm`, `process`."""
+
+    cause: str
+    remedy: str
+    heals: bool = False
+    """Whether it passes by itself, once its cause does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
     """One job."""
 
@@ -83,11 +96,8 @@ class JobStatus:
     reason: str = ""
     """Why it cannot run now, or which settings it lacks."""
 
-    problem: str = ""
-    """What a person must change, while there is such a thing; whether or not it can run."""
-
-    remedy: str = ""
-    """What to do about that."""
+    problems: tuple[Problem, ...] = ()
+    """What a person must change, whether or not it can run meanwhile."""
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Runs since the start, by outcome."""
@@ -122,19 +132,6 @@ class Cause:
     dead_letters: int
     held_back: int = 0
     """Messages of the cause that stay on the queue, as the limit is reached."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that is wrong, and what to do about it."""
-
-    where: str
-    """`queue voice`, `jobs voice, workflow`, `upstream crm`, `process`."""
-
-    cause: str
-    remedy: str
-    heals: bool = False
-    """Whether it passes by itself, once its cause does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
