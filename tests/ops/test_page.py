@@ -86,6 +86,13 @@ def test_a_hostile_name_or_reason_adds_no_element_and_no_attribute(text):
     }
 
 
+def test_characters_that_turn_a_text_around_are_shown_as_what_they_are():
+    page = html_page(concluded(hostile_worker("queue\u202egnp.exe\x1b[31m")))
+
+    assert "queue\\u202egnp.exe\\u001b[31m" in page
+    assert "\u202e" not in page
+
+
 def test_the_policy_lets_only_this_script_and_this_style_run():
     page = html_page(concluded(a_worker_at_work()))
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
@@ -163,6 +170,13 @@ def test_what_stops_the_worker_comes_before_what_heals_by_itself():
     found = causes(Snapshot(queues=(queue,), upstreams=(down,), quarantine=True))
 
     assert [where for where, _ in found] == ["queue events", "process", "upstream crm"]
+
+
+def test_a_reason_not_to_be_ready_that_a_job_explains_is_no_second_problem():
+    wrong = Problem(where="job a", cause="refused (GENESYS_CLIENT_SECRET)", remedy="check it")
+    job = JobStatus(name="a", state="closed", problems=(wrong,))
+
+    assert causes(Snapshot(jobs=(job,)), genesys=lambda: "refused") == [("job a", wrong.cause)]
 
 
 def test_every_reason_not_to_be_ready_is_a_problem():

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.ops.status import duration, state_of
 from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
+from worker.telemetry.scrub import escape as printable
 
 VOID = {"meta", "link"}
 NOTHING = "\u2014"
@@ -47,8 +48,15 @@ def tag(name: str, /, *children: str, **attributes: object) -> Markup:
 
 
 def joined(*parts: str) -> Markup:
-    """Return the parts one after the other; plain text among them is escaped."""
-    return Markup("".join(p if isinstance(p, Markup) else escape(p, quote=False) for p in parts))
+    """Return the parts one after the other; plain text among them is escaped.
+
+    So are characters that are not seen and turn what is: a name must not read as another.
+    """
+    return Markup("".join(p if isinstance(p, Markup) else _escaped(p) for p in parts))
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text), quote=False)
 
 
 def html_page(now: Snapshot) -> str:
