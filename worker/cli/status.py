@@ -118,25 +118,26 @@ def _as_dict(overview: "Overview") -> dict[str, Any]:
 
 def _sections(overview: "Overview") -> "Iterator[RenderableType]":
     yield _replicas(overview)
-    yield ""
-    yield from _problems(overview)
+    for problem in _problems(overview):
+        yield from ("", problem)
     if overview.queues:
-        yield _queues(overview)
+        yield from ("", _queues(overview))
         yield from _whys(overview)
     if overview.oldest:
         rows = [
             (one.message_id, ", ".join(one.jobs), one.stage, _duration(one.seconds), who)
             for who, one in overview.oldest
         ]
-        yield _table(("Message in flight", "Job", "Stage", "For", "Replica"), rows)
+        yield from ("", _table(("Message in flight", "Job", "Stage", "For", "Replica"), rows))
     if overview.jobs:
-        yield _table(("Job", "State", "Outcomes", "Last failure"), _jobs(overview))
+        yield from ("", _table(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
     if overview.upstreams:
         down = [(up.name, up.breaker, up.reason, ", ".join(who)) for up, who in overview.upstreams]
-        yield _table(("Upstream", "Breaker", "Why", "Replicas"), down)
+        yield from ("", _table(("Upstream", "Breaker", "Why", "Replicas"), down))
     if overview.causes:
-        yield _causes(overview)
+        yield from ("", _causes(overview))
     for warning in overview.warnings:
+        yield ""
         yield _text(f"warning: {warning}", "yellow")
 
 
