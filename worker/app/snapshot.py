@@ -106,5 +106,6 @@ class Sampler:
     def _jobs_off(self) -> Iterator[JobStatus]:
         half = self._settings.half_configured()
         for name, missing in self._settings.disabled_jobs().items():
-            reason = half.get(name) or f"not set: {', '.join(missing)}"
+            lacks = f"not set: {', '.join(missing)}" if missing else "not in HANDLERS"
+            reason = half.get(name) or lacks
             yield JobStatus(name=name, state="off", reason=reason)
