@@ -39,13 +39,20 @@ State = Literal["ok", "warn", "fail", "note"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What the answers of upstreams would make of an event; nothing was written."""
+    """What the answers of upstreams would make of an event; nothing was written.
+
+    `lines` and `report` hold the customer's values; what is printed unless they are asked for is
+    `masked`.
+    """
 
     lines: Sequence[tuple[State, str, str]] = ()
     """For people: state, a word or two, text."""
 
     report: Mapping[str, Any] | None = None
     """For machines."""
+
+    masked: "Inspection | None" = None
+    """The same without any value; None where it has none."""
 
     complete: bool = True
     """False: something would be left out."""

@@ -17,6 +17,7 @@ from worker.clients import (
     HttpClient,
     HttpLimits,
     HttpService,
+    Sender,
     Webhook,
     origin_of,
 )
@@ -64,6 +65,20 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What stands between the clients and the network: nothing, unless writes are kept back."""
+
+    http: Callable[[str, HttpClient], Sender] = lambda _, client: client
+    """Given the name of an upstream and its client, returns what sends in its place."""
+
+    aws: Callable[[str, Any], Any] = lambda _, client: client
+    """Given a service and its client, returns what is called in its place."""
+
+
+DIRECT = Outgoing()
+
+
+@dataclass(frozen=True, slots=True)
 class AppContext:
     """Settings and tools; what is opened with `stack` is closed with the worker, last one first."""
 
@@ -73,6 +88,7 @@ class AppContext:
     stack: AsyncExitStack
     random: Random
     shared: Shared
+    outgoing: Outgoing = DIRECT
 
     async def aws_client(
         self, service: str, limits: ClientLimits, *, any_operation: bool = False
@@ -83,7 +99,7 @@ class AppContext:
         """
         with setting_errors():
             client = self.aws.client(service, limits, any_operation=any_operation)
-            return await self.stack.enter_async_context(client)
+            return self.outgoing.aws(service, await self.stack.enter_async_context(client))
 
     async def aws_service(
         self, service: str, limits: ClientLimits, setting: str | None = None
@@ -136,7 +152,13 @@ class AppContext:
         guards = {**shared.guards, LOGIN: upstreams.login(settings, login)}
         dialect = dialect_of(settings, self._text(job) or "r2")
         clients = await open_clients(
-            self.settings, dialect, guards, shared.budget, self.random, self.stack
+            self.settings,
+            dialect,
+            guards,
+            shared.budget,
+            self.random,
+            self.stack,
+            self.outgoing.http,
         )
         tokens = clients.tokens
         upstreams.watch_problem(login, lambda: tokens.refusal, tokens)
@@ -159,7 +181,8 @@ class AppContext:
         http = HttpClient(name, origin_of(name, str(url)), WEBHOOK_LIMITS)
         await self.stack.enter_async_context(http)
         guard = self.upstreams.http(name, WEBHOOK_ATTEMPTS, WEBHOOK_DEADLINE_SECONDS)
-        return Webhook(name, str(url), secret.get_secret_value if secret else None, guard, http)
+        value = secret.get_secret_value if secret else None
+        return Webhook(name, str(url), value, guard, self.outgoing.http(name, http))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +245,8 @@ class JobContext:
         limits = HttpLimits(total_seconds=timeout_seconds, connections=self.concurrency)
         http = HttpClient(name, origin_of(setting, url), limits)
         await self.app.stack.enter_async_context(http)
-        return HttpService(name, http, self.app.upstreams.http(name, attempts, deadline_seconds))
+        guard = self.app.upstreams.http(name, attempts, deadline_seconds)
+        return HttpService(name, self.app.outgoing.http(name, http), guard)
 
     async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
         """Return a signed webhook; None without a URL."""
@@ -242,7 +266,9 @@ class JobContext:
         self.app.stack.push_async_callback(close)
 
 
-def new_context(settings: Settings, stack: AsyncExitStack) -> AppContext:
+def new_context(
+    settings: Settings, stack: AsyncExitStack, outgoing: Outgoing = DIRECT
+) -> AppContext:
     """Return a context with its own randomness, so that replicas do not act in step.
 
     Raises ConfigurationError.
@@ -255,6 +281,7 @@ def new_context(settings: Settings, stack: AsyncExitStack) -> AppContext:
         stack=stack,
         random=random,
         shared=Shared(),
+        outgoing=outgoing,
     )
 
 

@@ -31,7 +31,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
-from worker.clients.http_types import Reply, Request, failure_of
+from worker.clients.http_types import NO_HEADERS, Reply, Request, Sender, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
 from worker.resilience import Guard
 
@@ -54,7 +54,6 @@ FAILURES = (
 """All that an exchange may end with in place of a reply. aiohttp's own too: the transport maps the
 common ones only. ValueError: of what no parser took."""
 
-NO_HEADERS: Mapping[str, str] = {}
 SENT_HEADERS = {
     "User-Agent": "genesys-event-worker",
     "Accept": "application/json",
@@ -324,7 +323,7 @@ class HttpService:
     """An HTTP endpoint with its guard."""
 
     name: str
-    client: HttpClient
+    client: Sender
     guard: Guard
 
     async def send(self, request: Request, *, repeatable: bool = False) -> Reply:

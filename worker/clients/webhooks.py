@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 from pydantic import HttpUrl
 
-from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http import HttpLimits
 from worker.clients.http_network import shaken_hands
-from worker.clients.http_types import Request, failure_of, path_of
+from worker.clients.http_types import Request, Sender, failure_of, path_of
 from worker.errors import ConfigurationError
 from worker.findings import Finding, fail, ok
 from worker.resilience import Guard
@@ -69,7 +69,7 @@ class Webhook:
         url: str,
         secret: str | Callable[[], str] | None,
         guard: Guard,
-        http: HttpClient,
+        http: Sender,
     ) -> None:
         """`name`: for logs and metrics. `secret`: see `Signer`. `http`: to `origin_of(url)`.
 

@@ -26,13 +26,14 @@ from worker.clients.genesys.integrations import (
 )
 from worker.clients.genesys.names import Names
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
-from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
+from worker.clients.genesys.parts import API, TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
 from worker.clients.genesys.wire import Call
 
 __all__ = [
     "ALIASES",
+    "API",
     "MIN_AGE",
     "REFERENCE_GROUPS",
     "REFERENCE_METRICS",

@@ -28,7 +28,7 @@ from worker.clients.genesys.wire import (
     refuses_token,
 )
 from worker.clients.http import HttpClient
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_types import Reply, Request, Sender
 from worker.errors import (
     BreakerOpen,
     Misconfigured,
@@ -270,7 +270,7 @@ class Api:
 
     def __init__(
         self,
-        http: HttpClient,
+        http: Sender,
         tokens: Tokens,
         guards: Mapping[str, Guard],
         limiter: Limiter | None = None,

@@ -19,10 +19,14 @@ from worker.clients.genesys.speech import (
 )
 from worker.clients.genesys.wire import LOGIN, Call, Token
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Sender
 from worker.errors import Misconfigured, Permanent, WorkerError
 from worker.findings import Finding, fail
 from worker.resilience import Cache, Guard, Limiter
 from worker.settings import Genesys, Settings, is_loopback
+
+API = "genesys"
+"""Name of the API's host, in errors."""
 
 TRANSCRIPTS = "transcripts"
 """Name of the upstream that transcripts come from: a store of files, beside the API."""
@@ -81,19 +85,21 @@ async def open_clients(
     limiter: Limiter,
     random: Random,
     stack: AsyncExitStack,
+    sender: Callable[[str, HttpClient], Sender] = lambda _, client: client,
 ) -> GenesysClients:
     """Open the Genesys client. Its credentials are set: each job that wants it needs them.
 
-    `guards`: of the parts of the API, of LOGIN and of TRANSCRIPTS.
+    `guards`: of the parts of the API, of LOGIN and of TRANSCRIPTS. `sender`: given the client of
+    the API by the name API, returns what sends in its place.
     """
     genesys = settings.genesys
     limits = HttpLimits(total_seconds=genesys.timeout_seconds, connections=settings.sqs.concurrency)
     login = await stack.enter_async_context(
         HttpClient("genesys login", login_url(genesys, dialect.issuer), limits)
     )
-    http = await stack.enter_async_context(HttpClient("genesys", api_url(genesys), limits))
+    http = await stack.enter_async_context(HttpClient(API, api_url(genesys), limits))
     tokens = _tokens(settings, login, dialect, guards[LOGIN], stack)
-    api = Api(http, tokens, guards, limiter)
+    api = Api(sender(API, http), tokens, guards, limiter)
     flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
     details = _details(settings, api, dialect, stack)
     sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)

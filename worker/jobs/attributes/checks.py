@@ -5,7 +5,7 @@ They are asked as the handler does, and nothing is written.
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from worker.api import (
 from worker.jobs.attributes import open_crm
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.events import AttributesWanted
-from worker.jobs.attributes.inspector import Report, Rules, inspect, rules_of, sendable
+from worker.jobs.attributes.inspector import MASK, Report, Rules, inspect, rules_of, sendable
 from worker.jobs.attributes.settings import AttributesSettings
 
 CRM, FLOW = "CRM", "Genesys flow"
@@ -113,12 +113,13 @@ def inspection_of(report: Report, rules: Rules) -> Inspection:
         sendable(report, rules)
     except Permanent as error:
         problem = error.reason
-    return Inspection(
-        lines=tuple(_lines(report)),
-        report=report.as_json(),
-        complete=not report.unfit,
-        problem=problem,
-    )
+    masked = replace(report, attributes=dict.fromkeys(report.attributes, MASK))
+    shown = Inspection(complete=not report.unfit, problem=problem)
+    return replace(_of(report, shown), masked=_of(masked, shown))
+
+
+def _of(report: Report, shown: Inspection) -> Inspection:
+    return replace(shown, lines=tuple(_lines(report)), report=report.as_json())
 
 
 def _lines(report: Report) -> Iterator[tuple[State, str, str]]:
