@@ -259,7 +259,7 @@ def test_a_half_configured_job_fails():
 
     [row] = [row for row in settings_findings(settings) if row.state == "fail"]
 
-    assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is missing; did you mean")
+    assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is not set; did you mean")
     assert "to turn it on, set GENESYS_ACTION_ID" in row.remedy
 
 
@@ -405,9 +405,9 @@ def test_a_well_made_queue_is_not_warned_of():
     ],
 )
 def test_each_fault_of_a_queue_is_one_warning_with_its_remedy(over, dead, said):
-    letters = None if dead is None else queue_of(dead)
+    dead_letters = None if dead is None else queue_of(dead)
 
-    [warning] = queue_findings("work", queue_of(over), letters, load_settings(GOOD))
+    [warning] = queue_findings("work", queue_of(over), dead_letters, load_settings(GOOD))
 
     assert warning.startswith("queue work: ")
     assert said in warning

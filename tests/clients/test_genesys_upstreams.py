@@ -85,7 +85,7 @@ async def a_bench(cloud=None, not_found="unknown", **settings: Any):
         dialect = Platform(not_found=not_found)
         request = dialect.token(cloud.client_id, cloud.client_secret)
         tokens = Tokens(http, request, guard=upstreams.login(genesys_settings))
-        upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(LOGIN, lambda: tokens.refusal, tokens)
         limiter = upstreams.limiter(genesys_settings)
         api = Api(http, tokens, upstreams.genesys(genesys_settings, limiter), limiter)
         details = ConversationDetails(api, PlatformDetails(), Batching())

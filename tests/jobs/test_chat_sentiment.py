@@ -101,7 +101,7 @@ def scene_of(monkeypatch, audit_log):
                 bus=bus,
                 crm=webhooks[0] if crm else None,
                 alert=webhooks[1],
-                steps=OncePerKey(),
+                once_per_key=OncePerKey(),
             )
             handle = ForwardChatSentiment(
                 sentiment=sentiment_of(api, dialect, stack),
@@ -437,7 +437,7 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
     async with scene_of() as scene:
         event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
-        elsewhere = replace(scene.handle.sinks, steps=OncePerKey())
+        elsewhere = replace(scene.handle.sinks, once_per_key=OncePerKey())
         await replace(scene.handle, sinks=elsewhere)(resent(event))
 
     first, second = scene.bridge.calls

@@ -93,7 +93,7 @@ async def bench(moto, monkeypatch):
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
         hook = Webhook("report", sink.url, None, a_guard("report"), http)
-        listeners = Subscribers(bus=bus, hook=hook, steps=OncePerKey())
+        listeners = Subscribers(bus=bus, hook=hook, once_per_key=OncePerKey())
         write = WriteReport(reader=reader, bucket=bucket, subscribers=listeners, now=now)
         yield Bench(write, cloud, sink, sqs, queue)
 

@@ -297,7 +297,7 @@ def a_status(snapshot, **checks):
 
 def test_the_document_is_json_with_all_that_is_known():
     queue = a_queue(
-        oldest=(InFlight(message_id="m1", jobs=("voice",), stage="gate", seconds=1.26),),
+        oldest=(InFlight(message_id="m1", jobs=("voice",), phase="gate", seconds=1.26),),
         failing={"DeleteMessage": "AccessDenied"},
         visible=115,
         invisible=4,
@@ -363,7 +363,7 @@ def test_the_document_is_json_with_all_that_is_known():
     assert shown["state"] == "error"
     assert shown["why"] == document["why"]
     assert shown["oldest"] == [
-        {"message_id": "m1", "jobs": ["voice"], "stage": "gate", "seconds": 1.3}
+        {"message_id": "m1", "jobs": ["voice"], "phase": "gate", "seconds": 1.3}
     ]
     assert (shown["dead_letters"], shown["failing"]) == (2, {"DeleteMessage": "AccessDenied"})
 

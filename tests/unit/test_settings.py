@@ -344,13 +344,13 @@ def test_a_missing_setting_is_named_with_what_it_is():
         load_settings(VOICE)
 
     [problem] = caught.value.problems
-    assert problem.startswith("SQS_QUEUE_URL: is missing — URL of the queue the events arrive on,")
+    assert problem.startswith("SQS_QUEUE_URL: is not set — URL of the queue the events arrive on,")
 
 
 @pytest.mark.parametrize("need", REQUIRED["voice"])
 def test_a_handler_that_is_named_without_its_settings_is_refused(need):
     assert problems_of(HANDLERS="voice", **{need: ""}) == [
-        f"{need}: is missing — HANDLERS names voice"
+        f"{need}: is not set — HANDLERS names voice"
     ]
 
 

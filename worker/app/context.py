@@ -100,7 +100,7 @@ class AppContext:
         }
         clients = await open_clients(self.settings, guards, limiter, self.random, self.stack)
         tokens = clients.tokens
-        upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(LOGIN, lambda: tokens.refusal, tokens)
         return clients
 
     async def event_bus(self) -> Bus:

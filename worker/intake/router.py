@@ -96,7 +96,7 @@ class Unrouted:
         self._dead_letter = dead_letter
         self._jobs_of_type = jobs_of_type
         self._half_configured = half_configured
-        self.watches = bool(half_configured)
+        self.finds_half_configured = bool(half_configured)
         """Whether there are jobs set up by half."""
 
         self._clock = clock

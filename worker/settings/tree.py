@@ -96,9 +96,9 @@ def half_configured(
 
 def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> str:
     """Return the reason as dead letters carry it; `written`: settings as they were misspelt."""
-    plain = [f"{need} is missing" for need in lacking if need not in written]
+    plain = [f"{need} is not set" for need in lacking if need not in written]
     misspelt = [
-        f"{need} is missing; did you mean {written[need]}?" for need in lacking if need in written
+        f"{need} is not set; did you mean {written[need]}?" for need in lacking if need in written
     ]
     first = "; ".join([*plain, *misspelt[:1]])
     return f"job {job} is off: {' '.join([first, *misspelt[1:]])}"
@@ -119,7 +119,7 @@ def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iter
     """
     lacking = missing(jobs, is_set)
     for name in named:
-        yield from (f"{need}: is missing — HANDLERS names {name}" for need in lacking[name])
+        yield from (f"{need}: is not set — HANDLERS names {name}" for need in lacking[name])
     if not named and jobs and all(lacking.values()):
         for name, needs in lacking.items():
             yield f"HANDLERS: no handler is on — {name} lacks {', '.join(needs)}"

@@ -9,7 +9,7 @@ from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
 from worker.cli.check.genesys import TOKEN, check_genesys
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
-from worker.clients.aws import REFUSALS, fault_of
+from worker.clients.aws import CALL_ERRORS, fault_of
 from worker.errors import ConfigurationError
 from worker.findings import Checks, Finding, fail, ok, warn
 from worker.settings import Settings
@@ -83,7 +83,7 @@ async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Fi
         return [fail(name, "the host name is not valid", "check its URL")]
     except ConfigurationError as error:
         return [fail(name, *_halves(error.problems[0]))]
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         return [fail(name, fault_of(error).code, fault_of(error).remedy)]
 
 

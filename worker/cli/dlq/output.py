@@ -45,7 +45,7 @@ def print_tally(order: Order, tally: Tally) -> None:
 
 
 def print_selection(order: Order, tally: Tally) -> None:
-    """Print the letters that were selected, and how many are or would be moved or deleted."""
+    """Print the dead letters that were selected, and how many are or would be moved or deleted."""
     _print_causes(tally.causes.most_first())
     fingerprint = order.only.fingerprint
     if fingerprint is not None and not tally.causes.total:
@@ -78,28 +78,28 @@ def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:
     }
 
 
-def letter_as_dict(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
-    """Return a letter for people and machines; its body is personal data, so only if asked for."""
-    message, original = letter.message, _readable(letter)
-    queue = letter.queue_url or message.moved_from
+def dead_letter_as_dict(dead_letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
+    """Return a dead letter for people and machines; its body, personal data, only if asked for."""
+    message, original = dead_letter.message, _readable(dead_letter)
+    queue = dead_letter.queue_url or message.moved_from
     facts = {
         "messageId": message.id,
-        "fingerprint": letter.fingerprint,
-        "reason": letter.reason,
+        "fingerprint": dead_letter.fingerprint,
+        "reason": dead_letter.reason,
         "queue": None if queue is None else name_of(queue),
-        "sentAt": iso(letter.sent_at),
+        "sentAt": iso(dead_letter.sent_at),
         "receiveCount": message.receive_count,
         "groupId": message.group_id,
         "attributes": sorted(original.attributes),
         "bodyBytes": len(original.body.encode()),
-        "failure": dict(letter.record),
+        "failure": dict(dead_letter.record),
     }
     return facts | ({"body": original.body} if with_body else {})
 
 
-def print_letter(letter: dict[str, Any]) -> None:
+def print_dead_letter(dead_letter: dict[str, Any]) -> None:
     """Print a sample, a line per fact that is known."""
-    for name, value in letter.items():
+    for name, value in dead_letter.items():
         if isinstance(value, dict):
             for key, inner in value.items():
                 typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
@@ -124,11 +124,11 @@ def progress_text(tally: Tally) -> str:
     )
 
 
-def _readable(letter: DeadLetter) -> DecodedBody:
+def _readable(dead_letter: DeadLetter) -> DecodedBody:
     try:
-        return letter.original()
+        return dead_letter.original()
     except NotDecoded:
-        return DecodedBody(letter.message.body, sendable(letter.message.attributes))
+        return DecodedBody(dead_letter.message.body, sendable(dead_letter.message.attributes))
 
 
 def _destinations(tally: Tally) -> str:
