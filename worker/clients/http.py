@@ -100,7 +100,7 @@ class HttpClient:
         """Send one request and return its reply, of any status; `headers`: beside its own.
 
         Raises Unavailable when no whole reply came, Permanent when a success is too large or when
-        there is no such request.
+        the request cannot exist.
         """
         try:
             out = self._out(request, headers)

@@ -90,9 +90,9 @@ class Delivery:
             await self.quarantine.until_shared()
         lease.phase, lease.began_at = "working", self._loop.time()
         if not self._tracing.on:
-            return await self._watched(lease)
+            return await self._guarded(lease)
         with self._tracing.process(lease.message.id, lease.message.cause) as span:
-            outcome = await self._watched(lease)
+            outcome = await self._guarded(lease)
             _mark(span, outcome)
             return outcome
 
@@ -107,7 +107,7 @@ class Delivery:
                 work.overdue = True
                 work.task.cancel()
 
-    async def _watched(self, lease: Lease) -> Outcome:
+    async def _guarded(self, lease: Lease) -> Outcome:
         if lease.message.receive_count > 1:
             return await self.quarantine.deliver(lease, self._deliver)
         return await self._deliver(lease)

@@ -47,7 +47,7 @@ class Route:
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
 
     age_limit_seconds: float | None = None
-    """Age of an event from which a wait for the request budget is in vain."""
+    """Age of an event from which a wait for the request budget is too long."""
 
     degrade_after_seconds: float | None = None
     """Age of an event from which it goes without what it may miss; None: it waits."""

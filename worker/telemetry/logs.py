@@ -1,6 +1,6 @@
 """Logs: structlog, one JSON object a line, or coloured text on a terminal.
 
-The standard library's loggers (botocore, asyncio, httpx …) go through the same steps, so there is
+The loggers of others (botocore, asyncio, httpx …) go through the same processors, so there is
 one place where values are bounded and masked: `worker.telemetry.scrub`. A line is rendered by
 the thread that logs it and written by another (`worker.telemetry.log_writer`). A log call never
 raises: what is logged must not decide what is done.
@@ -225,7 +225,7 @@ def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 
 
-_STEPS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
+_PROCESSORS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
     _format_exception,
     _scrub,
     _name_trace,
@@ -251,7 +251,7 @@ class _Renderer:
 
     def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
         """Return the line of an event that has all its fields."""
-        for step in _STEPS:
+        for step in _PROCESSORS:
             event = step(logger, level, event)
         return str(self._render(logger, level, event))
 

@@ -137,7 +137,7 @@ async def _lift_bucket_policy(site: Site) -> None:
 
 
 async def _send(site: Site) -> int:
-    """Put events on both buses and play the Scheduler; return how many must arrive."""
+    """Put events on both buses and act as the Scheduler; return how many must arrive."""
     bus_name = site.outputs["event_bus_name"]
     wanted = [*traffic.wanted(bus_name, bus_name), traffic.report_due("by-hand")]
     scheduled = traffic.as_sent_by_the_scheduler(site.outputs["report_events"]["daily"])

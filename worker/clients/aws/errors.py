@@ -250,7 +250,7 @@ class QueueError(Exception):
         """The credentials are good, and may not do this."""
 
         self.missing = kind == "missing"
-        """There is no such queue: the setting is wrong in itself."""
+        """The queue does not exist: the setting is wrong in itself."""
 
         self.broken = kind in _NEEDS_A_PERSON
         """Only a person can fix it: permissions, credentials, name of the queue."""

@@ -30,10 +30,10 @@ Output = Mapping[str, Any]
 
 
 def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
-    """Return whether the answer is that there is no such customer.
+    """Return whether the answer is that the customer does not exist.
 
     A 404 of the system behind the action is one with `unknown`, and NotYet with `retry`; a 404 of
-    Genesys itself says that there is no such action, which is Misconfigured.
+    Genesys itself says that the action does not exist, which is Misconfigured.
     """
     body = wire.error_body_of(reply)
     if reply.status not in NOT_FOUND:

@@ -66,13 +66,13 @@ _DATES = {"date", "date-time"}
 def published_inputs(flow_id: str) -> Call[Schema | None]:
     """Ask for the JSON Schema of the published version: that is what runs, or of the flow itself.
 
-    None: there is no such flow, or none is published.
+    None: the flow does not exist, or is not published.
     """
     return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
 
 
 def defined_inputs(flow_id: str) -> Call[Schema | None]:
-    """Ask for the `inputDefinitions` of the reference dialect; None: there is no such flow."""
+    """Ask for the `inputDefinitions` of the reference dialect; None: the flow does not exist."""
     return Call(_flow(flow_id), _defined_inputs, wire.FLOWS)
 
 
@@ -186,7 +186,7 @@ class AttributeDialect(Protocol):
         """Attributes belong to a participant, and not to the conversation."""
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
-        """Ask for the inputs of a flow; None: there is no such flow, or none is published."""
+        """Ask for the inputs of a flow; None: the flow does not exist, or is not published."""
 
     def set_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
@@ -301,7 +301,7 @@ class Attributes:
     async def flow_inputs(self, flow_id: str) -> Schema:
         """Return what the flow declares.
 
-        Misconfigured when there is no such flow or none is published.
+        Misconfigured when the flow does not exist or is not published.
         """
         cached = await self._flows.get(
             flow_id, lambda: self._api.run(self._dialect.flow_inputs(flow_id))

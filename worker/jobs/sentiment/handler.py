@@ -49,7 +49,7 @@ class Mark(StrEnum):
     """When a conversation is given its forwarding's id."""
 
     FIRST = "first"
-    """Before the receivers, which get nothing if it is refused: as text r3 has it."""
+    """Before the sinks, which get nothing if it is refused: as text r3 has it."""
 
     LAST = "last"
     """After them, at best effort: attributes of a conversation that ended are worth little."""

@@ -1,4 +1,4 @@
-"""Checks the demo that docker-compose.yml has started: `watch.py DEPLOY`, where its ports are.
+"""Checks the demo that docker-compose.yml has started: `check.py DEPLOY`, where its ports are.
 
 What a person would see: everything is asked through Grafana, at the addresses the file publishes.
 """  # noqa: INP001  a script
