@@ -88,6 +88,7 @@ async def test_a_healthy_worker_is_ready_and_idle(start_watched, recorder):
 
         assert of(watched.reasons, "queue") == []
         assert watched.shown()["why"] == "Idle: no message has come since the start."
+        assert "conversations" in watched.shown()["budget_upstreams"]
 
 
 @pytest.mark.looptime

@@ -22,7 +22,7 @@ def a_queue(**over):
     moving = {
         "name": "events",
         "jobs": ("voice",),
-        "upstreams": ("crm", "dynamodb"),
+        "upstreams": ("conversations", "crm", "dynamodb"),
         "in_flight": 3,
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,
@@ -40,6 +40,7 @@ def a_snapshot(*queues, **over):
         "in_flight": sum(queue.in_flight for queue in queues),
         "uptime_seconds": 65.5,
         "last_success_seconds_ago": 0.1,
+        "budget_upstreams": ("conversations", "analytics"),
     }
     return Snapshot(**{**moving, **over})
 
@@ -114,6 +115,12 @@ SENTENCES = [
         {"budget_exhausted_seconds": 5.0},
         "slow",
         "Moving slowly, the request budget is exhausted for 5 s; 3 in flight.",
+    ),
+    (
+        {"upstreams": ("crm", "dynamodb")},  # no job of the queue waits for it
+        {"budget_exhausted_seconds": 5.0},
+        "moving",
+        "Moving: 3 in flight.",
     ),
     (
         {"in_flight": 0, "visible": 0, "invisible": 98},
@@ -357,6 +364,7 @@ def test_the_document_is_json_with_all_that_is_known():
             {"reason": "bad", "job": None, "dead_letters": 50, "held_back": 400}
         ],
         "budget_exhausted_seconds": 0.0,
+        "budget_upstreams": ["conversations", "analytics"],
         "last_success_seconds_ago": 0.1,
         "warnings": ["no DLQ"],
     }

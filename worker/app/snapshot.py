@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from worker.app.upstreams import Upstreams
+from worker.app.upstreams import GENESYS, Upstreams
 from worker.clients.genesys import GenesysClients
 from worker.intake import Intake, QueueStatusReader
 from worker.ops import Check
@@ -79,6 +79,7 @@ class Sampler:
             budget_exhausted_seconds=built.genesys.limiter.exhausted_for()
             if built.genesys
             else 0.0,
+            budget_upstreams=GENESYS if built.genesys else (),
             warnings=self._warnings,
         )
 

@@ -108,7 +108,7 @@ def unknown_jobs(jobs: Declarations, named: Sequence[str]) -> Iterator[str]:
     """Yield a line per entry of HANDLERS that names no job."""
     for name in named:
         if name not in jobs:
-            yield f"HANDLERS: {name[:80]!r} is no job; there are: {', '.join(jobs)}"
+            yield f"HANDLERS: {name[:80]!r} is not a job; jobs: {', '.join(jobs)}"
 
 
 def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iterator[str]:
@@ -122,7 +122,7 @@ def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iter
         yield from (f"{need}: is not set — HANDLERS names {name}" for need in lacking[name])
     if not named and jobs and all(lacking.values()):
         for name, needs in lacking.items():
-            yield f"HANDLERS: no handler is on — {name} lacks {', '.join(needs)}"
+            yield f"HANDLERS: no job is on — {name} lacks {', '.join(needs)}"
 
 
 G = TypeVar("G", bound=Group)

@@ -134,6 +134,9 @@ class Snapshot:
     budget_exhausted_seconds: float = 0.0
     """Until a request to Genesys is granted, if one was asked for now."""
 
+    budget_upstreams: tuple[str, ...] = ()
+    """Those that such requests go to; jobs that ask none of them do not wait for the budget."""
+
     last_success_seconds_ago: float | None = None
     warnings: tuple[str, ...] = ()
     """What was found at the start."""
