@@ -23,10 +23,10 @@ from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     PlatformAttributes,
     ReferenceAttributes,
+    flow_cache,
 )
 from worker.clients.genesys.speech import METRICS, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
@@ -123,7 +123,7 @@ async def webhook(enter, sink):
 
 def attributes_of(api, dialect):
     kind = ReferenceAttributes() if dialect == "reference" else PlatformAttributes()
-    return Attributes(api, kind, Cache("flows", FLOW_CACHE, random=Random(1)))
+    return Attributes(api, kind, Cache("flows", flow_cache(16), random=Random(1)))
 
 
 def sentiment_of(api, dialect, stack):

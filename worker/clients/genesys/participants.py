@@ -19,10 +19,16 @@ from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet
 from worker.resilience import Cache, CachePolicy
 
-FLOW_CACHE = CachePolicy(
-    max_entries=16, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
-)
-"""A publish is seen within five minutes; what a flow takes rarely changes within a day."""
+
+def flow_cache(max_entries: int) -> CachePolicy:
+    """Return how flows are kept: a publish is seen within five minutes.
+
+    What a flow takes rarely changes within a day: so long it serves while Genesys is down.
+    """
+    return CachePolicy(
+        max_entries, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
+    )
+
 
 NO_FLOW_PAUSE_SECONDS = 60.0
 """Pause after a missing flow: a person publishes it or corrects GENESYS_FLOW_ID."""
