@@ -193,6 +193,14 @@ class Settings:
         """Return each known job with the settings it lacks."""
         return missing(self.declared, self._is_set)
 
+    def job_states(self) -> dict[str, str]:
+        """Return `on` for each known job, or `off` with what it lacks."""
+        named = self.handlers.handlers
+        return {
+            name: _state(lacking, is_named=not named or name in named)
+            for name, lacking in self.lacking().items()
+        }
+
     def half_configured(self) -> dict[str, str]:
         """Return the jobs that are wanted and off, each with the reason.
 
@@ -218,6 +226,12 @@ GROUPS: dict[str, type[Group]] = {
     if isinstance(group.type, type) and issubclass(group.type, Group)
 }
 """The groups by their name in the tree, in reading order."""
+
+
+def _state(lacking: Sequence[str], *, is_named: bool) -> str:
+    if not is_named:
+        return "off: not in HANDLERS"
+    return f"off: lacks {', '.join(lacking)}" if lacking else "on"
 
 
 def value_of(group: Group, variable: str) -> object:

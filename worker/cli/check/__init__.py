@@ -21,7 +21,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check settings, queues, and all upstreams of the handlers that are on.
+    """Check settings, queues, and all upstreams of the jobs that are on.
 
     AWS is checked by calls that it must refuse, Genesys by reads, the CRM by looking up a
     conversation that does not exist; webhooks are reached and not called. Nothing is sent, received

@@ -53,7 +53,7 @@ def settings_findings(settings: Settings) -> list[Finding]:
 
 
 def long_waits(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for each wait of a handler that is on and is longer than retries go on for.
+    """Yield a finding for each wait of a job that is on and is longer than retries go on for.
 
     No error at the start: what does not have to wait that long is handled.
     """
