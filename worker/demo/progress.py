@@ -201,6 +201,6 @@ def _effects(effects: Sequence[Effects]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("result")
     for found in effects:
-        result = "[green]right[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
+        result = "[green]ok[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
         table.add_row(found.sink, str(found.expected), str(found.found), result)
     return table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from worker.cli.exit_codes import EXIT_CODES, FAILED, UNREACHABLE, end, examples, finish
+from worker.cli.exit_codes import FAILED, UNREACHABLE, end, examples, finish
 
 if TYPE_CHECKING:
     from worker.cli.dlq.reader import Timing
@@ -90,7 +90,7 @@ Rate = Annotated[
 ]
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list", epilog=examples("worker dlq list", "worker dlq list --limit 1000 --json"))
 def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
     """Count the messages by reason and fingerprint.
 
