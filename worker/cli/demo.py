@@ -44,8 +44,9 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         from worker.demo.scenario import run_demo
         from worker.demo.standalone import run_emulators
     except ModuleNotFoundError as error:
+        problem = f"the demo needs the extra `demo`: {error.name} is not installed"
         raise ConfigurationError(
-            [f"the demo needs the extra `demo`: {error.name} is not installed"]
+            [f"{problem}; from the worker's folder: pip install '.[demo]'"]
         ) from error
     _pass_proxies_by()
     if emulators:
