@@ -139,10 +139,10 @@ def test_all_is_ok_when_all_is_ok(worker, environ):
 def test_the_findings_end_with_the_failures_and_their_number(worker, environ):
     run = worker("check", **{**environ, "DYNAMODB_TABLE": "none", "RETRY_HORIZON_SECONDS": "60"})
 
-    *_, last, border, summary = run.out.splitlines()
+    *_, last, remedy, summary = run.out.splitlines()
     assert re.fullmatch(r"\d+ ok, \d+ warnings?, 1 failed", summary)
     assert "DynamoDB table" in last
-    assert border.startswith("└")
+    assert remedy.lstrip().startswith("→ ")
 
 
 def test_the_findings_for_machines_are_in_the_same_order(worker, environ):

@@ -102,7 +102,8 @@ def print_dead_letter(dead_letter: dict[str, Any]) -> None:
     for name, value in dead_letter.items():
         if isinstance(value, dict):
             for key, inner in value.items():
-                typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
+                if inner is not None:
+                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
         elif value not in (None, []):
             typer.echo(f"{name}: {escape(_text(value))}")
     typer.echo("")
@@ -139,29 +140,23 @@ def _destinations(tally: Tally) -> str:
 def _print_causes(causes: Sequence[Cause]) -> None:
     if not causes:
         return
-    table = Table()
-    for column in (
-        "fingerprint",
-        "count",
-        "first failure",
-        "last failure",
-        "jobs",
-        "queues",
-        "reason",
-    ):
+    table = Table(box=None, pad_edge=False)
+    for column in ("fingerprint", "count", "reason"):
         table.add_column(column, overflow="fold", no_wrap=column in {"fingerprint", "count"})
     for cause in causes:
-        cells = (
-            cause.fingerprint,
-            str(cause.count),
-            iso(cause.first_failure) or "",
-            iso(cause.last_failure) or "",
-            ", ".join(sorted(cause.jobs)),
-            ", ".join(sorted(cause.queues)),
-            cause.reason,
-        )
-        table.add_row(*(Text(escape(cell)) for cell in cells))
+        facts = Text("\n".join(_facts(cause)), style="dim")
+        reason = Text(f"{escape(cause.reason)}\n").append(facts)
+        table.add_row(Text(escape(cause.fingerprint)), str(cause.count), reason)
     Console().print(table)
+
+
+def _facts(cause: Cause) -> Iterator[str]:
+    """Yield what else is known: below the reason, as seven columns leave it no width."""
+    for title, names in (("job", cause.jobs), ("queue", cause.queues)):
+        if names:
+            yield f"{title}: {escape(', '.join(sorted(names)))}"
+    if times := dict.fromkeys(filter(None, (iso(cause.first_failure), iso(cause.last_failure)))):
+        yield f"failed: {' to '.join(times)}"
 
 
 def _text(value: Any) -> str:
