@@ -7,7 +7,7 @@ and the intake's ticker are left out. With
 returns counted as well the figure is two thirds larger; it is printed beside it, without a limit.
 Messages are sent one by one, and the shortest way counts. Exit code 1 beyond the limits.
 
-By default SQS is called by the SDK, so that it is the intake that is counted: before issue 10 this
+By default SQS is called by the SDK, so that it is the intake that is counted: before the gates this
 shows 30 files and 98 moves. `--transport wire` counts our own SQS client, too: 39 and 132.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m tests.isolation [NAME…] [--quick]`: what issue 10 must show, with its figures.
+"""`python -m tests.isolation [NAME…] [--quick]`: that no job feels another's trouble, in figures.
 
 Exit code 0 only if every limit of every scenario was kept.
 """

@@ -11,7 +11,7 @@ class Size:
     """Shorter where the full figure takes minutes; the limits are the same."""
 
     bound: bool = True
-    """A queue per job. False: one queue for all, as before issue 10, to see a scenario work there.
+    """A queue per job. False: one queue for all, to see a scenario work there.
     """
 
     def minutes(self, full: float, quick: float) -> float:

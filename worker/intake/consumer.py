@@ -101,7 +101,8 @@ class Consumer:
         try:
             outcome = await self._until_outcome(lease)
             await self.settlement(lease, outcome)
-            self._count(lease, outcome)
+            if self.draining:
+                self._count(lease, outcome)
         except Exception as error:  # noqa: BLE001  a fault of ours: the message is not lost by it
             self._failed(lease, error)
         finally:  # not by a callback of the task: one more for each message
@@ -128,7 +129,8 @@ class Consumer:
             if self.gate.state != "open":
                 self._release_permit(lease)
                 await self.gate.enter(lease)
-            if deferred := self.settlement.defers_again(lease):
+            comes_back = lease.message.receive_count > 1
+            if comes_back and (deferred := self.settlement.defers_again(lease)):
                 return deferred
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
@@ -348,8 +350,6 @@ class Consumer:
             self._released += 1
 
     def _count(self, lease: Lease, outcome: Outcome) -> None:
-        if not self.draining:
-            return
         if outcome is RELEASED:
             self._released += 1
         else:

@@ -94,11 +94,11 @@ class Settlement:
             self.release(lease, 0, "drain")
 
     def defers_again(self, lease: Lease) -> Deferred | None:
-        """Return for how long to defer the message unrun; None when it is to run.
+        """Return for how long to defer a message that came back unrun; None when it is to run.
 
         The probe of a closed gate runs: there are no more of them than the gate lets pass.
         """
-        if lease.message.receive_count == 1 or lease.probe:
+        if lease.probe:
             return None
         seconds = self._limit.defer_again(lease.message.id)
         return None if seconds is None else Deferred(seconds)

@@ -35,4 +35,4 @@ SCENARIOS: dict[str, Play] = {
     **without.PLAYS,
     **bindings.PLAYS,
 }
-"""In the order of issue 10's «Must show»."""
+"""One job's trouble first, then start, stop, logs and status."""
