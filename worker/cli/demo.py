@@ -8,6 +8,8 @@ import typer
 
 from worker.errors import ConfigurationError
 
+NEEDS = "the demo needs the extra `demo` (in the worker's folder: pip install '.[demo]')"
+
 
 def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, approximately.")] = 300,
@@ -44,10 +46,7 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         from worker.demo.scenario import run_demo
         from worker.demo.standalone import run_emulators
     except ModuleNotFoundError as error:
-        problem = f"the demo needs the extra `demo`: {error.name} is not installed"
-        raise ConfigurationError(
-            [f"{problem}; from the worker's folder: pip install '.[demo]'"]
-        ) from error
+        raise ConfigurationError([f"{NEEDS}: {error.name} is not installed"]) from error
     _pass_proxies_by()
     if emulators:
         work = run_emulators(Addresses(host, port), rate=rate, seed=seed, queues=queues)
