@@ -5,6 +5,7 @@ import pytest
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.settings import Ops
+from worker.telemetry import Snapshot
 
 
 class Clock:
@@ -22,7 +23,7 @@ def clock():
 @pytest.fixture
 def server(clock):
     health = Health(clock=clock, stall_seconds=30, checks={})
-    with OpsServer(Ops(port=0), health, dict) as server:
+    with OpsServer(Ops(port=0), health, Snapshot) as server:
         yield server
 
 

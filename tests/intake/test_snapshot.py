@@ -16,6 +16,7 @@ from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
 from worker.intake.queue_status import FAILING_SECONDS
 from worker.ops.health import Health
+from worker.ops.page import document
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
 
@@ -49,7 +50,7 @@ class Watched:
         return self.health.ready()
 
     def shown(self):
-        return orjson.loads(orjson.dumps(self.status()))
+        return orjson.loads(orjson.dumps(document(self.status())))
 
     async def sample(self):
         await self.intake.parts.queues[0].sample()
@@ -70,7 +71,7 @@ def start_watched(start_intake, genesys):
         async with start_intake(None, make=make, **urls, **overrides) as intake:
             context = found["context"]
             sampler = Sampler(context.settings)
-            sampler.attach(intake.parts, context.upstreams, found["genesys"])
+            sampler.attach(intake.parts, context.upstreams, [found["genesys"]])
             yield Watched(intake, sampler, context.upstreams)
 
     return start
@@ -180,7 +181,10 @@ async def test_a_dead_letter_limit_is_named_with_its_cause(sqs, queue, dead_lett
         assert of(watched.reasons, "dead letters") == [
             "dead letters: limit reached for voice: detail.score: out of range; 3 held back"
         ]
-        assert watched.shown()["dead_letter_causes"] == [
+        [cause] = watched.shown()["dead_letter_causes"]
+        problem = watched.shown()["problems"][0]
+        assert f"redrive --fingerprint {cause.pop('fingerprint')}" in problem["remedy"]
+        assert [cause] == [
             {
                 "reason": "detail.score: out of range",
                 "job": "voice",

@@ -85,7 +85,8 @@ def scene_of(monkeypatch, audit_log):
             enter = stack.enter_async_context
             bridge = await enter(an_event_bridge())
             sinks = [await enter(WebhookSink()) for _ in "ab"]
-            api = await enter(api_of(cloud))
+            text = "r3" if dialect == "reference" else None
+            api = await enter(api_of(cloud, text=text))
             monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
             limits = ClientLimits(pool=5, read_seconds=60, attempts=1)
             events = await enter(AwsSession(Aws()).client("events", limits))
@@ -132,7 +133,7 @@ def sentiment_of(api, dialect, stack):
     transcripts = Transcripts(a_guard("transcripts"), HttpLimits(total_seconds=5), loopback=True)
     stack.push_async_callback(transcripts.aclose)
     return TranscriptSentiment(
-        api, ConversationDetails(api, PlatformDetails(), Batching()), transcripts
+        api, ConversationDetails(api, PlatformDetails(), Batching()).by_id, transcripts
     )
 
 

@@ -1,5 +1,6 @@
 """Status: a sentence for each queue that says why it moves, or does not."""
 
+import socket
 from dataclasses import replace
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 
 from worker import __version__
 from worker.ops.health import Health
+from worker.ops.page import document as document_of
 from worker.ops.status import Status, queue_state, why
 from worker.telemetry.statuses import (
     Cause,
@@ -299,7 +301,8 @@ def test_a_drain_counts_what_is_in_flight_on_all_queues():
 def a_status(snapshot, **checks):
     health = Health(clock=lambda: 7.0, stall_seconds=30, checks=checks)
     health.beat()
-    return Status(lambda: snapshot, health)
+    status = Status(lambda: snapshot, health)
+    return lambda: document_of(status())
 
 
 def test_the_document_is_json_with_all_that_is_known():
@@ -317,16 +320,24 @@ def test_the_document_is_json_with_all_that_is_known():
         outcomes={"ok": 3, "retry": 1},
         last_failure={"reason": "down", "fingerprint": "abc", "seconds_ago": 2.04},
     )
-    cause = Cause(reason="bad", job=None, dead_letters=50, held_back=400)
+    cause = Cause(reason="bad", job=None, fingerprint="f1", dead_letters=50, held_back=400)
     snapshot = a_snapshot(
         queue, jobs=(job,), upstreams=CRM_DOWN, dead_letter_causes=(cause,), warnings=("no DLQ",)
     )
 
     document = orjson.loads(orjson.dumps(a_status(snapshot, acks=lambda: "events: denied")()))
 
-    assert document.pop("started").endswith("+00:00")
+    for moment in ("started", "taken"):
+        assert document.pop(moment).endswith("+00:00")
+    assert document.pop("instance")
+    assert document.pop("host") == socket.gethostname()
     assert document.pop("version") == __version__
     [shown] = document.pop("queues")
+    assert [problem["cause"] for problem in document.pop("problems")] == [
+        "dead-letter limit reached for: bad; 50 dead-lettered, 400 held back",
+        "DeleteMessage fails with AccessDenied",
+        "breaker open",
+    ]
     assert document == {
         "live": True,
         "ready": False,
@@ -347,6 +358,7 @@ def test_the_document_is_json_with_all_that_is_known():
                 "name": "voice",
                 "state": "closed",
                 "reason": "breaker open",
+                "problems": [],
                 "outcomes": {"ok": 3, "retry": 1},
                 "last_failure": {"reason": "down", "fingerprint": "abc", "seconds_ago": 2.0},
             }
@@ -361,7 +373,13 @@ def test_the_document_is_json_with_all_that_is_known():
             }
         ],
         "dead_letter_causes": [
-            {"reason": "bad", "job": None, "dead_letters": 50, "held_back": 400}
+            {
+                "reason": "bad",
+                "job": None,
+                "fingerprint": "f1",
+                "dead_letters": 50,
+                "held_back": 400,
+            }
         ],
         "budget_exhausted_seconds": 0.0,
         "budget_upstreams": ["conversations", "analytics"],

@@ -17,9 +17,16 @@ from worker.demo.fixtures import make_fixtures, put_events
 from worker.demo.process import WorkerFailed, WorkerProcess
 from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
 from worker.demo.traffic import Job as Demo
-from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
-from worker.emulators.genesys.conversations import a_flow
-from worker.emulators.genesys.history import History, MadeUp
+from worker.emulators.genesys import (
+    Ended,
+    History,
+    MadeUp,
+    Named,
+    Spoken,
+    a_conversation,
+    a_flow,
+    a_transcript,
+)
 
 __all__ = [
     "FLOW_ID",
@@ -35,6 +42,7 @@ __all__ = [
     "Fault",
     "History",
     "MadeUp",
+    "Named",
     "Planned",
     "Spoken",
     "WorkerFailed",

@@ -4,7 +4,7 @@ from worker.intake.assembly import Intake, assemble
 from worker.intake.consumer import DrainReport
 from worker.intake.delivery import Delivery, Reading
 from worker.intake.idempotency import Idempotency
-from worker.intake.jobs import IDEMPOTENCY, Jobs
+from worker.intake.job_state import IDEMPOTENCY, Jobs
 from worker.intake.poller import most_pollers
 from worker.intake.queue import OpenQueue
 from worker.intake.queue_status import QueueStatusReader

@@ -8,7 +8,7 @@ from random import Random
 from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
 from worker.intake.delivery import Delivery
-from worker.intake.jobs import Jobs
+from worker.intake.job_state import Jobs
 from worker.intake.poller import Permits
 from worker.intake.queue import OpenQueue, Shared, consumer_of
 from worker.intake.queue_status import QueueStatusReader

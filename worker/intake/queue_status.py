@@ -82,6 +82,7 @@ class QueueStatusReader:
             last_message_seconds_ago=self._ago(poller.message_at),
             blocked_groups=dict(list(groups.items())[:SHOWN]),
             dead_letters=self._dead_letters,
+            dead_letter_error=consumer.settlement.dead_letters.problem,
         )
 
     def receive_problem(self, started_at: float) -> str | None:

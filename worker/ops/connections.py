@@ -38,6 +38,14 @@ TEXT = "text/plain; charset=utf-8"
 Page = tuple[int, str, bytes]
 """Status, content type, body."""
 
+SAFETY = (
+    "Cache-Control: no-store",
+    "X-Content-Type-Options: nosniff",
+    "Content-Security-Policy: frame-ancestors 'none'",
+)
+"""Headers of every answer: it is of this moment, it is what its type says, and no page frames it.
+The page's own policy, which knows its script and style, stands in the page."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -269,6 +277,7 @@ def _reply(page: Page, method: str) -> bytes:
         f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *SAFETY,
         *(["Allow: GET, HEAD"] if status == 405 else []),
     ]
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

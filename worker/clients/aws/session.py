@@ -129,6 +129,12 @@ class AwsSession:
         # One chain for both: credentials are looked up, and renewed, once.
         self._wire = WireClients(chain) if settings.transport == "wire" else None
 
+    @property
+    def region(self) -> str | None:
+        """The region of all clients: the setting's, the environment's or the profile's."""
+        found: str | None = self._sdk.region_name
+        return found
+
     def client(
         self, service: str, limits: ClientLimits, *, any_operation: bool = False
     ) -> AbstractAsyncContextManager[Any]:

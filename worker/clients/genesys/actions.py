@@ -123,7 +123,7 @@ def reference_execution(
         return _result(wire.object_of(reply))
 
     request = _execution("/api/v2/data/actions", action_id, {"parameters": dict(inputs)})
-    return Call(request, read, wire.DATA_ACTION)
+    return wire.taking("data:actions:execute", Call(request, read, wire.DATA_ACTION))
 
 
 def read_of_action(action_id: str, read: Callable[[Reply], T]) -> Call[T]:
