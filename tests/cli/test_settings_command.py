@@ -23,7 +23,7 @@ def test_it_prints_the_table_also_when_nothing_is_set(worker):
 
     assert run.code == 2
     assert "BREAKER_MAX_OPEN_SECONDS" in run.out
-    assert "SQS_QUEUE_URL: is missing" in run.err
+    assert "SQS_QUEUE_URL: is not set" in run.err
 
 
 def test_names_are_never_cut_however_narrow_the_terminal(worker):
@@ -72,7 +72,7 @@ def test_a_half_configured_job_is_a_warning(worker):
     run = worker("settings", **{**GOOD, "REPORTS_BUCKET": "figures"})
 
     assert run.code == 0
-    assert "job reports is off: REPORT_BUCKET is missing; did you mean REPORTS_BUCKET?" in run.err
+    assert "job reports is off: REPORT_BUCKET is not set; did you mean REPORTS_BUCKET?" in run.err
 
 
 @pytest.mark.parametrize("command", [["settings"], ["check"], ["send", "-"]])

@@ -13,11 +13,10 @@ from typing import Any
 import orjson
 
 from worker.api import Handler
-from worker.app.context import DIRECT, TEXTS, AppContext, JobContext, Outgoing, now
-from worker.app.context import new_context
+from worker.app.context import DIRECT, TEXTS, AppContext, JobContext, Outgoing, new_context, now
 from worker.app.jobs import declarations, known_jobs
 from worker.app.routes import build_handler
-from worker.clients import HttpClient, Reply, Request, Sender
+from worker.clients import Reply, Request, Sender
 from worker.clients.aws import ClientLimits, Queue
 from worker.clients.genesys import API, GenesysClients
 from worker.errors import ConfigurationError
@@ -54,9 +53,7 @@ async def open_context(
 
 
 @asynccontextmanager
-async def open_with(
-    settings: Settings, outgoing: Outgoing = DIRECT
-) -> AsyncIterator[AppContext]:
+async def open_with(settings: Settings, outgoing: Outgoing = DIRECT) -> AsyncIterator[AppContext]:
     """Give a context of these settings, and close its clients at the end of the block."""
     async with AsyncExitStack() as stack:
         yield new_context(settings, stack, outgoing)

@@ -161,7 +161,7 @@ class AppContext:
             self.outgoing.http,
         )
         tokens = clients.tokens
-        upstreams.watch_problem(login, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(login, lambda: tokens.refusal, tokens)
         return clients
 
     async def event_bus(self) -> Bus:

@@ -125,10 +125,10 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
         yield from _whys(overview)
     if overview.oldest:
         rows = [
-            (one.message_id, ", ".join(one.jobs), one.stage, _duration(one.seconds), who)
+            (one.message_id, ", ".join(one.jobs), one.phase, _duration(one.seconds), who)
             for who, one in overview.oldest
         ]
-        yield from ("", _table(("Message in flight", "Job", "Stage", "For", "Replica"), rows))
+        yield from ("", _table(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
     if overview.jobs:
         yield from ("", _table(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
     if overview.upstreams:
