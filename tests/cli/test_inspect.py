@@ -183,6 +183,7 @@ def test_what_a_file_says_cannot_move_the_cursor(worker, a_file):
         ("--crm", "no-such-file", "--schema", str(FLOW_REPLY)),
         ("--crm", str(START), "--schema", str(START)),
         ("--live",),
+        ("--body",),
     ],
 )
 def test_bad_arguments_are_exit_code_2(worker, arguments):
@@ -202,7 +203,8 @@ def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
         cloud.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string", "vip": "boolean"})
 
         run = worker(
-            *("inspect", a_file("event.json", a_reference_body(event)), "--live", "--json"),
+            *("inspect", a_file("event.json", a_reference_body(event)), "--live", "--body"),
+            "--json",
             GENESYS_API_URL=cloud.url,
             GENESYS_LOGIN_URL=cloud.url,
             GENESYS_CLIENT_ID=cloud.client_id,
@@ -214,8 +216,8 @@ def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
         (found,) = run.json
         assert found["report"]["attributes"] == {"tier": "gold"}
         assert [one["name"] for one in found["report"]["mismatched"]] == ["vip"]
+        assert [one["body"] for one in found["writes"]] == [{"attributes": {"tier": "gold"}}]
         assert cloud.counts == {"token": 1, "flow": 1}
-        assert crm.counts == {200: 1}
 
 
 def test_live_names_which_upstream_is_down(worker, a_file):
@@ -235,13 +237,13 @@ def test_live_names_which_upstream_is_down(worker, a_file):
     assert json.loads(run.out)[0]["problem"] == "crm: 401"
 
 
-def test_a_job_without_an_inspector_says_that_nothing_is_asked(worker, a_file):
+def test_live_names_what_the_job_lacks_when_it_is_off(worker, a_file):
     event = a_file("event.json", a_reference_body(a_chat_scored()))
 
     plain, live = (worker("inspect", event, *more) for more in ((), ("--live",)))
 
-    assert (plain.code, live.code) == (0, 0)
-    assert "live           nothing is asked live for this job" in live.out
+    assert (plain.code, live.code) == (0, 2)
+    assert "CRM_WEBHOOK_URL: is not set" in live.err
     assert "live " not in plain.out
 
 

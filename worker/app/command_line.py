@@ -4,6 +4,7 @@ A command needs some groups of the settings only, and runs where the others are 
 changes nothing runs the very handlers of the daemon, and keeps back what they write.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,7 +71,8 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
         except ConfigurationError as error:
             problems += error.problems if kind in (*SHARED, *needed) else ()
             required = [field for field, of in kind.model_fields.items() if of.is_required()]
-            groups[name] = kind.model_construct(**dict.fromkeys(required, ""))
+            blank: dict[str, Any] = dict.fromkeys(required, "")
+            groups[name] = kind.model_construct(**blank)
     if Handlers in needed:
         problems += unknown_jobs(jobs, getattr(groups["handlers"], "handlers", ()))
     if problems:
@@ -128,8 +130,9 @@ actions, which are look-ups."""
 AWS_READS = ("get_", "batch_get_", "head_", "list_", "describe_", "query", "scan", "generate_")
 """How the names of operations begin that change nothing."""
 
-CHANGING_HEADERS = {"webhook-signature", "webhook-timestamp"}
-"""They are of the moment of sending."""
+_SECRET = re.compile("auth|cookie|key|secret|signature|timestamp|token", re.IGNORECASE)
+"""Headers that are left out: secrets, and the signature with its time, which are made anew for
+each attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +178,7 @@ class _ReadingSender:
             return await self.client.send(request, headers or {})
         # The path of a webhook is often its password; those of Genesys hold ids.
         where = f" {request.path}" if self.name == API else ""
-        kept = {key: one for key, one in request.headers.items() if key not in CHANGING_HEADERS}
+        kept = {key: one for key, one in request.headers.items() if not _SECRET.search(key)}
         body = request.form or orjson.loads(orjson.dumps(request.json))
         content = {"headers": kept, "body": body} if kept else {"body": body}
         self.writes.append(Write(to=self.name, call=f"{request.method}{where}", content=content))

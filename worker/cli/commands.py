@@ -30,7 +30,8 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     inspect.inspect: (
         "worker inspect event.json",
         "worker inspect event.json --crm record.json --schema flow.json",
-        "worker inspect event.json --live --json",
+        "worker inspect event.json --live",
+        "worker inspect event.json --live --body --json",
     ),
     send.send: (
         "worker send event.json",
