@@ -18,11 +18,11 @@ from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     PlatformAttributes,
     ReferenceAttributes,
     Schema,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
@@ -86,7 +86,7 @@ async def a_world(age=0, dialect=None, rules=None):
         HttpClient("analytics", origin_of("analytics", sink.url), WEBHOOK_LIMITS) as hook_http,
     ):
         customers: Cache[bytes, Record] = Cache("crm", CACHE, random=Random(1))
-        flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
+        flows: Cache[str, Schema] = Cache("flows", flow_cache(16), random=Random(1))
         tokens = Tokens(genesys_http, Platform().token(cloud.client_id, cloud.client_secret))
         api = Api(genesys_http, tokens, OneForAll(a_guard("genesys")))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)

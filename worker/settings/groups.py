@@ -311,12 +311,12 @@ class EventBus(Group):
 
 
 class Cache(Group):
-    """Customers and names already looked up."""
+    """What was looked up and may serve again."""
 
     model_config = group("CACHE_")
 
     max_entries: Annotated[int, Field(ge=1)] = 10_000
-    """Least recently used ones go first."""
+    """Of each cache: customers, records of the CRM, flows. Least recently used ones go first."""
 
     soft_ttl_seconds: Seconds = 300
     """Age at which an entry is asked for anew."""

@@ -160,7 +160,7 @@ def _configured(chain: AioSession, service: str) -> str | None:
 
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Ten messages of 1 MiB each, escaped, with room to spare. An answer beyond that is none."""
+"""Ten messages of 1 MiB each, escaped, and something to spare. An answer beyond that is none."""
 
 LARGE_BYTES = 1024 * 1024
 
