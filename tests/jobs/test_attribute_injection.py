@@ -439,7 +439,7 @@ async def test_analytics_that_hangs_holds_no_one_up_for_long():
 async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_throughput():
     async def handled(hook_seconds):
         async with a_world() as world, asyncio.TaskGroup() as group:
-            world.cloud.latency_seconds, world.sink.latency_seconds = 2, hook_seconds
+            world.cloud.latency_seconds, world.sink.latency_seconds = 4, hook_seconds
             end = asyncio.get_running_loop().time() + 600
 
             async def slot():
