@@ -68,7 +68,7 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## from the code: the tables of the READMEs, deploy/jobs.json and the jobs' rows of the dashboard
+docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json and the jobs' rows of the dashboard
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
 	$(BIN)/python deploy/monitoring/dashboard.py --write

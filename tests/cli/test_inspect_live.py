@@ -62,16 +62,16 @@ def signed_away(value):
     return value.partition("?")[0] if isinstance(value, str) else value
 
 
-def told(findings):
+def shown_of(findings):
     """What `inspect --live --body` shows, a line per effect."""
     effects = []
     for one in findings:
         for write in one.written(body=True):
-            effects += _told(write)
+            effects += _shown_as(write)
     return sorted(json.dumps(signed_away(one), sort_keys=True) for one in effects)
 
 
-def _told(write):
+def _shown_as(write):
     match write["to"], write["call"]:
         case "dynamodb", "PutItem":
             yield "item", write["TableName"], write["Item"]
@@ -155,8 +155,8 @@ async def test_live_shows_what_the_sinks_then_receive(emulators, cloud, name, jo
         await run_job(known_jobs()[job], body)
     assert {one.job for one in findings} == jobs
     assert nothing == []
-    assert told(findings) == await received(emulators)
-    assert len(told(findings)) == effects
+    assert shown_of(findings) == await received(emulators)
+    assert len(shown_of(findings)) == effects
     assert all(one.passed for one in findings)
 
 

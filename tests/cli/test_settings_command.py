@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.test_settings import BAD, GOOD, VOICE
 from worker import __version__
+from worker.cli.main import variables_in
 
 
 def test_it_shows_every_setting_and_exits_with_0(worker):
@@ -141,3 +142,57 @@ def test_an_env_file_that_is_not_there_exits_with_2(worker_process):
 
     assert (run.code, run.out) == (2, "")
     assert run.err == "--env-file: '/nowhere/.env' cannot be read: No such file or directory\n"
+
+
+CHANGED = {**GOOD, "SQS_CONCURRENCY": "8", "LOG_LEVEL": "debug", "EVENTS_VOICE_TYPES": "a b, $c"}
+
+
+def names_in(run):
+    return [name for row in run.json["settings"] if not (name := row["name"]).startswith("AWS_")]
+
+
+def test_only_what_differs_from_its_default_is_shown(worker):
+    run = worker("settings", "--changed", "--json", **CHANGED)
+
+    assert sorted(names_in(run)) == sorted(CHANGED)
+
+
+def test_only_settings_of_a_name_are_shown(worker):
+    run = worker("settings", "sqs_", "--changed", "--json", **CHANGED)
+
+    assert names_in(run) == ["SQS_QUEUE_URL", "SQS_CONCURRENCY"]
+
+
+def test_a_part_that_no_setting_has_is_a_wrong_argument(worker):
+    run = worker("settings", "no-such", **GOOD)
+
+    assert run.code == 2
+    assert "no setting has no-such in its name" in run.err
+
+
+def test_the_env_format_sets_again_what_was_set(worker, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    before = worker("settings", "--changed", "--json", **CHANGED).json["settings"]
+    path = tmp_path / "worker.env"
+
+    path.write_text(worker("settings", "--format", "env", **CHANGED).out)
+
+    kept = {name: value for name, value in CHANGED.items() if name != "GENESYS_CLIENT_SECRET"}
+    secret = {"GENESYS_CLIENT_SECRET": "another"}
+    assert variables_in(path).keys() == kept.keys()
+    again = worker("settings", "--changed", "--json", **variables_in(path), **secret)
+    assert again.json["settings"] == before
+
+
+@pytest.mark.parametrize("form", ["text", "env", "json", "markdown"])
+def test_no_format_shows_a_secret_or_the_text_of_a_bad_value(worker, form):
+    run = worker("settings", "--format", form, **GOOD, CRM_API_TOKEN="bad canary-token")
+
+    assert "canary" not in run.out + run.err
+    assert "GENESYS_CLIENT_SECRET" in run.out
+
+
+def test_markdown_is_a_table(worker):
+    run = worker("settings", "sqs_concurrency", "--format", "markdown", **CHANGED)
+
+    assert run.out.splitlines()[2].startswith("| `SQS_CONCURRENCY` | `8` | `64` | ")

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.support.text_table import texts_table
 from worker.app.jobs import BUILT_IN, describe, known_jobs, permissions
 from worker.cli.main import app
+from worker.cli.settings import env_text
 from worker.clients.http_network import BUNDLES
 from worker.telemetry.metrics import REGISTRY
 
@@ -201,6 +202,10 @@ def test_the_generated_tables_are_those_of_the_code():
     ] == []
 
 
+def test_the_example_of_an_env_file_has_every_setting():
+    assert (ROOT / ".env.example").read_text() == env_text(describe({}))
+
+
 def test_each_table_stands_in_its_readme_once():
     counts = {
         name: home.read_text().count(f"<!-- {name} -->") for name, (home, _) in TABLES.items()
@@ -349,3 +354,4 @@ def test_make_help_shows_every_target():
 if __name__ == "__main__":
     for home in {home for home, _ in TABLES.values()}:
         home.write_text(with_tables(home, home.read_text()))
+    (ROOT / ".env.example").write_text(env_text(describe({})))

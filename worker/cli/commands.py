@@ -43,7 +43,15 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker new-job presence",
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
-    settings.settings: ("worker settings", "worker settings --json"),
+    jobs.schema: (
+        "worker schema",
+        "worker schema --job sentiment",
+    ),
+    settings.settings: (
+        "worker settings",
+        "worker settings sqs_ --changed",
+        "worker settings --format env",
+    ),
     status.status: (
         "worker status",
         "worker status --watch --url http://worker.default.svc.cluster.local:9464",

@@ -3,7 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from enum import StrEnum
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,44 +14,75 @@ import typer
 if TYPE_CHECKING:
     from worker.settings import Row
 
+WIDTH = 98
+
+
+class Format(StrEnum):
+    """How the settings are printed."""
+
+    TEXT = "text"
+    ENV = "env"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
 
 def settings(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[PART]", help="Only settings with this in their names."),
+    ] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only settings that differ from their defaults.")
+    ] = False,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="env: for a file that --env-file reads, without secrets."),
+    ] = Format.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Show every setting, its default and its value; secrets are hidden."""
     # Imported late, as in every command: `worker --help` does not wait for pydantic.
-    from worker.app.jobs import describe, load_settings, unknown_settings
+    from worker.app.jobs import describe
+
+    rows = _chosen(describe(os.environ), name or "", changed=changed)
+    form = Format.JSON if as_json else form
+    found = _judged()
+    if form is Format.JSON:
+        typer.echo(json.dumps({"settings": [asdict(row) for row in rows], **found}, indent=2))
+    else:
+        _PRINTED[form](rows)
+        for queue in found["queues"] if form is Format.TEXT else ():
+            typer.echo(f"queue {queue['name']}: {', '.join(queue['jobs'])}")
+        for line in [*found["problems"], *found["warnings"]]:
+            typer.echo(line, err=True)
+    sys.exit(2 if found["problems"] else 0)
+
+
+def _judged() -> dict[str, Any]:
+    """Return the queues and what is wrong, as the daemon would find it."""
+    from worker.app.jobs import load_settings, unknown_settings
     from worker.errors import ConfigurationError
 
-    rows = describe(os.environ)
-    queues: list[dict[str, Any]] = []
-    warnings, problems = unknown_settings(os.environ), list[str]()
+    warnings = unknown_settings(os.environ)
     try:
         loaded = load_settings(os.environ)
     except ConfigurationError as error:
         problems = error.problems
         warnings = [line for line in warnings if line not in problems]
-    else:
-        queues = [{"name": one.name, "jobs": one.jobs} for one in loaded.queues()]
-        warnings += loaded.half_configured().values()
-    if as_json:
-        document = {
-            "settings": [asdict(row) for row in rows],
-            "queues": queues,
-            "problems": problems,
-            "warnings": warnings,
-        }
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        _print(rows)
-        for queue in queues:
-            typer.echo(f"queue {queue['name']}: {', '.join(queue['jobs'])}")
-        for line in [*problems, *warnings]:
-            typer.echo(line, err=True)
-    sys.exit(2 if problems else 0)
+        return {"queues": [], "problems": problems, "warnings": warnings}
+    queues = [{"name": one.name, "jobs": one.jobs} for one in loaded.queues()]
+    warnings += loaded.half_configured().values()
+    return {"queues": queues, "problems": [], "warnings": warnings}
 
 
-def _print(rows: "list[Row]") -> None:
+def _chosen(rows: "Sequence[Row]", part: str, *, changed: bool) -> "list[Row]":
+    named = [row for row in rows if part.upper() in row.name]
+    if not named:
+        raise typer.BadParameter(f"no setting has {part} in its name")
+    return [row for row in named if row.is_changed or not changed]
+
+
+def _print(rows: "Sequence[Row]") -> None:
     """Print a line and its meaning per setting: four columns would not fit in 80 characters."""
     from rich.console import Console
     from rich.padding import Padding
@@ -61,3 +95,53 @@ def _print(rows: "list[Row]") -> None:
             line.append(f"  (default: {row.default})" if row.value else f"  ({row.default})")
         console.print(line, soft_wrap=True)
         console.print(Padding(Text(row.doc), (0, 0, 0, 4)))
+
+
+def env_text(rows: "Sequence[Row]") -> str:
+    """Return NAME=value lines as --env-file reads them; what has its default is a comment.
+
+    Secrets, values in files and bad values are left out.
+    """
+    return "\n".join(line for row in rows for line in _env_lines(row))
+
+
+def _env_lines(row: "Row") -> Iterator[str]:
+    from worker.settings import REQUIRED
+
+    yield from wrap(row.doc, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    if row.default == REQUIRED and not row.value:
+        yield f"{row.name}="
+    elif not row.is_changed:
+        yield f"# {row.name}={_quoted(row.value)}"
+    elif row.can_be_copied:
+        yield f"{row.name}={_quoted(row.value)}"
+    else:
+        yield f"# {row.name}=  is set, and not shown"
+    yield ""
+
+
+def _quoted(value: str) -> str:
+    """Return the value as python-dotenv and Compose read it back."""
+    if not any(character in value for character in " #'\"\\$"):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def markdown_text(rows: "Sequence[Row]") -> str:
+    """Return a table of Markdown."""
+    titles = ["| setting | value | default | meaning |", "|---|---|---|---|"]
+    return "\n".join([*titles, *(_cells(row) for row in rows)])
+
+
+def _cells(row: "Row") -> str:
+    coded = (f"`{text}`" if text else "" for text in (row.name, row.value, row.default))
+    cells = (" ".join(cell.split()).replace("|", "\\|") for cell in (*coded, row.doc))
+    return f"| {' | '.join(cells)} |"
+
+
+_PRINTED: "dict[Format, Callable[[Sequence[Row]], None]]" = {
+    Format.TEXT: _print,
+    Format.ENV: lambda rows: typer.echo(env_text(rows)),
+    Format.MARKDOWN: lambda rows: typer.echo(markdown_text(rows)),
+}

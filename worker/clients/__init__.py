@@ -2,11 +2,10 @@
 
 from worker.clients.ecs import AGENT_LIMITS, TaskProtection, expiry_minutes
 from worker.clients.ecs import EFFECT as TASK_PROTECTION
-from worker.clients.http import HttpClient, HttpLimits, HttpService
+from worker.clients.http import HttpClient, HttpLimits, HttpService, Sender
 from worker.clients.http_types import (
     Reply,
     Request,
-    Sender,
     failure_of,
     json_of,
     origin_of,

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Protocol, Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -31,7 +31,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
-from worker.clients.http_types import NO_HEADERS, Reply, Request, Sender, failure_of
+from worker.clients.http_types import Reply, Request, failure_of
 from worker.errors import ConfigurationError, Permanent, Unavailable
 from worker.resilience import Guard
 
@@ -54,6 +54,7 @@ FAILURES = (
 """All that a request may end with in place of a reply. aiohttp's own too: the transport maps the
 common ones only. ValueError: of what no parser took."""
 
+NO_HEADERS: Mapping[str, str] = {}
 SENT_HEADERS = {
     "User-Agent": "genesys-event-worker",
     "Accept": "application/json",
@@ -78,6 +79,13 @@ class HttpLimits:
     """Longest body, before and after decompression."""
 
 
+class Sender(Protocol):
+    """Sends requests: `HttpClient`, or what keeps back those that would change something."""
+
+    async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """Return the reply to a request, whatever its status; `headers`: beside its own."""
+
+
 class HttpClient:
     """HTTP to one upstream, whose address comes from the settings and never from an event."""
 
@@ -96,7 +104,7 @@ class HttpClient:
         self._url_of = lru_cache(KNOWN_PATHS)(self._parsed)
 
     async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
-        """Send one request and return its reply, of any status; `headers`: beside its own.
+        """Send a request and return its reply of any status; `headers`: beside its own.
 
         Raises Unavailable when no whole reply came, Permanent when a success is too large or when
         the request cannot exist.

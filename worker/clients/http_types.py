@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import orjson
@@ -63,16 +63,6 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     received_at: datetime
     """Wall clock, UTC: what a `Retry-After` given as an HTTP date is measured against."""
-
-
-NO_HEADERS: Mapping[str, str] = {}
-
-
-class Sender(Protocol):
-    """Sends requests: `HttpClient`, or what keeps back those that would change something."""
-
-    async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
-        """Exchange one request for one reply of any status; `headers`: beside the request's own."""
 
 
 REFUSED_PAUSE_SECONDS = 30.0

@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 from pydantic import HttpUrl
 
-from worker.clients.http import HttpLimits
+from worker.clients.http import HttpLimits, Sender
 from worker.clients.http_network import shaken_hands
-from worker.clients.http_types import Request, Sender, failure_of, path_of
+from worker.clients.http_types import Request, failure_of, path_of
 from worker.errors import ConfigurationError
 from worker.findings import Finding, fail, ok
 from worker.resilience import Guard

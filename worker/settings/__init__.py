@@ -8,7 +8,7 @@ from worker.settings.bindings import Entry as QueueEntry
 from worker.settings.bindings import QueueBinding, is_fifo, queue_url
 from worker.settings.bindings import entries_of as queue_entries
 from worker.settings.bindings import name_of as queue_name
-from worker.settings.describe import Row, describe
+from worker.settings.describe import REQUIRED, Row, describe
 from worker.settings.fields import (
     BearerToken,
     Globs,
@@ -59,6 +59,7 @@ from worker.settings.tree import (
 
 __all__ = [
     "GROUPS",
+    "REQUIRED",
     "Aws",
     "BearerToken",
     "Breaker",

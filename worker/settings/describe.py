@@ -14,6 +14,8 @@ from worker.settings.tree import Declarations, Settings
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"
 FROM_FILE = "(in a file)"
+REQUIRED = "required"
+"""In place of a default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,16 @@ class Row:
     """What is in force; secrets are hidden, bad values are not shown."""
 
     doc: str
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether another value than the default is in force."""
+        return self.value != (self.default if self.default != REQUIRED else "")
+
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether the value is what was set, and not a word in its place."""
+        return self.value not in {HIDDEN, NOT_SHOWN, FROM_FILE}
 
 
 def describe(source: Settings | Mapping[str, str], jobs: Declarations = NO_JOBS) -> list[Row]:
@@ -73,7 +85,7 @@ def _row(kind: type[Group], field: str, value: str) -> Row:
     info = kind.model_fields[field]
     return Row(
         name=variable_name(kind, field),
-        default="required" if info.is_required() else _text(info.default),
+        default=REQUIRED if info.is_required() else _text(info.default),
         value=value,
         doc=" ".join((info.description or "").split()),
     )

@@ -23,8 +23,8 @@ from worker.api import (
     Transient,
     WorkerError,
 )
-from worker.app.command_line import Recorder, Write, for_job, open_handler, open_with, settings_of
-from worker.app.context import AppContext
+from worker.app.command_line import for_job, open_with, settings_of
+from worker.app.context import AppContext, Recorder, Write
 from worker.app.jobs import event_reader, known_jobs, named
 from worker.events import Event, ForJob, UnknownType, utc_text
 from worker.settings import EventBus, Events, Genesys, Group, Handlers, Settings, Webhooks
@@ -212,7 +212,9 @@ class Inspectors:
         if self._recorder is None:
             return found
         if one.job not in self._handlers:
-            self._handlers[one.job] = await open_handler(self._context, one.job)
+            context, settings = for_job(self._context, one.job), self._context.settings
+            build = known_jobs()[one.job].build
+            self._handlers[one.job] = await build(context, settings.jobs[one.job])
         before = len(self._recorder.writes)
         result, problem = None, found.problem
         try:

@@ -27,8 +27,8 @@ from worker.clients.genesys.wire import (
     in_call,
     refuses_token,
 )
-from worker.clients.http import HttpClient
-from worker.clients.http_types import Reply, Request, Sender
+from worker.clients.http import HttpClient, Sender
+from worker.clients.http_types import Reply, Request
 from worker.errors import (
     BreakerOpen,
     Misconfigured,

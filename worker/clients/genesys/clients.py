@@ -18,8 +18,7 @@ from worker.clients.genesys.speech import (
     transcript_sentiment,
 )
 from worker.clients.genesys.wire import LOGIN, Call, Token
-from worker.clients.http import HttpClient, HttpLimits
-from worker.clients.http_types import Sender
+from worker.clients.http import HttpClient, HttpLimits, Sender
 from worker.errors import Misconfigured, Permanent, WorkerError
 from worker.findings import Finding, fail
 from worker.resilience import Cache, Guard, Limiter
@@ -106,12 +105,7 @@ async def open_clients(
     return GenesysClients(
         api=api,
         dialect=dialect,
-        actions=Actions(
-            api,
-            dialect,
-            repeatable=genesys.action_repeatable,
-            concurrency=genesys.action_concurrency,
-        ),
+        actions=_actions(genesys, api, dialect),
         conversations=LiveConversations(api, can_ask="live_conversations" in dialect.features),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,
@@ -134,6 +128,11 @@ def _tokens(
     tokens = Tokens(login, request, guard=guard, pause_cap_seconds=settings.retry.after_cap_seconds)
     stack.push_async_callback(tokens.aclose)
     return tokens
+
+
+def _actions(settings: Genesys, api: Api, dialect: Dialect) -> Actions:
+    repeatable, concurrency = settings.action_repeatable, settings.action_concurrency
+    return Actions(api, dialect, repeatable=repeatable, concurrency=concurrency)
 
 
 def _details(
