@@ -26,8 +26,10 @@ from tests.support.dead_letters import (
     moved,
 )
 from worker.app.command_line import open_context, open_queue
-from worker.cli.dlq.reader import DEFAULT_TIMING, Timing
+from worker.cli.dlq.output import progress_text
+from worker.cli.dlq.reader import DEFAULT_TIMING, Timing, read_dead_letter
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
+from worker.clients.aws import Message
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
 from worker.emulators.sqs.model import Attribute, Sending
 from worker.emulators.sqs.server import SqsServer
@@ -199,6 +201,29 @@ def test_an_empty_queue_is_read_at_once(dlq, sqs, dead):
     assert sqs.counts["ReceiveMessage"] == 1
 
 
+def test_list_counts_only_what_is_selected(dlq, dead):
+    (body, *_) = dead_lettered(dead, *dead_letters(3))
+    dead_lettered(dead, *dead_letters(2, XYZ))
+
+    by_job = dlq("list", "--job", "workflow")
+    by_conversation = dlq("list", "--conversation", json.loads(body)["n"].upper(), "--json").json
+
+    assert "2 selected, 5 read of about 5." in by_job.out
+    assert ABC.fingerprint not in by_job.out
+    assert (by_conversation["seen"], by_conversation["others"]) == (1, 4)
+
+
+def test_ages_are_in_words_for_people_and_in_numbers_for_machines(dlq, dead):
+    dead_lettered(dead, *dead_letters(2, failed_at=time.time() - 3 * 86400))
+
+    for_people, for_machines = dlq("list").out, dlq("list", "--json").out
+    shown = dlq("show", ABC.fingerprint).out
+
+    assert "failed: 3 d 0 h ago (20" in for_people
+    assert "ago" not in for_machines
+    assert re.search(r"lastFailure: \S+ \(3 d 0 h ago\)", shown)
+
+
 # ── show ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -234,13 +259,22 @@ def test_show_finds_a_message_by_its_id_before_and_after_it_was_dead_lettered(dl
     assert by_old["messageId"] == by_new["messageId"] == one["messageId"]
 
 
+def test_show_finds_all_that_is_about_a_conversation(dlq, dead):
+    (body, *_) = dead_lettered(dead, *dead_letters(3))
+    dead_lettered(dead, DeadLettered(body, XYZ))
+
+    found = dlq("show", json.loads(body)["n"], "--count", "9", "--body", "--json").json
+
+    assert [one["body"] for one in found] == [body, body]
+
+
 def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
     dead_lettered(dead, *dead_letters(1))
 
     done = dlq("show", "nothing")
 
     assert done.code == 1
-    assert "no dead letter that was read has the fingerprint or message id nothing" in done.err
+    assert "has the fingerprint, id or conversation nothing" in done.err
 
 
 @pytest.mark.parametrize("command", [("redrive",), ("delete", "--apply")])
@@ -311,6 +345,48 @@ def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queu
     assert (done.json["done"], done.json["others"]) == (3, 12)
     assert bodies(sqs, queue) == sorted(meant)
     assert (bodies(sqs, dead), visible(sqs, dead)) == (sorted(others), 12)
+
+
+def test_one_conversation_or_one_message_is_redriven(dlq, sqs, queue, dead):
+    first, second, _ = dead_lettered(dead, *dead_letters(3))
+    (letter,) = dlq("show", json.loads(second)["n"], "--json").json
+
+    by_conversation = dlq(
+        "redrive", "--conversation", json.loads(first)["n"], "--apply", "--json"
+    ).json
+    by_message = dlq("redrive", "--message", letter["messageId"], "--apply", "--json").json
+
+    assert (by_conversation["done"], by_message["done"]) == (1, 1)
+    assert bodies(sqs, queue) == sorted([first, second])
+
+
+def test_a_conversation_is_found_in_a_body_that_was_compressed(dlq, sqs, queue, dead):
+    conversation = "c0ffee00-0000-4000-8000-000000000001"
+    body = json.dumps({"id": conversation, "more": "x" * 1_040_000})
+    dead_lettered(dead, DeadLettered(body), *dead_letters(2))
+
+    assert dlq("delete", "--conversation", conversation, "--json").json["selected"] == 1
+
+
+def test_what_was_not_read_is_not_said_to_stay(dlq, dead):
+    dead_lettered(dead, *dead_letters(12))
+
+    limited, nothing = dlq("redrive", "--limit", "3"), dlq("redrive", "--job", "reports")
+
+    assert "3 would be redriven (q 3), 0 others stay. About 9 were not read." in limited.out
+    assert "Nothing was changed. Add --apply to do it." in limited.out
+    assert "Nothing was changed. Nothing was selected." in nothing.out
+
+
+def test_progress_has_a_total_a_rate_and_the_time_that_is_left():
+    tally = Tally(depth=600, others=50, done=40, not_sent=10)
+    a_letter = read_dead_letter(Message(id="1", receipt="", body="{}", received_at=0))
+    tally.causes.add([a_letter] * 50)
+
+    assert progress_text(tally, 10.0) == (
+        "100 of about 600 read, 10.0/s, about 50 s left: 40 done, 50 others, 10 failed"
+    )
+    assert "0.0/s, about ? left" in progress_text(Tally(depth=600), 0.0)
 
 
 def test_what_sqs_moved_itself_is_redriven_too(dlq, sqs, queue, dead, moved_by_sqs):
@@ -584,6 +660,7 @@ def test_native_lets_sqs_move_everything(dlq, sqs, queue, dead, moved_by_sqs):
     done = dlq("redrive", "--native", "--rate", "500", "--apply", "--json")
 
     assert (asked.code, done.code) == (0, 0)
+    assert "SQS would move everything, about 2 messages." in asked.out
     assert done.json["sourceArn"] == sqs.arn(dead)
     _until(lambda: bodies(sqs, queue) == sent)
 
@@ -719,7 +796,11 @@ def test_an_sqs_that_is_not_reached_is_exit_code_3(worker, monkeypatch, closed_p
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--older-than", "soon"), ("--rate", "0"), ("--rate", "nan"), ("--limit", "0")]
+    "arguments",
+    [
+        *(("--older-than", "soon"), ("--rate", "0"), ("--rate", "nan"), ("--limit", "0")),
+        ("--conversation", "c0ffee"),
+    ],
 )
 def test_what_makes_no_sense_is_a_usage_error(dlq, sqs, arguments):
     assert dlq("redrive", *arguments, "--apply").code == 2

@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from uuid import UUID
 
 import typer
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     epilog=examples(
         "worker dlq list",
         "worker dlq show 3f6c01d2ab94",
-        "worker dlq redrive --fingerprint 3f6c01d2ab94",
+        "worker dlq list --job voice",
         "worker dlq redrive --fingerprint 3f6c01d2ab94 --apply",
         "worker dlq delete --older-than 30d --apply",
     ),
@@ -50,6 +51,14 @@ def _number(rate: float) -> float:
     return rate
 
 
+def _uuid(text: str) -> str:
+    """Return typer's check of a conversation's id."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise typer.BadParameter("not the id of a conversation: a UUID") from None
+
+
 def _queue_url(text: str) -> str:
     """Return typer's check of a queue's URL."""
     from worker.settings import queue_url
@@ -65,6 +74,14 @@ Apply = Annotated[bool, typer.Option("--apply", help="Apply the changes (default
 Limit = Annotated[int | None, typer.Option(min=1, help="Messages at most. All if not set.")]
 Reason = Annotated[str | None, typer.Option(help="Only reasons that contain this, in any case.")]
 Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint.")]
+Conversation = Annotated[
+    str | None,
+    typer.Option(parser=_uuid, metavar="ID", help="Only what is about this conversation."),
+]
+MessageId = Annotated[
+    str | None,
+    typer.Option("--message", metavar="ID", help="Only the message that has, or had, this id."),
+]
 JobName = Annotated[str | None, typer.Option("--job", "--handler", help="Only this job's.")]
 To = Annotated[
     str | None,
@@ -91,29 +108,34 @@ Rate = Annotated[
 
 
 @app.command("list", epilog=examples("worker dlq list", "worker dlq list --limit 1000 --json"))
-def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
+def list_(
+    reason: Reason = None,
+    job: JobName = None,
+    conversation: Conversation = None,
+    older_than: OlderThan = None,
+    limit: Limit = None,
+    wait: Wait = 1,
+    as_json: AsJson = False,
+) -> None:
     """Count the messages by reason and fingerprint.
 
     They are received for that, stay invisible while the command runs, and are visible again at its
     end.
     """
-    from worker.cli.dlq.output import print_json, print_overview
-    from worker.cli.dlq.reader import Overview, overview
+    from worker.cli.dlq.output import overview_as_dict, print_json, print_overview
 
-    async def work() -> Overview:
-        async with _dead_letter_queues() as queues:
-            return await overview(queues, limit=limit, timing=_timing(wait))
-
-    found = _done(work())
+    only = _filter(reason, None, job, older_than, conversation=conversation)
+    how: dict[str, Any] = {"apply": False, "rate": 1, "limit": limit, "timing": _timing(wait)}
+    found = _tally_of(_order("delete", only, before=inf, **how))
     if as_json:
-        print_json(found.as_dict())
+        print_json(overview_as_dict(found))
     else:
         print_overview(found)
 
 
 @app.command(epilog=examples("worker dlq show 3f6c01d2ab94 --count 3", "worker dlq show ID --body"))
 def show(
-    name: Annotated[str, typer.Argument(metavar="FINGERPRINT|MESSAGE-ID")],
+    name: Annotated[str, typer.Argument(metavar="FINGERPRINT|MESSAGE-ID|CONVERSATION-ID")],
     count: Annotated[int, typer.Option(min=1, help="Samples at most.")] = 1,
     with_body: Annotated[
         bool, typer.Option("--body", help="With the body: it holds personal data.")
@@ -138,7 +160,7 @@ def show(
         for dead_letter in dead_letters:
             print_dead_letter(dead_letter)
     if not dead_letters:
-        wanted = f"no dead letter that was read has the fingerprint or message id {name}"
+        wanted = f"no dead letter that was read has the fingerprint, id or conversation {name}"
         end(f"{wanted}: worker dlq list shows all fingerprints", FAILED)
 
 
@@ -153,6 +175,8 @@ def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
     job: JobName = None,
+    conversation: Conversation = None,
+    message: MessageId = None,
     older_than: OlderThan = None,
     limit: Limit = None,
     rate: Rate = 10,
@@ -174,7 +198,7 @@ def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     not selected holds back those behind it in its group. With --native SQS moves bodies as they
     are, also those that were compressed to fit.
     """
-    only = _filter(reason, fingerprint, job, older_than)
+    only = _filter(reason, fingerprint, job, older_than, conversation=conversation, message=message)
     if native:
         if limit is not None or not only.is_empty:
             raise typer.BadParameter("--native moves everything: no filter, no --limit")
@@ -195,6 +219,8 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     reason: Reason = None,
     fingerprint: Fingerprint = None,
     job: JobName = None,
+    conversation: Conversation = None,
+    message: MessageId = None,
     older_than: OlderThan = None,
     limit: Limit = None,
     rate: Rate = 100,
@@ -205,7 +231,7 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     as_json: AsJson = False,
 ) -> None:
     """Delete messages for good; on a terminal it asks first."""
-    only = _filter(reason, fingerprint, job, older_than)
+    only = _filter(reason, fingerprint, job, older_than, conversation=conversation, message=message)
     if only.is_empty != everything:
         raise typer.BadParameter("name what to delete, or --all: one of the two")
     how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "timing": _timing(wait)}
@@ -216,12 +242,25 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 
 
 def _filter(
-    reason: str | None, fingerprint: str | None, job: str | None, older_than: int | None
+    reason: str | None,
+    fingerprint: str | None,
+    job: str | None,
+    older_than: int | None,
+    *,
+    conversation: str | None,
+    message: str | None = None,
 ) -> "Filter":
     from worker.cli.dlq.redrive import Filter
 
     before = None if older_than is None else datetime.now(UTC) - timedelta(seconds=older_than)
-    return Filter(reason=reason, fingerprint=fingerprint, job=job, failed_before=before)
+    return Filter(
+        reason=reason,
+        fingerprint=fingerprint,
+        job=job,
+        conversation=conversation,
+        message=message,
+        failed_before=before,
+    )
 
 
 def _timing(receive_seconds: int) -> "Timing":
@@ -233,10 +272,12 @@ def _timing(receive_seconds: int) -> "Timing":
 def _order(
     action: Literal["redrive", "delete"], only: "Filter", *, to: str | None = None, **how: Any
 ) -> "Order":
+    """Return the order; by default for what came before now."""
     from worker.cli.dlq.redrive import Addresses, Order
 
     addresses = Addresses(queues=_urls().queues, only=to)
-    return Order(action=action, addresses=addresses, only=only, before=time.time(), **how)
+    how.setdefault("before", time.time())
+    return Order(action=action, addresses=addresses, only=only, **how)
 
 
 def _ask(order: "Order", *, as_json: bool) -> None:
@@ -277,8 +318,8 @@ def _tally_of(order: "Order") -> "Tally":
 async def _work(order: "Order", on_progress: "OnProgress") -> "Tally":
     from worker.cli.dlq.redrive import Tally, carry_out
 
-    tally = Tally()
     async with _dead_letter_queues() as queues:
+        tally = Tally(depth=await _depth(queues))
         for queue in queues:
             await carry_out(queue, order, tally, on_progress)
     return tally
@@ -291,14 +332,31 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
         source, destination = _urls().native(to)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    depth = _done(_depth_of(source))
     arn = _done(_move(source, destination, rate)) if apply else None
     if as_json:
-        print_json({"action": "native", "applied": apply, "sourceArn": arn})
+        found = {"action": "native", "applied": apply, "sourceArn": arn, "approximate": depth}
+        print_json(found)
     elif arn:
-        typer.echo("SQS moves them. To follow it:")
+        typer.echo(f"SQS moves them, about {depth} messages. To follow it:")
         typer.echo(f"  aws sqs list-message-move-tasks --source-arn {arn}")
     else:
-        typer.echo("SQS would move everything. Nothing was changed. Add --apply to do it.")
+        typer.echo(f"SQS would move everything, about {depth} messages.")
+        typer.echo("Nothing was changed. Add --apply to do it.")
+
+
+async def _depth(queues: "Sequence[Queue]") -> int:
+    from worker.cli.dlq.reader import depth_of
+
+    return sum([await depth_of(queue) for queue in queues])
+
+
+async def _depth_of(url: str) -> int:
+    from worker.app.command_line import open_context, open_queue
+    from worker.settings import Sqs
+
+    async with open_context(Sqs) as context:
+        return await _depth([await open_queue(context, url)])
 
 
 async def _move(source: str, destination: str, rate: float) -> str:

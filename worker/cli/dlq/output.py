@@ -1,8 +1,10 @@
 """Dead letters on a terminal and as JSON. Control characters are escaped: a queue has any text."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -10,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.dlq.reader import Cause, DeadLetter, NotDecoded, Overview, iso, name_of
+from worker.cli.dlq.reader import Cause, DeadLetter, NotDecoded, iso, name_of
 from worker.cli.dlq.redrive import OnProgress, Order, Tally
 from worker.intake.dead_letters import DecodedBody, sendable
+from worker.ops.status import duration
 from worker.telemetry.scrub import escape
 
 DONE = {"redrive": "redriven", "delete": "deleted"}
@@ -23,21 +26,35 @@ def print_json(body: Any) -> None:
     typer.echo(json.dumps(body, indent=2))
 
 
-def print_overview(overview: Overview) -> None:
+def print_overview(tally: Tally) -> None:
     """Print a row per cause."""
-    _print_causes(overview.causes.most_first())
-    line = f"{overview.causes.total} read of about {overview.approximate}."
-    if overview.causes.total < overview.approximate:
+    _print_causes(tally.causes.most_first())
+    read = tally.causes.total + tally.others
+    line = f"{read} read of about {tally.depth}."
+    if tally.others:
+        line = f"{tally.causes.total} selected, {line}"
+    if read < tally.depth:
         line += " The others are over --limit, received by another consumer, or behind those of "
         line += "their FIFO group."
     typer.echo(line)
+
+
+def overview_as_dict(tally: Tally) -> dict[str, Any]:
+    """Return what was found, for machines; `seen` counts what was selected."""
+    return {
+        "seen": tally.causes.total,
+        "others": tally.others,
+        "approximate": tally.depth,
+        "causes": [cause.as_dict() for cause in tally.causes.most_first()],
+    }
 
 
 def print_tally(order: Order, tally: Tally) -> None:
     """Print what was done, or would be."""
     print_selection(order, tally)
     if not order.apply:
-        typer.echo("Nothing was changed. Add --apply to do it.")
+        more = " Add --apply to do it." if tally.causes.total else " Nothing was selected."
+        typer.echo(f"Nothing was changed.{more}")
     elif tally.failed:
         codes = ", ".join(sorted(tally.problems))
         left = f"{tally.not_sent} not sent, {tally.not_deleted} not deleted"
@@ -57,7 +74,11 @@ def print_selection(order: Order, tally: Tally) -> None:
     count, verb = tally.done, DONE[order.action]
     if not order.apply:
         count, verb = tally.causes.total - tally.unaddressed.total(), f"would be {verb}"
-    typer.echo(f"{count} {verb}{_destinations(tally)}, {tally.others} others stay.")
+    line = f"{count} {verb}{_destinations(tally)}, {tally.others} others stay."
+    unread = tally.depth - tally.causes.total - tally.others - tally.newer
+    if unread > 0:
+        line += f" About {unread} were not read."
+    typer.echo(line)
 
 
 def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:
@@ -103,26 +124,43 @@ def print_dead_letter(dead_letter: dict[str, Any]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 if inner is not None:
-                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
+                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}{_age(inner)}")
         elif value not in (None, []):
-            typer.echo(f"{name}: {escape(_text(value))}")
+            typer.echo(f"{name}: {escape(_text(value))}{_age(value)}")
     typer.echo("")
 
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
     """Show how far it is; on stderr, and only on a terminal."""
+    began = time.monotonic()
     with Console(stderr=True).status("reading") as status:
-        yield lambda tally: status.update(progress_text(tally))
+        yield lambda tally: status.update(progress_text(tally, time.monotonic() - began))
 
 
-def progress_text(tally: Tally) -> str:
-    """Return how far it is, of how many."""
+def progress_text(tally: Tally, seconds: float) -> str:
+    """Return how far it is after so many seconds, of how many, and how long the rest takes."""
     read = tally.causes.total + tally.others
+    rate = read / max(seconds, 0.001)
+    left = duration(max(0, tally.depth - read) / rate) if rate else "?"
     return (
-        f"{read} of about {tally.depth} read: {tally.done} done, {tally.others} others, "
-        f"{tally.not_sent + tally.not_deleted} failed"
+        f"{read} of about {tally.depth} read, {rate:.1f}/s, about {left} left: "
+        f"{tally.done} done, {tally.others} others, {tally.not_sent + tally.not_deleted} failed"
     )
+
+
+def _age(value: Any) -> str:
+    """Return in brackets how long ago a moment is; nothing of what is none."""
+    try:
+        moment = datetime.fromisoformat(value)
+        return f" ({ago(moment)})" if moment.tzinfo else ""
+    except (TypeError, ValueError):
+        return ""
+
+
+def ago(moment: datetime) -> str:
+    """Return in words how long ago it is; the future is now."""
+    return f"{duration(max(0.0, (datetime.now(UTC) - moment).total_seconds()))} ago"
 
 
 def _readable(dead_letter: DeadLetter) -> DecodedBody:
@@ -155,8 +193,11 @@ def _facts(cause: Cause) -> Iterator[str]:
     for title, names in (("job", cause.jobs), ("queue", cause.queues)):
         if names:
             yield f"{title}: {escape(', '.join(sorted(names)))}"
-    if times := dict.fromkeys(filter(None, (iso(cause.first_failure), iso(cause.last_failure)))):
-        yield f"failed: {' to '.join(times)}"
+    first, last = cause.first_failure, cause.last_failure
+    if first and last:
+        ages = dict.fromkeys((ago(first), ago(last)))
+        times = dict.fromkeys((iso(first), iso(last)))
+        yield f"failed: {' to '.join(ages)} ({' to '.join(filter(None, times))})"
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil, inf
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -55,8 +56,19 @@ class DeadLetter:
             raise NotDecoded from None
 
     def is_called(self, name: str) -> bool:
-        """Whether that is its fingerprint, its id, or its id before it was dead-lettered."""
-        return name in {self.fingerprint, self.message.id, self.record.get("messageId")}
+        """Whether that is its fingerprint, its id now or before, or its conversation's id."""
+        return name == self.fingerprint or self.has_id(name) or self.is_about(name)
+
+    def has_id(self, message_id: str) -> bool:
+        """Whether that is its id, or its id before it was dead-lettered."""
+        return message_id in {self.message.id, self.record.get("messageId")}
+
+    def is_about(self, conversation_id: str) -> bool:
+        """Whether its body names the conversation; False of what is no UUID, or not decoded."""
+        try:
+            return str(UUID(conversation_id)) in self.original().body.lower()
+        except (NotDecoded, ValueError):
+            return False
 
     @property
     def sent_at(self) -> datetime | None:
@@ -338,38 +350,6 @@ async def reading(
         await reader.release()
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What was found on all dead-letter queues."""
-
-    causes: Causes
-    approximate: int
-    """How many SQS says there are, those received by another consumer included."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for machines."""
-        return {
-            "seen": self.causes.total,
-            "approximate": self.approximate,
-            "causes": [cause.as_dict() for cause in self.causes.most_first()],
-        }
-
-
-async def overview(queues: Sequence[Queue], *, limit: int | None, timing: Timing) -> Overview:
-    """Count the dead letters by cause; with `limit`, of that many at most. Raises QueueError."""
-    causes, approximate = Causes(), 0
-    for queue in queues:
-        approximate += await depth_of(queue)
-        async with reading(queue, timing=timing) as reader:
-            while limit is None or causes.total < limit:
-                left = MAX_BATCH if limit is None else limit - causes.total
-                dead_letters = await reader.next(min(MAX_BATCH, left))
-                if not dead_letters:
-                    break
-                causes.add(dead_letters)
-    return Overview(causes, approximate)
-
-
 async def depth_of(queue: Queue) -> int:
     """Return how many messages SQS says there are, in any state. Raises QueueError."""
     now = await queue.attributes()
@@ -379,12 +359,10 @@ async def depth_of(queue: Queue) -> int:
 async def samples(
     queues: Sequence[Queue], name: str, *, count: int, timing: Timing
 ) -> list[DeadLetter]:
-    """Return dead letters of that fingerprint, or the one of that message id. Raises QueueError."""
+    """Return dead letters of that fingerprint, message id or conversation. Raises QueueError."""
     found: list[DeadLetter] = []
     for queue in queues:
         async with reading(queue, timing=timing) as reader:
             while len(found) < count and (dead_letters := await reader.next(MAX_BATCH)):
-                found += [
-                    dead_letter for dead_letter in dead_letters if dead_letter.is_called(name)
-                ]
+                found += [one for one in dead_letters if one.is_called(name)]
     return found[:count]

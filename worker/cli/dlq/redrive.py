@@ -20,7 +20,6 @@ from worker.cli.dlq.reader import (
     NotDecoded,
     Reader,
     Timing,
-    depth_of,
     name_of,
     reading,
 )
@@ -46,6 +45,12 @@ class Filter:
 
     fingerprint: str | None = None
     job: str | None = None
+    conversation: str | None = None
+    """Its id."""
+
+    message: str | None = None
+    """Its id, now or before it was dead-lettered."""
+
     failed_before: datetime | None = None
 
     @property
@@ -55,15 +60,15 @@ class Filter:
 
     def selects(self, dead_letter: DeadLetter) -> bool:
         """Whether the dead letter meets all criteria."""
-        if self.reason is not None and self.reason.lower() not in dead_letter.reason.lower():
-            return False
-        if self.fingerprint not in (None, dead_letter.fingerprint):
-            return False
-        if self.job not in (None, dead_letter.job):
-            return False
-        if self.failed_before is None:
-            return True
-        return dead_letter.failed_at is not None and dead_letter.failed_at < self.failed_before
+        failed_at, before = dead_letter.failed_at, self.failed_before
+        return (
+            (self.reason or "").lower() in dead_letter.reason.lower()
+            and self.fingerprint in {None, dead_letter.fingerprint}
+            and self.job in {None, dead_letter.job}
+            and (self.message is None or dead_letter.has_id(self.message))
+            and (self.conversation is None or dead_letter.is_about(self.conversation))
+            and (before is None or (failed_at is not None and failed_at < before))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,6 @@ async def carry_out(
     queue: Queue, order: Order, tally: Tally, on_progress: OnProgress = lambda _: None
 ) -> None:
     """Redrive or delete each dead letter that is selected, or count them. Raises QueueError."""
-    tally.depth += await depth_of(queue)
     async with reading(queue, before=order.before, timing=order.timing) as reader:
         batches = _Batches(queue, reader, order, tally)
         send_rate = SendRate(order.rate)
