@@ -142,7 +142,7 @@ DEFAULTS = {
     "LOG_FORMAT": "auto",
     "AWS_REGION": "",
     "AWS_ENDPOINT_URL": "",
-    "AWS_TRANSPORT": "wire",
+    "AWS_TRANSPORT": "aiohttp",
     "ECS_AGENT_URI": "",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "",
     "OTEL_TRACES_EXPORTER": "otlp",
