@@ -25,7 +25,7 @@ from worker.clients.aws.sqs import (
     Results,
     attributes_of,
 )
-from worker.clients.aws.wire.http11 import ClientLimits
+from worker.clients.aws.wire.connection import ClientLimits
 
 __all__ = [
     "CREDENTIALS",

@@ -24,7 +24,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from worker.clients.aws.errors import setting_errors
-from worker.clients.aws.wire.http11 import ClientLimits
+from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 from worker.settings import Aws

@@ -40,13 +40,38 @@ from yarl import URL
 from worker.clients.aws.wire.http11 import (
     KEEP_ALIVE_SECONDS,
     MAX_BODY_BYTES,
-    ClientLimits,
     ConnectTimeout,
     Pool,
     Reply,
     ReplyCut,
 )
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLimits:
+    """How hard one client may try."""
+
+    pool: int
+    """Connections it may hold open."""
+
+    read_seconds: float
+    """Longest silence of the server within one attempt."""
+
+    attempts: int
+    """Attempts in all, the first included (`total_max_attempts`)."""
+
+    connect_seconds: float = 3
+    total_seconds: float | None = None
+    """All of one attempt, from the wait for a connection to the last byte of the reply: one that
+    comes a byte a second breaks no silence. None: one silence and the time of a connection."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Return the deadline of one attempt."""
+        if self.total_seconds is None:
+            return self.connect_seconds + self.read_seconds
+        return self.total_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +287,15 @@ async def transport_to(
             yield AiohttpTransport(session, endpoint)
         return
     url = endpoint.url
-    pool = Pool(url.raw_host or "", url.port or 443, trusted, limits)
+    pool = Pool(
+        url.raw_host or "",
+        url.port or 443,
+        trusted,
+        size=limits.pool,
+        connect_seconds=limits.connect_seconds,
+        silence_seconds=limits.read_seconds,
+        total_seconds=limits.attempt_seconds,
+    )
     try:
         yield WireTransport(pool, endpoint)
     finally:

@@ -10,7 +10,6 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Final, NamedTuple, cast
 
@@ -35,32 +34,6 @@ CLOSE_SECONDS = 1.0
 VERSIONS: Final = {"1.0", "1.1"}
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLimits:
-    """How hard one client may try."""
-
-    pool: int
-    """Connections it may hold open."""
-
-    read_seconds: float
-    """Longest silence of the server within one attempt."""
-
-    attempts: int
-    """Attempts in all, the first included (`total_max_attempts`)."""
-
-    connect_seconds: float = 3
-    total_seconds: float | None = None
-    """All of one attempt, from the wait for a connection to the last byte of the reply: one that
-    comes a byte a second breaks no silence. None: one silence and the time of a connection."""
-
-    @property
-    def attempt_seconds(self) -> float:
-        """Return the deadline of one attempt."""
-        if self.total_seconds is None:
-            return self.connect_seconds + self.read_seconds
-        return self.total_seconds
 
 
 class ReplyCut(OSError):
@@ -305,14 +278,30 @@ class Connection(asyncio.Protocol):
 class Pool:
     """The connections to one server."""
 
-    def __init__(self, host: str, port: int, tls: SSLContext | None, limits: ClientLimits) -> None:
-        """Must be made in the loop. `tls`: None for a server that is spoken to in the clear."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: SSLContext | None,
+        *,
+        size: int,
+        connect_seconds: float,
+        silence_seconds: float,
+        total_seconds: float,
+    ) -> None:
+        """Must be made in the loop. `tls`: None for a server that is spoken to in the clear.
+
+        `size`: connections at most. `silence_seconds`, `total_seconds`: of one call; the total
+        holds the wait for a connection, and its making.
+        """
         self._loop = asyncio.get_running_loop()  # asked for each time, it is a system call
         self._host = host
         self._port = port
         self._tls = tls
-        self._limits = limits
-        self._room = asyncio.Semaphore(limits.pool)
+        self._connect_seconds = connect_seconds
+        self._silence_seconds = silence_seconds
+        self._total_seconds = total_seconds
+        self._room = asyncio.Semaphore(size)
         self._standing: set[Connection] = set()
         self._idle: deque[Connection] = deque()
         self._closed = False
@@ -323,7 +312,7 @@ class Pool:
         Raises ReplyCut, MalformedReply, ConnectTimeout, TimeoutError, ssl.SSLError and OSError.
         A cancelled call closes its connection: the reply that is under way is no one's.
         """
-        deadline = self._loop.time() + self._limits.attempt_seconds
+        deadline = self._loop.time() + self._total_seconds
         if self._room.locked():
             async with asyncio.timeout_at(deadline):
                 await self._room.acquire()
@@ -332,7 +321,7 @@ class Pool:
         try:
             connection = self._kept() or await self._opened(deadline)
             try:
-                return await connection.ask(request, self._limits.read_seconds, deadline)
+                return await connection.ask(request, self._silence_seconds, deadline)
             finally:
                 connection.release()
                 self._keep(connection)
@@ -371,7 +360,7 @@ class Pool:
         if self._closed:
             raise ReplyCut("closed")
         connection = Connection(self._loop, self._host, self._standing)
-        by = min(deadline, self._loop.time() + self._limits.connect_seconds)
+        by = min(deadline, self._loop.time() + self._connect_seconds)
         try:
             async with asyncio.timeout_at(by):
                 await self._connect(connection)

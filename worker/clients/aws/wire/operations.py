@@ -13,8 +13,13 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
 
 from worker.clients.aws.wire.call import Credentials, Invoker
-from worker.clients.aws.wire.connection import Http, endpoint_of, transport_to, trust
-from worker.clients.aws.wire.http11 import ClientLimits
+from worker.clients.aws.wire.connection import (
+    ClientLimits,
+    Http,
+    endpoint_of,
+    transport_to,
+    trust,
+)
 from worker.clients.aws.wire.protocol import (
     DYNAMODB,
     EVENTS,
