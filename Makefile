@@ -68,9 +68,10 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## the tables of the READMEs and deploy/jobs.json, from the code
+docs: venv  ## from the code: the tables of the READMEs, deploy/jobs.json and the jobs' rows of the dashboard
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
+	$(BIN)/python deploy/monitoring/dashboard.py --write
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt

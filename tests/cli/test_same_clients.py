@@ -152,7 +152,8 @@ def test_inspect_stops_asking_a_crm_that_is_down_unless_breakers_are_off(
     assert asked(crm) == questions
 
 
-@pytest.mark.parametrize(("enabled", "questions"), [("true", 3), ("false", 4)])
+# Two checks ask for the flow: the job's own, and that of permissions, whose other calls succeed.
+@pytest.mark.parametrize(("enabled", "questions"), [("true", 3 + 4), ("false", 4 + 4)])
 def test_check_stops_asking_a_genesys_that_is_down_unless_breakers_are_off(
     worker, environ, aws, served, enabled, questions
 ):

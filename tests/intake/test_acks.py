@@ -5,6 +5,7 @@ import gc
 from random import Random
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.intake.doubles import a_message, a_source
 from tests.support.factories import a_reference_body, a_voice_scored
@@ -275,6 +276,19 @@ async def test_a_heartbeat_that_fails_is_named_and_forgotten_with_the_outage(
 
         assert list(named) == ["ChangeMessageVisibility of the heartbeat"]
         assert dict(intake.consumer.failing()) == {}
+
+
+@pytest.mark.looptime
+async def test_a_denied_heartbeat_is_an_error_once_a_minute(sqs, queue, start_intake, recorder):
+    sqs.faults.add("ChangeMessageVisibilityBatch", ACCESS_DENIED)
+    send(sqs, queue, 1)
+
+    with capture_logs() as lines:
+        async with start_intake(recorder(lambda: asyncio.sleep(50))):
+            await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] >= 3, 60)
+
+    levels = [one["log_level"] for one in lines if one["event"] == "heartbeat_failed"]
+    assert levels == ["error"]
 
 
 @pytest.mark.looptime

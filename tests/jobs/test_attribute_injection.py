@@ -1,10 +1,11 @@
 """A conversation gets what the CRM knows of its customer: right ones, once, or not at all."""
 
 import asyncio
+import gzip
 import io
 import json
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 import structlog
 
+from tests.clients.test_http_bytes import a_reply, a_server
 from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
@@ -132,6 +134,40 @@ async def test_what_the_crm_knows_and_the_flow_takes_becomes_attributes():
 
         assert await world.handler(event) is Result.OK
         assert world.attributes(event) == FITTING
+
+
+TYPED = b'"ltv":"12.50","vip":"YES","renewal":"2026-04-01"'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "tier"),
+    [
+        (b'{"tier":"gold",%b}', [b"X-Trace: " + b"t" * 60 * 1024], "gold"),
+        (b'{"tier":"Jos\xe9",%b}', [b"Content-Type: application/json; charset=latin-1"], "José"),
+        (b'\xef\xbb\xbf{"tier":"gold",%b}', [], "gold"),
+        (b'{"tier":"gold","x":"\\ud83d",%b}', [], "gold"),
+        (b'{"tier":"gold","x":NaN,%b}', [], "gold"),
+        (b'{"tier":"gold",%b}', [b"Content-Encoding: x-gzip"], "gold"),
+    ],
+    ids=["a header of 60 KiB", "latin-1", "BOM", "lone surrogate", "NaN", "x-gzip"],
+)
+async def test_a_reply_as_crms_in_the_field_give_it_costs_one_call(body, headers, tier):
+    body = body % TYPED
+    if headers == [b"Content-Encoding: x-gzip"]:
+        body = gzip.compress(body[:9]) + gzip.compress(body[9:])
+    limits = HttpLimits(total_seconds=10)
+    async with (
+        a_world() as world,
+        a_server(a_reply(body, *headers)) as (url, asked),
+        HttpClient("crm", url, limits) as http,
+    ):
+        service = HttpService("crm", http, a_guard("crm"))
+        crm = Crm(f"{url}/customers", service, Cache("crm", CACHE, random=Random(1)))
+        event = an_event_in(world)
+
+        assert await replace(world.handler, crm=crm)(event) is Result.OK
+
+    assert (len(asked), world.attributes(event)) == (1, FITTING | {"tier": tier})
 
 
 async def test_the_reference_dialect_writes_to_the_conversation():

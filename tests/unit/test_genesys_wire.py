@@ -124,6 +124,13 @@ def test_a_missing_permission_is_a_problem_of_the_client_that_names_it():
     [
         ({"code": "missing.any.permissions"}, ()),
         (
+            {
+                "code": "missing.division.permissions",
+                "messageParams": {"permissionsOrDivisions": "conversation:call:attributes:edit"},
+            },
+            ("conversation:call:attributes:edit",),
+        ),
+        (
             {"error": "insufficient_scope", "error_description": "needs data:actions:execute, now"},
             ("data:actions:execute",),
         ),

@@ -5,7 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from worker.app.jobs import describe
+from worker.app.jobs import BUILT_IN, describe, known_jobs, permissions
 from worker.cli.main import app
 from worker.clients.http_network import BUNDLES
 from worker.telemetry.metrics import REGISTRY
@@ -115,6 +115,36 @@ def _levels_of(level):
     return [name for name in numbers if name] or ["by case"]
 
 
+VARIANTS = (
+    ("", {}),
+    (" with `VOICE_FROM=ended`", {"voice_from": "ended"}),
+    (" with `REPORT_USE_JOBS=true`", {"report_use_jobs": True}),
+)
+"""Settings by which a job makes other calls, too."""
+
+
+def permissions_table():
+    rows = ["| job | call | permission | without it |", "|---|---|---|---|"]
+    for job in map(known_jobs().get, BUILT_IN):
+        shown = set()
+        for when, over in VARIANTS:
+            fields = {
+                name: value for name, value in over.items() if name in job.settings.model_fields
+            }
+            for call, permission in permissions(job, job.settings(**fields)).items():
+                if call not in shown:
+                    rows.append(_permission(f"`{job.name}`{when}", call, permission, "it waits"))
+                shown.add(call)
+        for call, permission in job.optional_permissions.items():
+            rows.append(_permission(f"`{job.name}`", call, permission, "it does the rest"))
+    return "\n".join(rows)
+
+
+def _permission(job, call, permission, without):
+    words = re.sub(r"[\w:]*:[\w:]*", lambda name: f"`{name[0]}`", permission)
+    return f"| {job} | `{call}` | {words or 'none is published: a 403 names it'} | {without} |"
+
+
 def _line(text):
     return " ".join(text.split()).replace("|", "\\|")
 
@@ -128,6 +158,7 @@ TABLES = {
     "settings": (ROOT / "worker/settings/README.md", settings_table),
     "metrics": (ROOT / "worker/telemetry/README.md", metrics_table),
     "events": (ROOT / "worker/telemetry/README.md", events_table),
+    "permissions": (ROOT / "worker/clients/genesys/README.md", permissions_table),
 }
 
 

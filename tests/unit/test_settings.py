@@ -80,6 +80,8 @@ DEFAULTS = {
     "GENESYS_ORGANIZATION_ID": "",
     "GENESYS_FLOW_ID": "",
     "VOICE_DEGRADE_AFTER_SECONDS": "",
+    "VOICE_FROM": "sentiment",
+    "VOICE_SETTLE_SECONDS": "1800",
     "VOICE_INPUT_FIELD": "phone_number",
     "VOICE_TIER_FIELD": "tier",
     "VOICE_LTV_FIELD": "ltv",

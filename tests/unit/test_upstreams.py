@@ -14,7 +14,7 @@ from worker.settings import Breaker, Genesys
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
-API = {"data_action", "conversations", "analytics", "speech", "architect"}
+API = {"data_action", "conversations", "analytics", "speech", "architect", "platform"}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def failing(guard, error=None):
         await guard.call(attempt, repeatable=False)
 
 
-async def test_genesys_is_six_upstreams_and_those_that_are_used_are_named(upstreams):
+async def test_each_part_of_genesys_is_an_upstream_and_those_that_are_used_are_named(upstreams):
     settings = Genesys()
     upstreams.genesys(settings, upstreams.limiter(settings))
     upstreams.login(settings)

@@ -71,8 +71,8 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
 
 
 async def open_genesys(context: AppContext) -> GenesysClients:
-    """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
-    return await context.genesys("platform")
+    """Open Genesys. Raises ConfigurationError without credentials."""
+    return await context.genesys()
 
 
 def for_job(context: AppContext, job: str) -> JobContext:

@@ -74,25 +74,24 @@ class AppContext:
         client = await self.aws_client(service, limits)
         return AwsService(service, client, self.upstreams.aws(service), setting)
 
-    async def genesys(self, *more: str) -> GenesysClients:
+    async def genesys(self) -> GenesysClients:
         """Return the Genesys client, made when it is first asked for.
 
-        `more`: parts of the API that no job calls, and a command does. Raises ConfigurationError
-        without credentials.
+        Raises ConfigurationError without credentials.
         """
         settings = self.settings.genesys
         if not settings.client_id or settings.client_secret is None:
             raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
         async with self.shared.lock:
             if self.shared.genesys is None:
-                self.shared.genesys = await self._genesys(*more)
+                self.shared.genesys = await self._genesys()
             return self.shared.genesys
 
-    async def _genesys(self, *more: str) -> GenesysClients:
+    async def _genesys(self) -> GenesysClients:
         settings, upstreams = self.settings.genesys, self.upstreams
         limiter = upstreams.limiter(settings)
         guards = {
-            **upstreams.genesys(settings, limiter, *more),
+            **upstreams.genesys(settings, limiter),
             LOGIN: upstreams.login(settings),
             TRANSCRIPTS: upstreams.http(
                 TRANSCRIPTS, TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS

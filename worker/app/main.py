@@ -59,9 +59,11 @@ async def _build(context: AppContext, sampler: Sampler, health: Health) -> Daemo
     sampler.warn(await warnings_of(queues, context.settings))
     log.info(
         "worker_started",
-        concurrency=intake.permits.count,
-        queues=[one.binding.name for one in queues],
         jobs=sorted(intake.delivery.jobs),
+        queues=[one.binding.name for one in queues],
+        region=context.aws.region,
+        organization_id=context.settings.genesys.organization_id,
+        concurrency=intake.permits.count,
     )
     return Daemon(intake, sampler, health, context.settings.sqs.drain_seconds)
 

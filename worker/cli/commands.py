@@ -25,7 +25,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker --env-file .env run",
         "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
     ),
-    demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
+    demo.demo: ("worker demo", "worker demo --events 1000 --keep demo", "worker demo --serve"),
     check.check: ("worker check", "worker check --json"),
     inspect.inspect: (
         "worker inspect event.json",

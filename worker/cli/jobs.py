@@ -27,15 +27,20 @@ def jobs(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: the declarations alone.")
     ] = False,
+    in_force: Annotated[
+        bool, typer.Option("--in-force", help="By the settings in force, not by the defaults.")
+    ] = False,
 ) -> None:
     """List all known jobs, those of installed packages too, and whether each is on.
 
-    The JSON does not depend on the environment: detail-types and upstreams are those of the default
-    settings. The list shows which jobs the environment turns on, and what the others lack.
+    Detail-types, topics, upstreams and permissions are those of the default settings: without
+    --in-force the JSON does not depend on the environment. The list shows which jobs the
+    environment turns on, and what the others lack.
     """
+    from worker.app.command_line import settings_of
     from worker.app.jobs import catalogue
 
-    entries = catalogue()
+    entries = catalogue(settings_of().jobs if in_force else None)
     if as_json:
         typer.echo(json.dumps({"jobs": entries}, indent=2))
         return
@@ -54,8 +59,9 @@ def _print(entries: list[dict[str, Any]]) -> None:
         _line(console, "", entry["summary"])
         for key, title in LISTS.items():
             _line(console, title, ", ".join(entry[key]))
-        for call, permission in entry["permissions"].items():
-            _line(console, "permission", f"{permission}  ({call})")
+        for key, title in (("permissions", "permission"), ("optional_permissions", "optional")):
+            for call, permission in entry[key].items():
+                _line(console, title, f"{permission or 'none is published'}  ({call})")
         for action, setting in entry["aws_actions"].items():
             _line(console, "AWS action", f"{action} on {setting}")
         for one in entry["bus_events"]:

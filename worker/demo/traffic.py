@@ -40,6 +40,9 @@ class Effects:
     wrong: Sequence[str] = field(default=())
     """Ids of effects that are missing, there twice, or not as they should be."""
 
+    best_effort: str | None = None
+    """The label under which the worker counts those that it let go: none does in calm weather."""
+
     @property
     def right(self) -> bool:
         """Whether each effect is there exactly once."""

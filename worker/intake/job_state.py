@@ -22,6 +22,9 @@ PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
 RECENT_SUCCESS_SECONDS = 30.0
 """A setting through which a job succeeded that lately may not be wrong for all of its messages."""
 
+MOST_PROBLEMS = 8
+"""Problems of one job that are named at once."""
+
 FEWEST_MESSAGES = 3
 """So many that meet the same without a success between them are not one message's fault."""
 
@@ -88,7 +91,10 @@ class JobState:
     """The message that probes while the job is half-open; one at a time."""
 
     problem: Misconfigured | None = None
-    """What a person must change, as its messages found out."""
+    """What a person must change, as its messages found out last."""
+
+    _problems: tuple[Misconfigured, ...] = ()
+    """All of it that they found out since one was done last, each once."""
 
     done = 0
     done_at = float("-inf")
@@ -141,6 +147,17 @@ class JobState:
         """Return what a person must change for this job; safe from any thread."""
         return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
 
+    def known_problems(self) -> tuple[Misconfigured, ...]:
+        """Return all that a person must change for this job; safe from any thread.
+
+        Of several missing permissions each message meets one: to whom they are named one by one,
+        each is another round with the administrator.
+        """
+        upstreams = self._upstream_problem(*self.needs, *self.may_miss)
+        if upstreams is not None:
+            return (upstreams,)
+        return self._problems or ((self.problem,) if self.problem else ())
+
     def level(self) -> int:
         """Return the state as the metric reports it; called by the scrape's thread."""
         return MISCONFIGURED if self.known_problem() else LEVELS[self.state]
@@ -166,8 +183,7 @@ class JobState:
         if watched is not None and watched.reason == problem.reason:
             return
         now = self._clock()
-        if self.problem is None:
-            _log_problem(self.name, problem)
+        self._remember(problem)
         self.problem = problem
         self._met.add(message_id)
         if len(self._met) < FEWEST_MESSAGES and now - self.done_at < RECENT_SUCCESS_SECONDS:
@@ -178,8 +194,18 @@ class JobState:
         self._problem_pause = min(longest, self._problem_pause * 2) or first
         self._probe_at = now + self._problem_pause
 
+    def _remember(self, problem: Misconfigured) -> None:
+        """Keep the latest of each kind; reasons differ by the vendor's id of the reply."""
+        known = {(one.setting, one.remedy): one for one in self._problems}
+        key = (problem.setting, problem.remedy)
+        if key not in known:
+            _log_problem(self.name, problem)
+        known[key] = problem
+        self._problems = tuple(known.values())[-MOST_PROBLEMS:]
+
     def recovered(self) -> None:
-        """Forget the problem: a message was done in spite of it."""
+        """Forget the problems: a message was done in spite of them."""
+        self._problems = ()
         if self.problem is not None:
             log.info("job_recovered", job=self.name, setting=self.problem.setting)
             self.problem, self._problem_pause, self._probe_at = None, 0.0, 0.0

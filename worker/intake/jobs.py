@@ -57,7 +57,7 @@ class Jobs:
     def problems(self) -> Iterator[str]:
         """Yield what a person must change, a sentence each."""
         for name, state in self.states.items():
-            if problem := state.known_problem():
+            for problem in state.known_problems():
                 yield f"{name}: {problem.reason} ({problem.setting}): {problem.remedy}"
 
     def limits_reached(self) -> Iterator[str]:

@@ -303,7 +303,7 @@ class EventBus(Group):
 
 
 class Cache(Group):
-    """Customers already looked up."""
+    """Customers and names already looked up."""
 
     model_config = group("CACHE_")
 

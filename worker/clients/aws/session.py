@@ -130,6 +130,12 @@ class AwsSession:
         transport = settings.transport
         self._wire = None if transport == "sdk" else WireClients(chain, transport)
 
+    @property
+    def region(self) -> str | None:
+        """The region of all clients: the setting's, the environment's or the profile's."""
+        found: str | None = self._sdk.region_name
+        return found
+
     def client(
         self, service: str, limits: ClientLimits, *, any_operation: bool = False
     ) -> AbstractAsyncContextManager[Any]:

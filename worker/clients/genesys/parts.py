@@ -11,7 +11,12 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
 from worker.clients.genesys.dialects import Dialect, Platform, Reference
 from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
-from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
+from worker.clients.genesys.speech import (
+    ChatSentiment,
+    QuerySentiment,
+    Scores,
+    transcript_sentiment,
+)
 from worker.clients.genesys.wire import LOGIN, Call, Token
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import Misconfigured, Permanent, WorkerError
@@ -36,6 +41,7 @@ class GenesysClients:
     """By id, many in one request: shared, so that two handlers of a chat ask once."""
 
     sentiment: ChatSentiment
+    scores: Scores
     tokens: Tokens
     limiter: Limiter
 
@@ -101,6 +107,7 @@ async def open_clients(
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,
         sentiment=sentiment,
+        scores=Scores(api),
         tokens=tokens,
         limiter=limiter,
     )

@@ -6,6 +6,7 @@ Reference: the metrics of r3's details query.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import chain
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from worker.clients.genesys.transcripts import (
     SignedUrl,
     Transcripts,
     customer_phrases,
+    exact,
     is_score,
     sentiment_of,
     sentiment_of_phrases,
@@ -59,6 +61,12 @@ def is_analysed(conversation_id: str) -> Call[bool]:
         template=f"{base}/{{conversationId}}",
     )
     return Call(request, _is_analysed, wire.SPEECH)
+
+
+def sentiment_score(conversation_id: str) -> Call[Decimal | None]:
+    """Ask for the conversation's sentiment, -1..1; None: it is not analysed, yet or ever."""
+    call = is_analysed(conversation_id)
+    return Call(call.request, _score, call.upstream)
 
 
 def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | None]:
@@ -107,9 +115,14 @@ def _began(session: Mapping[str, Any]) -> str:
 
 
 def _is_analysed(reply: Reply) -> bool:
+    return _score(reply) is not None
+
+
+def _score(reply: Reply) -> Decimal | None:
     if reply.status == 404:
-        return False
-    return is_score(wire.object_of(reply).get("sentimentScore"))
+        return None
+    score = wire.object_of(reply).get("sentimentScore")
+    return exact(score) if is_score(score) else None
 
 
 def _url(reply: Reply) -> SignedUrl | None:
@@ -126,6 +139,17 @@ def _of_metrics(entity: Mapping[str, Any]) -> Sentiment | None:
     }
     found = {share: values.get(name) for share, name in METRICS.items()}
     return None if None in found.values() else sentiment_of(**found)
+
+
+class Scores:
+    """Sentiment scores of whole conversations, of whatever medium."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def of_conversation(self, conversation_id: str) -> Decimal | None:
+        """Return the score, -1..1; None: not analysed, yet or ever."""
+        return await self._api.run(sentiment_score(conversation_id))
 
 
 class ChatSentiment(Protocol):

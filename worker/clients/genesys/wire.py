@@ -44,7 +44,10 @@ SPEECH = "speech"
 REFUSED_PAUSE_SECONDS = 30.0
 """Pause after refused credentials: only a person can fix them, and minting is itself limited."""
 
-MISSING_PERMISSION = {"missing.permissions", "missing.any.permissions", "insufficient_scope"}
+MISSING_PERMISSION = re.compile(r"missing\.[a-z.]+|insufficient_scope", re.IGNORECASE)
+"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; one for divisions
+is likely, and no list of them is published."""
+
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
 TOO_LARGE = {500, 504}
 """What a question is answered with that asks for too much; less of it may be answered."""
@@ -54,7 +57,7 @@ MOST_DETAILS = 5
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
 _FIELD = re.compile(r"[a-z][a-z_.-]{0,99}", re.IGNORECASE)
 _LIMIT = re.compile(r"[a-z][\w.-]{0,99}", re.IGNORECASE | re.ASCII)
-_PERMISSION = re.compile(r"\b[A-Za-z]{2,40}:[A-Za-z]{2,40}(?::[A-Za-z]{2,40})?\b")
+_PERMISSION = re.compile(r"\b[A-Za-z]{2,40}(?::[A-Za-z]{2,40}){1,3}\b")
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
 _RETRIABLE = {408, 425}
@@ -168,7 +171,7 @@ def failure_of(reply: Reply) -> WorkerError:
         return _throttled(text, body, pause_asked(reply))
     if reply.status == 401:
         return Unauthorized(text)
-    if reply.status == 403 and body.code in MISSING_PERMISSION:
+    if reply.status == 403 and body.code and MISSING_PERMISSION.fullmatch(body.code):
         return _missing_permission(text, body)
     if not 400 <= reply.status < 500 or reply.status in _RETRIABLE:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
@@ -353,7 +356,10 @@ def _limit(value: object) -> Mapping[str, str | int] | None:
 
 
 def _permissions(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what looks like `domain:entity:action`, and nothing else of the text around it."""
+    """Yield what looks like `domain:entity:action`, and nothing else of the text around it.
+
+    The reference texts' scopes have two words; some permissions of the platform may have four.
+    """
     parameters = body.get("messageParams")
     said = [body.get("message"), body.get("error_description"), body.get("description")]
     said += parameters.values() if isinstance(parameters, dict) else []

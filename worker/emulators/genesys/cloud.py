@@ -78,6 +78,32 @@ class ActionRuns:
     """Most that ever were under way at once, those that were refused included."""
 
 
+@dataclass(slots=True)
+class Named:
+    """What has a name in the organization, by id in lower case."""
+
+    queues: dict[str, str] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    """Users who are listed only if asked for."""
+
+    divisions: dict[str, str] = field(default_factory=dict)
+    wrapup_codes: dict[str, str] = field(default_factory=dict)
+
+
+def default_limits() -> dict[str, dict[str, int]]:
+    """Return limits of an organization by namespace and key, as far as they are known."""
+    return {
+        "platform.api": {
+            "token.rate.per.minute": 300,
+            "client.credentials.token.rate.per.minute": 300,
+            "org.app.user.rate.per.minute": 3000,
+            "request.bytes.max": 512_000,
+        },
+        "dataactions": {"actions.concurrent.executions.max": 50, "requests.volume.max": 900},
+    }
+
+
 def a_conversation(
     conversation_id: str, session_id: str, *, media_type: str = "voice", start: str, end: str
 ) -> dict[str, Any]:
@@ -127,6 +153,14 @@ def a_transcript(*phrases: tuple[int, float | None]) -> dict[str, Any]:
         "transcripts": [{"phrases": texts, "analytics": {"sentiment": scores}}],
     }
 
+
+TRANSPORTS = {
+    "v2.detail.events.conversation.{id}.acw": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.end": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.start": ["EventBridge", "ProcessAutomation"],
+    "v2.speechandtextanalytics.conversation.{id}.sentiment": ["All"],
+}
+"""Topics with their transports."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Stands in for an endpoint's own handler; see `replies.hang`."""
@@ -207,6 +241,14 @@ class GenesysCloud:
     """Integrations by id, each with its current configuration as `config`."""
 
     organization_id: str = "0a900000-0000-4000-8000-000000000001"
+    names: Named = field(default_factory=Named, repr=False)
+    limits: dict[str, dict[str, int]] = field(default_factory=default_limits, repr=False)
+
+    permissions: set[str] | None = None
+    """What the roles of the client grant, as `domain:entity:action`; None: everything."""
+
+    transports: dict[str, list[str]] = field(default_factory=lambda: dict(TRANSPORTS))
+    """What carries the events of each notification topic."""
 
     url: str = ""
     """Base URL of API and login, while served."""

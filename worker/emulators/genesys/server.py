@@ -2,9 +2,10 @@
 
 import asyncio
 import math
+import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -13,7 +14,12 @@ from aiohttp import web
 
 from worker.emulators.genesys import analytics, conversations, integrations
 from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
-from worker.emulators.genesys.replies import Refusal, error_body, over_budget
+from worker.emulators.genesys.replies import (
+    Refusal,
+    error_body,
+    missing_permission,
+    over_budget,
+)
 from worker.emulators.loopback import FREE_PORT, Address, serving
 
 
@@ -23,6 +29,7 @@ def token_routes() -> list[Endpoint]:
         Endpoint("token", "POST", "/oauth/token", _token, needs_token=False),
         Endpoint("token", "POST", "/api/v2/oauth/token", _token_by_form, needs_token=False),
         Endpoint("whoami", "GET", "/api/v2/tokens/me", _whoami),
+        Endpoint("subject", "GET", "/api/v2/authorization/subjects/me", _subject),
     ]
 
 
@@ -55,6 +62,30 @@ async def _token_by_form(cloud: GenesysCloud, request: web.Request) -> web.Strea
 
 async def _whoami(cloud: GenesysCloud, _: web.Request) -> web.StreamResponse:
     return web.json_response({"organization": {"id": cloud.organization_id, "name": "Emulated"}})
+
+
+async def _subject(cloud: GenesysCloud, _: web.Request) -> web.StreamResponse:
+    """Answer an AuthzSubject: what each role grants, by domain and entity."""
+    policies = [_policy(one) for one in sorted(cloud.permissions or ())]
+    if cloud.permissions is None:
+        domains = sorted({one.partition(":")[0] for one in _every_permission()})
+        policies = [_policy(f"{domain}:*:*") for domain in domains]
+    role = {"id": "00000000-0000-4000-8000-0000000000aa", "name": "Worker", "policies": policies}
+    division = {"id": "*", "name": ""}
+    return web.json_response(
+        {"id": cloud.client_id, "grants": [{"division": division, "role": role}]}
+    )
+
+
+def _policy(permission: str) -> dict[str, object]:
+    domain, entity, action = permission.split(":", 2)
+    return {"domain": domain, "entityName": entity, "actions": [action]}
+
+
+def _every_permission() -> Iterator[str]:
+    for groups in PERMISSIONS.values():
+        for group in groups:
+            yield from group
 
 
 async def _form(request: web.Request) -> dict[str, str]:
@@ -95,6 +126,42 @@ def _oauth_error(error: str, description: str) -> web.Response:
     body = {"error": error, "description": description, "error_description": description}
     return web.json_response(body, status=400)
 
+
+_DETAILS = (("analytics:conversationDetail:view", "analytics:agentConversationDetail:view"),)
+_SPEECH = (("recording:recording:view",), ("speechAndTextAnalytics:data:view",))
+_INTEGRATION = "/api/v2/integrations/{}"
+_SPOKEN = "/api/v2/speechandtextanalytics/conversations/{}"
+_DETAILS_PATH = "/api/v2/analytics/conversations/details"
+
+PERMISSIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "POST /api/v2/integrations/actions/{}/execute": (
+        ("integrations:action:execute", "bridge:actions:execute"),
+    ),
+    "GET /api/v2/integrations/actions/{}": (("integrations:action:view", "bridge:actions:view"),),
+    "GET /api/v2/integrations": (("integrations:integration:view",),),
+    "POST /api/v2/integrations": (("integrations:integration:add",),),
+    f"PATCH {_INTEGRATION}": (("integrations:integration:edit",),),
+    f"GET {_INTEGRATION}/config/current": (("integrations:integration:view",),),
+    f"PUT {_INTEGRATION}/config/current": (("integrations:integration:edit",),),
+    "GET /api/v2/conversations/{}": (("conversation:communication:view",),),
+    f"GET {_DETAILS_PATH}": _DETAILS,
+    f"POST {_DETAILS_PATH}/query": _DETAILS,
+    f"POST {_DETAILS_PATH}/jobs": _DETAILS,
+    f"GET {_DETAILS_PATH}/jobs/availability": _DETAILS,
+    f"GET {_DETAILS_PATH}/jobs/{{}}": _DETAILS,
+    f"GET {_DETAILS_PATH}/jobs/{{}}/results": _DETAILS,
+    f"GET {_SPOKEN}": _SPEECH,
+    f"GET {_SPOKEN}/communications/{{}}/transcripturl": _SPEECH,
+    "GET /api/v2/routing/queues": (("routing:queue:view",),),
+    "GET /api/v2/routing/wrapupcodes": (("routing:wrapupCode:view",),),
+    "GET /api/v2/users": (("directory:user:view",),),
+    "GET /api/v2/flows/{}": (("architect:flow:view",),),
+}
+"""What the vendor's documentation of each call names: one of each group is needed, of all groups.
+https://github.com/MyPureCloud/platform-client-sdk-python/tree/HEAD/build/docs
+
+It names none for the PATCH of attributes, for `tokens/me`, `subjects/me` and `availabletopics`.
+"""
 
 FAMILIES: tuple[Callable[[], list[Endpoint]], ...] = (
     token_routes,
@@ -153,7 +220,10 @@ async def _serve(
         headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
         return error_body(fault.answer, headers=headers)
     try:
-        return _refused(cloud, endpoint, request) or await endpoint.answer(cloud, request)
+        refused = _refused(cloud, endpoint, request)
+        if refused is None and (missing := _missing(cloud, endpoint)):
+            refused = await missing_permission(*missing)(request)
+        return refused or await endpoint.answer(cloud, request)
     except Refusal as refusal:
         return error_body(refusal.status, refusal.code, refusal.message)
 
@@ -171,3 +241,12 @@ def _refused(
         return error_body(401, "bad.credentials")
     wait = cloud.seconds_over_budget(token)
     return over_budget(math.ceil(wait)) if wait else None
+
+
+def _missing(cloud: GenesysCloud, endpoint: Endpoint) -> list[str]:
+    """Return the permissions that the client lacks for a call; of alternatives the first."""
+    granted = cloud.permissions
+    if granted is None:
+        return []
+    groups = PERMISSIONS.get(f"{endpoint.method} {re.sub(r'{[^}]+}', '{}', endpoint.path)}", ())
+    return [group[0] for group in groups if granted.isdisjoint(group)]

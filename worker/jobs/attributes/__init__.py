@@ -63,11 +63,9 @@ JOB = Job(
     may_miss=("crm", "architect"),
     topics=("v2.detail.events.conversation.{id}.customer.start",),
     permissions={
-        "GET /api/v2/flows/{flowId}/latestconfiguration": "architect:flow:view",
+        "GET /api/v2/flows/{flowId}": "architect:flow:view",
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": (
-            "conversation:participant:attributes:edit"
-        ),
+        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": "",
     },
     age_limit="attributes_max_age_seconds",
     waits=("attributes_max_age_seconds",),

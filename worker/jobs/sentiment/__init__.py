@@ -49,6 +49,10 @@ async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
     )
 
 
+SPOKEN = "/api/v2/speechandtextanalytics/conversations/{conversationId}"
+READ_SPEECH = "recording:recording:view and speechAndTextAnalytics:data:view"
+
+
 def _needs(settings: SentimentSettings) -> list[str]:
     """Return what no chat can be forwarded without: where its sentiment comes from, the sinks."""
     hook = ["crm_webhook"] if settings.crm_webhook_url else []
@@ -73,14 +77,16 @@ JOB = Job(
     may_miss=("conversations",),
     topics=("v2.detail.events.conversation.{id}.customer.end",),
     permissions={
-        "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",
-        "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
-            "speechAndTextAnalytics:data:view"
+        "GET /api/v2/analytics/conversations/details": (
+            "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
         ),
+        f"GET {SPOKEN}": READ_SPEECH,
+        f"GET {SPOKEN}/communications/{{communicationId}}/transcripturl": READ_SPEECH,
+    },
+    # For the mark, which is best effort.
+    optional_permissions={
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": (
-            "conversation:participant:attributes:edit"
-        ),
+        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": "",
     },
     aws_services=("events",),
     aws_actions={"events:PutEvents": "EVENT_BUS_NAME"},

@@ -121,7 +121,8 @@ class EndedJob:
             if customer.get("attributes", {}).get("forwardingStatus") == "queued":
                 marked.append(one)
         wrong = [one.conversation_id for one in marked if one not in self._forwarded]
-        return Effects("chats marked as queued", len(self._forwarded), len(marked), wrong)
+        count = len(self._forwarded)
+        return Effects("chats marked as queued", count, len(marked), wrong, "sentiment_mark")
 
 
 def demo(events: int, random: Random) -> EndedJob:
