@@ -221,6 +221,55 @@ async def test_calls_that_are_cancelled_while_they_connect_leave_no_connection(r
     await until(lambda: not raw.standing)
 
 
+@pytest.fixture
+def once_connected(monkeypatch):
+    """Let something happen between the making of a connection and the request."""
+
+    def patch(happening):
+        connect = http11.Pool._connect
+
+        async def connect_and_wait(pool, connection):
+            await connect(pool, connection)
+            await happening(connection)
+
+        monkeypatch.setattr(http11.Pool, "_connect", connect_and_wait)
+
+    return patch
+
+
+async def test_a_connection_that_ends_before_its_request_fails_the_call_at_once(
+    raw, client, once_connected
+):
+    async def lost(connection):
+        await until(lambda: raw.standing)
+        raw.hang_up()
+        await connection.gone
+
+    once_connected(lost)
+    with pytest.raises(ConnectionClosedError):
+        async with asyncio.timeout(2):
+            await call(client)
+
+
+async def test_a_call_that_is_cancelled_with_its_connection_just_made_closes_it(
+    raw, client, once_connected
+):
+    made = asyncio.Event()
+
+    async def held(_):
+        made.set()
+        await asyncio.Event().wait()
+
+    once_connected(held)
+    waiting = asyncio.create_task(call(client))
+    await made.wait()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    async with asyncio.timeout(2):
+        await raw.closed.wait()
+
+
 async def test_a_reply_without_length_ends_with_its_connection(raw, client):
     raw.replies = [[head(), answer(b"own"), None]]
 
