@@ -12,6 +12,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     HTTPClientError,
+    ReadTimeoutError,
     SSLError,
 )
 from hypothesis import HealthCheck, given, settings
@@ -219,6 +220,17 @@ async def test_calls_that_are_cancelled_while_they_connect_leave_no_connection(r
             await asyncio.wait([one])
         await call(client)
     await until(lambda: not raw.standing)
+
+
+async def test_a_call_that_waited_all_its_time_for_a_connection_is_not_sent(raw):
+    raw.replies = [[]]
+    async with a_client("wire", pool=1, total_seconds=0.3) as client:
+        calls = [asyncio.create_task(call(client)) for _ in range(4)]
+        done, pending = await asyncio.wait(calls, timeout=2)
+
+    assert not pending
+    assert {type(one.exception()) for one in done} == {ReadTimeoutError}
+    assert raw.asked == 1
 
 
 @pytest.fixture

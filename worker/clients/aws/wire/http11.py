@@ -28,6 +28,9 @@ KEEP_ALIVE_SECONDS = 12.0
 LARGE_BYTES = 64 * 1024
 """A request beyond that is not read in one go."""
 
+LEAST_SECONDS = 0.005
+"""A request is not sent with less time than this for its reply."""
+
 CLOSE_SECONDS = 1.0
 """Longest wait for the event loop to let go of aborted connections."""
 
@@ -313,20 +316,16 @@ class Pool:
         A cancelled call closes its connection: the reply that is under way is no one's.
         """
         deadline = self._loop.time() + self._total_seconds
-        if self._room.locked():
-            async with asyncio.timeout_at(deadline):
-                await self._room.acquire()
-        else:
-            await self._room.acquire()
-        try:
+        # No time-out here: those before it in the queue began earlier, and end earlier.
+        async with self._room:
+            if deadline - self._loop.time() < LEAST_SECONDS:
+                raise TimeoutError  # sent now, it might be carried out with no one to hear of it
             connection = self._kept() or await self._opened(deadline)
             try:
                 return await connection.ask(request, self._silence_seconds, deadline)
             finally:
                 connection.release()
                 self._keep(connection)
-        finally:
-            self._room.release()
 
     async def close(self) -> None:
         """Close all connections; calls that are under way fail."""
@@ -357,8 +356,6 @@ class Pool:
             connection.abort()
 
     async def _opened(self, deadline: float) -> Connection:
-        if self._closed:
-            raise ReplyCut("closed")
         connection = Connection(self._loop, self._host, self._standing)
         by = min(deadline, self._loop.time() + self._connect_seconds)
         try:
