@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 class RawServer:
     """Answers each request with the next of `replies`, the last one for ever.
 
-    A reply is a list of bytes, each written for itself, and `None` to close there.
+    A reply is a list of bytes, each written for itself, of seconds to pause, and `None` to close.
     """
 
     def __init__(self):
@@ -55,6 +55,9 @@ class RawServer:
         for piece in reply:
             if piece is None:
                 return False
+            if isinstance(piece, float):
+                await asyncio.sleep(piece)
+                continue
             writer.write(piece)
             await writer.drain()
         return True

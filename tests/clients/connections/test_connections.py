@@ -222,15 +222,24 @@ async def test_calls_that_are_cancelled_while_they_connect_leave_no_connection(r
     await until(lambda: not raw.standing)
 
 
-async def test_a_call_that_waited_all_its_time_for_a_connection_is_not_sent(raw):
-    raw.replies = [[]]
-    async with a_client("wire", pool=1, total_seconds=0.3) as client:
+async def test_a_reply_that_comes_slowly_is_not_late_while_it_comes(raw):
+    whole = reply(answer(b"own"))
+    raw.replies = [[part for n in range(0, len(whole), 8) for part in (whole[n : n + 8], 0.1)]]
+    async with a_client("wire", read_seconds=0.5, total_seconds=20) as client:
+        assert await call(client) == "own"
+
+
+async def test_a_call_that_waited_all_its_time_for_a_connection_is_not_sent(raw, monkeypatch):
+    monkeypatch.setattr(http11, "LEAST_SECONDS", 0.5)  # the calls do not begin at one moment
+    raw.replies = [[reply(b"{}")], []]
+    async with a_client("wire", pool=1, total_seconds=1) as client:
+        await call(client)
         calls = [asyncio.create_task(call(client)) for _ in range(4)]
-        done, pending = await asyncio.wait(calls, timeout=2)
+        done, pending = await asyncio.wait(calls, timeout=5)
 
     assert not pending
     assert {type(one.exception()) for one in done} == {ReadTimeoutError}
-    assert raw.asked == 1
+    assert raw.asked == 2
 
 
 @pytest.fixture

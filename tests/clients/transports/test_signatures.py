@@ -85,8 +85,8 @@ def test_a_key_is_made_anew_for_each_secret_and_day():
         url=URL("https://a.example"), region="r", path="/", proxy=None, proxy_headers={}
     )
     signer = Signer(SQS, where)
-    for seconds in (0, 86_400, 0):
-        for secret in ("one", "two"):
+    for secret in ("one", "two", "one"):
+        for seconds in (0, 86_400, 0):
             credentials = ReadOnlyCredentials("id", secret, None, None)
             headers, authorization = signed(signer, "Do", b"{}", credentials, seconds)
 
