@@ -11,7 +11,7 @@ from tests.support.tls import a_certificate
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings
-from worker.cli.check.genesys import PERMISSION, TOPIC
+from worker.cli.check.genesys import PERMISSION, TOKEN, TOPIC
 from worker.cli.check.jobs import webhooks_of
 from worker.cli.check.plan import checks_of
 from worker.clients import http_network, reach
@@ -19,6 +19,7 @@ from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import html_200, missing_permission
+from worker.emulators.genesys.server import token_rate_limited
 from worker.emulators.loopback import serving
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 from worker.jobs.attributes.settings import AttributesSettings
@@ -44,6 +45,11 @@ async def cloud():
 
 
 async def genesys_rows(cloud, handlers="voice,attributes", **environ):
+    """The findings by name."""
+    return {row.name: row for row in await genesys_findings(cloud, handlers, **environ)}
+
+
+async def genesys_findings(cloud, handlers, **environ):
     settings = load_settings(
         {
             **GOOD,
@@ -63,7 +69,18 @@ async def genesys_rows(cloud, handlers="voice,attributes", **environ):
     async with command_line.open_with(settings) as context:
         await command_line.open_genesys(context)
         found = await asyncio.gather(*(check(context) for check in checks))
-    return {row.name: row for rows in found for row in rows}
+    return [row for rows in found for row in rows]
+
+
+async def test_each_reference_text_has_its_token_checked(cloud):
+    """One that is refused hides behind no other's."""
+    found = await genesys_findings(cloud, "voice,attributes", GENESYS_DIALECT="reference")
+    cloud.fail_with("token", token_rate_limited, times=1)
+    limited = await genesys_findings(cloud, "voice,attributes", GENESYS_DIALECT="reference")
+
+    tokens = [(row.state, row.found) for row in found if row.name == TOKEN]
+    assert tokens == [("ok", "r0: granted"), ("ok", "r2: granted")]
+    assert [row.state for row in limited if row.name == TOKEN] == ["fail", "ok"]
 
 
 async def test_data_action_and_flow_that_are_there_are_ok_and_nothing_runs(cloud):

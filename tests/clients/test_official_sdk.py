@@ -183,7 +183,7 @@ def test_a_field_or_value_that_the_sdk_does_not_have_is_found():
 
 
 def test_the_reference_dialect_would_be_refused():
-    request = Reference().execute_data_action("custom_-_1", {}).request
+    request = Reference("r0").execute_data_action("custom_-_1", {}).request
 
     assert operation_of(request) is None
 

@@ -54,7 +54,7 @@ async def run_worker(settings: Settings) -> int:
 async def _build(context: AppContext, sampler: Sampler, health: Health) -> Daemon:
     routes = await build_routes(context)
     intake = await build_intake(context, routes)
-    sampler.attach(intake, context.upstreams, context.shared.genesys)
+    sampler.attach(intake, context.upstreams, [*context.shared.genesys.values()])
     queues = [one.opened for one in intake.queues]
     sampler.warn(await warnings_of(queues, context.settings))
     log.info(

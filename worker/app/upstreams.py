@@ -63,9 +63,9 @@ class Upstreams:
         """Return a guard for an HTTP endpoint without a request budget."""
         return self._guard(upstream, _retries(attempts), deadline_seconds)
 
-    def login(self, settings: GenesysSettings) -> Guard:
-        """Return the guard of the token host."""
-        return self._guard(LOGIN, ONCE, settings.deadline_seconds)
+    def login(self, settings: GenesysSettings, name: str = LOGIN) -> Guard:
+        """Return the guard of a token host."""
+        return self._guard(name, ONCE, settings.deadline_seconds)
 
     def genesys(self, settings: GenesysSettings, limiter: Limiter) -> Mapping[str, Guard]:
         """Return the guards of the Genesys API by upstream, over one budget."""
@@ -81,7 +81,7 @@ class Upstreams:
             pause_cap_seconds=self._pause_cap_seconds,
         )
 
-    def watch_problem(
+    def report_problem_of(
         self, upstream: str, problem: Callable[[], Misconfigured | None], pausing: Pausing
     ) -> None:
         """Let an upstream say by itself what is wrong with it: no message has to find out."""

@@ -157,9 +157,10 @@ class DeadLetterLimit:
             if cause.reached:
                 yield cause.reason, cause.job, len(cause.deferred)
 
-    def dead_letters(self) -> list[tuple[str, str | None, int]]:
-        """Return reason, job and number of dead letters by cause, the most first."""
-        found = [(one.reason, one.job, one.dead_letters) for one in list(self._causes.values())]
+    def dead_letters(self) -> list[tuple[str, str | None, int, str]]:
+        """Return reason, job, number of dead letters and fingerprint by cause, the most first."""
+        causes = list(self._causes.items())
+        found = [(one.reason, one.job, one.dead_letters, key) for key, one in causes]
         return sorted((one for one in found if one[2]), key=lambda one: -one[2])
 
     def _cause(self, failure: Failure) -> _Cause:

@@ -1,15 +1,19 @@
-"""Whether the messages of one job can succeed now, and why not."""
+"""Whether the messages of each job can succeed now, and why not; and the limit that jobs share."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Literal, Protocol
 
 import structlog
 
 from worker.errors import Misconfigured
-from worker.intake.leases import Lease
+from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.outcome import Failure
-from worker.telemetry import JobStatus, metrics
+from worker.intake.router import Route, Routes
+from worker.telemetry import DeadLetterCause, JobStatus, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +31,12 @@ MOST_PROBLEMS = 8
 
 FEWEST_MESSAGES = 3
 """So many that meet the same without a success between them are not one message's fault."""
+
+IDEMPOTENCY = "idempotency"
+"""Name of the store's upstream: jobs whose effects the store proves need it."""
+
+SHOWN = 10
+"""Causes shown."""
 
 
 class Upstreams(Protocol):
@@ -87,8 +97,9 @@ class JobState:
     """Worst breaker among those it may miss, as last checked: its gate does not close for them,
     and chooses no probe, so that any message will do."""
 
-    probing: Lease | None = None
-    """The message that probes while the job is half-open; one at a time."""
+    probing: object | None = None
+    """The lease of the message that probes while the job is half-open; one at a time. Only which
+    one it is matters here."""
 
     problem: Misconfigured | None = None
     """What a person must change, as its messages found out last."""
@@ -168,9 +179,14 @@ class JobState:
             name=self.name,
             state=self.state,
             reason=self.reason,
+            problems=tuple(map(self._shown, self.known_problems())),
             outcomes=_outcomes(self.name),
             last_failure=self.last_failure.shown(now) if self.last_failure else None,
         )
+
+    def _shown(self, problem: Misconfigured) -> Problem:
+        cause = f"{problem.reason} ({problem.setting})"
+        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy)
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.
@@ -179,8 +195,8 @@ class JobState:
         be what the permission is missing for. What an upstream knows of itself is its own: it heals
         without a message.
         """
-        watched = self._upstream_problem(*self.needs, *self.may_miss)
-        if watched is not None and watched.reason == problem.reason:
+        known = self._upstream_problem(*self.needs, *self.may_miss)
+        if known is not None and known.reason == problem.reason:
             return
         now = self._clock()
         self._remember(problem)
@@ -254,3 +270,66 @@ def _outcomes(job: str) -> dict[str, int]:
         for (name, outcome), count in metrics.messages_processed.series()
         if name == job
     }
+
+
+class Jobs:
+    """What the parts of the intake ask about jobs, for all queues."""
+
+    def __init__(
+        self, routes: Routes, upstreams: Upstreams, *, dead_letters: int, random: Random
+    ) -> None:
+        """`dead_letters`: of one cause, from which on its messages stay on the queue."""
+        self._clock = asyncio.get_running_loop().time
+        self.limit = DeadLetterLimit(dead_letters, self.done, self._clock, random)
+        self.states = {job: self._state(route, upstreams) for job, route in routes.items()}
+        for name, state in self.states.items():
+            metrics.job_state.labels(name).set_function(state.level)
+
+    def done(self, job: str | None) -> Done:
+        """Return what a job has done, and when last; all of them for None."""
+        some = list(self.states.values()) if job is None else [self.states[job]]
+        return sum(one.done for one in some), max((one.done_at for one in some), default=0.0)
+
+    def idle_seconds(self, job: str | None) -> float:
+        """Return the time since a job last did a message; since any did for None."""
+        return self._clock() - self.done(job)[1]
+
+    def statuses(self) -> Iterator[JobStatus]:
+        """Yield what /status shows of each job; safe from any thread."""
+        now = time.time()
+        for state in self.states.values():
+            yield state.status(now)
+
+    def causes(self) -> Iterator[DeadLetterCause]:
+        """Yield the causes of dead letters that /status shows."""
+        held = {(reason, job): count for reason, job, count in self.limit.reached()}
+        for reason, job, dead_letters, fingerprint in self.limit.dead_letters()[:SHOWN]:
+            yield DeadLetterCause(
+                reason=reason,
+                job=job,
+                fingerprint=fingerprint,
+                dead_letters=dead_letters,
+                held_back=held.get((reason, job), 0),
+            )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what a person must change, a sentence each."""
+        for name, state in self.states.items():
+            for problem in state.known_problems():
+                yield f"{name}: {problem.reason} ({problem.setting}): {problem.remedy}"
+
+    def limits_reached(self) -> Iterator[str]:
+        """Yield the causes whose messages are held back, a sentence each."""
+        for reason, job, held in self.limit.reached():
+            yield f"limit reached for {job or 'unreadable messages'}: {reason}; {held} held back"
+
+    def _state(self, route: Route, upstreams: Upstreams) -> JobState:
+        store = [IDEMPOTENCY] if route.proof == "store" else []
+        return JobState(
+            route.job,
+            needs=[*store, *sorted(route.needs)],
+            may_miss=sorted(route.may_miss),
+            upstreams=upstreams,
+            limit=self.limit,
+            clock=self._clock,
+        )

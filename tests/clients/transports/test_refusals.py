@@ -16,7 +16,7 @@ from worker.clients.aws.wire import connection, http11
 
 HTML = b"<html><body>Service Unavailable</body></html>"
 
-REFUSALS = [
+CALL_ERRORS = [
     refusal("com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"),
     refusal("ConditionalCheckFailedException", Item={"id": {"S": "k"}, "b": {"B": "AP8="}}),
     refusal("ValidationException:http://internal.example/coral#x"),
@@ -44,7 +44,7 @@ async def refusals_of(transport, service, stub):
     reported = []
     async with a_client(transport, service) as client:
         operation = client.put_item if service == "dynamodb" else client.receive_message
-        for say in REFUSALS:
+        for say in CALL_ERRORS:
             stub.replies = [Say(say.status, say.body, {"x-amzn-RequestId": "id", **say.headers})]
             with pytest.raises(ClientError) as caught:
                 await operation()

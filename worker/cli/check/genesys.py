@@ -26,7 +26,7 @@ from worker.api import (
     ok,
     warn,
 )
-from worker.app.command_line import open_genesys
+from worker.app.command_line import open_genesys, open_texts
 from worker.app.context import AppContext
 from worker.app.jobs import known_jobs, needed, permissions, topics, wanted_of
 from worker.cli.check.jobs import jobs_on
@@ -65,22 +65,31 @@ ANSWERED = {400, 404, 405, 409, 410, 413, 415, 422}
 
 
 async def check_genesys(context: AppContext) -> list[Finding]:
-    """Get a token and ask whose it is, which the reference texts know no call for."""
+    """Get a token and ask whose it is, which the reference texts know no call for.
+
+    They have a token each.
+    """
     genesys = await open_genesys(context)
+    tokens = [await _token(one) for one in await open_texts(context)]
+    if tokens[0].state != "ok" or "lookups" not in genesys.dialect.features:
+        return tokens
+    return [
+        *tokens,
+        *await genesys.finding_of(ORGANIZATION, "GENESYS_ENVIRONMENT", organization),
+    ]
+
+
+async def _token(genesys: GenesysClients) -> Finding:
+    text = f"{genesys.dialect.text}: " if genesys.dialect.text else ""
     try:
         await genesys.tokens.get()
     except Unauthorized as error:
-        return [fail(TOKEN, str(error), "check GENESYS_CLIENT_ID, _SECRET and _ENVIRONMENT")]
+        remedy = "check GENESYS_CLIENT_ID, _SECRET and _ENVIRONMENT"
+        return fail(TOKEN, f"{text}{error}", remedy)
     except WorkerError as error:
         remedy = "check GENESYS_ENVIRONMENT and the network to the login host"
-        return [fail(TOKEN, str(error), remedy)]
-    granted = ok(TOKEN, "granted")
-    if "lookups" not in genesys.dialect.features:
-        return [granted]
-    return [
-        granted,
-        *await genesys.finding_of(ORGANIZATION, "GENESYS_ENVIRONMENT", organization),
-    ]
+        return fail(TOKEN, f"{text}{error}", remedy)
+    return ok(TOKEN, f"{text}granted")
 
 
 def organization() -> Call[Finding]:

@@ -22,7 +22,6 @@ from worker.errors import (
     Permanent,
     RateLimited,
     Rejected,
-    RequestTooLarge,
     Unauthorized,
     Unavailable,
     Unreadable,
@@ -163,7 +162,7 @@ def text_of(value: object) -> str | None:
 def failure_of(reply: Reply) -> WorkerError:
     """Return the failure that a reply outside 2xx names."""
     body = error_body_of(reply)
-    text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
+    text = _text(reply, body)
     if body.action or body.is_remote_credentials:
         behind = f"{text} {body.action or 'remote credentials'}"
         return Unavailable(behind, retry_after=_retry_after(reply))
@@ -177,6 +176,10 @@ def failure_of(reply: Reply) -> WorkerError:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
     return Rejected(text, status=reply.status, code=body.code)
+
+
+def _text(reply: Reply, body: ErrorBody) -> str:
+    return f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
 
 
 def refuses_token(reply: Reply) -> bool:
@@ -209,19 +212,15 @@ def in_call(error: Misconfigured, request: Request) -> Misconfigured:
     )
 
 
-def halvable(call: Call[T]) -> Call[T]:
-    """Return a call for several things, whose failure may be due to one of them or to their number.
-
-    Its reader raises RequestTooLarge for a 500, a 504 and what cannot be read.
-    """
+def taking(permission: str, call: Call[T]) -> Call[T]:
+    """Return the call whose missing permission has this name, where the reply gives it none."""
 
     def read(reply: Reply) -> T:
-        if reply.status in TOO_LARGE:
-            raise RequestTooLarge(str(failure_of(reply)))
-        try:
+        if reply.status != 403 or not isinstance(failure_of(reply), Misconfigured):
             return call.read(reply)
-        except Unreadable as error:
-            raise RequestTooLarge(error.reason) from None
+        body = error_body_of(reply)
+        named = replace(body, permissions=body.permissions or (permission,))
+        raise _missing_permission(_text(reply, named), named)
 
     return replace(call, read=read)
 

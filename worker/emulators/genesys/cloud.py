@@ -11,6 +11,9 @@ from aiohttp import web
 
 from worker.emulators.genesys.history import History
 
+PLATFORM = "platform"
+"""What a token belongs to that was asked for by none of r0, r1, r3, r4. Text r2 asks as the SDK."""
+
 
 @dataclass(slots=True)
 class Ended:
@@ -228,6 +231,9 @@ class GenesysCloud:
     ended: dict[str, Ended] = field(default_factory=dict, repr=False)
     """Conversations by id, as analytics answers lookups of them; see `a_conversation`."""
 
+    empty_pages: int = 0
+    """Pages without entities that come before the one that has some, in the texts r1 and r3."""
+
     refused_ids: set[str] = field(default_factory=set)
     """Conversations that no request for details by id may name."""
 
@@ -260,6 +266,7 @@ class GenesysCloud:
     """The latest requests, in order."""
 
     _tokens: dict[str, float] = field(default_factory=dict, repr=False)
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
     _windows: dict[str, Window] = field(default_factory=dict, repr=False)
     _faults: dict[str, Fault] = field(default_factory=dict, repr=False)
 
@@ -297,9 +304,10 @@ class GenesysCloud:
         fault.times -= 1
         return fault
 
-    def issue_token(self) -> str:
-        """Make a token that lives `token_lifetime_seconds`."""
+    def issue_token(self, text: str = PLATFORM) -> str:
+        """Make a token that lives `token_lifetime_seconds`; `text`: what it was asked for by."""
         token = secrets.token_urlsafe(32)
+        self._texts[token] = text
         now = asyncio.get_running_loop().time()
         self._tokens[token] = now + self.token_lifetime_seconds
         return token
@@ -307,6 +315,10 @@ class GenesysCloud:
     def knows_token(self, token: str) -> bool:
         """Return whether the token was issued here, lives, and was not revoked."""
         return asyncio.get_running_loop().time() < self._tokens.get(token, float("-inf"))
+
+    def text_of(self, token: str | None) -> str:
+        """Return the reference text that the token was asked for by, or `PLATFORM`."""
+        return self._texts.get(token or "", PLATFORM)
 
     def seconds_over_budget(self, token: str) -> float:
         """Charge one request to the token; return the seconds it has to wait, 0 if none."""
@@ -333,3 +345,5 @@ class Endpoint:
 
     answer: Callable[[GenesysCloud, web.Request], Awaitable[web.StreamResponse]]
     needs_token: bool = True
+    texts: frozenset[str] = frozenset((PLATFORM,))
+    """By whose tokens it may be called; text r2 has the platform's."""

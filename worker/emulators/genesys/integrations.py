@@ -32,7 +32,13 @@ def routes() -> list[Endpoint]:
     return [
         Endpoint("data_action_read", "GET", action, _action),
         Endpoint("data_action", "POST", f"{action}/execute", _execute),
-        Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
+        Endpoint(
+            "data_action",
+            "POST",
+            "/api/v2/data/actions/{id}/execute",
+            _execute_reference,
+            texts=frozenset(("r0",)),
+        ),
         Endpoint("organization", "GET", "/api/v2/organizations/me", _organization),
         Endpoint("limits", "GET", "/api/v2/organizations/limits/namespaces/{name}", _limits),
         Endpoint("queues", "GET", "/api/v2/routing/queues", _queues),
@@ -119,7 +125,7 @@ async def _executed(cloud: GenesysCloud, request: web.Request) -> web.StreamResp
 async def _execute_reference(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     body = await json_object(request)
     inputs = body.get("parameters")
-    if set(body) != {"parameters"} or not isinstance(inputs, dict):
+    if set(body) != {"parameters"} or not isinstance(inputs, dict) or len(inputs) != 1:
         raise Refusal(400)
     return web.json_response({"status": "SUCCESS", "result": _customer(cloud, request, inputs)})
 
@@ -136,7 +142,7 @@ def _customer(
 
 
 def _check_there(cloud: GenesysCloud, request: web.Request) -> None:
-    """Raise Refusal if there is no such action."""
+    """Raise Refusal if the action does not exist."""
     if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
         raise Refusal(404)
 

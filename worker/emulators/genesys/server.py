@@ -13,21 +13,32 @@ from types import TracebackType
 from aiohttp import web
 
 from worker.emulators.genesys import analytics, conversations, integrations
-from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
+from worker.emulators.genesys.cloud import PLATFORM, Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import (
     Refusal,
+    bearer,
     error_body,
+    json_object,
     missing_permission,
+    no_query,
     over_budget,
 )
 from worker.emulators.loopback import FREE_PORT, Address, serving
 
+SCOPES = {
+    "r0": "data:actions:execute",
+    "r1": "analytics:query",
+    "r3": "conversation:view conversation:write analytics:conversations:view",
+    "r4": "analytics:read",
+}
+"""What each reference text's token is for; r2 has the platform's."""
+
 
 def token_routes() -> list[Endpoint]:
-    """Platform: Basic header. r0: form body at its own path. r1, r4: form body at /oauth/token."""
+    """Each token is good for the calls of the text alone in whose form it was asked for."""
     return [
         Endpoint("token", "POST", "/oauth/token", _token, needs_token=False),
-        Endpoint("token", "POST", "/api/v2/oauth/token", _token_by_form, needs_token=False),
+        Endpoint("token", "POST", "/api/v2/oauth/token", _token_of_r0_or_r3, needs_token=False),
         Endpoint("whoami", "GET", "/api/v2/tokens/me", _whoami),
         Endpoint("subject", "GET", "/api/v2/authorization/subjects/me", _subject),
     ]
@@ -38,26 +49,36 @@ async def token_rate_limited(_: web.Request) -> web.StreamResponse:
     return _oauth_error("invalid_request", "rate limit exceeded; too many token requests")
 
 
-def bearer(request: web.Request) -> str | None:
-    """Return the token of the Authorization header."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token if kind == "Bearer" and token else None
-
-
 async def _token(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Platform and r2: Basic and a form. r1: a JSON body. r4: a form with all in it."""
+    no_query(request)
+    if request.content_type == "application/json":
+        return _token_by_body(cloud, request, "r1", await json_object(request))
     form = await _form(request)
-    if "Authorization" in request.headers and "client_id" in form:
-        return _oauth_error("invalid_request", "credentials given twice")
-    return _grant(
-        cloud, form, _basic(request) or (form.get("client_id"), form.get("client_secret"))
-    )
+    if "scope" in form:
+        return _token_by_body(cloud, request, "r4", form)
+    if set(form) != {"grant_type"}:
+        return _oauth_error("invalid_request", "credentials belong into the header")
+    return _grant(cloud, PLATFORM, form, _basic(request))
 
 
-async def _token_by_form(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
-    form = await _form(request)
-    if "Authorization" in request.headers:
-        return _oauth_error("invalid_request", "credentials belong into the body")
-    return _grant(cloud, form, (form.get("client_id"), form.get("client_secret")))
+async def _token_of_r0_or_r3(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """r0: a form with all in it. r3: Basic, all else in the query, no body."""
+    if not request.query:
+        return _token_by_body(cloud, request, "r0", await _form(request))
+    query = dict(request.query)
+    if set(query) != {"grant_type", "scope"} or len(request.query) != 2 or request.can_read_body:
+        return _oauth_error("invalid_request", "all but the credentials belongs into the query")
+    return _grant(cloud, "r3", query, _basic(request))
+
+
+def _token_by_body(
+    cloud: GenesysCloud, request: web.Request, text: str, body: Mapping[str, str]
+) -> web.Response:
+    names = {"grant_type", "client_id", "client_secret"} | ({"scope"} if text != "r1" else set())
+    if "Authorization" in request.headers or set(body) != names:
+        return _oauth_error("invalid_request", f"the body has {', '.join(sorted(names))}")
+    return _grant(cloud, text, body, (body["client_id"], body["client_secret"]))
 
 
 async def _whoami(cloud: GenesysCloud, _: web.Request) -> web.StreamResponse:
@@ -94,28 +115,29 @@ async def _form(request: web.Request) -> dict[str, str]:
     return {name: str(value) for name, value in (await request.post()).items()}
 
 
-def _basic(request: web.Request) -> tuple[str | None, str | None] | None:
+def _basic(request: web.Request) -> tuple[str, str]:
     kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if kind != "Basic":
-        return None
     try:
-        client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
+        pair = b64decode(encoded, validate=True).decode() if kind == "Basic" else ""
     except (NotBase64, UnicodeDecodeError):
-        return None, None
+        pair = ""
+    client_id, _, secret = pair.partition(":")
     return client_id, secret
 
 
 def _grant(
-    cloud: GenesysCloud, form: dict[str, str], client: tuple[str | None, str | None]
+    cloud: GenesysCloud, text: str, asked: Mapping[str, str], client: tuple[str, str]
 ) -> web.Response:
-    if form.get("grant_type") != "client_credentials":
+    if asked.get("grant_type") != "client_credentials":
         return _oauth_error("unsupported_grant_type", "grant_type must be client_credentials")
+    if "scope" in asked and asked["scope"] != SCOPES[text]:
+        return _oauth_error("invalid_scope", f"the scope is {SCOPES[text]}")
     if cloud.reject_client or client[0] != cloud.client_id:
         return _oauth_error("invalid_client", "client not found")
     if client[1] != cloud.client_secret:
         return _oauth_error("invalid_client", "authentication failed")
     body = {
-        "access_token": cloud.issue_token(),
+        "access_token": cloud.issue_token(text),
         "token_type": "bearer",
         "expires_in": cloud.token_lifetime_seconds,
     }
@@ -228,6 +250,13 @@ async def _serve(
         return error_body(refusal.status, refusal.code, refusal.message)
 
 
+def _insufficient_scope(endpoint: Endpoint) -> web.Response:
+    """Return the 403 of the texts, which is no ErrorBody."""
+    needed = " ".join(SCOPES.get(text, text) for text in sorted(endpoint.texts))
+    body = {"error": "insufficient_scope", "error_description": f"needed: {needed}"}
+    return web.json_response(body, status=403)
+
+
 def _refused(
     cloud: GenesysCloud, endpoint: Endpoint, request: web.Request
 ) -> web.StreamResponse | None:
@@ -239,6 +268,8 @@ def _refused(
         return error_body(401, "authentication.required")
     if not cloud.knows_token(token):
         return error_body(401, "bad.credentials")
+    if cloud.text_of(token) not in endpoint.texts:
+        return _insufficient_scope(endpoint)
     wait = cloud.seconds_over_budget(token)
     return over_budget(math.ceil(wait)) if wait else None
 

@@ -1,9 +1,9 @@
 """HTTP/1.1 on the event loop's own transports: one POST at a time on a connection that stays open.
 
-llhttp, Node's parser, says what a reply is, in its strict mode (https://github.com/nodejs/llhttp).
-aiohttp, around the same parser, makes a call three times as costly. What is refused here besides:
-other versions, upgrades, transfer codings that no one asked for, and sizes. No request is repeated:
-once it is written, no one knows whether it was carried out; `call.py` decides as the SDK does.
+llhttp, the parser of Node, says what a reply is, in its strict mode. aiohttp, around the same one,
+makes a call three times as costly. What is refused here besides: other versions, upgrades, transfer
+codings that no one asked for, and sizes. No request is repeated: once it is written, no one knows
+whether it was carried out; `call.py` decides as the SDK does.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from worker.clients.http_network import MAX_HEADER_BYTES, SECOND_ADDRESS_SECONDS
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Ten messages of 1 MiB each, escaped, with room to spare. An answer beyond that is none."""
+"""Ten messages of 1 MiB each, escaped, and something to spare. An answer beyond that is none."""
 
 KEEP_ALIVE_SECONDS = 12.0
 """The SDK's. A connection that AWS closed in the meantime would cost an attempt."""
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         return self._answer
 
     def release(self) -> None:
-        """End the exchange: one whose reply is not whole by now was given up, and ends this too."""
+        """End a request: one whose reply is not whole by now was given up, and ends this too."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -304,7 +304,7 @@ class Pool:
         self._connect_seconds = connect_seconds
         self._silence_seconds = silence_seconds
         self._total_seconds = total_seconds
-        self._room = asyncio.Semaphore(size)
+        self._permits = asyncio.Semaphore(size)
         self._standing: set[Connection] = set()
         self._idle: deque[Connection] = deque()
         self._closed = False
@@ -317,7 +317,7 @@ class Pool:
         """
         deadline = self._loop.time() + self._total_seconds
         # No time-out here: those before it in the queue began earlier, and end earlier.
-        async with self._room:
+        async with self._permits:
             if deadline - self._loop.time() < LEAST_SECONDS:
                 raise TimeoutError  # sent now, it might be carried out with no one to hear of it
             connection = self._kept() or await self._opened(deadline)
@@ -332,7 +332,7 @@ class Pool:
         self._closed = True
         for connection in tuple(self._standing):
             connection.end(ReplyCut("closed"))
-        # The loop closes sockets in its next rounds; one that ends before leaves them open.
+        # The loop closes sockets in its next turns; one that ends before leaves them open.
         if gone := [connection.gone for connection in self._standing]:
             await asyncio.wait(gone, timeout=CLOSE_SECONDS)
 
