@@ -145,7 +145,7 @@ DEFAULTS = {
     "LOG_FORMAT": "auto",
     "AWS_REGION": "",
     "AWS_ENDPOINT_URL": "",
-    "AWS_TRANSPORT": "aiohttp",
+    "AWS_TRANSPORT": "wire",
     "ECS_AGENT_URI": "",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "",
     "OTEL_TRACES_EXPORTER": "otlp",

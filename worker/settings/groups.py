@@ -77,7 +77,7 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Transport, BeforeValidator(_transport)] = "aiohttp"
+    transport: Annotated[Transport, BeforeValidator(_transport)] = "wire"
     """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
     client over connections of its own, at a fraction of the CPU time, `aiohttp` by the same client
     over aiohttp, as `wire` is behind a proxy, `sdk` by aioboto3. All else is aioboto3's."""
