@@ -102,9 +102,9 @@ class AttributesJob:
         bodies = {one.id: one.body for one in environment.sinks["analytics"].taken}
         ours = {one.conversation_id: one.attributes() for one in self._began}
         received = {body["conversationId"]: body["attributes"] for body in bodies.values()}
-        wrong = [key for key, attributes in ours.items() if received.get(key) != attributes]
+        wrong = [key for key in ours.keys() & received if received[key] != ours[key]]
         found = sum(body["conversationId"] in ours for body in bodies.values())
-        return Effects("analytics webhook, ids", len(ours), found, wrong)
+        return Effects("analytics webhook, ids", len(ours), found, wrong, "analytics_webhook")
 
 
 def demo(events: int, random: Random) -> AttributesJob:
