@@ -69,8 +69,8 @@ def contexts(monkeypatch):
     """What commands build their clients with, as they are built."""
     built = []
 
-    def record(settings, stack):
-        built.append(new_context(settings, stack))
+    def record(settings, stack, outgoing):
+        built.append(new_context(settings, stack, outgoing))
         return built[-1]
 
     monkeypatch.setattr(command_line, "new_context", record)

@@ -44,7 +44,6 @@ TRANSCRIPT_DEADLINE_SECONDS = 20
 WEBHOOK_ATTEMPTS = 2
 WEBHOOK_DEADLINE_SECONDS = 15
 
-
 TEXTS: Mapping[str, ReferenceText] = {
     "voice": "r0",
     "workflow": "r1",
@@ -69,6 +68,7 @@ class Shared:
     """Of the parts of the Genesys API."""
 
     bus: Bus | None = None
+    caches: dict[tuple[str, str], Cache[bytes, Any]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -265,9 +265,12 @@ class JobContext:
         return await self.app.event_bus()
 
     def cache(self, name: str) -> Cache[bytes, Any]:
-        """Return a cache as the settings want it."""
-        policy = CachePolicy(**self.app.settings.cache.model_dump())
-        return Cache(name, policy, random=self.app.random)
+        """Return a cache as the settings want it: one for all that a command builds of a job."""
+        key, caches = (self.job, name), self.app.shared.caches
+        if key not in caches:
+            policy = CachePolicy(**self.app.settings.cache.model_dump())
+            caches[key] = Cache(name, policy, random=self.app.random)
+        return caches[key]
 
     def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` when the worker ends, before what was opened earlier is closed."""
@@ -298,7 +301,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-READ_METHODS = {"GET", "HEAD"}
 QUESTIONS = ("/query", "/execute", "/conversations/details/jobs")
 """Ends of the paths of Genesys Cloud that are POSTed to, and change nothing: queries, and data
 actions, which are lookups."""
@@ -307,8 +309,7 @@ AWS_READS = ("get_", "batch_get_", "head_", "list_", "describe_", "query", "scan
 """How the names of operations begin that change nothing."""
 
 _SECRET = re.compile("auth|cookie|key|secret|signature|timestamp|token", re.IGNORECASE)
-"""Headers that are left out: secrets, and the signature with its time, which are made anew for
-each attempt."""
+"""Headers that are left out: secrets, and what is made anew for each attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,13 +351,13 @@ class _ReadingSender:
     async def send(self, request: Request, headers: Mapping[str, str] | None = None) -> Reply:
         path = request.path.partition("?")[0]
         asks = self.name == API and path.endswith(QUESTIONS)
-        if request.method in READ_METHODS or asks:
+        if request.method in {"GET", "HEAD"} or asks:
             return await self.client.send(request, headers or {})
         # The path of a webhook is often its password; those of Genesys hold ids.
         where = f" {request.path}" if self.name == API else ""
         kept = {key: one for key, one in request.headers.items() if not _SECRET.search(key)}
         body = request.form or orjson.loads(orjson.dumps(request.json))
-        content = {"headers": kept, "body": body} if kept else {"body": body}
+        content = {**({"headers": kept} if kept else {}), "body": body}
         self.writes.append(Write(to=self.name, call=f"{request.method}{where}", content=content))
         return Reply(status=200, body=b"{}", received_at=now())
 

@@ -24,6 +24,11 @@ Record = Mapping[str, Any]
 CacheBy = Literal["conversation", "phone"]
 
 
+_KEY = secrets.token_bytes(32)
+"""Keys of the cache are HMACs, so that a memory dump shows no phone numbers. Of the process: two
+clients of one cache find each other's answers."""
+
+
 class Crm:
     """Looks customers up, and remembers each answer for the question it was given to."""
 
@@ -45,8 +50,6 @@ class Crm:
         self._cache = cache
         self._token = token
         self._cache_by = cache_by
-        # Keys are HMACs, so that a memory dump shows no phone numbers.
-        self._key = secrets.token_bytes(32)
 
     async def find(self, conversation_id: str, phone: str | None) -> Cached[Record]:
         """Find the customer of a conversation; `value` None when the CRM knows none.
@@ -61,7 +64,7 @@ class Crm:
         by_number = self._cache_by == "phone" and phone is not None
         conversation = None if by_number else conversation_id
         question = f"{conversation or ''}|{phone or ''}"
-        key = hmac.digest(self._key, question.encode(), "sha256")
+        key = hmac.digest(_KEY, question.encode(), "sha256")
         return await self._cache.get(key, lambda: self._load(conversation, phone))
 
     async def status_for(self, conversation_id: str) -> int:
