@@ -220,6 +220,28 @@ def test_live_asks_the_upstreams_and_writes_nothing(worker, a_file):
         assert cloud.counts == {"token": 1, "flow": 1}
 
 
+def test_live_prints_each_call_and_its_content_without_values(worker, a_file):
+    event = an_attributes_wanted(phone_number=PHONE)
+    with in_thread(GenesysServer, lambda: CrmServer(CrmState(by_phone={PHONE: RECORD}))) as served:
+        cloud, crm = served
+        cloud.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+
+        out = worker(
+            *("inspect", a_file("event.json", a_reference_body(event)), "--live"),
+            GENESYS_API_URL=cloud.url,
+            GENESYS_LOGIN_URL=cloud.url,
+            GENESYS_CLIENT_ID=cloud.client_id,
+            GENESYS_CLIENT_SECRET=cloud.client_secret,
+            GENESYS_FLOW_ID=FLOW_ID,
+            CRM_API_ENDPOINT=crm.url,
+        ).out
+
+    assert f"would call     genesys: PATCH /api/v2/conversations/{event.conversation_id}" in out
+    assert '"tier": "***"' in out
+    assert "result         ok; nothing was written" in out
+    assert "gold" not in out
+
+
 def test_live_names_which_upstream_is_down(worker, a_file):
     event = an_attributes_wanted()
     with in_thread(GenesysServer, lambda: CrmServer(CrmState(status=401))) as (cloud, crm):

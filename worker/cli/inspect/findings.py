@@ -29,6 +29,9 @@ from worker.app.jobs import event_reader, known_jobs, named
 from worker.events import Event, ForJob, UnknownType, utc_text
 from worker.settings import EventBus, Events, Genesys, Group, Handlers, Settings, Webhooks
 
+HIDDEN_REPORT = Inspection(lines=(("note", "report", "hidden: --body shows it"),))
+"""In place of one that its job does not mask."""
+
 NOT_ASKED = "nothing is asked: the job is off"
 
 Inspector = Callable[[Event], Awaitable[Inspection]]
@@ -81,7 +84,7 @@ class Finding:
         """Return what the job found, without values unless they are wanted or were given."""
         if self.inspection is None or body or self.writes is None:
             return self.inspection
-        return self.inspection.masked
+        return self.inspection.masked or HIDDEN_REPORT
 
     def written(self, *, body: bool) -> list[dict[str, Any]] | None:
         """Return what would be written, as JSON has it."""
