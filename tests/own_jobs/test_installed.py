@@ -109,7 +109,7 @@ async def test_inspect_asks_the_inspector_of_a_job_and_shows_what_it_says(a_dist
 
     plain, live, asked = [
         await run_python(*command, *more, site=site, MINE_TARGET="x")
-        for more in ((), ("--live",), ("--live", "--json"))
+        for more in ((), ("--live", "--body"), ("--live", "--body", "--json"))
     ]
 
     assert f"stored as      x/{EVENT_ID}" in live.out
