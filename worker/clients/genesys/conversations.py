@@ -293,8 +293,8 @@ class ConversationDetails:
             unique[one.id] = _Lookup(one.wanted, (before.works if before else ()) + one.works)
         questions = _Questions(self._api, self._dialect)
         answers = await questions.ask(self._others_first(list(unique.values())))
-        for one in answers:
-            self._failed_alone.pop(one, None)
+        for answered in answers:
+            self._failed_alone.pop(answered, None)
         self._failed_alone |= dict.fromkeys(questions.failed_alone)
         while len(self._failed_alone) > FAILED_ALONE:
             self._failed_alone.popitem(last=False)
