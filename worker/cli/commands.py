@@ -10,7 +10,6 @@ from worker.cli import (
     dlq,
     inspect,
     jobs,
-    new_job,
     report,
     run,
     send,
@@ -38,7 +37,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "jq -c . events.json | worker send -",
     ),
     jobs.jobs: ("worker jobs", "worker jobs --json"),
-    new_job.new_job: (
+    jobs.new_job: (
         "worker new-job presence",
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
