@@ -16,6 +16,7 @@ from worker.cli import (
     settings,
     source,
     status,
+    trace,
 )
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
@@ -46,6 +47,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker status",
         "worker status --watch --url http://worker.default.svc.cluster.local:9464",
         "worker status --url http://10.0.0.1:9464 --url http://10.0.0.2:9464 --json",
+    ),
+    trace.trace: (
+        "worker trace c0ffee00-0000-4000-8000-000000000001",
+        "worker trace c0ffee00-0000-4000-8000-000000000001 --json",
     ),
     run.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }
