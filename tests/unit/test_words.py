@@ -107,7 +107,7 @@ ALLOWED = {
     "tests/intake/test_consumer.py": {"park": "value of EVENTS_UNROUTED"},
     "tests/intake/test_series.py": {"park": "value of EVENTS_UNROUTED"},
     "worker/app/intake.py": {"park": "value of EVENTS_UNROUTED"},
-    "worker/cli/new_job/__init__.py": LETTERS,
+    "worker/cli/jobs/__init__.py": LETTERS,
     "worker/cli/report.py": LETTERS,
     "README.md": {"watch": "option, as kubectl has it"},
     "worker/cli/commands.py": {"watch": "option, as kubectl has it"},

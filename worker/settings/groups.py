@@ -1,6 +1,6 @@
 """The groups of settings that belong to no job: the process, its queues, and the upstreams."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
@@ -374,9 +374,13 @@ class Idempotency(Group):
 
     model_config = group("LEDGER_")
 
+    INDEX: ClassVar[str] = "conversationId-index"
+    """Partition key `conversationId` (S), keys only: those cost one write a claim."""
+
     table: str | None = None
     """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset: each
-    process remembers for itself, until it ends, and knows of no message that ended another."""
+    process remembers for itself, until it ends, and knows of no message that ended another. With
+    the index `conversationId-index` (keys only) `worker trace` finds a conversation in it."""
 
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 120
     """How long work belongs to a worker that fell silent; renewed while it runs. Above

@@ -57,6 +57,10 @@ run "defaults" {
     error_message = "A table has other keys than the worker uses."
   }
   assert {
+    condition     = [for index in aws_dynamodb_table.idempotency.global_secondary_index : [index.name, index.hash_key, index.projection_type]] == [["conversationId-index", "conversationId", "KEYS_ONLY"]]
+    error_message = "worker trace finds no conversation in the idempotency store."
+  }
+  assert {
     condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
     error_message = "The state machine is not STANDARD, or logs call details."
   }
