@@ -1,0 +1,406 @@
+"""One request budget for all replicas: leases of slots, drawn from a table that they share.
+
+A minute of the budget is divided into slots, evenly spaced and one call each. A replica whose
+callers wait draws the next few by one conditional write, and makes each call at its slot's time, so
+that the fleet as a whole is paced, however many replicas there are. A slot not used soon after its
+time is lost: saved ones would be a burst on top of the next minute's. Hence in *any* 60 seconds, not
+only in those of the table, there are at most as many calls as the budget has, less half the margin
+that is left for clocks and for the way to the API.
+
+Time is the table's, by the `Date` of its replies; a replica's own wall clock counts only as far as
+it agrees. How far ahead of its time a slot may be drawn is what decides who goes first: live work
+before background, and who has waited long before who was just served.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from math import ceil, floor, inf
+from random import Random
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from worker.errors import Misconfigured, WorkerError
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+MARGIN = 0.02
+"""Share of the budget that has no slots. Half of it covers slots used late, half clocks that differ
+and requests that take a longer way than others."""
+
+LEASES_PER_MINUTE = 30
+"""Most successful writes a minute while all replicas have work for whole leases. Ten calls a lease
+at 300 a minute: as many as the messages of one receive may need."""
+
+ROUNDING = 1e-6
+"""Seconds that a time since the epoch may be off as a float."""
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""A replica that was refused asks again within that time."""
+
+ANSWER_SECONDS = 2.0
+"""Longest wait for the table: callers wait for it."""
+
+UNAVAILABLE_PAUSE_SECONDS = 5.0
+"""How long a table is left alone that did not answer."""
+
+AVERAGE_SECONDS = 300
+"""While the table is down, a replica goes on at its average use of that time before."""
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """The slots of a budget, numbered from the epoch on: slot `k` is a call at `k * spacing`."""
+
+    per_minute: int
+
+    @property
+    def margin(self) -> int:
+        """Return the calls a minute that have no slot."""
+        return max(1, round(self.per_minute * MARGIN))
+
+    @property
+    def slots(self) -> int:
+        """Return the slots of a minute."""
+        return self.per_minute - self.margin
+
+    @property
+    def spacing(self) -> float:
+        """Return the seconds from one slot to the next."""
+        return 60 / self.slots
+
+    @property
+    def late_seconds(self) -> float:
+        """Return how long after its time a slot may be used."""
+        return self.margin / 2 * self.spacing
+
+    @property
+    def lease(self) -> int:
+        """Return the most slots of one draw."""
+        return max(1, round(self.slots / LEASES_PER_MINUTE))
+
+    def draw(self, now: float, known: "Position", ahead: float) -> "Draw":
+        """Return where a draw may begin at `now`, as far as the last `known` position says.
+
+        `ahead`: slots that the first one may lie in the future.
+        """
+        earliest = ceil((now - self.late_seconds / 2) / self.spacing)
+        minute = max(floor(now / 60), earliest // self.slots)
+        if minute <= known.minute <= minute + 1:
+            minute = known.minute + (known.used >= self.slots)
+        first = max(0, earliest - minute * self.slots)
+        latest = floor(now / self.spacing + ahead) - minute * self.slots
+        skips = known.minute == minute and known.used < first
+        return Draw(minute, first, min(self.slots - 1, latest), skips)
+
+    def opens_at(self, known: "Position", ahead: float) -> float:
+        """Return when the slot at that position may be drawn."""
+        return (known.minute * self.slots + known.used - ahead) * self.spacing
+
+
+class Position(NamedTuple):
+    """How far a minute's slots are drawn."""
+
+    minute: int
+    """Minutes since the epoch."""
+
+    used: int
+    """Number of the next free slot; those of the minute and beyond: none is free."""
+
+    waited: float = 0.0
+    """Seconds that the replica waited which drew last."""
+
+
+NOWHERE = Position(-1, 0)
+"""What is known before anything is."""
+
+
+class Draw(NamedTuple):
+    """Where in a minute a draw may begin."""
+
+    minute: int
+    first: int
+    """Earlier slots are over."""
+
+    last: int
+    """Before `first`: not yet."""
+
+    skips: bool
+    """The next free slot is over: begin at `first`."""
+
+
+class Answer(NamedTuple):
+    """What the table says to a draw."""
+
+    granted: bool
+    position: Position
+
+class BudgetTable(Protocol):
+    """The item that replicas share, one for each minute. Calls raise WorkerError or TimeoutError."""
+
+    def now(self) -> float:
+        """Return the time that all replicas go by, in seconds since the epoch."""
+
+    async def draw(self, draw: Draw, slots: int, waited: float) -> Answer:
+        """Draw that many slots, if the next free one is where the draw may begin."""
+
+    async def give_back(self, minute: int, first: int, after: int) -> None:
+        """Make the slots from `first` up to `after` free again, unless more have been drawn.
+
+        Sent once: a second time could free what another has drawn meanwhile.
+        """
+
+
+class RecentUse:
+    """Calls of the last five minutes, counted in tens of seconds."""
+
+    STEP_SECONDS: Final = 10
+
+    def __init__(self) -> None:
+        self._steps: deque[list[int]] = deque(maxlen=AVERAGE_SECONDS // self.STEP_SECONDS)
+
+    def add(self, now: float, calls: int) -> None:
+        """Count calls at `now`, or take them back."""
+        step = int(now // self.STEP_SECONDS)
+        if not self._steps or self._steps[-1][0] != step:
+            self._steps.append([step, 0])
+        self._steps[-1][1] += calls
+
+    def per_second(self, now: float) -> float:
+        """Return the average; never none, as one call in the time would be."""
+        since = (now - AVERAGE_SECONDS) // self.STEP_SECONDS
+        return max(1, sum(n for step, n in self._steps if step > since)) / AVERAGE_SECONDS
+
+
+class FleetBudget:
+    """This replica's part of the fleet's budget.
+
+    The limiter tells it by `want` how many callers wait, and takes what is granted by `take`;
+    `changed` is called when there may be something to take.
+    """
+
+    def __init__(
+        self,
+        table: BudgetTable,
+        per_minute: int,
+        *,
+        random: Random,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """`clock`: monotonic; the running loop's by default."""
+        self.changed: Callable[[], None] = lambda: None
+        self._table = table
+        self._pacing: Final = Pacing(per_minute)
+        self._clock = clock or asyncio.get_running_loop().time
+        self._random = random
+        self._slots: deque[int] = deque()
+        """Drawn and not used, in order."""
+
+        self._last_used: int | None = None
+        self._known = NOWHERE
+        self._live = self._background = 0
+        self._refusals = 0
+        self._hungry_since, self._refusals = self._clock(), 0
+        self._ask_live_at = self._ask_background_at = -inf
+        self._use = RecentUse()
+        self._fallback_per_second: float | None = None
+        """The rate while the table does not answer."""
+
+        self._fallback_next_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        metrics.fleet_budget_shared.set(1)
+
+    def take(self) -> bool:
+        """Use a grant whose time has come, if there is one."""
+        self._drop_lost()
+        now = self._clock()
+        if self._slots and not self._until_first_slot():
+            self._last_used = self._slots.popleft()
+        elif self._fallback_per_second is not None and now >= self._fallback_next_at:
+            step = 1 / self._fallback_per_second
+            self._fallback_next_at = max(self._fallback_next_at + step, now)
+            self._last_used = None
+        else:
+            return False
+        self._use.add(now, 1)
+        return True
+
+    def refund(self) -> None:
+        """Return the last grant: no call was made. It can be used until its slot is lost."""
+        self._use.add(self._clock(), -1)
+        if self._last_used is not None:
+            self._slots.appendleft(self._last_used)
+            self._last_used = None
+
+    def wait(self) -> float:
+        """Return the seconds until the next grant that is known; infinite when none is."""
+        self._drop_lost()
+        waits = [inf]
+        if self._slots:
+            waits.append(self._until_first_slot())
+        if self._fallback_per_second is not None:
+            waits.append(max(0.0, self._fallback_next_at - self._clock()))
+        return min(waits)
+
+    def asks_in(self) -> float:
+        """Return the seconds until the table is asked again, when no grant is known."""
+        return max(0.0, self._asks_at() - self._clock())
+
+    def want(self, live: int, background: int) -> None:
+        """Say how many callers wait, of live work and of the rest."""
+        if live and not self._live:
+            self._hungry_since = max(self._hungry_since, self._clock())
+        self._live, self._background = live, background
+        if not live and not background and self._slots and self._task is None:
+            self._start(self._give_back())
+        self._schedule()
+
+    async def aclose(self) -> None:
+        """Give back what was drawn for nothing, and stop asking."""
+        self._live = self._background = 0
+        if self._timer:
+            self._timer.cancel()
+        if self._task:
+            await asyncio.wait({self._task})
+        await self._give_back()
+
+    def _until_first_slot(self) -> float:
+        rest = self._slots[0] * self._pacing.spacing - self._table.now()
+        return rest if rest > ROUNDING else 0.0
+
+    def _drop_lost(self) -> None:
+        over = self._table.now() - self._pacing.late_seconds
+        while self._slots and self._slots[0] * self._pacing.spacing < over:
+            self._slots.popleft()
+
+    def _asks_at(self) -> float:
+        return self._ask_live_at if self._live else self._ask_background_at
+
+    def _schedule(self) -> None:
+        """Draw when it is time to; one draw at a time, and none over grants not used yet."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        # On the fallback it asks in any case: what it uses meanwhile is on no account.
+        is_wanted = self._live or self._background or self._fallback_per_second is not None
+        if self._task or self._slots or not is_wanted:
+            return
+        if pause := self.asks_in():
+            self._timer = asyncio.get_running_loop().call_later(pause, self._schedule)
+        else:
+            self._start(self._draw())
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        # A context of its own: it is done for no message.
+        self._task = asyncio.create_task(work, name="fleet-budget", context=Context())
+        self._task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()):
+            log.error("fleet_budget_failed", exc_info=error)
+            self._unavailable(type(error).__name__)
+        self.changed()
+        self._schedule()
+
+    async def _draw(self) -> None:
+        """Ask the table, and at once again where the answer shows a better place to begin."""
+        wanted = min(self._pacing.lease, self._live or self._background or 1)
+        while True:
+            draw = self._pacing.draw(self._table.now(), self._known, self._ahead())
+            if self._is_taken(draw):
+                self._wait_for_turn()
+                return
+            answer = await self._asked(draw, wanted)
+            if answer is None:
+                return
+            if answer.granted:
+                self._granted(answer.position, wanted)
+                return
+
+    def _is_taken(self, draw: Draw) -> bool:
+        """Return whether nothing can be drawn now, as far as is known."""
+        is_here = self._known.minute == draw.minute
+        return draw.last < draw.first or (is_here and self._known.used > draw.last)
+
+    async def _asked(self, draw: Draw, wanted: int) -> Answer | None:
+        waited = self._clock() - self._hungry_since if self._live else self._known.waited
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._table.draw(draw, wanted, waited)
+        except (WorkerError, TimeoutError) as error:
+            self._unavailable(str(error) or "no answer in time", isinstance(error, Misconfigured))
+            return None
+        self._known = answer.position
+        metrics.fleet_budget_draws.labels("granted" if answer.granted else "refused").inc()
+        self._available()
+        return answer
+
+    def _granted(self, position: Position, drawn: int) -> None:
+        slots, begin = self._pacing.slots, position.minute * self._pacing.slots
+        drawn_ones = range(position.used - drawn, min(position.used, slots))
+        # None of a minute that is far off by the table's clock: ours was wrong when we asked.
+        horizon = self._table.now() / self._pacing.spacing + 4 * self._pacing.lease
+        self._slots.extend(begin + n for n in drawn_ones if begin + n <= horizon)
+        self._hungry_since, self._refusals = self._clock(), 0
+        self._ask_live_at = self._ask_background_at = -inf
+
+    def _ahead(self) -> float:
+        """Return how many slots ahead of time to draw: the more, the earlier it is served."""
+        if not self._live:
+            return 0.0
+        waited, longest = self._clock() - self._hungry_since, self._known.waited
+        return self._pacing.lease * (1 + (min(1.0, waited / longest) if longest else 1.0))
+
+    def _wait_for_turn(self) -> None:
+        """Ask again when there may be a free slot: the more rarely the more refusals there were.
+
+        Those at the front of the queue, by the wait of the last that was served, ask at once.
+        """
+        lease_seconds = self._pacing.lease * self._pacing.spacing
+        opens = self._pacing.opens_at(self._known, self._ahead())
+        left = self._known.waited - (self._clock() - self._hungry_since)
+        self._refusals += 1
+        spread = max(lease_seconds, min(lease_seconds * self._refusals, left))
+        pause = max(0.0, opens - self._table.now()) + spread * self._random.random()
+        at = self._clock() + min(pause, LONGEST_PAUSE_SECONDS)
+        if self._live:
+            self._ask_live_at = at
+        else:
+            self._ask_background_at = at
+
+    def _unavailable(self, reason: str, is_setting: bool = False) -> None:
+        now = self._clock()
+        metrics.fleet_budget_draws.labels("unavailable").inc()
+        if self._fallback_per_second is None:
+            rate = self._fallback_per_second = self._use.per_second(now)
+            self._fallback_next_at = now + self._random.random() / rate
+            metrics.fleet_budget_shared.set(0)
+            tell = log.error if is_setting else log.warning
+            tell("fleet_budget_unavailable", reason=reason, requests_per_minute=round(60 * rate, 1))
+        pause = UNAVAILABLE_PAUSE_SECONDS * (0.5 + self._random.random())
+        self._ask_live_at = self._ask_background_at = now + pause
+
+    def _available(self) -> None:
+        if self._fallback_per_second is not None:
+            self._fallback_per_second = None
+            metrics.fleet_budget_shared.set(1)
+            log.info("fleet_budget_restored")
+
+    async def _give_back(self) -> None:
+        """Let others have what was drawn and is not wanted; it can also be lost, a few seconds'."""
+        self._drop_lost()
+        if not self._slots:
+            return
+        minute, first = divmod(self._slots[0], self._pacing.slots)
+        known = self._known
+        self._slots.clear()
+        if minute == known.minute:
+            with suppress(WorkerError, TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._table.give_back(minute, first, known.used)
