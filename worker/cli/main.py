@@ -79,7 +79,7 @@ def _print_version(wanted: bool) -> None:
 def _load(files: list[Path] | None) -> None:
     """Set what the files set, later ones first, unless the environment has it."""
     for file in reversed(files or ()):
-        from worker.settings.env_file import variables_in
+        from worker.settings.load import variables_in
 
         for name, value in variables_in(file).items():
             os.environ.setdefault(name, value)

@@ -2,6 +2,7 @@
 
 from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
+from worker.resilience.fleet import FleetBudget
 from worker.resilience.guard import Guard, GuardPolicy, best_effort
 from worker.resilience.limiter import Limiter
 from worker.resilience.retry import (
@@ -18,6 +19,7 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "Cached",
+    "FleetBudget",
     "Guard",
     "GuardPolicy",
     "Limiter",

@@ -52,6 +52,9 @@ UNAVAILABLE_PAUSE_SECONDS = 5.0
 AVERAGE_SECONDS = 300
 """While the table is down, a replica goes on at its average use of that time before."""
 
+UNKNOWN_SHARE = 0.1
+"""Share of the budget that one takes which never reached the table."""
+
 @dataclass(frozen=True, slots=True)
 class Pacing:
     """The slots of a budget, numbered from the epoch on: slot `k` is a call at `k * spacing`."""
@@ -105,14 +108,9 @@ class Pacing:
 class Position(NamedTuple):
     """How far a minute's slots are drawn."""
 
-    minute: int
-    """Minutes since the epoch."""
-
-    used: int
-    """Number of the next free slot; those of the minute and beyond: none is free."""
-
-    waited: float = 0.0
-    """Seconds that the replica waited which drew last."""
+    minute: int  # since the epoch
+    used: int  # number of the next free slot; from the minute's last on: none is free
+    waited: float = 0.0  # seconds that the replica had waited which drew last
 
 
 NOWHERE = Position(-1, 0)
@@ -123,14 +121,9 @@ class Draw(NamedTuple):
     """Where in a minute a draw may begin."""
 
     minute: int
-    first: int
-    """Earlier slots are over."""
-
-    last: int
-    """Before `first`: not yet."""
-
-    skips: bool
-    """The next free slot is over: begin at `first`."""
+    first: int  # earlier slots are over
+    last: int  # before `first`: not yet
+    skips: bool  # the next free slot is over: begin at `first`
 
 
 class Answer(NamedTuple):
@@ -378,7 +371,9 @@ class FleetBudget:
         now = self._clock()
         metrics.fleet_budget_draws.labels("unavailable").inc()
         if self._fallback_per_second is None:
-            rate = self._fallback_per_second = self._use.per_second(now)
+            share = self._pacing.per_minute / 60 * UNKNOWN_SHARE
+            rate = share if self._known == NOWHERE else self._use.per_second(now)
+            self._fallback_per_second = rate
             self._fallback_next_at = now + self._random.random() / rate
             metrics.fleet_budget_shared.set(0)
             tell = log.error if is_setting else log.warning

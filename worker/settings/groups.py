@@ -238,7 +238,13 @@ class Genesys(Group):
     """Path of the token request. Unset: /oauth/token (reference: /api/v2/oauth/token)."""
 
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
-    """Our share of the platform's 300 requests per minute; divide by the number of replicas."""
+    """Requests of one process, of the platform's 300 per minute and token. Divide by the number of
+    replicas, unless they share GENESYS_FLEET_REQUESTS_PER_MINUTE."""
+
+    fleet_requests_per_minute: Annotated[int, Field(ge=10)] | None = None
+    """Requests per minute of all replicas together, which the platform counts per OAuth client:
+    its limit, or less if others use the client. Shared in BUDGET_TABLE or LEDGER_TABLE. Unset:
+    each replica has GENESYS_REQUESTS_PER_MINUTE to itself."""
 
     timeout_seconds: Seconds = 10
     """Longest wait for one reply."""
@@ -268,6 +274,16 @@ class Genesys(Group):
     organization_id: Uuid | None = None
     """Genesys organization whose events are handled: one whose `source` names another is
     dead-lettered. Unset: all are handled."""
+
+
+class Budget(Group):
+    """Where replicas share the request budget."""
+
+    model_config = group("BUDGET_")
+
+    table: str | None = None
+    """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset:
+    LEDGER_TABLE."""
 
 
 class Lookups(Group):

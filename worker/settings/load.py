@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
@@ -209,3 +210,22 @@ def unknown_settings(
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
+
+
+def variables_in(path: Path) -> Mapping[str, str]:
+    """Return what an `--env-file` sets, as Docker, Compose and python-dotenv read it:
+    `NAME=value` lines, `export`, comments, quotes; nothing is expanded.
+
+    Raises ConfigurationError that names each line that cannot be read, without its text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            lines = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no text in UTF-8"
+        raise ConfigurationError([f"--env-file: {str(path)!r} cannot be read: {why}"]) from None
+    if bad := [str(line.original.line) for line in lines if line.error]:
+        raise ConfigurationError(
+            [f"--env-file: {str(path)!r}: line {n} is no NAME=value" for n in bad]
+        )
+    return {line.key: line.value or "" for line in lines if line.key}

@@ -1,7 +1,6 @@
 """The HTTP server: tokens; and counting, latency, faults, token and budget before each endpoint."""
 
 import asyncio
-import math
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable
@@ -169,5 +168,5 @@ def _refused(
         return error_body(401, "authentication.required")
     if not cloud.knows_token(token):
         return error_body(401, "bad.credentials")
-    wait = cloud.seconds_over_budget(token)
-    return over_budget(math.ceil(wait)) if wait else None
+    exceeded = cloud.limit_exceeded(token)
+    return over_budget(exceeded) if exceeded else None
