@@ -20,8 +20,8 @@ from tests.support.genesys import (
 from worker.clients.genesys import details_query
 from worker.clients.genesys.details_query import PlatformPages, ReferencePages
 from worker.clients.genesys.filters import Condition
-from worker.emulators.genesys.history import DIVISION
 from worker.emulators.genesys.cloud import Exceeded
+from worker.emulators.genesys.history import DIVISION
 from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
 from worker.jobs.reports.reader import Progress

@@ -146,7 +146,7 @@ class Replica:
 
     background: bool = False
     longest_wait: float = 0.0
-    granted_at: float = field(default_factory=lambda: now())
+    granted_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self, work: "Iterable[object]") -> None:
@@ -359,7 +359,7 @@ def _row(figures: Figures) -> str:
     minutes = len(figures.per_minute)
     outage = f", in the outage {figures.in_outage}" if figures.in_outage else ""
     text = (
-        f"used {min(figures.per_minute)}–{max(figures.per_minute)} a minute, "
+        f"used {min(figures.per_minute)} to {max(figures.per_minute)} a minute, "
         f"{sum(figures.per_minute) / minutes / BUDGET:.1%} on average, "
         f"most in 60 s {figures.most_in_60_seconds}; writes {max(figures.writes)} a minute, "
         f"refused {sum(figures.refusals) / minutes:.0f}; "

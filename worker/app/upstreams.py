@@ -11,7 +11,14 @@ from random import Random
 from typing import Final, Protocol
 
 from worker.errors import Misconfigured
-from worker.resilience import PAUSE_CAP_SECONDS, FleetBudget, Guard, GuardPolicy, Limiter, RetryPolicy
+from worker.resilience import (
+    PAUSE_CAP_SECONDS,
+    FleetBudget,
+    Guard,
+    GuardPolicy,
+    Limiter,
+    RetryPolicy,
+)
 from worker.resilience.breaker import Breaker, BreakerPolicy, State
 from worker.settings import Breaker as BreakerSettings
 from worker.settings import Genesys as GenesysSettings

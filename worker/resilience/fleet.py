@@ -1,15 +1,15 @@
 """One request budget for all replicas: leases of slots, drawn from a table that they share.
 
-A minute of the budget is divided into slots, evenly spaced and one call each. A replica whose
-callers wait draws the next few by one conditional write, and makes each call at its slot's time, so
-that the fleet as a whole is paced, however many replicas there are. A slot not used soon after its
-time is lost: saved ones would be a burst on top of the next minute's. Hence in *any* 60 seconds, not
-only in those of the table, there are at most as many calls as the budget has, less half the margin
-that is left for clocks and for the way to the API.
+A minute of the budget is divided into slots, evenly spaced, one call each. A replica whose callers
+wait draws the next few by one conditional write, and makes each call at its slot's time: so the
+fleet as a whole is paced, however many replicas there are. A slot that is not used soon after its
+time is lost, as saved ones would be a burst on top of the next minute's. Hence in any 60 seconds,
+and not only in a minute of the table, there are at most as many calls as the budget has, less half
+the margin: that is for clocks, and for requests that take a longer way than others.
 
-Time is the table's, by the `Date` of its replies; a replica's own wall clock counts only as far as
-it agrees. How far ahead of its time a slot may be drawn is what decides who goes first: live work
-before background, and who has waited long before who was just served.
+Time is the table's, by the `Date` of its replies. How far ahead of its time a slot may be drawn
+decides who goes first: live work before background, and who has waited long before who was just
+served. What a killed replica had drawn is lost, seconds' worth.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from worker.errors import Misconfigured, WorkerError
+from worker.errors import Misconfigured, Permanent, WorkerError
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -46,6 +46,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 ANSWER_SECONDS = 2.0
 """Longest wait for the table: callers wait for it."""
 
+MOST_TRIES = 4
+"""Writes of one draw: the first ones may only show how far the others are."""
+
 UNAVAILABLE_PAUSE_SECONDS = 5.0
 """How long a table is left alone that did not answer."""
 
@@ -54,6 +57,7 @@ AVERAGE_SECONDS = 300
 
 UNKNOWN_SHARE = 0.1
 """Share of the budget that one takes which never reached the table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
@@ -78,7 +82,7 @@ class Pacing:
 
     @property
     def late_seconds(self) -> float:
-        """Return how long after its time a slot may be used."""
+        """Return the seconds after its time for which a slot may be used."""
         return self.margin / 2 * self.spacing
 
     @property
@@ -100,10 +104,6 @@ class Pacing:
         skips = known.minute == minute and known.used < first
         return Draw(minute, first, min(self.slots - 1, latest), skips)
 
-    def opens_at(self, known: "Position", ahead: float) -> float:
-        """Return when the slot at that position may be drawn."""
-        return (known.minute * self.slots + known.used - ahead) * self.spacing
-
 
 class Position(NamedTuple):
     """How far a minute's slots are drawn."""
@@ -113,8 +113,7 @@ class Position(NamedTuple):
     waited: float = 0.0  # seconds that the replica had waited which drew last
 
 
-NOWHERE = Position(-1, 0)
-"""What is known before anything is."""
+NOWHERE = Position(-1, 0)  # what is known before anything is
 
 
 class Draw(NamedTuple):
@@ -132,8 +131,9 @@ class Answer(NamedTuple):
     granted: bool
     position: Position
 
+
 class BudgetTable(Protocol):
-    """The item that replicas share, one for each minute. Calls raise WorkerError or TimeoutError."""
+    """The item that replicas share, one for each minute. Calls raise WorkerError."""
 
     def now(self) -> float:
         """Return the time that all replicas go by, in seconds since the epoch."""
@@ -170,7 +170,7 @@ class RecentUse:
 
 
 class FleetBudget:
-    """This replica's part of the fleet's budget.
+    """The part of one replica in the budget of the fleet.
 
     The limiter tells it by `want` how many callers wait, and takes what is granted by `take`;
     `changed` is called when there may be something to take.
@@ -196,7 +196,6 @@ class FleetBudget:
         self._last_used: int | None = None
         self._known = NOWHERE
         self._live = self._background = 0
-        self._refusals = 0
         self._hungry_since, self._refusals = self._clock(), 0
         self._ask_live_at = self._ask_background_at = -inf
         self._use = RecentUse()
@@ -206,6 +205,7 @@ class FleetBudget:
         self._fallback_next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
         metrics.fleet_budget_shared.set(1)
 
     def take(self) -> bool:
@@ -233,32 +233,31 @@ class FleetBudget:
     def wait(self) -> float:
         """Return the seconds until the next grant that is known; infinite when none is."""
         self._drop_lost()
-        waits = [inf]
-        if self._slots:
-            waits.append(self._until_first_slot())
-        if self._fallback_per_second is not None:
-            waits.append(max(0.0, self._fallback_next_at - self._clock()))
-        return min(waits)
+        slot = self._until_first_slot() if self._slots else inf
+        if self._fallback_per_second is None:
+            return slot
+        return min(slot, max(0.0, self._fallback_next_at - self._clock()))
 
     def asks_in(self) -> float:
         """Return the seconds until the table is asked again, when no grant is known."""
-        return max(0.0, self._asks_at() - self._clock())
+        at = self._ask_live_at if self._live else self._ask_background_at
+        return max(0.0, at - self._clock())
 
     def want(self, live: int, background: int) -> None:
         """Say how many callers wait, of live work and of the rest."""
         if live and not self._live:
             self._hungry_since = max(self._hungry_since, self._clock())
         self._live, self._background = live, background
-        if not live and not background and self._slots and self._task is None:
+        if not (live or background or self._task or self._is_closed) and self._slots:
             self._start(self._give_back())
         self._schedule()
 
     async def aclose(self) -> None:
         """Give back what was drawn for nothing, and stop asking."""
-        self._live = self._background = 0
-        if self._timer:
-            self._timer.cancel()
+        self._is_closed = True
+        self._schedule()
         if self._task:
+            self._task.cancel()  # what it was to draw is lost within seconds
             await asyncio.wait({self._task})
         await self._give_back()
 
@@ -271,9 +270,6 @@ class FleetBudget:
         while self._slots and self._slots[0] * self._pacing.spacing < over:
             self._slots.popleft()
 
-    def _asks_at(self) -> float:
-        return self._ask_live_at if self._live else self._ask_background_at
-
     def _schedule(self) -> None:
         """Draw when it is time to; one draw at a time, and none over grants not used yet."""
         if self._timer:
@@ -281,7 +277,7 @@ class FleetBudget:
             self._timer = None
         # On the fallback it asks in any case: what it uses meanwhile is on no account.
         is_wanted = self._live or self._background or self._fallback_per_second is not None
-        if self._task or self._slots or not is_wanted:
+        if self._task or self._slots or self._is_closed or not is_wanted:
             return
         if pause := self.asks_in():
             self._timer = asyncio.get_running_loop().call_later(pause, self._schedule)
@@ -295,26 +291,28 @@ class FleetBudget:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled():
+            return
+        if error := task.exception():
             log.error("fleet_budget_failed", exc_info=error)
-            self._unavailable(type(error).__name__)
+            self._unavailable(error)
         self.changed()
         self._schedule()
 
     async def _draw(self) -> None:
         """Ask the table, and at once again where the answer shows a better place to begin."""
         wanted = min(self._pacing.lease, self._live or self._background or 1)
-        while True:
+        for _ in range(MOST_TRIES):
             draw = self._pacing.draw(self._table.now(), self._known, self._ahead())
             if self._is_taken(draw):
-                self._wait_for_turn()
-                return
+                break
             answer = await self._asked(draw, wanted)
             if answer is None:
                 return
             if answer.granted:
                 self._granted(answer.position, wanted)
                 return
+        self._wait_for_turn()
 
     def _is_taken(self, draw: Draw) -> bool:
         """Return whether nothing can be drawn now, as far as is known."""
@@ -327,11 +325,14 @@ class FleetBudget:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._table.draw(draw, wanted, waited)
         except (WorkerError, TimeoutError) as error:
-            self._unavailable(str(error) or "no answer in time", isinstance(error, Misconfigured))
+            self._unavailable(error)
             return None
         self._known = answer.position
         metrics.fleet_budget_draws.labels("granted" if answer.granted else "refused").inc()
-        self._available()
+        if self._fallback_per_second is not None:
+            self._fallback_per_second = None
+            metrics.fleet_budget_shared.set(1)
+            log.info("fleet_budget_restored")
         return answer
 
     def _granted(self, position: Position, drawn: int) -> None:
@@ -356,7 +357,8 @@ class FleetBudget:
         Those at the front of the queue, by the wait of the last that was served, ask at once.
         """
         lease_seconds = self._pacing.lease * self._pacing.spacing
-        opens = self._pacing.opens_at(self._known, self._ahead())
+        next_slot = self._known.minute * self._pacing.slots + self._known.used
+        opens = (next_slot - self._ahead()) * self._pacing.spacing
         left = self._known.waited - (self._clock() - self._hungry_since)
         self._refusals += 1
         spread = max(lease_seconds, min(lease_seconds * self._refusals, left))
@@ -367,35 +369,32 @@ class FleetBudget:
         else:
             self._ask_background_at = at
 
-    def _unavailable(self, reason: str, is_setting: bool = False) -> None:
+    def _unavailable(self, error: BaseException) -> None:
         now = self._clock()
         metrics.fleet_budget_draws.labels("unavailable").inc()
         if self._fallback_per_second is None:
             share = self._pacing.per_minute / 60 * UNKNOWN_SHARE
-            rate = share if self._known == NOWHERE else self._use.per_second(now)
+            rate = share if self._known is NOWHERE else self._use.per_second(now)
             self._fallback_per_second = rate
             self._fallback_next_at = now + self._random.random() / rate
             metrics.fleet_budget_shared.set(0)
-            tell = log.error if is_setting else log.warning
-            tell("fleet_budget_unavailable", reason=reason, requests_per_minute=round(60 * rate, 1))
+            tell = log.error if isinstance(error, Misconfigured | Permanent) else log.warning
+            tell(
+                "fleet_budget_unavailable",
+                reason=str(error) or type(error).__name__,
+                requests_per_minute=round(60 * rate, 1),
+            )
         pause = UNAVAILABLE_PAUSE_SECONDS * (0.5 + self._random.random())
         self._ask_live_at = self._ask_background_at = now + pause
 
-    def _available(self) -> None:
-        if self._fallback_per_second is not None:
-            self._fallback_per_second = None
-            metrics.fleet_budget_shared.set(1)
-            log.info("fleet_budget_restored")
-
     async def _give_back(self) -> None:
-        """Let others have what was drawn and is not wanted; it can also be lost, a few seconds'."""
-        self._drop_lost()
-        if not self._slots:
-            return
-        minute, first = divmod(self._slots[0], self._pacing.slots)
-        known = self._known
+        """Let others have what was drawn and is not wanted."""
+        minute, after = self._known.minute, self._known.used
+        begin, first = minute * self._pacing.slots, after
+        while begin + first - 1 in self._slots:  # what others drew in between stays theirs
+            first -= 1
         self._slots.clear()
-        if minute == known.minute:
+        if first < after:
             with suppress(WorkerError, TimeoutError):
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._table.give_back(minute, first, known.used)
+                    await self._table.give_back(minute, first, after)

@@ -213,9 +213,9 @@ def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
 
 
 def variables_in(path: Path) -> Mapping[str, str]:
-    """Return what an `--env-file` sets, as Docker, Compose and python-dotenv read it:
-    `NAME=value` lines, `export`, comments, quotes; nothing is expanded.
+    """Return what an `--env-file` sets, read as by Docker, Compose and python-dotenv.
 
+    `NAME=value` lines, `export`, comments, quotes; nothing is expanded.
     Raises ConfigurationError that names each line that cannot be read, without its text.
     """
     try:

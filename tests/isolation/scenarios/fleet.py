@@ -22,7 +22,10 @@ BACKLOG_MINUTES = 16
 USED = 95.0
 USED_WITHOUT_TABLE = 60.0
 STORM = 3
-"""Refusals in the minute without the table that are no storm yet: one is a pause for its process."""
+"""Refusals in the minute without the table that are no storm yet: each pauses its process."""
+
+AT_ONCE = 2
+"""Processes that start at the same time."""
 
 
 class Fleet:
@@ -54,7 +57,8 @@ class Fleet:
             )
             for _ in range(processes)
         ]
-        await asyncio.gather(*(worker.start() for worker in workers))
+        for first in range(0, processes, AT_ONCE):
+            await asyncio.gather(*(one.start() for one in workers[first : first + AT_ONCE]))
         return workers
 
     async def measured(self, what: str, seconds: float, used: float, refusals: int = 0) -> None:

@@ -1,14 +1,13 @@
 """The fleet's request budget as items of a DynamoDB table: one for each client and minute.
 
-Partition key `id` (S): `budget|client id|minute`. `used` (N): the slots that were drawn or are over;
-`waited` (N, seconds): of the replica that drew last; `expiresAt` (N, seconds): TTL. Every change has
-a condition on `used`, so two replicas never get the same slot.
+Partition key `id` (S): `budget|client id|minute`. `used` (N): slots that were drawn or are over.
+`waited` (N): seconds that the replica had waited which drew last. `expiresAt` (N, seconds): TTL.
+Every change has a condition on `used`, so two replicas never get the same slot.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -16,11 +15,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from worker.clients.aws.errors import aws_errors
 from worker.clients.aws.idempotency import refused
 from worker.clients.aws.service import AwsService
 from worker.clients.aws.sqs import answered_at
-from worker.errors import Permanent
 from worker.resilience.fleet import NOWHERE, Answer, Draw, Position
 
 KEPT_SECONDS = 3600
