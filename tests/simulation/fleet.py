@@ -174,7 +174,8 @@ class Replica:
         """End it, with whatever it had drawn."""
         for task in list(self.tasks):
             task.cancel()
-        self.fleet._table = self.fleet._slots = None  # type: ignore[assignment]
+        await asyncio.sleep(0)
+        kill(self.fleet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,12 @@ class Figures:
             "too much in the outage": max(self.in_outage, default=0) <= BUDGET * 1.02,
         }
         return [problem for problem, is_kept in kept.items() if not is_kept]
+
+
+def kill(fleet: FleetBudget) -> None:
+    """Let it do nothing any more: what it had drawn is lost, and nothing is given back."""
+    fleet._is_closed = True
+    fleet._slots.clear()
 
 
 def now() -> float:

@@ -39,7 +39,7 @@ AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
 
 BUDGET = "budget"
-BUDGET_LIMITS = ClientLimits(pool=2, connect_seconds=1, read_seconds=1, attempts=1)
+BUDGET_LIMITS = ClientLimits(pool=2, connect_seconds=1, read_seconds=2, attempts=1)
 """For the table of the fleet's budget. One attempt: a lost reply must not make a second draw."""
 
 TRANSCRIPT_ATTEMPTS = 2

@@ -40,17 +40,17 @@ at 300 a minute: as many as the messages of one receive may need."""
 ROUNDING = 1e-6
 """Seconds that a time since the epoch may be off as a float."""
 
-LONGEST_PAUSE_SECONDS = 60.0
-"""A replica that was refused asks again within that time."""
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 60.0
+"""A replica that was refused asks again within that time, and never at the same instant."""
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
 """Longest wait for the table: callers wait for it."""
 
 MOST_TRIES = 4
 """Writes of one draw: the first ones may only show how far the others are."""
 
-UNAVAILABLE_PAUSE_SECONDS = 5.0
-"""How long a table is left alone that did not answer."""
+UNAVAILABLE_PAUSE_SECONDS = 8.0
+"""Longest for which a table is left alone that did not answer: a second at first, then doubled."""
 
 AVERAGE_SECONDS = 300
 """While the table is down, a replica goes on at its average use of that time before."""
@@ -113,7 +113,7 @@ class Position(NamedTuple):
     waited: float = 0.0  # seconds that the replica had waited which drew last
 
 
-NOWHERE = Position(-1, 0)  # what is known before anything is
+NOWHERE = Position(-1, 0)
 
 
 class Draw(NamedTuple):
@@ -195,8 +195,8 @@ class FleetBudget:
 
         self._last_used: int | None = None
         self._known = NOWHERE
-        self._live = self._background = 0
-        self._hungry_since, self._refusals = self._clock(), 0
+        self._live = self._background = self._most = 0
+        self._hungry_since, self._refusals, self._failures = self._clock(), 0, 0
         self._ask_live_at = self._ask_background_at = -inf
         self._use = RecentUse()
         self._fallback_per_second: float | None = None
@@ -243,11 +243,11 @@ class FleetBudget:
         at = self._ask_live_at if self._live else self._ask_background_at
         return max(0.0, at - self._clock())
 
-    def want(self, live: int, background: int) -> None:
-        """Say how many callers wait, of live work and of the rest."""
+    def want(self, live: int, background: int, most: int) -> None:
+        """Say how many callers wait, of live work and of the rest, and draw at most so many."""
         if live and not self._live:
             self._hungry_since = max(self._hungry_since, self._clock())
-        self._live, self._background = live, background
+        self._live, self._background, self._most = live, background, most
         if not (live or background or self._task or self._is_closed) and self._slots:
             self._start(self._give_back())
         self._schedule()
@@ -276,7 +276,8 @@ class FleetBudget:
             self._timer.cancel()
             self._timer = None
         # On the fallback it asks in any case: what it uses meanwhile is on no account.
-        is_wanted = self._live or self._background or self._fallback_per_second is not None
+        is_wanted = self._most and (self._live or self._background)
+        is_wanted = is_wanted or self._fallback_per_second is not None
         if self._task or self._slots or self._is_closed or not is_wanted:
             return
         if pause := self.asks_in():
@@ -301,7 +302,7 @@ class FleetBudget:
 
     async def _draw(self) -> None:
         """Ask the table, and at once again where the answer shows a better place to begin."""
-        wanted = min(self._pacing.lease, self._live or self._background or 1)
+        wanted = max(1, min(self._pacing.lease, self._most, self._live or self._background))
         for _ in range(MOST_TRIES):
             draw = self._pacing.draw(self._table.now(), self._known, self._ahead())
             if self._is_taken(draw):
@@ -328,9 +329,10 @@ class FleetBudget:
             self._unavailable(error)
             return None
         self._known = answer.position
+        self._refusals += not answer.granted
         metrics.fleet_budget_draws.labels("granted" if answer.granted else "refused").inc()
         if self._fallback_per_second is not None:
-            self._fallback_per_second = None
+            self._fallback_per_second, self._failures = None, 0
             metrics.fleet_budget_shared.set(1)
             log.info("fleet_budget_restored")
         return answer
@@ -360,9 +362,11 @@ class FleetBudget:
         next_slot = self._known.minute * self._pacing.slots + self._known.used
         opens = (next_slot - self._ahead()) * self._pacing.spacing
         left = self._known.waited - (self._clock() - self._hungry_since)
-        self._refusals += 1
-        spread = max(lease_seconds, min(lease_seconds * self._refusals, left))
-        pause = max(0.0, opens - self._table.now()) + spread * self._random.random()
+        spread = lease_seconds * self._refusals
+        if self._live:
+            spread = max(lease_seconds, min(spread, left))
+        pause = max(SHORTEST_PAUSE_SECONDS, opens - self._table.now())
+        pause += spread * self._random.random()
         at = self._clock() + min(pause, LONGEST_PAUSE_SECONDS)
         if self._live:
             self._ask_live_at = at
@@ -384,7 +388,8 @@ class FleetBudget:
                 reason=str(error) or type(error).__name__,
                 requests_per_minute=round(60 * rate, 1),
             )
-        pause = UNAVAILABLE_PAUSE_SECONDS * (0.5 + self._random.random())
+        self._failures += 1
+        pause = min(2.0**self._failures, UNAVAILABLE_PAUSE_SECONDS) * self._random.uniform(0.5, 1)
         self._ask_live_at = self._ask_background_at = now + pause
 
     async def _give_back(self) -> None:

@@ -60,6 +60,12 @@ class TokenBucket:
                 at = max(at, until)
         return max(at, self._paused_until) - now
 
+    def ready_within(self, now: float, seconds: float) -> int:
+        """Return how many calls could be made in that time; 0 when none could be made now."""
+        if self.wait(now, 1):
+            return 0
+        return int(self._tokens + seconds * self.current_per_second(now) + ROUNDING)
+
     def pause(self, now: float, seconds: float) -> None:
         """Grant nothing for that long; a pause that ends later stands.
 
@@ -130,8 +136,8 @@ NEARLY_EXHAUSTED = 0.9
 SLOWEST = 1 / 8
 """Share of the rate below which 429s do not push it."""
 
-FLEET_GRANT_SECONDS = 1.0
-"""Grants of the fleet's budget are not asked for while the next call is further away."""
+FLEET_GRANT_SECONDS = 2.0
+"""Grants of the fleet's budget are asked for calls that our own bucket allows within that time."""
 
 
 class _Waiter:
@@ -353,25 +359,22 @@ class Limiter:
             self._timer.cancel()
             self._timer = None
         if self._fleet:
-            self._ask_fleet(self._fleet, now)
+            # Grants for calls that our own bucket does not let through soon would be lost.
+            most = self._bucket.ready_within(now, FLEET_GRANT_SECONDS)
+            self._fleet.want(len(self._live), len(self._background), most)
         if self._live or self._background:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._wakes_in(now), self._serve)
-
-    def _ask_fleet(self, fleet: FleetBudget, now: float) -> None:
-        """Say what waits; nothing does in a pause, as its grants would only be lost."""
-        if self._bucket.wait(now, 1) > FLEET_GRANT_SECONDS:
-            fleet.want(0, 0)
-        else:
-            fleet.want(len(self._live), len(self._background))
 
     def _wakes_in(self, now: float) -> float:
         wait = self._bucket.wait(now, 1)
         if self._fleet is None:
             return wait
-        # When a grant comes is not known beforehand: each waits until its own end.
+        # When a grant comes may not be known: the fleet's budget calls, or a caller's wait ends.
+        known = self._fleet.wait()
+        at = wait if wait and known == inf else max(wait, known)
         ends = min(waiter.until for queue in (self._live, self._background) for waiter in queue)
-        return max(0.0, min(max(wait, self._fleet.wait()), ends + 2 * ROUNDING - now))
+        return max(0.0, min(at, ends + 2 * ROUNDING - now))
 
     def _leave(self, waiter: _Waiter) -> None:
         """Undo a cancelled wait, whether it was over (granted or refused) or not."""
