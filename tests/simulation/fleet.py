@@ -337,7 +337,7 @@ def scenarios(*, quick: bool) -> dict[str, Scenario]:
             Scenario(
                 "1000, all hungry: each waits for the others' 970 leases",
                 1000,
-                minutes=90,
+                minutes=60,
                 used=0.95,
                 longest_wait_seconds=60 * 60,
             ),

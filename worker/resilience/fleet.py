@@ -34,8 +34,7 @@ MARGIN = 0.02
 and requests that take a longer way than others."""
 
 LEASES_PER_MINUTE = 30
-"""Most successful writes a minute while all replicas have work for whole leases. Ten calls a lease
-at 300 a minute: as many as the messages of one receive may need."""
+"""Ten calls a lease at 300 a minute: as many as the messages of one receive may need."""
 
 ROUNDING = 1e-6
 """Seconds that a time since the epoch may be off as a float."""
@@ -190,18 +189,14 @@ class FleetBudget:
         self._pacing: Final = Pacing(per_minute)
         self._clock = clock or asyncio.get_running_loop().time
         self._random = random
-        self._slots: deque[int] = deque()
-        """Drawn and not used, in order."""
-
+        self._slots: deque[int] = deque()  # drawn and not used, in order
         self._last_used: int | None = None
         self._known = NOWHERE
         self._live = self._background = self._most = 0
         self._hungry_since, self._refusals, self._failures = self._clock(), 0, 0
         self._ask_live_at = self._ask_background_at = -inf
         self._use = RecentUse()
-        self._fallback_per_second: float | None = None
-        """The rate while the table does not answer."""
-
+        self._fallback_per_second: float | None = None  # while the table does not answer
         self._fallback_next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -356,7 +351,7 @@ class FleetBudget:
     def _wait_for_turn(self) -> None:
         """Ask again when there may be a free slot: the more rarely the more refusals there were.
 
-        Those at the front of the queue, by the wait of the last that was served, ask at once.
+        Those at the front of the queue, by the wait of the last that was served, ask more often.
         """
         lease_seconds = self._pacing.lease * self._pacing.spacing
         next_slot = self._known.minute * self._pacing.slots + self._known.used
@@ -364,7 +359,7 @@ class FleetBudget:
         left = self._known.waited - (self._clock() - self._hungry_since)
         spread = lease_seconds * self._refusals
         if self._live:
-            spread = max(lease_seconds, min(spread, left))
+            spread = max(lease_seconds + spread / 8, min(spread, left))
         pause = max(SHORTEST_PAUSE_SECONDS, opens - self._table.now())
         pause += spread * self._random.random()
         at = self._clock() + min(pause, LONGEST_PAUSE_SECONDS)
@@ -383,11 +378,8 @@ class FleetBudget:
             self._fallback_next_at = now + self._random.random() / rate
             metrics.fleet_budget_shared.set(0)
             tell = log.error if isinstance(error, Misconfigured | Permanent) else log.warning
-            tell(
-                "fleet_budget_unavailable",
-                reason=str(error) or type(error).__name__,
-                requests_per_minute=round(60 * rate, 1),
-            )
+            reason, per_minute = str(error) or type(error).__name__, round(60 * rate, 1)
+            tell("fleet_budget_unavailable", reason=reason, requests_per_minute=per_minute)
         self._failures += 1
         pause = min(2.0**self._failures, UNAVAILABLE_PAUSE_SECONDS) * self._random.uniform(0.5, 1)
         self._ask_live_at = self._ask_background_at = now + pause
