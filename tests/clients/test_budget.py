@@ -108,13 +108,13 @@ async def test_another_client_and_another_minute_have_budgets_of_their_own(clien
     assert (other.position.used, later.position.used) == (5, 5)
 
 
-async def test_what_is_given_back_is_drawn_again_unless_another_drew_after_it(client, table):
+async def test_what_is_released_is_drawn_again_unless_another_drew_after_it(client, table):
     budget = a_budget(client, table)
     await budget.draw(a_draw(), 10, 0)
-    await budget.give_back(1000, 4, 10)
+    await budget.release(1000, 4, 10)
     assert (await budget.draw(a_draw(), 2, 0)).position.used == 6
 
-    await budget.give_back(1000, 0, 5)
+    await budget.release(1000, 0, 5)
 
     assert (await budget.draw(a_draw(), 2, 0)).position.used == 8
 

@@ -120,7 +120,7 @@ class Line:
         assert item is not None
         return Answer(granted, item)
 
-    async def give_back(self, minute: int, first: int, after: int) -> None:
+    async def release(self, minute: int, first: int, after: int) -> None:
         """Free slots again."""
         await self._travel()
         item = self.table.items.get(minute)
@@ -211,7 +211,7 @@ class Figures:
 
 
 def kill(fleet: FleetBudget) -> None:
-    """Let it do nothing any more: what it had drawn is lost, and nothing is given back."""
+    """Let it do nothing any more: what it had drawn is lost, and nothing is released."""
     fleet._is_closed = True
     fleet._slots.clear()
 

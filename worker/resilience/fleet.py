@@ -140,7 +140,7 @@ class BudgetTable(Protocol):
     async def draw(self, draw: Draw, slots: int, waited: float) -> Answer:
         """Draw that many slots, if the next free one is where the draw may begin."""
 
-    async def give_back(self, minute: int, first: int, after: int) -> None:
+    async def release(self, minute: int, first: int, after: int) -> None:
         """Make the slots from `first` up to `after` free again, unless more have been drawn.
 
         Sent once: a second time could free what another has drawn meanwhile.
@@ -171,7 +171,7 @@ class RecentUse:
 class FleetBudget:
     """The part of one replica in the budget of the fleet.
 
-    The limiter tells it by `want` how many callers wait, and takes what is granted by `take`;
+    The limiter says by `want` how many callers wait, and takes what is granted by `take`;
     `changed` is called when there may be something to take.
     """
 
@@ -244,17 +244,17 @@ class FleetBudget:
             self._hungry_since = max(self._hungry_since, self._clock())
         self._live, self._background, self._most = live, background, most
         if not (live or background or self._task or self._is_closed) and self._slots:
-            self._start(self._give_back())
+            self._start(self._release())
         self._schedule()
 
     async def aclose(self) -> None:
-        """Give back what was drawn for nothing, and stop asking."""
+        """Release what was drawn for nothing, and stop asking."""
         self._is_closed = True
         self._schedule()
         if self._task:
             self._task.cancel()  # what it was to draw is lost within seconds
             await asyncio.wait({self._task})
-        await self._give_back()
+        await self._release()
 
     def _until_first_slot(self) -> float:
         rest = self._slots[0] * self._pacing.spacing - self._table.now()
@@ -377,14 +377,14 @@ class FleetBudget:
             self._fallback_per_second = rate
             self._fallback_next_at = now + self._random.random() / rate
             metrics.fleet_budget_shared.set(0)
-            tell = log.error if isinstance(error, Misconfigured | Permanent) else log.warning
+            report = log.error if isinstance(error, Misconfigured | Permanent) else log.warning
             reason, per_minute = str(error) or type(error).__name__, round(60 * rate, 1)
-            tell("fleet_budget_unavailable", reason=reason, requests_per_minute=per_minute)
+            report("fleet_budget_unavailable", reason=reason, requests_per_minute=per_minute)
         self._failures += 1
         pause = min(2.0**self._failures, UNAVAILABLE_PAUSE_SECONDS) * self._random.uniform(0.5, 1)
         self._ask_live_at = self._ask_background_at = now + pause
 
-    async def _give_back(self) -> None:
+    async def _release(self) -> None:
         """Let others have what was drawn and is not wanted."""
         minute, after = self._known.minute, self._known.used
         begin, first = minute * self._pacing.slots, after
@@ -394,4 +394,4 @@ class FleetBudget:
         if first < after:
             with suppress(WorkerError, TimeoutError):
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._table.give_back(minute, first, after)
+                    await self._table.release(minute, first, after)

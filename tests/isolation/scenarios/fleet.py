@@ -1,4 +1,4 @@
-"""One budget for ten processes: all of it used, none of it exceeded, whoever comes or goes.
+"""One budget for ten processes: all of it used, none of it exceeded, as processes come and go.
 
 Attributes are injected, as that job calls DynamoDB for nothing else: moto slows down with records.
 """

@@ -107,7 +107,7 @@ def test_no_60_seconds_see_more_calls_than_the_budget_has(bursts, per_minute, sk
     assert all(bisect_left(calls, at + 60) - i <= per_minute for i, at in enumerate(calls))
 
 
-def test_all_but_two_percent_of_the_budget_is_used_by_whoever_needs_it():
+def test_all_but_two_percent_of_the_budget_is_used_by_the_one_that_needs_it():
     calls: list[float] = []
 
     async def run():
@@ -200,7 +200,7 @@ def test_of_fifty_hungry_replicas_none_waits_much_longer_than_another():
 
 
 # ── what is not used ───────────────────────────────────────────────────────────────────────────
-def test_slots_are_given_back_when_no_caller_waits_any_more():
+def test_slots_are_released_when_no_caller_waits_any_more():
     async def run():
         table = a_table()
         limiter = a_limiter(table)
@@ -212,7 +212,7 @@ def test_slots_are_given_back_when_no_caller_waits_any_more():
     assert position.used <= 7  # of ten that were drawn
 
 
-def test_slots_before_anothers_are_not_given_back():
+def test_slots_before_anothers_are_not_released():
     async def run():
         table = a_table()
         one, other = a_limiter(table), a_limiter(table)
@@ -278,7 +278,7 @@ def test_who_never_reached_the_table_takes_a_tenth_of_the_budget():
     assert Counter(int(at // 60) for at in calls)[1] == pytest.approx(30, abs=3)
 
 
-def test_an_average_is_over_five_minutes_however_young_the_replica():
+def test_an_average_is_over_five_minutes_however_new_the_replica():
     use = RecentUse()
     for second in range(60):
         use.add(second, 1)
@@ -302,7 +302,7 @@ class Broken:
     async def draw(self, *_):
         raise ZeroDivisionError
 
-    async def give_back(self, *_):
+    async def release(self, *_):
         raise Unavailable("down")
 
 

@@ -108,7 +108,7 @@ class DynamoBudget:
         self._clock.is_known = True  # or there is no Date in the replies, and never will be
         return Answer(granted=False, position=NOWHERE)
 
-    async def give_back(self, minute: int, first: int, after: int) -> None:
+    async def release(self, minute: int, first: int, after: int) -> None:
         """Make slots free again, unless more have been drawn."""
         values = {":first": _number(first), ":after": _number(after)}
         await self._update(minute, "SET used = :first", "used = :after", values)

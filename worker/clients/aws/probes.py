@@ -98,6 +98,25 @@ async def put_item(
     return fail(name, fault.code, fault.remedy)
 
 
+async def update_item(name: str, dynamodb: AwsService, table: str) -> Finding:
+    """Try to change an item by a write that its own condition forbids; the key is `id`, a text."""
+    probe = Probe(
+        name=name,
+        action="dynamodb:UpdateItem",
+        setting="BUDGET_TABLE or LEDGER_TABLE",
+        refusal="ConditionalCheckFailedException",
+        found="writable, key schema as expected",
+        remedy=f"delete the item {MARK}",
+    )
+    call = dynamodb.client.update_item(
+        TableName=table,
+        Key={"id": {"S": MARK}},
+        UpdateExpression="REMOVE used",
+        ConditionExpression="attribute_exists(id) AND attribute_not_exists(id)",
+    )
+    return await run(probe, call)
+
+
 MD5_OF_NOTHING = b64encode(md5(b"", usedforsecurity=False).digest()).decode()
 CRC32_OF_NOTHING = "AAAAAA=="
 """Valid in themselves: S3 has to read the body, past all permissions, to find them wrong. Two, as
