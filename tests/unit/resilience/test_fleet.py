@@ -61,7 +61,7 @@ def calling_on(limiter, calls):
 
 # ── the budget ─────────────────────────────────────────────────────────────────────────────────
 Bursts = st.lists(
-    st.tuples(st.floats(0, 100), st.integers(0, 3), st.integers(1, 40), st.booleans()),
+    st.tuples(st.floats(0, 100), st.integers(0, 3), st.integers(1, 80), st.booleans()),
     min_size=1,
     max_size=8,
 )
@@ -70,7 +70,7 @@ Bursts = st.lists(
 
 @given(
     bursts=Bursts,
-    per_minute=st.integers(10, 300),
+    per_minute=st.integers(10, 60),
     skews=st.lists(st.floats(-600, 600), min_size=4, max_size=4),
     kill_at=st.floats(0, 100),
     seed=st.integers(0, 1000),
@@ -105,6 +105,46 @@ def test_no_60_seconds_see_more_calls_than_the_budget_has(bursts, per_minute, sk
         max((n for n in Counter(int(at // 60) for at in calls).values()), default=0) <= per_minute
     )
     assert all(bisect_left(calls, at + 60) - i <= per_minute for i, at in enumerate(calls))
+
+
+def test_a_rush_after_an_idle_time_begins_at_once_and_keeps_the_budget():
+    calls: list[float] = []
+
+    async def run():
+        table = a_table()
+        limiters = [a_limiter(table, 100) for _ in range(4)]
+        await asyncio.sleep(50)
+        await until(90, *(task for one in limiters for task in calling(one, 60, calls)))
+        return table.writes.total() + table.refusals.total()
+
+    asked = simulate(run)
+
+    calls.sort()
+    assert calls[0] < 51
+    assert max(bisect_left(calls, at + 60) - i for i, at in enumerate(calls)) <= 100
+    assert asked < 250
+
+
+def test_a_slot_is_lost_soon_after_its_time():
+    async def run():
+        fleet = a_fleet(a_table())
+        fleet.want(10, 0, 10)
+        await asyncio.sleep(1)
+        assert fleet.take()
+        await asyncio.sleep(3)
+        return fleet.take()
+
+    assert not simulate(run)
+
+
+def test_a_slot_is_not_used_before_its_time():
+    async def run():
+        fleet = a_fleet(a_table())
+        fleet.want(10, 0, 10)
+        await asyncio.sleep(0.1)
+        return [fleet.take() for _ in range(10)]
+
+    assert sum(simulate(run)) <= 3
 
 
 def test_all_but_two_percent_of_the_budget_is_used_by_the_one_that_needs_it():
@@ -227,6 +267,25 @@ def test_slots_before_anothers_are_not_released():
         await until(0, *second)
 
     simulate(run)
+
+
+def test_what_another_drew_in_between_is_not_released():
+    async def run():
+        table = a_table()
+        one, other = a_fleet(table), a_fleet(table)
+        for fleet in (one, other):
+            fleet.want(10, 0, 10)
+            await asyncio.sleep(0.2)
+        while one.take() or one._slots:  # noqa: ASYNC110  in virtual time
+            await asyncio.sleep(0.05)
+        one.want(10, 0, 10)
+        await asyncio.sleep(0.2)
+        drawn = table.items[table_minute()].used
+        one.want(0, 0, 0)
+        await asyncio.sleep(0.1)
+        return drawn - table.items[table_minute()].used
+
+    assert 5 <= simulate(run) <= 10
 
 
 def table_minute():
