@@ -207,7 +207,7 @@ class FleetBudget:
         """Use a grant whose time has come, if there is one."""
         self._drop_lost()
         now = self._clock()
-        if self._slots and not self._until_first_slot():
+        if self._slots and self._until(self._slots[0]) <= ROUNDING:
             self._last_used = self._slots.popleft()
         elif self._fallback_per_second is not None and now >= self._fallback_next_at:
             step = 1 / self._fallback_per_second
@@ -226,9 +226,13 @@ class FleetBudget:
             self._last_used = None
 
     def wait(self) -> float:
-        """Return the seconds until the next grant that is known; infinite when none is."""
-        self._drop_lost()
-        slot = self._until_first_slot() if self._slots else inf
+        """Return the seconds until the next grant that is known; infinite when none is.
+
+        It only reads: /status asks, too, from another thread.
+        """
+        late = self._pacing.late_seconds
+        slot = next((w for w in map(self._until, tuple(self._slots)) if w >= -late), inf)
+        slot = slot if slot > ROUNDING else 0.0
         if self._fallback_per_second is None:
             return slot
         return min(slot, max(0.0, self._fallback_next_at - self._clock()))
@@ -256,13 +260,11 @@ class FleetBudget:
             await asyncio.wait({self._task})
         await self._release()
 
-    def _until_first_slot(self) -> float:
-        rest = self._slots[0] * self._pacing.spacing - self._table.now()
-        return rest if rest > ROUNDING else 0.0
+    def _until(self, slot: int) -> float:
+        return slot * self._pacing.spacing - self._table.now()
 
     def _drop_lost(self) -> None:
-        over = self._table.now() - self._pacing.late_seconds
-        while self._slots and self._slots[0] * self._pacing.spacing < over:
+        while self._slots and self._until(self._slots[0]) < -self._pacing.late_seconds:
             self._slots.popleft()
 
     def _schedule(self) -> None:
