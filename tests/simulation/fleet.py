@@ -286,7 +286,6 @@ class _Play:
             for minute in range(WARM_UP_MINUTES, one.minutes)
             if minute not in down and minute - 1 not in down  # it comes back in some seconds
         ]
-        outside = [at for at in calls if int(at // 60) in judged]
         always = one.load is None
         waits = [each.longest_wait for each in (*self.replicas, *self.ended)]
         if always:
@@ -295,7 +294,7 @@ class _Play:
             scenario=one,
             per_minute=[minutes[minute] for minute in judged],
             most_in_60_seconds=max(
-                bisect_left(outside, at + 60) - index for index, at in enumerate(outside)
+                bisect_left(calls, at + 60) - index for index, at in enumerate(calls)
             ),
             writes=[self.table.writes[minute] for minute in judged],
             refusals=[self.table.refusals[minute] for minute in judged],

@@ -36,17 +36,13 @@ and requests that take a longer way than others."""
 LEASES_PER_MINUTE = 30
 """Ten calls a lease at 300 a minute: as many as the messages of one receive may need."""
 
-ROUNDING = 1e-6
-"""Seconds that a time since the epoch may be off as a float."""
+ROUNDING = 1e-6  # seconds that a time since the epoch may be off as a float
 
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 60.0
 """A replica that was refused asks again within that time, and never at the same instant."""
 
-ANSWER_SECONDS = 3.0
-"""Longest wait for the table: callers wait for it."""
-
-MOST_TRIES = 4
-"""Writes of one draw: the first ones may only show how far the others are."""
+ANSWER_SECONDS = 3.0  # longest wait for the table
+MOST_TRIES = 4  # writes of one draw: the first ones may only show how far the others are
 
 UNAVAILABLE_PAUSE_SECONDS = 8.0
 """Longest for which a table is left alone that did not answer: a second at first, then doubled."""
@@ -54,8 +50,8 @@ UNAVAILABLE_PAUSE_SECONDS = 8.0
 AVERAGE_SECONDS = 300
 """While the table is down, a replica goes on at its average use of that time before."""
 
-UNKNOWN_SHARE = 0.1
-"""Share of the budget that one takes which never reached the table."""
+AVERAGE_SHARE = 0.95  # of it is used: some lose the table, and find it again, before others
+UNKNOWN_SHARE = 0.1  # of the budget is used by one that never reached the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +193,7 @@ class FleetBudget:
         self._ask_live_at = self._ask_background_at = -inf
         self._use = RecentUse()
         self._fallback_per_second: float | None = None  # while the table does not answer
-        self._fallback_next_at = 0.0
+        self._fallback_next_at, self._owed = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -212,7 +208,7 @@ class FleetBudget:
         elif self._fallback_per_second is not None and now >= self._fallback_next_at:
             step = 1 / self._fallback_per_second
             self._fallback_next_at = max(self._fallback_next_at + step, now)
-            self._last_used = None
+            self._last_used, self._owed = None, self._owed + 1
         else:
             return False
         self._use.add(now, 1)
@@ -336,7 +332,10 @@ class FleetBudget:
 
     def _granted(self, position: Position, drawn: int) -> None:
         slots, begin = self._pacing.slots, position.minute * self._pacing.slots
-        drawn_ones = range(position.used - drawn, min(position.used, slots))
+        # Calls since the table was last seen down may be beside the others' slots: they are paid.
+        paid = min(drawn, self._owed)
+        self._owed -= paid
+        drawn_ones = range(position.used - drawn + paid, min(position.used, slots))
         # None of a minute that is far off by the table's clock: ours was wrong when we asked.
         horizon = self._table.now() / self._pacing.spacing + 4 * self._pacing.lease
         self._slots.extend(begin + n for n in drawn_ones if begin + n <= horizon)
@@ -375,14 +374,16 @@ class FleetBudget:
         metrics.fleet_budget_draws.labels("unavailable").inc()
         if self._fallback_per_second is None:
             share = self._pacing.per_minute / 60 * UNKNOWN_SHARE
-            rate = share if self._known is NOWHERE else self._use.per_second(now)
+            rate = share if self._known is NOWHERE else AVERAGE_SHARE * self._use.per_second(now)
             self._fallback_per_second = rate
-            self._fallback_next_at = now + self._random.random() / rate
+            # Not at once: others still have slots that were drawn ahead.
+            first = max(1 / rate, 2 * self._pacing.lease * self._pacing.spacing)
+            self._fallback_next_at = now + first * self._random.random()
             metrics.fleet_budget_shared.set(0)
             report = log.error if isinstance(error, Misconfigured | Permanent) else log.warning
             reason, per_minute = str(error) or type(error).__name__, round(60 * rate, 1)
             report("fleet_budget_unavailable", reason=reason, requests_per_minute=per_minute)
-        self._failures += 1
+        self._failures, self._owed = self._failures + 1, 0
         pause = min(2.0**self._failures, UNAVAILABLE_PAUSE_SECONDS) * self._random.uniform(0.5, 1)
         self._ask_live_at = self._ask_background_at = now + pause
 
