@@ -33,7 +33,7 @@ $(VENV)/with-%: deploy/requirements-%.txt pyproject.toml
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
-demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## the main job, embedded: no account, no Docker
+demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## every job on emulators, with a table as proof: no account, no Docker
 	$(BIN)/worker demo
 
 test: venv  ## every test but those of test-processes; three minutes
@@ -68,9 +68,10 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## the tables of the READMEs and deploy/jobs.json, from the code
+docs: venv  ## from the code: the tables of the READMEs, deploy/jobs.json and the jobs' rows of the dashboard
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
+	$(BIN)/python deploy/monitoring/dashboard.py --write
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt

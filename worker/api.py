@@ -33,6 +33,7 @@ from worker.clients.genesys import (
     GenesysClients,
     Json,
     Kind,
+    Names,
     Page,
     PagesDialect,
     Schema,
@@ -158,6 +159,7 @@ __all__ = [
     "Kind",
     "LegFields",
     "Misconfigured",
+    "Names",
     "NotYet",
     "OncePerKey",
     "Origin",
@@ -239,9 +241,8 @@ the reason). It never touches SQS."""
 
 Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
 """Takes the context and the settings; returns what is as it should be, and what is not.
-
-It reads, or calls what must be refused: nothing is sent, written or changed. What it raises of
-WorkerError is reported as a failure."""
+It reads, or calls what must be refused: nothing is sent, written or changed. A WorkerError that it
+raises is reported as a failure."""
 
 Proof = Literal["sink", "store"]
 """What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
@@ -271,10 +272,7 @@ class Context(Protocol):
         """Return the wall clock, aware: for the age of events, never for waits."""
 
     async def genesys(self) -> GenesysClients:
-        """Return the Genesys client, one for all jobs: its budget, token and breakers are shared.
-
-        Raises ConfigurationError without credentials.
-        """
+        """Return the one Genesys client of all jobs; ConfigurationError without credentials."""
 
     async def aws(
         self,
@@ -344,11 +342,18 @@ class Job(Generic[S]):
     may_miss: Sequence[str] = ()
     """Upstreams whose answers may be missing or remembered: they hold nothing back."""
 
-    topics: Sequence[str] = ()
+    topics: Sequence[str] | Callable[[S], Sequence[str]] = ()
     """Topics of Genesys Cloud that its events come from, with a literal `{id}`."""
 
-    permissions: dict[str, str] = field(default_factory=dict)
-    """Each call of Genesys Cloud, `METHOD /path`, with the permission it takes."""
+    without_topics: str = ""
+    """What to do where Genesys Cloud does not send one of them to EventBridge."""
+
+    permissions: dict[str, str] | Callable[[S], dict[str, str]] = field(default_factory=dict)
+    """Each call of Genesys Cloud, `METHOD /path/{id}`, with the permissions it takes: all that
+    `and` joins, one of those that `or` joins; none where the vendor names none."""
+
+    optional_permissions: dict[str, str] = field(default_factory=dict)
+    """The same of calls whose refusal costs it a part of its work only."""
 
     aws_services: Sequence[str] = ()
     """AWS services it calls, as botocore names them: the image keeps their models."""
@@ -382,19 +387,14 @@ class Job(Generic[S]):
     """Takes an event; returns the ids that its effects will have, however often it comes."""
 
     checks: Mapping[str, Check | str] = field(default_factory=dict)
-    """What `worker check` finds out when the job is on, beside its settings, AWS services and
-    webhooks: a check per name, that of its finding should there be no answer; `module:function` is
-    imported by that command only."""
+    """What `worker check` finds out when the job is on, beside what it asks of any job: a check a
+    name, that of its finding should there be no answer; `module:function` is imported then only."""
 
     inspector: str | None = None
-    """Where `worker inspect --live` finds what asks its upstreams: `module:function`.
-
-    It is awaited with context, settings and files (by option, in place of the upstreams' answers),
-    and returns a function that takes an event and returns an awaitable `Inspection`.
-    """
+    """Where `worker inspect --live` finds what asks its upstreams: `module:function`. It is awaited
+    with context, settings and files (by option, in place of the upstreams' answers), and returns a
+    function that takes an event and returns an awaitable `Inspection`."""
 
     demo: str | None = None
-    """Where `worker demo` finds its traffic and proof: `module:function`.
-
-    It takes the number of events of the whole demo and a Random, and returns a `worker.demo.Demo`.
-    """
+    """Where `worker demo` finds its traffic and proof, `module:function`: it takes the number of
+    events of the whole demo and a Random, and returns a `worker.demo.Demo`."""

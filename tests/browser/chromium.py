@@ -21,7 +21,10 @@ ARGUMENTS = (
 
 
 class Page:
-    """One page; `errors` collects what its console would show as errors or warnings."""
+    """One page.
+
+    `errors` collects what its console would show, `requests` the addresses that it asks.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -29,6 +32,12 @@ class Page:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
         self.errors: list[str] = []
+        self.requests: list[str] = []
+
+    def forget(self) -> None:
+        """Begin anew with both."""
+        self.errors.clear()
+        self.requests.clear()
 
     async def read(self) -> None:
         """Take in what the browser says, for ever."""
@@ -38,6 +47,8 @@ class Page:
                 self._answers.pop(reported["id"]).set_result(reported)
             elif reported["method"] == "Page.loadEventFired":
                 self._loaded.set()
+            elif reported["method"] == "Network.requestWillBeSent":
+                self.requests.append(reported["params"]["request"]["url"])
             elif reported["method"] in {"Runtime.exceptionThrown", "Log.entryAdded"} or (
                 reported["method"] == "Runtime.consoleAPICalled"
             ):
@@ -56,7 +67,7 @@ class Page:
 
     async def open(self, url: str) -> None:
         """Load a page and wait until it is there."""
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             await self.ask(f"{domain}.enable")
         self._loaded.clear()
         await self.ask("Page.navigate", url=url)

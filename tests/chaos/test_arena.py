@@ -2,7 +2,10 @@
 
 from random import Random
 
+import pytest
+
 from tests.chaos.arena import open_arena
+from worker.demo.traffic import Effects
 from worker.jobs.workflow.demo import EndedJob
 
 
@@ -16,3 +19,20 @@ async def test_an_event_of_two_jobs_is_a_message_on_the_queue_of_each():
         assert sorted(arena.history().left) == sorted(ids)
         assert [len(arena.receives(job)) for job in ("workflow", "sentiment", "voice")] == [1, 1, 0]
         assert not await arena.settled(0.05)
+
+
+class Marks:
+    """A job of whose five marks three were found."""
+
+    async def effects(self, _):
+        return [Effects("marks", 5, 3, best_effort="a_mark")]
+
+
+@pytest.mark.parametrize(("counted", "kept"), [(None, False), (1, False), (2, True), (3, False)])
+async def test_what_was_let_go_may_be_missing_and_nothing_else(counted, kept):
+    figures = {'worker_best_effort_failures_total{effect="a_mark"}': counted}
+
+    async with open_arena(1) as arena:
+        await arena.expect_effects([Marks()], figures if counted is not None else None)
+
+        assert (not arena.findings.violations) is kept

@@ -11,12 +11,15 @@ from tests.support.tls import a_certificate
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings
+from worker.cli.check.genesys import PERMISSION, TOKEN, TOPIC
 from worker.cli.check.jobs import webhooks_of
 from worker.cli.check.plan import checks_of
 from worker.clients import http_network, reach
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
+from worker.emulators.genesys.replies import html_200, missing_permission
+from worker.emulators.genesys.server import token_rate_limited
 from worker.emulators.loopback import serving
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 from worker.jobs.attributes.settings import AttributesSettings
@@ -24,6 +27,7 @@ from worker.jobs.attributes.settings import AttributesSettings
 ACTION = GOOD["GENESYS_ACTION_ID"]
 FLOW = "f1000000-0000-4000-8000-000000000001"
 CANARY = "canary-7f3a"
+ORGANIZATION = {"Genesys organization", "Genesys request limit"}
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +45,11 @@ async def cloud():
 
 
 async def genesys_rows(cloud, handlers="voice,attributes", **environ):
+    """The findings by name."""
+    return {row.name: row for row in await genesys_findings(cloud, handlers, **environ)}
+
+
+async def genesys_findings(cloud, handlers, **environ):
     settings = load_settings(
         {
             **GOOD,
@@ -52,11 +61,26 @@ async def genesys_rows(cloud, handlers="voice,attributes", **environ):
             **environ,
         }
     )
-    checks = [one for name, one in checks_of(settings).items() if name.startswith("Genesys")]
+    checks = [
+        one
+        for name, one in checks_of(settings).items()
+        if name.startswith("Genesys") and name not in {PERMISSION, TOPIC}
+    ]
     async with command_line.open_with(settings) as context:
         await command_line.open_genesys(context)
         found = await asyncio.gather(*(check(context) for check in checks))
-    return {row.name: row for rows in found for row in rows}
+    return [row for rows in found for row in rows]
+
+
+async def test_each_reference_text_has_its_token_checked(cloud):
+    """One that is refused hides behind no other's."""
+    found = await genesys_findings(cloud, "voice,attributes", GENESYS_DIALECT="reference")
+    cloud.fail_with("token", token_rate_limited, times=1)
+    limited = await genesys_findings(cloud, "voice,attributes", GENESYS_DIALECT="reference")
+
+    tokens = [(row.state, row.found) for row in found if row.name == TOKEN]
+    assert tokens == [("ok", "r0: granted"), ("ok", "r2: granted")]
+    assert [row.state for row in limited if row.name == TOKEN] == ["fail", "ok"]
 
 
 async def test_data_action_and_flow_that_are_there_are_ok_and_nothing_runs(cloud):
@@ -65,18 +89,26 @@ async def test_data_action_and_flow_that_are_there_are_ok_and_nothing_runs(cloud
     assert {name: row.state for name, row in rows.items()} == {
         "Genesys token": "ok",
         "Genesys organization": "ok",
+        "Genesys request limit": "ok",
+        "Genesys data action limit": "ok",
         "Genesys data action": "ok",
         "Genesys flow": "ok",
     }
     assert rows["Genesys flow"].found == "exists, with 2 inputs"
-    assert dict(cloud.counts) == {"token": 1, "whoami": 1, "data_action_read": 1, "flow": 1}
+    assert dict(cloud.counts) == {
+        "token": 1,
+        "whoami": 1,
+        "limits": 2,
+        "data_action_read": 1,
+        "flow": 1,
+    }
 
 
 @pytest.mark.parametrize(
     ("handlers", "dialect", "names"),
     [
-        ("voice", "platform", {"Genesys organization", "Genesys data action"}),
-        ("attributes", "platform", {"Genesys organization", "Genesys flow"}),
+        ("voice", "platform", {*ORGANIZATION, "Genesys data action limit", "Genesys data action"}),
+        ("attributes", "platform", {*ORGANIZATION, "Genesys flow"}),
         ("voice", "reference", set()),
         ("attributes", "reference", {"Genesys flow"}),
     ],
@@ -86,6 +118,76 @@ async def test_only_what_a_handler_that_is_on_needs_is_read(cloud, handlers, dia
 
     assert set(rows) == {"Genesys token", *names}
     assert {row.state for row in rows.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "limits", "name", "found"),
+    [
+        (
+            "GENESYS_REQUESTS_PER_MINUTE",
+            "240",
+            {"platform.api": {"token.rate.per.minute": 300, "org.app.user.rate.per.minute": 100}},
+            "Genesys request limit",
+            (
+                "ok: the organization grants 300 requests a minute (token.rate.per.minute); "
+                "GENESYS_REQUESTS_PER_MINUTE is 240"
+            ),
+        ),
+        (
+            "GENESYS_REQUESTS_PER_MINUTE",
+            "200.5",
+            {
+                "platform.api": {
+                    "token.rate.per.minute": 300,
+                    "client.credentials.token.rate.per.minute": 200,
+                }
+            },
+            "Genesys request limit",
+            (
+                "warn: GENESYS_REQUESTS_PER_MINUTE is 200.5, but the organization grants "
+                "200 requests a minute (client.credentials.token.rate.per.minute)"
+            ),
+        ),
+        (
+            "GENESYS_ACTION_CONCURRENCY",
+            "51",
+            {"dataactions": {"actions.concurrent.executions.max": 50}},
+            "Genesys data action limit",
+            (
+                "warn: GENESYS_ACTION_CONCURRENCY is 51, but the organization grants "
+                "50 data actions at once (actions.concurrent.executions.max)"
+            ),
+        ),
+        (
+            "GENESYS_ACTION_CONCURRENCY",
+            "25",
+            {"dataactions": {"actions.total.max": 500}},
+            "Genesys data action limit",
+            "warn: actions.concurrent.executions.max is not among the limits of dataactions",
+        ),
+    ],
+)
+async def test_settings_are_compared_with_the_limits_of_the_organization(
+    cloud, setting, value, limits, name, found
+):
+    cloud.limits = cloud.limits | limits
+
+    row = (await genesys_rows(cloud, **{setting: value}))[name]
+
+    assert f"{row.state}: {row.found}" == found
+    assert bool(row.remedy) == (row.state != "ok")
+
+
+@pytest.mark.parametrize("answer", [403, 404, 500, html_200, missing_permission("a:b:view")])
+async def test_limits_that_cannot_be_read_fail_nothing(cloud, answer):
+    cloud.fail_with("limits", answer)
+
+    rows = await genesys_rows(cloud)
+
+    assert {rows[name].state for name in rows if name.endswith("limit")} == {"warn"}
+    assert rows["Genesys request limit"].found.startswith("not read: genesys")
+    assert "GENESYS_REQUESTS_PER_MINUTE, 240, is below" in rows["Genesys request limit"].remedy
+    assert {row.state for row in rows.values()} == {"ok", "warn"}
 
 
 @pytest.mark.parametrize(
@@ -160,9 +262,11 @@ async def test_a_refused_client_is_one_finding_and_not_one_for_each_read(cloud):
 async def test_an_api_host_out_of_reach_fails_each_read(cloud, closed_port):
     rows = await genesys_rows(cloud, GENESYS_API_URL=f"http://127.0.0.1:{closed_port}")
 
+    limits = [rows.pop(name) for name in list(rows) if name.endswith("limit")]
     assert rows.pop("Genesys token").state == "ok"
     assert {row.state for row in rows.values()} == {"fail"}
     assert {row.found for row in rows.values()} == {"genesys: ConnectionRefusedError"}
+    assert {row.state for row in limits} == {"warn"}
 
 
 async def crm_row(url, **environ):

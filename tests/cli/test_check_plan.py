@@ -17,6 +17,7 @@ from worker.demo.fixtures import PASS
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
+from worker.emulators.genesys.replies import missing_permission
 from worker.emulators.loopback import serving
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
@@ -46,7 +47,8 @@ def names_of(**environ):
     ],
 )
 def test_only_what_a_handler_that_is_on_needs_is_checked(handler, names):
-    always = {"AWS credentials", "queue", "Genesys token"}
+    always = {"AWS credentials", "queue"}
+    always |= {"Genesys token", "Genesys permission", "Genesys topic", "Genesys limits"}
 
     assert names_of(HANDLERS=handler) == always | names
 
@@ -117,6 +119,44 @@ def test_every_handlers_upstreams_have_a_row_and_no_secret_is_in_it(
     assert {name: states.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")
     assert sink.deliveries == []
     assert "canary" not in done.out + done.err
+
+
+def test_a_client_that_may_do_nothing_fails_with_the_permissions_it_lacks(
+    worker, aws, a_queue, a_workflow, others
+):
+    genesys, crm, sink = others
+    aws("s3", "create_bucket", Bucket=(bucket := f"bucket-{an_id()}"))
+    genesys.permissions = set()
+    genesys.fail_with("attributes", missing_permission("conversation:participant:attributes"))
+
+    done = worker(
+        "check",
+        **VOICE,
+        SQS_QUEUE_URL=a_queue(),
+        GENESYS_API_URL=genesys.url,
+        GENESYS_LOGIN_URL=genesys.url,
+        GENESYS_FLOW_ID=FLOW,
+        CRM_API_ENDPOINT=crm.url,
+        CRM_API_TOKEN=TOKEN,
+        STEP_FUNCTIONS_ARN=a_workflow,
+        CRM_WEBHOOK_URL=sink.url,
+        REPORT_BUCKET=bucket,
+        COLUMNS="1000",
+    )
+
+    failed = [line for line in done.out.splitlines() if "Genesys permission" in line]
+    assert done.code == 1
+    for permission in (
+        "integrations:action:execute",
+        "conversation:communication:view",
+        "architect:flow:view",
+        "conversation:participant:attributes",
+        "analytics:conversationDetail:view",
+        "recording:recording:view and speechAndTextAnalytics:data:view",
+    ):
+        assert any("fail" in line and f"{permission} is missing" in line for line in failed), (
+            permission
+        )
 
 
 async def test_services_that_never_answer_have_a_row_each_and_hide_no_other(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.settings import Ops
+from worker.telemetry import Snapshot
 
 
 class Clock:
@@ -22,7 +23,7 @@ def clock():
 @pytest.fixture
 def server(clock):
     health = Health(clock=clock, stall_seconds=30, checks={})
-    with OpsServer(Ops(port=0), health, dict) as server:
+    with OpsServer(Ops(port=0), health, Snapshot) as server:
         yield server
 
 
@@ -40,10 +41,11 @@ def test_it_exits_with_1_when_the_loop_is_frozen(worker, server, clock):
 
 def test_it_exits_with_1_when_nothing_answers(worker, server):
     server.close()
+    asked = f"http://127.0.0.1:{server.port}/livez"
 
     run = worker("health", OPS_PORT=str(server.port))
 
-    assert (run.code, run.err) == (1, "no answer (ConnectionRefusedError)\n")
+    assert (run.code, run.err) == (1, f"{asked}: no answer (ConnectionRefusedError)\n")
 
 
 def test_it_asks_the_url_it_is_given(worker, server):

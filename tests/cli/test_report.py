@@ -89,7 +89,7 @@ def test_a_report_in_the_bucket_comes_with_links_that_download(report, bucket):
 
     assert done.code == 0
     reply = httpx.get(done.json["files"][0]["url"])
-    assert reply.text.startswith("mediaType,queueId,conversation_count")
+    assert reply.text.startswith('"mediaType","queueId","queueName","conversation_count"')
 
 
 @pytest.mark.parametrize("start", ["2026-03-01", "2026-03-01T00:00:00Z", "20260301T000000Z"])

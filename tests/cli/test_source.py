@@ -1,8 +1,11 @@
 """`worker source`: the integration is made once, and nothing happens by accident."""
 
+import copy
+
 import pytest
 
 from tests.cli.in_thread import in_thread
+from tests.support.factories import an_id
 from worker.app.jobs import topics_of
 from worker.emulators.genesys import GenesysServer
 
@@ -38,6 +41,7 @@ def test_nothing_is_made_without_apply(source, cloud):
 
     assert done.code == 0
     assert "to do: create, configure" in done.out
+    assert [line[2:] for line in done.out.splitlines() if line.startswith("+ ")] == list(TOPICS)
     assert cloud.integrations == {}
 
 
@@ -56,10 +60,21 @@ def test_the_integration_is_made_and_configured(source, cloud):
     }
 
 
-def test_the_next_step_at_aws_is_reported(source):
-    done = source(*CREATE, "--apply")
+@pytest.mark.parametrize("apply", [(), ("--apply",)])
+def test_the_next_steps_are_reported_and_enable_is_the_last_of_them(source, apply):
+    done = source(*CREATE, *apply)
 
-    assert f"create-event-bus --name {PARTNER} --event-source-name {PARTNER}" in done.out
+    assert done.out.splitlines()[-2:] == [
+        f"next 1: aws events create-event-bus --name {PARTNER} --event-source-name {PARTNER}",
+        "next 2: worker source enable prod-events --apply",
+    ]
+
+
+def test_no_step_is_left_when_it_is_enabled(source):
+    source(*CREATE, "--apply")
+    enabled = source("source", "enable", "prod-events", "--apply")
+
+    assert "next" not in enabled.out + source(*CREATE).out
 
 
 def test_a_second_run_changes_nothing(source, cloud):
@@ -72,25 +87,121 @@ def test_a_second_run_changes_nothing(source, cloud):
     assert [one["config"] for one in cloud.integrations.values()] == [config]
 
 
-def test_a_run_that_was_cut_short_is_taken_up(source, cloud):
+@pytest.fixture
+def unconfigured(source, cloud):
+    """One that is not configured, of an earlier run or of another team."""
     source(*CREATE, "--apply")
     (made,) = cloud.integrations.values()
     made["config"]["properties"] = {}
+    return made
 
-    done = source(*CREATE, "--apply", "--json")
+
+def test_one_that_is_not_configured_is_left_alone_and_named(source, cloud, unconfigured):
+    before = copy.deepcopy(unconfigured)
+
+    done = source(*CREATE, "--apply")
+
+    assert cloud.integrations[before["id"]] == before
+    assert len(cloud.integrations) == 2
+    assert f"--take {before['id']} makes it this source" in done.out
+
+
+def test_one_that_is_not_configured_is_taken_when_it_is_named(source, cloud, unconfigured):
+    done = source(*CREATE, "--take", unconfigured["id"], "--apply", "--json")
 
     assert done.json["steps"] == ["configure"]
     assert len(cloud.integrations) == 1
+    assert unconfigured["config"]["properties"]["eventSourceSuffix"] == "prod-events"
 
 
-def test_other_topics_change_the_integration_that_is_there(source, cloud):
+def test_one_that_is_configured_is_not_taken(source, cloud):
+    source(*CREATE, "--apply")
+    (made,) = cloud.integrations.values()
+    before = copy.deepcopy(made)
+
+    other = source(*CREATE[:2], "other", *CREATE[3:], "--take", made["id"], "--apply")
+    unknown = source(*CREATE[:2], "other", *CREATE[3:], "--take", an_id(), "--apply")
+
+    assert (other.code, "is configured: as prod-events" in other.err) == (1, True)
+    assert (unknown.code, "is no EventBridge integration" in unknown.err) == (1, True)
+    assert list(cloud.integrations.values()) == [before]
+
+
+def test_none_is_taken_when_one_has_the_suffix(source):
     source(*CREATE, "--apply")
 
+    done = source(*CREATE, "--take", an_id(), "--apply")
+
+    assert (done.code, "none is to be taken" in done.err) == (1, True)
+
+
+ANOTHER_TEAMS = "v2.users.{id}.presence"
+
+
+@pytest.fixture
+def another_teams(source, cloud):
+    """An integration of another team, with notes, settings and a topic of its own."""
+    source(*CREATE, "--topic", ANOTHER_TEAMS, "--topic", TOPICS[0], "--apply")
+    (made,) = cloud.integrations.values()
+    made["config"] |= {
+        "name": "Presence",
+        "notes": "ask the wallboard team",
+        "advanced": {"retries": 3},
+        "credentials": {"basicAuth": {"id": an_id()}},
+    }
+    return made
+
+
+def test_an_integration_of_another_team_keeps_all_it_has_and_gets_our_topics(source, another_teams):
+    before = copy.deepcopy(another_teams["config"])
+
+    source(*CREATE, "--apply")
+
+    now = another_teams["config"]
+    topics = now["properties"]["eventFilter"]
+    assert topics == [ANOTHER_TEAMS, TOPICS[0], *TOPICS[1:]]
+    assert now == before | {
+        "properties": before["properties"] | {"eventFilter": topics},
+        "version": before["version"] + 1,
+    }
+
+
+def test_the_dry_run_prints_exactly_what_is_applied(source, another_teams):
+    before = copy.deepcopy(another_teams)
+
+    dry, dry_json = source(*CREATE), source(*CREATE, "--json")
+    unchanged = copy.deepcopy(another_teams) == before
+    done = source(*CREATE, "--apply")
+
+    def changes(text):
+        return [line for line in text.splitlines() if line[:2] in {"+ ", "- "}]
+
+    assert unchanged
+    assert changes(dry.out) == changes(done.out) == [f"+ {topic}" for topic in TOPICS[1:]]
+    assert (dry_json.json["added"], dry_json.json["removed"]) == (list(TOPICS[1:]), [])
+    assert f"integration: {another_teams['id']}" in dry.out
+
+
+def test_replace_removes_what_is_not_wanted_and_shows_it_first(source, another_teams):
+    asked = (*CREATE, "--topic", TOPICS[1], "--replace")
+
+    dry = source(*asked)
+    source(*asked, "--apply")
+
+    assert [line for line in dry.out.splitlines() if line[:2] in {"+ ", "- "}] == [
+        f"+ {TOPICS[1]}",
+        f"- {ANOTHER_TEAMS}",
+        f"- {TOPICS[0]}",
+    ]
+    assert another_teams["config"]["properties"]["eventFilter"] == [TOPICS[1]]
+    assert another_teams["config"]["notes"] == "ask the wallboard team"
+
+
+def test_topics_that_are_there_already_are_no_change(source, another_teams):
     done = source(*CREATE, "--topic", TOPICS[0], "--apply", "--json")
 
-    assert done.json["steps"] == ["configure"]
-    (made,) = cloud.integrations.values()
-    assert made["config"]["properties"]["eventFilter"] == [TOPICS[0]]
+    assert (done.json["steps"], done.json["added"], done.json["removed"]) == ([], [], [])
+    assert another_teams["config"]["version"] == 2
 
 
 def test_a_suffix_that_feeds_another_account_is_left_alone(source, cloud):

@@ -12,9 +12,8 @@ from worker.clients.genesys.conversations import (
     MOST_REQUESTS,
     Batching,
     PlatformDetails,
-    ReferenceDetails,
-    Wanted,
 )
+from worker.clients.genesys.details_query import MOST_PAGES, ReferenceDetails, Wanted
 from worker.emulators.genesys import GenesysCloud, analytics
 from worker.emulators.genesys.replies import error_body, hang
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unavailable, WorkerError
@@ -288,8 +287,40 @@ async def test_the_reference_query_is_that_of_r1():
         "dateTo": "2026-03-03T12:00:00.000Z",
         "groupBy": ["conversationId"],
         "filter": [{"type": "conversationId", "value": wanted.conversation_id}],
-        "size": 1,
+        "size": 100,
     }
+
+
+async def test_the_token_of_a_page_is_in_the_url_of_r1():
+    request = ReferenceDetails().details([Wanted(an_id(), NOON)], "a b&c").request
+
+    assert request.path == f"{request.template}?pageToken=a+b%26c"
+
+
+async def test_pages_without_entities_are_passed_over():
+    cloud = GenesysCloud(empty_pages=2)
+    ended = end(cloud)
+    async with details_of(cloud, ReferenceDetails()) as details:
+        assert await details.by_id(ended, NOON) == cloud.ended[ended].record
+
+    assert cloud.counts["details_query"] == 3
+
+
+async def test_pages_without_an_end_are_unavailable():
+    cloud = GenesysCloud(empty_pages=10_000)
+    async with details_of(cloud, ReferenceDetails()) as details:
+        with pytest.raises(Unavailable, match="without an end"):
+            await details.by_id(end(cloud), NOON)
+
+    assert cloud.counts["details_query"] == MOST_PAGES
+
+
+async def test_an_entity_of_another_conversation_is_not_taken():
+    cloud = GenesysCloud()
+    ended = end(cloud)
+    cloud.ended[ended].record = {**cloud.ended[ended].record, "conversationId": an_id()}
+    async with details_of(cloud, ReferenceDetails()) as details:
+        assert await details.by_id(ended, NOON) is None
 
 
 @pytest.mark.parametrize("body", [{"conversations": {}}, []])

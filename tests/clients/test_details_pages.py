@@ -99,9 +99,21 @@ def test_what_the_platform_cannot_filter_by_is_refused_by_name():
         asked(a_day(filters=(Condition("ani", ("555",), "contains"),)))
 
 
-def test_what_the_reference_form_cannot_say_is_refused():
-    with pytest.raises(Permanent, match="no operators but eq and in"):
-        asked(a_day(filters=(Condition("tTalk", ("5",), "gt"),)), ReferencePages())
+@pytest.mark.parametrize(
+    ("condition", "value", "operator"),
+    [
+        (Condition("tTalk", ("5.5",), "gt"), 5.5, "gt"),
+        (Condition("ani", ("555",), "contains"), "555", "contains"),
+        (Condition("userId", ("a",), "eq"), "a", "eq"),
+        (Condition("userId", ("a", "b"), "eq"), ["a", "b"], "in"),
+        (Condition("userId", ("a",), "in"), ["a"], "in"),
+    ],
+)
+def test_each_operator_has_its_simple_filter_in_r4(condition, value, operator):
+    body = asked(a_day(filters=(condition,)), ReferencePages())
+
+    wanted = {"type": "simple", "path": condition.name, "value": value, "operator": operator}
+    assert body["filter"] == [wanted]
 
 
 def test_pages_of_the_platform_are_asked_for_by_number():
@@ -111,14 +123,19 @@ def test_pages_of_the_platform_are_asked_for_by_number():
 def test_the_reference_query_has_the_form_of_r4():
     body = asked(a_day(media_type="voice", queue_ids=(QUEUE,)), ReferencePages())
 
-    assert set(body) == {"query", "interval", "groupBy", "metrics", "filter", "size"}
+    assert set(body) == {"query", "interval", "groupBy", "metrics", "filter"}
     assert body["query"]["timeRange"] == {
-        "from": "2026-03-01T00:00:00Z",
-        "to": "2026-03-02T00:00:00Z",
+        "start": "2026-03-01T00:00:00Z",
+        "end": "2026-03-02T00:00:00Z",
     }
     assert body["filter"] == [
-        {"type": "conversation.media.type", "value": "voice"},
-        {"type": "routing.queue.id", "value": QUEUE},
+        {
+            "type": "simple",
+            "path": "conversation.media.type",
+            "value": "voice",
+            "operator": "eq",
+        },
+        {"type": "simple", "path": "routing.queue.id", "value": [QUEUE], "operator": "in"},
     ]
 
 

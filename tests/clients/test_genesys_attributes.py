@@ -7,16 +7,16 @@ from random import Random
 import pytest
 
 from tests.support.factories import OneForAll, an_id
+from tests.support.genesys import dialect_by
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     Kind,
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
     Schema,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
@@ -43,14 +43,14 @@ def a_guard():
 
 
 @asynccontextmanager
-async def attributes_of(dialect):
-    """The verbs, and the cloud with one flow and one live conversation."""
+async def attributes_of(dialect, text=None):
+    """The verbs, and the cloud with one flow and one live conversation; `text`: of the token."""
     async with (
         GenesysServer() as cloud,
         HttpClient("genesys", cloud.url, HttpLimits(total_seconds=10)) as http,
     ):
-        tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
-        flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
+        tokens = Tokens(http, dialect_by(text).token(cloud.client_id, cloud.client_secret))
+        flows: Cache[str, Schema] = Cache("flows", flow_cache(16), random=Random(1))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
         cloud.conversations[CONVERSATION] = {
             "id": CONVERSATION,
@@ -211,7 +211,7 @@ async def test_what_is_about_the_conversation_goes_to_its_customer_on_the_platfo
 
 
 async def test_what_is_about_the_conversation_is_kept_with_it_in_the_reference_dialect():
-    async with attributes_of(ReferenceAttributes()) as (attributes, cloud):
+    async with attributes_of(ReferenceAttributes(), "r3") as (attributes, cloud):
         await attributes.set_conversation_attributes(CONVERSATION, {"forwardingStatus": "queued"})
 
         assert cloud.conversations[CONVERSATION]["attributes"] == {"forwardingStatus": "queued"}

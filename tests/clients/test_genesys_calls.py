@@ -42,7 +42,7 @@ PHONE = "+15550100001"
 INPUTS = {"phone_number": PHONE}
 GOLD = {"tier": "gold", "ltv": 12500.0}
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
-DIALECTS = [Platform(), Reference()]
+DIALECTS = [Platform(), Reference("r0")]
 
 
 def a_cloud(**over):
@@ -158,7 +158,7 @@ async def test_an_odd_data_action_id_arrives_as_it_is():
 async def test_a_failed_crm_lookup_of_the_reference_is_unavailable():
     cloud = a_cloud()
     cloud.fail_with("data_action", crm_lookup_failed)
-    async with genesys_of(cloud, Reference()) as genesys:
+    async with genesys_of(cloud, Reference("r0")) as genesys:
         with pytest.raises(Unavailable):
             await genesys.execute_data_action("a", INPUTS)
 

@@ -55,7 +55,7 @@ async def transcripts_of(*, loopback=True):
 async def platform_of(cloud):
     async with api_of(cloud) as api, transcripts_of() as transcripts:
         details = ConversationDetails(api, PlatformDetails(), Batching())
-        yield TranscriptSentiment(api, details, transcripts)
+        yield TranscriptSentiment(api, details.by_id, transcripts)
         await details.aclose()
 
 
@@ -346,7 +346,7 @@ async def test_the_reference_metrics_are_taken_as_they_are():
     cloud = GenesysCloud()
     conversation = end(cloud, media_type="message")
     cloud.speech.conversations[conversation] = Spoken(metrics=SCORES)
-    async with api_of(cloud) as api:
+    async with api_of(cloud, text="r3") as api:
         assert await QuerySentiment(api).of_chat(conversation, NOON) == Sentiment(
             positive=Decimal("0.1"),
             neutral=Decimal("0.2"),
@@ -355,23 +355,39 @@ async def test_the_reference_metrics_are_taken_as_they_are():
         )
 
 
-@pytest.mark.parametrize("lacking", [*METRICS.values(), "conversation"])
-async def test_reference_metrics_that_lack_one_are_not_analysed(lacking):
+@pytest.mark.parametrize("share", ["positive", "neutral", "negative"])
+async def test_a_share_that_is_not_among_the_reference_metrics_is_0(share):
     cloud = GenesysCloud()
     conversation = end(cloud, media_type="message")
-    known = {name: value for name, value in SCORES.items() if name != lacking}
-    if lacking != "conversation":
-        cloud.speech.conversations[conversation] = Spoken(metrics=known)
-    async with api_of(cloud) as api:
+    known = {name: value for name, value in SCORES.items() if name != METRICS[share]}
+    cloud.speech.conversations[conversation] = Spoken(metrics=known)
+    async with api_of(cloud, text="r3") as api:
+        found = await QuerySentiment(api).of_chat(conversation, NOON)
+
+    assert getattr(found, share) == 0
+
+
+@pytest.mark.parametrize("known", [{}, {"sentimentNegative": 0.9}])
+async def test_reference_metrics_without_a_confidence_are_not_analysed(known):
+    cloud = GenesysCloud()
+    conversation = end(cloud, media_type="message")
+    cloud.speech.conversations[conversation] = Spoken(metrics=known)
+    async with api_of(cloud, text="r3") as api:
         assert await QuerySentiment(api).of_chat(conversation, NOON) is None
+        assert await QuerySentiment(api).of_chat(an_id(), NOON) is None
 
 
 async def test_the_recorded_reference_reply_is_read():
     wanted = Wanted("c0ffee00-0000-4000-8000-000000000001", NOON)
 
-    found = sentiment_metrics(wanted).read(recorded("reference/chat_sentiment_details.json"))
+    page = sentiment_metrics(wanted).read(recorded("reference/chat_sentiment_details.json"))
 
-    assert (found.confidence, found.negative) == (Decimal("0.91237"), Decimal("0.878849"))
+    found = page.found
+    assert page.token is None
+    assert (found.confidence, found.negative) == (
+        Decimal("0.91237"),
+        Decimal("0.878849"),
+    )
 
 
 async def test_the_recorded_platform_reply_is_analysed():

@@ -35,11 +35,14 @@ async def tokens_of(cloud=None, dialect=None, clock=None, request=None):
             await tokens.aclose()
 
 
+TEXTS = ("r0", "r1", "r2", "r3", "r4")
+
+
 def refreshes(outcome):
     return metrics.token_refresh.labels(outcome)._value.get()
 
 
-@pytest.mark.parametrize("dialect", [Platform(), Reference(), Reference("/oauth/token")])
+@pytest.mark.parametrize("dialect", [Platform(), *map(Reference, TEXTS)])
 async def test_a_token_is_issued_in_each_dialect(dialect):
     async with tokens_of(dialect=dialect) as (tokens, genesys):
         assert genesys.knows_token(await tokens.get())

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
 from tests.support import official_sdk
 from tests.support.factories import an_id
+from worker.app.jobs import BUILT_IN, known_jobs, permissions
 from worker.cli.check.genesys import organization
 from worker.clients.genesys import conversations, details_jobs, speech
 from worker.clients.genesys import integrations as calls
@@ -25,11 +27,14 @@ from worker.clients.genesys.filters import (
     Condition,
     Filters,
 )
+from worker.clients.genesys.names import names_call
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
-from worker.emulators.genesys.cloud import a_conversation
+from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import Named, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
+from worker.emulators.genesys.server import PERMISSIONS
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -78,6 +83,11 @@ REQUESTS = {
     "integration config": (calls.configure(ID, DRAFT).request, "IntegrationConfiguration"),
     "integration state": (calls.enable(ID).request, "Integration"),
     "who am I": (organization().request, None),
+    "limits": (calls.limits_in("platform.api").request, None),
+    "queues": (names_call("queueId", [ID, an_id()]).request, None),
+    "users": (names_call("userId", [ID]).request, None),
+    "divisions": (names_call("divisionId", [ID]).request, None),
+    "wrap-up codes": (names_call("wrapUpCode", [ID]).request, None),
     "data action itself": (read_of_action("custom_-_1", id).request, None),
 }
 """Every request of the platform client but the token's, with the SDK's model of its body."""
@@ -96,7 +106,9 @@ REPLIES = {
 
 def operation_of(request):
     """Return the SDK's operation for a request; None when it has none."""
-    path = urlsplit(request.path).path.replace("custom_-_1", "{}")
+    path = urlsplit(request.path).path
+    for identity in ("custom_-_1", "platform.api"):
+        path = path.replace(identity, "{}")
     return official_sdk.operations().get((request.method, re.sub(ID, "{}", path)))
 
 
@@ -139,6 +151,28 @@ def test_what_the_emulator_answers_is_of_the_sdks_models():
     assert official_sdk.strangers(an_action(ID), "Action") == []
 
 
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/api/v2/routing/queues", "QueueEntityListing"),
+        ("/api/v2/users", "UserEntityListing"),
+        ("/api/v2/authorization/divisions", "AuthzDivisionEntityListing"),
+        ("/api/v2/routing/wrapupcodes", "WrapupCodeEntityListing"),
+        ("/api/v2/organizations/limits/namespaces/platform.api", "LimitsEntityListing"),
+    ],
+)
+async def test_the_emulators_lists_are_of_the_sdks_models(path, model):
+    one = {ID: "A name"}
+    cloud = GenesysCloud(names=Named(queues=one, users=one, divisions=one, wrapup_codes=one))
+    headers = {"Authorization": f"Bearer {cloud.issue_token()}"}
+
+    async with GenesysServer(cloud), httpx.AsyncClient(base_url=cloud.url) as http:
+        reply = (await http.get(path, headers=headers)).json()
+
+    assert len(reply["entities"]) >= 1
+    assert official_sdk.strangers(reply, model) == []
+
+
 def test_a_field_or_value_that_the_sdk_does_not_have_is_found():
     query = {"order": "upwards", "paging": {"pageSize": 1, "cursor": "c"}}
 
@@ -149,9 +183,56 @@ def test_a_field_or_value_that_the_sdk_does_not_have_is_found():
 
 
 def test_the_reference_dialect_would_be_refused():
-    request = Reference().execute_data_action("custom_-_1", {}).request
+    request = Reference("r0").execute_data_action("custom_-_1", {}).request
 
     assert operation_of(request) is None
+
+
+SET_UP = {"organization", "who am I", "limits", "data action itself"}
+"""Requests of `worker check` and `worker source`, beside all those of integrations."""
+
+
+def declared_calls():
+    """Each call that the jobs of the box declare, under any settings, with its permissions."""
+    found = {}
+    for job in map(known_jobs().get, BUILT_IN):
+        for fields in ({}, {"voice_from": "ended"}, {"report_use_jobs": True}):
+            own = {
+                name: value for name, value in fields.items() if name in job.settings.model_fields
+            }
+            found |= permissions(job, job.settings(**own)) | job.optional_permissions
+    return found
+
+
+def plain(call):
+    return re.sub(rf"\{{\w+\}}|{ID}", "{}", call)
+
+
+def test_the_jobs_declare_the_calls_that_the_client_makes_and_no_other():
+    made = {
+        plain(f"{request.method} {request.template.partition('?')[0]}")
+        for name, (request, _) in REQUESTS.items()
+        if name not in SET_UP and not name.startswith("integration")
+    }
+
+    assert {plain(call) for call in declared_calls()} == made
+
+
+def test_the_sdk_has_each_declared_call():
+    calls = [tuple(plain(call).split(" ")) for call in declared_calls()]
+
+    assert [call for call in calls if call not in official_sdk.operations()] == []
+
+
+def test_the_declared_permissions_are_those_that_the_emulator_was_built_with():
+    def groups(permission):
+        return {frozenset(one.split(" or ")) for one in permission.split(" and ") if one}
+
+    declared = {plain(call): groups(text) for call, text in declared_calls().items()}
+
+    assert declared == {
+        call: {frozenset(group) for group in PERMISSIONS.get(call, ())} for call in declared
+    }
 
 
 def test_dimensions_are_where_the_sdk_has_them():

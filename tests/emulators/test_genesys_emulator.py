@@ -28,6 +28,9 @@ PHONE = "+15550100001"
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
 
 
+TEXTS = [Reference(text) for text in ("r0", "r1", "r2", "r3", "r4")]
+
+
 def a_sample(name):
     return orjson.loads((SAMPLES / name).read_bytes())
 
@@ -70,7 +73,7 @@ def shape(value):
     return {name: type(item) for name, item in value.items()}
 
 
-@pytest.mark.parametrize("dialect", [Platform(), Reference(), Reference("/oauth/token")])
+@pytest.mark.parametrize("dialect", [Platform(), *TEXTS])
 async def test_an_issued_token_is_that_of_the_sample(cloud, http, dialect):
     call = dialect.token(cloud.client_id, cloud.client_secret)
 
@@ -81,7 +84,7 @@ async def test_an_issued_token_is_that_of_the_sample(cloud, http, dialect):
 
 
 @pytest.mark.parametrize("client", [("other", "demo-secret"), ("demo-client", "other")])
-@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+@pytest.mark.parametrize("dialect", [Platform(), *TEXTS])
 async def test_a_refused_client_means_what_the_sample_means(http, dialect, client):
     call = dialect.token(*client)
 
@@ -113,18 +116,18 @@ async def test_a_platform_data_action_means_what_the_sample_means(cloud, send):
 
 async def test_a_reference_data_action_means_what_the_sample_means(cloud, send):
     cloud.customers[PHONE] = a_sample("reference/data_action_success.json")["result"]
-    call = Reference().execute_data_action("a", {"phone_number": PHONE})
+    call = Reference("r0").execute_data_action("a", {"phone_number": PHONE})
 
-    meant = meaning(call, await send(call.request))
+    meant = meaning(call, await send(call.request, cloud.issue_token("r0")))
 
     assert meant == meaning(call, recorded("reference/data_action_success.json"))
 
 
 async def test_a_failed_lookup_of_the_reference_means_what_the_sample_means(cloud, send):
     cloud.fail_with("data_action", crm_lookup_failed)
-    call = Reference().execute_data_action("a", {"phone_number": PHONE})
+    call = Reference("r0").execute_data_action("a", {"phone_number": PHONE})
 
-    meant = meaning(call, await send(call.request))
+    meant = meaning(call, await send(call.request, cloud.issue_token("r0")))
 
     assert meant == meaning(call, recorded("reference/data_action_error.json"))
 
@@ -265,8 +268,10 @@ REFERENCE_ACTION = "/api/v2/data/actions/a/execute"
         ("GET", "/api/v2/oauth/clients", {}, 404),
     ],
 )
-async def test_a_request_of_the_wrong_shape_is_refused(send, method, path, over, status):
-    reply = await send(Request(method=method, path=path, template=path, **over))
+async def test_a_request_of_the_wrong_shape_is_refused(cloud, send, method, path, over, status):
+    token = cloud.issue_token("r0") if path == REFERENCE_ACTION else None
+
+    reply = await send(Request(method=method, path=path, template=path, **over), token)
 
     assert reply.status == status
     assert orjson.loads(reply.body)["status"] == status

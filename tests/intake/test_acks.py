@@ -5,6 +5,7 @@ import gc
 from random import Random
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.intake.doubles import a_message, a_source
 from tests.support.factories import a_reference_body, a_voice_scored
@@ -278,6 +279,19 @@ async def test_a_heartbeat_that_fails_is_named_and_forgotten_with_the_outage(
 
 
 @pytest.mark.looptime
+async def test_a_denied_heartbeat_is_an_error_once_a_minute(sqs, queue, start_intake, recorder):
+    sqs.faults.add("ChangeMessageVisibilityBatch", ACCESS_DENIED)
+    send(sqs, queue, 1)
+
+    with capture_logs() as lines:
+        async with start_intake(recorder(lambda: asyncio.sleep(50))):
+            await sqs.wait_until(lambda: sqs.counts["ChangeMessageVisibilityBatch"] >= 3, 60)
+
+    levels = [one["log_level"] for one in lines if one["event"] == "heartbeat_failed"]
+    assert levels == ["error"]
+
+
+@pytest.mark.looptime
 async def test_closing_ends_though_sqs_answers_ever_so_slowly(sqs, queue, start_intake, recorder):
     send(sqs, queue, 25)
     sqs.faults.add("DeleteMessageBatch", Slow(30), When(last=3))
@@ -298,13 +312,13 @@ async def test_the_end_of_a_fifo_message_is_reported_once_whatever_its_deletes_m
     sqs, dead_letters, start_intake, recorder
 ):
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
-    letters = sqs.create_queue("dead.fifo", FifoQueue="true")
+    dead_letters = sqs.create_queue("dead.fifo", FifoQueue="true")
     sqs.faults.add("DeleteMessageBatch", FailEntries(1), When(every=2))
     send(sqs, queue, 10, group="g")
     reported = []
 
     async with start_intake(
-        recorder(), SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=letters
+        recorder(), SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=dead_letters
     ) as intake:
         groups = intake.acks.settled
 

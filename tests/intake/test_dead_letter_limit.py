@@ -2,7 +2,13 @@
 
 from tests.intake.doubles import Limit, a_failure
 from worker.intake import dead_letter_limit
-from worker.intake.dead_letter_limit import CAUSES, DEFERRED_CAP, IDLE_SECONDS, SPREAD_SECONDS
+from worker.intake.dead_letter_limit import (
+    CAUSES,
+    DEFERRED_CAP,
+    IDLE_SECONDS,
+    LONGEST_TRY_SECONDS,
+    SPREAD_SECONDS,
+)
 
 BAD = a_failure("bad")
 
@@ -140,6 +146,51 @@ def test_a_hidden_message_comes_back_when_one_may_try_and_not_before():
     limit.clock.now += 20
 
     assert 40 <= limit.fail("next", BAD) <= 40 + SPREAD_SECONDS
+
+
+def test_what_comes_back_while_one_tries_is_back_shortly_after():
+    """What healed meanwhile would else be late by the next pause, a quarter of an hour."""
+    limit = Limit()
+    reach(limit)
+    hide(limit, 3)
+    limit.clock.now += 60
+    assert limit.limit.defer_again("h0") is None  # and it tries for a while
+
+    limit.clock.now += 5
+    again = limit.limit.defer_again("h1")
+    assert 5 + SPREAD_SECONDS / 2 <= again <= 5 + SPREAD_SECONDS
+    limit.limit.succeeded("h0")
+
+    limit.clock.now += again
+    assert limit.limit.defer_again("h1") is None
+
+
+def test_what_comes_back_after_the_try_failed_waits_for_the_next():
+    limit = Limit()
+    reach(limit)
+    hide(limit, 3)
+    limit.clock.now += 60
+    limit.limit.defer_again("h0")
+    limit.fail("h0", BAD)
+
+    assert 120 <= limit.limit.defer_again("h1") <= 120 + SPREAD_SECONDS
+
+
+def test_a_try_of_which_nothing_is_heard_is_waited_for_a_minute_only():
+    """It met another failure, or its lease was lost: a few receives, and not one a second."""
+    limit = Limit()
+    reach(limit)
+    hide(limit, 3)
+    limit.clock.now += 60
+    limit.limit.defer_again("h0")
+
+    receives = 0
+    while (again := limit.limit.defer_again("h1")) <= LONGEST_TRY_SECONDS:
+        limit.clock.now += again
+        receives += 1
+
+    assert 1 <= receives <= 4
+    assert again > LONGEST_TRY_SECONDS
 
 
 def test_none_is_hidden_longer_than_a_quarter_of_an_hour_and_its_spread():

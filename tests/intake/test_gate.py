@@ -146,6 +146,18 @@ def test_messages_that_met_a_problem_together_lengthen_no_pause():
     assert job.check() == "half_open"
 
 
+def test_all_problems_are_named_that_were_met_since_a_message_was_done_last():
+    job = a_job()
+    for setting in ("GENESYS_ACTION_ID", "GENESYS_FLOW_ID", "GENESYS_ACTION_ID"):
+        job.misconfigured(a_problem(setting), an_id())
+
+    named = [one.setting for one in job.known_problems()]
+    do_one(job)
+
+    assert named == ["GENESYS_ACTION_ID", "GENESYS_FLOW_ID"]
+    assert job.known_problems() == ()
+
+
 def test_the_problem_is_over_with_the_first_message_that_is_done():
     clock = Clock()
     job = a_job(clock=clock)

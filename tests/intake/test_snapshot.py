@@ -14,8 +14,9 @@ from worker.app.snapshot import SAMPLE_SECONDS, Sampler
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
-from worker.intake.watch import FAILING_SECONDS
+from worker.intake.queue_status import FAILING_SECONDS
 from worker.ops.health import Health
+from worker.ops.page import document
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
 
@@ -49,7 +50,7 @@ class Watched:
         return self.health.ready()
 
     def shown(self):
-        return orjson.loads(orjson.dumps(self.status()))
+        return orjson.loads(orjson.dumps(document(self.status())))
 
     async def sample(self):
         await self.intake.parts.queues[0].sample()
@@ -70,7 +71,7 @@ def start_watched(start_intake, genesys):
         async with start_intake(None, make=make, **urls, **overrides) as intake:
             context = found["context"]
             sampler = Sampler(context.settings)
-            sampler.attach(intake.parts, context.upstreams, found["genesys"])
+            sampler.attach(intake.parts, context.upstreams, [found["genesys"]])
             yield Watched(intake, sampler, context.upstreams)
 
     return start
@@ -88,6 +89,7 @@ async def test_a_healthy_worker_is_ready_and_idle(start_watched, recorder):
 
         assert of(watched.reasons, "queue") == []
         assert watched.shown()["why"] == "Idle: no message has come since the start."
+        assert "conversations" in watched.shown()["budget_upstreams"]
 
 
 @pytest.mark.looptime
@@ -179,7 +181,10 @@ async def test_a_dead_letter_limit_is_named_with_its_cause(sqs, queue, dead_lett
         assert of(watched.reasons, "dead letters") == [
             "dead letters: limit reached for voice: detail.score: out of range; 3 held back"
         ]
-        assert watched.shown()["dead_letter_causes"] == [
+        [cause] = watched.shown()["dead_letter_causes"]
+        problem = watched.shown()["problems"][0]
+        assert f"redrive --fingerprint {cause.pop('fingerprint')}" in problem["remedy"]
+        assert [cause] == [
             {
                 "reason": "detail.score: out of range",
                 "job": "voice",
@@ -276,7 +281,7 @@ async def test_the_operators_own_visibility_timeout_is_kept(sqs, queue, start_wa
 async def test_a_queue_with_as_many_in_flight_as_sqs_allows_is_received_from_no_more(
     sqs, queue, start_watched, recorder, monkeypatch
 ):
-    monkeypatch.setattr("worker.intake.watch.MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr("worker.intake.queue_status.MAX_IN_FLIGHT", 2)
     go = asyncio.Event()
     send(sqs, queue, 2)
 
@@ -306,7 +311,7 @@ async def test_messages_in_flight_are_shown_with_their_stage_and_what_they_wait_
         await asyncio.sleep(10)
         [shown] = watched.shown()["queues"][0]["oldest"]
 
-        assert (shown["jobs"], shown["stage"]) == (["voice"], "working, waits for budget")
+        assert (shown["jobs"], shown["phase"]) == (["voice"], "working, waits for budget")
         assert 8 < shown["seconds"] <= 10
 
 
@@ -326,13 +331,13 @@ async def test_a_message_at_the_gate_is_shown_with_the_seconds_it_is_there(
         await asyncio.sleep(0.26)  # the ticker sees it, and the poll under way brings the next
         send(sqs, queue, 1)
         await asyncio.sleep(20)
-        stages = {one["stage"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}
+        phases = {one["phase"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}
         job.problem = None
         go.set()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 30)
 
-    assert 18 <= stages["gate"] <= 20
-    assert stages["working"] > 20
+    assert 18 <= phases["gate"] <= 20
+    assert phases["working"] > 20
 
 
 @pytest.mark.looptime

@@ -1,10 +1,11 @@
 """A conversation gets what the CRM knows of its customer: right ones, once, or not at all."""
 
 import asyncio
+import gzip
 import io
 import json
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -12,15 +13,16 @@ import httpx
 import pytest
 import structlog
 
+from tests.clients.test_http_bytes import a_reply, a_server
 from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted, an_id, an_origin
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     PlatformAttributes,
     ReferenceAttributes,
     Schema,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
@@ -84,7 +86,7 @@ async def a_world(age=0, dialect=None, rules=None):
         HttpClient("analytics", origin_of("analytics", sink.url), WEBHOOK_LIMITS) as hook_http,
     ):
         customers: Cache[bytes, Record] = Cache("crm", CACHE, random=Random(1))
-        flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
+        flows: Cache[str, Schema] = Cache("flows", flow_cache(16), random=Random(1))
         tokens = Tokens(genesys_http, Platform().token(cloud.client_id, cloud.client_secret))
         api = Api(genesys_http, tokens, OneForAll(a_guard("genesys")))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
@@ -134,12 +136,48 @@ async def test_what_the_crm_knows_and_the_flow_takes_becomes_attributes():
         assert world.attributes(event) == FITTING
 
 
-async def test_the_reference_dialect_writes_to_the_conversation():
-    async with a_world(dialect=ReferenceAttributes()) as world:
+TYPED = b'"ltv":"12.50","vip":"YES","renewal":"2026-04-01"'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "tier"),
+    [
+        (b'{"tier":"gold",%b}', [b"X-Trace: " + b"t" * 60 * 1024], "gold"),
+        (b'{"tier":"Jos\xe9",%b}', [b"Content-Type: application/json; charset=latin-1"], "José"),
+        (b'\xef\xbb\xbf{"tier":"gold",%b}', [], "gold"),
+        (b'{"tier":"gold","x":"\\ud83d",%b}', [], "gold"),
+        (b'{"tier":"gold","x":NaN,%b}', [], "gold"),
+        (b'{"tier":"gold",%b}', [b"Content-Encoding: x-gzip"], "gold"),
+    ],
+    ids=["a header of 60 KiB", "latin-1", "BOM", "lone surrogate", "NaN", "x-gzip"],
+)
+async def test_a_reply_as_crms_in_the_field_give_it_costs_one_call(body, headers, tier):
+    body = body % TYPED
+    if headers == [b"Content-Encoding: x-gzip"]:
+        body = gzip.compress(body[:9]) + gzip.compress(body[9:])
+    limits = HttpLimits(total_seconds=10)
+    async with (
+        a_world() as world,
+        a_server(a_reply(body, *headers)) as (url, asked),
+        HttpClient("crm", url, limits) as http,
+    ):
+        service = HttpService("crm", http, a_guard("crm"))
+        crm = Crm(f"{url}/customers", service, Cache("crm", CACHE, random=Random(1)))
+        event = an_event_in(world)
+
+        assert await replace(world.handler, crm=crm)(event) is Result.OK
+
+    assert (len(asked), world.attributes(event)) == (1, FITTING | {"tier": tier})
+
+
+async def test_the_reference_dialect_writes_to_the_conversation_and_keeps_the_types():
+    rules = Rules(typed=True)
+    async with a_world(dialect=ReferenceAttributes(), rules=rules) as world:
         event = an_event_in(world, participant_id=None)
 
         assert await world.handler(event) is Result.OK
-        assert world.cloud.conversations[event.conversation_id]["attributes"] == FITTING
+        written = world.cloud.conversations[event.conversation_id]["attributes"]
+        assert written == FITTING | {"ltv": 12.5, "vip": True}
 
 
 async def test_an_event_costs_one_request_to_genesys_once_the_flow_is_known():
@@ -401,7 +439,7 @@ async def test_analytics_that_hangs_holds_no_one_up_for_long():
 async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_throughput():
     async def handled(hook_seconds):
         async with a_world() as world, asyncio.TaskGroup() as group:
-            world.cloud.latency_seconds, world.sink.latency_seconds = 2, hook_seconds
+            world.cloud.latency_seconds, world.sink.latency_seconds = 4, hook_seconds
             end = asyncio.get_running_loop().time() + 600
 
             async def slot():

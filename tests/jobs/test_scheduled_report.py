@@ -18,15 +18,20 @@ from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_
 from tests.support.s3 import a_bucket, a_guard
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.service import AwsService
+from worker.clients.genesys import Names
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys import GenesysCloud
+from worker.emulators.genesys.replies import hang, missing_permission
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
+from worker.jobs.reports import handler
 from worker.jobs.reports.handler import Subscribers, WriteReport
+from worker.resilience import Cache, CachePolicy
 from worker.resilience.work import OncePerKey
+from worker.telemetry import metrics
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 FILES = ["report.csv", "report.html", "report.json"]
@@ -93,8 +98,12 @@ async def bench(moto, monkeypatch):
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
         hook = Webhook("report", sink.url, None, a_guard("report"), http)
-        listeners = Subscribers(bus=bus, hook=hook, steps=OncePerKey())
-        write = WriteReport(reader=reader, bucket=bucket, subscribers=listeners, now=now)
+        listeners = Subscribers(bus=bus, hook=hook, once_per_key=OncePerKey())
+        names = Names(reader._api, Cache("names", CachePolicy(100, 300, 300, 60), random=Random(1)))
+        stack.push_async_callback(names.aclose)
+        write = WriteReport(
+            reader=reader, bucket=bucket, subscribers=listeners, now=now, names=names
+        )
         yield Bench(write, cloud, sink, sqs, queue)
 
 
@@ -117,6 +126,53 @@ async def test_the_figures_are_those_of_the_conversations(bench):
     assert rows[0]["avg_duration_seconds"] == 60
     assert rows[0]["hold_ratio"] == 0.0833
     assert rows[0]["efficiency_score"] == 95.83
+
+
+async def test_names_stand_beside_the_ids(bench):
+    bench.cloud.names.queues = {QUEUE: "=Billing <b>", OTHER_QUEUE: "Sales"}
+
+    await bench.write(a_day())
+
+    rows = orjson.loads(await bench.stored("report.json"))["rows"]
+    assert [row["queueName"] for row in rows] == ["=Billing <b>", "Sales"]
+    assert f'"{QUEUE}","\'=Billing <b>"' in (await bench.stored("report.csv")).decode()
+    assert "=Billing &lt;b&gt;" in (await bench.stored("report.html")).decode()
+
+
+@pytest.mark.parametrize("answer", [missing_permission("routing:queue:view"), 404, 500, 429])
+async def test_without_names_a_report_has_its_ids(bench, answer):
+    bench.cloud.names.queues = {QUEUE: "Billing"}
+    bench.cloud.fail_with("queues", answer, times=None if answer != 429 else 1)
+    failed = metrics.best_effort_failures.labels("report_names")._value
+    before = failed.get()
+
+    result = await bench.write(a_day())
+
+    rows = orjson.loads(await bench.stored("report.json"))["rows"]
+    names = ["Billing", None] if answer == 429 else [None, None]
+    assert result is Result.OK
+    assert [(row["queueId"], row["queueName"]) for row in rows] == list(
+        zip([QUEUE, OTHER_QUEUE], names, strict=True)
+    )
+    assert failed.get() - before == (0 if answer == 429 else 1)
+
+
+async def test_who_may_see_queues_and_not_users_has_the_names_of_queues(bench):
+    bench.cloud.names.queues = {QUEUE: "Billing"}
+    bench.cloud.fail_with("users", missing_permission("directory:user:view"))
+
+    await bench.write(a_day(group_by=("queueId", "userId")))
+
+    row = orjson.loads(await bench.stored("report.json"))["rows"][0]
+    assert (row["queueName"], row["userName"]) == ("Billing", None)
+    assert row["userId"]
+
+
+async def test_a_list_of_names_that_does_not_answer_ends_with_its_time(bench, monkeypatch):
+    monkeypatch.setattr(handler, "NAMES_SECONDS", 0.2)
+    bench.cloud.fail_with("queues", hang)
+
+    assert await bench.write(a_day()) is Result.OK
 
 
 async def test_bus_and_webhook_are_notified_with_links_that_download(bench):

@@ -16,8 +16,9 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys.cloud import Spoken
 from worker.emulators.genesys.integrations import remote_credentials_expired, remote_failure
-from worker.errors import Misconfigured, Permanent, Transient
+from worker.errors import Misconfigured, NotYet, Permanent, Transient
 from worker.events.origin import Result
 from worker.jobs.voice.customers import Customer, CustomerAction, Customers
 from worker.jobs.voice.handler import EnrichVoice
@@ -81,6 +82,8 @@ async def bench(moto, monkeypatch):
             customers=Customers(genesys.execute_data_action, ACTION, cache),
             records=VoiceRecords(a_service(db), table, None, lambda: NOON),
             now=lambda: NOON + 5 * MINUTE,
+            score=genesys.score,
+            settle_seconds=1800,
             degrade_after_seconds=60,
         )
         yield Bench(enrich, cloud, clock, lambda: items_of(db, table))
@@ -119,6 +122,43 @@ async def test_the_live_conversation_is_not_asked_for_when_the_event_has_a_numbe
     await bench.enrich(a_score())
 
     assert bench.cloud.counts["conversation"] == 0
+
+
+def a_call_that_ended(age=timedelta(0)):
+    return a_score(age, overall=None, speakers=(), is_scored=False)
+
+
+async def test_a_call_that_ended_is_recorded_with_the_score_that_is_asked_for(bench):
+    event = a_call_that_ended()
+    bench.cloud.speech.conversations[event.conversation_id] = Spoken(score=-0.42)
+
+    assert await bench.enrich(event) is Result.OK
+
+    item = await bench.item()
+    assert (item["sentimentOverall"], item["crmTier"]) == ("-0.42", "gold")
+
+
+async def test_a_call_that_is_not_analysed_yet_waits_and_asks_nothing_else(bench):
+    with pytest.raises(NotYet) as caught:
+        await bench.enrich(a_call_that_ended())
+
+    assert caught.value.retry_after == 30
+    assert dict(bench.cloud.counts) == {"token": 1, "speech": 1}
+
+
+async def test_a_call_that_never_gets_a_score_is_no_record(bench):
+    assert await bench.enrich(a_call_that_ended(30 * MINUTE)) is Result.SKIPPED
+
+    assert await bench.stored() == []
+
+
+async def test_a_score_that_may_not_be_asked_for_degrades_nothing_and_waits(bench):
+    bench.cloud.permissions = {"recording:recording:view"}
+
+    with pytest.raises(Misconfigured, match="speechAndTextAnalytics:data:view"):
+        await bench.enrich(a_call_that_ended(30 * MINUTE))
+
+    assert await bench.stored() == []
 
 
 async def test_an_unknown_customer_is_unknown_and_complete(bench):

@@ -18,6 +18,7 @@ import structlog
 from worker.ops.health import Health
 from worker.ops.server import OpsServer
 from worker.settings import Ops
+from worker.telemetry import Snapshot
 from worker.telemetry.logs import audit_logger, configure_logging, flush_logs, log_sink_problem
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     health = Health(stall_seconds=30, sink=log_sink_problem)
     beating = asyncio.create_task(health.run())
-    with OpsServer(Ops(port=0), health, dict) as server:
+    with OpsServer(Ops(port=0), health, Snapshot) as server:
         say(server.url)
         await obey(commands)
     beating.cancel()

@@ -18,6 +18,7 @@ from worker.ops.connections import MAX_CONNECTIONS, REQUEST_SECONDS, Connections
 from worker.ops.health import Health
 from worker.ops.server import OpsServer, open_listeners
 from worker.settings import Ops
+from worker.telemetry import Snapshot
 
 PROBE_SECONDS = 3
 """What a kubelet waits for a probe."""
@@ -25,7 +26,9 @@ PROBE_SECONDS = 3
 
 @pytest.fixture(scope="module")
 def server():
-    with OpsServer(Ops(port=0), Health(stall_seconds=30), lambda: {"why": "x" * 10**6}) as server:
+    with OpsServer(
+        Ops(port=0), Health(stall_seconds=30), lambda: Snapshot(why="x" * 10**6)
+    ) as server:
         for listener in server._connections._listeners:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         yield server
@@ -238,7 +241,7 @@ def test_an_unforeseen_fault_does_not_end_the_server(eventually, monkeypatch):
         return select(*arguments)
 
     monkeypatch.setattr(selectors.DefaultSelector, "select", fail_twice)
-    with OpsServer(Ops(port=0), Health(stall_seconds=30), dict) as server:
+    with OpsServer(Ops(port=0), Health(stall_seconds=30), Snapshot) as server:
         assert livez(server) == 200
 
 
@@ -253,7 +256,7 @@ def test_an_unforeseen_fault_does_not_end_the_server(eventually, monkeypatch):
     ],
 )
 def test_it_answers_in_both_families(host, asked):
-    with OpsServer(Ops(host=host, port=0), Health(stall_seconds=30), dict) as server:
+    with OpsServer(Ops(host=host, port=0), Health(stall_seconds=30), Snapshot) as server:
         for address in asked:
             assert httpx.get(f"http://{address}:{server.port}/livez").status_code == 200
 
@@ -262,7 +265,7 @@ def test_loopback_is_served_although_its_ipv6_port_is_taken():
     with contextlib.closing(open_listeners("::1", 0)[0]) as taken:
         port = taken.getsockname()[1]
 
-        with OpsServer(Ops(port=port), Health(stall_seconds=30), dict) as server:
+        with OpsServer(Ops(port=port), Health(stall_seconds=30), Snapshot) as server:
             assert server.url == f"http://127.0.0.1:{port}"
             assert livez(server) == 200
 

@@ -1,5 +1,6 @@
 """Status: a sentence for each queue that says why it moves, or does not."""
 
+import socket
 from dataclasses import replace
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 
 from worker import __version__
 from worker.ops.health import Health
+from worker.ops.page import document as document_of
 from worker.ops.status import Status, queue_state, why
 from worker.telemetry.statuses import (
     Cause,
@@ -22,7 +24,7 @@ def a_queue(**over):
     moving = {
         "name": "events",
         "jobs": ("voice",),
-        "upstreams": ("crm", "dynamodb"),
+        "upstreams": ("conversations", "crm", "dynamodb"),
         "in_flight": 3,
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,
@@ -40,6 +42,7 @@ def a_snapshot(*queues, **over):
         "in_flight": sum(queue.in_flight for queue in queues),
         "uptime_seconds": 65.5,
         "last_success_seconds_ago": 0.1,
+        "budget_upstreams": ("conversations", "analytics"),
     }
     return Snapshot(**{**moving, **over})
 
@@ -114,6 +117,12 @@ SENTENCES = [
         {"budget_exhausted_seconds": 5.0},
         "slow",
         "Moving slowly, the request budget is exhausted for 5 s; 3 in flight.",
+    ),
+    (
+        {"upstreams": ("crm", "dynamodb")},  # no job of the queue waits for it
+        {"budget_exhausted_seconds": 5.0},
+        "moving",
+        "Moving: 3 in flight.",
     ),
     (
         {"in_flight": 0, "visible": 0, "invisible": 98},
@@ -292,12 +301,13 @@ def test_a_drain_counts_what_is_in_flight_on_all_queues():
 def a_status(snapshot, **checks):
     health = Health(clock=lambda: 7.0, stall_seconds=30, checks=checks)
     health.beat()
-    return Status(lambda: snapshot, health)
+    status = Status(lambda: snapshot, health)
+    return lambda: document_of(status())
 
 
 def test_the_document_is_json_with_all_that_is_known():
     queue = a_queue(
-        oldest=(InFlight(message_id="m1", jobs=("voice",), stage="gate", seconds=1.26),),
+        oldest=(InFlight(message_id="m1", jobs=("voice",), phase="gate", seconds=1.26),),
         failing={"DeleteMessage": "AccessDenied"},
         visible=115,
         invisible=4,
@@ -310,16 +320,24 @@ def test_the_document_is_json_with_all_that_is_known():
         outcomes={"ok": 3, "retry": 1},
         last_failure={"reason": "down", "fingerprint": "abc", "seconds_ago": 2.04},
     )
-    cause = Cause(reason="bad", job=None, dead_letters=50, held_back=400)
+    cause = Cause(reason="bad", job=None, fingerprint="f1", dead_letters=50, held_back=400)
     snapshot = a_snapshot(
         queue, jobs=(job,), upstreams=CRM_DOWN, dead_letter_causes=(cause,), warnings=("no DLQ",)
     )
 
     document = orjson.loads(orjson.dumps(a_status(snapshot, acks=lambda: "events: denied")()))
 
-    assert document.pop("started").endswith("+00:00")
+    for moment in ("started", "taken"):
+        assert document.pop(moment).endswith("+00:00")
+    assert document.pop("instance")
+    assert document.pop("host") == socket.gethostname()
     assert document.pop("version") == __version__
     [shown] = document.pop("queues")
+    assert [problem["cause"] for problem in document.pop("problems")] == [
+        "dead-letter limit reached for: bad; 50 dead-lettered, 400 held back",
+        "DeleteMessage fails with AccessDenied",
+        "breaker open",
+    ]
     assert document == {
         "live": True,
         "ready": False,
@@ -340,6 +358,7 @@ def test_the_document_is_json_with_all_that_is_known():
                 "name": "voice",
                 "state": "closed",
                 "reason": "breaker open",
+                "problems": [],
                 "outcomes": {"ok": 3, "retry": 1},
                 "last_failure": {"reason": "down", "fingerprint": "abc", "seconds_ago": 2.0},
             }
@@ -354,16 +373,23 @@ def test_the_document_is_json_with_all_that_is_known():
             }
         ],
         "dead_letter_causes": [
-            {"reason": "bad", "job": None, "dead_letters": 50, "held_back": 400}
+            {
+                "reason": "bad",
+                "job": None,
+                "fingerprint": "f1",
+                "dead_letters": 50,
+                "held_back": 400,
+            }
         ],
         "budget_exhausted_seconds": 0.0,
+        "budget_upstreams": ["conversations", "analytics"],
         "last_success_seconds_ago": 0.1,
         "warnings": ["no DLQ"],
     }
     assert shown["state"] == "error"
     assert shown["why"] == document["why"]
     assert shown["oldest"] == [
-        {"message_id": "m1", "jobs": ["voice"], "stage": "gate", "seconds": 1.3}
+        {"message_id": "m1", "jobs": ["voice"], "phase": "gate", "seconds": 1.3}
     ]
     assert (shown["dead_letters"], shown["failing"]) == (2, {"DeleteMessage": "AccessDenied"})
 

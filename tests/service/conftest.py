@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.environment import TABLE, open_environment
+from worker.demo.environment import FLOW_ID, TABLE, open_environment
 from worker.demo.fixtures import make_fixtures
 from worker.demo.process import WorkerProcess
+from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
+from worker.emulators.genesys.conversations import a_flow
 
+CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
+CUSTOMER = "aa000000-0000-4000-8000-000000000001"
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
@@ -82,3 +86,30 @@ def eventually():
                 await asyncio.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def severe_chat(emulators):
+    """A chat that ended badly, known to analytics, to speech analytics and live."""
+    record = a_conversation(
+        CONVERSATION,
+        "bb000000-0000-4000-8000-000000000001",
+        media_type="message",
+        start="2026-03-02T10:12:26.000Z",
+        end="2026-03-02T10:15:30.000Z",
+    )
+    emulators.genesys.ended[CONVERSATION] = Ended(record)
+    transcript = a_transcript(*[(-1, 0.9)] * 9, (1, 0.9))
+    emulators.genesys.speech.conversations[CONVERSATION] = Spoken(
+        score=-0.8, transcripts={"bb000000-0000-4000-8000-000000000001": transcript}
+    )
+    emulators.genesys.conversations[CONVERSATION] = {
+        "id": CONVERSATION,
+        "participants": [{"id": CUSTOMER, "purpose": "customer"}],
+    }
+
+
+@pytest.fixture
+def flow_and_customer(emulators):
+    emulators.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+    emulators.crm.by_phone["+15550100001"] = {"tier": "gold"}

@@ -4,43 +4,12 @@ import json
 
 import pytest
 
-from tests.service.conftest import sample
-from worker.demo.environment import FLOW_ID, LEDGER_TABLE, STATE_MACHINE_ARN
+from tests.service.conftest import CONVERSATION, sample
+from worker.demo.environment import LEDGER_TABLE, STATE_MACHINE_ARN
 from worker.demo.fixtures import put_events
-from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
-from worker.emulators.genesys.conversations import a_flow
 
-CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
-CUSTOMER = "aa000000-0000-4000-8000-000000000001"
 CHAT_END = sample("events/platform/customer_end_message.json")
 START = sample("events/platform/customer_start.json")
-
-
-@pytest.fixture
-def severe_chat(emulators):
-    """A chat that ended badly, known to analytics, to speech analytics and live."""
-    record = a_conversation(
-        CONVERSATION,
-        "bb000000-0000-4000-8000-000000000001",
-        media_type="message",
-        start="2026-03-02T10:12:26.000Z",
-        end="2026-03-02T10:15:30.000Z",
-    )
-    emulators.genesys.ended[CONVERSATION] = Ended(record)
-    transcript = a_transcript(*[(-1, 0.9)] * 9, (1, 0.9))
-    emulators.genesys.speech.conversations[CONVERSATION] = Spoken(
-        score=-0.8, transcripts={"bb000000-0000-4000-8000-000000000001": transcript}
-    )
-    emulators.genesys.conversations[CONVERSATION] = {
-        "id": CONVERSATION,
-        "participants": [{"id": CUSTOMER, "purpose": "customer"}],
-    }
-
-
-@pytest.fixture
-def flow_and_customer(emulators):
-    emulators.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
-    emulators.crm.by_phone["+15550100001"] = {"tier": "gold"}
 
 
 def under_a_new_id(body):

@@ -72,6 +72,23 @@ async def test_a_worker_waits_for_sqs_and_says_so_and_then_works(
     assert len(await records()) == 1
 
 
+async def test_the_start_names_jobs_queues_region_and_organisation(emulators, begin):
+    organization = "0a900000-0000-4000-8000-000000000001"
+
+    async with begin(
+        HANDLERS="voice",
+        AWS_REGION="",
+        AWS_DEFAULT_REGION="eu-west-1",
+        GENESYS_ORGANIZATION_ID=organization,
+    ) as worker:
+        started = await line(worker, "worker_started")
+
+    assert started["jobs"] == ["voice"]
+    assert started["queues"] == ["genesys-events"]
+    assert started["region"] == "eu-west-1"
+    assert started["organization_id"] == organization
+
+
 async def test_permissions_that_have_not_arrived_are_waited_for(emulators, begin, settled):
     emulators.sqs.faults.add("GetQueueAttributes", ACCESS_DENIED)
     emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))

@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 
 from tests.service.conftest import sample
+from worker.demo.process import WorkerFailed
+from worker.emulators.genesys.cloud import Spoken
 
 STA = sample("events/platform/sta_sentiment.json")
 VOICE = sample("events/reference/voice_analytics.json")
@@ -107,3 +109,26 @@ async def test_the_reference_dialect_gives_the_same_record(
     [item] = await records()
     assert item["crmTier"] == {"S": "gold"}
     assert item["crmLtv"] == {"N": "12500.0"}
+
+
+async def test_with_ended_the_end_of_a_call_becomes_an_item_once_speech_analytics_has_a_score(
+    emulators, start_worker, known_customer, records, settled
+):
+    emulators.genesys.speech.conversations[CONVERSATION] = Spoken(score=-0.42)
+    message = sample("events/platform/customer_end_message.json")
+
+    async with start_worker(VOICE_FROM="ended", HANDLERS="voice"):
+        emulators.sqs.send(emulators.queue_url, sample("events/platform/customer_end_voice.json"))
+        emulators.sqs.send(emulators.queue_url, message)
+        await settled()
+
+    [item] = await records()
+    assert item["sentimentOverall"] == {"N": "-0.42"}
+    assert item["crmTier"] == {"S": "gold"}
+    assert sum(emulators.sqs.depth(emulators.dead_letter_url)) == 0
+
+
+async def test_the_reference_texts_cannot_be_asked_for_a_score(start_worker):
+    with pytest.raises(WorkerFailed, match="VOICE_FROM: ended: only the platform"):
+        async with start_worker(VOICE_FROM="ended", HANDLERS="voice", GENESYS_DIALECT="reference"):
+            pass

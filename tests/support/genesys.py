@@ -11,8 +11,8 @@ from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails
 from worker.clients.genesys.conversations import PlatformDetails as DetailsById
 from worker.clients.genesys.details_jobs import DetailsJobs
-from worker.clients.genesys.details_query import PlatformPages
-from worker.clients.genesys.dialects import Platform
+from worker.clients.genesys.details_query import PlatformPages, ReferenceDetails, ReferencePages
+from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import Ended, a_conversation
@@ -76,6 +76,11 @@ def a_cloud(conversations, **history: Any) -> GenesysCloud:
     return GenesysCloud(history=History(conversations, **history))
 
 
+def dialect_by(text):
+    """That of a reference text; without one the platform's."""
+    return Reference(text) if text else Platform()
+
+
 @asynccontextmanager
 async def an_api(cloud: GenesysCloud, **over: Any):
     """The real client on an emulated Genesys Cloud."""
@@ -90,14 +95,15 @@ async def an_api_at(
     attempts: int = 1,
     per_minute: float = 600_000,
     breaker: BreakerPolicy = OFF,
+    text: Any = None,
 ):
-    """The real client of an emulated Genesys Cloud that is up already."""
+    """The real client of an emulated Genesys Cloud that is up already; `text`: r0 to r4."""
     clock = asyncio.get_running_loop().time
     limiter = Limiter("genesys", per_minute=per_minute)
     fuse = Breaker("genesys", breaker, clock=clock, random=Random(1))
     policy = GuardPolicy(RetryPolicy(attempts=attempts, base_seconds=0.1, cap_seconds=1), 25)
     async with HttpClient("genesys", url, HttpLimits(total_seconds=10)) as http:
-        tokens = Tokens(http, Platform().token("demo-client", "demo-secret"))
+        tokens = Tokens(http, dialect_by(text).token("demo-client", "demo-secret"))
         try:
             guard = Guard(policy, breaker=fuse, random=Random(1), limiter=limiter)
             yield Api(http, tokens, OneForAll(guard))
@@ -109,7 +115,8 @@ async def an_api_at(
 async def a_reader(
     cloud: GenesysCloud, dialect=None, *, concurrency: int = 4, jobs: bool = False, **api: Any
 ):
-    async with an_api(cloud, **api) as made:
+    text = "r4" if isinstance(dialect, ReferencePages) else None
+    async with an_api(cloud, text=text, **api) as made:
         yield DetailsReader(
             made,
             dialect or PlatformPages(),
@@ -128,14 +135,14 @@ def a_guard(upstream="genesys", *, limiter=None, attempts=1):
 
 
 @asynccontextmanager
-async def api_of(cloud, *, per_minute=60_000):
-    """Serve the cloud and yield the client of its API."""
+async def api_of(cloud, *, per_minute=60_000, text=None):
+    """Serve the cloud and yield the client of its API; `text`: r0 to r4."""
     limiter = Limiter("genesys", per_minute=per_minute)
     async with (
         GenesysServer(cloud),
         HttpClient("genesys", cloud.url, HttpLimits(total_seconds=10)) as http,
     ):
-        tokens = Tokens(http, Platform().token(cloud.client_id, cloud.client_secret))
+        tokens = Tokens(http, dialect_by(text).token(cloud.client_id, cloud.client_secret))
         await tokens.get()
         try:
             yield Api(http, tokens, OneForAll(a_guard(limiter=limiter)), limiter)
@@ -145,7 +152,8 @@ async def api_of(cloud, *, per_minute=60_000):
 
 @asynccontextmanager
 async def details_of(cloud, dialect=None, batching=None, *, per_minute=60_000):
-    async with api_of(cloud, per_minute=per_minute) as api:
+    text = "r1" if isinstance(dialect, ReferenceDetails) else None
+    async with api_of(cloud, per_minute=per_minute, text=text) as api:
         details = ConversationDetails(api, dialect or DetailsById(), batching or Batching())
         try:
             yield details

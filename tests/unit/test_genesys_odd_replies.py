@@ -49,7 +49,7 @@ READERS = {
     "token": (sample("platform/token"), Platform().token("a", "b").read),
     "data action": (
         sample("reference/data_action_success"),
-        Reference().execute_data_action("a", {}).read,
+        Reference("r0").execute_data_action("a", {}).read,
     ),
     "live": (sample("platform/conversation_live"), conversations.live_caller(ID).read),
     "customer": (sample("platform/conversation_live"), participants.live_customer(ID).read),

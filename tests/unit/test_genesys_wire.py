@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.clients.genesys import wire
+from worker.clients.genesys.conversations import halvable
 from worker.clients.http_types import Reply
 from worker.errors import (
     Misconfigured,
@@ -123,6 +124,13 @@ def test_a_missing_permission_is_a_problem_of_the_client_that_names_it():
     ("body", "names"),
     [
         ({"code": "missing.any.permissions"}, ()),
+        (
+            {
+                "code": "missing.division.permissions",
+                "messageParams": {"permissionsOrDivisions": "conversation:call:attributes:edit"},
+            },
+            ("conversation:call:attributes:edit",),
+        ),
         (
             {"error": "insufficient_scope", "error_description": "needs data:actions:execute, now"},
             ("data:actions:execute",),
@@ -249,7 +257,7 @@ def test_only_a_limit_of_data_actions_leaves_the_request_budget_alone(key, kind)
 
 @pytest.mark.parametrize("status", [500, 504])
 def test_a_question_for_several_things_may_be_too_large(status):
-    call = wire.halvable(wire.Call(None, wire.object_of, "analytics"))
+    call = halvable(wire.Call(None, wire.object_of, "analytics"))
 
     with pytest.raises(RequestTooLarge):
         call.read(a_reply(status))

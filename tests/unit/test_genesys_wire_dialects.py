@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from worker.clients.genesys.clients import api_url, dialect_of, login_url
 from worker.clients.genesys.conversations import Caller, live_caller
 from worker.clients.genesys.dialects import Platform, Reference
-from worker.clients.genesys.parts import api_url, dialect_of, login_url
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys
@@ -39,18 +39,40 @@ def test_the_platform_token_request_has_a_basic_header_and_a_form_body():
     assert request.form == {"grant_type": "client_credentials"}
 
 
-def test_the_reference_token_request_has_the_secret_in_its_form():
-    request = Reference().token("id", "secret").request
-
-    assert (request.method, request.path) == ("POST", "/api/v2/oauth/token")
-    assert request.form == {
-        "grant_type": "client_credentials",
-        "client_id": "id",
-        "client_secret": "secret",
-    }
+BODY = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "secret"}
+GRANT = {"grant_type": "client_credentials"}
+R3 = (
+    "/api/v2/oauth/token?grant_type=client_credentials&scope=conversation%3Aview%20"
+    "conversation%3Awrite%20analytics%3Aconversations%3Aview"
+)
 
 
-@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+@pytest.mark.parametrize(
+    ("text", "path", "form", "json", "basic"),
+    [
+        ("r0", "/api/v2/oauth/token", {**BODY, "scope": "data:actions:execute"}, None, False),
+        ("r1", "/oauth/token", None, BODY, False),
+        ("r2", "/oauth/token", GRANT, None, True),
+        ("r3", R3, None, None, True),
+        ("r4", "/oauth/token", {**BODY, "scope": "analytics:read"}, None, False),
+    ],
+)
+def test_each_text_asks_for_its_token_in_a_form_of_its_own(text, path, form, json, basic):
+    request = Reference(text).token("id", "secret").request
+
+    assert (request.method, request.path) == ("POST", path)
+    assert (request.form, request.json) == (form, json)
+    assert ("Authorization" in request.headers) is basic
+
+
+@pytest.mark.parametrize("text", ["r0", "r1", "r2", "r3", "r4"])
+def test_a_token_path_of_its_own_wins_in_each_text(text):
+    path = Reference(text, "/gateway/token").token("id", "secret").request.path
+
+    assert path.partition("?")[0] == "/gateway/token"
+
+
+@pytest.mark.parametrize("dialect", [Platform(), Reference("r0")])
 def test_no_secret_and_no_phone_number_is_in_the_repr_of_a_request(dialect):
     calls = [
         dialect.token("id", "s3cret"),
@@ -69,7 +91,7 @@ def test_the_platform_sends_the_inputs_themselves():
 
 
 def test_the_reference_sends_the_inputs_as_parameters():
-    request = Reference().execute_data_action("a1", {"phone_number": "+15550100001"}).request
+    request = Reference("r0").execute_data_action("a1", {"phone_number": "+15550100001"}).request
 
     assert request.path == "/api/v2/data/actions/a1/execute"
     assert request.json == {"parameters": {"phone_number": "+15550100001"}}
@@ -98,7 +120,7 @@ def test_any_other_400_of_a_data_action_is_rejected():
 
 def test_the_reference_output_is_the_result_of_a_success():
     output = (
-        Reference()
+        Reference("r0")
         .execute_data_action("a", {})
         .read(a_sample("reference/data_action_success.json"))
     )
@@ -111,12 +133,14 @@ def test_the_reference_output_is_the_result_of_a_success():
 def test_no_such_customer_in_the_reference_is_none(result):
     reply = a_reply(200, {"status": "SUCCESS", "result": result})
 
-    assert Reference().execute_data_action("a", {}).read(reply) is None
+    assert Reference("r0").execute_data_action("a", {}).read(reply) is None
 
 
 def test_anything_but_success_of_the_reference_is_unavailable():
     with pytest.raises(Unavailable):
-        Reference().execute_data_action("a", {}).read(a_sample("reference/data_action_error.json"))
+        Reference("r0").execute_data_action("a", {}).read(
+            a_sample("reference/data_action_error.json")
+        )
 
 
 def test_the_customers_address_is_read_from_the_live_conversation():
@@ -191,7 +215,7 @@ def test_no_address_is_known_of_a_conversation_that_is_gone():
     assert read(a_sample("platform/error_sta_404.json", 404)) == Caller()
 
 
-@pytest.mark.parametrize("dialect", [Platform(), Reference()])
+@pytest.mark.parametrize("dialect", [Platform(), Reference("r0")])
 def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
     with pytest.raises(Permanent):
         live_caller("../../oauth/clients")
@@ -199,11 +223,16 @@ def test_an_id_that_could_leave_its_path_makes_no_request(dialect):
         dialect.execute_data_action("../x", {})
 
 
-def test_the_settings_choose_dialect_and_token_path():
-    dialect = dialect_of(settings(dialect="reference", token_path="/oauth/token"))
+def test_the_settings_choose_dialect_text_and_token_path():
+    given = {"dialect": "reference", "token_path": "/tokens"}
 
-    assert isinstance(dialect, Reference)
-    assert dialect.token("a", "b").request.path == "/oauth/token"
+    of_a_job = dialect_of(settings(**given), "r1")
+    of_all = dialect_of(settings(**given, reference="r4"), "r1")
+
+    assert of_a_job.token("a", "b").request.json is not None
+    assert of_all.token("a", "b").request.form["scope"] == "analytics:read"
+    assert of_a_job.token("a", "b").request.path == "/tokens"
+    assert isinstance(dialect_of(settings(), "r1"), Platform)
 
 
 def test_the_platform_has_two_hosts_of_one_domain():
@@ -211,16 +240,24 @@ def test_the_platform_has_two_hosts_of_one_domain():
 
     assert isinstance(dialect_of(there), Platform)
     assert api_url(there) == "https://api.mypurecloud.ie"
-    assert login_url(there) == "https://login.mypurecloud.ie"
+    assert login_url(there, dialect_of(there).issuer) == "https://login.mypurecloud.ie"
 
 
-def test_the_reference_asks_its_api_host_for_tokens():
+@pytest.mark.parametrize("text", ["r0", "r1", "r3", "r4"])
+def test_all_texts_but_one_ask_their_api_host_for_tokens(text):
     there = settings(dialect="reference", api_url="https://gateway.example/")
 
-    assert login_url(there) == "https://gateway.example/"
+    assert login_url(there, Reference(text).issuer) == "https://gateway.example/"
 
 
-def test_a_login_url_of_its_own_wins():
+def test_text_r2_asks_the_login_host_for_tokens():
+    there = settings(dialect="reference", api_url="https://gateway.example/")
+
+    assert login_url(there, Reference("r2").issuer) == "https://login.mypurecloud.com"
+
+
+@pytest.mark.parametrize("text", ["r0", "r2"])
+def test_a_login_url_of_its_own_wins(text):
     there = settings(dialect="reference", login_url="https://login.example/")
 
-    assert login_url(there) == "https://login.example/"
+    assert login_url(there, Reference(text).issuer) == "https://login.example/"

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from worker.app.jobs import BOX, catalogue, known_jobs, wanted_of
+from worker.app.jobs import BOX, catalogue, known_jobs, topics, wanted_of
 
 FILE = Path(__file__).parents[2] / "deploy" / "jobs.json"
 
@@ -19,7 +19,7 @@ def test_each_topic_is_a_type_that_its_job_wants():
     unread = [
         (name, topic)
         for name, job in known_jobs().items()
-        for topic in job.topics
+        for topic in topics(job)
         if not any(one.wants(topic) for one in wanted_of(job, job.settings()))
     ]
 

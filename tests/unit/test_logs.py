@@ -78,6 +78,26 @@ def test_what_is_bound_to_the_context_is_on_every_line(sink, log):
     assert [(line["message_id"], line["job"]) for line in sink.lines()] == [("m-1", "voice")] * 2
 
 
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_a_line_says_first_what_happened_and_then_to_whom(log, output):
+    sink = Terminal()
+    configure_logging("info", output, sink)
+
+    with log_fields(job="voice", message_id="m-1"):
+        log.warning("event_failed", reason="gone", attempt=2, exc_info=ValueError("x"))
+
+    names = ["event_failed", "error_class", "reason", "attempt", "job", "message_id", ": x"]
+    places = [sink.getvalue().index(name) for name in names]
+    assert places == sorted(places)
+
+
+def test_a_field_of_the_line_wins_over_the_one_that_is_bound(sink, log):
+    with log_fields(job="voice"):
+        log.info("message_done", job="workflow")
+
+    assert sink.lines()[0]["job"] == "workflow"
+
+
 def test_lines_below_the_level_are_not_written(log):
     sink = Sink()
     configure_logging("warning", "json", sink)
@@ -367,6 +387,26 @@ def test_hostile_text_stays_one_line_and_colourless_on_a_terminal(log, monkeypat
 
     assert len(sink.getvalue().splitlines()) == 1
     assert not set(HOSTILE) & set(sink.getvalue().rstrip("\n")) - set("abcdefgh[301mred")
+
+
+def test_a_terminal_that_knows_no_colours_is_sent_none(log, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    sink = Terminal()
+    configure_logging("info", "auto", sink)
+
+    log.info("asked")
+
+    assert "\x1b" not in sink.getvalue()
+
+
+def test_lists_and_what_is_not_set_are_readable_on_a_terminal(log, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    sink = Terminal()
+    configure_logging("info", "auto", sink)
+
+    log.info("worker_started", queues=["voice", "workflow"], organization_id=None)
+
+    assert sink.getvalue().rstrip().endswith("queues=voice,workflow organization_id=-")
 
 
 def test_an_error_text_cannot_fake_a_line_on_a_terminal(log):

@@ -6,9 +6,9 @@ import pytest
 
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import describe, load_settings, unknown_settings
+from worker.cli.main import variables_in
 from worker.errors import ConfigurationError
 from worker.settings import Genesys, load_group
-from worker.settings.load import variables_in
 
 WITHOUT_SECRET = {name: text for name, text in GOOD.items() if name != "GENESYS_CLIENT_SECRET"}
 

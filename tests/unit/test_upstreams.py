@@ -14,7 +14,7 @@ from worker.settings import Breaker, Genesys
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
-API = {"data_action", "conversations", "analytics", "speech", "architect"}
+API = {"data_action", "conversations", "analytics", "speech", "architect", "platform"}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def failing(guard, error=None):
         await guard.call(attempt, repeatable=False)
 
 
-async def test_genesys_is_six_upstreams_and_those_that_are_used_are_named(upstreams):
+async def test_each_part_of_genesys_is_an_upstream_and_those_that_are_used_are_named(upstreams):
     settings = Genesys()
     upstreams.genesys(settings, upstreams.limiter(settings))
     upstreams.login(settings)
@@ -87,7 +87,7 @@ async def test_a_pause_of_the_request_budget_is_one_of_all_parts_of_the_api(upst
 async def test_a_problem_that_is_known_without_a_message_is_reported_with_its_remedy(upstreams):
     refusal = Unauthorized("genesys refuses client credentials (invalid_client)")
     guard = upstreams.login(Genesys())
-    upstreams.watch_problem(LOGIN, lambda: refusal, guard)
+    upstreams.report_problem_of(LOGIN, lambda: refusal, guard)
 
     assert upstreams.problem(LOGIN) is refusal
     assert upstreams.problem("crm") is None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from worker.app.context import AppContext, JobContext, new_context
+from worker.app.context import TEXTS, AppContext, JobContext, new_context
 from worker.app.jobs import declarations
 from worker.clients.aws import ClientLimits, Queue
 from worker.clients.genesys import GenesysClients
@@ -71,8 +71,21 @@ def settings_of(*needed: type[Group], environ: Mapping[str, str] | None = None) 
 
 
 async def open_genesys(context: AppContext) -> GenesysClients:
-    """Open Genesys, its platform API included. Raises ConfigurationError without credentials."""
-    return await context.genesys("platform")
+    """Open Genesys. Raises ConfigurationError without credentials.
+
+    Of several reference texts, that of the first job that is on.
+    """
+    return (await open_texts(context))[0]
+
+
+async def open_texts(context: AppContext) -> list[GenesysClients]:
+    """Open Genesys by each reference text that the jobs which are on speak; one for the platform.
+
+    Raises ConfigurationError without credentials.
+    """
+    jobs = [job for job in context.settings.enabled_jobs() if job in TEXTS] or [""]
+    opened = [await context.genesys(job) for job in jobs]
+    return list({id(one): one for one in opened}.values())
 
 
 def for_job(context: AppContext, job: str) -> JobContext:

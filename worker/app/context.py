@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,10 +30,10 @@ from worker.clients.aws import (
     setting_errors,
 )
 from worker.clients.aws.session import AwsSession
-from worker.clients.genesys import TRANSCRIPTS, GenesysClients, open_clients
+from worker.clients.genesys import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.errors import ConfigurationError
-from worker.resilience import Cache, CachePolicy, FleetBudget
-from worker.settings import Settings
+from worker.resilience import Cache, CachePolicy, FleetBudget, Guard, Limiter
+from worker.settings import ReferenceText, Settings
 
 AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
@@ -48,11 +48,29 @@ WEBHOOK_ATTEMPTS = 2
 WEBHOOK_DEADLINE_SECONDS = 15
 
 
+TEXTS: Mapping[str, ReferenceText] = {
+    "voice": "r0",
+    "workflow": "r1",
+    "attributes": "r2",
+    "sentiment": "r3",
+    "reports": "r4",
+}
+"""The reference text of each job. Jobs of other packages are of r2, whose token is the SDK's."""
+
+
 @dataclass(slots=True)
 class Shared:
     """What is made once, for all jobs that ask for it."""
 
-    genesys: GenesysClients | None = None
+    genesys: dict[ReferenceText | None, GenesysClients] = field(default_factory=dict)
+    """By reference text, each with a token of its own; the platform has one client for all."""
+
+    budget: Limiter | None = None
+    """Of Genesys: one, however many clients."""
+
+    guards: dict[str, Guard] = field(default_factory=dict)
+    """Of the parts of the Genesys API."""
+
     bus: Bus | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -86,33 +104,54 @@ class AppContext:
         client = await self.aws_client(service, limits)
         return AwsService(service, client, self.upstreams.aws(service), setting)
 
-    async def genesys(self, *more: str) -> GenesysClients:
-        """Return the Genesys client, made when it is first asked for.
+    async def genesys(self, job: str = "") -> GenesysClients:
+        """Return the Genesys client of a job, made when it is first asked for.
 
-        `more`: parts of the API that no job calls, and a command does. Raises ConfigurationError
-        without credentials.
+        Raises ConfigurationError without credentials.
         """
         settings = self.settings.genesys
         if not settings.client_id or settings.client_secret is None:
             raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
+        text = self._text(job)
         async with self.shared.lock:
-            if self.shared.genesys is None:
-                self.shared.genesys = await self._genesys(*more)
-            return self.shared.genesys
+            if text not in self.shared.genesys:
+                self.shared.genesys[text] = await self._genesys(job)
+            return self.shared.genesys[text]
 
-    async def _genesys(self, *more: str) -> GenesysClients:
-        settings, upstreams = self.settings.genesys, self.upstreams
-        limiter = upstreams.limiter(settings, await self._fleet())
-        guards = {
-            **upstreams.genesys(settings, limiter, *more),
-            LOGIN: upstreams.login(settings),
-            TRANSCRIPTS: upstreams.http(
+    def upstreams_of(self, job: str, names: Iterable[str]) -> frozenset[str]:
+        """Return the upstreams of these names, and for `login` the one that a job's token is of.
+
+        Each text has its own, where the jobs' own texts are spoken: one refused token, or a host
+        that is down, is no other job's business.
+        """
+        return frozenset(self._login(job) if name == LOGIN else name for name in names)
+
+    def _login(self, job: str) -> str:
+        text = self._text(job)
+        return f"{LOGIN}_{text}" if text and not self.settings.genesys.reference else LOGIN
+
+    def _text(self, job: str) -> ReferenceText | None:
+        settings = self.settings.genesys
+        if settings.dialect == "platform":
+            return None
+        return settings.reference or TEXTS.get(job, "r2")
+
+    async def _genesys(self, job: str) -> GenesysClients:
+        settings, upstreams, shared = self.settings.genesys, self.upstreams, self.shared
+        if shared.budget is None:
+            shared.budget = upstreams.limiter(settings, await self._fleet())
+            shared.guards |= upstreams.genesys(settings, shared.budget)
+            shared.guards[TRANSCRIPTS] = upstreams.http(
                 TRANSCRIPTS, TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS
-            ),
-        }
-        clients = await open_clients(self.settings, guards, limiter, self.random, self.stack)
+            )
+        login = self._login(job)
+        guards = {**shared.guards, LOGIN: upstreams.login(settings, login)}
+        dialect = dialect_of(settings, self._text(job) or "r2")
+        clients = await open_clients(
+            self.settings, dialect, guards, shared.budget, self.random, self.stack
+        )
         tokens = clients.tokens
-        upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(login, lambda: tokens.refusal, tokens)
         return clients
 
     async def _fleet(self) -> FleetBudget | None:
@@ -176,8 +215,8 @@ class JobContext:
         return now()
 
     async def genesys(self) -> GenesysClients:
-        """Return the Genesys client of all jobs."""
-        return await self.app.genesys()
+        """Return the Genesys client of all jobs; of the job's text in the reference dialect."""
+        return await self.app.genesys(self.job)
 
     async def aws(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 from worker import settings as core
 from worker.api import Job
+from worker.app.upstreams import GENESYS
 from worker.errors import ConfigurationError
 from worker.events import EventReader, Wanted
 from worker.settings import Declared, Group, Row, Settings, variable_name
@@ -26,9 +27,7 @@ BUILT_IN = ("voice", "attributes", "workflow", "sentiment", "reports", "forward"
 
 GENESYS_CREDENTIALS = ("GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET")
 
-GENESYS = frozenset(
-    {"login", "data_action", "conversations", "analytics", "speech", "architect", "transcripts"}
-)
+GENESYS_UPSTREAMS = frozenset({"login", "transcripts", *GENESYS})
 """The upstreams that Genesys Cloud is."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
@@ -138,7 +137,7 @@ def required_settings(job: Job[Any]) -> tuple[str, ...]:
 
 def uses_genesys(job: Job[Any], settings: Group | None = None) -> bool:
     """Return whether a job cannot be built without Genesys Cloud."""
-    return bool(GENESYS & {*needed(job, settings), *job.may_miss})
+    return bool(GENESYS_UPSTREAMS & {*needed(job, settings), *job.may_miss})
 
 
 def needed(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:
@@ -146,6 +145,19 @@ def needed(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:
     if not callable(job.needs):
         return tuple(job.needs)
     return tuple(job.needs(settings or job.settings()))
+
+
+def topics(job: Job[Any], settings: Group | None = None) -> tuple[str, ...]:
+    """Return the topics its events come from under these settings; None: as they are by default."""
+    wanted = job.topics(settings or job.settings()) if callable(job.topics) else job.topics
+    return tuple(wanted)
+
+
+def permissions(job: Job[Any], settings: Group | None = None) -> dict[str, str]:
+    """Return what each call of a job that it cannot do without takes, under these settings."""
+    if not callable(job.permissions):
+        return dict(job.permissions)
+    return job.permissions(settings or job.settings())
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -195,30 +207,38 @@ def wanted_of(job: Job[Any], settings: Group) -> Iterator[Wanted]:
         yield Wanted(job=job.name, globs=getattr(settings, event.types), event=event)
 
 
-def catalogue() -> list[dict[str, Any]]:
-    """Return each known job, in the order of all lists."""
-    return [_entry(job) for job in known_jobs().values()]
+def catalogue(groups: Mapping[str, Group] | None = None) -> list[dict[str, Any]]:
+    """Return each known job, in the order of all lists.
+
+    `groups`: their settings, by job; None: as they are by default.
+    """
+    known = known_jobs().values()
+    return [_entry(job, groups[job.name] if groups else job.settings()) for job in known]
 
 
-def topics_of(jobs: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the topics of Genesys Cloud that these jobs want: each once; of all jobs for none."""
-    wanted = jobs or tuple(known_jobs())
-    return tuple(dict.fromkeys(topic for name in wanted for topic in known_jobs()[name].topics))
+def topics_of(jobs: tuple[str, ...], groups: Mapping[str, Group] | None = None) -> tuple[str, ...]:
+    """Return the topics of Genesys Cloud that these jobs want: each once; of all jobs for none.
+
+    `groups`: as for `catalogue`.
+    """
+    found = [(known_jobs()[name], name) for name in jobs or tuple(known_jobs())]
+    wanted = [topics(job, groups[name] if groups else None) for job, name in found]
+    return tuple(dict.fromkeys(topic for one in wanted for topic in one))
 
 
-def _entry(job: Job[Any]) -> dict[str, Any]:
-    settings = job.settings()
+def _entry(job: Job[Any], settings: Group) -> dict[str, Any]:
     return {
         "name": job.name,
         "summary": job.summary,
         "distribution": distribution_of(job.name),
         "requires": list(required_settings(job)),
         "settings": [variable_name(job.settings, field) for field in job.settings.model_fields],
-        "topics": list(job.topics),
+        "topics": list(topics(job, settings)),
         "detail_types": [glob for one in job.events for glob in getattr(settings, one.types)],
-        "needs": list(needed(job)),
+        "needs": list(needed(job, settings)),
         "may_miss": list(job.may_miss),
-        "permissions": dict(job.permissions),
+        "permissions": permissions(job, settings),
+        "optional_permissions": dict(job.optional_permissions),
         "aws_services": list(job.aws_services),
         "aws_actions": dict(job.aws_actions),
         "webhooks": [variable_name(job.settings, field) for field in job.webhooks],

@@ -54,14 +54,16 @@ async def run_worker(settings: Settings) -> int:
 async def _build(context: AppContext, sampler: Sampler, health: Health) -> Daemon:
     routes = await build_routes(context)
     intake = await build_intake(context, routes)
-    sampler.attach(intake, context.upstreams, context.shared.genesys)
+    sampler.attach(intake, context.upstreams, [*context.shared.genesys.values()])
     queues = [one.opened for one in intake.queues]
     sampler.warn(await warnings_of(queues, context.settings))
     log.info(
         "worker_started",
-        concurrency=intake.permits.count,
-        queues=[one.binding.name for one in queues],
         jobs=sorted(intake.delivery.jobs),
+        queues=[one.binding.name for one in queues],
+        region=context.aws.region,
+        organization_id=context.settings.genesys.organization_id,
+        concurrency=intake.permits.count,
     )
     return Daemon(intake, sampler, health, context.settings.sqs.drain_seconds)
 

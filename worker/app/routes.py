@@ -36,8 +36,8 @@ async def _route(context: AppContext, job: Job[Any]) -> Route:
     return Route(
         job=job.name,
         run=await _protected(context, run, deadline) if job.background else run,
-        needs=frozenset(needed(job, settings)),
-        may_miss=frozenset(job.may_miss),
+        needs=context.upstreams_of(job.name, needed(job, settings)),
+        may_miss=context.upstreams_of(job.name, job.may_miss),
         deadline_seconds=deadline,
         age_limit_seconds=_value(settings, job.age_limit),
         degrade_after_seconds=_value(settings, job.degrade_after),

@@ -1,12 +1,12 @@
 """What is known of the running worker: readiness and /status, of what its parts say themselves."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from worker.app.upstreams import Upstreams
+from worker.app.upstreams import GENESYS, Upstreams
 from worker.clients.genesys import GenesysClients
-from worker.intake import Intake, QueueWatch
+from worker.intake import Intake, QueueStatusReader
 from worker.ops import Check
 from worker.settings import Settings
 from worker.telemetry import JobStatus, Snapshot
@@ -18,16 +18,15 @@ SAMPLE_SECONDS = 30
 class _Built:
     intake: Intake
     upstreams: Upstreams
-    genesys: GenesysClients | None
+    genesys: Sequence[GenesysClients]
 
-    def problems_of(self, problem_of: Callable[[QueueWatch], str | None]) -> Iterator[str]:
+    def problems_of(self, problem_of: Callable[[QueueStatusReader], str | None]) -> Iterator[str]:
         for one in self.intake.queues:
             if problem := problem_of(one):
                 yield f"{one.consumer.name}: {problem}"
 
     def token_problem(self) -> Iterator[str]:
-        if self.genesys is not None and (problem := self.genesys.problem):
-            yield problem
+        yield from dict.fromkeys(one.problem for one in self.genesys if one.problem)
 
 
 Sentences = Callable[[_Built], Iterable[str]]
@@ -43,7 +42,9 @@ class Sampler:
         self._built: _Built | None = None
         self._warnings: tuple[str, ...] = ()
 
-    def attach(self, intake: Intake, upstreams: Upstreams, genesys: GenesysClients | None) -> None:
+    def attach(
+        self, intake: Intake, upstreams: Upstreams, genesys: Sequence[GenesysClients]
+    ) -> None:
         """Take the parts, once they are built."""
         self._built = _Built(intake, upstreams, genesys)
         upstreams.show_pauses()
@@ -59,7 +60,7 @@ class Sampler:
             "start": lambda: None if self._built else self._waits_for(),
             "queue": self._check(lambda on: on.problems_of(lambda one: one.receive_problem(since))),
             "genesys": self._check(_Built.token_problem),
-            "acks": self._check(lambda on: on.problems_of(QueueWatch.ack_problem)),
+            "acks": self._check(lambda on: on.problems_of(QueueStatusReader.ack_problem)),
             "jobs": self._check(lambda on: on.intake.jobs.problems()),
             "dead letters": self._check(lambda on: on.intake.dead_letter_problems()),
             "pause": self._check(lambda on: on.upstreams.long_pauses()),
@@ -76,9 +77,10 @@ class Sampler:
             uptime_seconds=uptime,
             jobs=(*now.jobs, *self._jobs_off()),
             upstreams=tuple(built.upstreams.statuses()),
-            budget_exhausted_seconds=built.genesys.limiter.exhausted_for()
-            if built.genesys
-            else 0.0,
+            budget_exhausted_seconds=max(
+                (one.limiter.exhausted_for() for one in built.genesys), default=0.0
+            ),
+            budget_upstreams=GENESYS if built.genesys else (),
             warnings=self._warnings,
         )
 
@@ -87,8 +89,7 @@ class Sampler:
         while True:
             if (built := self._built) is not None:
                 samples = [one.sample() for one in built.intake.queues]
-                if built.genesys is not None:
-                    samples.append(built.genesys.check_token())
+                samples += [one.check_token() for one in built.genesys]
                 await asyncio.gather(*samples)
             await asyncio.sleep(SAMPLE_SECONDS)
 
@@ -106,5 +107,6 @@ class Sampler:
     def _jobs_off(self) -> Iterator[JobStatus]:
         half = self._settings.half_configured()
         for name, missing in self._settings.disabled_jobs().items():
-            reason = half.get(name) or f"not set: {', '.join(missing)}"
+            lacks = f"not set: {', '.join(missing)}" if missing else "not in HANDLERS"
+            reason = half.get(name) or lacks
             yield JobStatus(name=name, state="off", reason=reason)

@@ -1,7 +1,7 @@
 """One guard per upstream, from the settings, and what they say together.
 
-Genesys Cloud is six upstreams: the system behind a data action may be down while analytics answers.
-They share connections, token and request budget, and nothing else.
+Genesys Cloud is several upstreams: the system behind a data action may be down while analytics
+answers. They share connections, token and request budget, and nothing else.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ LONG_PAUSE_SECONDS = 300.0
 """An asked pause beyond it makes the worker not ready."""
 
 LOGIN = "login"
-GENESYS: Final = ("data_action", "conversations", "analytics", "speech", "architect")
+GENESYS: Final = ("data_action", "conversations", "analytics", "speech", "architect", "platform")
 """The parts of the API; each call names its own (`worker.clients.genesys.wire.Call`)."""
 
 
@@ -70,17 +70,15 @@ class Upstreams:
         """Return a guard for an HTTP endpoint without a request budget."""
         return self._guard(upstream, _retries(attempts), deadline_seconds)
 
-    def login(self, settings: GenesysSettings) -> Guard:
-        """Return the guard of the token host."""
-        return self._guard(LOGIN, ONCE, settings.deadline_seconds)
+    def login(self, settings: GenesysSettings, name: str = LOGIN) -> Guard:
+        """Return the guard of a token host."""
+        return self._guard(name, ONCE, settings.deadline_seconds)
 
-    def genesys(
-        self, settings: GenesysSettings, limiter: Limiter, *more: str
-    ) -> Mapping[str, Guard]:
-        """Return the guards of the Genesys API by upstream, `more` ones too, over one budget."""
+    def genesys(self, settings: GenesysSettings, limiter: Limiter) -> Mapping[str, Guard]:
+        """Return the guards of the Genesys API by upstream, over one budget."""
         retries, deadline = _retries(settings.attempts), settings.deadline_seconds
         self._pausing[limiter.upstream] = limiter
-        return {name: self._guard(name, retries, deadline, limiter) for name in (*GENESYS, *more)}
+        return {name: self._guard(name, retries, deadline, limiter) for name in GENESYS}
 
     def limiter(self, settings: GenesysSettings, fleet: FleetBudget | None = None) -> Limiter:
         """Return the request budget of Genesys: this process's token's, and the fleet's if any."""
@@ -91,7 +89,7 @@ class Upstreams:
             fleet=fleet,
         )
 
-    def watch_problem(
+    def report_problem_of(
         self, upstream: str, problem: Callable[[], Misconfigured | None], pausing: Pausing
     ) -> None:
         """Let an upstream say by itself what is wrong with it: no message has to find out."""

@@ -8,7 +8,6 @@ from worker.cli import (
     check,
     demo,
     dlq,
-    health,
     inspect,
     jobs,
     new_job,
@@ -17,6 +16,7 @@ from worker.cli import (
     send,
     settings,
     source,
+    status,
 )
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
@@ -25,7 +25,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker --env-file .env run",
         "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
     ),
-    demo.demo: ("worker demo", "worker demo --events 1000 --seed 7", "worker demo --serve"),
+    demo.demo: ("worker demo", "worker demo --events 1000 --keep demo", "worker demo --serve"),
     check.check: ("worker check", "worker check --json"),
     inspect.inspect: (
         "worker inspect event.json",
@@ -34,7 +34,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     send.send: (
         "worker send event.json",
-        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
+        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/q",
         "jq -c . events.json | worker send -",
     ),
     jobs.jobs: ("worker jobs", "worker jobs --json"),
@@ -43,7 +43,12 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
     settings.settings: ("worker settings", "worker settings --json"),
-    health.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
+    status.status: (
+        "worker status",
+        "worker status --watch --url http://worker.default.svc.cluster.local:9464",
+        "worker status --url http://10.0.0.1:9464 --url http://10.0.0.2:9464 --json",
+    ),
+    run.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }
 """The commands that are one function, in the order of the help, with examples of each."""
 

@@ -1,7 +1,6 @@
 """`worker jobs`: the jobs there are, what each takes, and which of them are on."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,15 +26,20 @@ def jobs(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: the declarations alone.")
     ] = False,
+    in_force: Annotated[
+        bool, typer.Option("--in-force", help="By the settings in force, not by the defaults.")
+    ] = False,
 ) -> None:
     """List all known jobs, those of installed packages too, and whether each is on.
 
-    The JSON does not depend on the environment: detail-types and upstreams are those of the default
-    settings. The list shows which jobs the environment turns on, and what the others lack.
+    Detail-types, topics, upstreams and permissions are those of the default settings: without
+    --in-force the JSON does not depend on the environment. The list shows which jobs the
+    environment turns on, and what the others lack.
     """
+    from worker.app.command_line import settings_of
     from worker.app.jobs import catalogue
 
-    entries = catalogue()
+    entries = catalogue(settings_of().jobs if in_force else None)
     if as_json:
         typer.echo(json.dumps({"jobs": entries}, indent=2))
         return
@@ -46,16 +50,20 @@ def _print(entries: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from worker.app.command_line import settings_of
+    from worker.settings import Handlers
+
     console = Console(highlight=False, soft_wrap=True)
-    states = states_of_jobs()
+    states = settings_of(Handlers).job_states()
     for entry in entries:
         name = entry["name"]
         console.print(Text(f"{name}  {states[name]}", style="bold"))
         _line(console, "", entry["summary"])
         for key, title in LISTS.items():
             _line(console, title, ", ".join(entry[key]))
-        for call, permission in entry["permissions"].items():
-            _line(console, "permission", f"{permission}  ({call})")
+        for key, title in (("permissions", "permission"), ("optional_permissions", "optional")):
+            for call, permission in entry[key].items():
+                _line(console, title, f"{permission or 'none is published'}  ({call})")
         for action, setting in entry["aws_actions"].items():
             _line(console, "AWS action", f"{action} on {setting}")
         for one in entry["bus_events"]:
@@ -68,24 +76,3 @@ def _line(console: "Console", title: str, text: str) -> None:
 
     if text:
         console.print(Text(f"  {title:<{TITLE_WIDTH}} {text}" if title else f"  {text}"))
-
-
-def states_of_jobs() -> dict[str, str]:
-    """Return whether each known job is on, and what those that are off lack."""
-    from worker.app.command_line import settings_of
-    from worker.settings import Handlers
-
-    settings = settings_of(Handlers)
-    named = settings.handlers.handlers
-    return {
-        name: _state(lacking, is_named=not named or name in named)
-        for name, lacking in settings.lacking().items()
-    }
-
-
-def _state(lacking: Sequence[str], *, is_named: bool) -> str:
-    if not is_named:
-        return "off: not in HANDLERS"
-    if lacking:
-        return f"off: lacks {', '.join(lacking)}"
-    return "on"

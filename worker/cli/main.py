@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from errno import EDQUOT, EFBIG, ENOSPC
 from inspect import cleandoc
 from itertools import islice
@@ -76,11 +77,30 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def variables_in(path: Path) -> Mapping[str, str]:
+    """Return what a file sets, as Docker, Compose and python-dotenv read it.
+
+    `NAME=value` lines, `export`, comments, quotes; nothing is expanded. Raises ConfigurationError
+    that names each line that cannot be read, without its text.
+    """
+    from dotenv.parser import parse_stream
+
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            lines = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no text in UTF-8"
+        raise ConfigurationError([f"--env-file: {str(path)!r} cannot be read: {why}"]) from None
+    if bad := [str(line.original.line) for line in lines if line.error]:
+        raise ConfigurationError(
+            [f"--env-file: {str(path)!r}: line {n} is no NAME=value" for n in bad]
+        )
+    return {line.key: line.value or "" for line in lines if line.key}
+
+
 def _load(files: list[Path] | None) -> None:
     """Set what the files set, later ones first, unless the environment has it."""
     for file in reversed(files or ()):
-        from worker.settings.load import variables_in
-
         for name, value in variables_in(file).items():
             os.environ.setdefault(name, value)
 

@@ -1,5 +1,6 @@
 """`worker source`: the Genesys side of EventBridge, made once per organization."""
 
+import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
 Step = Literal["create", "configure", "enable"]
 
+CREATE = (
+    "worker source create prod-events --account 111122223333 --region eu-west-1",
+    "worker source create prod --account 111122223333 --region eu-west-1 --apply",
+)
+
+UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
 app = typer.Typer(
     help="Make, show and enable the integration that sends Genesys events to EventBridge.",
     epilog=examples(
-        "worker source create prod-events --account 111122223333 --region eu-west-1",
-        "worker source create prod-events --account 111122223333 --region eu-west-1 --apply",
+        *CREATE,
         "worker source enable prod-events --apply",
         "worker source show",
     ),
@@ -35,8 +42,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _like(pattern: str, what: str) -> Any:
     """Return typer's callback that refuses any other text: a usage error, exit code 2."""
 
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
+    def check(value: str | None) -> str | None:
+        if value is not None and re.fullmatch(pattern, value) is None:
             raise typer.BadParameter(f"not {what}")
         return value
 
@@ -46,51 +53,75 @@ def _like(pattern: str, what: str) -> Any:
 Suffix = Annotated[
     str,
     typer.Argument(
+        metavar="SUFFIX",
         help="Last part of the partner source's name, e.g. prod-events.",
         callback=_like(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, _ and -"),
     ),
 ]
 
 
-@app.command()
-def create(
+Account = Annotated[
+    str, typer.Option(help="AWS account.", callback=_like(r"[0-9]{12}", "an account of 12 digits"))
+]
+Region = Annotated[
+    str,
+    typer.Option(
+        help="AWS region.", callback=_like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
+    ),
+]
+Topics = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
+        "all known jobs where no job is on."
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Send these topics only: others that it sends are removed."),
+]
+Take = Annotated[
+    str | None,
+    typer.Option(
+        help="Configure this integration, which is there and not configured, and make none.",
+        metavar="ID",
+        callback=_like(UUID, "the id of an integration"),
+    ),
+]
+
+
+@app.command(epilog=examples(*CREATE))
+def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     suffix: Suffix,
-    account: Annotated[
-        str,
-        typer.Option(help="AWS account.", callback=_like(r"[0-9]{12}", "an account of 12 digits")),
-    ],
-    region: Annotated[
-        str,
-        typer.Option(
-            help="AWS region.", callback=_like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
-        ),
-    ],
-    topic: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Topic to send; repeat for more. If none: those of the jobs that are on, or of "
-            "all known jobs where no job is on."
-        ),
-    ] = None,
+    account: Account,
+    region: Region,
+    topic: Topics = None,
+    replace: Replace = False,
+    take: Take = None,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the integration and configure it; run again, it changes only what differs."""
+    """Make the integration and configure it; run again, it adds the topics that are missing.
+
+    An integration may serve others, too: their topics, notes and settings stay as they are, but for
+    topics with --replace. The dry run shows each topic that would be added or removed.
+    """
     from worker.clients.genesys import SourceConfig
 
     wanted = SourceConfig(
         account_id=account, region=region, suffix=suffix, topics=tuple(topic or wanted_topics())
     )
-    _print(finish(create_source(wanted, apply=apply)), as_json=as_json)
+    change = Change(wanted, replace=replace, take=take, apply=apply)
+    _print(finish(create_source(change)), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("worker source enable prod-events --apply"))
 def enable(suffix: Suffix, apply: Apply = False, as_json: AsJson = False) -> None:
     """Enable the integration; events flow once its bus exists."""
     _print(finish(enable_source(suffix, apply=apply)), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("worker source show", "worker source show --json"))
 def show(as_json: AsJson = False) -> None:
     """Show the EventBridge integrations of the organization."""
     rows = finish(sources_of())
@@ -112,7 +143,8 @@ def wanted_topics() -> tuple[str, ...]:
     from worker.app.jobs import topics_of
     from worker.settings import Handlers
 
-    return topics_of(settings_of(Handlers).enabled_jobs())
+    settings = settings_of(Handlers)
+    return topics_of(settings.enabled_jobs(), settings.jobs)
 
 
 def _print(outcome: "Outcome", *, as_json: bool) -> None:
@@ -122,13 +154,17 @@ def _print(outcome: "Outcome", *, as_json: bool) -> None:
     what = ", ".join(outcome.steps) or "nothing: it is as wanted"
     typer.echo(f"{'done' if outcome.applied else 'to do'}: {what}")
     typer.echo(f"partner source: {outcome.partner_source}")
-    for topic in outcome.topics:
-        typer.echo(f"  {topic}")
+    typer.echo(f"integration: {outcome.integration_id or 'a new one'}")
+    for topic in outcome.added:
+        typer.echo(f"+ {topic}")
+    for topic in outcome.removed:
+        typer.echo(f"- {topic}")
+    for one in outcome.unconfigured:
+        typer.echo(f"{one} is there, too, and not configured: --take {one} makes it this source")
     if outcome.steps and not outcome.applied:
         typer.echo("Nothing was changed. Add --apply to do it.")
-    elif outcome.applied and "configure" in outcome.steps:
-        name = outcome.partner_source
-        typer.echo(f"next: aws events create-event-bus --name {name} --event-source-name {name}")
+    for number, step in enumerate(outcome.next_steps(), start=1):
+        typer.echo(f"next {number}: {step}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +182,33 @@ class Outcome:
     topics: tuple[str, ...] = ()
     """What it is, or would be, configured to send."""
 
+    had: tuple[str, ...] = ()
+    """What it was configured to send."""
+
+    enabled: bool = False
+    unconfigured: tuple[str, ...] = ()
+    """Ids of integrations that are not configured, of an earlier run or of another team."""
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Topics that it did not send before."""
+        return tuple(topic for topic in self.topics if topic not in self.had)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Topics that it sends no more."""
+        return tuple(topic for topic in self.had if topic not in self.topics)
+
+    def next_steps(self) -> list[str]:
+        """Return the commands that are left until events flow."""
+        if self.enabled:
+            return []
+        name = self.partner_source
+        return [
+            f"aws events create-event-bus --name {name} --event-source-name {name}",
+            f"worker source enable {name.rpartition('/')[2]} --apply",
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for machines."""
         return {
@@ -154,47 +217,88 @@ class Outcome:
             "steps": list(self.steps),
             "applied": self.applied,
             "topics": list(self.topics),
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "enabled": self.enabled,
+            "unconfigured": list(self.unconfigured),
+            "next": self.next_steps(),
         }
 
 
-def matching(sources: "Sequence[EventSource]", wanted: "SourceConfig") -> "EventSource | None":
-    """Return the source of that suffix, or else one that is not configured yet.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is asked for."""
 
-    An unconfigured one was left by an earlier run that was interrupted: making another each time
-    would fill the organization with them. Raises Permanent when the suffix is another account's.
-    """
-    for one in sources:
-        theirs = one.draft.source
-        if theirs is not None and theirs.suffix == wanted.suffix:
-            if (theirs.account_id, theirs.region) != (wanted.account_id, wanted.region):
-                raise Permanent("a source of this suffix feeds another account or region")
-            return one
-    return next((one for one in sources if one.draft.source is None), None)
+    wanted: "SourceConfig"
+    replace: bool = False
+    """Whether topics that it sends, and that are not wanted, are removed."""
+
+    take: str | None = None
+    """Id of an integration that is not configured."""
+
+    apply: bool = False
+
+    def matching(self, sources: "Sequence[EventSource]") -> "EventSource | None":
+        """Return the source of that suffix, or else the one to be taken; None: it is to be made.
+
+        One that is not configured is never taken unasked: it may be what another team is about to
+        configure. Raises Permanent when the suffix is another account's.
+        """
+        wanted = self.wanted
+        for one in sources:
+            theirs = one.draft.source
+            if theirs is not None and theirs.suffix == wanted.suffix:
+                if (theirs.account_id, theirs.region) != (wanted.account_id, wanted.region):
+                    raise Permanent("a source of this suffix feeds another account or region")
+                if self.take not in {None, one.integration.id}:
+                    raise Permanent(f"{one.integration.id} has this suffix: none is to be taken")
+                return one
+        return self._taken(sources) if self.take else None
+
+    def _taken(self, sources: "Sequence[EventSource]") -> "EventSource":
+        for one in sources:
+            if one.integration.id == self.take:
+                if one.draft.source is not None:
+                    raise Permanent(f"{self.take} is configured: as {one.draft.source.suffix}")
+                return one
+        raise Permanent(f"{self.take} is no EventBridge integration of this organization")
+
+    def topics(self, found: "EventSource | None") -> tuple[str, ...]:
+        """Return what the source is to send: what it sends, and what is wanted."""
+        theirs = () if self.replace else _topics_of(found)
+        return tuple(dict.fromkeys((*theirs, *self.wanted.topics)))
+
+    def steps(self, found: "EventSource | None") -> tuple[Step, ...]:
+        """Return the steps that make the source as wanted; none when it is."""
+        if found is None:
+            return ("create", "configure")
+        is_same = set(_topics_of(found)) == set(self.topics(found))
+        return () if found.draft.source is not None and is_same else ("configure",)
 
 
-def steps_to(wanted: "SourceConfig", found: "EventSource | None") -> tuple[Step, ...]:
-    """Return the steps that make the source as wanted; none when it is."""
-    if found is None:
-        return ("create", "configure")
-    theirs = found.draft.source
-    same = theirs is not None and set(theirs.topics) == set(wanted.topics)
-    return () if same else ("configure",)
+def _topics_of(one: "EventSource | None") -> tuple[str, ...]:
+    return one.draft.source.topics if one and one.draft.source else ()
 
 
-async def create_source(wanted: "SourceConfig", *, apply: bool) -> Outcome:
+async def create_source(change: Change) -> Outcome:
     """Make the source, or change its topics; without `apply` only return what would be done."""
     async with _integrations() as integrations:
-        found = matching(await integrations.event_sources(), wanted)
-        steps = steps_to(wanted, found)
-        if apply and steps:
+        sources = await integrations.event_sources()
+        found = change.matching(sources)
+        steps, topics, had = change.steps(found), change.topics(found), _topics_of(found)
+        spare = [one.integration.id for one in sources if one.draft.source is None]
+        if change.apply and steps:
             found = found or await integrations.create()
-            await integrations.configure(found, wanted)
+            await integrations.configure(found, dataclasses.replace(change.wanted, topics=topics))
         return Outcome(
             steps=steps,
-            applied=apply and bool(steps),
-            partner_source=await integrations.partner_source(wanted.suffix),
+            applied=change.apply and bool(steps),
+            partner_source=await integrations.partner_source(change.wanted.suffix),
             integration_id=found.integration.id if found else None,
-            topics=wanted.topics,
+            topics=topics,
+            had=had,
+            enabled=bool(found and found.integration.enabled),
+            unconfigured=tuple(spare) if "create" in steps else (),
         )
 
 
@@ -214,7 +318,9 @@ async def enable_source(suffix: str, *, apply: bool) -> Outcome:
             applied=apply and bool(steps),
             partner_source=await integrations.partner_source(suffix),
             integration_id=found.integration.id,
-            topics=found.draft.source.topics if found.draft.source else (),
+            topics=_topics_of(found),
+            had=_topics_of(found),
+            enabled=not steps or apply,
         )
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 from zlib import crc32
 
@@ -94,7 +95,7 @@ class Environment:
 
     crm: CrmState
     sinks: Mapping[str, WebhookSink]
-    """Webhook receivers, by what they are for."""
+    """Sinks of webhooks, by what they are for."""
 
     extra: dict[str, str] = field(default_factory=dict)
     """Settings that jobs add."""
@@ -104,14 +105,17 @@ class Environment:
         return list(self.job_queues.values()) or [self.queue_url]
 
     def put(self, body: str, queue_of: str | None = None) -> list[tuple[str, str]]:
-        """Put a message on the queues it belongs on; return URL and message id of each.
+        """Put a message on the queues it belongs on; return URL and message id of each."""
+        return [(url, self.sqs.send(url, body)) for url in self.urls_of(body, queue_of)]
 
-        `queue_of`: on the queue of this job instead, as by a rule with a wrong target.
+    def urls_of(self, body: str, queue_of: str | None = None) -> list[str]:
+        """Return the URLs of the queues that a message belongs on.
+
+        `queue_of`: the queue of this job instead, as by a rule with a wrong target.
         """
-        urls = queues_of(body, self.job_queues) if self.job_queues else [self.queue_url]
         if queue_of is not None:
-            urls = [self.job_queues[queue_of]]
-        return [(url, self.sqs.send(url, body)) for url in urls]
+            return [self.job_queues[queue_of]]
+        return queues_of(body, self.job_queues) if self.job_queues else [self.queue_url]
 
     def waiting(self) -> int:
         """Return how many messages are on the queues, in flight or not."""
@@ -248,13 +252,19 @@ def queues_of(body: str, job_queues: Mapping[str, str]) -> list[str]:
     An event that interests two jobs is on two queues. What no rule takes was put on some queue
     by another way than the bus: always the same one for the same body.
     """
-    groups = {name: job.settings() for name, job in known_jobs().items()}
-    groups["forward"] = known_jobs()["forward"].settings(forward_types=FORWARD_TYPES)
-    jobs = jobs_of(_detail_type(body), groups)
+    jobs = jobs_of(_detail_type(body), _settings_of_jobs())
     if found := [url for job, url in job_queues.items() if job in jobs]:
         return found
     urls = list(job_queues.values())
     return [urls[crc32(body.encode()) % len(urls)]]
+
+
+@cache
+def _settings_of_jobs() -> dict[str, Any]:
+    # Kept: to make them takes a millisecond, and each of twenty thousand messages asks.
+    groups = {name: job.settings() for name, job in known_jobs().items()}
+    groups["forward"] = known_jobs()["forward"].settings(forward_types=FORWARD_TYPES)
+    return groups
 
 
 def _detail_type(body: str) -> str:

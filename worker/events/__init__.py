@@ -1,6 +1,5 @@
 """From the bytes of a message body to typed events: pure, no I/O."""
 
-from worker.events.any_event import AnyEvent, any_events, read_any
 from worker.events.conversation import (
     FlatFields,
     LegFields,
@@ -44,7 +43,17 @@ from worker.events.origin import (
     timed,
     utc_text,
 )
-from worker.events.reading import EventReader, EventType, ForJob, Reader, UnknownType, Wanted
+from worker.events.reading import (
+    AnyEvent,
+    EventReader,
+    EventType,
+    ForJob,
+    Reader,
+    UnknownType,
+    Wanted,
+    any_events,
+    read_any,
+)
 
 __all__ = [
     "MAX_ITEMS",

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from worker.clients.aws import MAX_BATCH, EntryFailed, Queue, QueueError, Results
-from worker.intake.leases import Lease, Leases, Problems, note_failure
+from worker.intake.leases import QUIET_SECONDS, Lease, Leases, Problems, note_failure
 from worker.resilience import full_jitter
 from worker.telemetry import metrics
 
@@ -28,9 +28,6 @@ CALLS_AT_ONCE = 16
 """Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
 
 RELEASE_ATTEMPTS = 3
-QUIET_SECONDS = 60.0
-"""Least time between two log lines about one action."""
-
 
 Settled = Callable[[Lease, bool], None]
 """Called for each settled message; True when it is gone from the queue."""

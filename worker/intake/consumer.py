@@ -101,7 +101,8 @@ class Consumer:
         try:
             outcome = await self._until_outcome(lease)
             await self.settlement(lease, outcome)
-            self._count(lease, outcome)
+            if self.draining:
+                self._count(lease, outcome)
         except Exception as error:  # noqa: BLE001  a fault of ours: the message is not lost by it
             self._failed(lease, error)
         finally:  # not by a callback of the task: one more for each message
@@ -128,7 +129,8 @@ class Consumer:
             if self.gate.state != "open":
                 self._release_permit(lease)
                 await self.gate.enter(lease)
-            if deferred := self.settlement.defers_again(lease):
+            comes_back = lease.message.receive_count > 1
+            if comes_back and (deferred := self.settlement.defers_again(lease)):
                 return deferred
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
@@ -173,7 +175,7 @@ class Consumer:
         for lease in self.leases:
             if lease.settled or lease.why_cancelled:
                 continue  # a second cancellation would cut short what the first one cleans up
-            if lease in waiting or lease.stage not in ("working", "settling"):
+            if lease in waiting or lease.phase not in ("working", "settling"):
                 lease.cancel("drain")
 
     async def drain(self, seconds: float) -> DrainReport:
@@ -243,7 +245,7 @@ class Consumer:
             empties = 0 if messages else empties + 1
             if len(messages) == MAX_BATCH:
                 self._add_poller()
-            elif empties >= self.poller.rules.empty_polls and self._left():
+            elif empties >= self.poller.settings.empty_polls and self._left():
                 return
 
     async def _until_receiving(self) -> Literal["freely", "one", "stopped"]:
@@ -348,15 +350,13 @@ class Consumer:
             self._released += 1
 
     def _count(self, lease: Lease, outcome: Outcome) -> None:
-        if not self.draining:
-            return
         if outcome is RELEASED:
             self._released += 1
         else:
             self._finished.append(lease)
 
     def _add_poller(self) -> None:
-        if len(self._pollers) < self.poller.rules.most_pollers and not self.draining:
+        if len(self._pollers) < self.poller.settings.most_pollers and not self.draining:
             self._pollers.add(self._loop.create_task(self._poll(), name="poller"))
 
     def _left(self) -> bool:

@@ -2,8 +2,8 @@
 
 Fifty of one cause, and one more for every ten messages that its job has done since. Beyond that the
 messages of the cause stay on the queue, invisible, and one at a time tries, after 1, 2, 4 .. 15
-minutes; the others that come back are deferred again unrun. Only the success of one that had failed
-by that cause ends it. Everything else flows.
+minutes; the others that come back are deferred again unrun: shortly while that one runs, else until
+the next try. Only the success of one that had failed by that cause ends it. Everything else flows.
 
 A cause is known once a message has run: one that this process has not seen fail runs first.
 Not a limit a minute, as it was: that is three thousand an hour, for ever.
@@ -27,6 +27,9 @@ SPREAD_SECONDS = 10.0
 """Over which deferred messages come back: by then it is mostly known whether the one that tried
 succeeded.
 """
+
+LONGEST_TRY_SECONDS = 60.0
+"""How long its outcome is waited for; it may never be known: the lease lost, another failure."""
 
 CAUSES = 1_000
 """Causes counted; the oldest that is within its limit is forgotten first."""
@@ -59,6 +62,9 @@ class _Cause:
     trying: str = ""
     """Id of the message that tried last, or tries now."""
 
+    known_by: float = 0.0
+    """Until when its outcome may be unknown; 0 once it failed again."""
+
     deferred: OrderedDict[str, None] = field(default_factory=OrderedDict)
     gate_pause: float = GATE_PAUSE_SECONDS[0] / 2
     gate_opens_at: float = 0.0
@@ -89,6 +95,8 @@ class DeadLetterLimit:
         cause = self._cause(failure)
         if cause.reached and now >= cause.next_try:  # a new one, or the probe of a gate
             self._let_try(message_id, cause, now)
+        if cause.trying == message_id:
+            cause.known_by = 0.0
         self._delay_gate(cause, now)
         within = cause.dead_letters < self._allowed(cause)
         if within and (not cause.reached or cause.trying == message_id):
@@ -109,6 +117,8 @@ class DeadLetterLimit:
         if (fingerprint := self._cause_of.get(message_id)) is None:
             return None
         cause, now = self._causes[fingerprint], self._clock()
+        if now < cause.known_by:
+            return self._until_known(cause, now)
         if now < cause.next_try:
             return self._until_next_try(cause, now)
         self._let_try(message_id, cause, now)
@@ -147,9 +157,10 @@ class DeadLetterLimit:
             if cause.reached:
                 yield cause.reason, cause.job, len(cause.deferred)
 
-    def dead_letters(self) -> list[tuple[str, str | None, int]]:
-        """Return reason, job and number of dead letters by cause, the most first."""
-        found = [(one.reason, one.job, one.dead_letters) for one in list(self._causes.values())]
+    def dead_letters(self) -> list[tuple[str, str | None, int, str]]:
+        """Return reason, job, number of dead letters and fingerprint by cause, the most first."""
+        causes = list(self._causes.items())
+        found = [(one.reason, one.job, one.dead_letters, key) for key, one in causes]
         return sorted((one for one in found if one[2]), key=lambda one: -one[2])
 
     def _cause(self, failure: Failure) -> _Cause:
@@ -164,6 +175,12 @@ class DeadLetterLimit:
         cause.trying = message_id
         cause.pause = min(LONGEST_PAUSE_SECONDS, cause.pause * 2)
         cause.next_try = now + cause.pause
+        cause.known_by = now + LONGEST_TRY_SECONDS
+
+    def _until_known(self, cause: _Cause, now: float) -> float:
+        # Not until the next try: what healed a minute ago would be late by a quarter of an hour.
+        since = now - (cause.known_by - LONGEST_TRY_SECONDS)
+        return since + self._random.uniform(SPREAD_SECONDS / 2, SPREAD_SECONDS)
 
     def _until_next_try(self, cause: _Cause, now: float) -> float:
         return cause.next_try - now + self._random.uniform(0, SPREAD_SECONDS)

@@ -1,15 +1,19 @@
-"""Whether the messages of one job can succeed now, and why not."""
+"""Whether the messages of each job can succeed now, and why not; and the limit that jobs share."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Literal, Protocol
 
 import structlog
 
 from worker.errors import Misconfigured
-from worker.intake.leases import Lease
+from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.outcome import Failure
-from worker.telemetry import JobStatus, metrics
+from worker.intake.router import Route, Routes
+from worker.telemetry import DeadLetterCause, JobStatus, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +26,17 @@ PROBLEM_PAUSE_SECONDS = (5.0, 30.0)
 RECENT_SUCCESS_SECONDS = 30.0
 """A setting through which a job succeeded that lately may not be wrong for all of its messages."""
 
+MOST_PROBLEMS = 8
+"""Problems of one job that are named at once."""
+
 FEWEST_MESSAGES = 3
 """So many that meet the same without a success between them are not one message's fault."""
+
+IDEMPOTENCY = "idempotency"
+"""Name of the store's upstream: jobs whose effects the store proves need it."""
+
+SHOWN = 10
+"""Causes shown."""
 
 
 class Upstreams(Protocol):
@@ -84,11 +97,15 @@ class JobState:
     """Worst breaker among those it may miss, as last checked: its gate does not close for them,
     and chooses no probe, so that any message will do."""
 
-    probing: Lease | None = None
-    """The message that probes while the job is half-open; one at a time."""
+    probing: object | None = None
+    """The lease of the message that probes while the job is half-open; one at a time. Only which
+    one it is matters here."""
 
     problem: Misconfigured | None = None
-    """What a person must change, as its messages found out."""
+    """What a person must change, as its messages found out last."""
+
+    _problems: tuple[Misconfigured, ...] = ()
+    """All of it that they found out since one was done last, each once."""
 
     done = 0
     done_at = float("-inf")
@@ -141,6 +158,17 @@ class JobState:
         """Return what a person must change for this job; safe from any thread."""
         return self._upstream_problem(*self.needs, *self.may_miss) or self.problem
 
+    def known_problems(self) -> tuple[Misconfigured, ...]:
+        """Return all that a person must change for this job; safe from any thread.
+
+        Of several missing permissions each message meets one: to whom they are named one by one,
+        each is another round with the administrator.
+        """
+        upstreams = self._upstream_problem(*self.needs, *self.may_miss)
+        if upstreams is not None:
+            return (upstreams,)
+        return self._problems or ((self.problem,) if self.problem else ())
+
     def level(self) -> int:
         """Return the state as the metric reports it; called by the scrape's thread."""
         return MISCONFIGURED if self.known_problem() else LEVELS[self.state]
@@ -151,9 +179,14 @@ class JobState:
             name=self.name,
             state=self.state,
             reason=self.reason,
+            problems=tuple(map(self._shown, self.known_problems())),
             outcomes=_outcomes(self.name),
             last_failure=self.last_failure.shown(now) if self.last_failure else None,
         )
+
+    def _shown(self, problem: Misconfigured) -> Problem:
+        cause = f"{problem.reason} ({problem.setting})"
+        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy)
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.
@@ -162,12 +195,11 @@ class JobState:
         be what the permission is missing for. What an upstream knows of itself is its own: it heals
         without a message.
         """
-        watched = self._upstream_problem(*self.needs, *self.may_miss)
-        if watched is not None and watched.reason == problem.reason:
+        known = self._upstream_problem(*self.needs, *self.may_miss)
+        if known is not None and known.reason == problem.reason:
             return
         now = self._clock()
-        if self.problem is None:
-            _log_problem(self.name, problem)
+        self._remember(problem)
         self.problem = problem
         self._met.add(message_id)
         if len(self._met) < FEWEST_MESSAGES and now - self.done_at < RECENT_SUCCESS_SECONDS:
@@ -178,8 +210,18 @@ class JobState:
         self._problem_pause = min(longest, self._problem_pause * 2) or first
         self._probe_at = now + self._problem_pause
 
+    def _remember(self, problem: Misconfigured) -> None:
+        """Keep the latest of each kind; reasons differ by the vendor's id of the reply."""
+        known = {(one.setting, one.remedy): one for one in self._problems}
+        key = (problem.setting, problem.remedy)
+        if key not in known:
+            _log_problem(self.name, problem)
+        known[key] = problem
+        self._problems = tuple(known.values())[-MOST_PROBLEMS:]
+
     def recovered(self) -> None:
-        """Forget the problem: a message was done in spite of it."""
+        """Forget the problems: a message was done in spite of them."""
+        self._problems = ()
         if self.problem is not None:
             log.info("job_recovered", job=self.name, setting=self.problem.setting)
             self.problem, self._problem_pause, self._probe_at = None, 0.0, 0.0
@@ -228,3 +270,66 @@ def _outcomes(job: str) -> dict[str, int]:
         for (name, outcome), count in metrics.messages_processed.series()
         if name == job
     }
+
+
+class Jobs:
+    """What the parts of the intake ask about jobs, for all queues."""
+
+    def __init__(
+        self, routes: Routes, upstreams: Upstreams, *, dead_letters: int, random: Random
+    ) -> None:
+        """`dead_letters`: of one cause, from which on its messages stay on the queue."""
+        self._clock = asyncio.get_running_loop().time
+        self.limit = DeadLetterLimit(dead_letters, self.done, self._clock, random)
+        self.states = {job: self._state(route, upstreams) for job, route in routes.items()}
+        for name, state in self.states.items():
+            metrics.job_state.labels(name).set_function(state.level)
+
+    def done(self, job: str | None) -> Done:
+        """Return what a job has done, and when last; all of them for None."""
+        some = list(self.states.values()) if job is None else [self.states[job]]
+        return sum(one.done for one in some), max((one.done_at for one in some), default=0.0)
+
+    def idle_seconds(self, job: str | None) -> float:
+        """Return the time since a job last did a message; since any did for None."""
+        return self._clock() - self.done(job)[1]
+
+    def statuses(self) -> Iterator[JobStatus]:
+        """Yield what /status shows of each job; safe from any thread."""
+        now = time.time()
+        for state in self.states.values():
+            yield state.status(now)
+
+    def causes(self) -> Iterator[DeadLetterCause]:
+        """Yield the causes of dead letters that /status shows."""
+        held = {(reason, job): count for reason, job, count in self.limit.reached()}
+        for reason, job, dead_letters, fingerprint in self.limit.dead_letters()[:SHOWN]:
+            yield DeadLetterCause(
+                reason=reason,
+                job=job,
+                fingerprint=fingerprint,
+                dead_letters=dead_letters,
+                held_back=held.get((reason, job), 0),
+            )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what a person must change, a sentence each."""
+        for name, state in self.states.items():
+            for problem in state.known_problems():
+                yield f"{name}: {problem.reason} ({problem.setting}): {problem.remedy}"
+
+    def limits_reached(self) -> Iterator[str]:
+        """Yield the causes whose messages are held back, a sentence each."""
+        for reason, job, held in self.limit.reached():
+            yield f"limit reached for {job or 'unreadable messages'}: {reason}; {held} held back"
+
+    def _state(self, route: Route, upstreams: Upstreams) -> JobState:
+        store = [IDEMPOTENCY] if route.proof == "store" else []
+        return JobState(
+            route.job,
+            needs=[*store, *sorted(route.needs)],
+            may_miss=sorted(route.may_miss),
+            upstreams=upstreams,
+            limit=self.limit,
+            clock=self._clock,
+        )

@@ -67,6 +67,9 @@ class Problem(NamedTuple):
         return known and lasted >= for_seconds
 
 
+QUIET_SECONDS = 60.0
+"""Between two log lines of one thing that fails."""
+
 Problems = dict[str, Problem]
 """By action."""
 
@@ -77,7 +80,7 @@ def note_failure(problems: Problems, action: str, now: float, code: str, *, deni
     problems[action] = problems.get(action, first).again(now, code, denied=denied)
 
 
-Stage = Literal["queued", "gate", "permit", "alone", "working", "settling"]
+Phase = Literal["queued", "gate", "permit", "alone", "working", "settling"]
 """Where a message in flight is; `queued` behind the head of its FIFO group."""
 
 
@@ -99,10 +102,10 @@ class Lease:
         "jobs",
         "message",
         "origin",
+        "phase",
         "probe",
         "settled",
         "source",
-        "stage",
         "task",
         "why_cancelled",
     )
@@ -116,9 +119,9 @@ class Lease:
 
         self._clock, self.ends_at = clock, ends_at
         self.first_received_at = self.began_at = message.received_at
-        """When it entered its stage, by the loop's clock."""
+        """When it entered its phase, by the loop's clock."""
 
-        self.stage: Stage = "queued"
+        self.phase: Phase = "queued"
         self.task: asyncio.Task[None] | None = None
         """The task that may be cancelled; None before it starts and once the message settles."""
 
@@ -157,9 +160,9 @@ class Lease:
         """Whether the message is surely still ours; asked before each effect."""
         return self.why_cancelled is None and self._clock() < self.ends_at
 
-    def enter(self, stage: Stage) -> None:
-        """Enter a stage in which it may wait for long."""
-        self.stage, self.began_at = stage, self._clock()
+    def enter(self, phase: Phase) -> None:
+        """Enter a phase in which it may wait for long."""
+        self.phase, self.began_at = phase, self._clock()
 
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
@@ -170,13 +173,14 @@ class Lease:
 
     def log_fields(self) -> Mapping[str, Any]:
         """Return what each log line about this message says."""
-        fields = {"message_id": self.message.id, "receive_count": self.message.receive_count}
+        fields: dict[str, Any] = {"job": self.jobs[0]} if len(self.jobs) == 1 else {}
+        if self.origin is not None:
+            fields["conversation_id"] = self.conversation_id
+        fields["message_id"] = self.message.id
+        fields["receive_count"] = self.message.receive_count
         if self.origin is not None:
             fields["event_id"] = self.origin.event_id
             fields["correlation_id"] = self.origin.correlation_id
-            fields["conversation_id"] = self.conversation_id
-        if len(self.jobs) == 1:
-            fields["job"] = self.jobs[0]
         return fields
 
 
@@ -196,6 +200,7 @@ class Leases:
         self.held: dict[str, Lease] = {}
         """By message id."""
 
+        self._logged_at = -math.inf
         self._extended = metrics.visibility_extensions.labels("ok")
 
     def __len__(self) -> int:
@@ -273,8 +278,7 @@ class Leases:
             code = error.code if isinstance(error, QueueError) else type(error).__name__
             metrics.visibility_extensions.labels("error").inc(len(batch))
             denied = isinstance(error, QueueError) and error.denied
-            note_failure(self.problems, HEARTBEAT, self._clock(), code, denied=denied)
-            log.warning("heartbeat_failed", code=code, messages=len(batch))
+            self._note_failure(code, denied=denied, messages=len(batch))
             self._give_up_the_late(batch)
             return
         self.problems.clear()
@@ -283,6 +287,14 @@ class Leases:
             if lease.message.receipt == receipt:
                 self._note(lease, failed, seconds, began=began)
         self._give_up_the_late(batch)
+
+    def _note_failure(self, code: str, *, denied: bool, messages: int) -> None:
+        """Keep what fails for /status; logged once a minute, not for each batch."""
+        now = self._clock()
+        note_failure(self.problems, HEARTBEAT, now, code, denied=denied)
+        if now - self._logged_at >= QUIET_SECONDS:
+            self._logged_at = now
+            log.log(40 if denied else 30, "heartbeat_failed", code=code, messages=messages)
 
     def _time_limit(self, batch: Sequence[Lease]) -> float:
         """Return for how long a beat may wait: its messages must be given up while still ours.

@@ -1,4 +1,4 @@
-"""What operators see: /metrics, /livez, /readyz, /status."""
+"""What operators see: /, /metrics, /livez, /readyz, /status."""
 
 from worker.ops.health import Check, Health
 from worker.ops.server import OpsServer

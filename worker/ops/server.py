@@ -1,4 +1,4 @@
-"""/metrics, /livez, /readyz and /status, from a thread of their own.
+"""/, /metrics, /livez, /readyz and /status, from a thread of their own.
 
 Not in the event loop: a server there falls silent just when it is asked why the loop is stalled.
 """
@@ -7,7 +7,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Self
 
 import orjson
 import structlog
@@ -17,14 +17,17 @@ from prometheus_client.exposition import choose_encoder
 from worker.errors import ConfigurationError
 from worker.ops.connections import TEXT, Connections, Page, Request
 from worker.ops.health import Health
+from worker.ops.page import document, html_page
 from worker.settings import Ops
-from worker.telemetry.metrics import REGISTRY
+from worker.telemetry import REGISTRY, Snapshot
 
 LOOPBACK = ("127.0.0.1", "localhost")
 ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  what a setting may say
 
 BACKLOG = 1024
 """Connections that may wait in the kernel, where they cost us nothing."""
+
+HTML = "text/html; charset=utf-8"
 
 log = structlog.get_logger(__name__)
 
@@ -36,14 +39,18 @@ class OpsServer:
         self,
         settings: Ops,
         health: Health,
-        status: Callable[[], Mapping[str, Any]],
+        status: Callable[[], Snapshot],
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        """Raise `ConfigurationError` when the address cannot be listened on."""
+        """`status`: what is known now; it waits for nothing.
+
+        Raises `ConfigurationError` when the address cannot be listened on.
+        """
         self._health = health
         self._status = status
         self._registry = registry
         self._pages: Mapping[str, Callable[[str], Page]] = {
+            "/": self._page,
             "/metrics": self._metrics,
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -115,7 +122,11 @@ class OpsServer:
         return _health_page(self._health.ready())
 
     def _status_page(self, _: str) -> Page:
-        return 200, "application/json", orjson.dumps(self._status(), option=orjson.OPT_INDENT_2)
+        shown = document(self._status())
+        return 200, "application/json", orjson.dumps(shown, option=orjson.OPT_INDENT_2)
+
+    def _page(self, _: str) -> Page:
+        return 200, HTML, html_page(self._status()).encode()
 
 
 def _health_page(reasons: list[str]) -> Page:

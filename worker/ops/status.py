@@ -1,13 +1,16 @@
 """/status: why is each queue moving, or not? No personal data: ids of messages, names, numbers."""
 
+import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal
+from uuid import uuid4
 
 from worker import __version__
+from worker.clients.aws import fault_called, is_unreachable
 from worker.ops.health import Health
-from worker.telemetry import QueueStatus, Snapshot, UpstreamStatus
+from worker.telemetry import DeadLetterCause, Problem, QueueStatus, Snapshot, UpstreamStatus
 
 STALLED_SECONDS = 60.0
 """Silence of all receives from which polling counts as stalled: three of the longest polls."""
@@ -17,30 +20,67 @@ STUCK_SECONDS = 300.0
 
 
 class Status:
-    """Makes the /status document; called from the server's thread."""
+    """Takes the snapshot that operators see; called from the server's thread."""
 
     def __init__(self, snapshot: Callable[[], Snapshot], health: Health) -> None:
         """`snapshot` only reads."""
         self._snapshot = snapshot
         self._health = health
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._started = _now()
+        # Not host and pid: a pod's process is number 1, and pods may share their node's name.
+        self._instance = uuid4().hex[:12]
+        self._host = socket.gethostname()
 
-    def __call__(self) -> dict[str, Any]:
-        """Return the document."""
-        snapshot = self._snapshot()
-        reasons = self._health.ready()
-        document: dict[str, Any] = _rounded(asdict(snapshot))
-        for queue, shown in zip(snapshot.queues, document["queues"], strict=True):
-            shown["state"], shown["why"] = queue_state(queue, snapshot)
-        return {
-            "version": __version__,
-            "started": self._started_at,
-            "live": self._health.live(),
-            "ready": not reasons,
-            "not_ready_because": reasons,
-            "why": why(snapshot),
-            **document,
-        }
+    def __call__(self) -> Snapshot:
+        """Return what is known now, and what it means."""
+        snapshot, reasons = self._snapshot(), tuple(self._health.ready())
+        queues = [(queue, *queue_state(queue, snapshot)) for queue in snapshot.queues]
+        known = replace(
+            snapshot,
+            version=__version__,
+            instance=self._instance,
+            host=self._host,
+            started=self._started,
+            taken=_now(),
+            live=self._health.live(),
+            ready=not reasons,
+            not_ready_because=reasons,
+            why=why(snapshot),
+            queues=tuple(replace(one, state=state, why=text) for one, state, text in queues),
+        )
+        return replace(known, problems=tuple(problems(known)))
+
+
+def state_of(now: Snapshot) -> tuple[Literal["good", "warn", "bad"], str]:
+    """Return what a worker is, all in all: how good that is, and a word."""
+    if not now.live:
+        return "bad", "Not alive"
+    if now.starting or now.draining:
+        return "warn", "Starting" if now.starting else "Draining"
+    if not now.ready:
+        return "bad", "Not ready"
+    if any(not one.heals for one in now.problems):
+        return "bad", "Ready, with problems"
+    return ("warn", "Ready, but slowed") if now.problems else ("good", "Ready")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words, two units at most."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def why(now: Snapshot) -> str:
@@ -130,7 +170,8 @@ def _counts(queue: QueueStatus) -> str:
 
 def _slowed(queue: QueueStatus, now: Snapshot) -> list[str]:
     parts = []
-    if now.budget_exhausted_seconds > 0:
+    asks = not {*now.budget_upstreams}.isdisjoint(queue.upstreams)
+    if asks and now.budget_exhausted_seconds > 0:
         parts.append(f"the request budget is exhausted for {now.budget_exhausted_seconds:.0f} s")
     return parts + [_of(one) for one in now.upstreams if one.name in queue.upstreams]
 
@@ -153,9 +194,130 @@ def _silence(queue: QueueStatus, now: Snapshot) -> float:
     return now.uptime_seconds if last is None else last
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return round(value, 1) if isinstance(value, float) else value
+REMEDIES = {
+    "process": "/livez fails until it is restarted, which its platform does; its log has the cause",
+    "start": "check the network to SQS and the role's permissions: `worker check` tries them",
+    "genesys": "check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET, GENESYS_ENVIRONMENT and the "
+    "network to the login host",
+}
+"""What to do about a reason not to be ready, by the name of its check."""
+
+ON_PURPOSE = {"process: starting", "process: draining"}
+
+LIMIT_REMEDY = (
+    "check the latest deployment and roll it back; the messages held back stay on the queue and "
+    "are tried again, one at a time. Then `worker dlq redrive --fingerprint {fingerprint}`"
+)
+BUDGET_REMEDY = (
+    "nothing is lost: messages wait for their turn. Raise GENESYS_REQUESTS_PER_MINUTE if the "
+    "organization allows more; more replicas do not help"
+)
+UPSTREAM_REMEDY = (
+    "nothing is lost: messages wait, and it is tried again by itself. See why it does not answer"
+)
+QUARANTINE_REMEDY = (
+    "nothing: should the process die of it again, it is dead-lettered unopened; "
+    "`worker dlq list` names it then"
+)
+
+
+def problems(now: Snapshot) -> Iterator[Problem]:
+    """Yield what is wrong, each with what to do; what stops the worker comes first."""
+    found = [*_job_problems(now), *_limits_reached(now), *_budget(now)]
+    found += [one for queue in now.queues for one in _queue_problems(queue)]
+    known = "; ".join(one.cause for one in found)
+    found += _upstream_problems(now, known)
+    found += _other_reasons(now, known)
+    if now.quarantine:
+        cause = "a message that killed the process twice runs alone; nothing else begins"
+        found.append(Problem(where="process", cause=cause, remedy=QUARANTINE_REMEDY, heals=True))
+    yield from sorted(found, key=lambda one: (one.heals, one.where != "process"))
+
+
+def _queue_problems(queue: QueueStatus) -> Iterator[Problem]:
+    refused = {"ReceiveMessage": queue.receive_error} if queue.receive_error else {}
+    for action, code in {**refused, **queue.failing}.items():
+        yield Problem(
+            where=f"queue {queue.name}",
+            cause=f"{action} fails with {code}",
+            remedy=_sqs_remedy(action, code, "the queue", "SQS_QUEUE_URL"),
+        )
+    if error := queue.dead_letter_error:
+        remedy = _sqs_remedy(
+            "SendMessage", error, "the dead-letter queue", "SQS_DEAD_LETTER_QUEUE_URL"
+        )
+        cause = f"dead letters cannot be sent, and stay on the queue: {error}"
+        yield Problem(where=f"queue {queue.name}", cause=cause, remedy=remedy)
+    if queue.state == "stalled":
+        remedy = "check the network to SQS; if receives do not end again, restart the worker"
+        yield Problem(where=f"queue {queue.name}", cause=queue.why.rstrip("."), remedy=remedy)
+
+
+def _sqs_remedy(action: str, code: str, queue: str, setting: str) -> str:
+    fault = fault_called(code)
+    if fault.is_denied and "kms" in code.lower():
+        return f"allow the role kms:Decrypt and kms:GenerateDataKey with the key of {queue}"
+    if fault.is_denied:
+        name = action.partition(" ")[0]
+        return f"allow the role sqs:{name} on {queue}, and check the queue's own policy"
+    if fault.is_missing or "not set" in code:
+        return f"check {setting}, the account and the region"
+    if is_unreachable(code):
+        return "check AWS_ENDPOINT_URL, the network and the VPC endpoints"
+    return fault.remedy
+
+
+def _job_problems(now: Snapshot) -> Iterator[Problem]:
+    """Yield what a person must change, once for all jobs that need it."""
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for job in now.jobs:
+        for one in job.problems:
+            jobs.setdefault((one.cause, one.remedy), []).append(job.name)
+    for (cause, remedy), names in jobs.items():
+        where = f"job{'s' if names[1:] else ''} {', '.join(names)}"
+        yield Problem(where=where, cause=cause, remedy=remedy)
+
+
+def _limits_reached(now: Snapshot) -> Iterator[Problem]:
+    for one in now.dead_letter_causes:
+        if one.held_back:
+            yield Problem(
+                where=f"job {one.job}" if one.job else "unreadable messages",
+                cause=f"dead-letter limit reached for: {one.reason}; {_held(one)}",
+                remedy=LIMIT_REMEDY.format(fingerprint=one.fingerprint),
+            )
+
+
+def _held(cause: DeadLetterCause) -> str:
+    return f"{cause.dead_letters} dead-lettered, {cause.held_back} held back"
+
+
+def _budget(now: Snapshot) -> Iterator[Problem]:
+    if (seconds := now.budget_exhausted_seconds) > 0:
+        wait = "in less than a second" if seconds < 1 else f"in {seconds:.0f} s"
+        cause = f"the request budget is exhausted: the next request is granted {wait}"
+        yield Problem(where="Genesys", cause=cause, remedy=BUDGET_REMEDY, heals=True)
+
+
+def _upstream_problems(now: Snapshot, known: str) -> Iterator[Problem]:
+    remedies = {problem.remedy for job in now.jobs for problem in job.problems}
+    for one in now.upstreams:
+        # An upstream whose credentials are refused gives that as its reason, with the remedy.
+        if any(remedy in one.reason for remedy in remedies):
+            continue
+        cause = one.reason or f"breaker {one.breaker}"
+        if cause not in known:
+            where = f"upstream {one.name}"
+            yield Problem(where=where, cause=cause, remedy=UPSTREAM_REMEDY, heals=True)
+
+
+def _other_reasons(now: Snapshot, known: str) -> Iterator[Problem]:
+    """Yield the reasons not to be ready that no part of the snapshot explains."""
+    for reason in now.not_ready_because:
+        check, _, text = reason.partition(": ")
+        if reason in ON_PURPOSE or text in known:
+            continue
+        if check in REMEDIES:
+            yield Problem(where=check, cause=text, remedy=REMEDIES[check])
+        elif not known and not now.upstreams:
+            yield Problem(where=check, cause=text, remedy="see the log")

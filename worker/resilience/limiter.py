@@ -34,8 +34,8 @@ class TokenBucket:
         self._slow_until = now
         self._slow_per_second = per_second
 
-    def take(self, now: float) -> bool:
-        """Take a token if there is one and no pause."""
+    def acquire(self, now: float) -> bool:
+        """Acquire a token if there is one and no pause."""
         self._count(now)
         if now < self._paused_until or self._tokens < 1 - ROUNDING:
             return False
@@ -225,7 +225,7 @@ class Limiter:
         self._remaining.set(1)
 
     async def acquire(self, *, max_wait: float, job: str = "", background: bool = False) -> bool:
-        """Wait for leave to make one call: live before background, jobs by turns, each in order.
+        """Wait until one call may be made: live before background, jobs by turns, each in order.
 
         True for the call that tries whether a pause beyond the cap still holds: its caller says
         how it went by `tried`. Raises RateLimited if the wait would be longer than `max_wait`
@@ -343,8 +343,8 @@ class Limiter:
 
     def _take(self, now: float) -> bool:
         if self._fleet is None:
-            return self._bucket.take(now)
-        return not self._bucket.wait(now, 1) and self._fleet.take() and self._bucket.take(now)
+            return self._bucket.acquire(now)
+        return not self._bucket.wait(now, 1) and self._fleet.take() and self._bucket.acquire(now)
 
     def _wait(self, now: float) -> float:
         """Return the seconds until a call could be made, as far as it is known."""

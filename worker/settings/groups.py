@@ -24,6 +24,9 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+Transport = Literal["wire", "aiohttp", "sdk"]
+
+
 def _transport(value: object) -> object:
     name = _lower(value)
     return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
@@ -74,9 +77,10 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Literal["wire", "sdk"], BeforeValidator(_transport)] = "wire"
+    transport: Annotated[Transport, BeforeValidator(_transport)] = "wire"
     """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
-    client, at a fraction of the CPU time, `sdk` by aioboto3. All else is aioboto3's."""
+    client over connections of its own, at a fraction of the CPU time, `aiohttp` by the same client
+    over aiohttp, as `wire` is behind a proxy, `sdk` by aioboto3. All else is aioboto3's."""
 
 
 class Ecs(Group):
@@ -207,6 +211,8 @@ class Events(Group):
     """What happens to a type no job wants."""
 
 
+ReferenceText = Literal["r0", "r1", "r2", "r3", "r4"]
+
 Path = Annotated[str, like("/.*", "must begin with /"), example("/oauth/token")]
 
 
@@ -226,16 +232,20 @@ class Genesys(Group):
     `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
-    """`platform`: the real API. `reference`: the API as texts R0..R4 describe it."""
+    """`platform`: the real API. `reference`: the API literally as a reference text has it."""
+
+    reference: ReferenceText | None = None
+    """The reference text that says how tokens are asked for. Unset: the job's own (r0 voice, r1
+    workflow, r2 attributes and jobs of other packages, r3 sentiment, r4 reports)."""
 
     api_url: Url | None = None
     """Overrides https://api.{environment}; for gateways and tests."""
 
     login_url: Url | None = None
-    """Overrides https://login.{environment} (reference dialect: the API host)."""
+    """Overrides https://login.{environment} (reference texts but r2: the API host)."""
 
     token_path: Path | None = None
-    """Path of the token request. Unset: /oauth/token (reference: /api/v2/oauth/token)."""
+    """Path of the token request. Unset: /oauth/token (r0 and r3: /api/v2/oauth/token)."""
 
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
     """Requests of one process, of the platform's 300 per minute and token. Divide by the number of
@@ -274,6 +284,12 @@ class Genesys(Group):
     organization_id: Uuid | None = None
     """Genesys organization whose events are handled: one whose `source` names another is
     dead-lettered. Unset: all are handled."""
+
+    @model_validator(mode="after")
+    def _text_of_the_reference(self) -> Self:
+        if self.reference is not None and self.dialect != "reference":
+            raise ValueError("GENESYS_REFERENCE: takes GENESYS_DIALECT=reference")
+        return self
 
 
 class Budget(Group):
@@ -315,12 +331,12 @@ class EventBus(Group):
 
 
 class Cache(Group):
-    """Customers already looked up."""
+    """What was looked up and may serve again."""
 
     model_config = group("CACHE_")
 
     max_entries: Annotated[int, Field(ge=1)] = 10_000
-    """Least recently used ones go first."""
+    """Of each cache: customers, records of the CRM, flows. Least recently used ones go first."""
 
     soft_ttl_seconds: Seconds = 300
     """Age at which an entry is asked for anew."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
@@ -111,9 +110,9 @@ def load_settings(
     groups, problems = load_groups(environ, jobs)
     known = variables_of(jobs)
     present = names_given(environ, known)
-    handlers = groups.get("handlers")
-    named = handlers.handlers if isinstance(handlers, Handlers) else ()
-    problems += unmet_needs(jobs, named, present.__contains__)
+    match groups:
+        case {"handlers": Handlers(handlers=named)}:  # a misspelt name says nothing of the others
+            problems += unmet_needs(jobs, named, present.__contains__)
     problems += broken_rules(groups, missing(jobs, present.__contains__))
     near = near_names(present, known)
     if problems:
@@ -210,22 +209,3 @@ def unknown_settings(
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
-
-
-def variables_in(path: Path) -> Mapping[str, str]:
-    """Return what an `--env-file` sets, read as by Docker, Compose and python-dotenv.
-
-    `NAME=value` lines, `export`, comments, quotes; nothing is expanded.
-    Raises ConfigurationError that names each line that cannot be read, without its text.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            lines = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise ConfigurationError([f"--env-file: {str(path)!r} cannot be read: {why}"]) from None
-    if bad := [str(line.original.line) for line in lines if line.error]:
-        raise ConfigurationError(
-            [f"--env-file: {str(path)!r}: line {n} is no NAME=value" for n in bad]
-        )
-    return {line.key: line.value or "" for line in lines if line.key}

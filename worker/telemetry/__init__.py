@@ -8,13 +8,22 @@ from worker.telemetry.logs import (
     log_fields,
     log_sink_problem,
 )
+from worker.telemetry.metrics import REGISTRY
 from worker.telemetry.statuses import Cause as DeadLetterCause
-from worker.telemetry.statuses import InFlight, JobStatus, QueueStatus, Snapshot, UpstreamStatus
+from worker.telemetry.statuses import (
+    InFlight,
+    JobStatus,
+    Problem,
+    QueueStatus,
+    Snapshot,
+    UpstreamStatus,
+)
 from worker.telemetry.tallies import Count, Distribution
 from worker.telemetry.tracing import Cause, MessageSpan, traced
 from worker.telemetry.tracing import tracing as current_tracing
 
 __all__ = [
+    "REGISTRY",
     "Cause",
     "Count",
     "DeadLetterCause",
@@ -22,6 +31,7 @@ __all__ = [
     "InFlight",
     "JobStatus",
     "MessageSpan",
+    "Problem",
     "QueueStatus",
     "Snapshot",
     "UpstreamStatus",

@@ -1,6 +1,6 @@
 """Logs: structlog, one JSON object a line, or coloured text on a terminal.
 
-The standard library's loggers (botocore, asyncio, httpx …) go through the same steps, so there is
+The loggers of others (botocore, asyncio, httpx …) go through the same processors, so there is
 one place where values are bounded and masked: `worker.telemetry.scrub`. A line is rendered by
 the thread that logs it and written by another (`worker.telemetry.log_writer`). A log call never
 raises: what is logged must not decide what is done.
@@ -72,8 +72,11 @@ class log_fields:  # noqa: N801  a context manager, written like a function
 
 
 def merge_log_fields(_logger: Any, _method: str, event: Any) -> Any:
-    """Put the fields in force below those of the line itself: a structlog processor."""
-    return {**_subject.get().log_fields(), **event}
+    """Put the fields in force behind those of the line itself: a structlog processor.
+
+    A reader asks first what happened, and then to whom.
+    """
+    return {**event, **_subject.get().log_fields(), **event}
 
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -193,8 +196,8 @@ def _format_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     Not structlog's `dict_tracebacks`: it prints every frame's locals, phone numbers included.
     """
     if error := _exception_of(event.pop("exc_info", None)):
-        event["error_class"] = type(error).__name__
-        event["exception"] = "".join(traceback.format_exception(error)).rstrip()
+        exception = "".join(traceback.format_exception(error)).rstrip()
+        event = {"error_class": type(error).__name__, **event, "exception": exception}
     return event
 
 
@@ -225,7 +228,7 @@ def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 
 
-_STEPS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
+_PROCESSORS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
     _format_exception,
     _scrub,
     _name_trace,
@@ -251,7 +254,7 @@ class _Renderer:
 
     def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
         """Return the line of an event that has all its fields."""
-        for step in _STEPS:
+        for step in _PROCESSORS:
             event = step(logger, level, event)
         return str(self._render(logger, level, event))
 
@@ -272,8 +275,9 @@ def _form(output: Format, stream: TextIO | None) -> Processor:
     if output == "json" or (output == "auto" and not terminal):
         return _as_json
     console = structlog.dev.ConsoleRenderer(
-        colors=terminal and not os.environ.get("NO_COLOR"),
+        colors=terminal and _wants_colour(),
         exception_formatter=structlog.dev.plain_traceback,
+        sort_keys=False,
     )
     return lambda logger, name, event: console(logger, name, _escaped(event))
 
@@ -285,6 +289,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def _wants_colour() -> bool:
+    """Whether a terminal may be sent colours; NO_COLOR is a convention of many tools."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     line = orjson.dumps(event).decode()
     # orjson leaves U+2028 and its like as they are: legal JSON, but a line break to some readers.
@@ -293,15 +302,20 @@ def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
 
 def _escaped(event: EventDict) -> EventDict:
     exception = event.pop("exception", None)
-    escaped: EventDict = {
-        escape(key): escape(value if isinstance(value, str) else repr(value))
-        for key, value in event.items()
-    }
+    escaped: EventDict = {escape(key): escape(_as_text(value)) for key, value in event.items()}
     if exception is not None:
         # Indented, so that a line break in an error's text cannot pass for a line of ours.
         lines = exception.split("\n")
         escaped["exception"] = "\n".join(f"  | {escape(line)}" for line in lines)
     return escaped
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
+        return ",".join(map(str, value)) or "-"
+    return value if isinstance(value, str) else repr(value)
 
 
 def _log_uncaught(

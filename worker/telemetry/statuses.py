@@ -18,11 +18,11 @@ class InFlight:
     jobs: tuple[str, ...]
     """Empty until it was opened."""
 
-    stage: str
+    phase: str
     """`queued`, `gate`, `permit`, `alone`, `working`, `settling`; with what it waits for."""
 
     seconds: float
-    """Since its stage began."""
+    """Since its phase began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class QueueStatus:
     """Messages received here and not settled."""
 
     oldest: tuple[InFlight, ...] = ()
-    """Those of them that are longest in their stage."""
+    """Those of them that are longest in their phase."""
 
     visible: int | None = None
     """Messages that can be received, as last sampled; None: no sample yet."""
@@ -66,6 +66,26 @@ class QueueStatus:
     dead_letters: int | None = None
     """Messages on its dead-letter queue, as last sampled."""
 
+    dead_letter_error: str | None = None
+    """Why its last dead letter was not taken; None when it was."""
+
+    state: str = ""
+    why: str = ""
+    """In a sentence, why it moves, or does not; /status concludes both from all the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is wrong, and what to do about it."""
+
+    where: str
+    """`queue voice`, `jobs voice, workflow`, `upstream crm`, `process`."""
+
+    cause: str
+    remedy: str
+    heals: bool = False
+    """Whether it passes by itself, once its cause does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
@@ -75,6 +95,9 @@ class JobStatus:
     state: Literal["open", "half_open", "closed", "off"]
     reason: str = ""
     """Why it cannot run now, or which settings it lacks."""
+
+    problems: tuple[Problem, ...] = ()
+    """What a person must change, whether or not it can run meanwhile."""
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Runs since the start, by outcome."""
@@ -103,6 +126,9 @@ class Cause:
 
     reason: str
     job: str | None
+    fingerprint: str = ""
+    """By which `worker dlq` selects them."""
+
     dead_letters: int
     held_back: int = 0
     """Messages of the cause that stay on the queue, as the limit is reached."""
@@ -110,7 +136,27 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the worker knew of itself at one moment."""
+    """What the worker knew of itself at one moment: /status, `/` and `worker status` show it."""
+
+    version: str = ""
+    instance: str = ""
+    """Of this process and no other."""
+
+    host: str = ""
+    """The name of its machine: the pod's, or the container's id."""
+
+    started: str = ""
+    taken: str = ""
+    """ISO 8601, UTC."""
+
+    live: bool = True
+    ready: bool = True
+    not_ready_because: tuple[str, ...] = ()
+    why: str = ""
+    """A sentence for each queue."""
+
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, the worst first; /status concludes these and `why` from all the rest."""
 
     starting: str = ""
     """What the start waits for; empty once it is over."""
@@ -133,6 +179,9 @@ class Snapshot:
     dead_letter_causes: tuple[Cause, ...] = ()
     budget_exhausted_seconds: float = 0.0
     """Until a request to Genesys is granted, if one was asked for now."""
+
+    budget_upstreams: tuple[str, ...] = ()
+    """Those that such requests go to; jobs that ask none of them do not wait for the budget."""
 
     last_success_seconds_ago: float | None = None
     warnings: tuple[str, ...] = ()

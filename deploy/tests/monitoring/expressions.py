@@ -34,12 +34,25 @@ def metric_names(expression: str) -> set[str]:
     return {name for name in NAME.findall(bare) if name not in WORDS and not name[0].isdigit()}
 
 
+def panels_of(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every panel, those inside folded rows too."""
+    for panel in dashboard["panels"]:
+        yield panel
+        yield from panel.get("panels", ())
+
+
 def queries(dashboard: dict[str, Any], variables: Mapping[str, str] = FILLED) -> Iterator[Query]:
     """Yield every query of every panel, with values in the place of Grafana's variables."""
-    for panel in dashboard["panels"]:
+    for panel in panels_of(dashboard):
         unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit", "")
         for target in panel.get("targets", ()):
             yield Query(panel["title"], filled(target["expr"], variables), unit)
+
+
+def annotations(dashboard: dict[str, Any]) -> Iterator[Query]:
+    """Yield the query of each annotation; what it marks is true for a moment only."""
+    for one in dashboard["annotations"]["list"]:
+        yield Query(one["name"], filled(one["expr"], FILLED), "mark")
 
 
 def filled(expression: str, variables: Mapping[str, str]) -> str:
@@ -59,7 +72,10 @@ def fixed_ids(dashboard: dict[str, Any]) -> Iterator[str]:
     """Yield each data source that is not the variable, and an id of the dashboard itself."""
     if dashboard.get("id") is not None:
         yield f"id {dashboard['id']}"
-    for panel in dashboard["panels"]:
+    for one in dashboard["annotations"]["list"]:
+        if one["datasource"]["uid"] != "${datasource}":
+            yield f"{one['name']}: {one['datasource']}"
+    for panel in panels_of(dashboard):
         for source in (
             panel.get("datasource"),
             *(t["datasource"] for t in panel.get("targets", ())),

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from expressions import fixed_ids, metric_names, queries, without_fallback
+from expressions import annotations, fixed_ids, metric_names, queries, without_fallback
 from prometheus import Prometheus, prometheus
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
@@ -65,11 +65,11 @@ def main(deploy: Path, scratch: Path) -> int:
         dashboard=json.loads((deploy / "monitoring/grafana/dashboards/worker.json").read_text()),
         runbook=set(headings),
     )
-    asyncio.run(_play(tally, given, scratch))
+    asyncio.run(_run_scenario(tally, given, scratch))
     return tally.end()
 
 
-async def _play(tally: Tally, given: Given, scratch: Path) -> None:
+async def _run_scenario(tally: Tally, given: Given, scratch: Path) -> None:
     jobs = jobs_of(EVENTS, SEED)
     async with open_environment() as emulators:
         await make_fixtures(emulators)
@@ -114,7 +114,8 @@ async def _check_names(
     read = {name for rule in rules for name in metric_names(rule["query"])}
     recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
     tally.that(f"{len(read)} metrics of the rules are there", read - there - recorded - FOREIGN)
-    shown = {name for query in queries(dashboard) for name in metric_names(query.text)}
+    asked = [*queries(dashboard), *annotations(dashboard)]
+    shown = {name for query in asked for name in metric_names(query.text)}
     tally.that(f"{len(shown)} metrics of the dashboard are there", shown - there - FOREIGN)
     unseen = {_family(name) for name in there} - {_family(name) for name in shown}
     say(f"not on the dashboard: {sorted(n for n in unseen if SHOWABLE.match(n))}")
@@ -139,6 +140,9 @@ async def _check_panels(tally: Tally, server: Prometheus, dashboard: dict[str, A
         bare = without_fallback(query.text)
         if bare and not await server.query(bare):
             zeros.append(query.panel)
+    for query in annotations(dashboard):
+        marks = await server.query(f"count_over_time(({query.text})[10m:1s])")
+        tally.that(f"annotation «{query.panel}» has marked the start", [query.text] * (not marks))
     say(f"{series} series; zero as nothing of the kind happened yet: {zeros}")
     nothing = await server.query("worker_no_such_metric")
     tally.refused("a query of nothing", ["empty"] * (not nothing))

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from expressions import panels_of
+
 HEAD = """\
 import type {
   Dashboard, GraphFieldConfig, VizLegendOptions, VizTooltipOptions,
@@ -11,16 +13,23 @@ import type {
 
 /** A type as JSON has it: the values of enums in place of the enums. */
 type Json<T> = T extends string ? `${T}` : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
+type Mark = Record<'expr' | 'step' | 'titleFormat' | 'textFormat' | 'tagKeys', string>;
 interface Line { legend: Json<VizLegendOptions>; tooltip: Json<VizTooltipOptions> }
 """
 
 
+MARK = ("expr", "step", "titleFormat", "textFormat", "tagKeys")
+"""What Prometheus' part of Grafana reads of an annotation; Grafana's type knows tags only."""
+
+
 def main(dashboard: Path) -> None:
-    """Print the dashboard, and what its type leaves open of the panels that draw lines."""
+    """Print the dashboard, and what its type leaves open of annotations and lines."""
     model = json.loads(dashboard.read_text())
     sys.stdout.write(HEAD)
+    for number, one in enumerate(model["annotations"]["list"]):
+        _print(f"mark{number}", "Mark", {name: one.pop(name) for name in MARK})
     _print("dashboard", "Json<Dashboard>", model)
-    for number, panel in enumerate(model["panels"]):
+    for number, panel in enumerate(panels_of(model)):
         if panel["type"] == "timeseries":
             _print(f"options{number}", "Line", panel["options"])
             custom = panel["fieldConfig"]["defaults"]["custom"]

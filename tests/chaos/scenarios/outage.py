@@ -8,10 +8,11 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from tests.chaos.arena import Arena, open_arena, shortened
+from tests.chaos.arena import Arena, figures_of, open_arena, shortened
 from tests.chaos.checker import History
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of
 from worker.demo.traffic import Job
 from worker.intake.queue import ASIDE_PER_PERMIT
@@ -62,7 +63,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         arena.findings.expect(not arena.dead_letters(), "nothing is dead-lettered in an outage")
         arena.tap.cuts.clear()
         arena.emulators.crm.status = 200
-        await _recover(arena, jobs, sizes)
+        await _recover(arena, worker, jobs, sizes)
         arena.findings.figures |= {
             "outage s": sizes.outage_seconds,
             "stands for minutes": round(sizes.outage_seconds * scale / 60, 1),
@@ -78,7 +79,7 @@ def _cut(arena: Arena) -> None:
         arena.tap.cuts[upstream] = lambda _: 503
 
 
-async def _recover(arena: Arena, jobs: list[Job], sizes: Sizes) -> None:
+async def _recover(arena: Arena, worker: WorkerProcess, jobs: list[Job], sizes: Sizes) -> None:
     healed_at, findings = time.time(), arena.findings
     felt = sizes.outage_seconds + LONGEST_PAUSE_SECONDS / sizes.outage_scale
     at_once = LONGEST_PAUSE_SECONDS / sizes.outage_scale + RECOVERY_SECONDS + sizes.events / 10
@@ -90,7 +91,8 @@ async def _recover(arena: Arena, jobs: list[Job], sizes: Sizes) -> None:
         arena.expect_receives(limit, job)
     findings.none_of(_late(arena, history, healed_at + at_once), "waited in flight, and done late")
     findings.expect(not arena.dead_letters(), "nothing is dead-lettered after the outage")
-    await arena.expect_effects(jobs)
+    # A chat that Genesys does not let mark, as its breaker is still open, is not marked later.
+    await arena.expect_effects(jobs, await figures_of(worker))
     first = min((effect.time for effect in history.effects), default=healed_at)
     last = max(history.deleted_at.values(), default=healed_at)
     findings.figures |= {

@@ -28,6 +28,9 @@ VISIBILITY_SECONDS = 10
 POLL_SECONDS = 2
 """A killed process leaves polls open at SQS; longer ones would take what it held a second time."""
 
+SEGMENTATION_FAULT = 139
+"""Exit code of a process that `inside` ends."""
+
 INSIDE = Path(__file__).parents[1] / "inside"
 
 
@@ -92,7 +95,7 @@ async def killer_in_handler(size: Size) -> Proof:
             return web.Response(status=503)
 
         lab.tap.cuts["genesys"] = kill
-        await _kills(lab, killer, worker)
+        await _kills(lab, killer, worker, -signal.SIGKILL)
         return lab.proof
 
 
@@ -108,21 +111,22 @@ async def killer_by_body(size: Size) -> Proof:
             KILL_MARK=mark,
             PYTHONPATH=INSIDE,
         )
-        await _kills(lab, killer, worker)
+        await _kills(lab, killer, worker, SEGMENTATION_FAULT)
         return lab.proof
 
 
-async def _kills(lab: Lab, killer: Event, worker: Worker) -> None:
+async def _kills(lab: Lab, killer: Event, worker: Worker, by: int) -> None:
     lab.emulators.genesys.latency_seconds = UPSTREAM_SECONDS
     neighbours = [voice(lab.emulators) for _ in range(NEIGHBOURS)]
     mixed = [killer, *neighbours]
     random.Random(10).shuffle(mixed)
     ids = lab.send(*mixed)
     [bad] = [one for one in ids if lab.by_message[one] is killer]
-    kills, took = await _supervised(lab, worker, ids)
+    codes, took = await _supervised(lab, worker, ids)
     proof, others = lab.proof, [one for one in ids if one != bad]
-    proof.note("kills", kills)
-    proof.holds("the killer did kill", kills, worker.tail())
+    proof.note("kills", len(codes))
+    proof.holds("the killer did kill", codes, worker.tail())
+    proof.equal("ends by anything else", len([code for code in codes if code != by]), 0)
     proof.at_most("all settled, after s", took, LONGEST_SECONDS)
     dead = lab.dead_ids()
     proof.equal("the killer is dead-lettered", dead.count(bad), 1)
@@ -134,10 +138,14 @@ async def _kills(lab: Lab, killer: Event, worker: Worker) -> None:
     proof.equal("neighbours that are recorded", recorded, NEIGHBOURS)
 
 
-async def _supervised(lab: Lab, worker: Worker, ids: list[str]) -> tuple[int, float | None]:
-    """Start the worker anew whenever it died, ten times at most, until all is settled."""
-    kills, began = 0, time.monotonic()
-    while kills < KILLS:
+async def _supervised(lab: Lab, worker: Worker, ids: list[str]) -> tuple[list[int], float | None]:
+    """Start the worker anew whenever it died, ten times at most, until all is settled.
+
+    Return the exit codes, and the seconds it took.
+    """
+    codes: list[int] = []
+    began = time.monotonic()
+    while len(codes) < KILLS:
         await worker.start(until_ready=False)
 
         def over() -> bool:
@@ -145,11 +153,11 @@ async def _supervised(lab: Lab, worker: Worker, ids: list[str]) -> tuple[int, fl
 
         left = began + LONGEST_SECONDS - time.monotonic()
         if await lab.until(over, max(left, 0)) is None:
-            return kills, None
+            return codes, None
         if worker.returncode is None:
-            return kills, time.monotonic() - began
-        kills += 1
-    return kills, None
+            return codes, time.monotonic() - began
+        codes.append(worker.returncode)
+    return codes, None
 
 
 PLAYS = {

@@ -81,3 +81,33 @@ def test_missing_and_extra_ones_are_no_offence_when_rules_are_strict():
     report = inspect(SCHEMA, {"tier": "gold", "shoeSize": 44}, Rules())
 
     assert sendable(report, Rules(strict=True)) == {"tier": "gold"}
+
+
+TYPED = Rules(typed=True)
+
+
+def test_where_attributes_are_typed_they_go_out_as_declared():
+    record = {"tier": 7, "ltv": "12.50", "vip": "yes", "renewal": "2026-04-01"}
+
+    report = inspect(SCHEMA, record, TYPED)
+
+    assert report.as_json()["attributes"] == {
+        "tier": "7",
+        "ltv": 12.5,
+        "vip": True,
+        "renewal": "2026-04-01",
+    }
+    assert report.attributes["vip"] is True
+
+
+def test_a_typed_value_over_the_length_is_left_out_by_its_text():
+    report = inspect({"n": Kind.INTEGER}, {"n": 10**9}, Rules(typed=True, max_length=9))
+
+    assert (report.attributes, report.too_long) == ({}, ("n",))
+
+
+def test_an_integer_that_no_json_writer_takes_is_none_where_attributes_are_typed():
+    report = inspect({"n": Kind.INTEGER}, {"n": 10**30}, TYPED)
+
+    assert report.unfit == ("n",)
+    assert inspect({"n": Kind.INTEGER}, {"n": 10**30}, Rules()).attributes == {"n": str(10**30)}

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.genesys import NOW, a_day, a_row
+from tests.support.genesys import NOW, QUEUE, a_day, a_row
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.files import csv_text, lines_of, neutral, original
 from worker.jobs.reports.report import report_of
+
+AGENT = "05000000-0000-4000-8000-000000000001"
+DIVISION = "dd000000-0000-4000-8000-000000000001"
+CODE = "3a000000-0000-4000-8000-000000000001"
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -76,7 +80,9 @@ def test_lines_read_back_to_the_same_rows(rows):
 
 
 def test_lines_end_as_rfc_4180_says():
-    assert lines_of([["a", "b"], ['say "x", y', ""]]) == 'a,b\r\n"say ""x"", y",\r\n'
+    text = lines_of([["a", "b"], ['say "x", y', 1]])
+
+    assert text == '"a","b"\r\n"say ""x"", y",1\r\n'
 
 
 def test_numbers_are_untouched_also_negative_ones():
@@ -89,18 +95,20 @@ def test_a_report_has_a_column_per_dimension_and_per_metric():
     assert header == [
         "mediaType",
         "queueId",
+        "queueName",
         "conversation_count",
         "avg_duration_seconds",
         "talk_ratio",
         "hold_ratio",
         "efficiency_score",
         "unique_wrapup_codes",
+        "wrapup_names",
         "p50_duration_seconds",
         "p90_duration_seconds",
         "p99_duration_seconds",
     ]
     assert line == [
-        "voice", "q", "1", "120.00", "0.5000", "0.1000", "95.00", "resolved",
+        "voice", "q", "", "1", "120.00", "0.5000", "0.1000", "95.00", "resolved", "resolved",
         "120.00", "120.00", "120.00",
     ]  # fmt: skip
 
@@ -112,7 +120,60 @@ def test_a_dimension_without_a_value_is_an_empty_cell():
 def test_a_wrapup_code_that_is_a_formula_does_not_run():
     (_, line) = read(csv_text(a_report(a_row(wrapup_codes=("=cmd|x",)))))
 
-    assert line[7] == "'=cmd|x"
+    assert line[8] == "'=cmd/x"
+
+
+def test_names_stand_right_of_their_ids():
+    due = {"group_by": ("queueId", "userId", "divisionId")}
+    row = a_row(user_id=AGENT, division_id=DIVISION, wrapup_codes=("ININ-WRAP-UP-TIMEOUT", CODE))
+    names = {QUEUE: "Billing", AGENT: "Ann", DIVISION: "Home", CODE: "Resolved"}
+
+    header, line = read(csv_text(a_report(row, **due), names))
+
+    cells = dict(zip(header, line, strict=True))
+    assert header[:6] == [
+        "queueId",
+        "queueName",
+        "userId",
+        "userName",
+        "divisionId",
+        "divisionName",
+    ]
+    assert line[:6] == [QUEUE, "Billing", AGENT, "Ann", DIVISION, "Home"]
+    assert cells["unique_wrapup_codes"] == f"{CODE}|ININ-WRAP-UP-TIMEOUT"
+    assert cells["wrapup_names"] == "Resolved|ININ-WRAP-UP-TIMEOUT"
+
+
+def test_where_no_name_is_known_the_ids_stay_and_the_column_too():
+    header, line = read(csv_text(a_report(a_row(wrapup_codes=(CODE,)))))
+
+    cells = dict(zip(header, line, strict=True))
+    assert (cells["queueId"], cells["queueName"]) == (QUEUE, "")
+    assert (cells["unique_wrapup_codes"], cells["wrapup_names"]) == (CODE, CODE)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_name_that_is_a_formula_does_not_run(text):
+    names = {QUEUE: text, CODE: text}
+
+    header, line = read(csv_text(a_report(a_row(wrapup_codes=(CODE,))), names))
+
+    cells = dict(zip(header, line, strict=True))
+    assert cells["queueName"] == f"'{text}"
+    assert cells["wrapup_names"] == "'" + text.replace("|", "/")
+
+
+def test_a_name_with_a_semicolon_begins_no_cell():
+    text = csv_text(a_report(a_row()), {QUEUE: "Billing;=1+1"})
+
+    assert '"Billing;=1+1"' in text
+
+
+def test_a_name_with_a_bar_is_one_of_the_list():
+    row = a_row(wrapup_codes=(CODE, "other"))
+    header, line = read(csv_text(a_report(row), {CODE: "Yes|No"}))
+
+    assert dict(zip(header, line, strict=True))["wrapup_names"] == "Yes/No|other"
 
 
 def test_a_report_of_nothing_is_a_header():

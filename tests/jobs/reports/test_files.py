@@ -7,10 +7,14 @@ import orjson
 import pytest
 
 from tests.support.factories import an_origin
-from tests.support.genesys import NOW, QUEUE, a_day, a_row
+from tests.support.genesys import NOW, OTHER_QUEUE, QUEUE, a_day, a_row
+from worker.clients.genesys.filters import Condition
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.files import Manifest, files_of, folder, json_text
-from worker.jobs.reports.report import report_of
+from worker.jobs.reports.report import ids_of, report_of
+
+AGENT = "05000000-0000-4000-8000-000000000001"
+CODE = "3a000000-0000-4000-8000-000000000001"
 
 
 def a_report(*rows, **due):
@@ -42,6 +46,32 @@ def test_each_group_is_an_object_with_the_columns_of_the_csv():
     assert row["conversation_count"] == 1
     assert row["hold_ratio"] == 0.1
     assert row["unique_wrapup_codes"] == ["resolved"]
+
+
+def test_a_group_has_ids_and_names():
+    row = a_row(wrapup_codes=(CODE, "ININ-WRAP-UP-TIMEOUT"))
+    report = a_report(row, a_row(wrapup_codes=row.wrapup_codes), a_row(queue_id=None))
+    names = {QUEUE: 'A "<b>', CODE: "Resolved"}
+
+    first, second = orjson.loads(json_text(report, names))["rows"]
+
+    assert (first["queueId"], first["queueName"]) == (QUEUE, 'A "<b>')
+    assert first["unique_wrapup_codes"] == [CODE, "ININ-WRAP-UP-TIMEOUT"]
+    assert first["wrapup_names"] == ["Resolved", "ININ-WRAP-UP-TIMEOUT"]
+    assert (second["queueId"], second["queueName"]) == (None, None)
+
+
+def test_ids_are_those_of_the_groups_and_of_the_filters():
+    row = a_row(user_id=AGENT, wrapup_codes=(CODE, "ININ-WRAP-UP-TIMEOUT"))
+    filters = (Condition("wrapUpCode", ("other",), "eq"), Condition("tTalk", ("5",), "gt"))
+    group_by = ("mediaType", "queueId", "userId")
+    report = a_report(row, group_by=group_by, queue_ids=(OTHER_QUEUE,), filters=filters)
+
+    assert ids_of(report) == {
+        "queueId": [QUEUE, OTHER_QUEUE],
+        "userId": [AGENT],
+        "wrapUpCode": [CODE, "ININ-WRAP-UP-TIMEOUT", "other"],
+    }
 
 
 def test_the_same_event_gives_the_same_bytes():

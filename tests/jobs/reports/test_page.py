@@ -16,6 +16,9 @@ from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import report_of
 
+AGENT = "05000000-0000-4000-8000-000000000001"
+DIVISION = "dd000000-0000-4000-8000-000000000001"
+CODE = "3a000000-0000-4000-8000-000000000001"
 VOID = {"meta", "link"}
 
 
@@ -98,6 +101,35 @@ def test_queues_are_shown_by_name_where_names_are_known():
 
     assert "Billing" in page
     assert "9e000000…0002" in page
+
+
+def test_the_ids_are_at_hand_where_names_are_shown():
+    names = {QUEUE: "Billing", CODE: "Resolved"}
+    page = a_page(a_row(wrapup_codes=(CODE, "ININ-WRAP-UP-TIMEOUT")), names=names)
+
+    assert f'title="{QUEUE}" data-value="Billing">Billing</td>' in page
+    assert f'title="{CODE} ININ-WRAP-UP-TIMEOUT"' in page
+    assert "Resolved, ININ-WRAP-UP-TIMEOUT" in page
+    assert f"<title>voice · Billing\n{QUEUE}</title>" in page
+
+
+def test_agents_divisions_and_filters_are_shown_by_name():
+    row = a_row(user_id=AGENT, division_id=DIVISION)
+    due = {"group_by": ("userId", "divisionId"), "queue_ids": (QUEUE,)}
+    page = a_page(row, names={AGENT: "Ann", DIVISION: "Home", QUEUE: "Billing"}, **due)
+
+    assert "Ann · Home" in page
+    assert "<b>Billing</b>" in page
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "</title>&amp;"])
+def test_a_name_cannot_become_markup(text):
+    names = {QUEUE: text, CODE: text}
+
+    tags = Tags(a_page(a_row(wrapup_codes=(CODE,)), names=names, queue_ids=(QUEUE,)))
+
+    assert "img" not in tags.seen
+    assert tags.seen.count("script") == tags.seen.count("style") == 1
 
 
 def test_a_report_of_nothing_says_so():

@@ -25,7 +25,12 @@ from worker.events.reading import UnknownType
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "events").glob("*/*.json"))
 TYPES = Events()
 GREEDY = Events(
-    voice_types=("*",), ended_types=("*",), attributes_types=("*",), chat_types=(), report_types=()
+    # But for ends of calls, which bring no score and are read as such only since.
+    voice_types=("*[!dw]",),
+    ended_types=("*",),
+    attributes_types=("*",),
+    chat_types=(),
+    report_types=(),
 )
 REPORTS = Events(
     voice_types=(), ended_types=(), attributes_types=(), chat_types=("*",), report_types=("*",)
@@ -109,7 +114,7 @@ TOKENS = [
 ]
 
 
-NEW = {"organization_id", "is_call"}
+NEW = {"organization_id", "is_call", "is_scored"}
 """Fields that the old reader did not know."""
 
 

@@ -4,12 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from itertools import chain
 
-from worker.app.command_line import open_genesys, open_with
+from worker.app.command_line import open_with
 from worker.app.jobs import known_jobs, unknown_settings, uses_genesys
 from worker.cli.check.aws import aws_checks, check_region
-from worker.cli.check.genesys import TOKEN, check_genesys
+from worker.cli.check.genesys import (
+    LIMITS,
+    PERMISSION,
+    TOKEN,
+    TOPIC,
+    check_genesys,
+    check_limits,
+    check_permissions,
+    check_topics,
+)
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
-from worker.clients.aws import REFUSALS, fault_of
+from worker.clients.aws import CALL_ERRORS, fault_of
 from worker.errors import ConfigurationError
 from worker.findings import Checks, Finding, fail, ok, warn
 from worker.settings import Settings
@@ -21,9 +30,6 @@ async def findings_of(settings: Settings) -> list[Finding]:
     """Run all checks. Raises ConfigurationError for an AWS profile that does not exist."""
     checks = checks_of(settings)
     async with open_with(settings) as context:
-        if TOKEN in checks:
-            # First: the client is made once, and only here with the part that no job calls.
-            await open_genesys(context)
         running = [_within(name, check(context)) for name, check in checks.items()]
         found = await asyncio.gather(*running)
     return [*settings_findings(settings), *check_region(settings), *chain.from_iterable(found)]
@@ -32,7 +38,13 @@ async def findings_of(settings: Settings) -> list[Finding]:
 def checks_of(settings: Settings) -> Checks:
     """Return the checks that are needed, in the order of their findings."""
     asks_genesys = any(uses_genesys(job, settings.jobs[job.name]) for job in jobs_on(settings))
-    genesys = {TOKEN: check_genesys} if asks_genesys else {}
+    asked = {
+        TOKEN: check_genesys,
+        PERMISSION: check_permissions,
+        TOPIC: check_topics,
+        LIMITS: check_limits,
+    }
+    genesys = asked if asks_genesys else {}
     return {**aws_checks(settings), **genesys, **job_checks(settings)}
 
 
@@ -53,7 +65,7 @@ def settings_findings(settings: Settings) -> list[Finding]:
 
 
 def long_waits(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for each wait of a handler that is on and is longer than retries go on for.
+    """Yield a finding for each wait of a job that is on and is longer than retries go on for.
 
     No error at the start: what does not have to wait that long is handled.
     """
@@ -83,7 +95,7 @@ async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Fi
         return [fail(name, "the host name is not valid", "check its URL")]
     except ConfigurationError as error:
         return [fail(name, *_halves(error.problems[0]))]
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         return [fail(name, fault_of(error).code, fault_of(error).remedy)]
 
 

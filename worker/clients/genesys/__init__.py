@@ -1,6 +1,7 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.clients import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.conversations import Caller, ConversationDetails
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
@@ -16,9 +17,16 @@ from worker.clients.genesys.details_query import (
     all_of,
 )
 from worker.clients.genesys.filters import ALIASES, Condition, Filters
-from worker.clients.genesys.integrations import EventSource, Integrations, SourceConfig
+from worker.clients.genesys.integrations import (
+    EventSource,
+    Integrations,
+    SourceConfig,
+    Topics,
+    available_topics,
+    limits_in,
+)
+from worker.clients.genesys.names import Names
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
-from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
 from worker.clients.genesys.wire import Call
@@ -45,6 +53,7 @@ __all__ = [
     "Integrations",
     "Json",
     "Kind",
+    "Names",
     "Page",
     "PagesDialect",
     "Polarity",
@@ -53,8 +62,11 @@ __all__ = [
     "Slice",
     "SliceTooLarge",
     "SourceConfig",
+    "Topics",
     "all_of",
+    "available_topics",
     "dialect_of",
+    "limits_in",
     "open_clients",
     "schema_of",
 ]

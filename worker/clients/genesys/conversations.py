@@ -1,6 +1,6 @@
 """Conversations: live, and after their end by id, many lookups in one request.
 
-A live one is at `GET /api/v2/conversations/{id}`, alike in both dialects. Details come from
+A live one is at `GET /api/v2/conversations/{id}`, which no reference text has. Details come from
 analytics, seconds to minutes after the end. The platform grants 300 requests a minute, so a request
 per event would be the product's limit.
 """
@@ -8,12 +8,20 @@ per event would be the product's limit.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.details_query import (
+    CUSTOMER_PURPOSES,
+    Details,
+    Found,
+    OfPage,
+    Wanted,
+    first_found,
+)
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import (
@@ -27,8 +35,7 @@ from worker.errors import (
 )
 from worker.resilience import Batcher, Work, current_work, waiting_for, working_for
 
-CUSTOMER_PURPOSES = {"customer", "external"}
-"""`customer` on ACD conversations, `external` on others."""
+T = TypeVar("T")
 
 
 MEDIA = (
@@ -85,12 +92,15 @@ def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
 class LiveConversations:
     """Asks for conversations that are under way."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, can_ask: bool = True) -> None:
+        """`can_ask`: False where the call does not exist, and so nothing is known of them."""
         self._api = api
+        self._can_ask = can_ask
 
     async def caller(self, conversation_id: str) -> Caller:
         """Return the conversation's customer, and its media."""
-        return await self._api.run(live_caller(conversation_id))
+        call = live_caller(conversation_id)
+        return await self._api.run(call) if self._can_ask else Caller()
 
 
 def _caller(reply: Reply) -> Caller:
@@ -127,29 +137,6 @@ def _joined(participant: Mapping[str, Any]) -> str:
     return min((t for t in times if isinstance(t, str) and t), default="~")
 
 
-Details = Mapping[str, Any]
-"""A conversation as analytics answers it, untouched; attributes are not in it."""
-
-QUERY_PATH = "/api/v2/analytics/conversations/details/query"
-DAYS_BEFORE = timedelta(days=6)
-DAYS_AFTER = timedelta(days=1)
-"""A query finds conversations by the day they started on, and a span of a week is always allowed:
-messages may stay open for days."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One conversation to be looked up; its id is a UUID."""
-
-    conversation_id: str
-    ended_at: datetime
-
-    @property
-    def key(self) -> str:
-        """The id as replies are keyed by it: UUIDs are the same in either case."""
-        return self.conversation_id.lower()
-
-
 class DetailsDialect(Protocol):
     """How details are asked for."""
 
@@ -157,8 +144,11 @@ class DetailsDialect(Protocol):
     def ids_per_request(self) -> int:
         """Conversations one request may ask for."""
 
-    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
-        """Ask for the conversations; the answer holds those there are, by lower-case id."""
+    def details(self, wanted: Sequence[Wanted], token: str | None = None) -> Call[Found]:
+        """Ask for the conversations; the answer holds those there are, by lower-case id.
+
+        `token`: of the page before, where an answer has several.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,49 +158,17 @@ class PlatformDetails:
     ids_per_request: int = 100
     """The cap is unpublished; 100 is what integrators use."""
 
-    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
-        """Ask for up to a hundred at once."""
+    def details(self, wanted: Sequence[Wanted], token: str | None = None) -> Call[Found]:
+        """Ask for up to a hundred at once; all answers are of one page."""
+        del token
         path = "/api/v2/analytics/conversations/details"
         ids = ",".join(one.conversation_id for one in wanted)
         request = Request(method="GET", path=f"{path}?id={ids}", template=f"{path}?id={{ids}}")
         return Call(request, _conversations, wire.ANALYTICS)
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceDetails:
-    """The details query of r1: one conversation a request.
-
-    Its filters must all match, so two ids in one query would find nothing.
-    """
-
-    ids_per_request: int = 1
-
-    def details(self, wanted: Sequence[Wanted]) -> Call[Mapping[str, Details]]:
-        """Ask for one: `wanted` has that length."""
-        request = Request(
-            method="POST", path=QUERY_PATH, template=QUERY_PATH, json=reference_query(wanted[0])
-        )
-        return Call(request, entities, wire.ANALYTICS)
-
-
-def reference_query(wanted: Wanted) -> dict[str, Any]:
-    """Return r1's body for one conversation; what is asked of it may be added."""
-    return {
-        "dateFrom": _utc_text(wanted.ended_at - DAYS_BEFORE),
-        "dateTo": _utc_text(wanted.ended_at + DAYS_AFTER),
-        "groupBy": ["conversationId"],
-        "filter": [{"type": "conversationId", "value": wanted.conversation_id}],
-        "size": 1,
-    }
-
-
-def entities(reply: Reply) -> Mapping[str, Details]:
-    """Read the first page of a reference query: one id has no second one."""
-    return _by_id(wire.object_of(reply).get("entities"))
-
-
-def _conversations(reply: Reply) -> Mapping[str, Details]:
-    return _by_id(wire.object_of(reply).get("conversations"))
+def _conversations(reply: Reply) -> Found:
+    return OfPage(_by_id(wire.object_of(reply).get("conversations")))
 
 
 def _by_id(records: object) -> Mapping[str, Details]:
@@ -230,7 +188,7 @@ def _by_id(records: object) -> Mapping[str, Details]:
 MOST_REQUESTS = 20
 """Requests one batch may cost: enough to find one bad id among a hundred by halving."""
 
-MOST_IN_VAIN = 3
+MOST_UNAVAILABLE = 3
 """Conversations that fail alone, and none of the batch does not, before the rest is not asked for:
 then it is not for their number, nor for one of them."""
 
@@ -333,6 +291,23 @@ class ConversationDetails:
         return [answers[one.id] for one in batch]
 
 
+def halvable(call: Call[T]) -> Call[T]:
+    """Return a call for several things, whose failure may be due to one of them or to their number.
+
+    Its reader raises RequestTooLarge for a 500, a 504 and what cannot be read.
+    """
+
+    def read(reply: Reply) -> T:
+        if reply.status in wire.TOO_LARGE:
+            raise RequestTooLarge(str(wire.failure_of(reply)))
+        try:
+            return call.read(reply)
+        except Unreadable as error:
+            raise RequestTooLarge(error.reason) from None
+
+    return replace(call, read=read)
+
+
 class _Questions:
     """The requests that one batch costs."""
 
@@ -340,7 +315,7 @@ class _Questions:
         self._api = api
         self._dialect = dialect
         self._answers: dict[str, Answer] = {}
-        self._requests = self._in_vain = 0
+        self._requests = self._unavailable = 0
         self._any_was_found = False
 
     async def ask(self, batch: list[_Lookup]) -> dict[str, Answer]:
@@ -365,12 +340,17 @@ class _Questions:
     async def _ask(self, part: list[_Lookup]) -> WorkerError | None:
         """Ask in one request; return its failure."""
         self._requests += 1
-        call = self._dialect.details([one.wanted for one in part])
+        wanted = [one.wanted for one in part]
+
+        def ask(token: str | None) -> Call[Found]:
+            call = self._dialect.details(wanted, token)
+            return halvable(call) if len(part) > 1 else call
+
         try:
             with working_for(work for one in part for work in one.works):
-                found = await self._api.run(wire.halvable(call) if len(part) > 1 else call)
+                found = await first_found(self._api, ask) or {}
         except WorkerError as error:
-            self._in_vain += len(part) == 1 and isinstance(error, Unavailable)
+            self._unavailable += len(part) == 1 and isinstance(error, Unavailable)
             return error
         self._any_was_found = True
         self._answers |= {one.id: found.get(one.wanted.key) for one in part}
@@ -379,7 +359,7 @@ class _Questions:
     def _given_up(self) -> WorkerError | None:
         if self._requests >= MOST_REQUESTS:
             return Transient("genesys refuses too many parts of a batch")
-        if self._in_vain >= MOST_IN_VAIN and not self._any_was_found:
+        if self._unavailable >= MOST_UNAVAILABLE and not self._any_was_found:
             return Unavailable("genesys answers no part of a batch")
         return None
 
@@ -387,7 +367,3 @@ class _Questions:
 def _answer(failure: WorkerError) -> WorkerError | None:
     """Take a 404 for an answer: analytics shows a conversation seconds to minutes late."""
     return None if isinstance(failure, Rejected) and failure.status == 404 else failure
-
-
-def _utc_text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,16 +1,17 @@
-"""All conversations of an interval by the details query: pages of a slice, a few at a time.
+"""The details query: all conversations of an interval, and the texts' queries for one of them.
 
-Platform: `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"), whose pages
-have numbers. Reference: the report query of text r4, on the same path, by token. Conversations are
-handed on as they came; the caller reads them.
+`POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"), whose pages have
+numbers. The reference texts r1, r3 and r4 each have a body of their own on the same path, and pages
+by token. Conversations are handed on as they came; the caller reads them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlencode
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, wait_of, with_background_retry
@@ -32,6 +33,7 @@ REFERENCE_METRICS = (
 """What r4's rows have; times are seconds."""
 
 Json = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,8 +88,7 @@ class PlatformPages:
         del token
         paging = {"pageSize": self.page_size, "pageNumber": number}
         body = {**query_body(filters, part), "paging": paging}
-        request = Request(method="POST", path=PATH, template=PATH, json=body)
-        return Call(request, self._read, wire.ANALYTICS)
+        return Call(query_request(body), self._read, wire.ANALYTICS)
 
     def _read(self, reply: Reply) -> Page:
         page = platform_page(wire.object_of(reply))
@@ -99,7 +100,7 @@ class PlatformPages:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePages:
-    """r4's report query: pages by token."""
+    """r4's report query: pages by token, of a size that the server chooses."""
 
     page_size: int = LARGEST_PAGE
     name: str = "reference"
@@ -110,18 +111,17 @@ class ReferencePages:
         body: dict[str, Any] = {
             "query": {
                 "type": "conversation",
-                "timeRange": {"from": _utc(part.start), "to": _utc(part.end)},
+                "timeRange": {"start": _utc(part.start), "end": _utc(part.end)},
             },
             "interval": "PT1H",
             "groupBy": list(REFERENCE_GROUPS),
             "metrics": list(REFERENCE_METRICS),
             "filter": reference_filters(filters),
-            "size": self.page_size,
         }
         if token is not None:
             body["pageToken"] = token
-        request = Request(method="POST", path=PATH, template=PATH, json=body)
-        return Call(request, _reference_page, wire.ANALYTICS)
+        call = Call(query_request(body), _reference_page, wire.ANALYTICS)
+        return wire.taking("analytics:read", call)
 
 
 def query_body(filters: Filters, part: Slice) -> dict[str, Any]:
@@ -160,13 +160,126 @@ def _milliseconds(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
+Details = Mapping[str, Any]
+"""A conversation as analytics answers it, untouched; attributes are not in it."""
+
+
+CUSTOMER_PURPOSES = {"customer", "external"}
+"""`customer` on ACD conversations, `external` on others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One conversation to be looked up; its id is a UUID."""
+
+    conversation_id: str
+    ended_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The id as replies are keyed by it: UUIDs are the same in either case."""
+        return self.conversation_id.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class OfPage(Generic[T]):
+    """What one page has of what is looked for."""
+
+    found: T | None = field(repr=False)
+    token: str | None = None
+    """What asks for the next page; None: this was the last."""
+
+
+Found = OfPage[Mapping[str, Details]]
+
+
+MOST_PAGES = 100
+
+
+async def first_found(api: Api, ask: Callable[[str | None], Call[OfPage[T]]]) -> T | None:
+    """Return what the first page has that has any; None when none has.
+
+    `ask`: takes the token of the page before. Raises Unavailable for pages without an end.
+    """
+    token: str | None = None
+    for _ in range(MOST_PAGES):
+        page = await api.run(ask(token))
+        if page.found or page.token is None:
+            return page.found
+        token = page.token
+    raise Unavailable("genesys: pages without an end")
+
+
+DAYS_BEFORE = timedelta(days=6)
+DAYS_AFTER = timedelta(days=1)
+"""A query finds conversations by the day they started on, and a span of a week is always allowed:
+messages may stay open for days."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceDetails:
+    """The details query of r1: one conversation a request.
+
+    Its filters must all match, so two ids in one query would find nothing.
+    """
+
+    ids_per_request: int = 1
+
+    def details(self, wanted: Sequence[Wanted], token: str | None = None) -> Call[Found]:
+        """Ask for one: `wanted` has that length. It is the first entity of all pages."""
+        (one,) = wanted
+        body = {
+            **days_around(one),
+            "groupBy": ["conversationId"],
+            "filter": [{"type": "conversationId", "value": one.conversation_id}],
+            "size": LARGEST_PAGE,
+        }
+
+        def read(reply: Reply) -> Found:
+            found, following = entities(reply, one)
+            return OfPage({one.key: found[0]} if found else {}, following)
+
+        request = query_request(body)
+        if token is not None:
+            request = replace(request, path=f"{PATH}?{urlencode({'pageToken': token})}")
+        return wire.taking("analytics:query", Call(request, read, wire.ANALYTICS))
+
+
+def entities(reply: Reply, wanted: Wanted) -> tuple[list[Json], str | None]:
+    """Return what a page of r1 or r3 has of the conversation, and the token of the next page.
+
+    An entity without an id is the one asked for: there is a filter for it.
+    """
+    answer = wire.object_of(reply)
+    listed = answer.get("entities")
+    if listed is not None and not isinstance(listed, list):
+        raise Unreadable("genesys: conversation details are not a list")
+    found = [
+        entity
+        for entity in wire.objects_in(listed)
+        if str(entity.get("conversationId") or wanted.key).lower() == wanted.key
+    ]
+    return found, wire.text_of(answer.get("nextPageToken"))
+
+
+def query_request(body: Json) -> Request:
+    """Return the request with this body."""
+    return Request(method="POST", path=PATH, template=PATH, json=body)
+
+
+def days_around(wanted: Wanted) -> dict[str, str]:
+    """Return when the conversation may have started, as r1 and r3 say it."""
+    return {
+        "dateFrom": _milliseconds(wanted.ended_at.astimezone(UTC) - DAYS_BEFORE),
+        "dateTo": _milliseconds(wanted.ended_at.astimezone(UTC) + DAYS_AFTER),
+    }
+
+
 MOST_RESULTS = 100_000
 """The platform pages through no more of them (README.md, "Analytics")."""
 
 MOST_FAILURES = 3
 """Answers 500 or 504, or none at all, after which a slice is taken for too large."""
-
-T = TypeVar("T")
 
 
 class SliceTooLarge(Exception):

@@ -1,11 +1,14 @@
 """The dialects: one object says all that differs between platform and reference (README.md).
 
-Chosen once, from GENESYS_DIALECT; what needs a part of it is handed that part.
+Chosen once for a job, by GENESYS_DIALECT and, among the reference texts, by GENESYS_REFERENCE or
+the job itself; what needs a part of it is handed that part.
 """
 
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
+from urllib.parse import quote, urlencode
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.actions import (
@@ -15,12 +18,13 @@ from worker.clients.genesys.actions import (
     platform_execution,
     reference_execution,
 )
-from worker.clients.genesys.conversations import (
-    DetailsDialect,
-    PlatformDetails,
+from worker.clients.genesys.conversations import DetailsDialect, PlatformDetails
+from worker.clients.genesys.details_query import (
+    PagesDialect,
+    PlatformPages,
     ReferenceDetails,
+    ReferencePages,
 )
-from worker.clients.genesys.details_query import PagesDialect, PlatformPages, ReferencePages
 from worker.clients.genesys.participants import (
     AttributeDialect,
     PlatformAttributes,
@@ -29,9 +33,14 @@ from worker.clients.genesys.participants import (
 from worker.clients.genesys.wire import Call, Token
 from worker.clients.http_types import Request
 
-Feature = Literal["details_jobs", "integrations", "lookups", "transcripts"]
-"""What only some dialects have: details by asynchronous jobs, the EventBridge integration, lookups
-of the organization and of a data action, and transcripts with their sentiment."""
+Feature = Literal["details_jobs", "integrations", "live_conversations", "lookups", "transcripts"]
+"""What only some dialects have: details by asynchronous jobs, the EventBridge integration, reads of
+live conversations, lookups of the organization and of a data action, and transcripts with their
+sentiment."""
+
+Host = Literal["api", "login"]
+Text = Literal["r0", "r1", "r2", "r3", "r4"]
+"""The reference texts."""
 
 
 class Dialect(ActionDialect, Protocol):
@@ -44,6 +53,14 @@ class Dialect(ActionDialect, Protocol):
     @property
     def features(self) -> frozenset[Feature]:
         """What it has beside the verbs that all have."""
+
+    @property
+    def text(self) -> Text | None:
+        """The reference text by which tokens are asked for; None on the platform."""
+
+    @property
+    def issuer(self) -> Host:
+        """The host that tokens are asked of."""
 
     @property
     def details(self) -> DetailsDialect:
@@ -65,31 +82,25 @@ class Platform:
 
     name = "platform"
     features: frozenset[Feature] = frozenset(
-        ("details_jobs", "integrations", "lookups", "transcripts")
+        ("details_jobs", "integrations", "live_conversations", "lookups", "transcripts")
     )
+    text: Text | None = None
+    issuer: Host = "login"
     details: DetailsDialect = PlatformDetails()
     attributes: AttributeDialect = PlatformAttributes()
 
     def __init__(
         self,
-        token_path: str = "/oauth/token",  # noqa: S107  a path, no secret
+        token_path: str | None = None,
         not_found: NotFound = "unknown",
     ) -> None:
         """`not_found`: what a 404 of the system behind a data action means."""
-        self._token_path = token_path
+        self._token_path = token_path or "/oauth/token"
         self._not_found = not_found
 
     def token(self, client_id: str, client_secret: str) -> Call[Token]:
         """Client-credentials grant: Basic header, form body, on the login host."""
-        pair = f"{client_id}:{client_secret}"
-        request = Request(
-            method="POST",
-            path=self._token_path,
-            template=self._token_path,
-            form={"grant_type": "client_credentials"},
-            headers={"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
-        )
-        return Call(request, wire.token_of, wire.LOGIN)
+        return basic_grant(self._token_path, client_id, client_secret)
 
     def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Call[Output | None]:
         """Run a data action as the platform does."""
@@ -100,8 +111,38 @@ class Platform:
         return PlatformPages(page_size)
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one reference text asks for its token."""
+
+    path: str
+    form: Literal["basic", "form", "json", "query"]
+    """Where id and secret are: in a header beside a form, in a form, in a JSON object; or in a
+    header, and all else in the query, without a body."""
+
+    scope: str | None = None
+    host: Host = "api"
+
+
+PROFILES: Mapping[Text, Profile] = {
+    "r0": Profile("/api/v2/oauth/token", "form", "data:actions:execute"),
+    "r1": Profile("/oauth/token", "json"),
+    "r2": Profile("/oauth/token", "basic", host="login"),
+    "r3": Profile(
+        "/api/v2/oauth/token",
+        "query",
+        "conversation:view conversation:write analytics:conversations:view",
+    ),
+    "r4": Profile("/oauth/token", "form", "analytics:read"),
+}
+
+
 class Reference:
-    """Requests and replies of the five reference texts, r0 to r4, for gateways and test doubles."""
+    """Requests and replies of the five reference texts, for gateways and test doubles.
+
+    No two texts have the same call, so each verb is that of its text; the profile says by which
+    text a token is asked for.
+    """
 
     name = "reference"
     features: frozenset[Feature] = frozenset()
@@ -109,26 +150,36 @@ class Reference:
     attributes: AttributeDialect = ReferenceAttributes()
 
     def __init__(
-        self,
-        token_path: str = "/api/v2/oauth/token",  # noqa: S107  a path, no secret
-        not_found: NotFound = "unknown",
+        self, text: Text, token_path: str | None = None, not_found: NotFound = "unknown"
     ) -> None:
-        """`token_path`: r1 and r4 have `/oauth/token`. `not_found`: as for the platform."""
-        self._token_path = token_path
+        """`token_path`: in place of the text's own. `not_found`: as for the platform."""
+        self.text: Text | None = text
+        self._profile = PROFILES[text]
+        self._token_path = token_path or self._profile.path
         self._not_found = not_found
 
+    @property
+    def issuer(self) -> Host:
+        """Where the text asks for its token."""
+        return self._profile.host
+
     def token(self, client_id: str, client_secret: str) -> Call[Token]:
-        """Client-credentials grant: id and secret in the form body, on the API host."""
-        request = Request(
-            method="POST",
-            path=self._token_path,
-            template=self._token_path,
-            form={
-                "grant_type": "client_credentials",
-                "client_id": client_id,
-                "client_secret": client_secret,
-            },
-        )
+        """Client-credentials grant, as the text has it."""
+        grant = {"grant_type": "client_credentials"}
+        pair = {"client_id": client_id, "client_secret": client_secret}
+        scope = {"scope": self._profile.scope} if self._profile.scope else {}
+        request = Request(method="POST", path=self._token_path, template=self._token_path)
+        match self._profile.form:
+            case "basic":
+                return basic_grant(self._token_path, client_id, client_secret)
+            case "form":
+                request = replace(request, form=grant | pair | scope)
+            case "json":
+                request = replace(request, json=grant | pair)
+            case "query":
+                asked = urlencode(grant | scope, quote_via=quote)
+                headers = basic(client_id, client_secret)
+                request = replace(request, path=f"{self._token_path}?{asked}", headers=headers)
         return Call(request, wire.token_of, wire.LOGIN)
 
     def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Call[Output | None]:
@@ -138,3 +189,21 @@ class Reference:
     def pages(self, page_size: int) -> PagesDialect:
         """Return r4's report query."""
         return ReferencePages(page_size)
+
+
+def basic_grant(path: str, client_id: str, client_secret: str) -> Call[Token]:
+    """Ask for a token with a Basic header and a form."""
+    request = Request(
+        method="POST",
+        path=path,
+        template=path,
+        form={"grant_type": "client_credentials"},
+        headers=basic(client_id, client_secret),
+    )
+    return Call(request, wire.token_of, wire.LOGIN)
+
+
+def basic(client_id: str, client_secret: str) -> dict[str, str]:
+    """Return the header with both."""
+    pair = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}

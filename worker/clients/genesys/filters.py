@@ -76,7 +76,7 @@ class Filters:
 
     def conditions(self) -> list[Condition]:
         """Return all of it, by the platform's names."""
-        media = [Condition("mediaType", (self.media_type,))] if self.media_type else []
+        media = [Condition("mediaType", (self.media_type,), "eq")] if self.media_type else []
         queues = [Condition("queueId", self.queue_ids)] if self.queue_ids else []
         return [*media, *queues, *(one.normal() for one in self.others)]
 
@@ -99,17 +99,23 @@ def platform_filters(filters: Filters) -> dict[str, Any]:
 
 
 def reference_filters(filters: Filters) -> list[Json]:
-    """Return the form of r1 and r4: `{type, value}`, a list of values where there are several.
-
-    Permanent for an operator that this form has no word for.
-    """
-    if any(one.operator not in {"eq", "in"} for one in filters.conditions()):
-        raise Permanent("filters: the reference dialect has no operators but eq and in")
+    """Return the form of r4: `path`, `operator`, and a value or, with `in`, a list of them."""
     names = {ours: theirs for theirs, ours in ALIASES.items() if "." in theirs}
     return [
-        {"type": names.get(name, name), "value": values[0] if len(values) == 1 else list(values)}
-        for name, values in filters.by_dimension()
+        {
+            "type": "simple",
+            "path": names.get(one.name, one.name),
+            "value": _reference_value(one),
+            "operator": "in" if len(one.values) > 1 else one.operator,
+        }
+        for one in filters.conditions()
     ]
+
+
+def _reference_value(one: Condition) -> str | int | float | list[str]:
+    if one.operator in {"gt", "lt"}:
+        return _number(one.values[0])
+    return list(one.values) if one.operator == "in" or len(one.values) > 1 else one.values[0]
 
 
 def _is_metric(one: Condition) -> bool:

@@ -4,8 +4,9 @@ Of the platform only (README.md, "EventBridge"): what the reference dialect's te
 not exist.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from worker.clients.genesys import wire
@@ -43,6 +44,9 @@ class Draft:
     source: SourceConfig | None
     """None: not configured yet."""
 
+    as_read: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """All of it, credentials included: a change replaces the whole, and others rely on the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Integration:
@@ -58,6 +62,64 @@ class Page:
 
     found: tuple[Integration, ...]
     is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The notification topics of an organization, and what carries them."""
+
+    transports: Mapping[str, tuple[str, ...]]
+
+    def transports_of(self, topic: str) -> tuple[str, ...] | None:
+        """Return what carries a topic, empty where that is not said; None for an unknown topic.
+
+        Topics are alike whatever their ids are called: `{id}`, `{conversationId}`.
+        """
+        return self.transports.get(_plain(topic))
+
+    def is_on_event_bridge(self, topic: str) -> bool:
+        """Return whether EventBridge is among them; how it is spelt is not published."""
+        names = {name.replace(" ", "").lower() for name in self.transports_of(topic) or ()}
+        return not names.isdisjoint(EVENT_BRIDGE_NAMES)
+
+
+EVENT_BRIDGE_NAMES = {"all", "eventbridge", "amazoneventbridge"}
+_TOPICS = "/api/v2/notifications/availabletopics"
+
+
+def available_topics() -> Call[Topics]:
+    """Ask which topics there are and what carries them; takes no permission."""
+    return Call(
+        Request(method="GET", path=f"{_TOPICS}?expand=transports", template=_TOPICS), _topics
+    )
+
+
+def _topics(reply: Reply) -> Topics:
+    listed = wire.objects_in(wire.object_of(reply).get("entities"))
+    return Topics({_plain(str(one.get("id"))): _carriers(one.get("transports")) for one in listed})
+
+
+def _carriers(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _plain(topic: str) -> str:
+    return re.sub(r"\{[^{}]*\}", "{}", topic)
+
+
+def limits_in(namespace: str) -> Call[Mapping[str, int]]:
+    """Ask for the limits that hold for the organization, by key; takes no permission."""
+    path = "/api/v2/organizations/limits/namespaces"
+    request = Request(
+        method="GET", path=f"{path}/{namespace}", template=f"{path}/{{namespaceName}}"
+    )
+    return Call(request, _limits)
+
+
+def _limits(reply: Reply) -> Mapping[str, int]:
+    listed = wire.objects_in(wire.object_of(reply).get("entities"))
+    pairs = ((one.get("key"), one.get("value")) for one in listed)
+    return {key: value for key, value in pairs if isinstance(key, str) and type(value) is int}
 
 
 def organization_id() -> Call[str]:
@@ -84,24 +146,37 @@ def draft(integration_id: str) -> Call[Draft]:
 
 
 def configure(integration_id: str, latest: Draft) -> Call[None]:
-    """Replace the configuration; `version` is that of the one replaced."""
+    """Replace the configuration; `version` is that of the one replaced.
+
+    What was read goes back as it was, but for name and source.
+    """
     source = latest.source
     if source is None:
         raise Permanent("an integration cannot be configured with nothing")
+    kept = {name: value for name, value in latest.as_read.items() if name not in _READ_ONLY}
     body = {
+        "advanced": {},
+        "notes": "",
+        "credentials": {},
+        **{name: value for name, value in kept.items() if value is not None},
         "name": latest.name,
         "version": latest.version,
         "properties": {
+            **_object(latest.as_read.get("properties")),
             "awsAccountId": source.account_id,
             "awsAccountRegion": source.region,
             "eventSourceSuffix": source.suffix,
             "eventFilter": list(source.topics),
         },
-        "advanced": {},
-        "notes": "",
-        "credentials": {},
     }
     return Call(_about("PUT", integration_id, _CONFIG, body), _done)
+
+
+_READ_ONLY = {"id", "selfUri"}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def enable(integration_id: str) -> Call[None]:
@@ -141,8 +216,7 @@ def _page(reply: Reply) -> Page:
 
 
 def _type_of(integration: Mapping[str, Any]) -> object:
-    kind = integration.get("integrationType")
-    return kind.get("id") if isinstance(kind, dict) else None
+    return _object(integration.get("integrationType")).get("id")
 
 
 def _draft(reply: Reply) -> Draft:
@@ -150,12 +224,8 @@ def _draft(reply: Reply) -> Draft:
     version, name = answer.get("version"), answer.get("name")
     if not isinstance(version, int) or not isinstance(name, str):
         raise Unreadable("genesys: integration config without name and version")
-    properties = answer.get("properties")
-    return Draft(
-        version=version,
-        name=name,
-        source=_source(properties if isinstance(properties, dict) else {}),
-    )
+    source = _source(_object(answer.get("properties")))
+    return Draft(version=version, name=name, source=source, as_read=answer)
 
 
 def _source(properties: Mapping[str, Any]) -> SourceConfig | None:

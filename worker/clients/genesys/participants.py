@@ -19,10 +19,16 @@ from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet
 from worker.resilience import Cache, CachePolicy
 
-FLOW_CACHE = CachePolicy(
-    max_entries=16, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
-)
-"""A publish is seen within five minutes; what a flow takes rarely changes within a day."""
+
+def flow_cache(max_entries: int) -> CachePolicy:
+    """Return how flows are kept: a publish is seen within five minutes.
+
+    What a flow takes rarely changes within a day: so long it serves while Genesys is down.
+    """
+    return CachePolicy(
+        max_entries, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
+    )
+
 
 NO_FLOW_PAUSE_SECONDS = 60.0
 """Pause after a missing flow: a person publishes it or corrects GENESYS_FLOW_ID."""
@@ -66,13 +72,13 @@ _DATES = {"date", "date-time"}
 def published_inputs(flow_id: str) -> Call[Schema | None]:
     """Ask for the JSON Schema of the published version: that is what runs, or of the flow itself.
 
-    None: there is no such flow, or none is published.
+    None: the flow does not exist, or is not published.
     """
     return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
 
 
 def defined_inputs(flow_id: str) -> Call[Schema | None]:
-    """Ask for the `inputDefinitions` of the reference dialect; None: there is no such flow."""
+    """Ask for the `inputDefinitions` of the reference dialect; None: the flow does not exist."""
     return Call(_flow(flow_id), _defined_inputs, wire.FLOWS)
 
 
@@ -185,16 +191,20 @@ class AttributeDialect(Protocol):
     def by_participant(self) -> bool:
         """Attributes belong to a participant, and not to the conversation."""
 
+    @property
+    def typed(self) -> bool:
+        """Values are what JSON has, and not all of them texts."""
+
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
-        """Ask for the inputs of a flow; None: there is no such flow, or none is published."""
+        """Ask for the inputs of a flow; None: the flow does not exist, or is not published."""
 
     def set_attributes(
-        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
+        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, object]
     ) -> Call[None]:
         """Merge attributes into those that are there."""
 
     def set_conversation_attributes(
-        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
+        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, object]
     ) -> Call[None]:
         """Do the same for what is about the conversation, as r3 of the reference dialect has it."""
 
@@ -204,13 +214,14 @@ class PlatformAttributes:
     """The real API (README.md, "Flows, conversations, attributes")."""
 
     by_participant: bool = True
+    typed: bool = False
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read the JSON Schema of the published version: that is what runs."""
         return published_inputs(flow_id)
 
     def set_attributes(
-        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
+        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, object]
     ) -> Call[None]:
         """PATCH the participant; any 2xx will do: it was 202 once."""
         conversation = wire.conversation_id_in_path(conversation_id)
@@ -224,7 +235,7 @@ class PlatformAttributes:
         return Call(request, _written, wire.CONVERSATIONS)
 
     def set_conversation_attributes(
-        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, str]
+        self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, object]
     ) -> Call[None]:
         """PATCH the customer: the platform keeps attributes nowhere else."""
         return self.set_attributes(conversation_id, participant_id, attributes)
@@ -235,30 +246,29 @@ class ReferenceAttributes:
     """The reference dialect, by its texts r2 and r3: no participants."""
 
     by_participant: bool = False
+    typed: bool = True
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
         """Read `inputDefinitions`."""
-        return defined_inputs(flow_id)
+        return wire.taking("flow:read", defined_inputs(flow_id))
 
     def set_attributes(
         self,
         conversation_id: str,
         participant_id: str | None,  # noqa: ARG002  there are none in r2
-        attributes: Mapping[str, str],
+        attributes: Mapping[str, object],
     ) -> Call[None]:
         """PATCH the conversation, as r2 does."""
-        request = _about("PATCH", conversation_id, "", attributes)
-        return Call(request, _written, wire.CONVERSATIONS)
+        return _about("PATCH", conversation_id, "", attributes)
 
     def set_conversation_attributes(
         self,
         conversation_id: str,
         participant_id: str | None,  # noqa: ARG002  there are none in r3
-        attributes: Mapping[str, str],
+        attributes: Mapping[str, object],
     ) -> Call[None]:
         """PUT the conversation's attributes, as r3 does; a 409 is Rejected with that status."""
-        request = _about("PUT", conversation_id, "/attributes", attributes)
-        return Call(request, _written, wire.CONVERSATIONS)
+        return _about("PUT", conversation_id, "/attributes", attributes)
 
 
 def live_customer(conversation_id: str) -> Call[Participant | None]:
@@ -266,13 +276,16 @@ def live_customer(conversation_id: str) -> Call[Participant | None]:
     return Call(live_conversation(conversation_id), _customer, wire.CONVERSATIONS)
 
 
-def _about(method: str, conversation_id: str, tail: str, attributes: Mapping[str, str]) -> Request:
-    return Request(
+def _about(
+    method: str, conversation_id: str, tail: str, attributes: Mapping[str, object]
+) -> Call[None]:
+    request = Request(
         method=method,
         path=f"{_CONVERSATIONS}/{wire.conversation_id_in_path(conversation_id)}{tail}",
         template=f"{_CONVERSATIONS}/{{conversationId}}{tail}",
         json={"attributes": dict(attributes)},
     )
+    return wire.taking("conversation:write", Call(request, _written, wire.CONVERSATIONS))
 
 
 def _written(reply: Reply) -> None:
@@ -298,10 +311,15 @@ class Attributes:
         self._dialect = dialect
         self._flows = cache
 
+    @property
+    def typed(self) -> bool:
+        """Whether values are written as JSON has them: the platform takes texts alone."""
+        return self._dialect.typed
+
     async def flow_inputs(self, flow_id: str) -> Schema:
         """Return what the flow declares.
 
-        Misconfigured when there is no such flow or none is published.
+        Misconfigured when the flow does not exist or is not published.
         """
         cached = await self._flows.get(
             flow_id, lambda: self._api.run(self._dialect.flow_inputs(flow_id))
@@ -329,7 +347,7 @@ class Attributes:
         return found
 
     async def set_attributes(
-        self, conversation_id: str, participant: Participant, attributes: Mapping[str, str]
+        self, conversation_id: str, participant: Participant, attributes: Mapping[str, object]
     ) -> None:
         """Merge attributes into the participant's; safe to repeat. 403, 404, 409 are Rejected."""
         await self._api.run(
@@ -339,7 +357,7 @@ class Attributes:
     async def set_conversation_attributes(
         self,
         conversation_id: str,
-        attributes: Mapping[str, str],
+        attributes: Mapping[str, object],
         participant_id: str | None = None,
     ) -> None:
         """Merge attributes into those of the conversation; on the platform, of its customer.

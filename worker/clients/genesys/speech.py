@@ -4,20 +4,25 @@ Platform: speech and text analytics, and the transcript (README.md, "Speech and 
 Reference: the metrics of r3's details query.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
-from worker.clients.genesys.conversations import (
+from worker.clients.genesys.details_query import (
     CUSTOMER_PURPOSES,
-    QUERY_PATH,
-    ConversationDetails,
+    LARGEST_PAGE,
+    Details,
+    OfPage,
     Wanted,
+    days_around,
     entities,
-    reference_query,
+    first_found,
+    query_request,
 )
 from worker.clients.genesys.transcripts import (
     LIMITS,
@@ -26,6 +31,7 @@ from worker.clients.genesys.transcripts import (
     SignedUrl,
     Transcripts,
     customer_phrases,
+    exact,
     is_score,
     sentiment_of,
     sentiment_of_phrases,
@@ -37,6 +43,7 @@ from worker.resilience import Guard
 CHATS = {"chat", "message"}
 MOST_SESSIONS = 10
 """Sessions of one conversation that are read; a customer who comes back makes a new one."""
+
 
 METRICS = {
     "confidence": "sentimentOverallScore",
@@ -61,6 +68,12 @@ def is_analysed(conversation_id: str) -> Call[bool]:
     return Call(request, _is_analysed, wire.SPEECH)
 
 
+def sentiment_score(conversation_id: str) -> Call[Decimal | None]:
+    """Ask for the conversation's sentiment, -1..1; None: it is not analysed, yet or ever."""
+    call = is_analysed(conversation_id)
+    return Call(call.request, _score, call.upstream)
+
+
 def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | None]:
     """Ask for the transcript of one session of the customer's; None: there is none (yet)."""
     base = "/api/v2/speechandtextanalytics/conversations"
@@ -74,15 +87,32 @@ def transcript_url(conversation_id: str, session_id: str) -> Call[SignedUrl | No
     return Call(request, _url, wire.SPEECH)
 
 
-def sentiment_metrics(wanted: Wanted) -> Call[Sentiment | None]:
-    """Ask r3's details query for the four metrics; None: not analysed (yet)."""
-    query = {**reference_query(wanted), "view": "sentiment", "metrics": list(METRICS.values())}
-    request = Request(method="POST", path=QUERY_PATH, template=QUERY_PATH, json=query)
+def sentiment_metrics(wanted: Wanted, token: str | None = None) -> Call[OfPage[Sentiment]]:
+    """Ask r3's details query for the four metrics; a page may have none of the chat's."""
 
-    def read(reply: Reply) -> Sentiment | None:
-        return _of_metrics(entities(reply).get(wanted.key, {}))
+    def read(reply: Reply) -> OfPage[Sentiment]:
+        found, following = entities(reply, wanted)
+        return OfPage(next(filter(None, map(_of_metrics, found)), None), following)
 
-    return Call(request, read, wire.ANALYTICS)
+    call = Call(_sentiment_query(wanted, token), read, wire.ANALYTICS)
+    return wire.taking("analytics:conversations:view", call)
+
+
+def _sentiment_query(wanted: Wanted, token: str | None) -> Request:
+    """Return r3's query for the sentiment of one chat."""
+    clauses = [
+        {"type": "conversationId", "in": [wanted.conversation_id]},
+        {"type": "medium", "in": ["chat"]},
+    ]
+    body: dict[str, Any] = {
+        **days_around(wanted),
+        "view": "sentiment",
+        "metrics": list(METRICS.values()),
+        "groupBy": [],
+        "filter": {"type": "and", "clauses": clauses},
+        "pageSize": LARGEST_PAGE,
+    }
+    return query_request(body if token is None else {**body, "nextPageToken": token})
 
 
 def chat_sessions(details: Mapping[str, Any]) -> list[str]:
@@ -107,9 +137,14 @@ def _began(session: Mapping[str, Any]) -> str:
 
 
 def _is_analysed(reply: Reply) -> bool:
+    return _score(reply) is not None
+
+
+def _score(reply: Reply) -> Decimal | None:
     if reply.status == 404:
-        return False
-    return is_score(wire.object_of(reply).get("sentimentScore"))
+        return None
+    score = wire.object_of(reply).get("sentimentScore")
+    return exact(score) if is_score(score) else None
 
 
 def _url(reply: Reply) -> SignedUrl | None:
@@ -120,12 +155,31 @@ def _url(reply: Reply) -> SignedUrl | None:
 
 
 def _of_metrics(entity: Mapping[str, Any]) -> Sentiment | None:
+    """Return the sentiment; None without the confidence. A share that is not there is 0."""
     values = {
         str(metric.get("name")): metric.get("value")
         for metric in wire.objects_in(entity.get("metrics"))
     }
     found = {share: values.get(name) for share, name in METRICS.items()}
-    return None if None in found.values() else sentiment_of(**found)
+    if found.pop("confidence") is None:
+        return None
+    shares = {share: 0 if value is None else value for share, value in found.items()}
+    return sentiment_of(**shares, confidence=values[METRICS["confidence"]])
+
+
+class Scores:
+    """Sentiment scores of whole conversations, of whatever medium."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def of_conversation(self, conversation_id: str) -> Decimal | None:
+        """Return the score, -1..1; None: not analysed, yet or ever."""
+        return await self._api.run(sentiment_score(conversation_id))
+
+
+DetailsById = Callable[[str, datetime], Awaitable[Details | None]]
+"""What analytics knows of a conversation, by its id and about when it ended; None: nothing yet."""
 
 
 class ChatSentiment(Protocol):
@@ -149,7 +203,7 @@ class TranscriptSentiment:
     requests, and what has ended may have left the live store.
     """
 
-    def __init__(self, api: Api, details: ConversationDetails, transcripts: Transcripts) -> None:
+    def __init__(self, api: Api, details: DetailsById, transcripts: Transcripts) -> None:
         self._api = api
         self._details = details
         self._transcripts = transcripts
@@ -168,7 +222,7 @@ class TranscriptSentiment:
         if session_id is not None and wire.is_uuid(session_id):
             sessions = [session_id]
         else:
-            details = await self._details.by_id(conversation_id, ended_at)
+            details = await self._details(conversation_id, ended_at)
             sessions = chat_sessions(details or {})
         said = [await self._phrases(conversation_id, session) for session in sessions]
         return sentiment_of_phrases(chain.from_iterable(said))
@@ -185,7 +239,7 @@ class TranscriptSentiment:
 
 def transcript_sentiment(
     api: Api,
-    details: ConversationDetails,
+    details: DetailsById,
     guard: Guard,
     *,
     buckets: Sequence[str],
@@ -208,5 +262,6 @@ class QuerySentiment:
         ended_at: datetime,
         session_id: str | None = None,  # noqa: ARG002  the reference knows none
     ) -> Sentiment | None:
-        """Return the four metrics as they are; None unless all are there."""
-        return await self._api.run(sentiment_metrics(Wanted(conversation_id, ended_at)))
+        """Return the metrics as they are; None without the confidence."""
+        wanted = Wanted(wire.conversation_id_in_path(conversation_id), ended_at)
+        return await first_found(self._api, partial(sentiment_metrics, wanted))

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,14 @@ from aiohttp import web
 
 from worker.emulators.genesys.cloud import Endpoint, GenesysCloud
 from worker.emulators.genesys.history import DIVISION, History, Past, as_platform, as_reference
-from worker.emulators.genesys.replies import Refusal, json_object, no_query
+from worker.emulators.genesys.replies import (
+    Refusal,
+    bearer,
+    json_object,
+    no_query,
+    objects_in,
+    only,
+)
 
 BASE = "/api/v2/analytics/conversations/details"
 Test = Callable[[Past], bool]
@@ -56,13 +63,10 @@ REFERENCE = {
 }
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 MOST_IDS = 100
-QUERY = ("dateFrom", "dateTo", "groupBy", "filter", "size")
-SENTIMENT = {
-    "sentimentOverallScore",
-    "sentimentPositive",
-    "sentimentNeutral",
-    "sentimentNegative",
-}
+PAGE_SIZE = 100
+"""Of the reference texts."""
+
+SENTIMENT = {f"sentiment{one}" for one in ("OverallScore", "Positive", "Neutral", "Negative")}
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 JOB_BODY = ("interval", "order", "orderBy")
 FILTERS = ("segmentFilters", "conversationFilters")
@@ -78,7 +82,7 @@ REPORT_METRICS = {
 def routes() -> list[Endpoint]:
     """All forms of the query count as `details_query`, a look-up by id as `details_by_id`."""
     return [
-        Endpoint("details_query", "POST", f"{BASE}/query", details_query),
+        Endpoint("details_query", "POST", f"{BASE}/query", details_query, texts=frozenset(QUERIES)),
         Endpoint("details_job", "POST", f"{BASE}/jobs", _submit),
         # Before the one that takes any id.
         Endpoint("details_availability", "GET", f"{BASE}/jobs/availability", _availability),
@@ -89,12 +93,12 @@ def routes() -> list[Endpoint]:
 
 
 async def details_query(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
-    """Answer whichever form the body has."""
+    """Answer in the form of the text whose token it has."""
+    return await QUERIES[cloud.text_of(bearer(request))](cloud, request)
+
+
+async def _of_platform(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     body = await json_object(request)
-    if "query" in body:
-        return _reference(cloud.history, body)
-    if "dateFrom" in body:
-        return reference_query(cloud, body)
     only(body, (*JOB_BODY, "paging"), FILTERS)
     _check_order(body)
     size, number = _paging(body["paging"])
@@ -130,24 +134,32 @@ def _paging(value: object) -> tuple[int, int]:
     return size, number
 
 
-def _reference(history: History, body: dict[str, Any]) -> web.Response:
-    required = ("query", "interval", "groupBy", "metrics", "filter", "size")
-    only(body, required, ("pageToken",))
+async def _of_r4(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    body, history = await json_object(request), cloud.history
+    only(body, ("query", "interval", "groupBy", "metrics", "filter"), ("pageToken",))
     query = body["query"]
     only(query, ("type", "timeRange"))
-    only(query["timeRange"], ("from", "to"))
-    if body["interval"] != "PT1H" or not set(body["metrics"]) <= REPORT_METRICS:
+    only(query["timeRange"], ("start", "end"))
+    if (query["type"], body["interval"]) != ("conversation", "PT1H"):
         raise Refusal(400)
-    token, size = body.get("pageToken", "p1"), body["size"]
-    times = query["timeRange"]
-    found = _found(history, span(times["from"], times["to"]), reference_tests(body["filter"]))
-    number = int(token.removeprefix("p"))
-    answer: dict[str, Any] = {
-        "results": [as_reference(past) for past in _page(history, found, number, size)]
-    }
-    if number * size < len(found):
+    if not set(body["metrics"]) <= REPORT_METRICS:
+        raise Refusal(400)
+    times = span(query["timeRange"]["start"], query["timeRange"]["end"])
+    found = _found(history, times, reference_tests(body["filter"]))
+    number = _number(body.get("pageToken"))
+    page = _page(history, found, number, PAGE_SIZE)
+    answer: dict[str, Any] = {"results": [as_reference(past) for past in page]}
+    if number * PAGE_SIZE < len(found):
         answer["nextPageToken"] = f"p{number + 1}"
     return _json(answer)
+
+
+def _number(token: object) -> int:
+    if token is None:
+        return 1
+    if not isinstance(token, str) or not re.fullmatch(r"p[1-9]\d{0,5}", token):
+        raise Refusal(400)
+    return int(token[1:])
 
 
 def _found(
@@ -215,16 +227,60 @@ def _json(answer: dict[str, Any]) -> web.Response:
     return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
 
-def reference_query(cloud: GenesysCloud, body: dict[str, Any]) -> web.Response:
-    """Answer the query of r1, or that of r3 if it asks for a view; all filters must match."""
-    only(body, QUERY, ("view", "metrics"))
-    first, last = span(body["dateFrom"], body["dateTo"])
-    if not isinstance(body["size"], int) or not 1 <= body["size"] <= 100:
+async def _of_r1(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer the one conversation; the token of a page is in the URL."""
+    body = await json_object(request, query="pageToken")
+    only(body, ("dateFrom", "dateTo", "groupBy", "filter", "size"))
+    if (body["groupBy"], body["size"]) != (["conversationId"], PAGE_SIZE):
         raise Refusal(400)
-    found = _matching(cloud, body["filter"], first, last)[: body["size"]]
-    if "view" in body:
-        return _json({"entities": _scored(cloud, body, found), "nextPageToken": None})
-    return _json({"entities": found, "nextPageToken": None})
+    (wanted,) = objects_in(body["filter"], 1)
+    only(wanted, ("type", "value"))
+    if wanted["type"] != "conversationId":
+        raise Refusal(400)
+    found = _started(cloud, wanted["value"], span(body["dateFrom"], body["dateTo"]))
+    return _entities(cloud, found, _number(request.query.get("pageToken")))
+
+
+async def _of_r3(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer the metrics of the one conversation; the token of a page is in the body."""
+    body = await json_object(request)
+    keys = ("dateFrom", "dateTo", "view", "metrics", "groupBy", "filter", "pageSize")
+    only(body, keys, ("nextPageToken",))
+    if (body["view"], body["groupBy"], body["pageSize"]) != ("sentiment", [], PAGE_SIZE):
+        raise Refusal(400)
+    if not isinstance(body["metrics"], list) or not set(body["metrics"]) <= SENTIMENT:
+        raise Refusal(400)
+    only(body["filter"], ("type", "clauses"))
+    conversation, medium = objects_in(body["filter"]["clauses"], 2)
+    wanted = conversation.get("in")
+    if body["filter"]["type"] != "and" or medium != {"type": "medium", "in": ["chat"]}:
+        raise Refusal(400)
+    if conversation != {"type": "conversationId", "in": wanted} or not isinstance(wanted, list):
+        raise Refusal(400)
+    found = _started(cloud, wanted[0], span(body["dateFrom"], body["dateTo"]))
+    scored = [{"metrics": _scored(cloud, one, body["metrics"])} for one in found]
+    return _entities(cloud, scored, _number(body.get("nextPageToken")))
+
+
+def _started(cloud: GenesysCloud, wanted: object, times: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return the conversation of that id if it started in that time."""
+    if not isinstance(wanted, str):
+        raise Refusal(400)
+    record = _record(cloud, wanted)
+    if record is None:
+        return []
+    started = datetime.fromisoformat(record["conversationStart"]).timestamp() * 1000
+    return [record] if times[0] <= started < times[1] else []
+
+
+def _entities(cloud: GenesysCloud, found: list[dict[str, Any]], number: int) -> web.Response:
+    if number > cloud.empty_pages:
+        return _json({"entities": found, "nextPageToken": None})
+    return _json({"entities": [], "nextPageToken": f"p{number + 1}"})
+
+
+QUERIES = {"platform": _of_platform, "r1": _of_r1, "r3": _of_r3, "r4": _of_r4}
+"""By whose token asks."""
 
 
 async def _by_ids(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
@@ -240,52 +296,16 @@ async def _by_ids(cloud: GenesysCloud, request: web.Request) -> web.StreamRespon
     return _json({"conversations": found} if found else {})
 
 
-def _matching(cloud: GenesysCloud, filters: object, first: int, last: int) -> list[dict[str, Any]]:
-    if not isinstance(filters, list) or not filters:
-        raise Refusal(400)
-    wanted = [_conversation_of(one) for one in filters]
-    record = _record(cloud, wanted[0]) if len(set(wanted)) == 1 else None
-    if record is None:
-        return []
-    started = datetime.fromisoformat(record["conversationStart"]).timestamp() * 1000
-    return [record] if first <= started < last else []
-
-
-def _conversation_of(one: object) -> str:
-    if not isinstance(one, dict):
-        raise Refusal(400)
-    only(one, ("type", "value"))
-    if one["type"] != "conversationId" or not isinstance(one["value"], str):
-        raise Refusal(400)
-    return one["value"]
-
-
-def _scored(
-    cloud: GenesysCloud, body: dict[str, Any], found: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    asked = body.get("metrics")
-    if body["view"] != "sentiment" or not isinstance(asked, list) or not set(asked) <= SENTIMENT:
-        raise Refusal(400)
-    now = asyncio.get_running_loop().time()
-    entities = []
-    for record in found:
-        spoken = cloud.speech.conversations.get(record["conversationId"])
-        known = spoken.metrics if spoken and now >= spoken.analysed_at else {}
-        metrics = [{"name": name, "value": known[name]} for name in asked if name in known]
-        entities.append({"conversationId": record["conversationId"], "metrics": metrics})
-    return entities
+def _scored(cloud: GenesysCloud, record: dict[str, Any], asked: list[str]) -> list[dict[str, Any]]:
+    spoken = cloud.speech.conversations.get(record["conversationId"])
+    is_known = spoken and asyncio.get_running_loop().time() >= spoken.analysed_at
+    known = spoken.metrics if spoken and is_known else {}
+    return [{"name": name, "value": known[name]} for name in asked if name in known]
 
 
 def _record(cloud: GenesysCloud, conversation_id: str) -> dict[str, Any] | None:
     ended = cloud.ended.get(conversation_id)
     return None if ended is None else ended.at(asyncio.get_running_loop().time())
-
-
-def only(body: dict[str, Any], required: Iterable[str], optional: Iterable[str] = ()) -> None:
-    """Raise Refusal unless the object has these keys and no others."""
-    required = set(required)
-    if not required <= set(body) <= required | set(optional):
-        raise Refusal(400)
 
 
 def interval(value: object) -> tuple[int, int]:
@@ -312,15 +332,18 @@ def span(start: object, end: object) -> tuple[int, int]:
 def tests_of(body: dict[str, Any]) -> list[Test]:
     """Return what a conversation must pass: all of them."""
     lists = (("segmentFilters", SEGMENT), ("conversationFilters", CONVERSATION))
-    return [_test(one, known) for name, known in lists for one in _objects(body.get(name, []))]
+    return [_test(one, known) for name, known in lists for one in objects_in(body.get(name, []))]
 
 
 def reference_tests(filters: object) -> list[Test]:
-    """Return r4's filters, `{type, value}`, as tests."""
+    """Return r4's simple filters as tests."""
     tests = []
-    for one in _objects(filters):
-        only(one, ("type", "value"))
-        tests.append(_matches(_known(REFERENCE, one["type"]), one["value"]))
+    for one in objects_in(filters):
+        only(one, ("type", "path", "value", "operator"))
+        is_list = {"eq": False, "in": True}.get(one["operator"])
+        if one["type"] != "simple" or is_list is not isinstance(one["value"], list):
+            raise Refusal(400)
+        tests.append(_matches(_known(REFERENCE, one["path"]), one["value"]))
     return tests
 
 
@@ -328,7 +351,7 @@ def _test(one: dict[str, Any], known: dict[str, Callable[[Past], object]]) -> Te
     only(one, ("type", "predicates"))
     if one["type"] not in {"and", "or"}:
         raise Refusal(400)
-    tests = [_predicate(predicate, known) for predicate in _objects(one["predicates"])]
+    tests = [_predicate(predicate, known) for predicate in objects_in(one["predicates"])]
     every = all if one["type"] == "and" else any
     return lambda past: every(test(past) for test in tests)
 
@@ -373,9 +396,3 @@ def _known(known: dict[str, Callable[[Past], object]], name: object) -> Callable
     if name not in known:
         raise Refusal(400, "bad.request")
     return known[str(name)]
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise Refusal(400)
-    return value

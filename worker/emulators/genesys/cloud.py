@@ -11,6 +11,9 @@ from aiohttp import web
 
 from worker.emulators.genesys.history import History
 
+PLATFORM = "platform"
+"""What a token belongs to that was asked for by none of r0, r1, r3, r4. Text r2 asks as the SDK."""
+
 
 @dataclass(slots=True)
 class Ended:
@@ -78,6 +81,32 @@ class ActionRuns:
     """Most that ever were under way at once, those that were refused included."""
 
 
+@dataclass(slots=True)
+class Named:
+    """What has a name in the organization, by id in lower case."""
+
+    queues: dict[str, str] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    """Users who are listed only if asked for."""
+
+    divisions: dict[str, str] = field(default_factory=dict)
+    wrapup_codes: dict[str, str] = field(default_factory=dict)
+
+
+def default_limits() -> dict[str, dict[str, int]]:
+    """Return limits of an organization by namespace and key, as far as they are known."""
+    return {
+        "platform.api": {
+            "token.rate.per.minute": 300,
+            "client.credentials.token.rate.per.minute": 300,
+            "org.app.user.rate.per.minute": 3000,
+            "request.bytes.max": 512_000,
+        },
+        "dataactions": {"actions.concurrent.executions.max": 50, "requests.volume.max": 900},
+    }
+
+
 def a_conversation(
     conversation_id: str, session_id: str, *, media_type: str = "voice", start: str, end: str
 ) -> dict[str, Any]:
@@ -127,6 +156,14 @@ def a_transcript(*phrases: tuple[int, float | None]) -> dict[str, Any]:
         "transcripts": [{"phrases": texts, "analytics": {"sentiment": scores}}],
     }
 
+
+TRANSPORTS = {
+    "v2.detail.events.conversation.{id}.acw": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.end": ["EventBridge", "ProcessAutomation"],
+    "v2.detail.events.conversation.{id}.customer.start": ["EventBridge", "ProcessAutomation"],
+    "v2.speechandtextanalytics.conversation.{id}.sentiment": ["All"],
+}
+"""Topics with their transports."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Stands in for an endpoint's own handler; see `replies.hang`."""
@@ -207,6 +244,9 @@ class GenesysCloud:
     ended: dict[str, Ended] = field(default_factory=dict, repr=False)
     """Conversations by id, as analytics answers lookups of them; see `a_conversation`."""
 
+    empty_pages: int = 0
+    """Pages without entities that come before the one that has some, in the texts r1 and r3."""
+
     refused_ids: set[str] = field(default_factory=set)
     """Conversations that no request for details by id may name."""
 
@@ -220,6 +260,14 @@ class GenesysCloud:
     """Integrations by id, each with its current configuration as `config`."""
 
     organization_id: str = "0a900000-0000-4000-8000-000000000001"
+    names: Named = field(default_factory=Named, repr=False)
+    limits: dict[str, dict[str, int]] = field(default_factory=default_limits, repr=False)
+
+    permissions: set[str] | None = None
+    """What the roles of the client grant, as `domain:entity:action`; None: everything."""
+
+    transports: dict[str, list[str]] = field(default_factory=lambda: dict(TRANSPORTS))
+    """What carries the events of each notification topic."""
 
     url: str = ""
     """Base URL of API and login, while served."""
@@ -234,6 +282,7 @@ class GenesysCloud:
     """Requests that were answered with 429, by the limit's key."""
 
     _tokens: dict[str, float] = field(default_factory=dict, repr=False)
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
     _windows: dict[str, Window] = field(default_factory=dict, repr=False)
     _faults: dict[str, Fault] = field(default_factory=dict, repr=False)
 
@@ -271,9 +320,10 @@ class GenesysCloud:
         fault.times -= 1
         return fault
 
-    def issue_token(self) -> str:
-        """Make a token that lives `token_lifetime_seconds`."""
+    def issue_token(self, text: str = PLATFORM) -> str:
+        """Make a token that lives `token_lifetime_seconds`; `text`: what it was asked for by."""
         token = secrets.token_urlsafe(32)
+        self._texts[token] = text
         now = asyncio.get_running_loop().time()
         self._tokens[token] = now + self.token_lifetime_seconds
         return token
@@ -281,6 +331,10 @@ class GenesysCloud:
     def knows_token(self, token: str) -> bool:
         """Return whether the token was issued here, lives, and was not revoked."""
         return asyncio.get_running_loop().time() < self._tokens.get(token, float("-inf"))
+
+    def text_of(self, token: str | None) -> str:
+        """Return the reference text that the token was asked for by, or `PLATFORM`."""
+        return self._texts.get(token or "", PLATFORM)
 
     def limit_exceeded(self, token: str) -> Exceeded | None:
         """Charge one request to the token and to its client; None while both allow it."""
@@ -319,3 +373,5 @@ class Endpoint:
 
     answer: Callable[[GenesysCloud, web.Request], Awaitable[web.StreamResponse]]
     needs_token: bool = True
+    texts: frozenset[str] = frozenset((PLATFORM,))
+    """By whose tokens it may be called; text r2 has the platform's."""

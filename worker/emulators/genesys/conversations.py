@@ -1,7 +1,7 @@
 """Conversations: live, their attributes, and what speech and text analytics finds in them; flows.
 
-A live conversation is alike in both dialects. Attributes are those of a participant (platform) or
-of a conversation (reference texts r2, r3). Transcripts lie behind links that end. Flows
+Attributes are those of a participant (platform) or of a conversation (reference texts r2, where
+they are typed, and r3). Transcripts lie behind links that end. Flows
 declare the attributes that they read, in the form of either dialect.
 """
 
@@ -31,7 +31,13 @@ def routes() -> list[Endpoint]:
         Endpoint("conversation", "GET", conversation, _conversation),
         Endpoint("attributes", "PATCH", participant, _patch_participant),
         Endpoint("attributes", "PATCH", conversation, _patch_conversation),
-        Endpoint("attributes", "PUT", f"{conversation}/attributes", _put_conversation),
+        Endpoint(
+            "attributes",
+            "PUT",
+            f"{conversation}/attributes",
+            _put_conversation,
+            texts=frozenset(("r3",)),
+        ),
         Endpoint("speech", "GET", spoken, _speech),
         Endpoint("transcript_url", "GET", url, _transcript_url),
         Endpoint("transcript_file", "GET", "/transcripts/{name}", _file, needs_token=False),
@@ -55,7 +61,7 @@ async def _patch_participant(cloud: GenesysCloud, request: web.Request) -> web.S
 
 async def _patch_conversation(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     conversation = _held(cloud, request)
-    _merge(conversation, await _attributes(request))
+    _merge(conversation, await _attributes(request, typed=True))
     return web.json_response(conversation)
 
 
@@ -65,13 +71,14 @@ async def _put_conversation(cloud: GenesysCloud, request: web.Request) -> web.St
     return web.Response(status=204)
 
 
-async def _attributes(request: web.Request) -> dict[str, str]:
-    """Return the body's attributes; only strings are taken, as on the platform."""
+async def _attributes(request: web.Request, *, typed: bool = False) -> dict[str, Any]:
+    """Return the body's attributes; only strings are taken, as on the platform, unless `typed`."""
     body = await json_object(request)
     attributes = body.get("attributes")
     if set(body) != {"attributes"} or not isinstance(attributes, dict) or not attributes:
         raise Refusal(400)
-    if not all(name and isinstance(value, str) for name, value in attributes.items()):
+    kinds = str | int | float | bool if typed else str
+    if not all(name and isinstance(value, kinds) for name, value in attributes.items()):
         raise Refusal(400, "invalid.value")
     return attributes
 
@@ -93,7 +100,7 @@ def _participant(conversation: dict[str, Any], request: web.Request) -> dict[str
     return found[0]
 
 
-def _merge(holder: dict[str, Any], attributes: dict[str, str]) -> None:
+def _merge(holder: dict[str, Any], attributes: dict[str, Any]) -> None:
     holder["attributes"] = {**holder.get("attributes", {}), **attributes}
 
 

@@ -1,10 +1,12 @@
-"""Integrations: enough of them to set up the EventBridge source, and data actions.
+"""Integrations: enough of them to set up the EventBridge source, and data actions; organization.
 
-Data actions take the platform's own form, and the `parameters`/`status`/`result` form of r0.
+Data actions take the platform's own form, and the `parameters`/`status`/`result` form of r0. Of the
+organization there are its id, its limits, and lists of what has a name.
 """
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +15,9 @@ from worker.emulators.genesys.cloud import Answer, Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import Refusal, error_body, json_object, no_query
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
+CONFIGURATION = {"name", "version", "properties", "advanced", "notes", "credentials"}
+"""Fields of an IntegrationConfiguration that are not read-only, all of them required."""
+
 PROPERTIES = {"awsAccountId", "awsAccountRegion", "eventSourceSuffix", "eventFilter"}
 
 
@@ -27,8 +32,20 @@ def routes() -> list[Endpoint]:
     return [
         Endpoint("data_action_read", "GET", action, _action),
         Endpoint("data_action", "POST", f"{action}/execute", _execute),
-        Endpoint("data_action", "POST", "/api/v2/data/actions/{id}/execute", _execute_reference),
+        Endpoint(
+            "data_action",
+            "POST",
+            "/api/v2/data/actions/{id}/execute",
+            _execute_reference,
+            texts=frozenset(("r0",)),
+        ),
         Endpoint("organization", "GET", "/api/v2/organizations/me", _organization),
+        Endpoint("limits", "GET", "/api/v2/organizations/limits/namespaces/{name}", _limits),
+        Endpoint("queues", "GET", "/api/v2/routing/queues", _queues),
+        Endpoint("users", "GET", "/api/v2/users", _users),
+        Endpoint("divisions", "GET", "/api/v2/authorization/divisions", _divisions),
+        Endpoint("wrapup_codes", "GET", "/api/v2/routing/wrapupcodes", _wrapup_codes),
+        Endpoint("topics", "GET", "/api/v2/notifications/availabletopics", _topics),
         Endpoint("integration", "GET", base, _list),
         Endpoint("integration", "POST", base, _create),
         Endpoint("integration", "PATCH", one, _patch),
@@ -108,7 +125,7 @@ async def _executed(cloud: GenesysCloud, request: web.Request) -> web.StreamResp
 async def _execute_reference(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     body = await json_object(request)
     inputs = body.get("parameters")
-    if set(body) != {"parameters"} or not isinstance(inputs, dict):
+    if set(body) != {"parameters"} or not isinstance(inputs, dict) or len(inputs) != 1:
         raise Refusal(400)
     return web.json_response({"status": "SUCCESS", "result": _customer(cloud, request, inputs)})
 
@@ -125,7 +142,7 @@ def _customer(
 
 
 def _check_there(cloud: GenesysCloud, request: web.Request) -> None:
-    """Raise Refusal if there is no such action."""
+    """Raise Refusal if the action does not exist."""
     if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
         raise Refusal(404)
 
@@ -135,14 +152,81 @@ async def _organization(cloud: GenesysCloud, request: web.Request) -> web.Stream
     return web.json_response({"id": cloud.organization_id, "name": "Demo"})
 
 
+async def _limits(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    no_query(request)
+    namespace = request.match_info["name"]
+    if namespace not in cloud.limits:
+        raise Refusal(404)
+    limits = cloud.limits[namespace].items()
+    entities = [{"key": key, "namespace": namespace, "value": value} for key, value in limits]
+    return web.json_response({"entities": entities})
+
+
+async def _queues(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    return _page(request, _named(request, cloud.names.queues), "id")
+
+
+async def _users(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer with those who are active, unless others are asked for."""
+    state = request.query.get("state", "active")
+    if state not in {"active", "inactive", "deleted", "any"}:
+        raise Refusal(400, "invalid.value")
+    listed = [
+        one | {"state": "inactive" if one["id"] in cloud.names.inactive else "active"}
+        for one in _named(request, cloud.names.users)
+    ]
+    return _page(request, [one for one in listed if state in {one["state"], "any"}], "id", "state")
+
+
+async def _divisions(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    return _page(request, _named(request, cloud.names.divisions), "id")
+
+
+async def _wrapup_codes(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    return _page(request, _named(request, cloud.names.wrapup_codes), "id")
+
+
+def _named(request: web.Request, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what has one of the ids that are asked for, or everything; by name."""
+    wanted = request.query.getall("id", [])
+    try:
+        ids = {str(uuid.UUID(one)) for one in wanted} or set(names)
+    except ValueError as error:
+        raise Refusal(400, "invalid.value") from error
+    found = [{"id": one, "name": name} for one, name in names.items() if one in ids]
+    return sorted(found, key=lambda one: one["name"])
+
+
+EXPANDED = {"description", "requiresPermissions", "schema", "topicParameters", "transports"}
+"""Fields of a topic that are answered only where they are asked for."""
+
+
+async def _topics(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    """Answer all topics in one page, which is what the platform does."""
+    if set(request.query) - {"expand", "includePreview"}:
+        raise Refusal(400)
+    wanted = set(request.query.get("expand", "").split(",")) - {""}
+    if wanted - EXPANDED:
+        raise Refusal(400, "invalid.value")
+    entities: list[dict[str, Any]] = [{"id": name} for name in cloud.transports]
+    if "transports" in wanted:
+        entities = [{**one, "transports": cloud.transports[one["id"]]} for one in entities]
+    return web.json_response({"entities": entities})
+
+
 async def _list(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
+    return _page(request, [_without_config(one) for one in cloud.integrations.values()])
+
+
+def _page(
+    request: web.Request, everything: list[dict[str, Any]], *filters: str
+) -> web.StreamResponse:
     """Answer one page; size and number as in all lists of the platform."""
-    if set(request.query) - {"pageSize", "pageNumber"}:
+    if set(request.query) - {"pageSize", "pageNumber", *filters}:
         raise Refusal(400)
     size, number = int(request.query.get("pageSize", 25)), int(request.query.get("pageNumber", 1))
     if not 1 <= size <= 100 or number < 1:
         raise Refusal(400, "invalid.value")
-    everything = [_without_config(one) for one in cloud.integrations.values()]
     pages = -(-len(everything) // size)
     return web.json_response(
         {
@@ -164,7 +248,14 @@ async def _create(cloud: GenesysCloud, request: web.Request) -> web.StreamRespon
         "name": "Amazon EventBridge Source",
         "integrationType": kind,
         "intendedState": "DISABLED",
-        "config": {"name": "Amazon EventBridge Source", "version": 1, "properties": {}},
+        "config": {
+            "name": "Amazon EventBridge Source",
+            "version": 1,
+            "properties": {},
+            "advanced": {},
+            "notes": "",
+            "credentials": {},
+        },
     }
     cloud.integrations[str(made["id"])] = made
     return web.json_response(_without_config(made))
@@ -182,13 +273,15 @@ async def _patch(cloud: GenesysCloud, request: web.Request) -> web.StreamRespons
 
 async def _config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
     no_query(request)
-    return web.json_response(_one(cloud, request)["config"])
+    one = _one(cloud, request)
+    uri = f"/api/v2/integrations/{one['id']}/config/current"
+    return web.json_response({"id": one["id"], **one["config"], "selfUri": uri})
 
 
 async def _put_config(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse:
-    """Replace the configuration, if the caller has seen the latest one."""
+    """Replace the whole configuration, if the caller has seen the latest one."""
     body, one = await json_object(request), _one(cloud, request)
-    if set(body) != {"name", "version", "properties", "advanced", "notes", "credentials"}:
+    if set(body) - {"id", "selfUri"} != CONFIGURATION:
         raise Refusal(400)
     if set(body["properties"]) != PROPERTIES or not body["properties"]["eventFilter"]:
         raise Refusal(400, "invalid.value")

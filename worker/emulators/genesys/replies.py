@@ -3,7 +3,7 @@
 import asyncio
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -73,9 +73,19 @@ def over_budget(exceeded: Exceeded) -> web.Response:
     return error_body(429, message=message, headers=headers, limit=limit)
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """Return the body; raise Refusal if it is not a JSON object sent as such, without a query."""
-    no_query(request)
+def bearer(request: web.Request) -> str | None:
+    """Return the token of the Authorization header."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if kind == "Bearer" and token else None
+
+
+async def json_object(request: web.Request, *, query: str = "") -> dict[str, Any]:
+    """Return the body; raise Refusal if it is not a JSON object sent as such, without a query.
+
+    `query`: the one parameter that the URL may have.
+    """
+    if set(request.query) - {query}:
+        raise Refusal(400)
     if request.content_type != "application/json":
         raise Refusal(415)
     try:
@@ -85,6 +95,22 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refusal(400)
     return body
+
+
+def only(body: dict[str, Any], required: Iterable[str], optional: Iterable[str] = ()) -> None:
+    """Raise Refusal unless the object has these keys and no others."""
+    required = set(required)
+    if not isinstance(body, dict) or not required <= set(body) <= required | set(optional):
+        raise Refusal(400)
+
+
+def objects_in(value: object, number: int | None = None) -> list[dict[str, Any]]:
+    """Return the list; raise Refusal unless it is one of objects, of that number."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise Refusal(400)
+    if number is not None and len(value) != number:
+        raise Refusal(400)
+    return value
 
 
 def no_query(request: web.Request) -> None:

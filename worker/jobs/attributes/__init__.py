@@ -10,14 +10,15 @@ from worker.jobs.attributes.settings import AttributesSettings
 
 async def build(context: Context, settings: AttributesSettings) -> InjectAttributes:
     """Return the handler, its CRM and its webhook."""
+    genesys = (await context.genesys()).attributes
     policy = Policy(
         flow_id=settings.genesys_flow_id or "",
         max_age_seconds=settings.attributes_max_age_seconds,
-        rules=rules_of(settings),
+        rules=rules_of(settings, typed=genesys.typed),
     )
     return InjectAttributes(
         crm=await open_crm(context, settings),
-        genesys=(await context.genesys()).attributes,
+        genesys=genesys,
         policy=policy,
         analytics=await context.webhook("analytics_webhook", settings.analytics_webhook_url),
         now=context.now,
@@ -63,11 +64,9 @@ JOB = Job(
     may_miss=("crm", "architect"),
     topics=("v2.detail.events.conversation.{id}.customer.start",),
     permissions={
-        "GET /api/v2/flows/{flowId}/latestconfiguration": "architect:flow:view",
+        "GET /api/v2/flows/{flowId}": "architect:flow:view",
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": (
-            "conversation:participant:attributes:edit"
-        ),
+        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": "",
     },
     age_limit="attributes_max_age_seconds",
     waits=("attributes_max_age_seconds",),

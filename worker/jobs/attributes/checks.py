@@ -63,16 +63,17 @@ async def check_flow(context: Context, settings: AttributesSettings) -> list[Fin
 
     def read() -> Call[Finding]:
         call = genesys.dialect.attributes.flow_inputs(settings.genesys_flow_id or "")
-        return Call(call.request, partial(_flow, call), call.upstream)
+        scope = "flow:read" if genesys.dialect.name == "reference" else "architect:flow:view"
+        return Call(call.request, partial(_flow, call, scope), call.upstream)
 
     return await genesys.finding_of(FLOW, "GENESYS_FLOW_ID", read)
 
 
-def _flow(call: Call[Schema | None], reply: Reply) -> Finding:
+def _flow(call: Call[Schema | None], scope: str, reply: Reply) -> Finding:
     if reply.status in NO_SUCH_FLOW:
         return fail(FLOW, "this flow does not exist", "check GENESYS_FLOW_ID")
     if reply.status == 403:
-        return fail(FLOW, "may not be read: 403", "give the client's role architect:flow:view")
+        return fail(FLOW, "may not be read: 403", f"give the client's role {scope}")
     inputs = call.read(reply)
     if inputs is None:
         return fail(
@@ -92,8 +93,11 @@ async def inspector(
 
     Raises ConfigurationError for files that are none, and for settings that are missing.
     """
-    ask = from_files(files) if files else await _upstreams(context, settings)
-    rules = rules_of(settings)
+    if files:
+        ask, rules = from_files(files), rules_of(settings)
+    else:
+        upstreams = await _upstreams(context, settings)
+        ask, rules = upstreams.ask, rules_of(settings, typed=upstreams.genesys.typed)
 
     async def inspected(event: AttributesWanted) -> Inspection:
         record, schema = await ask(event)
@@ -144,14 +148,14 @@ class _Upstreams:
         return found.value or {}, await self.genesys.flow_inputs(self.flow_id)
 
 
-async def _upstreams(context: Context, settings: AttributesSettings) -> Ask:
+async def _upstreams(context: Context, settings: AttributesSettings) -> _Upstreams:
     flow_id = settings.genesys_flow_id
     if flow_id is None:
         raise ConfigurationError(["GENESYS_FLOW_ID: is not set"])
     if settings.crm_api_endpoint is None:
         raise ConfigurationError(["CRM_API_ENDPOINT: is not set"])
     genesys = await context.genesys()
-    return _Upstreams(await open_crm(context, settings), genesys.attributes, flow_id).ask
+    return _Upstreams(await open_crm(context, settings), genesys.attributes, flow_id)
 
 
 def from_files(files: Mapping[str, Path]) -> Ask:

@@ -27,12 +27,12 @@ from worker.api import (
 )
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.events import AttributesWanted
-from worker.jobs.attributes.inspector import Rules, inspect, sendable
+from worker.jobs.attributes.inspector import Rules, Value, inspect, sendable
 
 ENRICHED = "conversation.attributes.enriched"
 
 _NAMESPACE = UUID("5a2f3b0e-5f0c-5b57-9f0e-0c7d5b9b6a11")
-"""Ours; a change of it would make receivers take repeats for news."""
+"""Ours; a change of it would make sinks take repeats for news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def trace_id(event: AttributesWanted) -> str:
     return str(uuid5(_NAMESPACE, event.origin.dedupe_key))
 
 
-def enriched(event: AttributesWanted, attributes: Mapping[str, str]) -> dict[str, Any]:
+def enriched(event: AttributesWanted, attributes: Mapping[str, Value]) -> dict[str, Any]:
     """Return the body for the analytics webhook."""
     return {
         "eventType": ENRICHED,
@@ -66,7 +66,7 @@ def enriched(event: AttributesWanted, attributes: Mapping[str, str]) -> dict[str
     }
 
 
-def payload_sha256(attributes: Mapping[str, str]) -> str:
+def payload_sha256(attributes: Mapping[str, Value]) -> str:
     """Return the SHA-256, in hex, of the attributes as JSON with sorted keys."""
     return sha256(orjson.dumps(dict(attributes), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -81,7 +81,7 @@ GONE = {404, 410}
 class AuditRecord:
     """What the audit entry of one run will say."""
 
-    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attributes: Mapping[str, Value] = field(default_factory=dict, repr=False)
     result: Result | None = None
     failure: str | None = None
     """Class of the error that kept the attributes from being written."""
@@ -141,14 +141,14 @@ class InjectAttributes:
             raise failures.exceptions[0] from None
         return customer.result(), schema.result()
 
-    def _fitting(self, schema: Schema, record: Record) -> Mapping[str, str]:
+    def _fitting(self, schema: Schema, record: Record) -> Mapping[str, Value]:
         report = inspect(schema, record, self.policy.rules)
         if report.unfit:
             log.warning("attributes_left_out", names=report.unfit)
         log.debug("attributes_inspected", **report.masked())
         return sendable(report, self.policy.rules)
 
-    async def _write(self, event: AttributesWanted, attributes: Mapping[str, str]) -> bool:
+    async def _write(self, event: AttributesWanted, attributes: Mapping[str, Value]) -> bool:
         """Write, unless all is known to be there: each write makes Genesys send an event."""
         customer = await self.genesys.customer(event.conversation_id, event.participant_id)
         if attributes.items() <= (customer.attributes or {}).items():
@@ -156,7 +156,7 @@ class InjectAttributes:
         await self.genesys.set_attributes(event.conversation_id, customer, attributes)
         return True
 
-    async def _announce(self, event: AttributesWanted, attributes: Mapping[str, str]) -> None:
+    async def _announce(self, event: AttributesWanted, attributes: Mapping[str, Value]) -> None:
         if self.analytics is None:
             return
         trace = trace_id(event)

@@ -1,6 +1,7 @@
 """Whether a customer's record fits the flow: coercion by declared type, and the report. Pure.
 
-Participant attributes are a map of strings, so each value has one text form:
+Participant attributes are a map of strings, so each value has one text form; where attributes are
+typed, as in text r2, it goes out as it was coerced, and the text form counts for its length alone:
 
     true, false         as in JSON
     numbers             `2` for 2 and 2.0, which are one number; else the shortest text that reads
@@ -170,10 +171,14 @@ class Rules:
     prefix: str = ""
     """Put before each name, e.g. `crm.`; counts to its length."""
 
+    typed: bool = False
+    """Numbers and booleans go out as such, and not as texts."""
 
-def rules_of(settings: AttributesSettings) -> Rules:
-    """Return what the settings allow."""
+
+def rules_of(settings: AttributesSettings, *, typed: bool = False) -> Rules:
+    """Return what the settings allow; `typed`: see `Rules`."""
     return Rules(
+        typed=typed,
         strict=settings.attributes_strict,
         max_count=settings.attributes_max_count,
         max_length=settings.attributes_max_length,
@@ -195,7 +200,7 @@ class Mismatch:
 class Report:
     """A customer's record held against a flow's inputs. Names are the schema's, without prefix."""
 
-    attributes: Mapping[str, str] = field(repr=False)
+    attributes: Mapping[str, Value] = field(repr=False)
     """What is to be sent."""
 
     missing: tuple[str, ...] = ()
@@ -232,18 +237,18 @@ class Report:
 
 def inspect(schema: Schema, record: Mapping[str, Any], rules: Rules) -> Report:
     """Hold the record against the schema; nothing is refused here, see `sendable`."""
-    attributes: dict[str, str] = {}
+    attributes: dict[str, Value] = {}
     mismatched: list[Mismatch] = []
     too_long: list[str] = []
     there = [name for name in schema if record.get(name) is not None]
     for name in there:
-        text = _text(schema[name], record[name])
-        if text is None:
+        value, text = _coerced(schema[name], record[name], rules)
+        if value is None:
             mismatched.append(Mismatch(name, schema[name].value, json_type(record[name])))
         elif max(len(rules.prefix + name), len(text)) > rules.max_length:
             too_long.append(name)
         else:
-            attributes[rules.prefix + name] = text
+            attributes[rules.prefix + name] = value if rules.typed else text
     return Report(
         attributes=attributes,
         missing=tuple(name for name in schema if name not in there),
@@ -253,7 +258,7 @@ def inspect(schema: Schema, record: Mapping[str, Any], rules: Rules) -> Report:
     )
 
 
-def sendable(report: Report, rules: Rules) -> Mapping[str, str]:
+def sendable(report: Report, rules: Rules) -> Mapping[str, Value]:
     """Return what is to be sent; Permanent, naming no value, when the rules forbid it."""
     if rules.strict and report.unfit:
         raise Permanent(f"attributes do not fit the flow: {', '.join(report.unfit)}")
@@ -262,8 +267,12 @@ def sendable(report: Report, rules: Rules) -> Mapping[str, str]:
     return report.attributes
 
 
-def _text(kind: Kind, value: object) -> str | None:
+def _coerced(kind: Kind, value: object, rules: Rules) -> tuple[Value | None, str]:
+    """Return the value as declared, and as text; None where it is none, or no JSON can hold it."""
     try:
-        return wire_text(coerce(kind, value))
-    except Unfit:
-        return None
+        coerced = coerce(kind, value)
+        if rules.typed:
+            orjson.dumps(coerced)
+        return coerced, wire_text(coerced)
+    except (Unfit, orjson.JSONEncodeError):
+        return None, ""

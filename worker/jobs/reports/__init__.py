@@ -7,6 +7,7 @@ from worker.api import (
     EventType,
     GenesysClients,
     Job,
+    Names,
     OncePerKey,
 )
 from worker.jobs.reports.bucket import Bucket
@@ -20,12 +21,25 @@ from worker.jobs.reports.settings import ReportSettings
 async def build(context: Context, settings: ReportSettings) -> WriteReport:
     """Return the handler, its reader, its bucket and who it notifies."""
     hook = await context.webhook("report_webhook", settings.report_webhook_url)
+    genesys = await context.genesys()
     return WriteReport(
-        reader=open_reader(context, settings, await context.genesys()),
+        reader=open_reader(context, settings, genesys),
         bucket=await open_bucket(context, settings),
-        subscribers=Subscribers(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
+        subscribers=Subscribers(
+            bus=await context.event_bus(), hook=hook, once_per_key=OncePerKey()
+        ),
         now=context.now,
+        names=open_names(context, genesys),
     )
+
+
+def open_names(context: Context, genesys: GenesysClients) -> Names | None:
+    """Return what looks names up; None where the dialect has no lists of them."""
+    if "lookups" not in genesys.dialect.features:
+        return None
+    names = Names(genesys.api, context.cache("names"))
+    context.on_close(names.aclose)
+    return names
 
 
 def open_reader(
@@ -45,6 +59,16 @@ async def open_bucket(context: Context, settings: ReportSettings) -> Bucket:
     return Bucket(s3, settings.report_bucket or "", settings.report_url_seconds, context.now)
 
 
+def _permissions(settings: ReportSettings) -> dict[str, str]:
+    details = "/api/v2/analytics/conversations/details"
+    calls = [f"POST {details}/query"]
+    if settings.report_use_jobs:
+        calls += [f"GET {details}/jobs/availability", f"POST {details}/jobs"]
+        calls += [f"GET {details}/jobs/{{jobId}}", f"GET {details}/jobs/{{jobId}}/results"]
+    view = "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
+    return dict.fromkeys(calls, view)
+
+
 JOB = Job(
     name="reports",
     summary="writes scheduled analytics reports to S3",
@@ -57,8 +81,13 @@ JOB = Job(
     build=build,
     requires=("REPORT_BUCKET",),
     needs=("login", "analytics", "s3_reports", "events"),
-    permissions={
-        "POST /api/v2/analytics/conversations/details/query": "analytics:conversationDetail:view",
+    may_miss=("platform",),
+    permissions=_permissions,
+    optional_permissions={
+        "GET /api/v2/routing/queues": "routing:queue:view",
+        "GET /api/v2/users": "directory:user:view",
+        "GET /api/v2/authorization/divisions": "",
+        "GET /api/v2/routing/wrapupcodes": "routing:wrapupCode:view",
     },
     aws_services=("s3", "events"),
     aws_actions={

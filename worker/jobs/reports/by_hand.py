@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.api import ConfigurationError, Context, Origin, Permanent, read_id
-from worker.jobs.reports import open_bucket, open_reader
+from worker.jobs.reports import open_bucket, open_names, open_reader
 from worker.jobs.reports.bucket import Bucket
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, Manifest, folder, manifest_key
@@ -154,8 +154,8 @@ async def _report(
     genesys = await context.genesys()
     # A report waits minutes for an upstream that is down: a wrong host is found out first.
     await genesys.tokens.get()
-    reader = open_reader(context, settings, genesys)
-    return await written(due, reader, store, now=context.now, progress=progress)
+    reader, names = open_reader(context, settings, genesys), open_names(context, genesys)
+    return await written(due, reader, store, now=context.now, names=names, progress=progress)
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

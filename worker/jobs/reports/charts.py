@@ -263,7 +263,9 @@ def _band(start: float, end: float, y: float) -> Markup:
 def _name(group: Group, names: Mapping[str, str], y: float) -> Markup:
     label = group_label(group.key, names)
     short = label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}\u2026"
-    return tag("text", tag("title", label), short, x=0, y=_n(y + 4), class_="name")
+    ids = " ".join(value for value in group.key if value and value_label(value, names) != value)
+    title = tag("title", f"{label}\n{ids}" if ids else label)
+    return tag("text", title, short, x=0, y=_n(y + 4), class_="name")
 
 
 def _when(start: datetime, *, daily: bool) -> str:

@@ -7,15 +7,32 @@ from uuid import UUID
 import httpx
 import orjson
 
-from worker.demo.environment import REPORT_BUCKET, Environment
-from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Fault, Planned, envelope, iso
-from worker.emulators.genesys.history import History, MadeUp
+from worker.demo import (
+    REPORT_BUCKET,
+    Effects,
+    Environment,
+    Fault,
+    History,
+    MadeUp,
+    Named,
+    Planned,
+    envelope,
+    iso,
+    put_events,
+)
 
 KIND = "report due"
 FILES = ("manifest.json", "report.csv", "report.html", "report.json")
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 CONVERSATIONS = 1200
+
+QUEUES = {"9e000000-0000-4000-8000-000000000001": "Customer care"}
+USERS = {"05000000-0000-4000-8000-000000000001": "Ann Example"}
+WRAPUP_CODES = {
+    f"3a000000-0000-4000-8000-{place:012}": name
+    for place, name in enumerate(("Resolved", "Follow-up", "Order", "Cancellation", "Refund"))
+}
+"""Names of the first codes: those of the others are not known."""
 
 
 class ReportJob:
@@ -25,7 +42,7 @@ class ReportJob:
         self._name = f"demo-{random.getrandbits(24):06x}"
 
     def prepare(self, environment: Environment) -> None:
-        """Let analytics know a day of conversations."""
+        """Let analytics know a day of conversations, and the organization what is in them."""
         step = timedelta(days=1) / CONVERSATIONS
         environment.genesys.history = History(
             MadeUp(
@@ -34,6 +51,7 @@ class ReportJob:
                 step_ms=int(step.total_seconds() * 1000),
             )
         )
+        environment.genesys.names = Named(queues=QUEUES, users=USERS, wrapup_codes=WRAPUP_CODES)
 
     def traffic(self) -> list[Planned]:
         """Return the event, twice."""

@@ -3,16 +3,16 @@
 A spreadsheet cannot mistake the CSV (RFC 4180) for formulas: a text cell that it would run gets an
 apostrophe in front, which it shows as text; so does one that already begins with apostrophes and
 would run without them. Numbers are untouched: they are ours, and `-1` must stay a number.
-https://owasp.org/www-community/attacks/CSV_Injection
 """
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Self
 from unicodedata import normalize
 
@@ -20,7 +20,17 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from worker.jobs.reports.page import html_page
-from worker.jobs.reports.report import METRICS, Report, cells, filters_of, interval_of, iso
+from worker.jobs.reports.report import (
+    NameOf,
+    Report,
+    cells,
+    columns,
+    filters_of,
+    interval_of,
+    iso,
+)
+
+NAMELESS: NameOf = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +50,11 @@ def folder(name: str, start: datetime) -> str:
     return f"reports/{name}/{start.astimezone(UTC):%Y%m%dT%H%M%SZ}/"
 
 
-def files_of(report: Report, names: Mapping[str, str] | None = None) -> list[File]:
-    """Return all files but the manifest."""
+def files_of(report: Report, names: NameOf = NAMELESS) -> list[File]:
+    """Return all files but the manifest. `names`: of queues, agents and others, by id."""
     return [
-        File("report.csv", "text/csv; charset=utf-8", csv_text(report).encode()),
-        File("report.json", "application/json", json_text(report)),
+        File("report.csv", "text/csv; charset=utf-8", csv_text(report, names).encode()),
+        File("report.json", "application/json", json_text(report, names)),
         File("report.html", "text/html; charset=utf-8", html_page(report, names).encode()),
     ]
 
@@ -137,16 +147,19 @@ _IGNORED = " '\t\r\n\x0b\x0c\xa0\u2007\u202f\u3000\ufeff\u200b\u200c\u200d\u200e
 """What may stand before a formula: what a reader trims or cannot see."""
 
 
-def csv_text(report: Report) -> str:
-    """Return one column per dimension, then the metrics; one line per group, after a header."""
-    header = (*report.group_by, *METRICS)
-    return lines_of([header, *([_cell(value) for value in cells(one)] for one in report.groups)])
+def csv_text(report: Report, names: NameOf = NAMELESS) -> str:
+    """Return one column per dimension, then the metrics; one line per group, after a header.
+
+    Right of a column of ids is that of their names.
+    """
+    lines = ([_cell(value) for value in cells(report, one, names)] for one in report.groups)
+    return lines_of([columns(report), *lines])
 
 
 def lines_of(rows: Iterable[Sequence[object]]) -> str:
-    """Write rows; text cells are neutralised."""
+    """Write rows; text cells are neutralised, and quoted: `;` separates for many spreadsheets."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
     for row in rows:
         writer.writerow([neutral(one) if isinstance(one, str) else one for one in row])
     return text.getvalue()
@@ -174,12 +187,14 @@ def _would_run(text: str) -> bool:
 def _cell(value: object) -> object:
     if value is None:
         return ""
-    return BETWEEN_CODES.join(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return BETWEEN_CODES.join(one.replace(BETWEEN_CODES, "/") for one in value)
+    return value
 
 
-def json_text(report: Report) -> bytes:
+def json_text(report: Report, names: NameOf = NAMELESS) -> bytes:
     """Return the whole report; numbers are JSON numbers with the digits of the CSV."""
-    document = {"header": header_of(report), "rows": rows_of(report)}
+    document = {"header": header_of(report), "rows": rows_of(report, names)}
     return orjson.dumps(document, default=_number, option=orjson.OPT_INDENT_2)
 
 
@@ -203,11 +218,11 @@ def header_of(report: Report) -> dict[str, Any]:
     }
 
 
-def rows_of(report: Report) -> list[dict[str, Any]]:
-    """Return one object per group, keyed as the columns of the CSV."""
-    names = (*report.group_by, *METRICS)
+def rows_of(report: Report, names: NameOf) -> list[dict[str, Any]]:
+    """Return one object per group, keyed as the columns of the CSV; null: no name is known."""
+    keys = columns(report)
     return [
-        dict(zip(names, cells(group), strict=True))
+        dict(zip(keys, cells(report, group, names), strict=True))
         | {"unlisted_wrapup_codes": group.figures.unlisted_wrapup_codes}
         for group in report.groups
     ]

@@ -1,6 +1,7 @@
 """A due report becomes files in S3, and a notification to its subscribers."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -8,16 +9,22 @@ from typing import Any, Protocol
 
 import structlog
 
-from worker.api import Bus, OncePerKey, Result, Webhook
+from worker.api import Bus, Names, OncePerKey, Result, Webhook, best_effort
 from worker.jobs.reports.bucket import Bucket, Link
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import File, Manifest, files_of, folder, manifest_key
 from worker.jobs.reports.reader import DetailsReader, Progress
-from worker.jobs.reports.report import iso, report_id, report_of
+from worker.jobs.reports.report import Report, ids_of, iso, report_id, report_of
 
 SOURCE = "genesys.report.writer"
 READY = "report.ready"
 """`detail-type` of the event, and `eventType` of the webhook's body."""
+
+NAMES = "report_names"
+"""The optional effect, in logs and metrics."""
+
+NAMES_SECONDS = 300.0
+"""Time for the names of a report, the wait for the request budget included."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +42,7 @@ class Subscribers:
 
     bus: Bus
     hook: Webhook | None
-    steps: OncePerKey
+    once_per_key: OncePerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,9 @@ class WriteReport:
     now: Callable[[], datetime]
     """Wall clock, aware: what figures are «as of»."""
 
+    names: Names | None = None
+    """None: the dialect has no lists of them."""
+
     async def __call__(self, event: ReportDue) -> Result:
         """Write the report and announce that it is ready.
 
@@ -57,7 +67,8 @@ class WriteReport:
         """
         manifest = await self._written_before(event)
         if manifest is None:
-            manifest = await written(event, self.reader, self.bucket, now=self.now)
+            store, names = self.bucket, self.names
+            manifest = await written(event, self.reader, store, now=self.now, names=names)
         signed = await links(self.bucket, folder(event.name, event.start), manifest)
         await self._announce(event, manifest.report_id, ready(manifest, self.bucket.name, signed))
         return Result.DEGRADED if manifest.is_degraded else Result.OK
@@ -70,7 +81,7 @@ class WriteReport:
         to = self.subscribers
         time = event.origin.occurred_at
         put = partial(to.bus.put, READY, body, source=SOURCE, time=time)
-        await to.steps.once((READY, report), put)
+        await to.once_per_key.once((READY, report), put)
         if to.hook is not None:
             await to.hook.post({"eventType": READY, **body}, delivery_id=report)
 
@@ -81,13 +92,14 @@ async def written(
     store: FileStore,
     *,
     now: Callable[[], datetime],
+    names: Names | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Read, add up and write all files; the manifest is the last one."""
     as_of = now()
     aggregate = await reader.read(due, progress)
     report = report_of(due, aggregate, as_of)
-    files = files_of(report)
+    files = files_of(report, await names_of(report, names) if names else {})
     manifest = Manifest.of(report, files)
     place = folder(due.name, due.start)
     for file in (*files, manifest.file()):
@@ -101,6 +113,19 @@ async def written(
         unsettled_slices=manifest.unsettled_slices,
     )
     return manifest
+
+
+async def names_of(report: Report, names: Names) -> Mapping[str, str]:
+    """Return the names of what a report has ids of, as far as they can be had."""
+    found: dict[str, str] = {}
+    await asyncio.gather(*(_find(names, *asked, found) for asked in ids_of(report).items()))
+    return found
+
+
+async def _find(names: Names, dimension: str, ids: Iterable[str], found: dict[str, str]) -> None:
+    # Apart: a client may be allowed to see queues, and not users.
+    async with best_effort(NAMES), asyncio.timeout(NAMES_SECONDS):
+        await names.find(dimension, ids, found)
 
 
 async def links(bucket: Bucket, place: str, manifest: Manifest) -> list[Link]:

@@ -95,11 +95,15 @@ def _codes(figures: Figures, names: Mapping[str, str]) -> Markup:
     content: str = text
     if len(labels) > FEW_CODES:
         content = tag("details", tag("summary", f"{len(labels)} codes"), text)
-    return tag("td", content, class_="text codes", data_value=text)
+    ids = " ".join(figures.unique_wrapup_codes) or None
+    return tag("td", content, class_="text codes", title=ids, data_value=text)
 
 
 def html_page(report: Report, names: Mapping[str, str] | None = None) -> str:
-    """Return the page. `names`: of queues and agents by id; ids without one are shortened."""
+    """Return the page. `names`: of queues, agents and others by id; an id without is shortened.
+
+    Whole ids are one hover away from each name.
+    """
     names = names or {}
     body = _figures(report, names) if report.groups else [_empty()]
     main = tag("main", _header(report, names), *body, _footer(report))

@@ -1,11 +1,13 @@
 """A finished report: what the files are written from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
 
+from worker.api import Filters
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.figures import Aggregate, Figures, Key, Tally
 from worker.jobs.reports.rows import dimensions_of
@@ -25,6 +27,22 @@ METRICS = (
     "p99_duration_seconds",
 )
 """The columns after the dimensions, in order."""
+
+CODES = "unique_wrapup_codes"
+
+NAME_COLUMNS = {
+    "queueId": "queueName",
+    "userId": "userName",
+    "divisionId": "divisionName",
+    CODES: "wrapup_names",
+}
+"""The column right after that of ids, with their names."""
+
+NAMED = ("queueId", "userId", "divisionId", "wrapUpCode")
+"""Dimensions whose values are ids of what has a name."""
+
+NameOf = Mapping[str, str]
+"""Names by id; what is not there has none, or none could be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +108,36 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def cells(group: Group) -> tuple[object, ...]:
-    """Return one value per dimension and per metric; None where there is none."""
-    return (*group.key, *(getattr(group.figures, name) for name in METRICS))
+def columns(report: Report) -> tuple[str, ...]:
+    """Return a name per dimension and per metric, each with that of its names, where it has ids."""
+    listed = (*report.group_by, *METRICS)
+    return tuple(
+        name for one in listed for name in (one, NAME_COLUMNS.get(one)) if name is not None
+    )
+
+
+def cells(report: Report, group: Group, names: NameOf) -> Iterator[object]:
+    """Yield a value per column; None where there is none."""
+    values = (*group.key, *(getattr(group.figures, name) for name in METRICS))
+    for column, value in zip((*report.group_by, *METRICS), values, strict=True):
+        yield value
+        if column == CODES:
+            # Of a code without a name the code: the two lists stay as long as each other.
+            yield tuple(names.get(code, code) for code in value)
+        elif column in NAME_COLUMNS:
+            yield names.get(value)
+
+
+def ids_of(report: Report) -> Mapping[str, list[str]]:
+    """Return the ids in a report by dimension, those of the busiest groups first."""
+    codes = chain.from_iterable(one.figures.unique_wrapup_codes for one in report.groups)
+    found: dict[str, list[str]] = {"wrapUpCode": list(codes)}
+    for place, dimension in enumerate(report.group_by):
+        found[dimension] = [value for group in report.groups if (value := group.key[place])]
+    filters = Filters(queue_ids=report.due.queue_ids, others=report.due.filters)
+    for dimension, values in filters.by_dimension():
+        found[dimension] = [*found.get(dimension, ()), *values]
+    return {dimension: found[dimension] for dimension in NAMED if found.get(dimension)}
 
 
 def interval_of(due: ReportDue) -> str:

@@ -25,7 +25,7 @@ async def build(context: Context, settings: SentimentSettings) -> ForwardChatSen
             min_confidence=Decimal(repr(settings.sentiment_min_confidence)),
             escalation_threshold=Decimal(repr(settings.sentiment_escalation_threshold)),
         ),
-        sinks=await _receivers(context, settings),
+        sinks=await _sinks(context, settings),
         now=context.now,
         settle_seconds=settings.sentiment_settle_seconds,
         mark=mark_of(settings, (await context.genesys()).dialect.name),
@@ -39,14 +39,18 @@ def mark_of(settings: SentimentSettings, dialect: str) -> Mark:
     return Mark.FIRST if dialect == "reference" else Mark.LAST
 
 
-async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
+async def _sinks(context: Context, settings: SentimentSettings) -> Sinks:
     return Sinks(
         set_attributes=(await context.genesys()).attributes.set_conversation_attributes,
         bus=await context.event_bus(),
         crm=await context.webhook("crm_webhook", settings.crm_webhook_url),
         alert=await context.webhook("alert_webhook", settings.alert_webhook_url),
-        steps=OncePerKey(),
+        once_per_key=OncePerKey(),
     )
+
+
+SPOKEN = "/api/v2/speechandtextanalytics/conversations/{conversationId}"
+READ_SPEECH = "recording:recording:view and speechAndTextAnalytics:data:view"
 
 
 def _needs(settings: SentimentSettings) -> list[str]:
@@ -73,14 +77,16 @@ JOB = Job(
     may_miss=("conversations",),
     topics=("v2.detail.events.conversation.{id}.customer.end",),
     permissions={
-        "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",
-        "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
-            "speechAndTextAnalytics:data:view"
+        "GET /api/v2/analytics/conversations/details": (
+            "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
         ),
+        f"GET {SPOKEN}": READ_SPEECH,
+        f"GET {SPOKEN}/communications/{{communicationId}}/transcripturl": READ_SPEECH,
+    },
+    # For the mark, which is best effort.
+    optional_permissions={
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": (
-            "conversation:participant:attributes:edit"
-        ),
+        "PATCH /api/v2/conversations/{conversationId}/participants/{participantId}/attributes": "",
     },
     aws_services=("events",),
     aws_actions={"events:PutEvents": "EVENT_BUS_NAME"},

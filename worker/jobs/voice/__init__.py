@@ -1,21 +1,35 @@
 """Voice enrichment: a voice score becomes a record in DynamoDB that knows the customer."""
 
-from worker.api import ClientLimits, Context, EventType, GenesysClients, Job, utc_text
+from fnmatch import fnmatchcase
+
+from worker.api import (
+    ClientLimits,
+    ConfigurationError,
+    Context,
+    EventType,
+    GenesysClients,
+    Job,
+    utc_text,
+)
 from worker.jobs.voice.customers import CustomerAction, Customers
 from worker.jobs.voice.events import VoiceScored, from_platform, from_reference
 from worker.jobs.voice.handler import EnrichVoice
 from worker.jobs.voice.records import VoiceRecords
-from worker.jobs.voice.settings import VoiceSettings
+from worker.jobs.voice.settings import ENDED, SENTIMENT, WRAPPED_UP, VoiceSettings
 
 
 async def build(context: Context, settings: VoiceSettings) -> EnrichVoice:
     """Return the handler, its table and its customers."""
     genesys = await context.genesys()
+    if settings.voice_from == "ended" and "transcripts" not in genesys.dialect.features:
+        raise ConfigurationError(["VOICE_FROM: ended: only the platform can be asked for a score"])
     return EnrichVoice(
         caller=genesys.conversations.caller,
         customers=_customers(context, settings, genesys),
         records=await _records(context, settings),
         now=context.now,
+        score=genesys.scores.of_conversation,
+        settle_seconds=settings.voice_settle_seconds,
         degrade_after_seconds=settings.voice_degrade_after_seconds,
     )
 
@@ -41,6 +55,33 @@ async def _records(context: Context, settings: VoiceSettings) -> VoiceRecords:
     )
 
 
+def _needs(settings: VoiceSettings) -> list[str]:
+    """Return what no score can be recorded without; with `ended`, where it is asked for, too."""
+    asked = ["login", "speech"] if settings.voice_from == "ended" else []
+    return ["dynamodb", *asked]
+
+
+def _topics(settings: VoiceSettings) -> list[str]:
+    known = [ENDED, WRAPPED_UP] if settings.voice_from == "ended" else [SENTIMENT]
+    globs = settings.events_voice_types
+    return [topic for topic in known if any(fnmatchcase(topic, glob) for glob in globs)]
+
+
+def _permissions(settings: VoiceSettings) -> dict[str, str]:
+    score = {
+        "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
+            "recording:recording:view and speechAndTextAnalytics:data:view"
+        )
+    }
+    return {
+        "POST /api/v2/integrations/actions/{actionId}/execute": (
+            "integrations:action:execute or bridge:actions:execute"
+        ),
+        "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
+        **(score if settings.voice_from == "ended" else {}),
+    }
+
+
 JOB = Job(
     name="voice",
     summary="enriches voice sentiment with the customer and writes it to DynamoDB",
@@ -55,18 +96,16 @@ JOB = Job(
     settings=VoiceSettings,
     build=build,
     requires=("GENESYS_ACTION_ID", "DYNAMODB_TABLE"),
-    needs=("dynamodb",),
+    needs=_needs,
     may_miss=("login", "data_action", "conversations"),
-    topics=("v2.speechandtextanalytics.conversation.{id}.sentiment",),
-    permissions={
-        "POST /api/v2/integrations/actions/{actionId}/execute": "integrations:action:execute",
-        "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-    },
+    topics=_topics,
+    without_topics="set VOICE_FROM=ended: the score is asked for after the end of a call",
+    permissions=_permissions,
     aws_services=("dynamodb",),
     aws_actions={"dynamodb:Query": "DYNAMODB_TABLE", "dynamodb:PutItem": "DYNAMODB_TABLE"},
     proof="sink",
     degrade_after="voice_degrade_after_seconds",
-    waits=("voice_degrade_after_seconds",),
+    waits=("voice_degrade_after_seconds", "voice_settle_seconds"),
     effects=lambda event: {"item": f"{event.conversation_id} {utc_text(event.origin.occurred_at)}"},
     checks={
         "DynamoDB table": "worker.jobs.voice.checks:check_table",

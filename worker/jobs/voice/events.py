@@ -9,6 +9,7 @@ from worker.api import (
     Envelope,
     Event,
     FlatFields,
+    LegFields,
     Permanent,
     Record,
     Wire,
@@ -18,6 +19,9 @@ from worker.api import (
     flat_detail,
     flat_of,
     flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
     read_id,
     read_id_if_any,
     read_list,
@@ -28,6 +32,9 @@ from worker.api import (
     timed,
     without_tel,
 )
+
+ENDS = (".customer.end", ".acw")
+"""End the types of events after which a score is asked for: they bring none."""
 
 
 class SpeakerScore(Record, frozen=True, kw_only=True):
@@ -53,12 +60,23 @@ class VoiceScored(Event, frozen=True, kw_only=True):
     is_call: bool = True
     """False when the event does not say: the platform scores messages and e-mails, too."""
 
+    is_scored: bool = True
+    """False for a call that ended: its score has to be asked for."""
+
 
 class _Scored(Wire):
     """`v2.speechandtextanalytics.conversation.{id}.sentiment`; it has no time of its own."""
 
     conversation_id: Any = UNSET
     sentiment_overall_score: Any = None
+
+
+class _Ended(LegFields):
+    """`customer.end` or `acw`."""
+
+    ani: Any = None
+    dnis: Any = None
+    direction: Any = None
 
 
 class _Flat(FlatFields):
@@ -68,11 +86,14 @@ class _Flat(FlatFields):
 
 
 _scored = decoder(_Scored)
+_ended = decoder(_Ended)
 _flat = decoder(_Flat)
 
 
-def from_platform(envelope: Envelope) -> VoiceScored:
-    """Read a sentiment event of Genesys Cloud."""
+def from_platform(envelope: Envelope) -> VoiceScored | None:
+    """Read a sentiment event of Genesys Cloud, or the end of a call; None of another medium."""
+    if envelope.detail_type.endswith(ENDS):
+        return _of_end(envelope)
     body = event_body(envelope, _scored)
     conversation_id = read_id(body.conversation_id, "detail.eventBody.conversationId")
     overall = _score(body.sentiment_overall_score, "detail.eventBody.sentimentOverallScore")
@@ -81,6 +102,22 @@ def from_platform(envelope: Envelope) -> VoiceScored:
         conversation_id=conversation_id,
         overall=overall,
         is_call=False,
+    )
+
+
+def _of_end(envelope: Envelope) -> VoiceScored | None:
+    fields = event_body(envelope, _ended)
+    leg = leg_of(fields)
+    if (leg.media_type or "").upper() != "VOICE":
+        return None
+    # The customer's side of the call; of an agent's leg, `ani` may be the agent's.
+    outbound = str(fields.direction).upper() == "OUTBOUND"
+    number = (fields.dnis if outbound else fields.ani) if is_customers(envelope) else None
+    return VoiceScored(
+        origin=leg_origin(envelope, leg),
+        conversation_id=leg.conversation_id,
+        phone_number=without_tel(read_text_if_any(number, "detail.eventBody.ani")),
+        is_scored=False,
     )
 
 

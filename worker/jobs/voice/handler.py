@@ -2,11 +2,22 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from decimal import Decimal
 
 import structlog
+from msgspec.structs import replace
 
-from worker.api import Cached, Caller, Result, Transient, e164, number_as_written
+from worker.api import (
+    Cached,
+    Caller,
+    NotYet,
+    Result,
+    Transient,
+    e164,
+    number_as_written,
+    seconds_to_next_poll,
+)
 from worker.jobs.voice.customers import UNKNOWN, Customer, Customers
 from worker.jobs.voice.events import VoiceScored
 from worker.jobs.voice.records import EnrichmentStatus, VoiceRecord, VoiceRecords
@@ -40,17 +51,40 @@ class EnrichVoice:
     now: Callable[[], datetime]
     """Wall clock, aware: an event's age is measured by it."""
 
+    score: Callable[[str], Awaitable[Decimal | None]] | None = None
+    """Score of a conversation, by its id; None of one that is not analysed, yet or ever. Asked for
+    calls that ended, where events bring no scores."""
+
+    settle_seconds: float = 0
+    """Age of an event from which such a call is taken for one that never gets a score."""
+
     degrade_after_seconds: float | None = None
     """Age from which an event no longer waits for its customer; None waits for ever."""
 
     async def __call__(self, event: VoiceScored) -> Result:
-        """Record the score; raises Transient while its customer cannot be asked for."""
+        """Record the score; raises Transient while its customer cannot be asked for.
+
+        NotYet while a call that ended may still be analysed.
+        """
+        if not event.is_scored:
+            overall = await self._asked_score(event)
+            if overall is None:
+                return Result.SKIPPED
+            event = replace(event, overall=overall)
         record = await self._enriched(event)
         if record is None:
             return Result.SKIPPED
         if not await self.records.add(record):
             return Result.DUPLICATE
         return Result.OK if record.status in AS_WANTED else Result.DEGRADED
+
+    async def _asked_score(self, event: VoiceScored) -> Decimal | None:
+        score = await self.score(event.conversation_id) if self.score else None
+        if score is None:
+            wait = seconds_to_next_poll(self._age(event), settle_seconds=self.settle_seconds)
+            if wait is not None:
+                raise NotYet("the call is not analysed yet", retry_after=wait)
+        return score
 
     async def _enriched(self, event: VoiceScored) -> VoiceRecord | None:
         """Return what is to be kept; None of a message or an e-mail."""
@@ -92,8 +126,10 @@ class EnrichVoice:
     def _is_too_old_to_wait(self, event: VoiceScored) -> bool:
         if self.degrade_after_seconds is None:
             return False
-        age = self.now() - event.origin.occurred_at
-        return age > timedelta(seconds=self.degrade_after_seconds)
+        return self._age(event) > self.degrade_after_seconds
+
+    def _age(self, event: VoiceScored) -> float:
+        return (self.now() - event.origin.occurred_at).total_seconds()
 
 
 def _known(event: VoiceScored, number: str | None, found: Cached[Customer]) -> VoiceRecord:

@@ -46,7 +46,9 @@ JOB = Job(
     needs=("login", "analytics", "stepfunctions"),
     topics=("v2.detail.events.conversation.{id}.customer.end",),
     permissions={
-        "GET /api/v2/analytics/conversations/details": "analytics:conversationDetail:view",
+        "GET /api/v2/analytics/conversations/details": (
+            "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
+        ),
     },
     aws_services=("stepfunctions", "s3"),
     aws_actions={

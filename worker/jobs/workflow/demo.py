@@ -9,10 +9,23 @@ from uuid import UUID
 
 import orjson
 
-from worker.demo.environment import STATE_MACHINE_ARN, Environment
-from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
-from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
+from worker.demo import (
+    STATE_MACHINE_ARN,
+    Effects,
+    Ended,
+    Environment,
+    Fault,
+    Planned,
+    Spoken,
+    a_conversation,
+    a_transcript,
+    an_id,
+    envelope,
+    iso,
+    leg,
+    platform,
+    put_events,
+)
 
 VOICE = "conversation end"
 CHAT = "chat end"
@@ -121,7 +134,8 @@ class EndedJob:
             if customer.get("attributes", {}).get("forwardingStatus") == "queued":
                 marked.append(one)
         wrong = [one.conversation_id for one in marked if one not in self._forwarded]
-        return Effects("chats marked as queued", len(self._forwarded), len(marked), wrong)
+        count = len(self._forwarded)
+        return Effects("chats marked as queued", count, len(marked), wrong, "sentiment_mark")
 
 
 def demo(events: int, random: Random) -> EndedJob:

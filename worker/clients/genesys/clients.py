@@ -9,9 +9,14 @@ from urllib.parse import urlsplit
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
-from worker.clients.genesys.dialects import Dialect, Platform, Reference
-from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
-from worker.clients.genesys.speech import ChatSentiment, QuerySentiment, transcript_sentiment
+from worker.clients.genesys.dialects import Dialect, Host, Platform, Reference, Text
+from worker.clients.genesys.participants import Attributes, Schema, flow_cache
+from worker.clients.genesys.speech import (
+    ChatSentiment,
+    QuerySentiment,
+    Scores,
+    transcript_sentiment,
+)
 from worker.clients.genesys.wire import LOGIN, Call, Token
 from worker.clients.http import HttpClient, HttpLimits
 from worker.errors import Misconfigured, Permanent, WorkerError
@@ -36,6 +41,7 @@ class GenesysClients:
     """By id, many in one request: shared, so that two handlers of a chat ask once."""
 
     sentiment: ChatSentiment
+    scores: Scores
     tokens: Tokens
     limiter: Limiter
 
@@ -60,7 +66,7 @@ class GenesysClients:
         try:
             return [await self.api.run(call())]
         except WorkerError as error:
-            if error.upstream == LOGIN:
+            if error.upstream is not None and error.upstream.startswith(LOGIN):
                 return []
             remedy = "check GENESYS_API_URL and the network to the API host"
             if isinstance(error, Permanent | Misconfigured):
@@ -70,6 +76,7 @@ class GenesysClients:
 
 async def open_clients(
     settings: Settings,
+    dialect: Dialect,
     guards: Mapping[str, Guard],
     limiter: Limiter,
     random: Random,
@@ -79,13 +86,15 @@ async def open_clients(
 
     `guards`: of the parts of the API, of LOGIN and of TRANSCRIPTS.
     """
-    genesys, dialect = settings.genesys, dialect_of(settings.genesys)
+    genesys = settings.genesys
     limits = HttpLimits(total_seconds=genesys.timeout_seconds, connections=settings.sqs.concurrency)
-    login = await stack.enter_async_context(HttpClient("genesys login", login_url(genesys), limits))
+    login = await stack.enter_async_context(
+        HttpClient("genesys login", login_url(genesys, dialect.issuer), limits)
+    )
     http = await stack.enter_async_context(HttpClient("genesys", api_url(genesys), limits))
     tokens = _tokens(settings, login, dialect, guards[LOGIN], stack)
     api = Api(http, tokens, guards, limiter)
-    flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
+    flows = Cache[str, Schema]("flows", flow_cache(settings.cache.max_entries), random=random)
     details = _details(settings, api, dialect, stack)
     sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)
     return GenesysClients(
@@ -97,10 +106,11 @@ async def open_clients(
             repeatable=genesys.action_repeatable,
             concurrency=genesys.action_concurrency,
         ),
-        conversations=LiveConversations(api),
+        conversations=LiveConversations(api, can_ask="live_conversations" in dialect.features),
         attributes=Attributes(api, dialect.attributes, flows),
         details=details,
         sentiment=sentiment,
+        scores=Scores(api),
         tokens=tokens,
         limiter=limiter,
     )
@@ -144,7 +154,7 @@ def _sentiment(
         return QuerySentiment(api)
     sentiment = transcript_sentiment(
         api,
-        details,
+        details.by_id,
         guard,
         buckets=settings.transcript_buckets,
         # Only beside an API of this machine: an emulator's, or a test's.
@@ -154,12 +164,11 @@ def _sentiment(
     return sentiment
 
 
-def dialect_of(settings: Genesys) -> Dialect:
-    """Return the dialect the settings name, with their token path if they have one."""
-    kind = Reference if settings.dialect == Reference.name else Platform
-    if settings.token_path:
-        return kind(settings.token_path, not_found=settings.action_not_found)
-    return kind(not_found=settings.action_not_found)
+def dialect_of(settings: Genesys, text: Text = "r2") -> Dialect:
+    """Return the dialect the settings name. `text`: the one a job is of, unless they name one."""
+    if settings.dialect == Platform.name:
+        return Platform(settings.token_path, settings.action_not_found)
+    return Reference(settings.reference or text, settings.token_path, settings.action_not_found)
 
 
 def api_url(settings: Genesys) -> str:
@@ -167,10 +176,8 @@ def api_url(settings: Genesys) -> str:
     return str(settings.api_url or f"https://api.{settings.environment}")
 
 
-def login_url(settings: Genesys) -> str:
-    """Return the base URL of the token request: the login host, or the API's for `reference`."""
+def login_url(settings: Genesys, host: Host) -> str:
+    """Return the base URL of the token request."""
     if settings.login_url:
         return str(settings.login_url)
-    if settings.dialect == Reference.name:
-        return api_url(settings)
-    return f"https://login.{settings.environment}"
+    return api_url(settings) if host == "api" else f"https://login.{settings.environment}"
