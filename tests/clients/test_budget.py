@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.dynamodb import a_client, a_guard, a_store_table, a_stub
 from worker.clients.aws.budget import DynamoBudget, TableClock
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.errors import Misconfigured, RateLimited
 from worker.resilience.fleet import Draw, FleetBudget, Position
 

@@ -2,9 +2,8 @@
 
 from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
-from worker.resilience.fleet import FleetBudget
 from worker.resilience.guard import Guard, GuardPolicy, best_effort
-from worker.resilience.limiter import Limiter
+from worker.resilience.limiter import FleetBudget, Limiter
 from worker.resilience.retry import (
     PAUSE_CAP_SECONDS,
     RetryPolicy,

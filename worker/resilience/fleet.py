@@ -144,24 +144,24 @@ class BudgetTable(Protocol):
 
 
 class RecentUse:
-    """Calls of the last five minutes, counted in tens of seconds."""
+    """Calls of the last five minutes, counted by periods of ten seconds."""
 
-    STEP_SECONDS: Final = 10
+    PERIOD_SECONDS: Final = 10
 
     def __init__(self) -> None:
-        self._steps: deque[list[int]] = deque(maxlen=AVERAGE_SECONDS // self.STEP_SECONDS)
+        self._counts: deque[list[int]] = deque(maxlen=AVERAGE_SECONDS // self.PERIOD_SECONDS)
 
     def add(self, now: float, calls: int) -> None:
         """Count calls at `now`, or take them back."""
-        step = int(now // self.STEP_SECONDS)
-        if not self._steps or self._steps[-1][0] != step:
-            self._steps.append([step, 0])
-        self._steps[-1][1] += calls
+        period = int(now // self.PERIOD_SECONDS)
+        if not self._counts or self._counts[-1][0] != period:
+            self._counts.append([period, 0])
+        self._counts[-1][1] += calls
 
     def per_second(self, now: float) -> float:
         """Return the average; never none, as one call in the time would be."""
-        since = (now - AVERAGE_SECONDS) // self.STEP_SECONDS
-        return max(1, sum(n for step, n in self._steps if step > since)) / AVERAGE_SECONDS
+        since = (now - AVERAGE_SECONDS) // self.PERIOD_SECONDS
+        return max(1, sum(n for period, n in self._counts if period > since)) / AVERAGE_SECONDS
 
 
 class FleetBudget:
@@ -189,7 +189,7 @@ class FleetBudget:
         self._last_used: int | None = None
         self._known = NOWHERE
         self._live = self._background = self._most = 0
-        self._hungry_since, self._refusals, self._failures = self._clock(), 0, 0
+        self._hungry_since, self._refused, self._failures = self._clock(), 0, 0
         self._ask_live_at = self._ask_background_at = -inf
         self._use = RecentUse()
         self._fallback_per_second: float | None = None  # while the table does not answer
@@ -322,7 +322,7 @@ class FleetBudget:
             self._unavailable(error)
             return None
         self._known = answer.position
-        self._refusals += not answer.granted
+        self._refused += not answer.granted
         metrics.fleet_budget_draws.labels("granted" if answer.granted else "refused").inc()
         if self._fallback_per_second is not None:
             self._fallback_per_second, self._failures = None, 0
@@ -339,7 +339,7 @@ class FleetBudget:
         # None of a minute that is far off by the table's clock: ours was wrong when we asked.
         horizon = self._table.now() / self._pacing.spacing + 4 * self._pacing.lease
         self._slots.extend(begin + n for n in drawn_ones if begin + n <= horizon)
-        self._hungry_since, self._refusals = self._clock(), 0
+        self._hungry_since, self._refused = self._clock(), 0
         self._ask_live_at = self._ask_background_at = -inf
 
     def _ahead(self) -> float:
@@ -358,7 +358,7 @@ class FleetBudget:
         next_slot = self._known.minute * self._pacing.slots + self._known.used
         opens = (next_slot - self._ahead()) * self._pacing.spacing
         left = self._known.waited - (self._clock() - self._hungry_since)
-        spread = lease_seconds * self._refusals
+        spread = lease_seconds * self._refused
         if self._live:
             spread = max(lease_seconds + spread / 8, min(spread, left))
         pause = max(SHORTEST_PAUSE_SECONDS, opens - self._table.now())

@@ -14,6 +14,8 @@ from worker.resilience.fleet import FleetBudget
 from worker.resilience.retry import PAUSE_CAP_SECONDS, TRIAL_SECONDS, AskedPause
 from worker.telemetry import metrics
 
+__all__ = ["FleetBudget", "Limiter", "TokenBucket"]
+
 ROUNDING = 1e-6
 """Part of a token that floating-point time may lack. Grants do not gain by it: it is owed."""
 

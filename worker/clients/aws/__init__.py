@@ -15,7 +15,7 @@ from worker.clients.aws.errors import (
     kind_of,
     setting_errors,
 )
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.aws.sqs import (
     MAX_BATCH,
     MAX_IN_FLIGHT,

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from worker.clients.aws.idempotency import refused
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.aws.sqs import answered_at
 from worker.resilience.fleet import NOWHERE, Answer, Draw, Position
 

@@ -12,7 +12,7 @@ from hashlib import md5
 from typing import Any
 
 from worker.clients.aws.errors import CALL_ERRORS, Fault, fault_called, fault_of
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.findings import Finding, fail, ok, warn
 
 MARK = "worker-check"
