@@ -350,7 +350,7 @@ class FleetBudget:
         return self._pacing.lease * (1 + (min(1.0, waited / longest) if longest else 1.0))
 
     def _wait_for_turn(self) -> None:
-        """Ask again when there may be a free slot: the more rarely the more refusals there were.
+        """Ask again when there may be a free slot: the more rarely the more often it was refused.
 
         Those at the front of the queue, by the wait of the last that was served, ask more often.
         """

@@ -26,8 +26,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from worker.clients.aws.errors import aws_errors, failure_called, setting_errors
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.aws.wire.operations import WireClients
+from worker.clients.aws.wire.operations import ClientLimits, WireClients
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 from worker.errors import WorkerError
 from worker.resilience import Guard
