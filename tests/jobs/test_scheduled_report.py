@@ -17,7 +17,7 @@ from tests.support.factories import an_id
 from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
 from tests.support.s3 import a_bucket, a_guard
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.genesys import Names
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of

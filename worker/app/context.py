@@ -1,6 +1,7 @@
 """What every part of the worker is built with, and what each job gets of it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,15 +21,26 @@ from worker.clients import (
     Webhook,
     origin_of,
 )
-from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
+from worker.clients.aws import (
+    AwsService,
+    Bus,
+    ClientLimits,
+    DynamoBudget,
+    TableClock,
+    setting_errors,
+)
 from worker.clients.aws.session import AwsSession
 from worker.clients.genesys import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.errors import ConfigurationError
-from worker.resilience import Cache, CachePolicy, Guard, Limiter
+from worker.resilience import Cache, CachePolicy, FleetBudget, Guard, Limiter
 from worker.settings import ReferenceText, Settings
 
 AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
+
+BUDGET = "budget"
+BUDGET_LIMITS = ClientLimits(pool=2, connect_seconds=1, read_seconds=2, attempts=1)
+"""For the table of the fleet's budget. One attempt: a lost reply must not make a second draw."""
 
 TRANSCRIPT_ATTEMPTS = 2
 TRANSCRIPT_DEADLINE_SECONDS = 20
@@ -127,7 +139,7 @@ class AppContext:
     async def _genesys(self, job: str) -> GenesysClients:
         settings, upstreams, shared = self.settings.genesys, self.upstreams, self.shared
         if shared.budget is None:
-            shared.budget = upstreams.limiter(settings)
+            shared.budget = upstreams.limiter(settings, await self._fleet())
             shared.guards |= upstreams.genesys(settings, shared.budget)
             shared.guards[TRANSCRIPTS] = upstreams.http(
                 TRANSCRIPTS, TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS
@@ -141,6 +153,20 @@ class AppContext:
         tokens = clients.tokens
         upstreams.report_problem_of(login, lambda: tokens.refusal, tokens)
         return clients
+
+    async def _fleet(self) -> FleetBudget | None:
+        """Return this replica's part of the fleet's budget; None without a table or a number."""
+        settings, table = self.settings.genesys, self.settings.budget_table
+        if settings.fleet_requests_per_minute is None or table is None:
+            return None
+        client = await self.aws_client("dynamodb", BUDGET_LIMITS)
+        setting = "BUDGET_TABLE" if self.settings.budget.table else "LEDGER_TABLE"
+        service = AwsService(BUDGET, client, self.upstreams.aws(BUDGET), setting)
+        clock = TableClock(asyncio.get_running_loop().time, time.time)
+        budget = DynamoBudget(service, table, settings.client_id or "", clock)
+        fleet = FleetBudget(budget, settings.fleet_requests_per_minute, random=self.random)
+        self.stack.push_async_callback(fleet.aclose)
+        return fleet
 
     async def event_bus(self) -> Bus:
         """Return the event bus, made when it is first asked for: all jobs share its calls."""

@@ -110,8 +110,8 @@ run "task" {
     error_message = "Who takes the tasks' environment from the output does not get their region."
   }
   assert {
-    condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
-    error_message = "300 × 0.8 ÷ 4 tasks is 60."
+    condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "240" && local.environment["GENESYS_FLEET_REQUESTS_PER_MINUTE"] == "300" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
+    error_message = "300 for all tasks, 80 % of it for one."
   }
   assert {
     condition     = aws_ecs_service.worker.deployment_circuit_breaker[0].enable && aws_ecs_service.worker.deployment_circuit_breaker[0].rollback

@@ -92,7 +92,9 @@ def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
     (scaled,) = overlay.all("ScaledObject")
     policy = scaling.policy_of(scaled)
     (deployment,) = overlay.all("Deployment")
-    per_pod = float(overlay.environment(deployment)["GENESYS_REQUESTS_PER_MINUTE"]) / 60
+    settings = overlay.environment(deployment)
+    fleet = float(settings["GENESYS_FLEET_REQUESTS_PER_MINUTE"])
+    per_pod = min(float(settings["GENESYS_REQUESTS_PER_MINUTE"]), fleet / policy.most) / 60
     length, most = policy.queue_length, policy.most
     for visible, in_flight, pods, right in (
         (0, 0, 1, policy.least),

@@ -141,14 +141,18 @@ def network_is_closed(overlay: Overlay) -> Iterator[str]:
 
 
 def budget_holds_at_the_largest_size(overlay: Overlay) -> Iterator[str]:
-    """Pods at most, and those a rollout adds, times their share, is within Genesys's limit."""
-    total = 0.0
+    """Hold what pods share, or else what each may use with those of a rollout, to the limit."""
+    total, shared = 0.0, 0.0
     for deployment in overlay.all("Deployment"):
-        share = float(overlay.environment(deployment).get("GENESYS_REQUESTS_PER_MINUTE", "240"))
+        settings = overlay.environment(deployment)
+        if fleet := settings.get("GENESYS_FLEET_REQUESTS_PER_MINUTE"):
+            shared = max(shared, float(fleet))
+            continue
+        share = float(settings.get("GENESYS_REQUESTS_PER_MINUTE", "240"))
         pods = most_pods(overlay, deployment)
         total += share * (pods + math.ceil(pods * 0.25))
-    if total > PLATFORM_PER_MINUTE:
-        yield f"up to {total:.0f} requests a minute"
+    if total + shared > PLATFORM_PER_MINUTE:
+        yield f"up to {total + shared:.0f} requests a minute"
 
 
 def keda_finds_its_target(overlay: Overlay) -> Iterator[str]:

@@ -62,7 +62,16 @@ BAD_FACTS: tuple[Fault, ...] = (
     ("minAvailable", "PodDisruptionBudget", lambda b: b["spec"].update(minAvailable=1)),
     ("a monitor that finds no pod", "PodMonitor", _select_nothing),
     ("a way to the metadata address", "NetworkPolicy", _let_out),
-    ("pods beyond the budget", "ScaledObject", lambda s: s["spec"].update(maxReplicaCount=6)),
+    (
+        "pods that share no budget",
+        "ConfigMap",
+        lambda c: c["data"].pop("GENESYS_FLEET_REQUESTS_PER_MINUTE", None),
+    ),
+    (
+        "more than the client's limit",
+        "ConfigMap",
+        lambda c: c["data"].update(GENESYS_FLEET_REQUESTS_PER_MINUTE="301"),
+    ),
     ("a Deployment that fights KEDA", "Deployment", lambda d: d["spec"].update(replicas=2)),
     (
         "another region",
