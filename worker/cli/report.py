@@ -97,6 +97,9 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     out: Annotated[
         Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Read the period before too, if no report has it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read the conversations that started in the interval and write the report.
@@ -118,7 +121,7 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         group_by=tuple(group_by or ("mediaType", "queueId")),
         timezone=timezone,
     )
-    _print(finish(_write(wanted, out)), as_json=as_json)
+    _print(finish(_write(wanted, out, compare=compare)), as_json=as_json)
 
 
 @app.command()
@@ -146,12 +149,14 @@ def _print(body: dict[str, Any], *, as_json: bool) -> None:
         typer.echo("The figures are not complete: see the notes in the report.", err=True)
 
 
-async def _write(wanted: "Wanted", out: Path | None) -> dict[str, Any]:
+async def _write(wanted: "Wanted", out: Path | None, *, compare: bool) -> dict[str, Any]:
     from worker.jobs.reports.by_hand import to_bucket, to_folder
     from worker.settings import Genesys
 
     due = wanted.due()
-    async with _opened(Genesys) as (context, settings), _shown() as progress:
+    async with _opened(Genesys) as (context, given), _shown() as progress:
+        reads = compare or given.report_read_previous
+        settings = given.model_copy(update={"report_read_previous": reads})
         if out is None:
             return await to_bucket(context, settings, due, progress)
         return await to_folder(context, settings, due, out, progress)

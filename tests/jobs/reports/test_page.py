@@ -257,7 +257,7 @@ def test_the_period_before_stands_beside_each_figure():
     assert "99 % 1:30 before: 1:00 (+50.0 %)" in text
     assert "Talk 33.33 % before: 50.00 % (-16.67 points)" in text
     assert "Hold 10.00 % before: 5.00 % (+5.00 points)" in text
-    assert "Efficiency 95.00 before: 97.50 (-2.6 %)" in text
+    assert "Efficiency 95.00 before: 97.50 (-2.50)" in text
     # In the table, small.
     assert "voice 9e000000…0001 5 4 1:30 1:00 33.33 % 50.00 % 10.00 % 5.00 %" in text
 

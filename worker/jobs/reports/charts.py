@@ -165,6 +165,11 @@ def points_of_percent(now: Decimal, before: Decimal) -> str:
     return f"{rounded(100 * now, 2) - rounded(100 * before, 2):+} points"
 
 
+def difference(now: Decimal, before: Decimal) -> str:
+    """Return the change of a score: of the scores as they are written."""
+    return f"{rounded(now, 2) - rounded(before, 2):+}"
+
+
 def count(number: int) -> str:
     """Return a whole number in groups of three."""
     return f"{number:,}".replace(",", "\u202f")

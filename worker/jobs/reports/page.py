@@ -15,6 +15,7 @@ from worker.jobs.reports.charts import (
     change,
     clock,
     count,
+    difference,
     joined,
     moment,
     percent,
@@ -79,6 +80,7 @@ TEXTS: Mapping[str, Callable[..., str]] = {
 CHANGES: Mapping[str, Callable[..., str]] = {
     "talk_ratio": points_of_percent,
     "hold_ratio": points_of_percent,
+    "efficiency_score": difference,
 }
 """How changes are written; all others in per cent of the figure before."""
 
@@ -109,7 +111,7 @@ def _column_head(text: str, definition: str | None, *, is_text: bool) -> Markup:
 
 
 def _line(report: Report, group: Group, names: Mapping[str, str]) -> Markup:
-    before = report.previous and report.previous.groups.get(group.key)
+    before = report.previous.groups.get(group.key) if report.previous else None
     keys = [
         tag(
             "td",
@@ -127,7 +129,7 @@ def _line(report: Report, group: Group, names: Mapping[str, str]) -> Markup:
 def _total(report: Report) -> Markup:
     first = [tag("td", "All", class_="text")][: len(report.group_by)]
     rest = [tag("td", "", class_="text") for _ in report.group_by[1:]]
-    before = report.previous and report.previous.total
+    before = report.previous.total if report.previous else None
     return tag("tr", *first, *rest, *_metrics(report.total, before, {}))
 
 
