@@ -1,6 +1,6 @@
 """The report's page in a real browser: `python -m tests.browser.report_page [FOLDER]`.
 
-Renders a day and a month at the width of a desk and of a phone, light, dark and on paper. Fails on
+Renders a day and a month at the width of a screen and a phone, light, dark and on paper. Fails on
 an error of the console, on a request, on a table that does not sort, on a page wider than its
 window, on a chart that is cut or too small to read, on a figure off the screen, on cards and bars
 that disagree, and on a link that does not give its file. With FOLDER it keeps the pictures. Exit

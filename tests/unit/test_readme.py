@@ -33,6 +33,8 @@ VENDORS = {
     "keda.sh": "KEDA",
     "prometheus.io": "Prometheus",
     "opentelemetry.io": "OpenTelemetry",
+    "docs.slack.dev": "Slack",
+    "learn.microsoft.com": "Teams",
     "www.standardwebhooks.com": "Standard Webhooks",
     "keepachangelog.com": "the form of our changelog",
     "semver.org": "the meaning of our version",

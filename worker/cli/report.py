@@ -78,6 +78,14 @@ Timezone = Annotated[
 ]
 
 
+Out = Annotated[
+    Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Read the period before too, if no report has it.")
+]
+
+
 @app.callback(invoke_without_command=True)
 def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     context: typer.Context,
@@ -94,12 +102,8 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     group_by: Annotated[
         list[str] | None, typer.Option(help="Dimension; repeat. mediaType and queueId if none.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
-    ] = None,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Read the period before too, if no report has it.")
-    ] = False,
+    out: Out = None,
+    compare: Compare = False,
     as_json: AsJson = False,
 ) -> None:
     """Read the conversations that started in the interval and write the report.

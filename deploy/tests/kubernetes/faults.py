@@ -30,7 +30,7 @@ def _select_nothing(monitor: Item) -> None:
     monitor["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/instance": "nothing"}
 
 
-def _ask_nobody(schedule: Item) -> None:
+def _name_no_queue(schedule: Item) -> None:
     _container(schedule)["envFrom"] = []
 
 
@@ -49,7 +49,7 @@ BAD_SCHEMAS: tuple[Fault, ...] = (
 
 BAD_SCHEDULES: tuple[Fault, ...] = (
     ("a schedule in another time zone", "CronJob", lambda c: c["spec"].update(timeZone="Etc/UTC")),
-    ("a schedule that sends elsewhere", "CronJob", _ask_nobody),
+    ("a schedule that sends elsewhere", "CronJob", _name_no_queue),
     ("a root that sends", "CronJob", lambda c: _pod(c)["securityContext"].update(runAsUser=0)),
 )
 

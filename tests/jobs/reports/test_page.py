@@ -19,14 +19,13 @@ from worker.jobs.reports.charts import (
     clock,
     group_label,
     percent,
-    period,
     points,
     ticks,
     time_ticks,
 )
 from worker.jobs.reports.figures import EXACT_VALUES, Aggregate
 from worker.jobs.reports.page import DEFINITIONS, html_page
-from worker.jobs.reports.report import METRICS, previous_of, report_of, span_before
+from worker.jobs.reports.report import METRICS, period, previous_of, report_of, span_before
 
 AGENT = "05000000-0000-4000-8000-000000000001"
 DIVISION = "dd000000-0000-4000-8000-000000000001"

@@ -175,24 +175,6 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
-def moment(value: datetime, zone: tzinfo) -> str:
-    """Return a date and a time of day in the zone."""
-    return f"{_date(local := value.astimezone(zone))}, {local:%H:%M}"
-
-
-def period(start: datetime, end: datetime, zone: tzinfo) -> str:
-    """Return the first day and the last one, or the times if those are not whole days."""
-    first, after = start.astimezone(zone), end.astimezone(zone)
-    if (first.time(), after.time()) != (time(), time()):
-        return f"{moment(start, zone)} \u2013 {moment(end, zone)}"
-    last = after - timedelta(days=1)
-    return _date(first) if first.date() == last.date() else f"{_date(first)} \u2013 {_date(last)}"
-
-
-def _date(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"
-
-
 MOST_GROUPS = 10
 """The busiest groups; the table has all."""
 

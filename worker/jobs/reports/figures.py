@@ -112,7 +112,7 @@ MAX_WRAPUP_CODES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The metrics of one group, not rounded: whoever writes one rounds it, and nobody twice."""
+    """The metrics of one group, not rounded: each is rounded once, where it is written."""
 
     conversation_count: int
     avg_duration_seconds: Decimal

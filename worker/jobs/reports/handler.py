@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from worker.api import Bus, Names, OncePerKey, Result, Webhook, best_effort
 from worker.jobs.reports.bucket import Bucket, Link
-from worker.jobs.reports.charts import period
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import (
     File,
@@ -30,6 +29,7 @@ from worker.jobs.reports.report import (
     Report,
     ids_of,
     iso,
+    period,
     previous_of,
     report_id,
     report_of,
@@ -252,7 +252,7 @@ def teams(body: Body) -> Body:
     """Return the message for a webhook of Teams' Workflows: an adaptive card.
 
     Runs of text, as a block of text is read as Markdown. At most 28 KB:
-    https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+    https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
     """
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

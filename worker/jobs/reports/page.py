@@ -17,16 +17,23 @@ from worker.jobs.reports.charts import (
     count,
     difference,
     joined,
-    moment,
     percent,
-    period,
     points_of_percent,
     score,
     tag,
     value_label,
 )
 from worker.jobs.reports.figures import EXACT_VALUES, Figures
-from worker.jobs.reports.report import CODES, METRICS, Group, Report, interval_of, metric
+from worker.jobs.reports.report import (
+    CODES,
+    METRICS,
+    Group,
+    Report,
+    interval_of,
+    metric,
+    moment,
+    period,
+)
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -156,6 +156,24 @@ def report_id(due: ReportDue) -> str:
 def iso(moment: datetime) -> str:
     """Write a time in UTC with `Z`, to the second where it is one."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment(value: datetime, zone: tzinfo) -> str:
+    """Return a date and a time of day in the zone."""
+    return f"{_date(local := value.astimezone(zone))}, {local:%H:%M}"
+
+
+def period(start: datetime, end: datetime, zone: tzinfo) -> str:
+    """Return the first day and the last one, or the times if those are not whole days."""
+    first, after = start.astimezone(zone), end.astimezone(zone)
+    if (first.time(), after.time()) != (time(), time()):
+        return f"{moment(start, zone)} \u2013 {moment(end, zone)}"
+    last = after - timedelta(days=1)
+    return _date(first) if first.date() == last.date() else f"{_date(first)} \u2013 {_date(last)}"
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
 
 
 def columns(report: Report) -> tuple[str, ...]:
