@@ -6,9 +6,18 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.environment import FLOW_ID, Environment
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, leg, platform
-from worker.emulators.genesys.conversations import a_flow
+from worker.demo import (
+    FLOW_ID,
+    Effects,
+    Environment,
+    Fault,
+    Planned,
+    a_flow,
+    an_id,
+    envelope,
+    leg,
+    platform,
+)
 
 KIND = "conversation start"
 TOPIC = "v2.detail.events.conversation.{id}.customer.start"

@@ -28,7 +28,7 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
         subscribers=Subscribers(
             bus=await context.event_bus(),
             hook=hook,
-            steps=OncePerKey(),
+            once_per_key=OncePerKey(),
             form=settings.report_webhook_format,
         ),
         now=context.now,

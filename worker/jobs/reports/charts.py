@@ -185,7 +185,7 @@ class Frame:
 
     width: float
     label: float
-    """Room for names at the left; 0: they stand above the bars."""
+    """Pixels for names at the left; 0: they stand above the bars."""
 
     row: float
     characters: int

@@ -74,7 +74,7 @@ class Subscribers:
 
     bus: Bus
     hook: Webhook | None
-    steps: OncePerKey
+    once_per_key: OncePerKey
     form: str = "json"
     """A key of `FORMS`: what the hook takes."""
 
@@ -124,7 +124,7 @@ class WriteReport:
         to = self.subscribers
         time = event.origin.occurred_at
         put = partial(to.bus.put, READY, body, source=SOURCE, time=time)
-        await to.steps.once((READY, report), put)
+        await to.once_per_key.once((READY, report), put)
         if to.hook is not None:
             await to.hook.post(FORMS[to.form]({"eventType": READY, **body}), delivery_id=report)
 

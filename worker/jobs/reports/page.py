@@ -296,10 +296,10 @@ def _table_note(report: Report) -> str:
 
 
 def _definitions() -> Markup:
-    terms = [
+    defined = [
         joined(tag("dt", HEADINGS[name]), tag("dd", text)) for name, text in DEFINITIONS.items()
     ]
-    return tag("dl", *terms, class_="terms")
+    return tag("dl", *defined, class_="definitions")
 
 
 def _cards(report: Report) -> Markup:
