@@ -303,7 +303,7 @@ async def test_the_period_before_is_taken_from_its_report_without_a_call(bench):
     bench.cloud.history.conversations = pasts(60)
     asked = bench.cloud.counts["details_query"]
 
-    await bench.write(a_day(start=DAY + DAYS, end=DAY + 2 * DAYS))
+    await replace(bench.write, reads_previous=True)(a_day(start=DAY + DAYS, end=DAY + 2 * DAYS))
 
     report = orjson.loads(await bench.stored("report.json", NEXT))
     assert report["previous"]["total"]["conversation_count"] == 121
