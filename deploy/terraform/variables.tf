@@ -402,7 +402,7 @@ variable "workflow_functions" {
 }
 
 variable "reports" {
-  description = "Scheduled reports by name. `schedule`: a cron(), rate() or at() expression in `timezone`; `period`: the whole UTC `day` or `hour` before it. The rest narrows or groups the figures, as in `report.due`."
+  description = "Scheduled reports by name. `schedule`: a cron(), rate() or at() expression in `timezone`, an IANA name; `period`: the whole `day` or `hour` before it, in that zone. A time that does not exist on the day the clocks go forward (02:00 in Europe/Berlin is one) is skipped that day. The rest narrows or groups the figures, as in `report.due`."
   type = map(object({
     schedule   = string
     timezone   = optional(string, "UTC")
@@ -412,7 +412,7 @@ variable "reports" {
     group_by   = optional(list(string))
     filters    = optional(map(string))
   }))
-  default = { daily = { schedule = "cron(0 3 * * ? *)" } }
+  default = { daily = { schedule = "cron(0 2 * * ? *)" } }
 
   validation {
     condition     = alltrue([for name in keys(var.reports) : can(regex("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,29}$", name))])

@@ -120,6 +120,8 @@ DEFAULTS = {
     "EVENT_BUS_NAME": "default",
     "ALERT_WEBHOOK_URL": "",
     "REPORT_BUCKET": "",
+    "REPORT_READ_PREVIOUS": "false",
+    "REPORT_WEBHOOK_FORMAT": "json",
     "REPORT_WEBHOOK_URL": "",
     "REPORT_URL_SECONDS": "86400",
     "REPORT_USE_JOBS": "false",

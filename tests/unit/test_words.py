@@ -119,7 +119,7 @@ ALLOWED = {
     "worker/emulators/moto.py": {"steps": "of a thread"},
     "worker/emulators/sqs/protocol.py": LETTERS,
     "worker/jobs/attributes/inspector.py": {"letter": "of the alphabet"},
-    "worker/jobs/reports/": LETTERS | {"listener": "of a browser", "steps": "of an axis"},
+    "worker/jobs/reports/": LETTERS | {"steps": "of an axis"},
     "worker/jobs/workflow/": STEPS,
     "worker/ops/": SOCKETS,
     "worker/settings/fields.py": LETTERS,

@@ -73,6 +73,10 @@ run "defaults" {
     error_message = "The Scheduler's keywords are not as it knows them."
   }
   assert {
+    condition     = aws_scheduler_schedule.report["daily"].schedule_expression == "cron(0 2 * * ? *)" && aws_scheduler_schedule.report["daily"].schedule_expression_timezone == "UTC"
+    error_message = "The daily report is not due at 02:00."
+  }
+  assert {
     condition     = aws_s3_bucket_public_access_block.reports.restrict_public_buckets && aws_s3_bucket_public_access_block.reports.block_public_policy && !aws_s3_bucket.reports.force_destroy
     error_message = "The reports could become public, or be destroyed."
   }
@@ -271,6 +275,17 @@ run "secret_that_the_module_sets" {
     secret_settings = ["GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "GENESYS_ENVIRONMENT"]
   }
   expect_failures = [var.secret_settings]
+}
+
+run "report_in_a_time_zone" {
+  command = plan
+  variables {
+    reports = { daily = { schedule = "cron(30 3 * * ? *)", timezone = "Europe/Berlin" } }
+  }
+  assert {
+    condition     = aws_scheduler_schedule.report["daily"].schedule_expression_timezone == "Europe/Berlin" && jsondecode(output.report_events["daily"]).detail.timezone == "Europe/Berlin"
+    error_message = "The schedule and the days of the report are of different time zones."
+  }
 }
 
 run "queue_by_its_name" {
