@@ -7,6 +7,7 @@ not exist.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from worker.clients.genesys import wire
@@ -131,7 +132,8 @@ def organization_id() -> Call[str]:
 def integrations(page: int) -> Call[Page]:
     """Ask for a page of all integrations, from 1: the list's own filter is not documented."""
     query = f"?pageSize={PAGE_SIZE}&pageNumber={page}"
-    return Call(Request(method="GET", path=f"{_BASE}{query}", template=_BASE), _page)
+    request = Request(method="GET", path=f"{_BASE}{query}", template=_BASE)
+    return Call(request, partial(_page, page))
 
 
 def create() -> Call[str]:
@@ -203,7 +205,7 @@ def _id(reply: Reply) -> str:
     return found
 
 
-def _page(reply: Reply) -> Page:
+def _page(number: int, reply: Reply) -> Page:
     answer = wire.object_of(reply)
     listed = answer.get("entities")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
@@ -212,7 +214,10 @@ def _page(reply: Reply) -> Page:
         for one in entries
         if _type_of(one) == EVENT_BRIDGE
     )
-    return Page(found, is_last=len(entries) < PAGE_SIZE)
+    # A server may give less than it is asked for: the length of a page alone says nothing.
+    pages = answer.get("pageCount")
+    is_short = number >= pages if isinstance(pages, int) else len(entries) < PAGE_SIZE
+    return Page(found, is_last=not entries or is_short)
 
 
 def _type_of(integration: Mapping[str, Any]) -> object:
