@@ -119,8 +119,12 @@ def limits_in(namespace: str) -> Call[Mapping[str, int]]:
 
 def _limits(reply: Reply) -> Mapping[str, int]:
     listed = wire.objects_in(wire.object_of(reply).get("entities"))
-    pairs = ((one.get("key"), one.get("value")) for one in listed)
-    return {key: value for key, value in pairs if isinstance(key, str) and type(value) is int}
+    pairs = ((wire.text_of(one.get("key")), one.get("value")) for one in listed)
+    return {
+        key: int(value)
+        for key, value in pairs
+        if key and isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def organization_id() -> Call[str]:
