@@ -65,7 +65,7 @@ async def test_a_private_authority_is_trusted(certificate, monkeypatch, variable
 
 async def test_a_server_without_a_trusted_certificate_is_not_spoken_to(certificate):
     async with a_tls_server(certificate) as (port, asked):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="certificate is not trusted; SSL_CERT_FILE"):
             await got(f"https://localhost:{port}")
 
     assert asked == []

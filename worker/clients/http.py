@@ -183,6 +183,8 @@ def _named(error: Exception) -> str:
         return f"the proxy of HTTPS_PROXY answers {cause.status}"
     if isinstance(cause, aiohttp.ClientProxyConnectionError):
         return f"the proxy of HTTPS_PROXY is not reached: {type(cause.os_error).__name__}"
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return "the certificate is not trusted; SSL_CERT_FILE names private authorities"
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
     if isinstance(cause, UnicodeError):  # a part of the name is longer than one can be
