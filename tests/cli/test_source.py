@@ -215,6 +215,20 @@ def test_a_suffix_that_feeds_another_account_is_left_alone(source, cloud):
     assert made["config"]["properties"]["awsAccountId"] == "111122223333"
 
 
+def test_what_is_odd_or_gone_of_another_teams_hides_none_of_ours(source, cloud):
+    source(*CREATE, "--apply")
+    (ours,) = cloud.integrations.values()
+    kind = {"integrationType": ours["integrationType"], "intendedState": "ENABLED"}
+    odd, gone = an_id(), an_id()
+    config = {"name": None, "properties": {"eventFilter": None}}
+    cloud.integrations |= {odd: {"id": odd, **kind, "config": config}}
+    cloud.integrations |= {"listed as another": {"id": gone, **kind}}
+
+    done = source(*CREATE, "--json")
+
+    assert (done.json["steps"], done.json["integrationId"]) == ([], ours["id"])
+
+
 @pytest.fixture
 def two_accounts(source, cloud):
     """Have the same suffix in another team's account, which is listed first, and in ours."""

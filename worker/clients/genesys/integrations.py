@@ -14,10 +14,11 @@ from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
-from worker.errors import Permanent, Unreadable
+from worker.errors import Permanent, Rejected, Unreadable
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
 PAGE_SIZE = 100
+GONE = {404, 410}
 
 _BASE = "/api/v2/integrations"
 _CONFIG = "config/current"
@@ -38,7 +39,7 @@ class SourceConfig:
 class Draft:
     """The current configuration of an integration."""
 
-    version: int
+    version: int | None
     """To be sent back on a change: the platform refuses a change of what it is not the latest."""
 
     name: str
@@ -159,6 +160,8 @@ def configure(integration_id: str, latest: Draft) -> Call[None]:
     source = latest.source
     if source is None:
         raise Permanent("an integration cannot be configured with nothing")
+    if latest.version is None:
+        raise Unreadable("genesys: integration config without version")
     kept = {name: value for name, value in latest.as_read.items() if name not in _READ_ONLY}
     body = {
         "advanced": {},
@@ -231,10 +234,13 @@ def _type_of(integration: Mapping[str, Any]) -> object:
 def _draft(reply: Reply) -> Draft:
     answer = wire.object_of(reply)
     version, name = answer.get("version"), answer.get("name")
-    if not isinstance(version, int) or not isinstance(name, str):
-        raise Unreadable("genesys: integration config without name and version")
-    source = _source(_object(answer.get("properties")))
-    return Draft(version=version, name=name, source=source, as_read=answer)
+    return Draft(
+        # What is odd about another team's integration is no reason to see none of ours.
+        version=version if isinstance(version, int) else None,
+        name=wire.text_of(name) or DEFAULT_NAME,
+        source=_source(_object(answer.get("properties"))),
+        as_read=answer,
+    )
 
 
 def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
@@ -286,7 +292,12 @@ class Integrations:
         number, is_last = 1, False
         while not is_last:
             page = await self._api.run(integrations(number))
-            found += [EventSource(one, await self._api.run(draft(one.id))) for one in page.found]
+            for one in page.found:
+                try:
+                    found.append(EventSource(one, await self._api.run(draft(one.id))))
+                except Rejected as error:
+                    if error.status not in GONE:  # it was deleted since it was listed
+                        raise
             number, is_last = number + 1, page.is_last
         return found
 
