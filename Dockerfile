@@ -61,7 +61,7 @@ ENV PATH=/opt/worker/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     OPS_HOST=0.0.0.0
-# Fargate gives a volume of its own the folder's rights only when the image declares it.
+# Fargate gives a volume of its own the folder's permissions only when the image declares it.
 VOLUME ["/tmp"]
 USER 10001:10001
 WORKDIR /tmp

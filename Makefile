@@ -33,7 +33,7 @@ $(VENV)/with-%: deploy/requirements-%.txt pyproject.toml
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
-demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## the main job, embedded: no account, no Docker
+demo: $(if $(wildcard $(VENV)/with-dev),venv,$(VENV)/with-demo)  ## every job on emulators, with a table as proof: no account, no Docker
 	$(BIN)/worker demo
 
 test: venv  ## every test but those of test-processes; three minutes

@@ -55,7 +55,7 @@ STOP_SECONDS = 40
 
 @pytest_asyncio.fixture
 async def emulators(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulators]:
-    """Start SQS, Genesys Cloud, AWS (moto), a CRM and webhook receivers; set the environment.
+    """Start SQS, Genesys Cloud, AWS (moto), a CRM and webhook sinks; set the environment.
 
     All of it is new for each test. `emulators.aws("kinesis")` is a client of the emulated AWS.
     """

@@ -98,8 +98,8 @@ def _ours(name: str, how: str, **settings: str) -> Contestant:
     )
 
 
-OURS = _ours("ours", "AWS_TRANSPORT=wire", AWS_TRANSPORT="wire", LOG_LEVEL="warning")
-OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", AWS_TRANSPORT="wire")
+OURS = _ours("ours", "AWS_TRANSPORT as it is by default", LOG_LEVEL="warning")
+OURS_LOGGING = _ours("ours, logging", "as ours, a line per message")
 OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
 BARE_LOOP = Contestant(
     "bare loop, wire client",
@@ -107,7 +107,7 @@ BARE_LOOP = Contestant(
     environment="ours",
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.bare_loop"],
-    settings=HANDLER | {"AWS_TRANSPORT": "wire"},
+    settings=HANDLER,
 )
 LEAST_LOOP = Contestant(
     "least loop, wire client",
@@ -116,7 +116,7 @@ LEAST_LOOP = Contestant(
     environment="ours",
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.least_loop"],
-    settings=HANDLER | {"AWS_TRANSPORT": "wire"},
+    settings=HANDLER,
 )
 BARE = Contestant(
     "bare loop",

@@ -21,7 +21,7 @@ from httpx_aiohttp import AiohttpTransport
 from worker.app.upstreams import Upstreams
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
-from worker.clients.genesys.parts import dialect_of
+from worker.clients.genesys.clients import dialect_of
 from worker.clients.genesys.wire import object_of
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
+from tests.chaos.arena import SETTINGS
 from tests.chaos.findings import Findings, Violation
 from tests.chaos.regressions import REGRESSIONS
 from tests.chaos.scenarios import (
@@ -43,6 +44,8 @@ def main() -> int:
     """Play the regressions, every scenario once, then again with new seeds until time is up."""
     asked = _arguments()
     say(f"seed {asked.seed}")
+    if asked.transport:
+        SETTINGS["AWS_TRANSPORT"] = asked.transport
     began, failed, played = time.monotonic(), [], 0
     for number, (name, seed) in enumerate(_programme(asked)):
         once = len(asked.scenarios) + (0 if asked.only else len(REGRESSIONS))
@@ -90,6 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="scenario")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--minutes", type=float, default=0, help="go on with new seeds for so long")
+    parser.add_argument("--transport", help="AWS_TRANSPORT of the workers; else its default")
     parser.add_argument("--full", action="store_true", help="sizes of the promises, not of CI")
     for field in fields(Sizes):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default))

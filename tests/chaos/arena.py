@@ -108,7 +108,7 @@ class Arena:
             sent=self.sent,
             deleted_at=deleted_at,
             effects=self.tap.effects,
-            dead_lettered=[origin_of(letter) for letter in self.dead_letters()],
+            dead_lettered=[origin_of(dead_letter) for dead_letter in self.dead_letters()],
             left=[message.id for url in urls for message in self.emulators.sqs.messages(url)],
         )
 
@@ -193,10 +193,10 @@ async def figures_of(worker: WorkerProcess) -> dict[str, float]:
     return {series: float(value) for series, value in pairs}
 
 
-def origin_of(letter: Message) -> str:
+def origin_of(dead_letter: Message) -> str:
     """Return the id of the message that a dead letter is a copy of, or was itself (redriven)."""
-    note = letter.sent.attributes.get("worker.failure")
-    return orjson.loads(note.value)["messageId"] if note else letter.id
+    note = dead_letter.sent.attributes.get("worker.failure")
+    return orjson.loads(note.value)["messageId"] if note else dead_letter.id
 
 
 @asynccontextmanager

@@ -17,11 +17,11 @@ SETTINGS = {
 }
 COMMANDS = [("run",), ("dlq", "list"), ("dlq", "redrive", "--native", "--apply")]
 WRONG = {
-    "AWS_REGION: is missing, and no profile names one; e.g. eu-west-1": {},
+    "AWS_REGION: is not set, and no profile names one; e.g. eu-west-1": {},
     "AWS_REGION: is not the name of a region; e.g. eu-west-1 (set to 'not a region')": {
         "AWS_REGION": "not a region"
     },
-    "AWS_PROFILE: there is no such profile (set to 'none')": {
+    "AWS_PROFILE: the profile 'none' does not exist": {
         "AWS_REGION": "eu-west-1",
         "AWS_PROFILE": "none",
     },

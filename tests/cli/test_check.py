@@ -141,10 +141,10 @@ def test_all_is_ok_when_all_is_ok(worker, environ):
 def test_the_findings_end_with_the_failures_and_their_number(worker, environ):
     run = worker("check", **{**environ, "DYNAMODB_TABLE": "none", "RETRY_HORIZON_SECONDS": "60"})
 
-    *_, last, border, summary = run.out.splitlines()
+    *_, last, remedy, summary = run.out.splitlines()
     assert re.fullmatch(r"\d+ ok, \d+ warnings?, 1 failed", summary)
     assert "DynamoDB table" in last
-    assert border.startswith("└")
+    assert remedy.lstrip().startswith("→ ")
 
 
 def test_the_findings_for_machines_are_in_the_same_order(worker, environ):
@@ -261,7 +261,7 @@ def test_a_half_configured_job_fails():
 
     [row] = [row for row in settings_findings(settings) if row.state == "fail"]
 
-    assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is missing; did you mean")
+    assert row.found.startswith("job voice is off: GENESYS_ACTION_ID is not set; did you mean")
     assert "to turn it on, set GENESYS_ACTION_ID" in row.remedy
 
 
@@ -407,9 +407,9 @@ def test_a_well_made_queue_is_not_warned_of():
     ],
 )
 def test_each_fault_of_a_queue_is_one_warning_with_its_remedy(over, dead, said):
-    letters = None if dead is None else queue_of(dead)
+    dead_letters = None if dead is None else queue_of(dead)
 
-    [warning] = queue_findings("work", queue_of(over), letters, load_settings(GOOD))
+    [warning] = queue_findings("work", queue_of(over), dead_letters, load_settings(GOOD))
 
     assert warning.startswith("queue work: ")
     assert said in warning

@@ -148,7 +148,9 @@ def test_a_client_that_may_do_nothing_fails_with_the_permissions_it_lacks(
         "analytics:conversationDetail:view",
         "recording:recording:view and speechAndTextAnalytics:data:view",
     ):
-        assert any("fail" in line and f"give {permission}" in line for line in failed), permission
+        assert any("fail" in line and f"{permission} is missing" in line for line in failed), (
+            permission
+        )
 
 
 async def test_services_that_never_answer_have_a_row_each_and_hide_no_other(monkeypatch):

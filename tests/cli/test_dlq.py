@@ -16,9 +16,17 @@ from collections import Counter
 import pytest
 
 from tests.cli.in_thread import in_thread
-from tests.support.dead_letters import ABC, NOW, XYZ, Letter, dead_lettered, letters, moved
+from tests.support.dead_letters import (
+    ABC,
+    NOW,
+    XYZ,
+    DeadLettered,
+    dead_lettered,
+    dead_letters,
+    moved,
+)
 from worker.app.command_line import open_context, open_queue
-from worker.cli.dlq.reader import DEFAULT_WAITS, Waits
+from worker.cli.dlq.reader import DEFAULT_TIMING, Timing
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
 from worker.emulators.sqs.model import Attribute, Sending
@@ -32,7 +40,7 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 QUICK = ("--wait", "0")
 """The emulator says at once, and always, what is there."""
 
-SHORT = Waits(receive=0, before_delete=0.01)
+SHORT = Timing(receive=0, before_delete=0.01)
 
 
 class Clock:
@@ -87,16 +95,16 @@ def dlq(worker, environ):
 
 @pytest.fixture
 def redriven(queue, dead):
-    """Redrive with short waits, and return the tally."""
+    """Redrive with short timing, and return the tally."""
 
-    async def redrive(waits, **over):
+    async def redrive(timing, **over):
         order = {"addresses": Addresses(queues=[queue]), "only": Filter(), "rate": 1000, **over}
-        order = Order(action="redrive", apply=True, before=time.time(), waits=waits, **order)
+        order = Order(action="redrive", apply=True, before=time.time(), timing=timing, **order)
         async with open_context() as context:
             await carry_out(await open_queue(context, dead), order, tally := Tally())
         return tally
 
-    return lambda waits=SHORT, **over: asyncio.run(redrive(waits, **over))
+    return lambda timing=SHORT, **over: asyncio.run(redrive(timing, **over))
 
 
 @pytest.fixture
@@ -117,7 +125,10 @@ def visible(sqs, url):
 
 def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
     dead_lettered(
-        dead, *letters(3, failed_at=NOW), *letters(2, XYZ), Letter("{}", failed_at=NOW + 60)
+        dead,
+        *dead_letters(3, failed_at=NOW),
+        *dead_letters(2, XYZ),
+        DeadLettered("{}", failed_at=NOW + 60),
     )
     moved_by_sqs("{}")
 
@@ -137,7 +148,7 @@ def test_list_groups_by_reason_and_fingerprint(dlq, dead, moved_by_sqs):
 
 
 def test_list_leaves_every_message_as_it_was_and_visible_at_once(dlq, sqs, dead):
-    sent = dead_lettered(dead, *letters(25))
+    sent = dead_lettered(dead, *dead_letters(25))
 
     dlq("list")
 
@@ -146,7 +157,7 @@ def test_list_leaves_every_message_as_it_was_and_visible_at_once(dlq, sqs, dead)
 
 
 def test_list_reads_no_more_than_it_is_asked_and_says_so(dlq, sqs, dead):
-    dead_lettered(dead, *letters(12))
+    dead_lettered(dead, *dead_letters(12))
 
     done = dlq("list", "--limit", "5")
 
@@ -156,7 +167,7 @@ def test_list_reads_no_more_than_it_is_asked_and_says_so(dlq, sqs, dead):
 
 def test_list_shows_neither_bodies_nor_attribute_values(dlq, dead):
     phone = {"caller": {"DataType": "String", "StringValue": "+4915112345678"}}
-    dead_lettered(dead, Letter('{"phone": "+4915187654321"}', attributes=phone))
+    dead_lettered(dead, DeadLettered('{"phone": "+4915187654321"}', attributes=phone))
 
     shown = dlq("list").out + dlq("list", "--json").out + dlq("show", ABC.fingerprint).out
 
@@ -192,7 +203,7 @@ def test_an_empty_queue_is_read_at_once(dlq, sqs, dead):
 
 
 def test_show_says_why_and_the_body_only_when_asked(dlq, dead):
-    dead_lettered(dead, *letters(3), Letter('{"n": 7}', XYZ))
+    dead_lettered(dead, *dead_letters(3), DeadLettered('{"n": 7}', XYZ))
 
     (plain,) = dlq("show", XYZ.fingerprint, "--json").json
     (full,) = dlq("show", XYZ.fingerprint, "--json", "--body").json
@@ -205,7 +216,7 @@ def test_show_says_why_and_the_body_only_when_asked(dlq, dead):
 
 def test_show_decodes_a_body_that_was_too_long_for_its_record(dlq, dead):
     body = '{"n": "' + "x" * 1_040_000 + '"}'
-    dead_lettered(dead, Letter(body))
+    dead_lettered(dead, DeadLettered(body))
 
     (full,) = dlq("show", ABC.fingerprint, "--json", "--body").json
 
@@ -214,7 +225,7 @@ def test_show_decodes_a_body_that_was_too_long_for_its_record(dlq, dead):
 
 
 def test_show_finds_a_message_by_its_id_before_and_after_it_was_dead_lettered(dlq, dead):
-    dead_lettered(dead, *letters(3))
+    dead_lettered(dead, *dead_letters(3))
     (one, *_) = dlq("show", ABC.fingerprint, "--count", "3", "--json").json
 
     (by_old,) = dlq("show", one["failure"]["messageId"], "--json").json
@@ -224,7 +235,7 @@ def test_show_finds_a_message_by_its_id_before_and_after_it_was_dead_lettered(dl
 
 
 def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
-    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, *dead_letters(1))
 
     done = dlq("show", "nothing")
 
@@ -234,7 +245,7 @@ def test_show_of_an_unknown_fingerprint_says_so_and_is_exit_code_1(dlq, dead):
 
 @pytest.mark.parametrize("command", [("redrive",), ("delete", "--apply")])
 def test_a_filter_by_an_unknown_fingerprint_says_so(dlq, dead, command):
-    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, *dead_letters(1))
 
     done = dlq(*command, "--fingerprint", "nothing")
 
@@ -242,8 +253,8 @@ def test_a_filter_by_an_unknown_fingerprint_says_so(dlq, dead, command):
 
 
 def test_show_leaves_out_what_a_message_has_not(dlq, dead):
-    dead_lettered(dead, *letters(1))
-    dead_lettered(dead, Letter("{}", XYZ, group_id="g"))
+    dead_lettered(dead, *dead_letters(1))
+    dead_lettered(dead, DeadLettered("{}", XYZ, group_id="g"))
 
     assert "groupId" not in dlq("show", ABC.fingerprint).out
     assert "groupId: g" in dlq("show", XYZ.fingerprint).out
@@ -253,7 +264,7 @@ def test_show_leaves_out_what_a_message_has_not(dlq, dead):
 
 
 def test_nothing_is_moved_without_apply(dlq, sqs, queue, dead):
-    sent = dead_lettered(dead, *letters(3))
+    sent = dead_lettered(dead, *dead_letters(3))
 
     done = dlq("redrive")
 
@@ -268,7 +279,7 @@ def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
         "tenant": {"DataType": "String", "StringValue": "t"},
         "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
     }
-    dead_lettered(dead, Letter('{"n": 1}', attributes=attributes, group_id="g"))
+    dead_lettered(dead, DeadLettered('{"n": 1}', attributes=attributes, group_id="g"))
 
     done = dlq("redrive", "--apply", "--json")
 
@@ -292,8 +303,8 @@ def test_redrive_brings_back_the_message_as_it_was(dlq, sqs, queue, dead):
     ],
 )
 def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queue, dead, chosen):
-    others = dead_lettered(dead, *letters(12, failed_at=time.time()))
-    meant = dead_lettered(dead, *letters(3, XYZ, failed_at=time.time() - 40 * 86400))
+    others = dead_lettered(dead, *dead_letters(12, failed_at=time.time()))
+    meant = dead_lettered(dead, *dead_letters(3, XYZ, failed_at=time.time() - 40 * 86400))
 
     done = dlq("redrive", *chosen, "--apply", "--json")
 
@@ -304,7 +315,7 @@ def test_a_filter_moves_what_it_names_and_leaves_the_rest_visible(dlq, sqs, queu
 
 def test_what_sqs_moved_itself_is_redriven_too(dlq, sqs, queue, dead, moved_by_sqs):
     moved_by_sqs('{"n": 1}')
-    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, *dead_letters(1))
 
     dlq("redrive", "--reason", "maxReceiveCount", "--apply")
 
@@ -332,7 +343,7 @@ def test_a_redriven_message_keeps_its_trace(dlq, sqs, queue, dead):
 
 
 def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
-    dead_lettered(dead, *letters(25))
+    dead_lettered(dead, *dead_letters(25))
 
     done = dlq("redrive", "--limit", "13", "--rate", "1000", "--apply", "--json")
 
@@ -341,7 +352,7 @@ def test_a_limit_moves_that_many(dlq, sqs, queue, dead):
 
 
 def test_messages_go_no_faster_than_asked(dlq, sqs, queue, dead):
-    dead_lettered(dead, *letters(12))
+    dead_lettered(dead, *dead_letters(12))
     began = time.monotonic()
 
     dlq("redrive", "--rate", "5", "--apply")
@@ -353,7 +364,7 @@ def test_messages_go_no_faster_than_asked(dlq, sqs, queue, dead):
 
 
 def test_what_is_dead_lettered_again_meanwhile_is_left_alone(worker, sqs, queue, dead, environ):
-    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, *dead_letters(1))
     future = [message.sent_at_milliseconds for message in sqs.messages(dead)]
     for message in sqs.messages(dead):
         message.sent_at_milliseconds += 3_600_000
@@ -368,7 +379,7 @@ def test_what_is_dead_lettered_again_meanwhile_is_left_alone(worker, sqs, queue,
 def test_letters_behind_many_that_came_after_the_start_are_redriven(
     worker, sqs, queue, dead, environ
 ):
-    dead_lettered(dead, *letters(45))
+    dead_lettered(dead, *dead_letters(45))
     for message in sqs.messages(dead)[:40]:
         message.sent_at_milliseconds += 3_600_000
 
@@ -379,7 +390,7 @@ def test_letters_behind_many_that_came_after_the_start_are_redriven(
 
 
 def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
-    sent = dead_lettered(dead, *letters(45))
+    sent = dead_lettered(dead, *dead_letters(45))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q"))
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
@@ -391,7 +402,7 @@ def test_what_cannot_be_sent_stays_and_is_exit_code_1(dlq, sqs, queue, dead):
 
 
 def test_one_letter_that_cannot_be_sent_stops_no_other(dlq, sqs, queue, dead):
-    dead_lettered(dead, *letters(25))
+    dead_lettered(dead, *dead_letters(25))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", last=1))
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
@@ -408,7 +419,7 @@ NOT_DEFLATED = b64encode(gzip.compress(b"{}", mtime=0)[:10] + b"\xff" * 8).decod
 def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
     dlq, sqs, queue, dead, body
 ):
-    sent = dead_lettered(dead, *letters(3))
+    sent = dead_lettered(dead, *dead_letters(3))
     note = '{"reason": "long", "bodyEncoding": "gzip+base64"}'
     sqs.send(dead, body, attributes={RECORD_ATTRIBUTE: Attribute("String", note)})
 
@@ -420,7 +431,7 @@ def test_an_encoded_body_that_cannot_be_decoded_stays_and_stops_no_other(
 
 
 def test_a_delete_that_fails_at_first_is_tried_again(redriven, sqs, queue, dead):
-    dead_lettered(dead, *letters(10))
+    dead_lettered(dead, *dead_letters(10))
     sqs.faults.add("DeleteMessageBatch", FailEntries(3), When(last=1))
 
     tally = redriven()
@@ -430,7 +441,7 @@ def test_a_delete_that_fails_at_first_is_tried_again(redriven, sqs, queue, dead)
 
 
 def test_what_cannot_be_deleted_is_on_both_queues_and_said_so(dlq, sqs, queue, dead):
-    sent = dead_lettered(dead, *letters(2))
+    sent = dead_lettered(dead, *dead_letters(2))
     sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
 
     done = dlq("redrive", "--apply", "--json")
@@ -440,7 +451,7 @@ def test_what_cannot_be_deleted_is_on_both_queues_and_said_so(dlq, sqs, queue, d
 
 
 def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
-    dead_lettered(dead, *letters(30))
+    dead_lettered(dead, *dead_letters(30))
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q", probability=0.5))
 
     dlq("redrive", "--rate", "1000", "--apply")
@@ -457,9 +468,9 @@ def test_no_message_is_deleted_before_its_copy_was_taken(dlq, sqs, dead, queue):
 
 
 def test_a_long_run_keeps_what_it_read_invisible(redriven, sqs, queue, dead):
-    dead_lettered(dead, *letters(30, XYZ), *letters(5))
+    dead_lettered(dead, *dead_letters(30, XYZ), *dead_letters(5))
 
-    redriven(Waits(receive=0, invisible=1), only=Filter(job="voice"), rate=4)
+    redriven(Timing(receive=0, invisible=1), only=Filter(job="voice"), rate=4)
 
     assert max(sqs.journal.receives.values()) == 1
     assert visible(sqs, dead) == 30
@@ -467,7 +478,7 @@ def test_a_long_run_keeps_what_it_read_invisible(redriven, sqs, queue, dead):
 
 @pytest.mark.parametrize("fifo", [True])
 def test_a_fifo_queue_keeps_its_groups_and_their_order(dlq, sqs, queue, dead):
-    sent = {group: letters(15, group_id=group) for group in ("a", "b")}
+    sent = {group: dead_letters(15, group_id=group) for group in ("a", "b")}
     dead_lettered(dead, *[one for pair in zip(*sent.values(), strict=True) for one in pair])
 
     done = dlq("redrive", "--rate", "1000", "--apply", "--json")
@@ -475,24 +486,24 @@ def test_a_fifo_queue_keeps_its_groups_and_their_order(dlq, sqs, queue, dead):
     assert done.json["done"] == 30
     for group, wanted in sent.items():
         found = [m.sent.body for m in sqs.messages(queue) if m.sent.group_id == group]
-        assert found == [letter.body for letter in wanted]
+        assert found == [dead_letter.body for dead_letter in wanted]
 
 
 @pytest.mark.parametrize("fifo", [True])
 def test_a_fifo_letter_that_cannot_be_sent_holds_back_its_group_only(dlq, sqs, queue, dead):
-    stuck, free = letters(5, group_id="a"), letters(5, group_id="b")
+    stuck, free = dead_letters(5, group_id="a"), dead_letters(5, group_id="b")
     dead_lettered(dead, *stuck, *free)
     sqs.faults.add("SendMessage", ACCESS_DENIED, When(queue="q.fifo", last=1))
 
     dlq("redrive", "--rate", "1000", "--apply")
 
-    assert [m.sent.body for m in sqs.messages(queue)] == [letter.body for letter in free]
-    assert [m.sent.body for m in sqs.messages(dead)] == [letter.body for letter in stuck]
+    assert [m.sent.body for m in sqs.messages(queue)] == [dead_letter.body for dead_letter in free]
+    assert [m.sent.body for m in sqs.messages(dead)] == [dead_letter.body for dead_letter in stuck]
 
 
 @pytest.mark.parametrize("fifo", [True])
 def test_a_copy_that_was_sent_but_not_deleted_is_sent_once_by_the_next_run(dlq, sqs, queue, dead):
-    dead_lettered(dead, *letters(3, group_id="a"))
+    dead_lettered(dead, *dead_letters(3, group_id="a"))
     sqs.faults.add("DeleteMessageBatch", ACCESS_DENIED)
     dlq("redrive", "--apply")
     sqs.faults.clear()
@@ -504,7 +515,7 @@ def test_a_copy_that_was_sent_but_not_deleted_is_sent_once_by_the_next_run(dlq, 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, seed):
-    sent = dead_lettered(dead, *letters(120))
+    sent = dead_lettered(dead, *dead_letters(120))
     sqs.round_trip_seconds = 0.01
     kills = 0
 
@@ -519,7 +530,7 @@ def test_kill_9_again_and_again_loses_nothing(sqs, queue, dead, environ, clock, 
             kills += 1
         process.wait(60)
         assert set(bodies(sqs, queue)) | set(bodies(sqs, dead)) == set(sent)
-        clock.ahead += DEFAULT_WAITS.invisible + 1
+        clock.ahead += DEFAULT_TIMING.invisible + 1
 
     copies = Counter(bodies(sqs, queue))
     assert kills >= 2
@@ -537,7 +548,7 @@ def _a_redrive(environ):
 
 
 def test_ctrl_c_shows_everything_again_at_once(sqs, queue, dead, environ):
-    dead_lettered(dead, *letters(40, XYZ), *letters(5))
+    dead_lettered(dead, *dead_letters(40, XYZ), *dead_letters(5))
     process = subprocess.Popen(
         [
             sys.executable,
@@ -605,8 +616,8 @@ def test_native_takes_no_filter(dlq, sqs):
 
 
 def test_delete_takes_away_what_it_names_and_nothing_else(dlq, sqs, queue, dead):
-    kept = dead_lettered(dead, *letters(12))
-    dead_lettered(dead, *letters(3, XYZ))
+    kept = dead_lettered(dead, *dead_letters(12))
+    dead_lettered(dead, *dead_letters(3, XYZ))
 
     done = dlq("delete", "--fingerprint", XYZ.fingerprint, "--apply")
 
@@ -616,7 +627,7 @@ def test_delete_takes_away_what_it_names_and_nothing_else(dlq, sqs, queue, dead)
 
 
 def test_delete_does_nothing_without_apply(dlq, sqs, dead):
-    dead_lettered(dead, *letters(2))
+    dead_lettered(dead, *dead_letters(2))
 
     assert "2 would be deleted" in dlq("delete", "--all").out
     assert visible(sqs, dead) == 2
@@ -624,7 +635,7 @@ def test_delete_does_nothing_without_apply(dlq, sqs, dead):
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "--job", "voice")])
 def test_delete_wants_a_filter_or_all(dlq, sqs, dead, arguments):
-    dead_lettered(dead, *letters(1))
+    dead_lettered(dead, *dead_letters(1))
 
     assert dlq("delete", *arguments, "--apply").code == 2
     assert visible(sqs, dead) == 1
@@ -655,7 +666,7 @@ def on_a_terminal(environ):
 
 @pytest.mark.parametrize(("answer", "left", "code"), [("n", 2, 1), ("y", 0, 0)])
 def test_delete_asks_on_a_terminal(on_a_terminal, sqs, dead, answer, left, code):
-    dead_lettered(dead, *letters(2))
+    dead_lettered(dead, *dead_letters(2))
 
     done = on_a_terminal("delete", "--all", "--apply", answer=f"{answer}\n")
 
@@ -665,7 +676,7 @@ def test_delete_asks_on_a_terminal(on_a_terminal, sqs, dead, answer, left, code)
 
 
 def test_delete_asks_nothing_when_there_is_nothing_to_delete(on_a_terminal, sqs, dead):
-    dead_lettered(dead, *letters(2))
+    dead_lettered(dead, *dead_letters(2))
 
     done = on_a_terminal("delete", "--fingerprint", "nothing", "--apply", "--json")
 

@@ -1,4 +1,4 @@
-"""`worker dlq` with several queues and dead-letter queues: each letter goes back to its own."""
+"""`worker dlq` with several queues and dead-letter queues: each goes back to its own."""
 
 import json
 import random
@@ -9,7 +9,7 @@ import pytest
 from tests.cli.in_thread import in_thread
 from tests.support.dead_letters import moved
 from tests.support.factories import an_id
-from worker.cli.dlq.reader import read_letter
+from worker.cli.dlq.reader import read_dead_letter
 from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs import Message
 from worker.emulators.sqs.model import Attribute
@@ -55,7 +55,7 @@ def dlq(worker, environ):
 
 
 @pytest.fixture
-def letter(sqs, dead):
+def dead_letter(sqs, dead):
     """Put a dead letter as the worker writes them; returns its body as it was on the queue."""
 
     def put(body=None, attributes=None, url=None, **record):
@@ -76,9 +76,9 @@ def bodies(sqs, url):
     return sorted(message.sent.body for message in sqs.messages(url))
 
 
-def test_each_letter_goes_back_to_the_queue_named_in_its_record(dlq, sqs, queue, dead, letter):
-    voice = [letter(queue=queue["voice"]) for _ in range(3)]
-    chats = [letter(queue=queue["chats"]) for _ in range(2)]
+def test_each_letter_goes_back_to_the_queue_named_in_its_record(dlq, sqs, queue, dead, dead_letter):
+    voice = [dead_letter(queue=queue["voice"]) for _ in range(3)]
+    chats = [dead_letter(queue=queue["chats"]) for _ in range(2)]
 
     dry = dlq("redrive")
     done = dlq("redrive", "--apply", "--json")
@@ -101,9 +101,9 @@ def test_what_sqs_moved_goes_back_to_where_it_came_from(dlq, sqs, queue, dead):
     assert bodies(sqs, queue["others"]) == ["others"]
 
 
-def test_a_letter_that_names_no_queue_stays_and_stops_no_other(dlq, sqs, queue, dead, letter):
-    lost = [letter() for _ in range(45)]
-    voice = [letter(queue=queue["voice"]) for _ in range(3)]
+def test_a_letter_that_names_no_queue_stays_and_stops_no_other(dlq, sqs, queue, dead, dead_letter):
+    lost = [dead_letter() for _ in range(45)]
+    voice = [dead_letter(queue=queue["voice"]) for _ in range(3)]
 
     dry = dlq("redrive")
     done = dlq("redrive", "--rate", "1000", "--apply")
@@ -117,8 +117,12 @@ def test_a_letter_that_names_no_queue_stays_and_stops_no_other(dlq, sqs, queue, 
     assert sqs.depth(dead).visible == 45
 
 
-def test_to_sends_all_to_one_queue_whatever_they_name(dlq, sqs, queue, dead, letter):
-    sent = [letter(), letter(queue=queue["voice"]), letter(queue="https://elsewhere.example/1/q")]
+def test_to_sends_all_to_one_queue_whatever_they_name(dlq, sqs, queue, dead, dead_letter):
+    sent = [
+        dead_letter(),
+        dead_letter(queue=queue["voice"]),
+        dead_letter(queue="https://elsewhere.example/1/q"),
+    ]
 
     done = dlq("redrive", "--to", queue["others"], "--apply", "--json")
 
@@ -131,7 +135,7 @@ def test_to_takes_the_url_of_a_queue_only(dlq, url):
     assert dlq("redrive", "--to", url, "--apply").code == 2
 
 
-def test_all_dead_letter_queues_are_read(dlq, sqs, queue, dead, letter):
+def test_all_dead_letter_queues_are_read(dlq, sqs, queue, dead, dead_letter):
     fifo, dead_fifo = (
         sqs.create_queue(f"{name}.fifo", FifoQueue="true", ContentBasedDeduplication="true")
         for name in ("ended", "dead")
@@ -140,8 +144,8 @@ def test_all_dead_letter_queues_are_read(dlq, sqs, queue, dead, letter):
         "SQS_QUEUE_URL": f"voice={queue['voice']},workflow={fifo}",
         "SQS_DEAD_LETTER_QUEUE_URL": f"{dead},{dead_fifo}",
     }
-    one = letter(queue=queue["voice"], fingerprint="a", job="voice")
-    other = letter(queue=fifo, url=dead_fifo, fingerprint="b", job="workflow")
+    one = dead_letter(queue=queue["voice"], fingerprint="a", job="voice")
+    other = dead_letter(queue=fifo, url=dead_fifo, fingerprint="b", job="workflow")
 
     listed = dlq("list", "--json", **both)
     shown = dlq("show", "b", "--json", **both)
@@ -157,11 +161,11 @@ def test_all_dead_letter_queues_are_read(dlq, sqs, queue, dead, letter):
     assert (bodies(sqs, queue["voice"]), bodies(sqs, fifo)) == ([one], [other])
 
 
-def test_a_limit_holds_for_all_dead_letter_queues_together(dlq, sqs, queue, letter, dead):
+def test_a_limit_holds_for_all_dead_letter_queues_together(dlq, sqs, queue, dead_letter, dead):
     dead_fifo = sqs.create_queue("dead.fifo", FifoQueue="true", ContentBasedDeduplication="true")
     for url in (dead, dead_fifo):
         for _ in range(3):
-            letter(queue=queue["voice"], url=url)
+            dead_letter(queue=queue["voice"], url=url)
 
     done = dlq("redrive", "--limit", "4", "--apply", "--json",
                SQS_DEAD_LETTER_QUEUE_URL=f"{dead},{dead_fifo}")  # fmt: skip
@@ -174,11 +178,11 @@ ODD = "".join(chr(NOISE.choice([NOISE.randint(32, 126), NOISE.randint(161, 0x7FF
               for _ in range(800_000)).encode()[:1_040_000].decode(errors="ignore")  # fmt: skip
 
 
-def test_a_body_in_an_attribute_comes_back_with_all_attributes(dlq, sqs, queue, letter):
+def test_a_body_in_an_attribute_comes_back_with_all_attributes(dlq, sqs, queue, dead_letter):
     attributes = {
         f"a{n}": {"DataType": "String", "StringValue": str(n)} for n in range(9)
     } | {"raw": {"DataType": "Binary", "BinaryValue": b"\0\xff"}}  # fmt: skip
-    letter(ODD, attributes, queue=queue["voice"])
+    dead_letter(ODD, attributes, queue=queue["voice"])
 
     [shown] = dlq("show", "f", "--json", "--body").json
     dlq("redrive", "--apply")
@@ -193,11 +197,11 @@ def test_a_body_in_an_attribute_comes_back_with_all_attributes(dlq, sqs, queue, 
     }
 
 
-def test_a_folded_attribute_is_shown_by_name_only(dlq, letter):
+def test_a_folded_attribute_is_shown_by_name_only(dlq, dead_letter):
     attributes = {
         f"a{n}": {"DataType": "String", "StringValue": "+4915112345678"} for n in range(10)
     }
-    letter("{}", attributes)
+    dead_letter("{}", attributes)
 
     shown = dlq("show", "f", "--json").out
 
@@ -219,11 +223,11 @@ OURS = (
 DEAD = "https://sqs.eu-west-1.amazonaws.com/1/dead"
 
 
-def a_letter(record=None, moved_from=None):
+def a_dead_letter(record=None, moved_from=None):
     note = {} if record is None else {
         RECORD_ATTRIBUTE: {"DataType": "String", "StringValue": json.dumps(record)}
     }  # fmt: skip
-    return read_letter(
+    return read_dead_letter(
         Message(
             id="m", receipt="r", body="{}", received_at=0, attributes=note, moved_from=moved_from
         )
@@ -244,22 +248,22 @@ def a_letter(record=None, moved_from=None):
 )
 def test_a_record_sends_nothing_to_a_stranger_nor_to_the_dead_letter_queue(named):
     with pytest.raises(NoAddress):
-        Addresses(queues=OURS).of(a_letter({"queue": named}), DEAD)
+        Addresses(queues=OURS).of(a_dead_letter({"queue": named}), DEAD)
 
 
 def test_a_queue_beside_the_dead_letter_queue_is_taken_from_the_record():
     beside = "https://sqs.eu-west-1.amazonaws.com/1/of-another-deployment"
 
-    assert Addresses(queues=OURS).of(a_letter({"queue": beside}), DEAD) == beside
+    assert Addresses(queues=OURS).of(a_dead_letter({"queue": beside}), DEAD) == beside
 
 
 def test_a_queue_that_sqs_names_is_found_by_its_name():
-    ours = a_letter(moved_from="arn:aws:sqs:eu-west-1:1:chats")
-    others = a_letter(moved_from="arn:aws:sqs:eu-west-1:1:more")
+    ours = a_dead_letter(moved_from="arn:aws:sqs:eu-west-1:1:chats")
+    others = a_dead_letter(moved_from="arn:aws:sqs:eu-west-1:1:more")
 
     assert Addresses(queues=OURS).of(ours, DEAD) == OURS[1]
     assert Addresses(queues=OURS).of(others, DEAD) == "https://sqs.eu-west-1.amazonaws.com/1/more"
 
 
 def test_one_queue_takes_what_names_none():
-    assert Addresses(queues=OURS[:1]).of(a_letter({}), DEAD) == OURS[0]
+    assert Addresses(queues=OURS[:1]).of(a_dead_letter({}), DEAD) == OURS[0]

@@ -41,10 +41,11 @@ def test_it_exits_with_1_when_the_loop_is_frozen(worker, server, clock):
 
 def test_it_exits_with_1_when_nothing_answers(worker, server):
     server.close()
+    asked = f"http://127.0.0.1:{server.port}/livez"
 
     run = worker("health", OPS_PORT=str(server.port))
 
-    assert (run.code, run.err) == (1, "no answer (ConnectionRefusedError)\n")
+    assert (run.code, run.err) == (1, f"{asked}: no answer (ConnectionRefusedError)\n")
 
 
 def test_it_asks_the_url_it_is_given(worker, server):

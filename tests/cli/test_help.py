@@ -20,7 +20,8 @@ def commands(command=ROOT, path=()):
 
 
 COMMANDS = list(commands())
-WITH_EXAMPLES = ["run", "demo", "check", "inspect", "report", "send", "dlq", "settings", "source"]
+WIDTH = 76
+"""What a terminal of 80 columns has left for an example."""
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ def test_a_paragraph_is_broken_by_the_terminal_only(help_of, path):
     assert [line for line in lines[1:] if not line.endswith(".")] == []
 
 
-@pytest.mark.parametrize("command", WITH_EXAMPLES)
-def test_the_help_has_examples_and_the_exit_codes(help_of, command):
-    text = help_of(command)
+@pytest.mark.parametrize("path", COMMANDS[1:], ids=" ".join)
+def test_the_help_has_examples_and_the_exit_codes(help_of, path):
+    text = help_of(*path)
 
     assert "Examples:" in text
     assert EXIT_CODES in text
@@ -73,6 +74,11 @@ def test_an_example_is_a_command_that_can_be_given(line):
 
     assert words[0] == "worker"
     command.make_context(line, list(arguments))
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_is_one_line_on_a_terminal_of_80_columns(line):
+    assert len(line) <= WIDTH
 
 
 def test_the_version_has_a_short_option(worker):

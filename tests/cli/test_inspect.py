@@ -49,7 +49,7 @@ def test_the_attribute_report_is_made_of_files(worker, a_file):
     (found,) = run.json
     assert run.code == 1
     assert found["event"] == "AttributesWanted"
-    assert found["handlers"] == ["attributes"]
+    assert found["job"] == "attributes"
     assert found["report"] == {
         "attributes": {"tier": "gold", "ltv": "12.5"},
         "missing": ["renewal"],
@@ -122,7 +122,7 @@ def test_every_event_has_its_route_and_the_ids_of_its_effects(worker, a_file, ev
     (found,) = run.json
     assert run.code == 0
     assert found["event"] == type(event).__name__
-    assert found["handlers"] == [job]
+    assert found["job"] == job
     assert set(found["effects"]) == effects
     assert found["facts"]["occurredAt"].endswith("Z")
 

@@ -10,13 +10,13 @@ from tests.support.factories import OneForAll, an_id
 from tests.support.genesys import dialect_by
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     Kind,
     Participant,
     PlatformAttributes,
     ReferenceAttributes,
     Schema,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysServer
@@ -50,7 +50,7 @@ async def attributes_of(dialect, text=None):
         HttpClient("genesys", cloud.url, HttpLimits(total_seconds=10)) as http,
     ):
         tokens = Tokens(http, dialect_by(text).token(cloud.client_id, cloud.client_secret))
-        flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
+        flows: Cache[str, Schema] = Cache("flows", flow_cache(16), random=Random(1))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
         cloud.conversations[CONVERSATION] = {
             "id": CONVERSATION,

@@ -19,10 +19,10 @@ from worker.clients.genesys.conversations import Batching, ConversationDetails, 
 from worker.clients.genesys.details_query import PlatformPages as Pages
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     Participant,
     PlatformAttributes,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits
 from worker.emulators.genesys import GenesysCloud, GenesysServer, analytics
@@ -85,11 +85,11 @@ async def a_bench(cloud=None, not_found="unknown", **settings: Any):
         dialect = Platform(not_found=not_found)
         request = dialect.token(cloud.client_id, cloud.client_secret)
         tokens = Tokens(http, request, guard=upstreams.login(genesys_settings))
-        upstreams.watch_problem(LOGIN, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(LOGIN, lambda: tokens.refusal, tokens)
         limiter = upstreams.limiter(genesys_settings)
         api = Api(http, tokens, upstreams.genesys(genesys_settings, limiter), limiter)
         details = ConversationDetails(api, PlatformDetails(), Batching())
-        flows = Cache("flows", FLOW_CACHE, random=Random(1))
+        flows = Cache("flows", flow_cache(16), random=Random(1))
         attributes = Attributes(api, PlatformAttributes(), flows)
         genesys = Verbs(api, dialect)
         try:

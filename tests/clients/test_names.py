@@ -154,7 +154,7 @@ async def test_names_come_after_live_work_in_the_request_budget():
 
     async with api_of(cloud, per_minute=120) as api:
         guard, names = api._guards["platform"], Names(api, Cache("names", POLICY, random=Random(1)))
-        while guard._limiter._bucket.take(asyncio.get_running_loop().time()):
+        while guard._limiter._bucket.acquire(asyncio.get_running_loop().time()):
             pass
         looked_up = asyncio.ensure_future(found(names, "queueId", one))
         await asyncio.wait([looked_up], timeout=0.1)

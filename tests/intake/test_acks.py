@@ -312,13 +312,13 @@ async def test_the_end_of_a_fifo_message_is_reported_once_whatever_its_deletes_m
     sqs, dead_letters, start_intake, recorder
 ):
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
-    letters = sqs.create_queue("dead.fifo", FifoQueue="true")
+    dead_letters = sqs.create_queue("dead.fifo", FifoQueue="true")
     sqs.faults.add("DeleteMessageBatch", FailEntries(1), When(every=2))
     send(sqs, queue, 10, group="g")
     reported = []
 
     async with start_intake(
-        recorder(), SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=letters
+        recorder(), SQS_QUEUE_URL=queue, SQS_DEAD_LETTER_QUEUE_URL=dead_letters
     ) as intake:
         groups = intake.acks.settled
 

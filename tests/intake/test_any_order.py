@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from tests.support.aws import TRANSPORTS
 from tests.support.factories import a_conversation_ended, a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import (
     HTTP_500,
@@ -147,17 +148,16 @@ def lost(sqs, dead_letters, sent, done):
     ]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.looptime
 async def test_each_message_is_done_once_in_its_order_or_dead_lettered(
-    sqs, queue, dead_letters, random, sent, start_intake, fifo
+    sqs, queue, dead_letters, random, sent, start_intake, fifo, transport
 ):
     whims = Whims(random)
     harm(sqs, random)
-    concurrency = random.choice([4, 10, 20])
+    how = {"SQS_CONCURRENCY": random.choice([4, 10, 20]), "AWS_TRANSPORT": transport}
 
-    async with start_intake(
-        whims, beside=whims, RETRY_CAP_SECONDS=30, SQS_CONCURRENCY=concurrency
-    ) as intake:
+    async with start_intake(whims, beside=whims, RETRY_CAP_SECONDS=30, **how) as intake:
         await asyncio.sleep(HARM_SECONDS)
         sqs.faults.clear()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 3600)

@@ -183,7 +183,7 @@ async def test_what_waits_for_a_permit_is_released_at_once(sqs, queue, start_dae
         [message, *_] = await intake.consumer.poller.receive(1)
         intake.consumer._start([message], permits=0)
         await asyncio.sleep(1)
-        assert [lease.stage for lease in intake.leases].count("permit") == 1
+        assert [lease.phase for lease in intake.leases].count("permit") == 1
         signals.came()
         await asyncio.sleep(1)
         assert sqs.depth(queue).visible == 3
@@ -221,10 +221,10 @@ async def test_what_waits_behind_the_head_of_its_group_is_released_at_once(
     sqs, dead_letters, start_daemon
 ):
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
-    letters = sqs.create_queue("dead.fifo", FifoQueue="true")
+    dead_letters = sqs.create_queue("dead.fifo", FifoQueue="true")
     handler = Holds()
     send(sqs, queue, 6, group="g")
-    urls = {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": letters}
+    urls = {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": dead_letters}
 
     async with start_daemon(handler, **urls) as (_intake, signals, running):
         await begun(handler, 1)
@@ -342,21 +342,21 @@ async def test_a_drain_distinguishes_finished_released_and_stranded(
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("stage", ["running", "drain over, deletes hang", "poll hangs"])
+@pytest.mark.parametrize("moment", ["running", "drain over, deletes hang", "poll hangs"])
 async def test_a_second_signal_ends_the_process_within_two_seconds(
-    stage, sqs, queue, start_daemon, exits
+    moment, sqs, queue, start_daemon, exits
 ):
     handler = Holds()
     send(sqs, queue, 5)
-    if stage == "drain over, deletes hang":
+    if moment == "drain over, deletes hang":
         sqs.faults.add("DeleteMessageBatch", Slow(3600))
     async with start_daemon(handler, drain_seconds=2) as (_, signals, running):
         await begun(handler, 5)
-        if stage == "poll hangs":
+        if moment == "poll hangs":
             sqs.faults.add("ReceiveMessage", Slow(3600))
             await asyncio.sleep(2)
         signals.came()
-        if stage == "drain over, deletes hang":
+        if moment == "drain over, deletes hang":
             handler.go.set()
             await asyncio.sleep(4)
         signals.came()
@@ -367,7 +367,7 @@ async def test_a_second_signal_ends_the_process_within_two_seconds(
         sqs.faults.clear()
 
     assert exits == [1]
-    if stage != "drain over, deletes hang":
+    if moment != "drain over, deletes hang":
         assert sqs.depth(queue).visible == 5
 
 

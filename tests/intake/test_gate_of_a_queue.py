@@ -152,7 +152,7 @@ async def test_what_waits_at_a_gate_keeps_its_lease_and_gives_its_permit_back(
 async def test_a_later_message_whose_lease_was_lost_is_not_run(sqs, dead_letters, start_intake):
     """Another consumer may run it by then: it would be done twice, and out of order."""
     queue = sqs.create_queue("events.fifo", FifoQueue="true", VisibilityTimeout="10")
-    letters = sqs.create_queue("dead.fifo", FifoQueue="true")
+    dead_letters = sqs.create_queue("dead.fifo", FifoQueue="true")
     ran, go = [], asyncio.Event()
 
     async def handle(event):
@@ -161,7 +161,7 @@ async def test_a_later_message_whose_lease_was_lost_is_not_run(sqs, dead_letters
         return Result.OK
 
     send(sqs, queue, 2, group="g")
-    urls = {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": letters}
+    urls = {"SQS_QUEUE_URL": queue, "SQS_DEAD_LETTER_QUEUE_URL": dead_letters}
     async with start_intake(handle, **urls) as intake:
         while len(intake.leases) < 2:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(0.01)

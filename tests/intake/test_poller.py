@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from worker.clients.aws.errors import QueueError
-from worker.intake.poller import STALLED_SECONDS, Poller, PollRules
+from worker.intake.poller import STALLED_SECONDS, Poller, PollSettings
 
 
 class HangingQueue:
@@ -17,8 +17,8 @@ class HangingQueue:
 @pytest.mark.looptime
 async def test_a_receive_that_hangs_is_given_up_and_said_to_be_the_problem():
     loop = asyncio.get_running_loop()
-    rules = PollRules(wait_seconds=10, visibility_seconds=None, most_pollers=1)
-    polls = Poller(HangingQueue(), rules, clock=loop.time, random=Random(1))
+    settings = PollSettings(wait_seconds=10, visibility_seconds=None, most_pollers=1)
+    polls = Poller(HangingQueue(), settings, clock=loop.time, random=Random(1))
     began = loop.time()
 
     assert await polls.receive(10) is None
@@ -47,9 +47,9 @@ def dead_queue():
 @pytest.fixture
 def polls_of():
     def make(queue):
-        rules = PollRules(wait_seconds=1, visibility_seconds=None, most_pollers=7)
+        settings = PollSettings(wait_seconds=1, visibility_seconds=None, most_pollers=7)
         clock = asyncio.get_running_loop().time
-        return Poller(queue, rules, clock=clock, random=Longest())
+        return Poller(queue, settings, clock=clock, random=Longest())
 
     return make
 

@@ -70,7 +70,7 @@ class Ward:
                 await self.quarantine.until_shared()
             if receives == 1:
                 return await self.deliver(lease, seconds)
-            return await self.quarantine.watch(lease, lambda one: self.deliver(one, seconds))
+            return await self.quarantine.deliver(lease, lambda one: self.deliver(one, seconds))
 
         return asyncio.create_task(work())
 
@@ -240,7 +240,7 @@ async def test_a_run_that_raises_gives_up_its_mark_and_the_place():
         raise RuntimeError("a fault of ours")
 
     with pytest.raises(RuntimeError):
-        await ward.quarantine.watch(a_lease(a_message("killer", receives=2)), fail)
+        await ward.quarantine.deliver(a_lease(a_message("killer", receives=2)), fail)
 
     assert marks.reported[-1] == ("release", "killer")
     assert not ward.quarantine.exclusive
@@ -279,7 +279,7 @@ async def receive(ward, message_id, opened=None):
             opened.append(ward.quarantine.exclusive)
         return DONE
 
-    return await ward.quarantine.watch(a_received(message_id), deliver)
+    return await ward.quarantine.deliver(a_received(message_id), deliver)
 
 
 async def die(ward, *message_ids):
@@ -292,8 +292,8 @@ async def die(ward, *message_ids):
 
     tasks = []
     for message_id in message_ids:
-        watch = ward.quarantine.watch(a_received(message_id), deliver)
-        tasks.append(asyncio.create_task(watch))
+        run = ward.quarantine.deliver(a_received(message_id), deliver)
+        tasks.append(asyncio.create_task(run))
         await asyncio.wait_for(reached.wait(), 10)
     await ward.quarantine._marks.end("another", "queue")  # the others have their marks by then
     ward.quarantine._marks.release = _nothing  # a kill: nothing is reported any more

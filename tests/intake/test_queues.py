@@ -218,7 +218,7 @@ async def test_the_events_of_a_job_that_is_set_up_by_half_are_dead_lettered_with
     assert len(running.jobs["workflow"].done) == 1
     [record] = records(sqs, dead_letters)
     assert record["reason"] == (
-        "job voice is off: GENESYS_ACTION_ID is missing; did you mean GENESYS_ACTIONID?"
+        "job voice is off: GENESYS_ACTION_ID is not set; did you mean GENESYS_ACTIONID?"
     )
 
 
@@ -233,7 +233,7 @@ async def test_an_event_that_another_job_has_done_is_dead_lettered_for_the_half_
 
     assert len(running.jobs["workflow"].done) == 1
     [record] = records(sqs, dead_letters)
-    assert record["reason"].startswith("job sentiment is off: CRM_WEBHOOK_URL is missing")
+    assert record["reason"].startswith("job sentiment is off: CRM_WEBHOOK_URL is not set")
 
 
 @pytest.mark.looptime

@@ -14,7 +14,7 @@ from worker.app.snapshot import SAMPLE_SECONDS, Sampler
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
-from worker.intake.watch import FAILING_SECONDS
+from worker.intake.queue_status import FAILING_SECONDS
 from worker.ops.health import Health
 from worker.ops.page import document
 from worker.ops.status import Status
@@ -89,6 +89,7 @@ async def test_a_healthy_worker_is_ready_and_idle(start_watched, recorder):
 
         assert of(watched.reasons, "queue") == []
         assert watched.shown()["why"] == "Idle: no message has come since the start."
+        assert "conversations" in watched.shown()["budget_upstreams"]
 
 
 @pytest.mark.looptime
@@ -280,7 +281,7 @@ async def test_the_operators_own_visibility_timeout_is_kept(sqs, queue, start_wa
 async def test_a_queue_with_as_many_in_flight_as_sqs_allows_is_received_from_no_more(
     sqs, queue, start_watched, recorder, monkeypatch
 ):
-    monkeypatch.setattr("worker.intake.watch.MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr("worker.intake.queue_status.MAX_IN_FLIGHT", 2)
     go = asyncio.Event()
     send(sqs, queue, 2)
 
@@ -310,7 +311,7 @@ async def test_messages_in_flight_are_shown_with_their_stage_and_what_they_wait_
         await asyncio.sleep(10)
         [shown] = watched.shown()["queues"][0]["oldest"]
 
-        assert (shown["jobs"], shown["stage"]) == (["voice"], "working, waits for budget")
+        assert (shown["jobs"], shown["phase"]) == (["voice"], "working, waits for budget")
         assert 8 < shown["seconds"] <= 10
 
 
@@ -330,13 +331,13 @@ async def test_a_message_at_the_gate_is_shown_with_the_seconds_it_is_there(
         await asyncio.sleep(0.26)  # the ticker sees it, and the poll under way brings the next
         send(sqs, queue, 1)
         await asyncio.sleep(20)
-        stages = {one["stage"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}
+        phases = {one["phase"]: one["seconds"] for one in watched.shown()["queues"][0]["oldest"]}
         job.problem = None
         go.set()
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 30)
 
-    assert 18 <= stages["gate"] <= 20
-    assert stages["working"] > 20
+    assert 18 <= phases["gate"] <= 20
+    assert phases["working"] > 20
 
 
 @pytest.mark.looptime

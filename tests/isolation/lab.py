@@ -143,7 +143,7 @@ class Lab:
 
     def dead_ids(self) -> list[str]:
         """Return the ids of the messages that the dead letters were."""
-        return [origin_of(letter) for letter in self.dead_letters()]
+        return [origin_of(dead_letter) for dead_letter in self.dead_letters()]
 
     def on_queue(self, job: str) -> list[str]:
         """Return the ids of what is on a job's queue, visible or not."""
@@ -222,15 +222,15 @@ class Lab:
         self.proof.note("kept in", self.folder)
 
 
-def failure_of(letter: Message) -> dict[str, Any]:
+def failure_of(dead_letter: Message) -> dict[str, Any]:
     """Return a dead letter's failure record; empty where SQS itself moved the message."""
-    note = letter.sent.attributes.get("worker.failure")
+    note = dead_letter.sent.attributes.get("worker.failure")
     return orjson.loads(note.value) if note else {}
 
 
-def origin_of(letter: Message) -> str:
+def origin_of(dead_letter: Message) -> str:
     """Return the id of the message that a dead letter is a copy of, or was itself (redriven)."""
-    return failure_of(letter).get("messageId", letter.id)
+    return failure_of(dead_letter).get("messageId", dead_letter.id)
 
 
 @asynccontextmanager

@@ -18,11 +18,11 @@ from tests.support.factories import NOON, PHONE, OneForAll, an_attributes_wanted
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     PlatformAttributes,
     ReferenceAttributes,
     Schema,
+    flow_cache,
 )
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
@@ -86,7 +86,7 @@ async def a_world(age=0, dialect=None, rules=None):
         HttpClient("analytics", origin_of("analytics", sink.url), WEBHOOK_LIMITS) as hook_http,
     ):
         customers: Cache[bytes, Record] = Cache("crm", CACHE, random=Random(1))
-        flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=Random(1))
+        flows: Cache[str, Schema] = Cache("flows", flow_cache(16), random=Random(1))
         tokens = Tokens(genesys_http, Platform().token(cloud.client_id, cloud.client_secret))
         api = Api(genesys_http, tokens, OneForAll(a_guard("genesys")))
         cloud.flows[FLOW] = a_flow(FLOW, INPUTS)
@@ -447,7 +447,7 @@ async def test_analytics_that_hangs_holds_no_one_up_for_long():
 async def test_analytics_that_hangs_for_minutes_costs_less_than_a_tenth_of_the_throughput():
     async def handled(hook_seconds):
         async with a_world() as world, asyncio.TaskGroup() as group:
-            world.cloud.latency_seconds, world.sink.latency_seconds = 2, hook_seconds
+            world.cloud.latency_seconds, world.sink.latency_seconds = 4, hook_seconds
             end = asyncio.get_running_loop().time() + 600
 
             async def slot():

@@ -23,10 +23,10 @@ from worker.clients.aws.service import AwsService
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.participants import (
-    FLOW_CACHE,
     Attributes,
     PlatformAttributes,
     ReferenceAttributes,
+    flow_cache,
 )
 from worker.clients.genesys.speech import METRICS, QuerySentiment, TranscriptSentiment
 from worker.clients.genesys.transcripts import Transcripts
@@ -102,7 +102,7 @@ def scene_of(monkeypatch, audit_log):
                 bus=bus,
                 crm=webhooks[0] if crm else None,
                 alert=webhooks[1],
-                steps=OncePerKey(),
+                once_per_key=OncePerKey(),
             )
             handle = ForwardChatSentiment(
                 sentiment=sentiment_of(api, dialect, stack),
@@ -124,7 +124,7 @@ async def webhook(enter, sink):
 
 def attributes_of(api, dialect):
     kind = ReferenceAttributes() if dialect == "reference" else PlatformAttributes()
-    return Attributes(api, kind, Cache("flows", FLOW_CACHE, random=Random(1)))
+    return Attributes(api, kind, Cache("flows", flow_cache(16), random=Random(1)))
 
 
 def sentiment_of(api, dialect, stack):
@@ -438,7 +438,7 @@ async def test_a_repeat_by_another_process_has_the_same_bytes_everywhere(scene_o
     async with scene_of() as scene:
         event = a_chat(scene.cloud, SEVERE)
         await scene.handle(event)
-        elsewhere = replace(scene.handle.sinks, steps=OncePerKey())
+        elsewhere = replace(scene.handle.sinks, once_per_key=OncePerKey())
         await replace(scene.handle, sinks=elsewhere)(resent(event))
 
     first, second = scene.bridge.calls

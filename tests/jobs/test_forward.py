@@ -574,7 +574,7 @@ def test_half_of_its_settings_leaves_forward_off_and_says_so(name):
     settings = load_settings({**VOICE, **both, name: ""})
 
     assert settings.enabled_jobs() == ("voice",)
-    assert settings.half_configured() == {"forward": f"job forward is off: {name} is missing"}
+    assert settings.half_configured() == {"forward": f"job forward is off: {name} is not set"}
 
 
 def test_an_event_of_another_job_is_forwarded_too():
@@ -616,7 +616,7 @@ async def test_it_is_not_built_without_a_target():
     async with AsyncExitStack() as stack:
         context = JobContext("forward", new_context(load_settings(VOICE), stack))
 
-        with pytest.raises(ConfigurationError, match="FORWARD_TO: is missing"):
+        with pytest.raises(ConfigurationError, match="FORWARD_TO: is not set"):
             await build(context, ForwardSettings())
 
 

@@ -98,7 +98,7 @@ async def bench(moto, monkeypatch):
         sink = await enter(WebhookSink())
         http = await enter(HttpClient("report", origin_of("report", sink.url), WEBHOOK_LIMITS))
         hook = Webhook("report", sink.url, None, a_guard("report"), http)
-        listeners = Subscribers(bus=bus, hook=hook, steps=OncePerKey())
+        listeners = Subscribers(bus=bus, hook=hook, once_per_key=OncePerKey())
         names = Names(reader._api, Cache("names", CachePolicy(100, 300, 300, 60), random=Random(1)))
         stack.push_async_callback(names.aclose)
         write = WriteReport(

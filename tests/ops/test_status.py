@@ -24,7 +24,7 @@ def a_queue(**over):
     moving = {
         "name": "events",
         "jobs": ("voice",),
-        "upstreams": ("crm", "dynamodb"),
+        "upstreams": ("conversations", "crm", "dynamodb"),
         "in_flight": 3,
         "pollers": 2,
         "last_receive_seconds_ago": 0.2,
@@ -42,6 +42,7 @@ def a_snapshot(*queues, **over):
         "in_flight": sum(queue.in_flight for queue in queues),
         "uptime_seconds": 65.5,
         "last_success_seconds_ago": 0.1,
+        "budget_upstreams": ("conversations", "analytics"),
     }
     return Snapshot(**{**moving, **over})
 
@@ -116,6 +117,12 @@ SENTENCES = [
         {"budget_exhausted_seconds": 5.0},
         "slow",
         "Moving slowly, the request budget is exhausted for 5 s; 3 in flight.",
+    ),
+    (
+        {"upstreams": ("crm", "dynamodb")},  # no job of the queue waits for it
+        {"budget_exhausted_seconds": 5.0},
+        "moving",
+        "Moving: 3 in flight.",
     ),
     (
         {"in_flight": 0, "visible": 0, "invisible": 98},
@@ -300,7 +307,7 @@ def a_status(snapshot, **checks):
 
 def test_the_document_is_json_with_all_that_is_known():
     queue = a_queue(
-        oldest=(InFlight(message_id="m1", jobs=("voice",), stage="gate", seconds=1.26),),
+        oldest=(InFlight(message_id="m1", jobs=("voice",), phase="gate", seconds=1.26),),
         failing={"DeleteMessage": "AccessDenied"},
         visible=115,
         invisible=4,
@@ -375,13 +382,14 @@ def test_the_document_is_json_with_all_that_is_known():
             }
         ],
         "budget_exhausted_seconds": 0.0,
+        "budget_upstreams": ["conversations", "analytics"],
         "last_success_seconds_ago": 0.1,
         "warnings": ["no DLQ"],
     }
     assert shown["state"] == "error"
     assert shown["why"] == document["why"]
     assert shown["oldest"] == [
-        {"message_id": "m1", "jobs": ["voice"], "stage": "gate", "seconds": 1.3}
+        {"message_id": "m1", "jobs": ["voice"], "phase": "gate", "seconds": 1.3}
     ]
     assert (shown["dead_letters"], shown["failing"]) == (2, {"DeleteMessage": "AccessDenied"})
 

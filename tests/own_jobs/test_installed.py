@@ -159,4 +159,4 @@ async def test_handlers_that_name_no_job_end_source_with_exit_code_2(a_distribut
     done = await run_python(*command, site=a_distribution("mine", source_of()), HANDLERS="yours")
 
     assert done.code == 2
-    assert "HANDLERS: 'yours' is no job" in done.err
+    assert "HANDLERS: 'yours' is not a job" in done.err

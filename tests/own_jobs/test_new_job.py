@@ -89,11 +89,11 @@ def test_another_name_and_topic_stand_in_every_file():
 
 
 async def test_mypy_strict_finds_nothing(package, site):
-    command = ("-m", "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache" / "own-job", "src")
+    command = ("-m", "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache" / "own-job")
 
     done = await run_python(*command, site=site, cwd=package)
 
-    assert (done.code, done.out) == (0, "Success: no issues found in 2 source files\n")
+    assert (done.code, done.out) == (0, "Success: no issues found in 3 source files\n")
 
 
 async def test_its_own_tests_pass(package, site):
@@ -142,7 +142,9 @@ async def test_inspect_knows_it(worker, tmp_path):
 
     [found] = (await worker("inspect", "--json", tmp_path / "event.json")).json
 
-    assert (found["event"], found["handlers"], found["passed"]) == ("AnyEvent", ["presence"], True)
+    assert (found["event"], found["job"], found["passed"]) == ("AnyEvent", "presence", True)
+    assert found["state"] == "off: lacks PRESENCE_STREAM"
+    assert found["effects"] == {"partitionKey": found["facts"]["dedupeKey"]}
 
 
 async def test_source_knows_its_topic(worker, emulators):

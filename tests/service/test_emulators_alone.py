@@ -88,8 +88,8 @@ async def test_a_taken_port_is_a_configuration_error_and_no_endless_wait(alone):
 
 
 @pytest.fixture
-def play_rounds(emulators, monkeypatch):
-    """Return a function that plays five small rounds and calls `look` at each message."""
+def send_cycles(emulators, monkeypatch):
+    """Return a function that sends five small cycles and calls `look` at each message."""
 
     async def play(look):
         sent = []
@@ -100,7 +100,7 @@ def play_rounds(emulators, monkeypatch):
             if len(sent) == 250:
                 enough.set()
 
-        monkeypatch.setattr(standalone, "ROUND", 20)
+        monkeypatch.setattr(standalone, "EVENTS_A_CYCLE", 20)
         monkeypatch.setattr(emulators.sqs, "send", send)
         traffic = asyncio.create_task(Endless(emulators, 10_000).send(1))
         await asyncio.wait_for(enough.wait(), READY_SECONDS)
@@ -110,22 +110,22 @@ def play_rounds(emulators, monkeypatch):
     return play
 
 
-async def test_what_old_rounds_asked_for_is_forgotten(emulators, play_rounds, monkeypatch):
+async def test_what_old_cycles_asked_for_is_forgotten(emulators, send_cycles, monkeypatch):
     monkeypatch.setattr(standalone, "KEEP_SECONDS", 0)
 
-    held = await play_rounds(lambda _: len(emulators.genesys.conversations))
+    held = await send_cycles(lambda _: len(emulators.genesys.conversations))
 
     assert max(held) <= 3 * held[0]
 
 
-async def test_what_recent_rounds_asked_for_is_kept(emulators, play_rounds):
-    held = await play_rounds(lambda _: len(emulators.genesys.conversations))
+async def test_what_recent_cycles_asked_for_is_kept(emulators, send_cycles):
+    held = await send_cycles(lambda _: len(emulators.genesys.conversations))
 
     assert held[-1] > 3 * held[0]
 
 
-async def test_unreadable_messages_come_in_the_first_round_only(play_rounds):
-    sent = await play_rounds(lambda body: body)
+async def test_unreadable_messages_come_in_the_first_cycle_only(send_cycles):
+    sent = await send_cycles(lambda body: body)
 
     assert sent.count("not JSON") == 1
 

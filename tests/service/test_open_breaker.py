@@ -1,6 +1,8 @@
-"""What can be done without an upstream is done while its breaker is open."""
+"""What can be done without an upstream is done while its breaker is open; what settings decide."""
 
 from datetime import UTC, datetime
+
+import pytest
 
 from tests.support.factories import (
     a_reference_body,
@@ -12,7 +14,7 @@ from worker.demo.environment import FLOW_ID
 from worker.emulators.genesys.conversations import a_flow
 
 OPEN = {"BREAKER_MIN_CALLS": 2, "BREAKER_OPEN_SECONDS": 3600, "BREAKER_MAX_OPEN_SECONDS": 3600}
-KNOWN = "+15550100001"
+KNOWN, OTHER = "+15550100001", "+15550100002"
 
 
 async def test_scores_are_written_degraded_while_the_data_action_is_down(
@@ -50,6 +52,41 @@ async def test_a_remembered_customer_is_injected_while_the_crm_is_down(
         await eventually(lambda: injected(again))
 
 
+@pytest.mark.parametrize("enabled", ["true", "false"])
+async def test_the_daemon_keeps_asking_a_crm_that_is_down_only_without_breakers(
+    emulators, start_worker, eventually, enabled
+):
+    emulators.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+    emulators.crm.status = 503
+    for number in range(6):
+        begin(emulators, f"+1555010100{number}")
+
+    async with start_worker(
+        HANDLERS="attributes", BREAKER_ENABLED=enabled, CRM_ATTEMPTS=1, SQS_CONCURRENCY=1, **OPEN
+    ) as worker:
+        if enabled == "true":
+            await eventually(lambda: is_open(worker, "crm"))
+        else:
+            await emulators.sqs.wait_until(lambda: asked(emulators) > 5, 30)
+
+    assert (asked(emulators) > 5) is (enabled == "false")
+
+
+@pytest.mark.parametrize(("size", "questions"), [(1, 3), (7, 2)])
+async def test_the_daemon_remembers_as_many_customers_as_the_settings_say(
+    emulators, start_worker, settled, size, questions
+):
+    emulators.genesys.flows[FLOW_ID] = a_flow(FLOW_ID, {"tier": "string"})
+    emulators.crm.by_phone[KNOWN] = emulators.crm.by_phone[OTHER] = {"tier": "gold"}
+
+    async with start_worker(HANDLERS="attributes", CRM_CACHE_BY="phone", CACHE_MAX_ENTRIES=size):
+        for phone in (KNOWN, OTHER, KNOWN):
+            begin(emulators, phone)
+            await settled()
+
+    assert asked(emulators) == questions
+
+
 def begin(emulators, phone):
     """Begin a conversation with this caller; return its customer's participant."""
     origin = an_origin(detail_type="conversation.start", occurred_at=datetime.now(UTC))
@@ -68,3 +105,7 @@ async def is_open(worker, upstream):
 
 async def injected(customer):
     return customer.get("attributes") == {"tier": "gold"}
+
+
+def asked(emulators):
+    return sum(emulators.crm.counts.values())

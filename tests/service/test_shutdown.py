@@ -1,7 +1,9 @@
 """What a signal, a kill and a stall do to messages in flight: real processes, real signals."""
 
+import asyncio
 import json
 import signal
+import sys
 from uuid import UUID
 
 import pytest
@@ -9,6 +11,21 @@ import pytest
 from tests.service.conftest import sample
 
 IN_FLIGHT = 64
+
+HANGS = """
+import asyncio, time
+from worker.app.daemon import Signals
+
+async def work():
+    signals = Signals()
+    signals.listen()
+    print("listening", flush=True)
+    await signals.force.wait()
+    time.sleep(60)
+
+asyncio.run(work())
+"""
+"""A process whose loop hangs as it is being closed."""
 
 
 def scores(count):
@@ -102,3 +119,20 @@ async def test_after_a_kill_and_a_restart_every_effect_is_there_once(
 
     items = await records()
     assert len(items) == len({item["conversationId"]["S"] for item in items}) == 40
+
+
+async def test_a_loop_that_hangs_after_the_second_signal_ends_within_five_seconds():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGS, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"listening\n"
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        began = asyncio.get_running_loop().time()
+        assert await asyncio.wait_for(process.wait(), 30) == 1
+        assert asyncio.get_running_loop().time() - began < 5
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,11 +1,14 @@
-"""AWS clients to test with, of either transport."""
+"""AWS clients to test with, of each transport."""
 
 from contextlib import asynccontextmanager
 
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws
 
-TRANSPORTS = ("sdk", "wire")
+WIRE = ("wire", "aiohttp")
+"""The wire client, by whose connections."""
+
+TRANSPORTS = ("sdk", *WIRE)
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 
 SET_UP = frozenset(

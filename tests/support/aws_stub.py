@@ -1,4 +1,4 @@
-"""A service that answers as it is set to, and clients of either transport to ask it with."""
+"""A service that answers as it is set to, and clients of each transport to ask it with."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -26,7 +26,7 @@ XYZ = Failure(
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLettered:
     """A message as it was on the queue, and why it was dead-lettered."""
 
     body: str
@@ -36,25 +36,27 @@ class Letter:
     failed_at: float = NOW
 
 
-def letters(count, failure=ABC, **over):
-    return [Letter(f'{{"n": "{an_id()}"}}', failure, **over) for _ in range(count)]
+def dead_letters(count, failure=ABC, **over):
+    return [DeadLettered(f'{{"n": "{an_id()}"}}', failure, **over) for _ in range(count)]
 
 
 def dead_lettered(dead_letter_url, *wanted):
-    """Dead-letter them as the worker does."""
+    """Dead-dead_letter them as the worker does."""
 
     async def send():
         async with AwsSession(Aws()).client("sqs", LIMITS) as client:
             queue = Queue("", polls=client, acks=client)
-            dead_letters = DeadLetters(queue, dead_letter_url)
-            for letter in wanted:
-                message = Message(id=an_id(), receipt="", body=letter.body, received_at=0)
-                message = replace(message, group_id=letter.group_id, attributes=letter.attributes)
-                attempt = Attempt(3, 3, letter.failed_at - 60, letter.failed_at)
-                assert await dead_letters.send(message, letter.failure, attempt)
+            writer = DeadLetters(queue, dead_letter_url)
+            for dead_letter in wanted:
+                message = Message(id=an_id(), receipt="", body=dead_letter.body, received_at=0)
+                message = replace(
+                    message, group_id=dead_letter.group_id, attributes=dead_letter.attributes
+                )
+                attempt = Attempt(3, 3, dead_letter.failed_at - 60, dead_letter.failed_at)
+                assert await writer.send(message, dead_letter.failure, attempt)
 
     asyncio.run(send())
-    return [letter.body for letter in wanted]
+    return [dead_letter.body for dead_letter in wanted]
 
 
 def moved(queue_url, *bodies):

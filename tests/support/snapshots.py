@@ -23,10 +23,10 @@ HOSTILE = (
 OUTCOMES = {"ok": 128_400, "skipped": 311, "duplicate": 42, "retry": 17}
 
 
-def in_flight(number: int, job: str, stage: str, seconds: float) -> InFlight:
+def in_flight(number: int, job: str, phase: str, seconds: float) -> InFlight:
     """Return a message."""
     message_id = f"0c5a7c1e-9d7b-4a5e-8f10-00000000000{number}"
-    return InFlight(message_id=message_id, jobs=(job,), stage=stage, seconds=seconds)
+    return InFlight(message_id=message_id, jobs=(job,), phase=phase, seconds=seconds)
 
 
 def a_worker_at_work() -> Snapshot:
@@ -155,7 +155,7 @@ def hostile_worker(text: str) -> Snapshot:
         gate_reason=text,
         upstreams=(text,),
         in_flight=1,
-        oldest=(InFlight(message_id=text, jobs=(text,), stage=text, seconds=1.0),),
+        oldest=(InFlight(message_id=text, jobs=(text,), phase=text, seconds=1.0),),
         receive_error=text,
         failing={text: text},
         blocked_groups={text: text},

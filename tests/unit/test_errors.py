@@ -69,4 +69,4 @@ def test_a_rejection_carries_status_and_code():
 
 
 def test_a_configuration_error_names_all_problems():
-    assert str(ConfigurationError(["A: is missing", "B: is bad"])) == "A: is missing; B: is bad"
+    assert str(ConfigurationError(["A: is not set", "B: is bad"])) == "A: is not set; B: is bad"

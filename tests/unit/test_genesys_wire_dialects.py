@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from worker.clients.genesys.clients import api_url, dialect_of, login_url
 from worker.clients.genesys.conversations import Caller, live_caller
 from worker.clients.genesys.dialects import Platform, Reference
-from worker.clients.genesys.parts import api_url, dialect_of, login_url
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, Rejected, Unavailable
 from worker.settings import Genesys

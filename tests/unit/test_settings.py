@@ -278,7 +278,7 @@ def test_a_bad_value_is_named_and_shown_unless_it_may_be_a_secret(name):
             f"must not carry a user name or password; e.g. {A_URL} (set to 'http://hooks.example:81')",
         ),
         ("CRM_WEBHOOK_URL", "whsec_s3cret", f"must be a URL; e.g. {A_URL}"),
-        ("HANDLERS", "voise", f"'voise' is no job; there are: {', '.join(REQUIRED)}"),
+        ("HANDLERS", "voise", f"'voise' is not a job; jobs: {', '.join(REQUIRED)}"),
     ],
 )
 def test_a_refusal_says_what_is_wrong_how_it_looks_and_what_was_set(name, value, said):
@@ -372,20 +372,27 @@ def test_a_missing_setting_is_named_with_what_it_is():
         load_settings(VOICE)
 
     [problem] = caught.value.problems
-    assert problem.startswith("SQS_QUEUE_URL: is missing — URL of the queue the events arrive on,")
+    assert problem.startswith("SQS_QUEUE_URL: is not set — URL of the queue the events arrive on,")
 
 
 @pytest.mark.parametrize("need", REQUIRED["voice"])
-def test_a_handler_that_is_named_without_its_settings_is_refused(need):
+def test_a_job_that_is_named_without_its_settings_is_refused(need):
     assert problems_of(HANDLERS="voice", **{need: ""}) == [
-        f"{need}: is missing — HANDLERS names voice"
+        f"{need}: is not set — HANDLERS names voice"
     ]
 
 
-def test_a_worker_without_any_handler_is_refused():
+def test_a_misspelt_job_is_one_line_whatever_else_is_not_set():
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"SQS_QUEUE_URL": GOOD["SQS_QUEUE_URL"], "HANDLERS": "voise"})
+
+    assert caught.value.problems == [f"HANDLERS: 'voise' is not a job; jobs: {', '.join(REQUIRED)}"]
+
+
+def test_a_worker_without_any_job_is_refused():
     problems = problems_of(GENESYS_CLIENT_ID="")
 
-    assert "HANDLERS: no handler is on — voice lacks GENESYS_CLIENT_ID" in problems
+    assert "HANDLERS: no job is on — voice lacks GENESYS_CLIENT_ID" in problems
     assert len(problems) == len(REQUIRED)
 
 

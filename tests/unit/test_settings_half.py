@@ -33,7 +33,7 @@ def test_what_a_job_shares_with_others_is_not_its_own():
 def test_a_job_one_of_whose_own_settings_is_there_is_half_configured():
     settings = without("GENESYS_ACTION_ID")
 
-    assert settings.half_configured() == {"voice": "job voice is off: GENESYS_ACTION_ID is missing"}
+    assert settings.half_configured() == {"voice": "job voice is off: GENESYS_ACTION_ID is not set"}
     assert settings.unused_jobs() == ("forward",)
 
 
@@ -48,7 +48,7 @@ def test_a_misspelt_setting_is_named_in_the_reason():
     settings = without("GENESYS_ACTION_ID", GENESYS_ACTIONID="custom")
 
     assert settings.half_configured() == {
-        "voice": "job voice is off: GENESYS_ACTION_ID is missing; did you mean GENESYS_ACTIONID?"
+        "voice": "job voice is off: GENESYS_ACTION_ID is not set; did you mean GENESYS_ACTIONID?"
     }
 
 
@@ -56,7 +56,7 @@ def test_a_misspelt_setting_alone_makes_its_job_half_configured():
     settings = without("REPORT_BUCKET", REPORTS_BUCKET="figures")
 
     assert settings.half_configured() == {
-        "reports": "job reports is off: REPORT_BUCKET is missing; did you mean REPORTS_BUCKET?"
+        "reports": "job reports is off: REPORT_BUCKET is not set; did you mean REPORTS_BUCKET?"
     }
 
 
@@ -66,8 +66,8 @@ def test_all_that_is_missing_is_in_the_reason():
     )
 
     assert settings.half_configured()["attributes"] == (
-        "job attributes is off: GENESYS_FLOW_ID is missing; did you mean GENESYS_FLOWID? "
-        "CRM_API_ENDPOINT is missing; did you mean CRM_API_ENPOINT?"
+        "job attributes is off: GENESYS_FLOW_ID is not set; did you mean GENESYS_FLOWID? "
+        "CRM_API_ENDPOINT is not set; did you mean CRM_API_ENPOINT?"
     )
 
 

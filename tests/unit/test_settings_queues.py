@@ -75,7 +75,7 @@ def test_the_setting_is_shown_as_it_was_written():
 @pytest.mark.parametrize(
     ("queues", "environ", "said"),
     [
-        (f"voices={SQS}/v,voice={SQS}/w,{REST}", {}, "queue v: voices is no job; there are: "),
+        (f"voices={SQS}/v,voice={SQS}/w,{REST}", {}, "queue v: voices is not a job; jobs: "),
         (
             f"voice={SQS}/v,{REST}",
             {"GENESYS_ACTION_ID": "", "DYNAMODB_TABLE": ""},

@@ -87,7 +87,7 @@ async def test_a_pause_of_the_request_budget_is_one_of_all_parts_of_the_api(upst
 async def test_a_problem_that_is_known_without_a_message_is_reported_with_its_remedy(upstreams):
     refusal = Unauthorized("genesys refuses client credentials (invalid_client)")
     guard = upstreams.login(Genesys())
-    upstreams.watch_problem(LOGIN, lambda: refusal, guard)
+    upstreams.report_problem_of(LOGIN, lambda: refusal, guard)
 
     assert upstreams.problem(LOGIN) is refusal
     assert upstreams.problem("crm") is None

@@ -139,7 +139,7 @@ class AppContext:
             self.settings, dialect, guards, shared.budget, self.random, self.stack
         )
         tokens = clients.tokens
-        upstreams.watch_problem(login, lambda: tokens.refusal, tokens)
+        upstreams.report_problem_of(login, lambda: tokens.refusal, tokens)
         return clients
 
     async def event_bus(self) -> Bus:

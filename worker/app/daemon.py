@@ -35,7 +35,7 @@ def spare_collections() -> None:
 
 
 EXIT_SECONDS = 4.0
-"""After the second signal the process ends within that time, at any stage of its life."""
+"""After the second signal the process ends within that time, at any time."""
 
 
 class Signals:

@@ -1,4 +1,4 @@
-"""Builds the intake: opens its stores and queues, and hands them to the room that joins them."""
+"""Builds the intake: opens its stores and queues, and hands them to the package that joins them."""
 
 import asyncio
 from collections.abc import Sequence

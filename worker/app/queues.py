@@ -150,7 +150,7 @@ ACK_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
 
 NO_VISIBILITY_TIMEOUT = (
-    "SQS_VISIBILITY_SECONDS: is missing, and the VisibilityTimeout of queue {name} is 0 — other "
+    "SQS_VISIBILITY_SECONDS: is not set, and the VisibilityTimeout of queue {name} is 0 — other "
     "consumers would receive what is in flight here"
 )
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from worker.app.upstreams import Upstreams
+from worker.app.upstreams import GENESYS, Upstreams
 from worker.clients.genesys import GenesysClients
-from worker.intake import Intake, QueueWatch
+from worker.intake import Intake, QueueStatusReader
 from worker.ops import Check
 from worker.settings import Settings
 from worker.telemetry import JobStatus, Snapshot
@@ -20,7 +20,7 @@ class _Built:
     upstreams: Upstreams
     genesys: Sequence[GenesysClients]
 
-    def problems_of(self, problem_of: Callable[[QueueWatch], str | None]) -> Iterator[str]:
+    def problems_of(self, problem_of: Callable[[QueueStatusReader], str | None]) -> Iterator[str]:
         for one in self.intake.queues:
             if problem := problem_of(one):
                 yield f"{one.consumer.name}: {problem}"
@@ -60,7 +60,7 @@ class Sampler:
             "start": lambda: None if self._built else self._waits_for(),
             "queue": self._check(lambda on: on.problems_of(lambda one: one.receive_problem(since))),
             "genesys": self._check(_Built.token_problem),
-            "acks": self._check(lambda on: on.problems_of(QueueWatch.ack_problem)),
+            "acks": self._check(lambda on: on.problems_of(QueueStatusReader.ack_problem)),
             "jobs": self._check(lambda on: on.intake.jobs.problems()),
             "dead letters": self._check(lambda on: on.intake.dead_letter_problems()),
             "pause": self._check(lambda on: on.upstreams.long_pauses()),
@@ -80,6 +80,7 @@ class Sampler:
             budget_exhausted_seconds=max(
                 (one.limiter.exhausted_for() for one in built.genesys), default=0.0
             ),
+            budget_upstreams=GENESYS if built.genesys else (),
             warnings=self._warnings,
         )
 

@@ -81,7 +81,7 @@ class Upstreams:
             pause_cap_seconds=self._pause_cap_seconds,
         )
 
-    def watch_problem(
+    def report_problem_of(
         self, upstream: str, problem: Callable[[], Misconfigured | None], pausing: Pausing
     ) -> None:
         """Let an upstream say by itself what is wrong with it: no message has to find out."""

@@ -34,7 +34,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     send.send: (
         "worker send event.json",
-        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/queue",
+        "worker send events.jsonl --queue-url https://sqs.eu-west-1.amazonaws.com/1/q",
         "jq -c . events.json | worker send -",
     ),
     jobs.jobs: ("worker jobs", "worker jobs --json"),

@@ -9,6 +9,8 @@ import typer
 
 from worker.errors import ConfigurationError
 
+NEEDS = "the demo needs the extra `demo` (in the worker's folder: pip install '.[demo]')"
+
 Queues = Annotated[
     Literal["one", "per-job"],
     typer.Option(envvar="DEMO_QUEUES", help="One queue for all jobs, or one for each."),
@@ -52,9 +54,7 @@ def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
         from worker.demo.scenario import run_demo
         from worker.demo.standalone import run_emulators
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            [f"the demo needs the extra `demo`: {error.name} is not installed"]
-        ) from error
+        raise ConfigurationError([f"{NEEDS}: {error.name} is not installed"]) from error
     _pass_proxies_by()
     if emulators:
         work = run_emulators(Addresses(host, port), rate=rate, seed=seed, queues=queues)

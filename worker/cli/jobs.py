@@ -1,7 +1,6 @@
 """`worker jobs`: the jobs there are, what each takes, and which of them are on."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,8 +50,11 @@ def _print(entries: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from worker.app.command_line import settings_of
+    from worker.settings import Handlers
+
     console = Console(highlight=False, soft_wrap=True)
-    states = states_of_jobs()
+    states = settings_of(Handlers).job_states()
     for entry in entries:
         name = entry["name"]
         console.print(Text(f"{name}  {states[name]}", style="bold"))
@@ -74,24 +76,3 @@ def _line(console: "Console", title: str, text: str) -> None:
 
     if text:
         console.print(Text(f"  {title:<{TITLE_WIDTH}} {text}" if title else f"  {text}"))
-
-
-def states_of_jobs() -> dict[str, str]:
-    """Return whether each known job is on, and what those that are off lack."""
-    from worker.app.command_line import settings_of
-    from worker.settings import Handlers
-
-    settings = settings_of(Handlers)
-    named = settings.handlers.handlers
-    return {
-        name: _state(lacking, is_named=not named or name in named)
-        for name, lacking in settings.lacking().items()
-    }
-
-
-def _state(lacking: Sequence[str], *, is_named: bool) -> str:
-    if not is_named:
-        return "off: not in HANDLERS"
-    if lacking:
-        return f"off: lacks {', '.join(lacking)}"
-    return "on"

@@ -34,7 +34,7 @@ app = typer.Typer(
     "\n\nNo event and no webhook is sent.",
     epilog=examples(
         "worker report --from 2026-03-01 --to 2026-03-02 --out reports",
-        "worker report --from 2026-03-01 --to 2026-03-08 --media-type voice --group-by queueId",
+        "worker report --from 2026-03-01 --to 2026-03-08 --group-by queueId",
         "worker report url by-hand 2026-03-01",
     ),
 )
@@ -100,10 +100,14 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     _print(finish(_write(wanted, out)), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("worker report url by-hand 2026-03-01"))
 def url(
-    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_name)],
-    start: Annotated[datetime, typer.Argument(help="Its first instant, UTC.", parser=_moment)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the report.", callback=_name)
+    ],
+    start: Annotated[
+        datetime, typer.Argument(metavar="START", help="Its first instant, UTC.", parser=_moment)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Sign new links to the files of a report in REPORT_BUCKET."""

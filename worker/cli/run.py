@@ -75,6 +75,6 @@ def _answer_of(url: str) -> tuple[bool, str]:
         reply = connection.getresponse()
         return reply.status == 200, reply.read(200).decode(errors="replace").strip()
     except (OSError, HTTPException) as error:
-        return False, f"no answer ({type(error).__name__})"
+        return False, f"{url}: no answer ({type(error).__name__})"
     finally:
         connection.close()

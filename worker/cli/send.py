@@ -30,7 +30,7 @@ def send(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="JSON, one event per file, or JSON Lines; - reads stdin."
+            metavar="FILE", help="JSON, one event per file, or JSON Lines; - reads stdin."
         ),
     ],
     queue_url: Annotated[

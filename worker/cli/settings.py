@@ -40,7 +40,7 @@ def settings(
         }
         typer.echo(json.dumps(document, indent=2))
     else:
-        _print_table(rows)
+        _print(rows)
         for queue in queues:
             typer.echo(f"queue {queue['name']}: {', '.join(queue['jobs'])}")
         for line in [*problems, *warnings]:
@@ -48,17 +48,16 @@ def settings(
     sys.exit(2 if problems else 0)
 
 
-def _print_table(rows: "list[Row]") -> None:
+def _print(rows: "list[Row]") -> None:
+    """Print a line and its meaning per setting: four columns would not fit in 80 characters."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
-    table = Table()
-    table.add_column("setting", no_wrap=True)
-    for column in ("default", "value", "meaning"):
-        table.add_column(column, overflow="fold")
+    console = Console(highlight=False)
     for row in rows:
-        changed = row.value != row.default
-        value = Text(row.value, style="bold" if changed else "dim")
-        table.add_row(Text(row.name), Text(row.default, style="dim"), value, Text(row.doc))
-    Console().print(table)
+        line = Text(row.name, style="bold").append(f"  {row.value or 'not set'}", style="default")
+        if row.default and row.value != row.default:
+            line.append(f"  (default: {row.default})" if row.value else f"  ({row.default})")
+        console.print(line, soft_wrap=True)
+        console.print(Padding(Text(row.doc), (0, 0, 0, 4)))

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 Step = Literal["create", "configure", "enable"]
 
+CREATE = (
+    "worker source create prod-events --account 111122223333 --region eu-west-1",
+    "worker source create prod --account 111122223333 --region eu-west-1 --apply",
+)
+
 UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 app = typer.Typer(
     help="Make, show and enable the integration that sends Genesys events to EventBridge.",
     epilog=examples(
-        "worker source create prod-events --account 111122223333 --region eu-west-1",
-        "worker source create prod-events --account 111122223333 --region eu-west-1 --apply",
+        *CREATE,
         "worker source enable prod-events --apply",
         "worker source show",
     ),
@@ -49,6 +53,7 @@ def _like(pattern: str, what: str) -> Any:
 Suffix = Annotated[
     str,
     typer.Argument(
+        metavar="SUFFIX",
         help="Last part of the partner source's name, e.g. prod-events.",
         callback=_like(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, _ and -"),
     ),
@@ -88,7 +93,7 @@ Take = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=examples(*CREATE))
 def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     suffix: Suffix,
     account: Account,
@@ -113,7 +118,7 @@ def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     _print(finish(create_source(change)), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("worker source enable prod-events --apply"))
 def enable(
     suffix: Suffix,
     account: TheAccount = None,
@@ -125,7 +130,7 @@ def enable(
     _print(finish(enable_source(suffix, account, region, apply=apply)), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("worker source show", "worker source show --json"))
 def show(as_json: AsJson = False) -> None:
     """Show the EventBridge integrations of the organization."""
     rows = finish(sources_of())

@@ -52,7 +52,7 @@ def status(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two requests.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
     port: Annotated[
@@ -125,10 +125,10 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
         yield from _whys(overview)
     if overview.oldest:
         rows = [
-            (one.message_id, ", ".join(one.jobs), one.stage, _duration(one.seconds), who)
+            (one.message_id, ", ".join(one.jobs), one.phase, _duration(one.seconds), who)
             for who, one in overview.oldest
         ]
-        yield from ("", _table(("Message in flight", "Job", "Stage", "For", "Replica"), rows))
+        yield from ("", _table(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
     if overview.jobs:
         yield from ("", _table(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
     if overview.upstreams:

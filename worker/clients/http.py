@@ -51,7 +51,7 @@ FAILURES = (
     OSError,
     ValueError,
 )
-"""All that an exchange may end with in place of a reply. aiohttp's own too: the transport maps the
+"""All that a request may end with in place of a reply. aiohttp's own too: the transport maps the
 common ones only. ValueError: of what no parser took."""
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -69,7 +69,7 @@ class HttpLimits:
     """How much one client may wait, hold and read."""
 
     total_seconds: float
-    """Longest time for one exchange, from the wait for a connection to the last byte."""
+    """Longest time for one request and its reply, from the wait for a connection to its end."""
 
     connections: int = 64
     """Connections held open or being opened."""
@@ -97,10 +97,10 @@ class HttpClient:
         self._url_of = lru_cache(KNOWN_PATHS)(self._parsed)
 
     async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
-        """Exchange one request for one reply of any status; `headers`: beside the request's own.
+        """Send one request and return its reply, of any status; `headers`: beside its own.
 
         Raises Unavailable when no whole reply came, Permanent when a success is too large or when
-        there is no such request.
+        the request cannot exist.
         """
         try:
             out = self._out(request, headers)

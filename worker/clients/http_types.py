@@ -1,4 +1,4 @@
-"""One HTTP exchange as plain data: what is sent, what came back, and what it means. No I/O.
+"""One HTTP request and its reply as plain data: what is sent, what is back, what it means. No I/O.
 
 A URL that a setting names whole, as the CRM's and the webhooks', is taken apart once: `HttpClient`
 takes an origin only. Neither part is ever logged: the path of a webhook is often its password.

@@ -115,7 +115,7 @@ class Webhook:
             raise failure_of(self.name, reply)
 
     def _signed(self, request: Request, delivery_id: str) -> Request:
-        """Sign each attempt anew: receivers refuse a timestamp that is some minutes old."""
+        """Sign each attempt anew: sinks refuse a timestamp that is some minutes old."""
         self._renew_signer()
         if self._signer is None:
             return request

@@ -1,24 +1,61 @@
-"""The whole worker on emulators, verified at the end; and what tests and jobs may import of it."""
+"""The whole worker on emulators, verified at the end; and what tests and jobs may import of it.
 
-from worker.demo.environment import LEDGER_TABLE, Environment, open_environment
-from worker.demo.fixtures import make_fixtures
+A job's `demo` module imports this and `worker.api` alone, be it in the box or of an own package.
+"""
+
+from worker.demo.environment import (
+    FLOW_ID,
+    FORWARD_BUCKET,
+    LEDGER_TABLE,
+    REPORT_BUCKET,
+    STATE_MACHINE_ARN,
+    TABLE,
+    Environment,
+    open_environment,
+)
+from worker.demo.fixtures import make_fixtures, put_events
 from worker.demo.process import WorkerFailed, WorkerProcess
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, platform
+from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
 from worker.demo.traffic import Job as Demo
+from worker.emulators.genesys import (
+    Ended,
+    History,
+    MadeUp,
+    Named,
+    Spoken,
+    a_conversation,
+    a_flow,
+    a_transcript,
+)
 
 __all__ = [
+    "FLOW_ID",
+    "FORWARD_BUCKET",
     "LEDGER_TABLE",
+    "REPORT_BUCKET",
+    "STATE_MACHINE_ARN",
+    "TABLE",
     "Demo",
     "Effects",
+    "Ended",
     "Environment",
     "Fault",
+    "History",
+    "MadeUp",
+    "Named",
     "Planned",
+    "Spoken",
     "WorkerFailed",
     "WorkerProcess",
+    "a_conversation",
+    "a_flow",
+    "a_transcript",
     "an_id",
     "envelope",
     "iso",
+    "leg",
     "make_fixtures",
     "open_environment",
     "platform",
+    "put_events",
 ]

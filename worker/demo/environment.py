@@ -95,7 +95,7 @@ class Environment:
 
     crm: CrmState
     sinks: Mapping[str, WebhookSink]
-    """Webhook receivers, by what they are for."""
+    """Sinks of webhooks, by what they are for."""
 
     extra: dict[str, str] = field(default_factory=dict)
     """Settings that jobs add."""

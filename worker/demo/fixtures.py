@@ -13,7 +13,7 @@ from worker.demo.environment import (
     Environment,
 )
 
-LISTENER = "bus-listener"
+SUBSCRIBER = "bus-subscriber"
 SOURCES = ("genesys.sentiment.forwarder", "genesys.report.writer")
 """Sources of the worker's own events."""
 
@@ -33,14 +33,14 @@ async def make_fixtures(environment: Environment) -> None:
             definition=orjson.dumps(PASS).decode(),
             roleArn="arn:aws:iam::123456789012:role/demo",
         )
-    await _make_listener(environment)
+    await _make_subscriber(environment)
 
 
 async def put_events(environment: Environment, source: str) -> list[dict[str, Any]]:
     """Return the events of a source that came over the bus, and take them off its queue."""
     heard: list[dict[str, Any]] = []
     async with environment.aws("sqs") as sqs:
-        url = (await sqs.get_queue_url(QueueName=f"{LISTENER}-{_name(source)}"))["QueueUrl"]
+        url = (await sqs.get_queue_url(QueueName=f"{SUBSCRIBER}-{_name(source)}"))["QueueUrl"]
         while True:
             page = await sqs.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0
@@ -65,10 +65,10 @@ async def _make_table(environment: Environment, name: str, **keys: str) -> None:
         )
 
 
-async def _make_listener(environment: Environment) -> None:
+async def _make_subscriber(environment: Environment) -> None:
     async with environment.aws("sqs") as sqs, environment.aws("events") as bus:
         for source in SOURCES:
-            name = f"{LISTENER}-{_name(source)}"
+            name = f"{SUBSCRIBER}-{_name(source)}"
             await sqs.create_queue(QueueName=name)
             await bus.put_rule(Name=name, EventPattern=orjson.dumps({"source": [source]}).decode())
             arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"

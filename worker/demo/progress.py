@@ -203,7 +203,7 @@ CALM = {"empty": 2, "moving": 1, "waiting": 1}
 
 
 def why(queues: Sequence[Mapping[str, Any]]) -> str:
-    """Return why queues move or not, those in trouble first, and none that has nothing to do."""
+    """Return why queues move or not, failing ones first, and none that has nothing to do."""
     shown = sorted(queues, key=lambda queue: CALM.get(queue["state"], 0))
     sentences = [
         f"{queue['name'].removeprefix(PREFIX)}: {queue['why']}"
@@ -300,6 +300,6 @@ def effects_table(effects: Sequence[Effects]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("result")
     for found in effects:
-        result = "[green]right[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
+        result = "[green]ok[/]" if found.right else f"[red]WRONG {', '.join(found.wrong[:3])}[/]"
         table.add_row(found.sink, str(found.expected), str(found.found), result)
     return table

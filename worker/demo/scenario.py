@@ -57,8 +57,8 @@ async def run_demo(
     SIGTERM and SIGHUP end it as Ctrl-C does, so that it leaves no worker behind.
     """
     folder = keep or Path(tempfile.mkdtemp(prefix="worker-demo-"))
-    play = _Demo(events, seed, queues, folder=folder, keeps=keep is not None)
-    demo = asyncio.ensure_future(play.run(serve=serve))
+    run = _Demo(events, seed, queues, folder=folder, keeps=keep is not None)
+    demo = asyncio.ensure_future(run.run(serve=serve))
     ended_by: list[int] = []
 
     def end(number: int) -> None:
@@ -74,7 +74,7 @@ async def run_demo(
             raise
         return 128 + ended_by[0]
     finally:
-        if not play.keeps:
+        if not run.keeps:
             shutil.rmtree(folder)
 
 

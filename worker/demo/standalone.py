@@ -18,8 +18,8 @@ from worker.demo.traffic import Fault, Planned
 from worker.emulators.loopback import serving
 from worker.errors import ConfigurationError
 
-ROUND = 240
-"""Events of one round, about; each round has all the faults once."""
+EVENTS_A_CYCLE = 240
+"""Events of one cycle, about; each cycle has all the faults once."""
 
 KEEP_SECONDS = 120
 """Longest time a message may wait for an upstream to recover, and still find what it asks for."""
@@ -53,7 +53,7 @@ async def _serving(addresses: Addresses, queues: Queues, seed: int) -> AsyncIter
             )
             await make_fixtures(environment)
             # Before the environment is printed: jobs add settings to it.
-            await prepare(jobs_of(ROUND, seed), environment)
+            await prepare(jobs_of(EVENTS_A_CYCLE, seed), environment)
             variables = variables_of(environment)
             # Last: a client that finds this page finds everything else ready.
             url = await stack.enter_async_context(serving(_page(variables), addresses.of("page")))
@@ -84,7 +84,7 @@ def _page(variables: str) -> web.Application:
 
 
 class Endless:
-    """Rounds of the demo's traffic at a steady rate."""
+    """Cycles of the demo's traffic at a steady rate."""
 
     def __init__(self, environment: Environment, rate: float) -> None:
         """`rate`: events a second."""
@@ -94,11 +94,11 @@ class Endless:
         self._marked_at = float("-inf")
 
     async def send(self, first_seed: int) -> None:
-        """Send round after round until cancelled."""
+        """Send cycle after cycle until cancelled."""
         for seed in itertools.count(first_seed):
-            jobs = jobs_of(ROUND, seed)
+            jobs = jobs_of(EVENTS_A_CYCLE, seed)
             await prepare(jobs, self._environment)
-            # Unreadable messages in the first round only: nothing empties the dead-letter queue.
+            # Unreadable messages in the first cycle only: nothing empties the dead-letter queue.
             traffic = [
                 message
                 for job in jobs

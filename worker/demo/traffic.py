@@ -208,11 +208,11 @@ class InvalidTraffic:
     async def effects(self, environment: Environment) -> list[Effects]:
         """Find each of them on the dead-letter queue, once, with a reason."""
         expected = sorted(POISON + self._misrouted)
-        letters = environment.sqs.messages(environment.dead_letter_url)
-        bodies = sorted(message.sent.body for message in letters)
-        silent = [m.id for m in letters if "worker.failure" not in m.sent.attributes]
+        dead_letters = environment.sqs.messages(environment.dead_letter_url)
+        bodies = sorted(message.sent.body for message in dead_letters)
+        silent = [m.id for m in dead_letters if "worker.failure" not in m.sent.attributes]
         wrong = silent if bodies == expected else ["other bodies"]
-        return [Effects("dead letters with reason", len(expected), len(letters), wrong)]
+        return [Effects("dead letters with reason", len(expected), len(dead_letters), wrong)]
 
 
 def _unwanted(number: int) -> dict[str, object]:

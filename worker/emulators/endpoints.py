@@ -1,4 +1,4 @@
-"""Emulators of a customer's own endpoints: the CRM, and the receivers of webhooks.
+"""Emulators of a customer's own endpoints: the CRM, and the sinks of webhooks.
 
 The CRM answers `GET /customers?conversationId=…&phone=…`; one of the two will do. A receiver
 remembers every delivery, byte for byte.

@@ -7,9 +7,9 @@ from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import IDEMPOTENCY, Jobs
 from worker.intake.poller import most_pollers
 from worker.intake.queue import OpenQueue
+from worker.intake.queue_status import QueueStatusReader
 from worker.intake.router import Route, Routes, Unrouted
 from worker.intake.settlement import LAST_HORIZON
-from worker.intake.watch import QueueWatch
 
 __all__ = [
     "IDEMPOTENCY",
@@ -20,7 +20,7 @@ __all__ = [
     "Intake",
     "Jobs",
     "OpenQueue",
-    "QueueWatch",
+    "QueueStatusReader",
     "Reading",
     "Route",
     "Routes",

@@ -11,8 +11,8 @@ from worker.intake.delivery import Delivery
 from worker.intake.job_state import Jobs
 from worker.intake.poller import Permits
 from worker.intake.queue import OpenQueue, Shared, consumer_of
+from worker.intake.queue_status import QueueStatusReader
 from worker.intake.settlement import Memory
-from worker.intake.watch import QueueWatch
 from worker.settings import Settings
 from worker.telemetry import Snapshot, metrics
 
@@ -21,7 +21,7 @@ from worker.telemetry import Snapshot, metrics
 class Intake:
     """The parts of the intake that the daemon drives and that /status shows."""
 
-    queues: Sequence[QueueWatch]
+    queues: Sequence[QueueStatusReader]
     consumers: Sequence[Consumer]
     permits: Permits
     delivery: Delivery
@@ -61,11 +61,11 @@ def assemble(
     permits = Permits(settings.sqs.concurrency, [one.binding.name for one in queues])
     shared = Shared(delivery, permits, Memory(Attempts(), jobs.limit, jobs.idle_seconds))
     consumers = [consumer_of(one, shared, settings, random) for one in queues]
-    watches = [
-        QueueWatch(opened, consumer, settings)
+    readers = [
+        QueueStatusReader(opened, consumer, settings)
         for opened, consumer in zip(queues, consumers, strict=True)
     ]
     metrics.concurrency_limit.set(permits.count)
     metrics.inflight.set_function(lambda: len(delivery.running))
     metrics.pollers.set_function(lambda: sum(one.pollers for one in consumers))
-    return Intake(watches, consumers, permits, delivery, jobs)
+    return Intake(readers, consumers, permits, delivery, jobs)

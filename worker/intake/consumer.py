@@ -175,7 +175,7 @@ class Consumer:
         for lease in self.leases:
             if lease.settled or lease.why_cancelled:
                 continue  # a second cancellation would cut short what the first one cleans up
-            if lease in waiting or lease.stage not in ("working", "settling"):
+            if lease in waiting or lease.phase not in ("working", "settling"):
                 lease.cancel("drain")
 
     async def drain(self, seconds: float) -> DrainReport:
@@ -245,7 +245,7 @@ class Consumer:
             empties = 0 if messages else empties + 1
             if len(messages) == MAX_BATCH:
                 self._add_poller()
-            elif empties >= self.poller.rules.empty_polls and self._left():
+            elif empties >= self.poller.settings.empty_polls and self._left():
                 return
 
     async def _until_receiving(self) -> Literal["freely", "one", "stopped"]:
@@ -356,7 +356,7 @@ class Consumer:
             self._finished.append(lease)
 
     def _add_poller(self) -> None:
-        if len(self._pollers) < self.poller.rules.most_pollers and not self.draining:
+        if len(self._pollers) < self.poller.settings.most_pollers and not self.draining:
             self._pollers.add(self._loop.create_task(self._poll(), name="poller"))
 
     def _left(self) -> bool:

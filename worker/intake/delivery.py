@@ -88,11 +88,11 @@ class Delivery:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
         if self.quarantine.exclusive:
             await self.quarantine.until_shared()
-        lease.stage, lease.began_at = "working", self._loop.time()
+        lease.phase, lease.began_at = "working", self._loop.time()
         if not self._tracing.on:
-            return await self._watched(lease)
+            return await self._guarded(lease)
         with self._tracing.process(lease.message.id, lease.message.cause) as span:
-            outcome = await self._watched(lease)
+            outcome = await self._guarded(lease)
             _mark(span, outcome)
             return outcome
 
@@ -107,9 +107,9 @@ class Delivery:
                 work.overdue = True
                 work.task.cancel()
 
-    async def _watched(self, lease: Lease) -> Outcome:
+    async def _guarded(self, lease: Lease) -> Outcome:
         if lease.message.receive_count > 1:
-            return await self.quarantine.watch(lease, self._deliver)
+            return await self.quarantine.deliver(lease, self._deliver)
         return await self._deliver(lease)
 
     async def _deliver(self, lease: Lease) -> Outcome:
@@ -124,7 +124,11 @@ class Delivery:
         origin = lease.origin = first.origin
         lease.conversation_id = first.conversation_id
         wanted = routed(self._routes, events, lease.source.jobs)
-        lacking = unrouted.half_configured(events, lease.source) if unrouted.watches else None
+        lacking = (
+            unrouted.half_configured(events, lease.source)
+            if unrouted.finds_half_configured
+            else None
+        )
         if not wanted:
             return lacking or unrouted.outcome(origin.detail_type, lease.source)
         lease.jobs = tuple([one.route.job for one in wanted])

@@ -154,7 +154,7 @@ class Gate:
         customers and degraded records go on meanwhile. Sent back, it would come again minutes after
         the upstream is back. On a queue of several jobs it is sent back all the same: there others'
         messages are behind it. At a half-open gate only a `probe` does, which never reached what
-        the gate waits for: sent back, it and each one after it would use up a receive in vain.
+        the gate waits for: sent back, it and each one after it would use up a receive for nothing.
         """
         failed_probe = isinstance(outcome, Retry) and outcome.outage and not outcome.own
         return (

@@ -195,8 +195,8 @@ class JobState:
         be what the permission is missing for. What an upstream knows of itself is its own: it heals
         without a message.
         """
-        watched = self._upstream_problem(*self.needs, *self.may_miss)
-        if watched is not None and watched.reason == problem.reason:
+        known = self._upstream_problem(*self.needs, *self.may_miss)
+        if known is not None and known.reason == problem.reason:
             return
         now = self._clock()
         self._remember(problem)

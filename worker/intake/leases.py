@@ -80,7 +80,7 @@ def note_failure(problems: Problems, action: str, now: float, code: str, *, deni
     problems[action] = problems.get(action, first).again(now, code, denied=denied)
 
 
-Stage = Literal["queued", "gate", "permit", "alone", "working", "settling"]
+Phase = Literal["queued", "gate", "permit", "alone", "working", "settling"]
 """Where a message in flight is; `queued` behind the head of its FIFO group."""
 
 
@@ -102,10 +102,10 @@ class Lease:
         "jobs",
         "message",
         "origin",
+        "phase",
         "probe",
         "settled",
         "source",
-        "stage",
         "task",
         "why_cancelled",
     )
@@ -119,9 +119,9 @@ class Lease:
 
         self._clock, self.ends_at = clock, ends_at
         self.first_received_at = self.began_at = message.received_at
-        """When it entered its stage, by the loop's clock."""
+        """When it entered its phase, by the loop's clock."""
 
-        self.stage: Stage = "queued"
+        self.phase: Phase = "queued"
         self.task: asyncio.Task[None] | None = None
         """The task that may be cancelled; None before it starts and once the message settles."""
 
@@ -160,9 +160,9 @@ class Lease:
         """Whether the message is surely still ours; asked before each effect."""
         return self.why_cancelled is None and self._clock() < self.ends_at
 
-    def enter(self, stage: Stage) -> None:
-        """Enter a stage in which it may wait for long."""
-        self.stage, self.began_at = stage, self._clock()
+    def enter(self, phase: Phase) -> None:
+        """Enter a phase in which it may wait for long."""
+        self.phase, self.began_at = phase, self._clock()
 
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""

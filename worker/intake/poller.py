@@ -163,7 +163,7 @@ _full, _empty = metrics.receives.labels("messages"), metrics.receives.labels("em
 
 
 @dataclass(frozen=True, slots=True)
-class PollRules:
+class PollSettings:
     """How the queue is polled."""
 
     wait_seconds: int
@@ -179,9 +179,9 @@ class Poller:
     """ReceiveMessage, and what is known from its answers."""
 
     def __init__(
-        self, queue: Queue, rules: PollRules, *, clock: Callable[[], float], random: Random
+        self, queue: Queue, settings: PollSettings, *, clock: Callable[[], float], random: Random
     ) -> None:
-        self.rules = rules
+        self.settings = settings
         self.problem: str | None = None
         """Class or code of the error of the last receive; None when it did not fail."""
 
@@ -199,12 +199,14 @@ class Poller:
     async def receive(self, at_most: int, *, wait: bool = True) -> list[Message] | None:
         """Ask for up to `at_most` messages; None when the call failed. `wait`: a long poll."""
         began = self._clock()
-        seconds = self.rules.wait_seconds if wait else 0
+        seconds = self.settings.wait_seconds if wait else 0
         try:
             # A poll that hangs beyond all time-outs of the client is ended, and this one goes on.
             async with asyncio.timeout(seconds + STALLED_SECONDS):
                 messages = await self._queue.receive(
-                    at_most, wait_seconds=seconds, visibility_seconds=self.rules.visibility_seconds
+                    at_most,
+                    wait_seconds=seconds,
+                    visibility_seconds=self.settings.visibility_seconds,
                 )
         except Exception as error:  # noqa: BLE001  a poller that dies in silence is the worst bug of all
             self._failed(error, began)

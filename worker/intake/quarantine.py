@@ -50,14 +50,14 @@ class Quarantine:
         if not self._running():
             self._idle.set()
 
-    async def watch(self, lease: Lease, deliver: Callable[[Lease], Awaitable[Outcome]]) -> Outcome:
+    async def deliver(self, lease: Lease, run: Callable[[Lease], Awaitable[Outcome]]) -> Outcome:
         """Deliver a message that was received before, as its evidence asks."""
         if self._marks is None:
-            return await deliver(lease)
+            return await run(lease)
         marks, queue, message_id = self._marks, lease.source.name, lease.message.id
         try:
             evidence = await marks.begin(queue, message_id, lease.seconds_left())
-            outcome = await self._as_proven(lease, evidence, deliver)
+            outcome = await self._as_proven(lease, evidence, run)
         except BaseException:
             await marks.release(queue, message_id)
             raise
@@ -67,16 +67,16 @@ class Quarantine:
         return outcome
 
     async def _as_proven(
-        self, lease: Lease, evidence: Evidence, deliver: Callable[[Lease], Awaitable[Outcome]]
+        self, lease: Lease, evidence: Evidence, run: Callable[[Lease], Awaitable[Outcome]]
     ) -> Outcome:
         if evidence.deaths >= DEATHS_TO_END and evidence.alone:
             return DeadLetter(_killer(evidence.deaths))
         if evidence.deaths < DEATHS_TO_ISOLATE or self._marks is None:
             await self.until_shared()  # one may have come to run alone while the table was asked
-            return await deliver(lease)
+            return await run(lease)
         async with self._alone(lease):
             await self._marks.alone(lease.source.name, lease.message.id)
-            return await deliver(lease)
+            return await run(lease)
 
     @asynccontextmanager
     async def _alone(self, lease: Lease) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from worker.intake.dead_letters import DeadLetters
 from worker.intake.delivery import Delivery
 from worker.intake.gate import Gate
 from worker.intake.leases import Leases
-from worker.intake.poller import Permits, Poller, PollRules, most_pollers
+from worker.intake.poller import Permits, Poller, PollSettings, most_pollers
 from worker.intake.router import Source
 from worker.intake.settlement import Memory, Settlement
 from worker.settings import QueueBinding, Settings
@@ -51,7 +51,7 @@ def consumer_of(one: OpenQueue, shared: Shared, settings: Settings, random: Rand
     delivery, permits = shared.delivery, shared.permits
     states = [delivery.jobs[job] for job in binding.jobs if job in delivery.jobs]
     return Consumer(
-        Poller(queue, _poll_rules(settings), clock=clock, random=random),
+        Poller(queue, _poll_settings(settings), clock=clock, random=random),
         leases,
         Gate(binding.name, states, most_aside=ASIDE_PER_PERMIT * permits.count),
         permits,
@@ -61,8 +61,8 @@ def consumer_of(one: OpenQueue, shared: Shared, settings: Settings, random: Rand
     )
 
 
-def _poll_rules(settings: Settings) -> PollRules:
-    return PollRules(
+def _poll_settings(settings: Settings) -> PollSettings:
+    return PollSettings(
         wait_seconds=settings.sqs.wait_seconds,
         visibility_seconds=settings.sqs.visibility_seconds,
         most_pollers=most_pollers(settings.sqs.concurrency),

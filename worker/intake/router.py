@@ -47,7 +47,7 @@ class Route:
     """Longest run; None leaves it to HANDLER_DEADLINE_SECONDS."""
 
     age_limit_seconds: float | None = None
-    """Age of an event from which a wait for the request budget is in vain."""
+    """Age of an event from which a wait for the request budget is too long."""
 
     degrade_after_seconds: float | None = None
     """Age of an event from which it goes without what it may miss; None: it waits."""
@@ -96,7 +96,7 @@ class Unrouted:
         self._dead_letter = dead_letter
         self._jobs_of_type = jobs_of_type
         self._half_configured = half_configured
-        self.watches = bool(half_configured)
+        self.finds_half_configured = bool(half_configured)
         """Whether there are jobs set up by half."""
 
         self._clock = clock

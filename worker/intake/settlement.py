@@ -63,7 +63,7 @@ class Settlement:
         acks: Acks,
         dead_letters: DeadLetters,
         memory: Memory,
-        rules: RetrySettings,
+        backoff: RetrySettings,
         random: Random,
     ) -> None:
         self.acks = acks
@@ -71,12 +71,12 @@ class Settlement:
         self._attempts = memory.attempts
         self._limit = memory.limit
         self._idle_seconds = memory.idle_seconds
-        self._rules = rules
+        self._backoff = backoff
         self._random = random
 
     async def __call__(self, lease: Lease, outcome: Outcome) -> None:
         """Settle with SQS; after a lost lease nothing may be sent."""
-        lease.task, lease.settled, lease.stage = None, True, "settling"
+        lease.task, lease.settled, lease.phase = None, True, "settling"
         if lease.why_cancelled is not None and lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
             self.acks.lost(lease)
@@ -118,7 +118,7 @@ class Settlement:
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:
         attempt = self._failed(lease, own=retry.own)
-        age, horizon = self._age(lease), self._rules.horizon_seconds
+        age, horizon = self._age(lease), self._backoff.horizon_seconds
         if attempt.own >= OWN_FAILURES and (
             age > LAST_HORIZON * horizon or (age > horizon and self._others_succeed(attempt, retry))
         ):
@@ -129,9 +129,9 @@ class Settlement:
             return
         backoff = backoff_seconds(
             attempt.all,
-            base=self._rules.base_seconds,
+            base=self._backoff.base_seconds,
             # Twice as long past the horizon: after eight hours its receives are still below fifty.
-            cap=self._rules.cap_seconds * (2 if age > horizon else 1),
+            cap=self._backoff.cap_seconds * (2 if age > horizon else 1),
             random=self._random,
         )
         self.release(lease, max(backoff, retry.after or 0), "retry")

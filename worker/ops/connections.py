@@ -105,7 +105,7 @@ class Connections:
         self._selector.close()
 
     def _round(self) -> None:
-        self._listen(self._clock() >= self._room_at())
+        self._listen(self._clock() >= self._accepts_at())
         newcomers = []
         for key, _ in self._selector.select(self._select_seconds()):
             if isinstance(key.data, _Connection):
@@ -118,7 +118,7 @@ class Connections:
             if isinstance(listener, socket.socket):
                 self._accept(listener)
 
-    def _room_at(self) -> float:
+    def _accepts_at(self) -> float:
         """Return the time from which a newcomer is let in."""
         if len(self._open) < MAX_CONNECTIONS:
             return self._deaf_until
@@ -140,12 +140,12 @@ class Connections:
         now = self._clock()
         waits = [each.deadline - now for each in self._open]
         if not self._listening:
-            waits.append(self._room_at() - now)
+            waits.append(self._accepts_at() - now)
         return max(0.0, min(waits, default=IDLE_SECONDS))
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_ROUND):
-            if self._clock() < self._room_at():
+            if self._clock() < self._accepts_at():
                 return
             try:
                 client, _ = listener.accept()
@@ -155,14 +155,14 @@ class Connections:
                 # Out of descriptors, most likely: asked again at once, it would only spin.
                 self._deaf_until = self._clock() + HOLD_SECONDS
                 return
-            self._make_room()
+            self._drop_if_full()
             client.settimeout(0)
             connection = _Connection(client, self._clock)
             self._open[connection] = None
             self._selector.register(client, selectors.EVENT_READ, connection)
 
-    def _make_room(self) -> None:
-        """Drop the longest held, if all places are taken."""
+    def _drop_if_full(self) -> None:
+        """Drop the longest held, if there are as many as may be."""
         if len(self._open) >= MAX_CONNECTIONS:
             self._drop(next(iter(self._open)))
 

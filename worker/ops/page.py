@@ -178,10 +178,10 @@ def _colour(state: str) -> str:
 
 def _in_flight(messages: Iterable[InFlight]) -> Markup:
     rows = [
-        (tag("code", one.message_id), ", ".join(one.jobs) or NOTHING, one.stage, _for(one.seconds))
+        (tag("code", one.message_id), ", ".join(one.jobs) or NOTHING, one.phase, _for(one.seconds))
         for one in messages
     ]
-    return _table(("Message in flight", "Job", "Stage", "For"), rows, "No message is in flight.")
+    return _table(("Message in flight", "Job", "Phase", "For"), rows, "No message is in flight.")
 
 
 def _for(seconds: float) -> Markup:

@@ -160,7 +160,7 @@ class Overview:
     replicas: Sequence[Replica]
     queues: Sequence[Queue]
     oldest: Sequence[tuple[str, InFlight]]
-    """Messages in flight that are longest in their stage, with the replica that has them."""
+    """Messages in flight that are longest in their phase, with the replica that has them."""
 
     jobs: Sequence[tuple[JobStatus, Mapping[str, Sequence[str]]]]
     """Outcomes are sums, the last failure is the latest; with the replicas by state."""

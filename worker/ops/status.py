@@ -170,7 +170,8 @@ def _counts(queue: QueueStatus) -> str:
 
 def _slowed(queue: QueueStatus, now: Snapshot) -> list[str]:
     parts = []
-    if now.budget_exhausted_seconds > 0:
+    asks = not {*now.budget_upstreams}.isdisjoint(queue.upstreams)
+    if asks and now.budget_exhausted_seconds > 0:
         parts.append(f"the request budget is exhausted for {now.budget_exhausted_seconds:.0f} s")
     return parts + [_of(one) for one in now.upstreams if one.name in queue.upstreams]
 

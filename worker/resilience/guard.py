@@ -128,7 +128,7 @@ class Guard:
         repeated; one that was refused for its rate always is. `background`: after all live calls.
 
         Raises BreakerOpen when no call was made; RateLimited when the budget, ours or theirs, has
-        no room in time; Unavailable when the last attempt failed or the deadline passed;
+        no token in time; Unavailable when the last attempt failed or the deadline passed;
         LeaseLost when the message is no longer ours; anything else as `attempt` raised it.
         """
         run = _Run(self._clock() + self._policy.deadline_seconds, first, background)

@@ -33,8 +33,8 @@ class TokenBucket:
         self._slow_until = now
         self._slow_per_second = per_second
 
-    def take(self, now: float) -> bool:
-        """Take a token if there is one and no pause."""
+    def acquire(self, now: float) -> bool:
+        """Acquire a token if there is one and no pause."""
         self._count(now)
         if now < self._paused_until or self._tokens < 1 - ROUNDING:
             return False
@@ -207,7 +207,7 @@ class Limiter:
         self._remaining.set(1)
 
     async def acquire(self, *, max_wait: float, job: str = "", background: bool = False) -> bool:
-        """Wait for leave to make one call: live before background, jobs by turns, each in order.
+        """Wait until one call may be made: live before background, jobs by turns, each in order.
 
         True for the call that tries whether a pause beyond the cap still holds: its caller says
         how it went by `tried`. Raises RateLimited if the wait would be longer than `max_wait`
@@ -215,7 +215,7 @@ class Limiter:
         have been needed.
         """
         now = self._clock()
-        if not (self._live or self._background) and self._bucket.take(now):
+        if not (self._live or self._background) and self._bucket.acquire(now):
             # The common case, no waiters and free budget: no queue, no timer.
             self._waited.observe(0)
             self._remaining.set(self._bucket.free(now))
@@ -288,7 +288,7 @@ class Limiter:
         """Do all that is due now: grant, refuse, set the timer. Called after every change."""
         now = self._clock()
         self._forget_cancelled()
-        while (queue := self._live or self._background) and self._bucket.take(now):
+        while (queue := self._live or self._background) and self._bucket.acquire(now):
             queue.pop().granted.set_result(self._begins_trial(now))
         self._reject(now)
         self._schedule(now)

@@ -148,7 +148,7 @@ def waiting_for(what: str, clock: Callable[[], float]) -> Iterator[None]:
 
 
 class OncePerKey:
-    """Remembers, within this process, which steps of which events are done.
+    """Remembers, within this process, which effects of which events are done.
 
     For effects at sinks that know no key: when one of several fails, the message comes back, and
     the others must not be had twice. After a restart they are; then their ids are the same.

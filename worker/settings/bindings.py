@@ -190,7 +190,7 @@ def _jobs_that_cannot_be_bound(
         for job in dict.fromkeys(entry.jobs):
             shown = job if _PRINTABLE_NAME.fullmatch(job) else "?"
             if job not in lacking:
-                yield f"queue {entry.name}: {shown} is no job; there are: {', '.join(lacking)}"
+                yield f"queue {entry.name}: {shown} is not a job; jobs: {', '.join(lacking)}"
             elif job not in on:
                 why = f"it lacks {', '.join(lacking[job])}" if lacking[job] else "not in HANDLERS"
                 yield f"queue {entry.name} is bound to {job}, which is off: {why}"

@@ -46,7 +46,7 @@ def _problem(kind: type[Group], entry: ErrorDetails, texts: Mapping[str, str]) -
     name, info = variable_name(kind, field), kind.model_fields[field]
     if entry["type"] == "missing":
         doc = " ".join((info.description or "").split())
-        return f"{name}: is missing — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
+        return f"{name}: is not set — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
     fault = _fault(entry)
     example = "" if "e.g." in fault else example_of(info)
     parts = [fault, f"; e.g. {example}" if example else "", _set_to(info, texts.get(name, ""))]

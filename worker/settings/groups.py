@@ -25,6 +25,9 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+Transport = Literal["wire", "aiohttp", "sdk"]
+
+
 def _transport(value: object) -> object:
     name = _lower(value)
     return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
@@ -75,9 +78,10 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Literal["wire", "sdk"], BeforeValidator(_transport)] = "wire"
+    transport: Annotated[Transport, BeforeValidator(_transport)] = "wire"
     """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
-    client, at a fraction of the CPU time, `sdk` by aioboto3. All else is aioboto3's."""
+    client over connections of its own, at a fraction of the CPU time, `aiohttp` by the same client
+    over aiohttp, as `wire` is behind a proxy, `sdk` by aioboto3. All else is aioboto3's."""
 
 
 class Ecs(Group):
@@ -312,12 +316,12 @@ class EventBus(Group):
 
 
 class Cache(Group):
-    """Customers and names already looked up."""
+    """What was looked up and may serve again."""
 
     model_config = group("CACHE_")
 
     max_entries: Annotated[int, Field(ge=1)] = 10_000
-    """Least recently used ones go first."""
+    """Of each cache: customers, records of the CRM, flows. Least recently used ones go first."""
 
     soft_ttl_seconds: Seconds = 300
     """Age at which an entry is asked for anew."""

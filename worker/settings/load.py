@@ -110,9 +110,9 @@ def load_settings(
     groups, problems = load_groups(environ, jobs)
     known = variables_of(jobs)
     present = names_given(environ, known)
-    handlers = groups.get("handlers")
-    named = handlers.handlers if isinstance(handlers, Handlers) else ()
-    problems += unmet_needs(jobs, named, present.__contains__)
+    match groups:
+        case {"handlers": Handlers(handlers=named)}:  # a misspelt name says nothing of the others
+            problems += unmet_needs(jobs, named, present.__contains__)
     problems += broken_rules(groups, missing(jobs, present.__contains__))
     near = near_names(present, known)
     if problems:

@@ -96,9 +96,9 @@ def half_configured(
 
 def _why_off(job: str, lacking: Sequence[str], written: Mapping[str, str]) -> str:
     """Return the reason as dead letters carry it; `written`: settings as they were misspelt."""
-    plain = [f"{need} is missing" for need in lacking if need not in written]
+    plain = [f"{need} is not set" for need in lacking if need not in written]
     misspelt = [
-        f"{need} is missing; did you mean {written[need]}?" for need in lacking if need in written
+        f"{need} is not set; did you mean {written[need]}?" for need in lacking if need in written
     ]
     first = "; ".join([*plain, *misspelt[:1]])
     return f"job {job} is off: {' '.join([first, *misspelt[1:]])}"
@@ -108,7 +108,7 @@ def unknown_jobs(jobs: Declarations, named: Sequence[str]) -> Iterator[str]:
     """Yield a line per entry of HANDLERS that names no job."""
     for name in named:
         if name not in jobs:
-            yield f"HANDLERS: {name[:80]!r} is no job; there are: {', '.join(jobs)}"
+            yield f"HANDLERS: {name[:80]!r} is not a job; jobs: {', '.join(jobs)}"
 
 
 def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iterator[str]:
@@ -119,10 +119,10 @@ def unmet_needs(jobs: Declarations, named: Sequence[str], is_set: IsSet) -> Iter
     """
     lacking = missing(jobs, is_set)
     for name in named:
-        yield from (f"{need}: is missing — HANDLERS names {name}" for need in lacking[name])
+        yield from (f"{need}: is not set — HANDLERS names {name}" for need in lacking[name])
     if not named and jobs and all(lacking.values()):
         for name, needs in lacking.items():
-            yield f"HANDLERS: no handler is on — {name} lacks {', '.join(needs)}"
+            yield f"HANDLERS: no job is on — {name} lacks {', '.join(needs)}"
 
 
 G = TypeVar("G", bound=Group)
@@ -193,6 +193,14 @@ class Settings:
         """Return each known job with the settings it lacks."""
         return missing(self.declared, self._is_set)
 
+    def job_states(self) -> dict[str, str]:
+        """Return `on` for each known job, or `off` with what it lacks."""
+        named = self.handlers.handlers
+        return {
+            name: _state(lacking, is_named=not named or name in named)
+            for name, lacking in self.lacking().items()
+        }
+
     def half_configured(self) -> dict[str, str]:
         """Return the jobs that are wanted and off, each with the reason.
 
@@ -218,6 +226,12 @@ GROUPS: dict[str, type[Group]] = {
     if isinstance(group.type, type) and issubclass(group.type, Group)
 }
 """The groups by their name in the tree, in reading order."""
+
+
+def _state(lacking: Sequence[str], *, is_named: bool) -> str:
+    if not is_named:
+        return "off: not in HANDLERS"
+    return f"off: lacks {', '.join(lacking)}" if lacking else "on"
 
 
 def value_of(group: Group, variable: str) -> object:

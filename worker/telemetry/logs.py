@@ -1,6 +1,6 @@
 """Logs: structlog, one JSON object a line, or coloured text on a terminal.
 
-The standard library's loggers (botocore, asyncio, httpx …) go through the same steps, so there is
+The loggers of others (botocore, asyncio, httpx …) go through the same processors, so there is
 one place where values are bounded and masked: `worker.telemetry.scrub`. A line is rendered by
 the thread that logs it and written by another (`worker.telemetry.log_writer`). A log call never
 raises: what is logged must not decide what is done.
@@ -228,7 +228,7 @@ def _stamp(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     return {"timestamp": now, "level": level, "event": event.pop("event", ""), **event}
 
 
-_STEPS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
+_PROCESSORS: tuple[Callable[[WrappedLogger, str, EventDict], EventDict], ...] = (
     _format_exception,
     _scrub,
     _name_trace,
@@ -254,7 +254,7 @@ class _Renderer:
 
     def line(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
         """Return the line of an event that has all its fields."""
-        for step in _STEPS:
+        for step in _PROCESSORS:
             event = step(logger, level, event)
         return str(self._render(logger, level, event))
 
@@ -290,7 +290,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _wants_colour() -> bool:
-    """Whether a terminal may be sent colours: https://no-color.org."""
+    """Whether a terminal may be sent colours; NO_COLOR is a convention of many tools."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -18,11 +18,11 @@ class InFlight:
     jobs: tuple[str, ...]
     """Empty until it was opened."""
 
-    stage: str
+    phase: str
     """`queued`, `gate`, `permit`, `alone`, `working`, `settling`; with what it waits for."""
 
     seconds: float
-    """Since its stage began."""
+    """Since its phase began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class QueueStatus:
     """Messages received here and not settled."""
 
     oldest: tuple[InFlight, ...] = ()
-    """Those of them that are longest in their stage."""
+    """Those of them that are longest in their phase."""
 
     visible: int | None = None
     """Messages that can be received, as last sampled; None: no sample yet."""
@@ -179,6 +179,9 @@ class Snapshot:
     dead_letter_causes: tuple[Cause, ...] = ()
     budget_exhausted_seconds: float = 0.0
     """Until a request to Genesys is granted, if one was asked for now."""
+
+    budget_upstreams: tuple[str, ...] = ()
+    """Those that such requests go to; jobs that ask none of them do not wait for the budget."""
 
     last_success_seconds_ago: float | None = None
     warnings: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """A stand-in for Grafana, where its image cannot be had: serves what provisioning gave it.
 
-Same port and user, and the four pages of Grafana's HTTP API that `watch.py` asks. It draws nothing.
+Same port and user, and the four pages of Grafana's HTTP API that `check.py` asks. It draws nothing.
 """  # noqa: INP001  a script
 
 import json

@@ -37,6 +37,9 @@ INSTEAD = {
 BY_NAME = {"call", "generate_presigned_url", "get_paginator", "get_waiter"}
 """Methods that take the operation as a text: of every client, and `AwsService.call`."""
 
+LOOPS = {"loop", "_loop"}
+"""Names of event loops: their `create_connection` is named as an operation of EventBridge."""
+
 PROTECTION = {"PUT": "ecs:UpdateTaskProtection", "GET": "ecs:GetTaskProtection"}
 """What the ECS agent needs of the task's role, by the method it is asked with."""
 
@@ -104,12 +107,20 @@ def _methods_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield named.value.attr, named.value.lineno
     for call in _calls_in(tree):
         for node in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
-            if isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute) and not _is_of_a_loop(node):
                 yield node.attr, node.lineno
         if isinstance(call.func, ast.Attribute) and call.func.attr in BY_NAME and call.args:
             match call.args[0]:
                 case ast.Constant(value=str(operation)):
                     yield operation, call.lineno
+
+
+def _is_of_a_loop(method: ast.Attribute) -> bool:
+    match method.value:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in LOOPS
+        case _:
+            return False
 
 
 def _protection(tree: ast.Module) -> set[str]:

@@ -36,7 +36,7 @@ def main() -> int:
     for name, overlay in rendered.items():
         _check_overlay(tally, schemas, name, overlay)
         _check_settings(tally, given.worker, name, overlay, secret)
-    _check_refusals(tally, schemas, rendered["pod-identity"])
+    _check_refused(tally, schemas, rendered["pod-identity"])
     _check_scaling(tally, rendered["pod-identity"])
     say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
     return tally.end()
@@ -71,7 +71,7 @@ def _check_settings(
         )
 
 
-def _check_refusals(tally: Tally, schemas: Schemas, overlay: facts.Overlay) -> None:
+def _check_refused(tally: Tally, schemas: Schemas, overlay: facts.Overlay) -> None:
     for name, kind, change in faults.BAD_SCHEMAS:
         broken = _broken(overlay, kind, change)
         tally.refused(name, (p for item in broken.items for p in schemas.problems(item)))

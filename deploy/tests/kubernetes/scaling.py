@@ -1,4 +1,4 @@
-"""KEDA's arithmetic for a queue, and a queue worked off under it. Pure, in steps of one second."""  # noqa: INP001  a script's folder
+"""KEDA's arithmetic for a queue, and a queue worked off under it. Pure, second by second."""  # noqa: INP001  a script's folder
 
 import math
 import re

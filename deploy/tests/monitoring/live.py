@@ -65,11 +65,11 @@ def main(deploy: Path, scratch: Path) -> int:
         dashboard=json.loads((deploy / "monitoring/grafana/dashboards/worker.json").read_text()),
         runbook=set(headings),
     )
-    asyncio.run(_play(tally, given, scratch))
+    asyncio.run(_run_scenario(tally, given, scratch))
     return tally.end()
 
 
-async def _play(tally: Tally, given: Given, scratch: Path) -> None:
+async def _run_scenario(tally: Tally, given: Given, scratch: Path) -> None:
     jobs = jobs_of(EVENTS, SEED)
     async with open_environment() as emulators:
         await make_fixtures(emulators)

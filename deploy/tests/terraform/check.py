@@ -54,7 +54,9 @@ def _apply_and_destroy(tally: Tally, example: Path, url: str) -> None:
     tally.that("terraform apply of examples/complete", problems)
     try:
         if not problems:
-            asyncio.run(_look(tally, Site(_outputs(example), url, REGION), example.parents[2]))
+            asyncio.run(
+                _check_resources(tally, Site(_outputs(example), url, REGION), example.parents[2])
+            )
     finally:
         tally.that("terraform destroy", _terraform(example, "destroy", *options))
 
@@ -74,7 +76,7 @@ async def _check_emulator(tally: Tally, site: Site) -> None:
     tally.equal("the emulator keeps what is set one by one", found["Attributes"], wanted)
 
 
-async def _look(tally: Tally, site: Site, work: Path) -> None:
+async def _check_resources(tally: Tally, site: Site, work: Path) -> None:
     await workflow.check(tally, site, work / "state-machine/enrich_conversation.asl.json")
     await on_resources.check(tally, site, work)
 

@@ -23,7 +23,7 @@ from worker.jobs.reports.events import ReportDue
 EFFECT_SECONDS = 60
 FIND_SECONDS = 0.3
 STOP_SECONDS = 60
-LISTENER = "bus-listener"
+SUBSCRIBER = "bus-subscriber"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "emulator",
     "AWS_SECRET_ACCESS_KEY": "emulator",
@@ -122,11 +122,11 @@ async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None
 async def _listen(site: Site) -> None:
     """Make a queue that hears what the worker puts on its own bus."""
     async with site.client("sqs") as sqs, site.client("events") as bus:
-        await sqs.create_queue(QueueName=LISTENER)
+        await sqs.create_queue(QueueName=SUBSCRIBER)
         pattern = {"source": ["genesys.sentiment.forwarder", "genesys.report.writer"]}
-        await bus.put_rule(Name=LISTENER, EventPattern=json.dumps(pattern))
-        arn = f"arn:aws:sqs:{site.aws['AWS_REGION']}:123456789012:{LISTENER}"
-        await bus.put_targets(Rule=LISTENER, Targets=[{"Id": "1", "Arn": arn}])
+        await bus.put_rule(Name=SUBSCRIBER, EventPattern=json.dumps(pattern))
+        arn = f"arn:aws:sqs:{site.aws['AWS_REGION']}:123456789012:{SUBSCRIBER}"
+        await bus.put_targets(Rule=SUBSCRIBER, Targets=[{"Id": "1", "Arn": arn}])
 
 
 async def _lift_bucket_policy(site: Site) -> None:
@@ -137,7 +137,7 @@ async def _lift_bucket_policy(site: Site) -> None:
 
 
 async def _send(site: Site) -> int:
-    """Put events on both buses and play the Scheduler; return how many must arrive."""
+    """Put events on both buses and act as the Scheduler; return how many must arrive."""
     bus_name = site.outputs["event_bus_name"]
     wanted = [*traffic.wanted(bus_name, bus_name), traffic.report_due("by-hand")]
     scheduled = traffic.as_sent_by_the_scheduler(site.outputs["report_events"]["daily"])
@@ -207,7 +207,7 @@ async def _is_there(site: Site, key: str) -> bool | None:
 
 async def _heard(site: Site, count: int) -> list[str] | None:
     async with site.client("sqs") as sqs:
-        url = (await sqs.get_queue_url(QueueName=LISTENER))["QueueUrl"]
+        url = (await sqs.get_queue_url(QueueName=SUBSCRIBER))["QueueUrl"]
         page = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     bodies = [json.loads(message["Body"]) for message in page.get("Messages", [])]
     return sorted(body["detail-type"] for body in bodies) if len(bodies) >= count else None

@@ -80,8 +80,8 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         return findings
 
 
-def _without_reason(letters):
-    for letter in letters:
-        note = letter.sent.attributes.get("worker.failure")
+def _without_reason(dead_letters):
+    for dead_letter in dead_letters:
+        note = dead_letter.sent.attributes.get("worker.failure")
         if note is None or not orjson.loads(note.value)["reason"]:
-            yield letter.id
+            yield dead_letter.id

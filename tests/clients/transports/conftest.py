@@ -1,11 +1,11 @@
-"""Servers to ask, and clients of both transports."""
+"""Servers to ask, and clients of each transport."""
 
 import asyncio
 
 import pytest
 from aiohttp import web
 
-from tests.support.aws import TRANSPORTS
+from tests.support.aws import TRANSPORTS, WIRE
 from tests.support.aws_stub import Stub, a_client
 from worker.emulators.loopback import serving
 from worker.emulators.sqs.server import SqsServer
@@ -35,6 +35,12 @@ async def stub(monkeypatch):
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request):
+    return request.param
+
+
+@pytest.fixture(params=WIRE)
+def wire(request):
+    """By whose connections the wire client calls."""
     return request.param
 
 

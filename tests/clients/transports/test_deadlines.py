@@ -150,14 +150,14 @@ async def test_a_file_of_s3_that_drips_ends_as_late(monkeypatch):
     assert clock() - began == pytest.approx(TOTAL_SECONDS, abs=0.3)
 
 
-async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub):
+async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub, wire):
     chain = AioSession()
     chain.set_config_variable("region", REGION)
     chain._credentials = AioRefreshableCredentials(
         "k", "s", "t", datetime.now(UTC), refresh_using=asyncio.Event().wait, method="role"
     )
     limits = ClientLimits(pool=1, read_seconds=5, attempts=1, total_seconds=TOTAL_SECONDS)
-    async with WireClients(chain).open("sqs", limits) as client:
+    async with WireClients(chain, wire).open("sqs", limits) as client:
         with pytest.raises(CredentialRetrievalError, match="no answer"):
             await client.receive_message(QueueUrl="q")
 

@@ -238,6 +238,7 @@ async def test_credentials_of_a_role_are_asked_for_through_a_proxy_with_the_same
     async with a_proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(SSLError):
+            # The chain tries five times by itself, with pauses.
             async with a_client("wire", read_seconds=60) as client:
                 await client.receive_message(QueueUrl="q")
 

@@ -12,11 +12,11 @@ from botocore.exceptions import (
 )
 
 from tests.support.aws_stub import Say, a_client, refusal
-from worker.clients.aws.wire import connection as module
+from worker.clients.aws.wire import connection, http11
 
 HTML = b"<html><body>Service Unavailable</body></html>"
 
-REFUSALS = [
+CALL_ERRORS = [
     refusal("com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"),
     refusal("ConditionalCheckFailedException", Item={"id": {"S": "k"}, "b": {"B": "AP8="}}),
     refusal("ValidationException:http://internal.example/coral#x"),
@@ -44,7 +44,7 @@ async def refusals_of(transport, service, stub):
     reported = []
     async with a_client(transport, service) as client:
         operation = client.put_item if service == "dynamodb" else client.receive_message
-        for say in REFUSALS:
+        for say in CALL_ERRORS:
             stub.replies = [Say(say.status, say.body, {"x-amzn-RequestId": "id", **say.headers})]
             with pytest.raises(ClientError) as caught:
                 await operation()
@@ -60,11 +60,11 @@ def of_whom(part, whole):
 
 
 @pytest.mark.parametrize("service", ["sqs", "dynamodb"])
-async def test_a_refusal_is_the_same_error(stub, service):
+async def test_a_refusal_is_the_same_error(stub, service, wire):
     sdk = await refusals_of("sdk", service, stub)
-    wire = await refusals_of("wire", service, stub)
+    ours = await refusals_of(wire, service, stub)
 
-    for (text, response), (wire_text, wire_response) in zip(sdk, wire, strict=True):
+    for (text, response), (wire_text, wire_response) in zip(sdk, ours, strict=True):
         response["ResponseMetadata"]["HTTPHeaders"].pop("date")
         wire_response["ResponseMetadata"]["HTTPHeaders"].pop("date")
         # The SDK knows the fields of each error and takes those; here all are kept.
@@ -115,10 +115,10 @@ async def test_credentials_that_no_header_can_hold_are_no_crash(stub, open_clien
 
 
 @pytest.fixture
-def strict(stub):
+def strict(stub, wire):
     async def error_of(say, **limits):
         stub.replies = [say]
-        async with a_client("wire", "dynamodb", **limits) as client:
+        async with a_client(wire, "dynamodb", **limits) as client:
             with pytest.raises(BotoCoreError) as caught:
                 await client.put_item(TableName="t")
         return caught.value
@@ -139,9 +139,9 @@ async def test_a_compressed_reply_that_was_not_asked_for_is_none(strict):
     assert type(error) is HTTPClientError
 
 
-async def test_a_redirect_is_not_followed(stub):
+async def test_a_redirect_is_not_followed(stub, wire):
     stub.replies = [Say(302, b"", {"Location": f"{stub.url}/elsewhere"})]
-    async with a_client("wire") as client:
+    async with a_client(wire) as client:
         with pytest.raises(ClientError) as caught:
             await client.receive_message(QueueUrl="q")
 
@@ -150,35 +150,36 @@ async def test_a_redirect_is_not_followed(stub):
 
 
 async def test_a_reply_without_end_is_given_up(strict, monkeypatch):
-    monkeypatch.setattr(module, "MAX_BODY_BYTES", 100_000)
+    for module in (connection, http11):
+        monkeypatch.setattr(module, "MAX_BODY_BYTES", 100_000)
 
     await strict(Say(200, b'{"a": "' + b"x" * 1_000_000 + b'"}'))
 
 
-async def test_a_damaged_reply_is_asked_for_again(stub):
+async def test_a_damaged_reply_is_asked_for_again(stub, wire):
     stub.replies = [
         Say(200, b"{}", {"x-amz-crc32": "1"}),
         Say(200, b"{}", {"x-amz-crc32": "2745614147"}),
     ]
-    async with a_client("wire", "dynamodb", attempts=2) as client:
+    async with a_client(wire, "dynamodb", attempts=2) as client:
         answer = await client.put_item(TableName="t")
 
     assert answer["ResponseMetadata"]["RetryAttempts"] == 1
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64, object(), {1}, float])
-async def test_parameters_that_are_not_json_are_our_mistake(stub, value):
-    async with a_client("wire") as client:
+async def test_parameters_that_are_not_json_are_our_mistake(stub, value, wire):
+    async with a_client(wire) as client:
         with pytest.raises(ParamValidationError):
             await client.send_message(QueueUrl="q", MessageBody=value)
 
     assert stub.asked == []
 
 
-async def test_a_refusal_keeps_the_item_that_stood_in_the_way(stub):
+async def test_a_refusal_keeps_the_item_that_stood_in_the_way(stub, wire):
     item = {"id": {"S": "k"}, "b": {"B": "AP8="}}
     stub.replies = [refusal("x#ConditionalCheckFailedException", Item=item)]
-    async with a_client("wire", "dynamodb") as client:
+    async with a_client(wire, "dynamodb") as client:
         with pytest.raises(ClientError) as caught:
             await client.put_item(TableName="t")
 

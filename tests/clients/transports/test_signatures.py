@@ -16,11 +16,24 @@ from yarl import URL
 
 from tests.support.aws_stub import Say, a_client, refusal
 from worker.clients.aws.wire.connection import Endpoint
-from worker.clients.aws.wire.protocol import DYNAMODB, EVENTS, SQS, STEP_FUNCTIONS
-from worker.clients.aws.wire.signing import Clock, Signer
+from worker.clients.aws.wire.protocol import (
+    DYNAMODB,
+    EVENTS,
+    SQS,
+    STEP_FUNCTIONS,
+    Clock,
+    Signer,
+)
 
-WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
 FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+def signed(signer, operation, body, credentials, seconds):
+    """All headers of a request, and its signature apart."""
+    shared, own = signer.sign(operation, body, credentials, seconds)
+    headers = {**shared.by_name, **own}
+    return headers, headers.pop("authorization")
 
 
 def botocores(url, headers, body, credentials, moment, scope):
@@ -36,26 +49,35 @@ def botocores(url, headers, body, credentials, moment, scope):
     return request.headers["Authorization"]
 
 
+CREDENTIALS = st.builds(ReadOnlyCredentials, WORDS, WORDS, st.none() | WORDS, st.none())
+REQUESTS = st.tuples(
+    st.sampled_from(["ReceiveMessage", "PutItem"]),
+    st.binary(max_size=200),
+    CREDENTIALS,
+    st.integers(0, 4_000_000_000),
+)
+
+
 @given(
     dialect=st.sampled_from([SQS, DYNAMODB, STEP_FUNCTIONS, EVENTS]),
     place=st.sampled_from(["https://sqs.eu-west-1.amazonaws.com", "http://[::1]:80/a b/%C3%A9/"]),
-    body=st.binary(max_size=200),
-    credentials=st.builds(ReadOnlyCredentials, WORDS, WORDS, st.none() | WORDS, st.none()),
-    seconds=st.integers(0, 4_000_000_000),
+    requests=st.lists(REQUESTS, min_size=1, max_size=4),
+    again=st.booleans(),
 )
-def test_a_signature_is_botocores(dialect, place, body, credentials, seconds):
+def test_a_signature_is_botocores(dialect, place, requests, again):
     path = SigV4Auth(None, "", "")._normalize_url_path(URL(place, encoded=True).raw_path)
     where = Endpoint(
         url=URL(place, encoded=True), region="eu-west-1", path=path, proxy=None, proxy_headers={}
     )
-    headers = Signer(dialect, where).headers("Do", body, credentials, seconds)
+    signer, scope = Signer(dialect, where), (dialect.signing_name, "eu-west-1")
 
-    authorization = headers.pop("authorization")
+    # One signer for all: what it keeps of one request must not be in the signature of the next.
+    for operation, body, credentials, seconds in requests * (1 + again):
+        headers, authorization = signed(signer, operation, body, credentials, seconds)
 
-    scope = (dialect.signing_name, "eu-west-1")
-    assert authorization == botocores(
-        place, headers, body, credentials, headers["x-amz-date"], scope
-    )
+        assert authorization == botocores(
+            place, headers, body, credentials, headers["x-amz-date"], scope
+        )
 
 
 def test_a_key_is_made_anew_for_each_secret_and_day():
@@ -63,11 +85,10 @@ def test_a_key_is_made_anew_for_each_secret_and_day():
         url=URL("https://a.example"), region="r", path="/", proxy=None, proxy_headers={}
     )
     signer = Signer(SQS, where)
-    for seconds in (0, 86_400, 0):
-        for secret in ("one", "two"):
+    for secret in ("one", "two", "one"):
+        for seconds in (0, 86_400, 0):
             credentials = ReadOnlyCredentials("id", secret, None, None)
-            headers = signer.headers("Do", b"{}", credentials, seconds)
-            authorization = headers.pop("authorization")
+            headers, authorization = signed(signer, "Do", b"{}", credentials, seconds)
 
             assert authorization == botocores(
                 "https://a.example",
@@ -148,21 +169,21 @@ async def test_credentials_about_to_end_are_renewed_before_each_call(role, open_
     assert verified(*role.asked[-1], secret="secret-3")
 
 
-async def test_credentials_that_ended_and_cannot_be_renewed_are_reported_as_such(role):
+async def test_credentials_that_ended_and_cannot_be_renewed_are_reported_as_such(role, wire):
     role.replies = [
         Say(body=credentials_document(1, timedelta(minutes=-1))),
         Say(500, b""),
     ]
-    async with a_client("wire") as client:
+    async with a_client(wire) as client:
         with pytest.raises(CredentialRetrievalError):
             await client.receive_message(QueueUrl="q")
 
     assert keys_used(role) == []
 
 
-async def test_renewed_credentials_that_have_ended_by_our_clock_are_reported_as_such(role):
+async def test_renewed_credentials_that_have_ended_by_our_clock_are_reported_as_such(role, wire):
     role.replies = [Say(body=credentials_document(1, timedelta(hours=-1)))]
-    async with a_client("wire") as client:
+    async with a_client(wire) as client:
         with pytest.raises(CredentialRetrievalError):
             await client.receive_message(QueueUrl="q")
 
@@ -183,9 +204,9 @@ def moment_of(request):
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])
 @pytest.mark.parametrize("code", SKEWED)
-async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead):
+async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead, wire):
     stub.replies = [dated(refusal(code), time.time() + ahead), Say()]
-    async with a_client("wire", attempts=1) as client:
+    async with a_client(wire, attempts=1) as client:
         await client.receive_message(QueueUrl="q")
         await client.receive_message(QueueUrl="q")
 
@@ -195,13 +216,13 @@ async def test_a_wrong_clock_is_adjusted_by_the_servers(stub, code, ahead):
     assert all(verified(*one) for one in stub.asked)
 
 
-async def test_a_clock_is_adjusted_once_a_call(stub):
+async def test_a_clock_is_adjusted_once_a_call(stub, wire):
     now = time.time()
     stub.replies = [
         dated(refusal("RequestTimeTooSkewed"), now + HOUR),
         dated(refusal("RequestTimeTooSkewed"), now - HOUR),
     ]
-    async with a_client("wire", attempts=1) as client:
+    async with a_client(wire, attempts=1) as client:
         with pytest.raises(ClientError):
             await client.receive_message(QueueUrl="q")
 
@@ -211,9 +232,9 @@ async def test_a_clock_is_adjusted_once_a_call(stub):
 @pytest.mark.parametrize(
     ("code", "ahead"), [("SignatureDoesNotMatch", 200), ("AccessDeniedException", HOUR)]
 )
-async def test_a_refusal_for_another_reason_leaves_the_clock(stub, code, ahead):
+async def test_a_refusal_for_another_reason_leaves_the_clock(stub, code, ahead, wire):
     stub.replies = [dated(refusal(code), time.time() + ahead)]
-    async with a_client("wire", attempts=1) as client:
+    async with a_client(wire, attempts=1) as client:
         with pytest.raises(ClientError):
             await client.receive_message(QueueUrl="q")
 

@@ -99,15 +99,15 @@ async def _ends(lab: Lab, bad: str, horizon: float) -> None:
     limit = horizon + END_SECONDS
     left = lab.sent_at[bad] + limit - time.time()
     await lab.until(lambda: bad in lab.dead_ids(), max(left, 1))
-    letters = {origin_of(letter): letter for letter in lab.dead_letters()}
-    proof, letter = lab.proof, letters.pop(bad, None)
-    age = letter.sent_at_milliseconds / 1000 - lab.sent_at[bad] if letter else None
+    dead_letters = {origin_of(dead_letter): dead_letter for dead_letter in lab.dead_letters()}
+    proof, dead_letter = lab.proof, dead_letters.pop(bad, None)
+    age = dead_letter.sent_at_milliseconds / 1000 - lab.sent_at[bad] if dead_letter else None
     proof.at_most("the bad one is dead-lettered at age, s", age, limit)
-    proof.equal("other dead letters", len(letters), 0)
-    if letter is None or age is None:
+    proof.equal("other dead letters", len(dead_letters), 0)
+    if dead_letter is None or age is None:
         return
     proof.at_least("not before its horizon, s", age, horizon - 1)
-    attempts = failure_of(letter).get("attempts", 0)
+    attempts = failure_of(dead_letter).get("attempts", 0)
     proof.at_least("its failures before that", attempts, OWN_FAILURES)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters are limited by their cause; what has another cause, or none, flows."""
+"""Dead dead letters are limited by their cause; what has another cause, or none, flows."""
 
 import asyncio
 import random
@@ -43,8 +43,10 @@ async def unreadable(size: Size) -> Proof:
         await lab.until_done(fresh, HEALTHY_SECONDS)
         proof.equal("fresh ones done in 25 s", len(lab.done(fresh)), FRESH)
         await asyncio.sleep(max(0.0, began + 60 - time.time()))
-        letters = lab.dead_letters()
-        early = sum(letter.sent_at_milliseconds / 1000 <= began + 60 for letter in letters)
+        dead_letters = lab.dead_letters()
+        early = sum(
+            dead_letter.sent_at_milliseconds / 1000 <= began + 60 for dead_letter in dead_letters
+        )
         proof.at_most("dead letters in the first minute", early, MOST_IN_A_MINUTE)
         dead = set(lab.dead_ids())
         left = {one for one in lab.on_queue("voice") if one in set(ids) - set(ours)}

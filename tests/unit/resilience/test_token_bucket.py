@@ -14,7 +14,7 @@ def bucket():
 
 def drain(bucket, now):
     taken = 0
-    while bucket.take(now):
+    while bucket.acquire(now):
         taken += 1
     return taken
 
@@ -40,7 +40,7 @@ def test_pause_leaves_one_call_for_its_end_and_then_the_rate(bucket):
     bucket.pause(100.0, 7)
 
     assert [bucket.wait(100.0, place) for place in (1, 2)] == [7, 7.5]
-    assert not bucket.take(106.999)
+    assert not bucket.acquire(106.999)
     assert drain(bucket, 107.0) == 1
 
 
@@ -81,7 +81,7 @@ def test_token_released_does_not_swell_the_burst(bucket):
 
 
 def test_free_share_is_zero_in_a_pause(bucket):
-    bucket.take(100.0)
+    bucket.acquire(100.0)
     before = bucket.free(100.0)
 
     bucket.pause(100.0, 5)
@@ -119,7 +119,7 @@ def test_no_minute_sees_more_grants_than_the_rate_and_the_burst(per_minute, burs
                 bucket.slow(now, 0.0, until=now + gap)
             case _:
                 wanted = 1 if step == "take" else 1000
-                grants += [now] * sum(bucket.take(now) for _ in range(wanted))
+                grants += [now] * sum(bucket.acquire(now) for _ in range(wanted))
 
     for start in grants:
         in_window = sum(start <= at <= start + 60 for at in grants)
@@ -137,11 +137,11 @@ def test_wait_is_exact_a_caller_who_waits_that_long_gets_its_token(steps, places
         elif step in ("slow", "hold"):
             bucket.slow(now, 0.5 if step == "slow" else 0.0, until=now + gap)
         else:
-            bucket.take(now)
+            bucket.acquire(now)
 
     waits = [bucket.wait(now, place) for place in range(1, places + 1)]
     early = bucket.wait(now + waits[0] * 0.9, 1)
-    got = [bucket.take(now + wait) for wait in waits]
+    got = [bucket.acquire(now + wait) for wait in waits]
 
     assert early == pytest.approx(waits[0] * 0.1, abs=1e-5)
     assert all(got)

@@ -15,13 +15,16 @@ from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, WRONG_USAGE
 if TYPE_CHECKING:
     from worker.findings import Finding
 
+NAME_WIDTH = 36
+"""Of the column of names: a longer one is folded, so that 80 columns leave as much to the rest."""
+
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check settings, queues, and all upstreams of the handlers that are on.
+    """Check settings, queues, and all upstreams of the jobs that are on.
 
     AWS is checked by calls that it must refuse, Genesys by reads, the CRM by looking up a
     conversation that does not exist; webhooks are reached and not called. Nothing is sent, received
@@ -69,10 +72,12 @@ def _print_table(findings: "Sequence[Finding]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table()
-    for column in ("check", "state", "found", "what to do"):
-        table.add_column(column, overflow="fold")
+    # The remedy below what was found: most have none, and a fourth column leaves no width to three.
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for width in (None, NAME_WIDTH, None):
+        table.add_column(max_width=width, overflow="fold")
     for one in findings:
+        remedy = f"\n→ {one.remedy}" if one.remedy else ""
         state = Text(one.state, style=COLOURS[one.state])
-        table.add_row(Text(one.name), state, Text(one.found), Text(one.remedy))
+        table.add_row(state, Text(one.name), Text(one.found).append(remedy, style="bold"))
     Console().print(table)

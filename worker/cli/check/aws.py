@@ -12,7 +12,7 @@ from worker.app.context import AppContext
 from worker.app.jobs import known_jobs
 from worker.app.queues import check_dead_letters, check_queue
 from worker.clients.aws import (
-    REFUSALS,
+    CALL_ERRORS,
     AwsService,
     ClientLimits,
     QueueAttributes,
@@ -57,7 +57,7 @@ async def check_identity(sts: AwsService) -> list[Finding]:
     name = "AWS credentials"
     try:
         identity = await sts.client.get_caller_identity()
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         fault = fault_of(error)
         if fault.code.endswith(("TimeoutError", "ConnectionError")):
             return [warn(name, f"STS: {fault.code}", "none, if the checks below are ok")]
@@ -146,7 +146,7 @@ def _kind(attributes: QueueAttributes) -> Finding:
 async def _attributes(sqs: Any, url: str, name: str = "queue") -> QueueAttributes | Finding:
     try:
         reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         fault = fault_of(error)
         return fail(name, fault.code, fault.remedy)
     attributes = attributes_of(reply)
@@ -179,7 +179,7 @@ async def _check_sending(sqs: Any, dead_letter_url: str) -> list[Finding]:
 
 
 async def _permission(action: str, call: Any, taken: str = "") -> Finding:
-    fault = await probes.refusal_of(call)
+    fault = await probes.fault_raised(call)
     if fault is not None and kind_of(fault.code) not in {"receipt", "refused"}:
         return fail(action, fault.code, fault.remedy)
     if fault is None and taken:

@@ -18,7 +18,7 @@ from worker.cli.check.genesys import (
     check_topics,
 )
 from worker.cli.check.jobs import job_checks, jobs_on, settings_of_jobs
-from worker.clients.aws import REFUSALS, fault_of
+from worker.clients.aws import CALL_ERRORS, fault_of
 from worker.errors import ConfigurationError
 from worker.findings import Checks, Finding, fail, ok, warn
 from worker.settings import Settings
@@ -65,7 +65,7 @@ def settings_findings(settings: Settings) -> list[Finding]:
 
 
 def long_waits(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for each wait of a handler that is on and is longer than retries go on for.
+    """Yield a finding for each wait of a job that is on and is longer than retries go on for.
 
     No error at the start: what does not have to wait that long is handled.
     """
@@ -95,7 +95,7 @@ async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Fi
         return [fail(name, "the host name is not valid", "check its URL")]
     except ConfigurationError as error:
         return [fail(name, *_halves(error.problems[0]))]
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         return [fail(name, fault_of(error).code, fault_of(error).remedy)]
 
 

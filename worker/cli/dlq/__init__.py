@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from worker.cli.exit_codes import EXIT_CODES, FAILED, UNREACHABLE, end, examples, finish
+from worker.cli.exit_codes import FAILED, UNREACHABLE, end, examples, finish
 
 if TYPE_CHECKING:
-    from worker.cli.dlq.reader import Waits
+    from worker.cli.dlq.reader import Timing
     from worker.cli.dlq.redrive import Filter, OnProgress, Order, Tally, Urls
     from worker.clients.aws import Queue
 
@@ -90,7 +90,7 @@ Rate = Annotated[
 ]
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list", epilog=examples("worker dlq list", "worker dlq list --limit 1000 --json"))
 def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
     """Count the messages by reason and fingerprint.
 
@@ -102,7 +102,7 @@ def list_(limit: Limit = None, wait: Wait = 1, as_json: AsJson = False) -> None:
 
     async def work() -> Overview:
         async with _dead_letter_queues() as queues:
-            return await overview(queues, limit=limit, waits=_waits(wait))
+            return await overview(queues, limit=limit, timing=_timing(wait))
 
     found = _done(work())
     if as_json:
@@ -122,20 +122,22 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show samples of a cause, or one message by its id, before or after it was dead-lettered."""
-    from worker.cli.dlq.output import letter_as_dict, print_json, print_letter
+    from worker.cli.dlq.output import dead_letter_as_dict, print_dead_letter, print_json
     from worker.cli.dlq.reader import DeadLetter, samples
 
     async def work() -> list[DeadLetter]:
         async with _dead_letter_queues() as queues:
-            return await samples(queues, name, count=count, waits=_waits(wait))
+            return await samples(queues, name, count=count, timing=_timing(wait))
 
-    letters = [letter_as_dict(letter, with_body=with_body) for letter in _done(work())]
+    dead_letters = [
+        dead_letter_as_dict(dead_letter, with_body=with_body) for dead_letter in _done(work())
+    ]
     if as_json:
-        print_json(letters)
+        print_json(dead_letters)
     else:
-        for letter in letters:
-            print_letter(letter)
-    if not letters:
+        for dead_letter in dead_letters:
+            print_dead_letter(dead_letter)
+    if not dead_letters:
         wanted = f"no dead letter that was read has the fingerprint or message id {name}"
         end(f"{wanted}: worker dlq list shows all fingerprints", FAILED)
 
@@ -178,7 +180,7 @@ def redrive(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
             raise typer.BadParameter("--native moves everything: no filter, no --limit")
         _native(rate, to, apply=apply, as_json=as_json)
         return
-    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "waits": _waits(wait)}
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "timing": _timing(wait)}
     _carry_out(_order("redrive", only, to=to, **how), as_json=as_json)
 
 
@@ -206,7 +208,7 @@ def delete(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     only = _filter(reason, fingerprint, job, older_than)
     if only.is_empty != everything:
         raise typer.BadParameter("name what to delete, or --all: one of the two")
-    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "waits": _waits(wait)}
+    how: dict[str, Any] = {"apply": apply, "rate": rate, "limit": limit, "timing": _timing(wait)}
     order = _order("delete", only, **how)
     if apply and not yes and sys.stdin.isatty():
         _ask(order, as_json=as_json)
@@ -222,10 +224,10 @@ def _filter(
     return Filter(reason=reason, fingerprint=fingerprint, job=job, failed_before=before)
 
 
-def _waits(receive_seconds: int) -> "Waits":
-    from worker.cli.dlq.reader import Waits
+def _timing(receive_seconds: int) -> "Timing":
+    from worker.cli.dlq.reader import Timing
 
-    return Waits(receive=receive_seconds)
+    return Timing(receive=receive_seconds)
 
 
 def _order(

@@ -45,7 +45,7 @@ def print_tally(order: Order, tally: Tally) -> None:
 
 
 def print_selection(order: Order, tally: Tally) -> None:
-    """Print the letters that were selected, and how many are or would be moved or deleted."""
+    """Print the dead letters that were selected, and how many are or would be moved or deleted."""
     _print_causes(tally.causes.most_first())
     fingerprint = order.only.fingerprint
     if fingerprint is not None and not tally.causes.total:
@@ -78,31 +78,32 @@ def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:
     }
 
 
-def letter_as_dict(letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
-    """Return a letter for people and machines; its body is personal data, so only if asked for."""
-    message, original = letter.message, _readable(letter)
-    queue = letter.queue_url or message.moved_from
+def dead_letter_as_dict(dead_letter: DeadLetter, *, with_body: bool) -> dict[str, Any]:
+    """Return a dead letter for people and machines; its body, personal data, only if asked for."""
+    message, original = dead_letter.message, _readable(dead_letter)
+    queue = dead_letter.queue_url or message.moved_from
     facts = {
         "messageId": message.id,
-        "fingerprint": letter.fingerprint,
-        "reason": letter.reason,
+        "fingerprint": dead_letter.fingerprint,
+        "reason": dead_letter.reason,
         "queue": None if queue is None else name_of(queue),
-        "sentAt": iso(letter.sent_at),
+        "sentAt": iso(dead_letter.sent_at),
         "receiveCount": message.receive_count,
         "groupId": message.group_id,
         "attributes": sorted(original.attributes),
         "bodyBytes": len(original.body.encode()),
-        "failure": dict(letter.record),
+        "failure": dict(dead_letter.record),
     }
     return facts | ({"body": original.body} if with_body else {})
 
 
-def print_letter(letter: dict[str, Any]) -> None:
+def print_dead_letter(dead_letter: dict[str, Any]) -> None:
     """Print a sample, a line per fact that is known."""
-    for name, value in letter.items():
+    for name, value in dead_letter.items():
         if isinstance(value, dict):
             for key, inner in value.items():
-                typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
+                if inner is not None:
+                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}")
         elif value not in (None, []):
             typer.echo(f"{name}: {escape(_text(value))}")
     typer.echo("")
@@ -124,11 +125,11 @@ def progress_text(tally: Tally) -> str:
     )
 
 
-def _readable(letter: DeadLetter) -> DecodedBody:
+def _readable(dead_letter: DeadLetter) -> DecodedBody:
     try:
-        return letter.original()
+        return dead_letter.original()
     except NotDecoded:
-        return DecodedBody(letter.message.body, sendable(letter.message.attributes))
+        return DecodedBody(dead_letter.message.body, sendable(dead_letter.message.attributes))
 
 
 def _destinations(tally: Tally) -> str:
@@ -139,29 +140,23 @@ def _destinations(tally: Tally) -> str:
 def _print_causes(causes: Sequence[Cause]) -> None:
     if not causes:
         return
-    table = Table()
-    for column in (
-        "fingerprint",
-        "count",
-        "first failure",
-        "last failure",
-        "jobs",
-        "queues",
-        "reason",
-    ):
+    table = Table(box=None, pad_edge=False)
+    for column in ("fingerprint", "count", "reason"):
         table.add_column(column, overflow="fold", no_wrap=column in {"fingerprint", "count"})
     for cause in causes:
-        cells = (
-            cause.fingerprint,
-            str(cause.count),
-            iso(cause.first_failure) or "",
-            iso(cause.last_failure) or "",
-            ", ".join(sorted(cause.jobs)),
-            ", ".join(sorted(cause.queues)),
-            cause.reason,
-        )
-        table.add_row(*(Text(escape(cell)) for cell in cells))
+        facts = Text("\n".join(_facts(cause)), style="dim")
+        reason = Text(f"{escape(cause.reason)}\n").append(facts)
+        table.add_row(Text(escape(cause.fingerprint)), str(cause.count), reason)
     Console().print(table)
+
+
+def _facts(cause: Cause) -> Iterator[str]:
+    """Yield what else is known: below the reason, as seven columns leave it no width."""
+    for title, names in (("job", cause.jobs), ("queue", cause.queues)):
+        if names:
+            yield f"{title}: {escape(', '.join(sorted(names)))}"
+    if times := dict.fromkeys(filter(None, (iso(cause.first_failure), iso(cause.last_failure)))):
+        yield f"failed: {' to '.join(times)}"
 
 
 def _text(value: Any) -> str:

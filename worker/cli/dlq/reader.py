@@ -80,19 +80,19 @@ class Cause:
     count: int = 0
     jobs: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
-    """Names of the queues that the letters were taken from."""
+    """Names of the queues that the dead letters were taken from."""
 
     first_failure: datetime | None = None
     last_failure: datetime | None = None
 
-    def add(self, letter: DeadLetter) -> None:
-        """Count a letter."""
+    def add(self, dead_letter: DeadLetter) -> None:
+        """Count a dead letter."""
         self.count += 1
-        if letter.job is not None:
-            self.jobs.add(letter.job)
-        if (queue := letter.queue_url or letter.message.moved_from) is not None:
+        if dead_letter.job is not None:
+            self.jobs.add(dead_letter.job)
+        if (queue := dead_letter.queue_url or dead_letter.message.moved_from) is not None:
             self.queues.add(name_of(queue))
-        first, last = letter.first_failure or letter.failed_at, letter.failed_at
+        first, last = dead_letter.first_failure or dead_letter.failed_at, dead_letter.failed_at
         if first and (self.first_failure is None or first < self.first_failure):
             self.first_failure = first
         if last and (self.last_failure is None or last > self.last_failure):
@@ -113,29 +113,29 @@ class Cause:
 
 
 class Causes:
-    """Dead letters counted by cause; grows with the causes, not with the letters."""
+    """Dead letters counted by cause; grows with the causes, not with the dead letters."""
 
     def __init__(self) -> None:
         self._causes: dict[tuple[str, str], Cause] = {}
 
-    def add(self, letters: Iterable[DeadLetter]) -> None:
-        """Count letters."""
-        for letter in letters:
-            key = (letter.fingerprint, letter.reason)
-            cause = self._causes.setdefault(key, Cause(*key, letter.error_class))
-            cause.add(letter)
+    def add(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Count dead letters."""
+        for dead_letter in dead_letters:
+            key = (dead_letter.fingerprint, dead_letter.reason)
+            cause = self._causes.setdefault(key, Cause(*key, dead_letter.error_class))
+            cause.add(dead_letter)
 
     def most_first(self) -> list[Cause]:
-        """Return the causes, those of most letters first."""
+        """Return the causes, those of most dead letters first."""
         return sorted(self._causes.values(), key=lambda one: (-one.count, one.reason))
 
     @property
     def total(self) -> int:
-        """How many letters were counted."""
+        """How many dead letters were counted."""
         return sum(cause.count for cause in self._causes.values())
 
 
-def read_letter(message: Message) -> DeadLetter:
+def read_dead_letter(message: Message) -> DeadLetter:
     """Return the message with its reason.
 
     The record may be any sender's text, so nothing in it is trusted. SQS itself moves messages
@@ -191,7 +191,7 @@ def _time(record: Mapping[str, Any], name: str) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waits:
+class Timing:
     """How long the commands wait, in seconds."""
 
     receive: int = 1
@@ -205,7 +205,7 @@ class Waits:
     """Before a delete is tried again; twice that before the last try."""
 
 
-DEFAULT_WAITS = Waits()
+DEFAULT_TIMING = Timing()
 
 
 IDLE_RECEIVES = 3
@@ -225,43 +225,43 @@ class _Held:
 class Reader:
     """Returns each message once, and keeps those it returned invisible."""
 
-    def __init__(self, queue: Queue, before: float, waits: Waits) -> None:
+    def __init__(self, queue: Queue, before: float, timing: Timing) -> None:
         """`before`: what was sent later, in seconds since the epoch, is left out.
 
         Otherwise a redrive would read again what the worker dead-letters again, for ever.
         """
         self._queue = queue
         self._before = before
-        self._waits = waits
+        self._timing = timing
         self._held: dict[str, _Held] = {}
         self._done: set[str] = set()
         self.newer = 0
         """Messages left out because they came after the start."""
 
     async def next(self, at_most: int) -> list[DeadLetter]:
-        """Return up to ten more letters; none when all are read. Raises QueueError."""
+        """Return up to ten more dead letters; none when all are read. Raises QueueError."""
         wanted, idle = min(at_most, MAX_BATCH), 0
         while idle < IDLE_RECEIVES:
             newer = self.newer
             messages = await self._receive(wanted)
             if new := [message for message in messages if self._is_new(message)]:
-                return [read_letter(message) for message in new]
+                return [read_dead_letter(message) for message in new]
             if not messages and not (await self._queue.attributes()).visible:
                 break
-            # SQS puts messages received three times behind the others: more letters may come.
+            # SQS puts messages received three times behind the others: more dead letters may come.
             idle = 0 if self.newer - newer == wanted else idle + 1
         return []
 
-    def forget(self, letter: DeadLetter) -> None:
-        """Forget a letter that was deleted."""
-        self._held.pop(letter.message.id, None)
+    def forget(self, dead_letter: DeadLetter) -> None:
+        """Forget a dead letter that was deleted."""
+        self._held.pop(dead_letter.message.id, None)
         # Remembered: a copy that SQS delivers once more must not be moved once more.
-        self._done.add(letter.message.id)
+        self._done.add(dead_letter.message.id)
 
     async def keep_invisible(self) -> None:
         """Extend visibility timeouts at their half, for ever: a slow run keeps what it read."""
         while True:
-            await asyncio.sleep(self._waits.invisible / 10)
+            await asyncio.sleep(self._timing.invisible / 10)
             await self._extend_due()
 
     async def release(self) -> None:
@@ -274,7 +274,7 @@ class Reader:
         receive = asyncio.create_task(
             self._queue.receive(
                 at_most,
-                wait_seconds=self._waits.receive,
+                wait_seconds=self._timing.receive,
                 visibility_seconds=self._visibility_seconds,
             )
         )
@@ -288,7 +288,7 @@ class Reader:
 
     def _is_new(self, message: Message) -> bool:
         known = message.id in self._held or message.id in self._done
-        due = message.received_at + self._waits.invisible / 2
+        due = message.received_at + self._timing.invisible / 2
         self._held[message.id] = _Held(message.receipt, due)
         if known:
             return False
@@ -301,7 +301,7 @@ class Reader:
         now = asyncio.get_running_loop().time()
         due = [held for held in self._held.values() if held.due <= now]
         for held in due:
-            held.due = now + self._waits.invisible / 2
+            held.due = now + self._timing.invisible / 2
         await self._change_visibility([(held.receipt, self._visibility_seconds) for held in due])
 
     async def _change_visibility(self, receipts: Sequence[tuple[str, int]]) -> None:
@@ -320,15 +320,15 @@ class Reader:
 
     @property
     def _visibility_seconds(self) -> int:
-        return ceil(self._waits.invisible)
+        return ceil(self._timing.invisible)
 
 
 @asynccontextmanager
 async def reading(
-    queue: Queue, *, before: float = inf, waits: Waits = DEFAULT_WAITS
+    queue: Queue, *, before: float = inf, timing: Timing = DEFAULT_TIMING
 ) -> AsyncIterator[Reader]:
     """Read the queue in the block, and leave it as it was but for what the block deleted."""
-    reader = Reader(queue, before, waits)
+    reader = Reader(queue, before, timing)
     keeping = asyncio.create_task(reader.keep_invisible())
     try:
         yield reader
@@ -355,18 +355,18 @@ class Overview:
         }
 
 
-async def overview(queues: Sequence[Queue], *, limit: int | None, waits: Waits) -> Overview:
+async def overview(queues: Sequence[Queue], *, limit: int | None, timing: Timing) -> Overview:
     """Count the dead letters by cause; with `limit`, of that many at most. Raises QueueError."""
     causes, approximate = Causes(), 0
     for queue in queues:
         approximate += await depth_of(queue)
-        async with reading(queue, waits=waits) as reader:
+        async with reading(queue, timing=timing) as reader:
             while limit is None or causes.total < limit:
                 left = MAX_BATCH if limit is None else limit - causes.total
-                letters = await reader.next(min(MAX_BATCH, left))
-                if not letters:
+                dead_letters = await reader.next(min(MAX_BATCH, left))
+                if not dead_letters:
                     break
-                causes.add(letters)
+                causes.add(dead_letters)
     return Overview(causes, approximate)
 
 
@@ -377,12 +377,14 @@ async def depth_of(queue: Queue) -> int:
 
 
 async def samples(
-    queues: Sequence[Queue], name: str, *, count: int, waits: Waits
+    queues: Sequence[Queue], name: str, *, count: int, timing: Timing
 ) -> list[DeadLetter]:
-    """Return letters of that fingerprint, or the one of that message id. Raises QueueError."""
+    """Return dead letters of that fingerprint, or the one of that message id. Raises QueueError."""
     found: list[DeadLetter] = []
     for queue in queues:
-        async with reading(queue, waits=waits) as reader:
-            while len(found) < count and (letters := await reader.next(MAX_BATCH)):
-                found += [letter for letter in letters if letter.is_called(name)]
+        async with reading(queue, timing=timing) as reader:
+            while len(found) < count and (dead_letters := await reader.next(MAX_BATCH)):
+                found += [
+                    dead_letter for dead_letter in dead_letters if dead_letter.is_called(name)
+                ]
     return found[:count]

@@ -1,7 +1,7 @@
 """Dead letters back to their queues, or deleted.
 
-A copy is sent first and the letter deleted then. Whatever interrupts that, each message is on one
-queue at least; one that is on both is handled twice, which the worker is made for.
+A copy is sent first and the dead letter deleted then. Whatever interrupts that, each message is on
+one queue at least; one that is on both is handled twice, which the worker is made for.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from worker.cli.dlq.reader import (
-    DEFAULT_WAITS,
+    DEFAULT_TIMING,
     Causes,
     DeadLetter,
     NotDecoded,
     Reader,
-    Waits,
+    Timing,
     depth_of,
     name_of,
     reading,
@@ -31,7 +31,7 @@ from worker.settings import Sqs, is_fifo
 
 DELETE_ATTEMPTS = 3
 MOST_FRUITLESS = 3
-"""Batches without any success after which the rest is left alone: one bad letter stops nothing, a
+"""Batches without any success after which the rest is left alone: one bad message stops nothing, a
 missing permission stops all."""
 
 MOST_NATIVE_PER_SECOND = 500
@@ -53,17 +53,17 @@ class Filter:
         """Whether every dead letter is selected."""
         return self == Filter()
 
-    def selects(self, letter: DeadLetter) -> bool:
-        """Whether the letter meets all criteria."""
-        if self.reason is not None and self.reason.lower() not in letter.reason.lower():
+    def selects(self, dead_letter: DeadLetter) -> bool:
+        """Whether the dead letter meets all criteria."""
+        if self.reason is not None and self.reason.lower() not in dead_letter.reason.lower():
             return False
-        if self.fingerprint not in (None, letter.fingerprint):
+        if self.fingerprint not in (None, dead_letter.fingerprint):
             return False
-        if self.job not in (None, letter.job):
+        if self.job not in (None, dead_letter.job):
             return False
         if self.failed_before is None:
             return True
-        return letter.failed_at is not None and letter.failed_at < self.failed_before
+        return dead_letter.failed_at is not None and dead_letter.failed_at < self.failed_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,14 @@ def urls_of(sqs: Sqs) -> Urls:
 
 
 class NoAddress(Exception):
-    """No queue is known for this letter; the text says why."""
+    """No queue is known for this dead letter; the text says why."""
 
     code = "NoQueue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """The queues that letters may go back to.
+    """The queues that dead letters may go back to.
 
     The failure record names the queue, or SQS does, where SQS itself moved the message. A record is
     text of a queue, so the queue it names must be one of ours, or of the same account and region as
@@ -115,22 +115,22 @@ class Addresses:
     """URLs of SQS_QUEUE_URL."""
 
     only: str | None = None
-    """Where all letters go, whatever their records say."""
+    """Where all dead letters go, whatever their records say."""
 
-    def of(self, letter: DeadLetter, dead_letters: str) -> str:
-        """Return the URL for a letter of that dead-letter queue. Raises NoAddress."""
-        url = self.only or self._named(letter, dead_letters) or self._single()
+    def of(self, dead_letter: DeadLetter, dead_letters: str) -> str:
+        """Return the URL for a dead letter of that dead-letter queue. Raises NoAddress."""
+        url = self.only or self._named(dead_letter, dead_letters) or self._single()
         if url == dead_letters:
             raise NoAddress("the queue it names is its dead-letter queue")
         return url
 
-    def _named(self, letter: DeadLetter, dead_letters: str) -> str | None:
+    def _named(self, dead_letter: DeadLetter, dead_letters: str) -> str | None:
         beside = dead_letters.rpartition("/")[0]
-        if (url := letter.queue_url) is not None:
+        if (url := dead_letter.queue_url) is not None:
             if url in self.queues or url.rpartition("/")[0] == beside:
                 return url
             raise NoAddress("its record names a queue of another account or region")
-        if (arn := letter.message.moved_from) is None:
+        if (arn := dead_letter.message.moved_from) is None:
             return None
         # SQS moves within one account and region, so only the name is unknown.
         name = arn.rpartition(":")[2]
@@ -144,7 +144,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is done, and with which letters."""
+    """What is done, and with which dead letters."""
 
     action: Literal["redrive", "delete"]
     addresses: Addresses
@@ -153,28 +153,28 @@ class Order:
     only: Filter
     apply: bool
     before: float
-    """Letters that came later, in seconds since the epoch, are left alone."""
+    """Dead letters that came later, in seconds since the epoch, are left alone."""
 
     rate: float
     """Messages per second at most."""
 
     limit: int | None = None
-    waits: Waits = DEFAULT_WAITS
+    timing: Timing = DEFAULT_TIMING
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the letters that were selected."""
+    """What became of the dead letters that were selected."""
 
     causes: Causes = field(default_factory=Causes)
     others: int = 0
-    """Letters that were not selected; they stay."""
+    """Dead letters that were not selected; they stay."""
 
     depth: int = 0
-    """Letters on the queue at the start, as SQS counts them."""
+    """Dead letters on the queue at the start, as SQS counts them."""
 
     newer: int = 0
-    """Letters that came after the start, by the clock of this machine; they stay."""
+    """Dead letters that came after the start, by the clock of this machine; they stay."""
 
     done: int = 0
     not_sent: int = 0
@@ -187,14 +187,14 @@ class Tally:
     """Codes of what SQS refused, or what could not be decoded or addressed."""
 
     destinations: Counter[str] = field(default_factory=Counter)
-    """Letters that were sent, or would be, by the name of their queue."""
+    """Dead letters that were sent, or would be, by the name of their queue."""
 
     unaddressed: Counter[str] = field(default_factory=Counter)
-    """Letters for which no queue is known, by the reason."""
+    """Dead letters for which no queue is known, by the reason."""
 
     @property
     def failed(self) -> bool:
-        """Whether a letter that was selected was not moved or deleted."""
+        """Whether a dead letter that was selected was not moved or deleted."""
         return bool(self.not_sent or self.not_deleted)
 
 
@@ -204,22 +204,24 @@ OnProgress = Callable[[Tally], None]
 async def carry_out(
     queue: Queue, order: Order, tally: Tally, on_progress: OnProgress = lambda _: None
 ) -> None:
-    """Redrive or delete each letter that is selected, or count them. Raises QueueError."""
+    """Redrive or delete each dead letter that is selected, or count them. Raises QueueError."""
     tally.depth += await depth_of(queue)
-    async with reading(queue, before=order.before, waits=order.waits) as reader:
+    async with reading(queue, before=order.before, timing=order.timing) as reader:
         batches = _Batches(queue, reader, order, tally)
-        pace = Pace(order.rate)
+        send_rate = SendRate(order.rate)
         while (left := _left(order, tally)) > 0 and batches.fruitless < MOST_FRUITLESS:
             if order.apply:
-                await pace.wait()
-            letters = await reader.next(min(left, pace.burst) if order.apply else left)
-            if not letters:
+                await send_rate.wait()
+            dead_letters = await reader.next(min(left, send_rate.burst) if order.apply else left)
+            if not dead_letters:
                 break
-            selected = [letter for letter in letters if order.only.selects(letter)]
+            selected = [
+                dead_letter for dead_letter in dead_letters if order.only.selects(dead_letter)
+            ]
             tally.causes.add(selected)
-            tally.others += len(letters) - len(selected)
+            tally.others += len(dead_letters) - len(selected)
             await batches.carry_out(selected)
-            pace.used(len(selected))
+            send_rate.used(len(selected))
             on_progress(tally)
         tally.newer += reader.newer
 
@@ -228,7 +230,7 @@ def _left(order: Order, tally: Tally) -> int:
     return MAX_BATCH if order.limit is None else min(MAX_BATCH, order.limit - tally.causes.total)
 
 
-class Pace:
+class SendRate:
     """Spreads messages evenly, without any burst beyond one batch."""
 
     def __init__(self, rate: float) -> None:
@@ -258,47 +260,51 @@ class _Batches:
         self.fruitless = 0
         """Batches in a row without any success."""
 
-    async def carry_out(self, letters: Sequence[DeadLetter]) -> None:
-        """Redrive or delete the letters, and count what became of them."""
+    async def carry_out(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Redrive or delete the dead letters, and count what became of them."""
         redrive = self._order.action == "redrive"
         if not self._order.apply:
-            for letter in letters if redrive else ():
-                self._count(self._address(letter))
+            for dead_letter in dead_letters if redrive else ():
+                self._count(self._address(dead_letter))
             return
-        if not letters:
+        if not dead_letters:
             return
         unaddressed = self._tally.unaddressed.total()
-        ready = await self._send(letters) if redrive else letters
-        self._tally.not_sent += len(letters) - len(ready)
+        ready = await self._send(dead_letters) if redrive else dead_letters
+        self._tally.not_sent += len(dead_letters) - len(ready)
         left = await self._delete(ready)
         self._tally.not_deleted += len(left)
         self._tally.done += len(ready) - len(left)
-        tried = len(letters) - (self._tally.unaddressed.total() - unaddressed)
+        tried = len(dead_letters) - (self._tally.unaddressed.total() - unaddressed)
         if tried:
             self.fruitless = 0 if len(ready) > len(left) else self.fruitless + 1
 
-    async def _send(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    async def _send(self, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         if not self._queue.url.endswith(".fifo"):
-            sent = await asyncio.gather(*map(self._send_one, letters))
-            return [letter for letter, is_sent in zip(letters, sent, strict=True) if is_sent]
+            sent = await asyncio.gather(*map(self._send_one, dead_letters))
+            return [
+                dead_letter
+                for dead_letter, is_sent in zip(dead_letters, sent, strict=True)
+                if is_sent
+            ]
         ready: list[DeadLetter] = []
         stuck: set[str | None] = set()
-        for letter in letters:  # one at a time: the order of a group is kept
-            group = letter.message.group_id
+        for dead_letter in dead_letters:  # one at a time: the order of a group is kept
+            group = dead_letter.message.group_id
             if group in stuck:
                 continue
-            if await self._send_one(letter):
-                ready.append(letter)
+            if await self._send_one(dead_letter):
+                ready.append(dead_letter)
             else:
                 stuck.add(group)
         return ready
 
-    async def _send_one(self, letter: DeadLetter) -> bool:
-        url = self._address(letter)
+    async def _send_one(self, dead_letter: DeadLetter) -> bool:
+        url = self._address(dead_letter)
         if url is None:
             return False
         try:
-            copy = copy_of(letter, fifo=url.endswith(".fifo"))
+            copy = copy_of(dead_letter, fifo=url.endswith(".fifo"))
             await self._queue.send_to(url, **copy)
         except (QueueError, NotDecoded) as error:
             self._tally.problems.add(error.code)
@@ -306,10 +312,10 @@ class _Batches:
         self._count(url)
         return True
 
-    def _address(self, letter: DeadLetter) -> str | None:
-        """Return where the letter goes; None, and counted, when no queue is known for it."""
+    def _address(self, dead_letter: DeadLetter) -> str | None:
+        """Return where the dead letter goes; None, and counted, when no queue is known for it."""
         try:
-            return self._order.addresses.of(letter, self._queue.url)
+            return self._order.addresses.of(dead_letter, self._queue.url)
         except NoAddress as error:
             self._tally.problems.add(error.code)
             self._tally.unaddressed[str(error)] += 1
@@ -319,36 +325,38 @@ class _Batches:
         if url is not None:
             self._tally.destinations[name_of(url)] += 1
 
-    async def _delete(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+    async def _delete(self, dead_letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         """Delete and return those that could not be."""
         for attempt in range(1, DELETE_ATTEMPTS + 1):
-            letters = await self._delete_once(letters)
-            if not letters or attempt == DELETE_ATTEMPTS:
+            dead_letters = await self._delete_once(dead_letters)
+            if not dead_letters or attempt == DELETE_ATTEMPTS:
                 break
-            await asyncio.sleep(self._order.waits.before_delete * attempt)
-        return letters
+            await asyncio.sleep(self._order.timing.before_delete * attempt)
+        return dead_letters
 
-    async def _delete_once(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-        if not letters:
+    async def _delete_once(self, dead_letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+        if not dead_letters:
             return []
         try:
-            results = await self._queue.delete([letter.message.receipt for letter in letters])
+            results = await self._queue.delete(
+                [dead_letter.message.receipt for dead_letter in dead_letters]
+            )
         except QueueError as error:
             self._tally.problems.add(error.code)
-            return letters
+            return dead_letters
         left = []
-        for letter, failed in zip(letters, results, strict=True):
+        for dead_letter, failed in zip(dead_letters, results, strict=True):
             if failed is None:
-                self._reader.forget(letter)
+                self._reader.forget(dead_letter)
             else:
                 self._tally.problems.add(failed.code)
-                left.append(letter)
+                left.append(dead_letter)
         return left
 
 
-def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
+def copy_of(dead_letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
     """Return the message as it was on its queue, as SendMessage takes it. Raises NotDecoded."""
-    message, original = letter.message, letter.original()
+    message, original = dead_letter.message, dead_letter.original()
     copy: dict[str, Any] = {"MessageBody": original.body}
     if original.attributes:
         copy["MessageAttributes"] = original.attributes
@@ -357,13 +365,13 @@ def copy_of(letter: DeadLetter, *, fifo: bool) -> dict[str, Any]:
         copy["MessageGroupId"] = message.group_id
     if fifo:
         copy.setdefault("MessageGroupId", message.id)
-        # The same for each try at this letter: within five minutes SQS keeps one of them.
+        # The same for each try at this dead letter: within five minutes SQS keeps one of them.
         copy["MessageDeduplicationId"] = f"redrive-{message.id}"
     return copy
 
 
 async def start_native(client: Any, source: str, destination: str, rate: float) -> str:
-    """Let SQS itself move all letters; return the ARN that names the task's source.
+    """Let SQS itself move all dead letters; return the ARN that names the task's source.
 
     Raises QueueError: SQS does it only for the dead-letter queue of a redrive policy.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html

@@ -33,7 +33,7 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what the worker makes of an event: its handlers, its ids, the attribute report.
+    """Show what the worker makes of an event: its job, its ids, the attribute report.
 
     The report shows the customer's values. The command fails when an event would not be handled, or
     an attribute would be left out.
@@ -61,7 +61,8 @@ def _print(found: "Sequence[Finding]") -> None:
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
         _line(console, "bold" if one.passed else "bold red", one.event)
-        _line(console, "", f"  handlers       {', '.join(one.handlers) or 'none'}")
+        job = f"{one.job} ({one.state})" if one.job else "none"
+        _line(console, "", f"  job            {job}")
         for name, value in {**one.facts, **one.effects}.items():
             _line(console, "", f"  {name:<14} {value}")
         for state, word, text in one.inspection.lines if one.inspection else ():

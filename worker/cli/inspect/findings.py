@@ -13,7 +13,7 @@ from worker.app.command_line import for_job, open_with, settings_of
 from worker.app.context import AppContext
 from worker.app.jobs import event_reader, known_jobs, named
 from worker.events import Event, ForJob, UnknownType, utc_text
-from worker.settings import Events, Genesys, Settings
+from worker.settings import Events, Genesys, Handlers, Settings
 
 NOT_ASKED = "nothing is asked live for this job"
 
@@ -27,7 +27,10 @@ class Finding:
     event: str
     """Name of its class; `UnknownType` and `Unreadable` for what is no event of ours."""
 
-    handlers: tuple[str, ...] = ()
+    job: str | None = None
+    state: str | None = None
+    """Whether its job is on, or what it lacks."""
+
     facts: Mapping[str, str] = field(default_factory=dict)
     """Where it came from: ids and times."""
 
@@ -77,7 +80,7 @@ async def inspected(
 ) -> list[Finding]:
     """Return what is found of each message. `files`: the answers of upstreams, by their option."""
     groups = [job.settings for job in known_jobs().values() if job.inspector]
-    settings = settings_of(Events, Genesys, *groups)
+    settings = settings_of(Events, Genesys, Handlers, *groups)
     async with open_with(settings) as context:
         inspectors = Inspectors(context, files) if files or live else None
         return [one for body in bodies for one in await findings(body, settings, inspectors)]
@@ -93,14 +96,15 @@ async def findings(body: str, settings: Settings, inspectors: Inspectors | None)
         facts = {"detailType": events.detail_type}
         problem = f"no job wants it; EVENTS_UNROUTED={settings.events.unrouted}"
         return [Finding(event="Unrouted", facts=facts, problem=problem)]
-    return [await _finding(one, inspectors) for one in events]
+    states = settings.job_states()
+    return [replace(await _finding(one, inspectors), state=states[one.job]) for one in events]
 
 
 async def _finding(one: ForJob, inspectors: Inspectors | None) -> Finding:
     event, effects = one.event, known_jobs()[one.job].effects
     found = Finding(
         event=type(event).__name__,
-        handlers=(one.job,),
+        job=one.job,
         facts=_facts(event),
         effects=effects(event) if effects else {},
     )

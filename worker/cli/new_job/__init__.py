@@ -31,7 +31,10 @@ PRESENCE = "v2.users.{id}.presence"
 
 def new_job(
     name: Annotated[
-        str, typer.Argument(help="Of the job, the package and its folder, e.g. presence.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="Of the job, the package and its folder, e.g. presence."
+        ),
     ],
     folder: Annotated[
         Path | None, typer.Option(help="Where to write it. If none: ./NAME, which must not exist.")
@@ -88,8 +91,8 @@ def _check(name: str, topic: str) -> None:
     if NAME.fullmatch(name) is None:
         problems.append("NAME: 2 to 31 lower-case letters, digits and _, e.g. presence")
     elif name in {*BUILT_IN, "worker"} or iskeyword(name) or name in sys.stdlib_module_names:
-        problems.append("NAME: is taken: by a job of the worker, or by Python")
+        problems.append("NAME: is taken by a job of the worker, or by Python")
     if not re.fullmatch(r"[A-Za-z0-9{}._-]+", topic):
-        problems.append("--topic: is no topic, e.g. v2.users.{id}.presence")
+        problems.append("--topic: not a topic, e.g. v2.users.{id}.presence")
     if problems:
         raise ConfigurationError(problems)

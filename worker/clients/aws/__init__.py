@@ -4,8 +4,8 @@ from worker.clients.aws import probes
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.crash_marks import CrashMarks, Evidence, store_and_marks
 from worker.clients.aws.errors import (
+    CALL_ERRORS,
     CREDENTIALS,
-    REFUSALS,
     EntryFailed,
     QueueError,
     fault_called,
@@ -28,11 +28,11 @@ from worker.clients.aws.sqs import (
 from worker.clients.aws.wire.connection import ClientLimits
 
 __all__ = [
+    "CALL_ERRORS",
     "CREDENTIALS",
     "MAX_BATCH",
     "MAX_IN_FLIGHT",
     "MAX_VISIBILITY_SECONDS",
-    "REFUSALS",
     "AwsService",
     "Bus",
     "ClientLimits",

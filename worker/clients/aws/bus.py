@@ -147,11 +147,11 @@ class Bus:
 def _within_limit(batch: Sequence[_Entry]) -> list[list[_Entry]]:
     """Cut a batch, in order, into calls that are not too large."""
     parts: list[list[_Entry]] = [[]]
-    room = MAX_BYTES
+    bytes_left = MAX_BYTES
     for entry in batch:
-        if entry.size > room:
+        if entry.size > bytes_left:
             parts.append([])
-            room = MAX_BYTES
+            bytes_left = MAX_BYTES
         parts[-1].append(entry)
-        room -= entry.size
+        bytes_left -= entry.size
     return parts

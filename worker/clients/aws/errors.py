@@ -156,12 +156,12 @@ def setting_errors() -> Iterator[None]:
     try:
         yield
     except botocore.NoRegionError:
-        problem = "AWS_REGION: is missing, and no profile names one; e.g. eu-west-1"
+        problem = "AWS_REGION: is not set, and no profile names one; e.g. eu-west-1"
     except botocore.InvalidRegionError as error:
         set_to = error.kwargs["region_name"]
         problem = f"AWS_REGION: is not the name of a region; e.g. eu-west-1 (set to {set_to!r})"
     except botocore.ProfileNotFound as error:
-        problem = f"AWS_PROFILE: there is no such profile (set to {error.kwargs['profile']!r})"
+        problem = f"AWS_PROFILE: the profile {error.kwargs['profile']!r} does not exist"
     except ValueError:  # of the SDK, which quotes the URL
         problem = (
             "AWS_ENDPOINT_URL, or that of one service: must be a URL; e.g. https://vpce.example"
@@ -250,7 +250,7 @@ class QueueError(Exception):
         """The credentials are good, and may not do this."""
 
         self.missing = kind == "missing"
-        """There is no such queue: the setting is wrong in itself."""
+        """The queue does not exist: the setting is wrong in itself."""
 
         self.broken = kind in _NEEDS_A_PERSON
         """Only a person can fix it: permissions, credentials, name of the queue."""
@@ -315,7 +315,7 @@ def _refusal(operation: str, response: Mapping[str, Any]) -> QueueError:
     return QueueError(operation, str(error.get("Code") or ""), action=action)
 
 
-REFUSALS = (ClientError, BotoCoreError, ResponseParserError)
+CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 """All that an AWS call may end with in place of its answer."""
 
 _BY_KIND: Mapping[str | None, str] = {

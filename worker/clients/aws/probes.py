@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Any
 
-from worker.clients.aws.errors import REFUSALS, Fault, fault_called, fault_of
+from worker.clients.aws.errors import CALL_ERRORS, Fault, fault_called, fault_of
 from worker.clients.aws.service import AwsService
 from worker.findings import Finding, fail, ok, warn
 
@@ -49,7 +49,7 @@ class Probe:
 
 async def run(probe: Probe, call: Awaitable[Any]) -> Finding:
     """Await the call and return what its refusal shows."""
-    fault = await refusal_of(call)
+    fault = await fault_raised(call)
     if fault is None:
         return warn(probe.name, probe.taken, probe.remedy)
     if fault.code == probe.refusal:
@@ -57,11 +57,11 @@ async def run(probe: Probe, call: Awaitable[Any]) -> Finding:
     return refused(probe, fault)
 
 
-async def refusal_of(call: Awaitable[Any]) -> Fault | None:
+async def fault_raised(call: Awaitable[Any]) -> Fault | None:
     """Return what a call was refused for; None when it was not."""
     try:
         await call
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         return fault_of(error)
     return None
 
@@ -86,7 +86,7 @@ async def put_item(
     first = next(iter(keys))
     impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
     item = {key: {"S": MARK} for key in keys}
-    fault = await refusal_of(
+    fault = await fault_raised(
         dynamodb.client.put_item(TableName=table, Item=item, ConditionExpression=impossible)
     )
     if fault is None:
@@ -154,7 +154,7 @@ async def put_events(
     ]
     try:
         reply = await events.client.put_events(Entries=entries)
-    except REFUSALS as error:
+    except CALL_ERRORS as error:
         return refused(probe, fault_of(error))
     return _of_entries(probe, reply.get("Entries", [])) or await _existence(probe, events, bus)
 
@@ -179,7 +179,7 @@ async def _existence(probe: Probe, events: AwsService, bus: str) -> Finding:
     """
     if bus == ALWAYS_THERE:
         return ok(probe.name, probe.found)
-    fault = await refusal_of(events.client.describe_event_bus(Name=bus))
+    fault = await fault_raised(events.client.describe_event_bus(Name=bus))
     if fault is None:
         return ok(probe.name, probe.found)
     if fault.is_missing:

@@ -1,9 +1,9 @@
 """The one place that makes AWS clients, with every pool, time-out and retry spelled out.
 
-Two transports, one interface: the wire client for the services of every message, aioboto3 for all
-others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults (10 connections, 60 s read
-time-out, legacy retries) starve acks behind long polls and hold a throttled call for 25 s; so no
-client is made without these numbers.
+One interface: the wire client for the services of every message, by connections of its own or by
+aiohttp's, aioboto3 for all others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults
+(10 connections, 60 s read time-out, legacy retries) starve acks behind long polls and hold a
+throttled call for 25 s; so no client is made without these numbers.
 
 botocore's own files carry the documentation of every operation and the endpoints of every service
 there is. Parsed and kept, as botocore does, they are an eighth of the memory of an idle worker; so
@@ -127,7 +127,8 @@ class AwsSession:
             slim(chain)
         self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
-        self._wire = WireClients(chain) if settings.transport == "wire" else None
+        transport = settings.transport
+        self._wire = None if transport == "sdk" else WireClients(chain, transport)
 
     @property
     def region(self) -> str | None:

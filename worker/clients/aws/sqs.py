@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
-from worker.clients.aws.wire.signing import seconds_of
+from worker.clients.aws.wire.protocol import seconds_of
 from worker.events import record
 from worker.telemetry import Cause
 

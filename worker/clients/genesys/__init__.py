@@ -1,6 +1,7 @@
 """Genesys Cloud: one client, a file per capability; README.md has the vendor's facts."""
 
 from worker.clients.genesys.api import Api
+from worker.clients.genesys.clients import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.conversations import Caller, ConversationDetails
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
@@ -26,7 +27,6 @@ from worker.clients.genesys.integrations import (
 )
 from worker.clients.genesys.names import Names
 from worker.clients.genesys.participants import Attributes, Kind, Schema, schema_of
-from worker.clients.genesys.parts import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.clients.genesys.speech import ChatSentiment
 from worker.clients.genesys.transcripts import Polarity, Sentiment
 from worker.clients.genesys.wire import Call

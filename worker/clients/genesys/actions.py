@@ -1,4 +1,4 @@
-"""Data actions: how one is run, and what its refusals mean (README.md, "Data actions")."""
+"""Data actions: how one is run, and what its errors mean (README.md, "Data actions")."""
 
 import asyncio
 import re
@@ -33,10 +33,10 @@ Output = Mapping[str, Any]
 
 
 def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
-    """Return whether the answer is that there is no such customer.
+    """Return whether the answer is that the customer does not exist.
 
     A 404 of the system behind the action is one with `unknown`, and NotYet with `retry`; a 404 of
-    Genesys itself says that there is no such action, which is Misconfigured.
+    Genesys itself says that the action does not exist, which is Misconfigured.
     """
     body = wire.error_body_of(reply)
     if reply.status not in NOT_FOUND:
@@ -44,7 +44,7 @@ def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
     if body.action is None:
         text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
         raise Misconfigured(
-            f"{text}: no such data action",
+            f"{text}: the data action does not exist",
             setting="GENESYS_ACTION_ID",
             remedy="set GENESYS_ACTION_ID to the id of a published data action",
         )
@@ -96,7 +96,7 @@ class Actions:
         finally:
             self._places.release()
 
-    def look(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
+    def lookup(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
         """Return the read of the data action itself, which only `worker check` makes."""
         return read_of_action(action_id, read)
 

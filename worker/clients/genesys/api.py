@@ -90,7 +90,7 @@ class Tokens:
         guard: Guard | None = None,
         pause_cap_seconds: float = PAUSE_CAP_SECONDS,
     ) -> None:
-        """`http`: the token host, `guard` its guard. `clock`: monotonic; its steps expire nothing.
+        """`http`: the token host, `guard` its guard. `clock`: monotonic, unlike the time of day.
 
         `request`: made anew for each token where it is a function, as a secret may be rotated.
 

@@ -93,7 +93,7 @@ class LiveConversations:
     """Asks for conversations that are under way."""
 
     def __init__(self, api: Api, *, can_ask: bool = True) -> None:
-        """`can_ask`: False where there is no such call, and so nothing is known of them."""
+        """`can_ask`: False where the call does not exist, and so nothing is known of them."""
         self._api = api
         self._can_ask = can_ask
 
@@ -188,7 +188,7 @@ def _by_id(records: object) -> Mapping[str, Details]:
 MOST_REQUESTS = 20
 """Requests one batch may cost: enough to find one bad id among a hundred by halving."""
 
-MOST_IN_VAIN = 3
+MOST_UNAVAILABLE = 3
 """Conversations that fail alone, and none of the batch does not, before the rest is not asked for:
 then it is not for their number, nor for one of them."""
 
@@ -315,7 +315,7 @@ class _Questions:
         self._api = api
         self._dialect = dialect
         self._answers: dict[str, Answer] = {}
-        self._requests = self._in_vain = 0
+        self._requests = self._unavailable = 0
         self._any_was_found = False
 
     async def ask(self, batch: list[_Lookup]) -> dict[str, Answer]:
@@ -350,7 +350,7 @@ class _Questions:
             with working_for(work for one in part for work in one.works):
                 found = await first_found(self._api, ask) or {}
         except WorkerError as error:
-            self._in_vain += len(part) == 1 and isinstance(error, Unavailable)
+            self._unavailable += len(part) == 1 and isinstance(error, Unavailable)
             return error
         self._any_was_found = True
         self._answers |= {one.id: found.get(one.wanted.key) for one in part}
@@ -359,7 +359,7 @@ class _Questions:
     def _given_up(self) -> WorkerError | None:
         if self._requests >= MOST_REQUESTS:
             return Transient("genesys refuses too many parts of a batch")
-        if self._in_vain >= MOST_IN_VAIN and not self._any_was_found:
+        if self._unavailable >= MOST_UNAVAILABLE and not self._any_was_found:
             return Unavailable("genesys answers no part of a batch")
         return None
 

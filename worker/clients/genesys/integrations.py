@@ -73,7 +73,7 @@ class Topics:
     transports: Mapping[str, tuple[str, ...]]
 
     def transports_of(self, topic: str) -> tuple[str, ...] | None:
-        """Return what carries a topic, empty where that is not said; None: there is no such topic.
+        """Return what carries a topic, empty where that is not said; None for an unknown topic.
 
         Topics are alike whatever their ids are called: `{id}`, `{conversationId}`.
         """

@@ -19,10 +19,16 @@ from worker.clients.http_types import Reply, Request
 from worker.errors import Misconfigured, NotYet
 from worker.resilience import Cache, CachePolicy
 
-FLOW_CACHE = CachePolicy(
-    max_entries=16, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
-)
-"""A publish is seen within five minutes; what a flow takes rarely changes within a day."""
+
+def flow_cache(max_entries: int) -> CachePolicy:
+    """Return how flows are kept: a publish is seen within five minutes.
+
+    What a flow takes rarely changes within a day: so long it serves while Genesys is down.
+    """
+    return CachePolicy(
+        max_entries, soft_ttl_seconds=300, hard_ttl_seconds=86_400, negative_ttl_seconds=60
+    )
+
 
 NO_FLOW_PAUSE_SECONDS = 60.0
 """Pause after a missing flow: a person publishes it or corrects GENESYS_FLOW_ID."""
@@ -66,13 +72,13 @@ _DATES = {"date", "date-time"}
 def published_inputs(flow_id: str) -> Call[Schema | None]:
     """Ask for the JSON Schema of the published version: that is what runs, or of the flow itself.
 
-    None: there is no such flow, or none is published.
+    None: the flow does not exist, or is not published.
     """
     return Call(_flow(flow_id), _published_inputs, wire.FLOWS)
 
 
 def defined_inputs(flow_id: str) -> Call[Schema | None]:
-    """Ask for the `inputDefinitions` of the reference dialect; None: there is no such flow."""
+    """Ask for the `inputDefinitions` of the reference dialect; None: the flow does not exist."""
     return Call(_flow(flow_id), _defined_inputs, wire.FLOWS)
 
 
@@ -191,7 +197,7 @@ class AttributeDialect(Protocol):
         """Values are what JSON has, and not all of them texts."""
 
     def flow_inputs(self, flow_id: str) -> Call[Schema | None]:
-        """Ask for the inputs of a flow; None: there is no such flow, or none is published."""
+        """Ask for the inputs of a flow; None: the flow does not exist, or is not published."""
 
     def set_attributes(
         self, conversation_id: str, participant_id: str | None, attributes: Mapping[str, object]
@@ -314,7 +320,7 @@ class Attributes:
     async def flow_inputs(self, flow_id: str) -> Schema:
         """Return what the flow declares.
 
-        Misconfigured when there is no such flow or none is published.
+        Misconfigured when the flow does not exist or is not published.
         """
         cached = await self._flows.get(
             flow_id, lambda: self._api.run(self._dialect.flow_inputs(flow_id))

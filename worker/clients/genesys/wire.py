@@ -43,8 +43,8 @@ REFUSED_PAUSE_SECONDS = 30.0
 MISSING_PERMISSION = re.compile(
     r"missing\.[a-z.]+|not\.authorized|insufficient_scope", re.IGNORECASE
 )
-"""Codes of a 403. `missing.permissions`, `missing.any.permissions` and `not.authorized` were seen;
-one for divisions is likely, and no list of them is published."""
+"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; others, as for
+divisions, are likely, and no list of them is published."""
 
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
 TOO_LARGE = {500, 504}

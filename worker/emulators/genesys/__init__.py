@@ -4,7 +4,27 @@ r0 to r4 are the texts of the reference dialect: worker/clients/genesys/README.m
 dialect". A family of endpoints is one module with a `routes()`; `server.py` lists them.
 """
 
-from worker.emulators.genesys.cloud import GenesysCloud
+from worker.emulators.genesys.cloud import (
+    Ended,
+    GenesysCloud,
+    Named,
+    Spoken,
+    a_conversation,
+    a_transcript,
+)
+from worker.emulators.genesys.conversations import a_flow
+from worker.emulators.genesys.history import History, MadeUp
 from worker.emulators.genesys.server import GenesysServer
 
-__all__ = ["GenesysCloud", "GenesysServer"]
+__all__ = [
+    "Ended",
+    "GenesysCloud",
+    "GenesysServer",
+    "History",
+    "MadeUp",
+    "Named",
+    "Spoken",
+    "a_conversation",
+    "a_flow",
+    "a_transcript",
+]

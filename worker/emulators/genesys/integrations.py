@@ -142,7 +142,7 @@ def _customer(
 
 
 def _check_there(cloud: GenesysCloud, request: web.Request) -> None:
-    """Raise Refusal if there is no such action."""
+    """Raise Refusal if the action does not exist."""
     if cloud.action_ids is not None and request.match_info["id"] not in cloud.action_ids:
         raise Refusal(404)
 

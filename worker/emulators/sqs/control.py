@@ -273,7 +273,7 @@ class Journal:
         """How often each message id was given out."""
 
         self.deletes: Counter[str] = Counter()
-        """How often a delete of each message id was accepted, in vain or not."""
+        """How often a delete of each message id was accepted, also without effect."""
 
         self._wall_clock = wall_clock
         # Unbuffered: the last lines before a kill are the ones that are wanted.

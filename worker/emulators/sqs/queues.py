@@ -305,7 +305,7 @@ class MoveTasks:
         """Stop a running task; returns how many messages it moved, and they stay moved.
 
         Raises:
-            SqsError: `ResourceNotFoundException`, there is no such running task.
+            SqsError: `ResourceNotFoundException`, no running task has that handle.
 
         """
         task = next((task for task in self._tasks if task.handle == handle), None)

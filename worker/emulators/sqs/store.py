@@ -215,16 +215,16 @@ class Store:
         if message.hidden_until is None:
             self._order.add(message)
         else:
-            self._hide(message, State.DELAYED, message.hidden_until)
+            self._make_invisible(message, State.DELAYED, message.hidden_until)
 
     def lease(self, message: Message, due: float) -> None:
         """Put a message just given out in flight."""
         self._order.lock(message)
-        self._hide(message, State.IN_FLIGHT, due)
+        self._make_invisible(message, State.IN_FLIGHT, due)
 
     def prolong(self, message: Message, due: float) -> None:
         """Set the end of a running lease anew."""
-        self._hide(message, State.IN_FLIGHT, due)
+        self._make_invisible(message, State.IN_FLIGHT, due)
 
     def reappear(self, message: Message) -> None:
         """Make a hidden message visible."""
@@ -253,7 +253,7 @@ class Store:
         self._move(message, State.GONE)
         del self._messages[message.id]
 
-    def _hide(self, message: Message, state: State, due: float) -> None:
+    def _make_invisible(self, message: Message, state: State, due: float) -> None:
         self._move(message, state)
         message.hidden_until = due
         self._timers.set(message, due)

@@ -6,9 +6,18 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.environment import FLOW_ID, Environment
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, leg, platform
-from worker.emulators.genesys.conversations import a_flow
+from worker.demo import (
+    FLOW_ID,
+    Effects,
+    Environment,
+    Fault,
+    Planned,
+    a_flow,
+    an_id,
+    envelope,
+    leg,
+    platform,
+)
 
 KIND = "conversation start"
 TOPIC = "v2.detail.events.conversation.{id}.customer.start"
@@ -93,9 +102,9 @@ class AttributesJob:
         bodies = {one.id: one.body for one in environment.sinks["analytics"].taken}
         ours = {one.conversation_id: one.attributes() for one in self._began}
         received = {body["conversationId"]: body["attributes"] for body in bodies.values()}
-        wrong = [key for key, attributes in ours.items() if received.get(key) != attributes]
+        wrong = [key for key in ours.keys() & received if received[key] != ours[key]]
         found = sum(body["conversationId"] in ours for body in bodies.values())
-        return Effects("analytics webhook, ids", len(ours), found, wrong)
+        return Effects("analytics webhook, ids", len(ours), found, wrong, "analytics_webhook")
 
 
 def demo(events: int, random: Random) -> AttributesJob:

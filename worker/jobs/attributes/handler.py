@@ -32,7 +32,7 @@ from worker.jobs.attributes.inspector import Rules, Value, inspect, sendable
 ENRICHED = "conversation.attributes.enriched"
 
 _NAMESPACE = UUID("5a2f3b0e-5f0c-5b57-9f0e-0c7d5b9b6a11")
-"""Ours; a change of it would make receivers take repeats for news."""
+"""Ours; a change of it would make sinks take repeats for news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

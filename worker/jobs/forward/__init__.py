@@ -33,7 +33,7 @@ AWS_LIMITS = ClientLimits(pool=10, read_seconds=10, attempts=3)
 async def build(context: Context, settings: ForwardSettings) -> ForwardEvents:
     """Return the handler and its target."""
     if settings.forward_to is None:
-        raise ConfigurationError([f"{SETTING}: is missing"])
+        raise ConfigurationError([f"{SETTING}: is not set"])
     destination = destination_of(settings.forward_to)
     if problem := loop_of(destination, context.queue_urls):
         raise ConfigurationError([problem])

@@ -42,34 +42,34 @@ async def _s3(context: Context, to: Destination) -> list[Finding]:
 async def _kinesis(context: Context, to: Destination) -> list[Finding]:
     client = (await open_service(context, "kinesis")).client
     put = client.put_records(StreamName=to.name, Records=[])
-    look = partial(client.describe_stream_summary, StreamName=to.name)
-    return [await _batch("kinesis:PutRecords", put, look)]
+    read = partial(client.describe_stream_summary, StreamName=to.name)
+    return [await _batch("kinesis:PutRecords", put, read)]
 
 
 async def _firehose(context: Context, to: Destination) -> list[Finding]:
     client = (await open_service(context, "firehose")).client
     put = client.put_record_batch(DeliveryStreamName=to.name, Records=[])
-    look = partial(client.describe_delivery_stream, DeliveryStreamName=to.name)
-    return [await _batch("firehose:PutRecordBatch", put, look)]
+    read = partial(client.describe_delivery_stream, DeliveryStreamName=to.name)
+    return [await _batch("firehose:PutRecordBatch", put, read)]
 
 
 async def _sqs(context: Context, to: Destination) -> list[Finding]:
     client = (await open_service(context, "sqs")).client
     put = client.send_message_batch(QueueUrl=to.name, Entries=[])
-    look = partial(client.get_queue_attributes, QueueUrl=to.name, AttributeNames=["QueueArn"])
-    return [await _batch("sqs:SendMessage", put, look)]
+    read = partial(client.get_queue_attributes, QueueUrl=to.name, AttributeNames=["QueueArn"])
+    return [await _batch("sqs:SendMessage", put, read)]
 
 
-async def _batch(action: str, put: Awaitable[Any], look: Callable[[], Awaitable[Any]]) -> Finding:
-    """Put a batch of nothing, and look whether there is a target: the first may not show it.
+async def _batch(action: str, put: Awaitable[Any], read: Callable[[], Awaitable[Any]]) -> Finding:
+    """Put a batch of nothing, and read whether there is a target: the first may not show it.
 
-    `look`: a read that the job needs no permission for; lacking it is no fault.
+    `read`: a call that the job needs no permission for; lacking it is no fault.
     """
     probe = probes.Probe(name=TARGET, action=action, setting=SETTING, refusal="", found="")
-    fault = await probes.refusal_of(put)
+    fault = await probes.fault_raised(put)
     if fault is not None and fault.code not in REFUSED_BATCH:
         return probes.refused(probe, fault)
-    fault = await probes.refusal_of(look())
+    fault = await probes.fault_raised(read())
     if fault is None:
         return ok(TARGET, f"exists, and {action} is allowed")
     if fault.is_missing:
@@ -98,7 +98,7 @@ async def _rules_back(context: Context, events: Any, bus: str) -> list[Finding]:
             named = await events.list_rule_names_by_target(TargetArn=arn, EventBusName=bus)
             rules.extend(named["RuleNames"])
 
-    fault = await probes.refusal_of(find())
+    fault = await probes.fault_raised(find())
     remedy = f"let no rule from this bus to a queue of SQS_QUEUE_URL match the source {SOURCE}"
     if fault is not None:
         found = f"whether it feeds the worker's own queue is not verified ({fault.code})"

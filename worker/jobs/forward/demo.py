@@ -7,8 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.environment import FORWARD_BUCKET, Environment
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso
+from worker.demo import FORWARD_BUCKET, Effects, Environment, Fault, Planned, an_id, envelope, iso
 
 KIND = "forwarded"
 TYPES = ("v2.users.{id}.activity", "v2.routing.queues.{id}.users", "callback.requested")

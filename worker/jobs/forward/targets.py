@@ -238,13 +238,13 @@ class Records:
 def within(batch: Sequence[Entry], content_bytes: int) -> list[list[Entry]]:
     """Cut a batch, in order, into calls that are not too large."""
     parts: list[list[Entry]] = []
-    room = 0
+    bytes_left = 0
     for entry in batch:
-        if not parts or entry.size > room:
+        if not parts or entry.size > bytes_left:
             parts.append([])
-            room = content_bytes
+            bytes_left = content_bytes
         parts[-1].append(entry)
-        room -= entry.size
+        bytes_left -= entry.size
     return parts
 
 

@@ -25,7 +25,9 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
     return WriteReport(
         reader=open_reader(context, settings, genesys),
         bucket=await open_bucket(context, settings),
-        subscribers=Subscribers(bus=await context.event_bus(), hook=hook, steps=OncePerKey()),
+        subscribers=Subscribers(
+            bus=await context.event_bus(), hook=hook, once_per_key=OncePerKey()
+        ),
         now=context.now,
         names=open_names(context, genesys),
     )

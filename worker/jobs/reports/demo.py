@@ -7,11 +7,19 @@ from uuid import UUID
 import httpx
 import orjson
 
-from worker.demo.environment import REPORT_BUCKET, Environment
-from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Fault, Planned, envelope, iso
-from worker.emulators.genesys.cloud import Named
-from worker.emulators.genesys.history import History, MadeUp
+from worker.demo import (
+    REPORT_BUCKET,
+    Effects,
+    Environment,
+    Fault,
+    History,
+    MadeUp,
+    Named,
+    Planned,
+    envelope,
+    iso,
+    put_events,
+)
 
 KIND = "report due"
 FILES = ("manifest.json", "report.csv", "report.html", "report.json")

@@ -1,8 +1,8 @@
 """The figures of a report: totals by group, with percentiles. Pure.
 
 Quantiles of any number of values take bounded memory, to 1 % of the true one: values fall into
-buckets whose bounds grow by a constant factor, as in DDSketch (Masson, Rim, Lee, 2019):
-https://arxiv.org/abs/1908.10693. Two sketches add up to the sketch of all their values.
+buckets whose bounds grow by a constant factor, as in DDSketch (Masson, Rim, Lee: VLDB
+2019). Two sketches add up to the sketch of all their values.
 """
 
 import math

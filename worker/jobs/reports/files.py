@@ -3,7 +3,6 @@
 A spreadsheet cannot mistake the CSV (RFC 4180) for formulas: a text cell that it would run gets an
 apostrophe in front, which it shows as text; so does one that already begins with apostrophes and
 would run without them. Numbers are untouched: they are ours, and `-1` must stay a number.
-https://owasp.org/www-community/attacks/CSV_Injection
 """
 
 import csv

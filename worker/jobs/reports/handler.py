@@ -42,7 +42,7 @@ class Subscribers:
 
     bus: Bus
     hook: Webhook | None
-    steps: OncePerKey
+    once_per_key: OncePerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class WriteReport:
         to = self.subscribers
         time = event.origin.occurred_at
         put = partial(to.bus.put, READY, body, source=SOURCE, time=time)
-        await to.steps.once((READY, report), put)
+        await to.once_per_key.once((READY, report), put)
         if to.hook is not None:
             await to.hook.post({"eventType": READY, **body}, delivery_id=report)
 

@@ -25,7 +25,7 @@ async def build(context: Context, settings: SentimentSettings) -> ForwardChatSen
             min_confidence=Decimal(repr(settings.sentiment_min_confidence)),
             escalation_threshold=Decimal(repr(settings.sentiment_escalation_threshold)),
         ),
-        sinks=await _receivers(context, settings),
+        sinks=await _sinks(context, settings),
         now=context.now,
         settle_seconds=settings.sentiment_settle_seconds,
         mark=mark_of(settings, (await context.genesys()).dialect.name),
@@ -39,13 +39,13 @@ def mark_of(settings: SentimentSettings, dialect: str) -> Mark:
     return Mark.FIRST if dialect == "reference" else Mark.LAST
 
 
-async def _receivers(context: Context, settings: SentimentSettings) -> Sinks:
+async def _sinks(context: Context, settings: SentimentSettings) -> Sinks:
     return Sinks(
         set_attributes=(await context.genesys()).attributes.set_conversation_attributes,
         bus=await context.event_bus(),
         crm=await context.webhook("crm_webhook", settings.crm_webhook_url),
         alert=await context.webhook("alert_webhook", settings.alert_webhook_url),
-        steps=OncePerKey(),
+        once_per_key=OncePerKey(),
     )
 
 

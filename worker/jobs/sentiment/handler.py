@@ -49,7 +49,7 @@ class Mark(StrEnum):
     """When a conversation is given its forwarding's id."""
 
     FIRST = "first"
-    """Before the receivers, which get nothing if it is refused: as text r3 has it."""
+    """Before the sinks, which get nothing if it is refused: as text r3 has it."""
 
     LAST = "last"
     """After them, at best effort: attributes of a conversation that ended are worth little."""
@@ -68,7 +68,7 @@ class Sinks:
     bus: Bus
     crm: Webhook | None
     alert: Webhook | None
-    steps: OncePerKey
+    once_per_key: OncePerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class ForwardChatSentiment:
         effects = self._effects(event, payload, severe=severe)
         results = await asyncio.gather(
             *(
-                self.sinks.steps.once((event.origin.dedupe_key, name), effect)
+                self.sinks.once_per_key.once((event.origin.dedupe_key, name), effect)
                 for name, effect in effects.items()
             ),
             return_exceptions=True,

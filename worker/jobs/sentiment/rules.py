@@ -14,7 +14,7 @@ from worker.api import Permanent, Sentiment, utc_text
 from worker.jobs.sentiment.events import ChatScored
 
 NAMESPACE = UUID("5f0b7a5e-6c1d-5b0e-9f57-0d6a3c3d8f42")
-"""Of all ids made here. Never to be changed: receivers know a repeat by its id."""
+"""Of all ids made here. Never to be changed: sinks know a repeat by its id."""
 
 _FOUR_DECIMALS = Decimal("0.0001")
 

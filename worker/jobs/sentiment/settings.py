@@ -27,7 +27,7 @@ class SentimentSettings(JobSettings):
 
     sentiment_mark: bool = True
     """Whether a conversation is given the id of its forwarding as an attribute. Best effort, after
-    the receivers, as the conversation has ended; in the reference dialect before them."""
+    the sinks, as the conversation has ended; in the reference dialect before them."""
 
     events_chat_types: Globs = (
         "v2.detail.events.conversation.*.customer.end",

@@ -27,7 +27,7 @@ async def check_action(context: Context, settings: VoiceSettings) -> list[Findin
     genesys = await context.genesys()
     if "lookups" not in genesys.dialect.features:
         return []
-    read = partial(genesys.actions.look, settings.genesys_action_id or "", _action)
+    read = partial(genesys.actions.lookup, settings.genesys_action_id or "", _action)
     return await genesys.finding_of(ACTION, "GENESYS_ACTION_ID", read)
 
 

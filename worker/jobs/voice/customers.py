@@ -30,7 +30,7 @@ UNKNOWN = Customer(tier="unknown", ltv=None)
 def customer_of(
     output: Mapping[str, Any] | None, *, tier_field: str, ltv_field: str
 ) -> Customer | None:
-    """Read a data action's output; None when it means that there is no such customer.
+    """Read a data action's output; None when it means that the customer does not exist.
 
     Permanent, naming the field, when a value is not what the field is for.
     """

@@ -8,8 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from worker.demo.environment import TABLE, Environment
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, platform
+from worker.demo import TABLE, Effects, Environment, Fault, Planned, an_id, envelope, iso, platform
 
 KIND = "voice sentiment"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -9,10 +9,23 @@ from uuid import UUID
 
 import orjson
 
-from worker.demo.environment import STATE_MACHINE_ARN, Environment
-from worker.demo.fixtures import put_events
-from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
-from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
+from worker.demo import (
+    STATE_MACHINE_ARN,
+    Effects,
+    Ended,
+    Environment,
+    Fault,
+    Planned,
+    Spoken,
+    a_conversation,
+    a_transcript,
+    an_id,
+    envelope,
+    iso,
+    leg,
+    platform,
+    put_events,
+)
 
 VOICE = "conversation end"
 CHAT = "chat end"

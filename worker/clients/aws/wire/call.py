@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http.client import responses
 from random import Random
 from typing import Any
-from uuid import uuid4
 from zlib import crc32
 
 import orjson
@@ -30,9 +29,9 @@ from botocore.retries.standard import (
     TransientRetryableChecker,
 )
 
-from worker.clients.aws.wire.connection import Reply, Transport
-from worker.clients.aws.wire.protocol import Answer, Dialect, encoded
-from worker.clients.aws.wire.signing import Clock, Signer
+from worker.clients.aws.wire.connection import Transport
+from worker.clients.aws.wire.http11 import Reply
+from worker.clients.aws.wire.protocol import Answer, Clock, Dialect, Signer, encoded
 
 # The SDK's own tables, by whatever release is installed; it has no public names for them.
 THROTTLED_CODES = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # noqa: SLF001
@@ -138,7 +137,13 @@ def answer_of(reply: Reply, dialect: Dialect, operation: str, attempts: Answer) 
 
 
 def _check(reply: Reply) -> None:
-    """DynamoDB sends a checksum; a reply that does not fit it is damaged."""
+    """Refuse what is damaged, by DynamoDB's checksum, and what may be cut.
+
+    A reply without a length ends where its connection does; cut, a refusal would lose its code. A
+    part of an object is none, so that one that can be read is whole.
+    """
+    if reply.until_close and not isinstance(_json(reply.body), dict):
+        raise HTTPClientError(error="the reply has no length, and is no whole JSON object")
     declared = reply.headers.get("x-amz-crc32")
     if declared is not None and declared != str(actual := crc32(reply.body)):
         raise ChecksumError(
@@ -213,7 +218,7 @@ class Invoker:
 
     async def __call__(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Return the answer. Raises ClientError and BotoCoreError, as the SDK's clients do."""
-        body, invocation = encoded(parameters), str(uuid4())
+        body, invocation = encoded(parameters), _invocation(self._random)
         attempts = Attempts(self._most_attempts, self._quota, self._random.random)
         adjusted = False
         while True:
@@ -239,8 +244,14 @@ class Invoker:
         credentials = await self._credentials()
         if credentials is None:
             raise NoCredentialsError
-        headers = self._signer.headers(operation, body, credentials, self._clock.seconds())
-        headers["amz-sdk-invocation-id"] = invocation
-        headers["amz-sdk-request"] = f"attempt={attempts.number}; max={attempts.most}"
-        reply = await self._transport.post(headers, body)
+        shared, own = self._signer.sign(operation, body, credentials, self._clock.seconds())
+        own["amz-sdk-invocation-id"] = invocation
+        own["amz-sdk-request"] = f"attempt={attempts.number}; max={attempts.most}"
+        reply = await self._transport.post(shared, own, body)
         return answer_of(reply, self._dialect, operation, attempts.metadata())
+
+
+def _invocation(random: Random) -> str:
+    """Return an id in the form of a random UUID, without a system call: it is no secret."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

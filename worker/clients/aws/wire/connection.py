@@ -1,6 +1,6 @@
 """The endpoint of a service, by botocore's own rules, and one POST to it within limits.
 
-Failures are raised as botocore's exceptions.
+By connections of our own, or by aiohttp. Failures are raised as botocore's exceptions.
 """
 
 import math
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from ssl import SSLContext
+from typing import Literal, Protocol
 
 import aiohttp
 from aiobotocore.session import AioSession
@@ -36,6 +37,14 @@ from botocore.utils import (
 )
 from yarl import URL
 
+from worker.clients.aws.wire.http11 import (
+    KEEP_ALIVE_SECONDS,
+    MAX_BODY_BYTES,
+    ConnectTimeout,
+    Pool,
+    Reply,
+    ReplyCut,
+)
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 
 
@@ -159,44 +168,56 @@ def _configured(chain: AioSession, service: str) -> str | None:
     return url
 
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Ten messages of 1 MiB each, escaped, with room to spare. An answer beyond that is none."""
-
 LARGE_BYTES = 1024 * 1024
 
-# Without the first, aiohttp would ask for gzip, and nothing would unpack it.
+# Without the first, a server might think that it may compress, and nothing would unpack it.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "genesys-event-worker"}
 
-KEEP_ALIVE_SECONDS = 12.0
-"""The SDK's. A connection that AWS closed in the meantime would cost an attempt."""
+
+class SharedHeaders:
+    """Headers that many requests have in common, made ready to be sent once."""
+
+    __slots__ = ("by_name", "lines")
+
+    def __init__(self, by_name: Mapping[str, str]) -> None:
+        self.by_name = by_name
+        self.lines = _lines(by_name)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in any case."""
-
-    body: bytes
+def is_sendable(value: str) -> bool:
+    """Return False for what no header can hold: a line break in it would begin another header."""
+    return value.isascii() and value.isprintable()
 
 
-class Transport:
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+
+
+class Transport(Protocol):
     """The connections of one client."""
+
+    async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
+        """Send, and read all of the reply. Raises HTTPClientError or botocore's ConnectionError.
+
+        `own`: headers of this request. All values are sendable, by `is_sendable`.
+        """
+
+
+class AiohttpTransport:
+    """By aiohttp, which knows proxies."""
 
     def __init__(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> None:
         self._http = http
         self._endpoint = endpoint
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send, and read all of the reply. Raises HTTPClientError or botocore's ConnectionError."""
+    async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
+        """See Transport."""
         try:
             async with self._http.post(
                 self._endpoint.url,
                 # aiohttp wants large bodies as files, which it writes in pieces.
                 data=body if len(body) < LARGE_BYTES else BytesIO(body),
-                headers=headers,
+                headers={**shared.by_name, **own},
                 # A signature is for one address; and a POST that is redirected becomes a GET.
                 allow_redirects=False,
                 proxy=self._endpoint.proxy,
@@ -204,42 +225,90 @@ class Transport:
             ) as response:
                 return Reply(response.status, response.headers, await _read(response.content))
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._as_botocore(error) from error
+            raise _as_botocore(error, self._endpoint) from error
 
-    def _as_botocore(self, error: Exception) -> BotoCoreError:
-        """Return the SDK's exception of an error.
 
-        TimeoutError is an OSError; ValueError is credentials that no header can hold.
-        """
-        url = str(self._endpoint.url)
-        match error:
-            case aiohttp.ClientSSLError():
-                return SSLError(endpoint_url=url, error=error)
-            case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-                return ProxyConnectionError(proxy_url=mask_proxy_url(self._endpoint.proxy or ""))
-            case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-                return ConnectionClosedError(endpoint_url=url)
-            case TimeoutError():
-                late = isinstance(error, aiohttp.ConnectionTimeoutError)
-                kind = ConnectTimeoutError if late else ReadTimeoutError
-                return kind(endpoint_url=url, error=error)
-            case aiohttp.ClientConnectionError() | OSError():
-                return EndpointConnectionError(endpoint_url=url, error=error)
-        return HTTPClientError(error=type(error).__name__)
+class WireTransport:
+    """By connections of our own."""
+
+    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+        self._pool = pool
+        self._endpoint = endpoint
+        self._start = f"POST {endpoint.url.raw_path_qs} HTTP/1.1\r\n".encode()
+        self._start += _lines({name.lower(): value for name, value in HEADERS.items()})
+
+    async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
+        """See Transport."""
+        rest = _lines(own) + b"content-length: %d\r\n\r\n" % len(body)
+        try:
+            # One write: a head of its own would be a segment, and a system call, of its own.
+            return await self._pool.post(b"".join((self._start, shared.lines, rest, body)))
+        except (OSError, ValueError) as error:
+            raise _as_botocore(error, self._endpoint) from error
+
+
+def _as_botocore(error: Exception, endpoint: Endpoint) -> BotoCoreError:
+    """Return the SDK's exception of an error.
+
+    TimeoutError, ReplyCut and SSLError are OSErrors; ValueError is a name that no host can have, or
+    what is no reply.
+    """
+    url = str(endpoint.url)
+    match error:
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return SSLError(endpoint_url=url, error=error)
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return ProxyConnectionError(proxy_url=mask_proxy_url(endpoint.proxy or ""))
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ReplyCut():
+            return ConnectionClosedError(endpoint_url=url)
+        case TimeoutError():
+            late = isinstance(error, aiohttp.ConnectionTimeoutError | ConnectTimeout)
+            kind = ConnectTimeoutError if late else ReadTimeoutError
+            return kind(endpoint_url=url, error=error)
+        case aiohttp.ClientConnectionError() | OSError():
+            return EndpointConnectionError(endpoint_url=url, error=error)
+    return HTTPClientError(error=type(error).__name__)
+
+
+Http = Literal["wire", "aiohttp"]
+"""By whose connections: our own, or aiohttp's."""
 
 
 @asynccontextmanager
 async def transport_to(
-    endpoint: Endpoint, limits: ClientLimits, trusted: SSLContext | None
+    endpoint: Endpoint, limits: ClientLimits, trusted: SSLContext | None, http: Http
 ) -> AsyncIterator[Transport]:
-    """Open a pool of connections, and close it. `trusted`: None for an endpoint without TLS."""
-    connector = aiohttp.TCPConnector(
-        limit=limits.pool,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        ssl=True if trusted is None else trusted,
+    """Open a pool of connections, and close it.
+
+    `trusted`: None for an endpoint without TLS. Behind a proxy, it is aiohttp's whatever `http` is.
+    """
+    if http == "aiohttp" or endpoint.proxy:
+        async with _aiohttp(limits, trusted) as session:
+            yield AiohttpTransport(session, endpoint)
+        return
+    url = endpoint.url
+    pool = Pool(
+        url.raw_host or "",
+        url.port or 443,
+        trusted,
+        size=limits.pool,
+        connect_seconds=limits.connect_seconds,
+        silence_seconds=limits.read_seconds,
+        total_seconds=limits.attempt_seconds,
     )
-    async with aiohttp.ClientSession(
-        connector=connector,
+    try:
+        yield WireTransport(pool, endpoint)
+    finally:
+        await pool.close()
+
+
+def _aiohttp(limits: ClientLimits, trusted: SSLContext | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=limits.pool,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            ssl=True if trusted is None else trusted,
+        ),
         timeout=aiohttp.ClientTimeout(
             total=limits.attempt_seconds,
             sock_connect=limits.connect_seconds,
@@ -254,8 +323,7 @@ async def transport_to(
         trust_env=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
-    ) as http:
-        yield Transport(http, endpoint)
+    )
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

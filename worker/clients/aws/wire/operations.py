@@ -13,16 +13,22 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
 
 from worker.clients.aws.wire.call import Credentials, Invoker
-from worker.clients.aws.wire.connection import ClientLimits, endpoint_of, transport_to, trust
+from worker.clients.aws.wire.connection import (
+    ClientLimits,
+    Http,
+    endpoint_of,
+    transport_to,
+    trust,
+)
 from worker.clients.aws.wire.protocol import (
     DYNAMODB,
     EVENTS,
     SQS,
     STEP_FUNCTIONS,
     Answer,
+    Signer,
     dialect_of,
 )
-from worker.clients.aws.wire.signing import Signer
 
 Call = Callable[[str, Mapping[str, Any]], Awaitable[Answer]]
 
@@ -129,8 +135,10 @@ Client = Sqs | DynamoDb | StepFunctions | Events
 class WireClients:
     """Makes clients of four services with the region, endpoint and credentials of one chain."""
 
-    def __init__(self, chain: AioSession) -> None:
+    def __init__(self, chain: AioSession, http: Http) -> None:
+        """`http`: by whose connections; behind a proxy it is aiohttp's."""
         self._chain = chain
+        self._http = http
 
     @staticmethod
     def speaks(service: str) -> bool:
@@ -146,7 +154,7 @@ class WireClients:
         endpoint = endpoint_of(self._chain, service)
         trusted = self._trusted if endpoint.url.scheme == "https" else None
         credentials = await self._credentials(limits.attempt_seconds)
-        async with transport_to(endpoint, limits, trusted) as transport:
+        async with transport_to(endpoint, limits, trusted, self._http) as transport:
             signer = Signer(dialect, endpoint)
             yield _client(
                 service, Invoker(dialect, signer, transport, credentials, limits.attempts)

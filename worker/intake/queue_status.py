@@ -23,7 +23,7 @@ SHOWN = 10
 """Messages in flight and blocked groups shown, of each."""
 
 
-class QueueWatch:
+class QueueStatusReader:
     """Reads the parts; nothing here acts on them, but for the gate of a queue that is too full."""
 
     def __init__(self, opened: OpenQueue, consumer: Consumer, settings: Settings) -> None:
@@ -124,7 +124,7 @@ class QueueWatch:
             yield InFlight(
                 message_id=lease.message.id,
                 jobs=lease.jobs,
-                stage=f"{lease.stage}, waits for {waits_for}" if waits_for else lease.stage,
+                phase=f"{lease.phase}, waits for {waits_for}" if waits_for else lease.phase,
                 seconds=now - lease.began_at,
             )
 

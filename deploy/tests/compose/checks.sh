@@ -43,7 +43,7 @@ compose_up() {
 
 check_demo() { # counts what it finds as checks of ours
   local started=$SECONDS line
-  PYTHONPATH="$here/..:$here/../monitoring" beside "$root/.venv/bin/python" "$here/../compose/watch.py" \
+  PYTHONPATH="$here/..:$here/../monitoring" beside "$root/.venv/bin/python" "$here/../compose/check.py" \
     "$root/deploy" >"$scratch/look.log" 2>&1 || true
   sed '/^[0-9]* passed, [0-9]* failed$/d' "$scratch/look.log"
   line="$(tail -n 1 "$scratch/look.log")"

@@ -1,4 +1,6 @@
-"""The bus of the demo: an event lies on the queue of each job that it interests."""
+"""The demo: an event lies on the queue of each job that it interests, callers have own numbers."""
+
+from random import Random
 
 import pytest
 
@@ -6,6 +8,11 @@ from tests.support.factories import a_body
 from worker.app.jobs import BUILT_IN
 from worker.demo.environment import queues_of
 from worker.demo.traffic import POISON
+from worker.jobs.attributes.demo import AttributesJob
+from worker.jobs.voice.demo import VoiceJob
+
+MANY = 20_000
+"""Of ten million numbers, so many drawn at random hold some twenty pairs."""
 
 QUEUES = {job: f"http://sqs/{job}" for job in BUILT_IN}
 
@@ -31,3 +38,9 @@ def test_what_no_rule_takes_lies_on_one_queue_always_the_same(body):
 
     assert url in QUEUES.values()
     assert queues_of(body, QUEUES) == [url]
+
+
+def test_no_two_made_up_callers_have_one_number():
+    scores, began = VoiceJob(MANY, Random(1))._scores, AttributesJob(MANY, Random(1))._began
+
+    assert len({score.phone for score in scores}) == len({one.phone for one in began}) == MANY

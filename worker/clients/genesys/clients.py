@@ -10,7 +10,7 @@ from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.conversations import Batching, ConversationDetails, LiveConversations
 from worker.clients.genesys.dialects import Dialect, Host, Platform, Reference, Text
-from worker.clients.genesys.participants import FLOW_CACHE, Attributes, Schema
+from worker.clients.genesys.participants import Attributes, Schema, flow_cache
 from worker.clients.genesys.speech import (
     ChatSentiment,
     QuerySentiment,
@@ -96,7 +96,7 @@ async def open_clients(
     http = await stack.enter_async_context(HttpClient("genesys", api_url(genesys), limits))
     tokens = _tokens(settings, login, dialect, guards[LOGIN], stack)
     api = Api(http, tokens, guards, limiter)
-    flows: Cache[str, Schema] = Cache("flows", FLOW_CACHE, random=random)
+    flows = Cache[str, Schema]("flows", flow_cache(settings.cache.max_entries), random=random)
     details = _details(settings, api, dialect, stack)
     sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)
     return GenesysClients(
