@@ -312,6 +312,28 @@ def test_an_aws_region_of_genesys_is_its_domain(region):
     assert settings.genesys.environment == REGIONS[region]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://api.mypurecloud.ie", "mypurecloud.ie"),
+        ("https://login.euw2.pure.cloud/", "euw2.pure.cloud"),
+        ("apps.mypurecloud.de", "mypurecloud.de"),
+        ("us_east_1", "mypurecloud.com"),
+        ("api.example", "api.example"),
+    ],
+)
+def test_the_domain_is_read_out_of_what_people_copy(written, meant):
+    assert load_settings({**GOOD, "GENESYS_ENVIRONMENT": written}).genesys.environment == meant
+
+
+@pytest.mark.parametrize("name", ["GENESYS_API_URL", "GENESYS_LOGIN_URL"])
+def test_the_url_of_the_api_ends_before_the_paths_of_its_calls(name):
+    (problem,) = problems_of(**{name: "https://gw.example/x/api/v2/"})
+
+    assert problem.startswith(f"{name}: must end before /api/v2")
+    assert "gw.example" in problem
+
+
 def test_any_domain_is_taken_as_it_is():
     settings = load_settings({**GOOD, "GENESYS_ENVIRONMENT": "New1.pure.cloud"})
 
@@ -325,7 +347,10 @@ def test_levels_have_the_names_that_other_programs_use_too(level, meant):
     assert load_settings({**GOOD, "LOG_LEVEL": level}).log.level == meant
 
 
-@pytest.mark.parametrize("form", ["{}\n", " {}\t", '"{}"', "'{}'", '" {} "\r\n'])
+@pytest.mark.parametrize(
+    "form",
+    ["{}\n", " {}\t", '"{}"', "'{}'", '" {} "\r\n', "\ufeff{}", "\u200b{}\xa0", "\u201c{}\u201d"],
+)
 def test_white_space_and_quotes_around_a_value_are_no_part_of_it(form):
     environ = {name: form.format(value) for name, value in GOOD.items()}
 

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_fifo
 from worker.settings.fields import (
     AgentUrl,
+    ApiUrl,
     CollectorUrl,
     Domain,
     Globs,
@@ -234,10 +235,10 @@ class Genesys(Group):
     """The reference text that says how tokens are asked for. Unset: the job's own (r0 voice, r1
     workflow, r2 attributes and jobs of other packages, r3 sentiment, r4 reports)."""
 
-    api_url: Url | None = None
+    api_url: ApiUrl | None = None
     """Overrides https://api.{environment}; for gateways and tests."""
 
-    login_url: Url | None = None
+    login_url: ApiUrl | None = None
     """Overrides https://login.{environment} (reference texts but r2: the API host)."""
 
     token_path: Path | None = None

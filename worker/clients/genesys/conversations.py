@@ -348,7 +348,7 @@ class _Questions:
             failure = self._given_up() or await self._ask(part)
             if failure is None:
                 continue
-            if len(part) > 1 and isinstance(failure, Permanent | RequestTooLarge):
+            if len(part) > 1 and isinstance(failure, Permanent | RequestTooLarge | Unreadable):
                 half = len(part) // 2
                 parts.extendleft((part[half:], part[:half]))
             else:
