@@ -98,7 +98,7 @@ from worker.events import (
     utc_text,
     without_tel,
 )
-from worker.findings import Finding, Inspection, State, fail, ok, warn
+from worker.findings import Check, Finding, Inspection, State, Trace, TraceEntry, fail, ok, warn
 from worker.resilience import (
     Batcher,
     Cache,
@@ -178,6 +178,8 @@ __all__ = [
     "Slice",
     "SliceTooLarge",
     "State",
+    "Trace",
+    "TraceEntry",
     "Transient",
     "Unauthorized",
     "Unavailable",
@@ -235,14 +237,8 @@ __all__ = [
 S = TypeVar("S", bound=JobSettings)
 
 Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event of its job and returns what it did, or raises: Transient (the message comes
-back), NotYet (nothing is broken, the data is not there yet) or Permanent (it is dead-lettered with
-the reason). It never touches SQS."""
-
-Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
-"""Takes the context and the settings; returns what is as it should be, and what is not.
-It reads, or calls what must be refused: nothing is sent, written or changed. A WorkerError that it
-raises is reported as a failure."""
+"""Works on one event and returns what it did, or raises Transient (the message comes back), NotYet
+(the data is not there yet) or Permanent (it is dead-lettered with the reason); it knows no SQS."""
 
 Proof = Literal["sink", "store"]
 """What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
@@ -394,6 +390,10 @@ class Job(Generic[S]):
     """Where `worker inspect --live` finds what asks its upstreams: `module:function`. It is awaited
     with context, settings and files (by option, in place of the upstreams' answers), and returns a
     function that takes an event and returns an awaitable `Inspection`."""
+
+    trace: str | None = None
+    """Where `worker trace` finds what the job did for a conversation: `module:function`. It is
+    awaited with context, settings and the conversation's id, and returns a sequence of `Trace`."""
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof, `module:function`: it takes the number of

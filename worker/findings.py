@@ -1,7 +1,8 @@
-"""What the commands that change nothing find: facts of `check`, and what `inspect` reports."""
+"""What the commands that change nothing find: `check`, `inspect` and `trace`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 
@@ -31,6 +32,11 @@ def fail(name: str, found: str, remedy: str) -> Finding:
     return Finding(name, "fail", found, remedy)
 
 
+Check = Callable[[Any, Any], Awaitable[Sequence[Finding]]]
+"""Takes the context and the settings; returns what is as it should be, and what is not.
+It reads, or calls what must be refused: nothing is sent, written or changed. A WorkerError that it
+raises is reported as a failure."""
+
 Checks = Mapping[str, Callable[[Any], Awaitable[Sequence[Finding]]]]
 """Checks by name, that of their finding should they have no answer; each is given the context."""
 
@@ -59,3 +65,35 @@ class Inspection:
 
     problem: str | None = None
     """Why the event would not be handled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceEntry:
+    """One thing that was done for a conversation. Ids and states; no personal data."""
+
+    time: datetime | None
+    """When, aware; None where the place does not keep it."""
+
+    what: str
+    """In two or three words, e.g. `voice record`."""
+
+    id: str
+    """What it is found by in its place, e.g. the name of an execution."""
+
+    state: str
+    """What became of it."""
+
+    job: str | None = None
+    """The job that did it. `worker trace` sets it for what a job returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What was found for a conversation in one place, where effects show."""
+
+    where: str
+    """The place, e.g. `DynamoDB table voice-records`."""
+
+    entries: Sequence[TraceEntry] = ()
+    note: str = ""
+    """What was not searched, and how to see it; empty: all was searched."""

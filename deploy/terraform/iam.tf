@@ -199,7 +199,7 @@ resource "aws_iam_role_policy" "scheduler" {
 
 # --- Operators ----------------------------------------------------------------------------------
 
-# For people, not for tasks: what `worker check`, `send`, `dlq` and `report` call. Attach it to their role.
+# For people, not for tasks: what `worker check`, `send`, `dlq`, `report` and `trace` call. Attach it to their role.
 resource "aws_iam_policy" "operator" {
   name        = "${var.name}-operator"
   description = "The worker's commands for operators"
@@ -231,6 +231,24 @@ resource "aws_iam_policy" "operator" {
         Effect   = "Allow"
         Action   = "dynamodb:PutItem"
         Resource = [aws_dynamodb_table.records.arn, aws_dynamodb_table.idempotency.arn]
+      },
+      {
+        Sid      = "TraceRecords"
+        Effect   = "Allow"
+        Action   = "dynamodb:Query"
+        Resource = [aws_dynamodb_table.records.arn, "${aws_dynamodb_table.idempotency.arn}/index/conversationId-index"]
+      },
+      {
+        Sid      = "TraceIdempotency"
+        Effect   = "Allow"
+        Action   = "dynamodb:GetItem"
+        Resource = aws_dynamodb_table.idempotency.arn
+      },
+      {
+        Sid      = "TraceWorkflow"
+        Effect   = "Allow"
+        Action   = "states:ListExecutions"
+        Resource = aws_sfn_state_machine.workflow.arn
       },
       {
         Sid      = "CheckWorkflow"

@@ -18,6 +18,7 @@ locals {
       detail = { for field, value in {
         name      = name
         period    = report.period
+        timezone  = report.timezone
         mediaType = report.media_type
         queueIds  = report.queue_ids
         groupBy   = report.group_by

@@ -4,7 +4,7 @@ locals {
   ops_port              = 9464
   tmp                   = "tmp"
   user                  = "10001:10001"
-  requests_per_minute   = floor(var.genesys_requests_per_minute * 0.8 / var.max_tasks)
+  requests_per_minute   = floor(var.genesys_requests_per_minute * 0.8)
   stop_timeout_seconds  = var.drain_seconds + var.poll_wait_seconds + 10
   image                 = coalesce(var.image, "${aws_ecr_repository.worker.repository_url}:${var.image_tag}")
   cluster_arn           = coalesce(var.cluster_arn, one(aws_ecs_cluster.worker[*].arn))
@@ -20,15 +20,17 @@ locals {
     SQS_DRAIN_SECONDS           = tostring(var.drain_seconds)
     GENESYS_ENVIRONMENT         = var.genesys_environment
     GENESYS_REQUESTS_PER_MINUTE = tostring(local.requests_per_minute)
-    DYNAMODB_TABLE              = aws_dynamodb_table.records.name
-    LEDGER_TABLE                = aws_dynamodb_table.idempotency.name
-    STEP_FUNCTIONS_ARN          = aws_sfn_state_machine.workflow.arn
-    WORKFLOW_DETAILS_BUCKET     = aws_s3_bucket.reports.id
-    EVENT_BUS_NAME              = var.own_bus_name
-    REPORT_BUCKET               = aws_s3_bucket.reports.id
-    OPS_HOST                    = "0.0.0.0"
-    OPS_PORT                    = tostring(local.ops_port)
-    LOG_FORMAT                  = "json"
+    # Of all tasks together, shared in LEDGER_TABLE.
+    GENESYS_FLEET_REQUESTS_PER_MINUTE = tostring(var.genesys_requests_per_minute)
+    DYNAMODB_TABLE                    = aws_dynamodb_table.records.name
+    LEDGER_TABLE                      = aws_dynamodb_table.idempotency.name
+    STEP_FUNCTIONS_ARN                = aws_sfn_state_machine.workflow.arn
+    WORKFLOW_DETAILS_BUCKET           = aws_s3_bucket.reports.id
+    EVENT_BUS_NAME                    = var.own_bus_name
+    REPORT_BUCKET                     = aws_s3_bucket.reports.id
+    OPS_HOST                          = "0.0.0.0"
+    OPS_PORT                          = tostring(local.ops_port)
+    LOG_FORMAT                        = "json"
   })
 
   container = {
@@ -138,8 +140,7 @@ resource "aws_ecs_service" "worker" {
   propagate_tags         = "SERVICE"
   enable_execute_command = false
 
-  # A new task is up before an old one goes. At max_tasks that is twice the Genesys budget for a
-  # minute: the worker waits out its 429s.
+  # A new task is up before an old one goes: both draw on one Genesys budget.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
 

@@ -38,6 +38,19 @@ resource "aws_dynamodb_table" "idempotency" {
     type = "S"
   }
 
+  attribute {
+    name = "conversationId"
+    type = "S"
+  }
+
+  # For `worker trace`. Keys only: they are written with the claim of an event and not again, so that the index
+  # costs one write an event. What has no conversation is not in it.
+  global_secondary_index {
+    name            = "conversationId-index"
+    hash_key        = "conversationId"
+    projection_type = "KEYS_ONLY"
+  }
+
   ttl {
     attribute_name = "expiresAt"
     enabled        = true

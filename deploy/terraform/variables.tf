@@ -221,7 +221,7 @@ variable "genesys_environment" {
 }
 
 variable "genesys_requests_per_minute" {
-  description = "Requests a minute that the OAuth client may make in all; 300 unless Genesys raised it. 80 % of it are divided among `max_tasks`."
+  description = "Requests a minute that the OAuth client may make in all; 300 unless Genesys raised it. All tasks share it; one alone takes 80 % of it."
   type        = number
   default     = 300
 
@@ -240,6 +240,7 @@ locals {
     "SQS_WAIT_SECONDS",
     "SQS_DRAIN_SECONDS",
     "GENESYS_ENVIRONMENT",
+    "GENESYS_FLEET_REQUESTS_PER_MINUTE",
     "GENESYS_REQUESTS_PER_MINUTE",
     "DYNAMODB_TABLE",
     "DYNAMODB_RETENTION_SECONDS",
@@ -352,7 +353,7 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "Tasks at most. Each gets an equal share of the Genesys budget, whether the others run or not; below 20 requests a minute a task is no use."
+  description = "Tasks at most. They share the Genesys budget; with less than 20 requests a minute for each, more tasks are no use."
   type        = number
   default     = 4
 
@@ -362,7 +363,7 @@ variable "max_tasks" {
   }
   validation {
     condition     = floor(var.genesys_requests_per_minute * 0.8 / var.max_tasks) >= 20
-    error_message = "Less than 20 requests a minute would be left for each task: 80 % of genesys_requests_per_minute, divided by max_tasks."
+    error_message = "Less than 20 requests a minute would be left for each task, all of them busy: 80 % of genesys_requests_per_minute, divided by max_tasks."
   }
 }
 
@@ -401,7 +402,7 @@ variable "workflow_functions" {
 }
 
 variable "reports" {
-  description = "Scheduled reports by name. `schedule`: a cron(), rate() or at() expression in `timezone`; `period`: the whole UTC `day` or `hour` before it. The rest narrows or groups the figures, as in `report.due`."
+  description = "Scheduled reports by name. `schedule`: a cron(), rate() or at() expression in `timezone`, an IANA name; `period`: the whole `day` or `hour` before it, in that zone. A time that does not exist on the day the clocks go forward (02:00 in Europe/Berlin is one) is skipped that day. The rest narrows or groups the figures, as in `report.due`."
   type = map(object({
     schedule   = string
     timezone   = optional(string, "UTC")
@@ -411,7 +412,7 @@ variable "reports" {
     group_by   = optional(list(string))
     filters    = optional(map(string))
   }))
-  default = { daily = { schedule = "cron(0 3 * * ? *)" } }
+  default = { daily = { schedule = "cron(0 2 * * ? *)" } }
 
   validation {
     condition     = alltrue([for name in keys(var.reports) : can(regex("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,29}$", name))])

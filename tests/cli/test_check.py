@@ -203,6 +203,16 @@ def test_the_idempotency_table_is_checked_where_there_is_one(worker, environ, an
     assert (run.code, states(run)["idempotency table"]) == (0, "ok")
 
 
+def test_the_table_of_the_fleets_budget_is_checked(worker, environ, an_idempotency_table, a_table):
+    fleet = {**environ, "GENESYS_FLEET_REQUESTS_PER_MINUTE": "300"}
+
+    right = worker("check", "--json", **{**fleet, "BUDGET_TABLE": an_idempotency_table()})
+    wrong = worker("check", "--json", **{**fleet, "BUDGET_TABLE": a_table()})
+
+    assert (right.code, states(right)["budget table"]) == (0, "ok")
+    assert (wrong.code, states(wrong)["budget table"]) == (1, "fail")
+
+
 def test_an_idempotency_table_with_other_keys_fails_and_says_which_it_needs(
     worker, environ, a_table
 ):

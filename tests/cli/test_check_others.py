@@ -72,6 +72,18 @@ async def genesys_findings(cloud, handlers, **environ):
     return [row for rows in found for row in rows]
 
 
+async def test_an_organization_whose_events_are_not_taken_fails(cloud):
+    other = "0a900000-0000-4000-8000-00000000000f"
+    wrong = (await genesys_rows(cloud, GENESYS_ORGANIZATION_ID=other))["Genesys organization"]
+    right = cloud.organization_id.upper()
+
+    assert wrong.state == "fail"
+    assert cloud.organization_id in wrong.found
+    assert "GENESYS_ORGANIZATION_ID" in wrong.remedy
+    rows = await genesys_rows(cloud, GENESYS_ORGANIZATION_ID=right)
+    assert rows["Genesys organization"].state == "ok"
+
+
 async def test_each_reference_text_has_its_token_checked(cloud):
     """One that is refused hides behind no other's."""
     found = await genesys_findings(cloud, "voice,attributes", GENESYS_DIALECT="reference")
@@ -152,6 +164,16 @@ async def test_only_what_a_handler_that_is_on_needs_is_read(cloud, handlers, dia
             "GENESYS_ACTION_CONCURRENCY",
             "51",
             {"dataactions": {"actions.concurrent.executions.max": 50}},
+            "Genesys data action limit",
+            (
+                "warn: GENESYS_ACTION_CONCURRENCY is 51, but the organization grants "
+                "50 data actions at once (actions.concurrent.executions.max)"
+            ),
+        ),
+        (
+            "GENESYS_ACTION_CONCURRENCY",
+            "51",
+            {"dataactions": {"actions.concurrent.executions.max": 50.0}},
             "Genesys data action limit",
             (
                 "warn: GENESYS_ACTION_CONCURRENCY is 51, but the organization grants "

@@ -1,6 +1,7 @@
 """`worker check` on what the Genesys client may do, and on what EventBridge carries."""
 
 import pytest
+from aiohttp import web
 
 from tests.unit.test_settings import GOOD
 from worker.api import Job, JobSettings
@@ -109,6 +110,19 @@ async def test_a_403_in_spite_of_the_roles_points_to_divisions(cloud):
 
     [row] = [row for row in rows if row.state == "fail"]
     assert "divisions" in row.found
+
+
+async def test_a_403_of_a_firewall_names_no_permission(cloud):
+    async def blocked(_):
+        return web.Response(status=403, text="<html>Request blocked</html>")
+
+    cloud.fail_with("conversation", blocked)
+
+    rows = await rows_of(check_permissions, cloud, HANDLERS="voice")
+
+    [row] = [row for row in rows if row.state == "fail"]
+    assert "not in the words of Genesys" in row.found
+    assert "firewall" in row.remedy
 
 
 async def test_a_host_out_of_reach_is_reported_once(cloud, closed_port):

@@ -57,6 +57,12 @@ def test_the_idempotency_table_is_checked_where_one_is_named():
     assert names_of(LEDGER_TABLE="idempotency") - names_of() == {"idempotency table"}
 
 
+def test_the_budget_table_is_checked_where_replicas_share_one():
+    shared = {"LEDGER_TABLE": "idempotency", "GENESYS_FLEET_REQUESTS_PER_MINUTE": "300"}
+
+    assert names_of(**shared) - names_of(LEDGER_TABLE="idempotency") == {"budget table"}
+
+
 @pytest.fixture
 def a_workflow(aws):
     reply = aws(

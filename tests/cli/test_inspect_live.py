@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.support.dynamodb import a_store_table
 from worker.app.jobs import known_jobs
 from worker.cli.inspect.findings import inspected
 from worker.demo.environment import FLOW_ID, STATE_MACHINE_ARN, TABLE
@@ -158,6 +159,21 @@ async def test_live_shows_what_the_sinks_then_receive(emulators, cloud, name, jo
     assert shown_of(findings) == await received(emulators)
     assert len(shown_of(findings)) == effects
     assert all(one.passed for one in findings)
+
+
+async def test_its_requests_are_drawn_from_the_budget_of_the_fleet(emulators, cloud, monkeypatch):
+    async with emulators.aws("dynamodb") as dynamodb:
+        table = await a_store_table(dynamodb)
+        monkeypatch.setenv("BUDGET_TABLE", table)
+        monkeypatch.setenv("GENESYS_FLEET_REQUESTS_PER_MINUTE", "300")
+
+        [found] = await inspected([sample("reference/conversation_end.json")], files={}, live=True)
+
+        items = (await dynamodb.scan(TableName=table))["Items"]
+    assert found.passed
+    assert [write.to for write in found.writes] == ["stepfunctions"]
+    assert {one["id"]["S"].partition("|")[0] for one in items} == {"budget"}
+    assert sum(int(one["used"]["N"]) for one in items) > 0
 
 
 async def test_values_are_hidden_unless_they_are_asked_for(emulators, cloud):

@@ -13,6 +13,8 @@ from worker.emulators.genesys.history import History
 
 DAY = ("report", "--from", "2026-03-01", "--to", "2026-03-02")
 FOLDER = "reports/by-hand/20260301T000000Z"
+NEXT = "reports/by-hand/20260302T000000Z"
+BERLIN = "reports/by-hand/20260228T230000Z"
 
 
 @pytest.fixture
@@ -75,6 +77,49 @@ def test_options_pick_and_group(report, tmp_path):
     assert done.code == 0
     assert (row["queueId"], row["conversation_count"]) == (QUEUE, 150)
     assert "mediaType" not in row
+
+
+def test_dates_are_those_of_the_time_zone(report, tmp_path):
+    options = (*DAY, "--out", str(tmp_path), "--timezone", "Europe/Berlin", "--json")
+    done = report(*options)
+
+    header = json.loads((tmp_path / BERLIN / "report.json").read_text())["header"]
+    assert done.code == 0
+    assert header["interval"] == "2026-02-28T23:00:00Z/2026-03-01T23:00:00Z"
+    assert header["timezone"] == "Europe/Berlin"
+    assert done.json["conversationCount"] == 144  # of 151: others began after 23:00 UTC
+
+
+def test_a_time_in_utc_is_in_utc_whatever_the_zone(report, tmp_path):
+    span = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z")
+    done = report("report", *span, "--out", str(tmp_path), "--timezone", "Asia/Tokyo", "--json")
+
+    assert done.json["interval"] == "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+
+
+def test_the_period_before_is_that_of_its_report_or_is_read_for_comparison(report, tmp_path):
+    after = ("report", "--from", "2026-03-02", "--to", "2026-03-03", "--out", str(tmp_path))
+
+    alone, compared = report(*after), report(*after, "--compare")
+    stored = previous(tmp_path)
+    assert (alone.code, compared.code) == (0, 0)
+    report(*DAY, "--out", str(tmp_path), "--media-type", "message")
+    report(*after, "--media-type", "message")
+
+    assert stored["interval"] == "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+    assert stored["total"]["conversation_count"] == 151
+    assert previous(tmp_path)["total"]["conversation_count"] == 1
+
+
+def test_a_report_of_other_conversations_is_no_period_before(report, tmp_path):
+    report(*DAY, "--out", str(tmp_path), "--media-type", "message")
+    report("report", "--from", "2026-03-02", "--to", "2026-03-03", "--out", str(tmp_path))
+
+    assert previous(tmp_path) is None
+
+
+def previous(folder):
+    return json.loads((folder / NEXT / "report.json").read_text())["previous"]
 
 
 def test_json_names_the_files_and_the_count(report, tmp_path):

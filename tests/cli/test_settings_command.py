@@ -86,9 +86,7 @@ def test_bad_settings_end_a_process_without_a_traceback(worker_process, command)
     assert "7f3a" not in run.out + run.err
 
 
-@pytest.mark.parametrize(
-    "command", ["check", "jobs", "new_job", "run", "send", "settings", "status"]
-)
+@pytest.mark.parametrize("command", ["check", "jobs", "run", "send", "settings", "status", "trace"])
 def test_a_command_loads_no_heavy_library_before_it_runs(command):
     probe = (
         f"import sys, worker.cli.{command};"

@@ -215,6 +215,51 @@ def test_a_suffix_that_feeds_another_account_is_left_alone(source, cloud):
     assert made["config"]["properties"]["awsAccountId"] == "111122223333"
 
 
+def test_what_is_odd_or_gone_of_another_teams_hides_none_of_ours(source, cloud):
+    source(*CREATE, "--apply")
+    (ours,) = cloud.integrations.values()
+    kind = {"integrationType": ours["integrationType"], "intendedState": "ENABLED"}
+    odd, gone = an_id(), an_id()
+    config = {"name": None, "properties": {"eventFilter": None}}
+    cloud.integrations |= {odd: {"id": odd, **kind, "config": config}}
+    cloud.integrations |= {"listed as another": {"id": gone, **kind}}
+
+    done = source(*CREATE, "--json")
+
+    assert (done.json["steps"], done.json["integrationId"]) == ([], ours["id"])
+
+
+@pytest.fixture
+def two_accounts(source, cloud):
+    """Have the same suffix in another team's account, which is listed first, and in ours."""
+    source(*CREATE, "--apply")
+    (ours,) = cloud.integrations.values()
+    theirs = copy.deepcopy(ours) | {"id": an_id()}
+    theirs["config"]["properties"]["awsAccountId"] = "999999999999"
+    cloud.integrations.clear()
+    cloud.integrations |= {theirs["id"]: theirs, ours["id"]: ours}
+    return theirs, ours
+
+
+def test_our_source_is_found_beside_another_accounts_of_the_same_suffix(source, two_accounts):
+    done = source(*CREATE, "--json")
+
+    assert (done.json["steps"], done.json["integrationId"]) == ([], two_accounts[1]["id"])
+
+
+def test_of_two_sources_of_a_suffix_none_is_enabled_unnamed(source, two_accounts):
+    theirs, ours = two_accounts
+
+    refused = source("source", "enable", "prod-events", "--apply")
+    done = source("source", "enable", "prod-events", "--account", "111122223333", "--apply")
+
+    assert refused.code == 1
+    assert "999999999999 eu-west-1, 111122223333 eu-west-1" in refused.err
+    assert "--account" in refused.err
+    assert done.code == 0
+    assert (theirs["intendedState"], ours["intendedState"]) == ("DISABLED", "ENABLED")
+
+
 def test_a_source_is_found_beyond_the_first_page(source, cloud):
     for number in range(120):
         other = {"id": str(number), "integrationType": {"id": "other"}, "intendedState": "ENABLED"}
@@ -259,6 +304,7 @@ def test_show_lists_what_is_there(source):
     (row,) = source("source", "show", "--json").json
 
     assert f"{PARTNER}  disabled" in shown.out
+    assert "111122223333 eu-west-1" in shown.out
     assert TOPICS[0] in shown.out
     assert (row["partnerSource"], row["enabled"]) == (PARTNER, False)
 

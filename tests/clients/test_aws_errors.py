@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.clients.aws.errors import failure_called
+from worker.clients.aws.errors import failure_called, fault_called
 from worker.errors import Misconfigured, RateLimited, Rejected, Unauthorized, Unavailable
 
 DENIAL = (
@@ -66,3 +66,10 @@ def test_what_a_service_finds_invalid_is_the_fault_of_the_message(service):
 )
 def test_a_code_that_is_not_known_is_reported_by_its_status(status, kind):
     assert type(failure_called("s3", "Whatever", status=status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "setting"), [("ProxyConnectionError", "HTTPS_PROXY"), ("SSLError", "SSL_CERT_FILE")]
+)
+def test_what_stands_between_us_and_aws_is_named_by_its_setting(code, setting):
+    assert setting in fault_called(code).remedy

@@ -13,7 +13,7 @@ from tests.support.factories import NOON, an_id
 from tests.support.genesys import a_guard
 from worker.clients.aws import bus as module
 from worker.clients.aws.bus import MAX_BYTES, Bus
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
 
 SOURCE = "genesys.sentiment.forwarder"

@@ -20,6 +20,7 @@ from tests.support.genesys import (
 from worker.clients.genesys import details_query
 from worker.clients.genesys.details_query import PlatformPages, ReferencePages
 from worker.clients.genesys.filters import Condition
+from worker.emulators.genesys.cloud import Exceeded
 from worker.emulators.genesys.history import DIVISION
 from worker.emulators.genesys.replies import over_budget
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable
@@ -185,7 +186,7 @@ async def test_a_429_is_waited_out_and_the_report_goes_on():
 
     async def refuse(_):
         seen.append(loop.time())
-        return over_budget(90)
+        return over_budget(Exceeded("token.rate.per.minute", 300, 90))
 
     cloud.fail_with("details_query", refuse, times=1)
 

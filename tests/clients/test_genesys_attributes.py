@@ -160,6 +160,16 @@ async def test_an_inbound_call_flow_is_said_to_declare_no_inputs():
     assert (caught.value.setting, caught.value.retry_after) == ("GENESYS_FLOW_ID", 60)
 
 
+@pytest.mark.parametrize("inputs", [{}, {"type": "object", "properties": {}}])
+async def test_a_workflow_whose_variables_are_no_inputs_is_said_to_declare_none(inputs):
+    """Every event would be skipped, and none would say why."""
+    async with attributes_of(PlatformAttributes()) as (attributes, cloud):
+        cloud.flows[FLOW]["publishedVersion"]["inputSchema"] = inputs
+
+        with pytest.raises(Misconfigured, match="declares no inputs"):
+            await attributes.flow_inputs(FLOW)
+
+
 async def test_a_named_participant_is_believed_without_a_request():
     async with attributes_of(PlatformAttributes()) as (attributes, cloud):
         assert await attributes.customer(CONVERSATION, AGENT) == Participant(AGENT)
@@ -218,7 +228,7 @@ async def test_what_is_about_the_conversation_is_kept_with_it_in_the_reference_d
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("status", [403, 404, 409])
+@pytest.mark.parametrize("status", [400, 404, 409])
 async def test_a_refused_write_says_how_it_was_refused(dialect, status):
     async with attributes_of(dialect) as (attributes, cloud):
         cloud.fail_with("attributes", status)

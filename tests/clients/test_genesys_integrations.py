@@ -2,15 +2,19 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from random import Random
 
+import orjson
 import pytest
 
 from tests.support.factories import OneForAll, an_id
 from worker.clients.genesys.api import Api, Tokens
 from worker.clients.genesys.dialects import Platform
 from worker.clients.genesys.integrations import Integrations, SourceConfig, draft, enable
+from worker.clients.genesys.integrations import integrations as page_of_integrations
 from worker.clients.http import HttpClient, HttpLimits
+from worker.clients.http_types import Reply
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.replies import hang
 from worker.errors import Permanent, Rejected, Unavailable
@@ -80,6 +84,22 @@ async def test_what_was_configured_is_found_again():
 
     assert found.draft.source == SOURCE
     assert found.draft.version == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "is_last"),
+    [
+        (1, {"pageSize": 25, "pageCount": 3, "total": 60}, False),
+        (3, {"pageSize": 25, "pageCount": 3, "total": 60}, True),
+        (1, {}, True),
+        (7, {"entities": [], "pageCount": 9}, True),
+    ],
+)
+async def test_a_server_may_give_shorter_pages_than_were_asked_for(number, answer, is_last):
+    body = orjson.dumps({"entities": [{"id": "a"}] * 25} | answer)
+    reply = Reply(status=200, body=body, received_at=datetime.now(UTC))
+
+    assert page_of_integrations(number).read(reply).is_last is is_last
 
 
 @pytest.mark.parametrize("hostile", ["", "..", "../../oauth/clients", "a/b"])

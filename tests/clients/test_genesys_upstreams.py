@@ -73,10 +73,10 @@ class Bench(NamedTuple):
 
 
 @asynccontextmanager
-async def a_bench(cloud=None, not_found="unknown", **settings: Any):
+async def a_bench(cloud=None, not_found="unknown", breaker=None, **settings: Any):
     """The client as the daemon builds it, on an emulated Genesys Cloud."""
     cloud = cloud or GenesysCloud(customers={INPUTS["phone_number"]: GOLD})
-    upstreams = Upstreams(Breaker(), Random(1))
+    upstreams = Upstreams(breaker or Breaker(), Random(1))
     genesys_settings = GenesysSettings(requests_per_minute=60_000, **settings)
     async with (
         GenesysServer(cloud),
@@ -378,6 +378,32 @@ async def test_one_record_that_cannot_be_read_fails_its_own_message_of_a_batch_o
         assert [type(end) for end in ended].index(Unreadable) == 13
         assert sum(isinstance(end, dict) for end in ended) == 19
         assert bench.states()["analytics"] == "closed"
+
+
+async def test_those_that_always_fail_hold_up_no_other_more_than_once():
+    """Five were asked for first, and three of them alone: the rest of the batch was given up."""
+    async with a_bench(GenesysCloud(), attempts=1, breaker=Breaker(enabled=False)) as bench:
+        bad = [an_id() for _ in range(5)]
+
+        async def unless_bad(request):
+            if {*bad} & {*request.query["id"].split(",")}:
+                return web.Response(status=500)
+            return await analytics._by_ids(bench.cloud, request)
+
+        async def of(one):
+            return await bench.details.by_id(one, NOON)
+
+        bench.cloud.fail_with("details_by_id", unless_bad)
+        answered = []
+        for _ in range(5):
+            ids = [*bad, end(bench.cloud)]
+            ended = await asyncio.gather(
+                *(message(lambda one=one: of(one)) for one in ids), return_exceptions=True
+            )
+            assert all(isinstance(one, WorkerError) for one in ended[:5])
+            answered.append(isinstance(ended[5], dict))
+
+        assert answered == [False, True, True, True, True]
 
 
 async def test_analytics_that_fails_for_all_opens_its_breaker_soon_though_batches_are_halved():

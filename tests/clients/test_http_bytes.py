@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.clients.http import HttpClient, HttpLimits, _unzipped
 from worker.clients.http_types import Request
-from worker.errors import ConfigurationError, Permanent, Unavailable
+from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
 
 LIMITS = HttpLimits(total_seconds=5, reply_bytes=1000)
 SIGNED = "/b%2Fc%3A/%27%28%2e%2e/t.json?X-Amz-Signature=%2F%3a%27%28&X-Amz-Date=a+b%20c&d='(!)~"
@@ -91,6 +91,15 @@ async def test_a_reply_that_was_zipped_twice_is_unzipped_twice():
     reply, _ = await answer_to("/x", a_reply(body, b"Content-Encoding: gzip, gzip"))
 
     assert reply.body == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "body", [ZIPPED[:-6], b"{}", ZIPPED[:12] + b"\xff" * 9], ids=["cut short", "none", "broken"]
+)
+async def test_gzip_that_cannot_be_read_is_a_fault_of_this_reply_alone(body):
+    """And not of the upstream, whose breaker it would open."""
+    with pytest.raises(Unreadable, match="gzip"):
+        await answer_to("/x", a_reply(body, b"Content-Encoding: gzip"))
 
 
 async def test_padding_after_the_last_member_is_ignored():

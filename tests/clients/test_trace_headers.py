@@ -13,8 +13,7 @@ from tests.support.genesys import a_guard
 from tests.support.spans import name_of
 from tests.support.spans import traced_in_memory as traced
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.service import AwsService
-from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.session import AwsService, AwsSession, ClientLimits
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook

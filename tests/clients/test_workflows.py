@@ -9,7 +9,7 @@ from tests.support.aws import TRANSPORTS, an_aws_client
 from tests.support.dynamodb import a_stub
 from tests.support.factories import a_conversation_ended, an_id
 from tests.support.genesys import a_guard
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
 from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
 

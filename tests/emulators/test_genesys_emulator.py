@@ -172,6 +172,16 @@ async def test_each_token_has_a_budget_of_its_own(cloud, send):
     assert statuses == [404, 404, 404]
 
 
+async def test_all_tokens_of_a_client_share_its_own_limit(cloud, send):
+    cloud.requests_per_minute, cloud.client_requests_per_minute = 2, 3
+    request = live_caller(CONVERSATION).request
+
+    statuses = [(await send(request)).status for _ in range(4)]
+
+    assert statuses == [404, 404, 404, 429]
+    assert cloud.exceeded == {"client.credentials.token.rate.per.minute": 1}
+
+
 async def test_a_missing_conversation_means_what_the_sample_means(send):
     reply = await send(live_caller(CONVERSATION).request)
 

@@ -9,8 +9,8 @@ from tests.support.dead_letters import ABC, LIMITS, NOW
 from tests.support.factories import an_id
 from worker.clients.aws.session import AwsSession
 from worker.clients.aws.sqs import Message, Queue
-from worker.intake.attempts import Attempt
 from worker.intake.dead_letters import RECORD_ATTRIBUTE, DeadLetters, decode_body
+from worker.intake.outcome import Attempt
 from worker.settings import Aws
 
 MOST_BYTES = 1_048_576

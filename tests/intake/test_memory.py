@@ -1,4 +1,4 @@
-from worker.intake.attempts import Attempts
+from worker.intake.outcome import Attempts
 from worker.intake.router import Source, Unrouted
 from worker.telemetry import metrics
 

@@ -9,11 +9,18 @@ import pytest
 from tests.intake.doubles import a_failure, a_lease, a_message, a_source
 from worker.clients.aws.errors import QueueError
 from worker.intake.acks import Acks
-from worker.intake.attempts import Attempts
 from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.leases import LEASE_LOST, Leases
-from worker.intake.outcome import DONE, RELEASED, Blocked, DeadLetter, Retry, backoff_seconds
+from worker.intake.outcome import (
+    DONE,
+    RELEASED,
+    Attempts,
+    Blocked,
+    DeadLetter,
+    Retry,
+    backoff_seconds,
+)
 from worker.intake.settlement import OWN_FAILURES, Memory, Settlement
 from worker.settings import Retry as RetrySettings
 

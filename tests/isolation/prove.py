@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ RESULTS = {
     "coverage": (),
     "isolation": (OUT / "isolation.json",),
     "simulation": (),
+    "fleet": (),
     "chaos": (),
     "trace": (),
     "bench": (OUT / "bench" / "benchmarks.json",),
@@ -96,9 +98,9 @@ def _trace() -> Iterator[Line]:
         yield Line(what, figure, f"≤ {limit}", int(figure) <= int(limit))
 
 
-def _simulation() -> Iterator[Line]:
-    """Read the rows that `tests.simulation` prints: scenario, figures, proof."""
-    for line in (OUT / "simulation.log").read_text(errors="replace").splitlines():
+def _simulation(name: str) -> Iterator[Line]:
+    """Read the rows that a program of `tests.simulation` prints: scenario, figures, proof."""
+    for line in (OUT / f"{name}.log").read_text(errors="replace").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) == 3 and cells[0] not in ("scenario", "---"):
             yield Line(cells[0], cells[1], "", cells[2] == "yes")
@@ -130,7 +132,18 @@ LEGS = (
         _isolation,
         quick=("--quick",),
     ),
-    Leg("simulation", ("tests.simulation",), _simulation, full=("--full",)),
+    Leg(
+        "simulation",
+        ("tests.simulation",),
+        partial(_simulation, "simulation"),
+        full=("--full",),
+    ),
+    Leg(
+        "fleet",
+        ("tests.simulation.fleet",),
+        partial(_simulation, "fleet"),
+        quick=("--quick",),
+    ),
     Leg("chaos", ("tests.chaos",), _chaos, full=("--full",)),
     Leg("trace", ("tests.benchmarks.message_trace",), _trace),
     Leg("bench", ("tests.benchmarks", "--out", str(OUT / "bench")), _bench, quick=("--quick",)),

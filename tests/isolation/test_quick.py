@@ -10,6 +10,7 @@ from tests.isolation.scenarios import (
     bindings,
     customers,
     data_action,
+    fleet,
     refusals,
     sinks,
     starts_and_ends,
@@ -37,6 +38,10 @@ async def test_workflows_start_while_the_data_action_fails(fault):
             return lab.proof
 
     await kept(play)
+
+
+async def test_three_processes_share_one_budget_and_meet_no_429():
+    await kept(fleet.three)
 
 
 async def test_two_callers_of_one_number_get_their_own_attributes():

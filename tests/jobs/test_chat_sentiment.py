@@ -19,8 +19,7 @@ from tests.support.factories import NOON, a_chat_scored, a_leg_body, an_id, an_o
 from tests.support.genesys import a_guard, api_of, end
 from tests.support.reading import Events, open_events
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.service import AwsService
-from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.clients.aws.session import AwsService, AwsSession, ClientLimits
 from worker.clients.genesys.conversations import Batching, ConversationDetails, PlatformDetails
 from worker.clients.genesys.participants import (
     Attributes,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.support.aws import an_aws_client
 from tests.support.factories import NOON, a_conversation_ended, an_id, an_origin
 from tests.support.genesys import a_guard, details_of, end
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.genesys.conversations import Batching, PlatformDetails
 from worker.clients.genesys.details_query import ReferenceDetails
 from worker.emulators.genesys import GenesysCloud

@@ -3,7 +3,8 @@
 import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from random import Random
 from typing import Any, NamedTuple
 
@@ -14,10 +15,20 @@ from structlog.testing import capture_logs
 
 from tests.support.aws import an_aws_client
 from tests.support.factories import an_id
-from tests.support.genesys import OTHER_QUEUE, QUEUE, a_cloud, a_day, a_past, a_reader, pasts
+from tests.support.genesys import (
+    DAY,
+    DAY_MS,
+    OTHER_QUEUE,
+    QUEUE,
+    a_cloud,
+    a_day,
+    a_past,
+    a_reader,
+    pasts,
+)
 from tests.support.s3 import a_bucket, a_guard
 from worker.clients.aws.bus import Bus
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.genesys import Names
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
@@ -28,12 +39,15 @@ from worker.emulators.genesys.replies import hang, missing_permission
 from worker.errors import Permanent, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.reports import handler
+from worker.jobs.reports.files import File
 from worker.jobs.reports.handler import Subscribers, WriteReport
 from worker.resilience import Cache, CachePolicy
 from worker.resilience.work import OncePerKey
 from worker.telemetry import metrics
 
 FOLDER = "reports/daily-voice/20260301T000000Z/"
+NEXT = "reports/daily-voice/20260302T000000Z/"
+DAYS = timedelta(days=1)
 FILES = ["report.csv", "report.html", "report.json"]
 
 
@@ -56,8 +70,8 @@ class Bench(NamedTuple):
         reply = await self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
         return [json.loads(message["Body"]) for message in reply.get("Messages", [])]
 
-    async def stored(self, name):
-        return await self.write.bucket.get(FOLDER + name)
+    async def stored(self, name, folder=FOLDER):
+        return await self.write.bucket.get(folder + name)
 
     async def keys(self):
         bucket = self.write.bucket
@@ -282,3 +296,114 @@ async def test_no_link_is_in_any_log(bench):
 
     assert "Signature" not in json.dumps(logs, default=str)
     assert any(entry["event"] == "report_written" for entry in logs)
+
+
+async def test_the_period_before_is_taken_from_its_report_without_a_call(bench):
+    await bench.write(a_day())
+    bench.cloud.history.conversations = pasts(60)
+    asked = bench.cloud.counts["details_query"]
+
+    await replace(bench.write, reads_previous=True)(a_day(start=DAY + DAYS, end=DAY + 2 * DAYS))
+
+    report = orjson.loads(await bench.stored("report.json", NEXT))
+    assert report["previous"]["total"]["conversation_count"] == 121
+    assert report["previous"]["interval"] == "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+    assert bench.cloud.counts["details_query"] == asked + 1
+
+
+async def test_the_period_before_is_read_where_it_has_no_report_and_that_is_asked_for(bench):
+    write = replace(bench.write, reads_previous=True)
+
+    await write(a_day(start=DAY + DAYS, end=DAY + 2 * DAYS))
+
+    report = orjson.loads(await bench.stored("report.json", NEXT))
+    assert report["total"]["conversation_count"] == 0
+    assert report["previous"]["total"]["conversation_count"] == 121
+
+
+@pytest.mark.parametrize("stored", [b"", b"[]", b'{"rows": [{}]}', b"NaN", "another"])
+async def test_what_is_no_report_of_the_period_before_is_not_compared_with(bench, stored):
+    if stored == "another":
+        await bench.write(a_day(group_by=("queueId",)))
+    else:
+        await bench.write.bucket.put(FOLDER, File("report.json", "application/json", stored))
+
+    assert await bench.write(a_day(start=DAY + DAYS, end=DAY + 2 * DAYS)) is Result.OK
+
+    assert orjson.loads(await bench.stored("report.json", NEXT))["previous"] is None
+
+
+async def test_a_report_does_not_fail_for_the_period_before(bench):
+    failed = metrics.best_effort_failures.labels("report_previous")._value
+    before = failed.get()
+    bench.cloud.history.is_too_large = lambda start, _end: start < DAY_MS
+
+    result = await replace(bench.write, reads_previous=True)(a_day())
+
+    assert result is Result.OK
+    assert failed.get() == before + 1
+    assert orjson.loads(await bench.stored("report.json"))["previous"] is None
+
+
+async def test_slack_is_sent_its_own_form_with_a_link_in_each_section(bench):
+    listeners = replace(bench.write.subscribers, form="slack")
+    await replace(bench.write, subscribers=listeners)(a_day())
+
+    body = bench.sink.deliveries[0].body
+    first, *links = [block["text"]["text"] for block in body["blocks"]]
+    assert set(body) == {"text", "blocks", "unfurl_links", "unfurl_media"}
+    assert not body["unfurl_links"]
+    assert first.startswith("*daily-voice*\n1 March 2026 (UTC). 121 conversations in 2 groups.")
+    assert [link.rpartition("|")[2] for link in links] == ["Page>", "CSV>", "JSON>"]
+    url = unescape(links[1][1:].partition("|")[0])
+    async with httpx.AsyncClient() as browser:
+        assert (await browser.get(url)).content == await bench.stored("report.csv")
+
+
+async def test_teams_is_sent_an_adaptive_card_with_a_button_for_each_file(bench):
+    listeners = replace(bench.write.subscribers, form="teams")
+    await replace(bench.write, subscribers=listeners)(a_day())
+
+    (attachment,) = bench.sink.deliveries[0].body["attachments"]
+    card = attachment["content"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert card["type"] == "AdaptiveCard"
+    assert [block["inlines"][0]["text"].partition(".")[0] for block in card["body"]] == [
+        "daily-voice",
+        "1 March 2026 (UTC)",
+    ]
+    assert [action["title"] for action in card["actions"]] == ["Page", "CSV", "JSON"]
+    async with httpx.AsyncClient() as browser:
+        reply = await browser.get(card["actions"][1]["url"])
+    assert reply.content == await bench.stored("report.csv")
+
+
+@pytest.mark.parametrize("form", ["slack", "teams"])
+async def test_the_bus_has_its_own_form_whatever_the_webhook_takes(bench, form):
+    listeners = replace(bench.write.subscribers, form=form)
+    await replace(bench.write, subscribers=listeners)(a_day())
+
+    (event,) = await bench.events()
+    assert event["detail"]["conversationCount"] == 121
+
+
+def test_a_message_escapes_for_slack_and_leaves_out_a_link_longer_than_a_section():
+    files = [
+        {"key": "a/report.html", "url": "https://x/?a=1&b=2"},
+        {"key": "a/report.csv", "url": "https://x/" + "a" * 3_000},
+    ]
+    body = {
+        "name": "daily",
+        "interval": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z",
+        "timezone": "UTC",
+        "conversationCount": 1,
+        "rowCount": 1,
+        "expiresAt": "2026-03-03T00:00:00Z",
+        "complete": False,
+        "files": files,
+    }
+
+    first, *links = [block["text"]["text"] for block in handler.slack(body)["blocks"]]
+
+    assert links == ["<https://x/?a=1&amp;b=2|Page>"]
+    assert "not complete" in first

@@ -1,8 +1,9 @@
 """`report.due`: what a schedule asks for, and over which interval."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
@@ -51,6 +52,12 @@ def _is_word(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 256
 
 
+def _timezone(value: object) -> str:
+    if isinstance(value, str) and value in available_timezones():
+        return value
+    raise ValueError("not an IANA time zone such as Europe/Berlin")
+
+
 class _Report(BaseModel):
     model_config = WIRE
 
@@ -63,6 +70,7 @@ class _Report(BaseModel):
     queue_ids: Annotated[_Ids | None, Field(alias="queueIds")] = None
     filters: Annotated[list[tuple[str, str]], BeforeValidator(_pairs)] | None = None
     group_by: Annotated[_Texts | None, Field(alias="groupBy")] = None
+    timezone: Annotated[str, BeforeValidator(_timezone)] | None = None
 
 
 def report_due(envelope: Envelope) -> ReportDue:
@@ -82,6 +90,7 @@ def report_due(envelope: Envelope) -> ReportDue:
         media_type=(report.media_type or "").lower() or None,
         queue_ids=tuple(report.queue_ids or ()),
         filters=tuple(Condition(name, (value,), "eq") for name, value in report.filters or ()),
+        timezone=report.timezone or "UTC",
         **optional,
     )
 
@@ -93,13 +102,15 @@ def _span(report: _Report, sent: datetime) -> Interval:
         return report.interval
     if report.period is None:
         raise Permanent("detail.interval: missing")
-    return _last_whole(report.period, sent)
+    return _last_whole(report.period, sent, ZoneInfo(report.timezone or "UTC"))
 
 
-def _last_whole(period: Literal["day", "hour"], sent: datetime) -> Interval:
-    """Return the last UTC day or hour that was over at `sent`, its end included."""
-    hour = sent.replace(minute=0, second=0, microsecond=0)
+def _last_whole(period: Literal["day", "hour"], sent: datetime, zone: ZoneInfo) -> Interval:
+    """Return the last day or hour of the zone that was over at `sent`, its end included."""
+    # Without a fold: an hour that comes twice is not for this oracle.
+    local = sent.astimezone(zone).replace(minute=0, second=0, microsecond=0)
     if period == "hour":
-        return hour - timedelta(hours=1), hour
-    midnight = hour.replace(hour=0)
-    return midnight - timedelta(days=1), midnight
+        end = local.astimezone(UTC)
+        return end - timedelta(hours=1), end
+    end = local.replace(hour=0)
+    return (end - timedelta(days=1)).astimezone(UTC), end.astimezone(UTC)

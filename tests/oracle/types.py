@@ -103,6 +103,7 @@ class ReportDue:
     """Further (dimension, value) pairs; all must match."""
 
     group_by: tuple[str, ...] = ("mediaType", "queueId")
+    timezone: str = "UTC"
 
 
 Event = VoiceScored | ConversationEnded | AttributesWanted | ChatScored | ReportDue

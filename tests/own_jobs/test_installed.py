@@ -26,6 +26,11 @@ async def inspector(context, settings, files):
         return Inspection(lines=[line], report={{"files": sorted(files)}})
     return inspect
 
+async def trace(context, settings, conversation_id):
+    from worker.api import Trace, TraceEntry
+    entry = TraceEntry(time=None, what="mine", id=conversation_id, state=context.job)
+    return [Trace(where=settings.{field}, entries=[entry])]
+
 async def check(context, settings):
     from worker.api import fail
     return [fail("mine", f"made by {{context.job}}", "do something")]
@@ -160,3 +165,27 @@ async def test_handlers_that_name_no_job_end_source_with_exit_code_2(a_distribut
 
     assert done.code == 2
     assert "HANDLERS: 'yours' is not a job" in done.err
+
+
+async def test_trace_shows_what_a_job_says_that_it_did(a_distribution, emulators):
+    site = a_distribution("mine", source_of(more='trace="mine:trace"'))
+    environ = {"HANDLERS": "mine", "MINE_TARGET": "my shelf"}
+
+    run = await run_python("-m", "worker", "trace", EVENT_ID, "--json", site=site, **environ)
+
+    assert run.code == 0
+    [entry] = run.json["entries"]
+    assert entry["job"] == entry["state"] == entry["what"] == "mine"
+    assert (entry["where"], entry["id"], entry["time"]) == ("my shelf", EVENT_ID, None)
+
+
+async def test_a_trace_that_does_not_exist_ends_the_command_with_its_reason(
+    a_distribution, emulators
+):
+    site = a_distribution("mine", source_of(more='trace="mine:tracing"'))
+    environ = {"HANDLERS": "mine", "MINE_TARGET": "my shelf"}
+
+    run = await run_python("-m", "worker", "trace", EVENT_ID, site=site, **environ)
+
+    assert run.code == 2
+    assert "job mine: mine:tracing" in run.err

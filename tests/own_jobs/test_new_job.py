@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.own_jobs.conftest import ROOT, run_python
-from worker.cli.new_job import written
+from worker.cli.jobs import written
 from worker.testing import an_event, run_worker, until_settled
 
 TOPIC = "v2.users.{id}.presence"

@@ -7,9 +7,8 @@ from typing import Any
 from tests.support.factories import an_id
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.sqs import Message, Queue
-from worker.intake.attempts import Attempt
 from worker.intake.dead_letters import DeadLetters
-from worker.intake.outcome import Failure
+from worker.intake.outcome import Attempt, Failure
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)

@@ -13,8 +13,7 @@ from aiohttp import web
 from tests.support.aws import an_aws_client
 from tests.support.factories import an_id
 from worker.clients.aws.idempotency import IdempotencyStore, IdempotencyTable
-from worker.clients.aws.service import AwsService
-from worker.clients.aws.session import ClientLimits
+from worker.clients.aws.session import AwsService, ClientLimits
 from worker.errors import LeaseLost
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

@@ -31,6 +31,11 @@ class Folder:
         path.write_bytes(file.body)
         return str(path)
 
+    async def get(self, key: str) -> bytes | None:
+        """Have nothing."""
+        del key
+        return None
+
 
 async def run(url: str, days: int, folder: Path) -> None:
     """Write the report of so many days."""

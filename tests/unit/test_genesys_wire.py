@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.clients.genesys import wire
+from worker.clients.genesys.actions import action_id_in_path
 from worker.clients.genesys.conversations import halvable
 from worker.clients.http_types import Reply
 from worker.errors import (
@@ -109,6 +110,47 @@ def test_a_refusal_is_permanent_and_keeps_status_and_code(status):
 
     assert isinstance(error, Rejected)
     assert (error.status, error.code) == (status, "bad.request")
+
+
+@pytest.mark.parametrize("body", [HTML, b"", b"[]", {"message": "Forbidden"}])
+def test_a_403_that_is_none_of_genesys_dead_letters_nothing_and_says_where_to_look(body):
+    error = failure(a_reply(403, body))
+
+    assert isinstance(error, Misconfigured)
+    assert error.setting == "GENESYS_API_URL"
+    assert "firewall" in error.remedy
+
+
+def test_a_client_that_is_not_authorized_lacks_a_permission():
+    error = failure(a_reply(403, {"code": "not.authorized", "status": 403}))
+
+    assert isinstance(error, Misconfigured)
+    assert error.setting == "GENESYS_CLIENT_ID"
+
+
+@pytest.mark.parametrize(
+    "body", [b'\xef\xbb\xbf{"a": 1}', b'{"a": 1, "b": NaN}', '{"a": 1}'.encode("utf-16")]
+)
+def test_a_reply_is_read_as_clients_in_the_field_read_it(body):
+    assert wire.object_of(a_reply(200, body))["a"] == 1
+
+
+def test_the_code_of_an_error_is_read_as_leniently():
+    body = b"\xef\xbb\xbf" + orjson.dumps({"code": "missing.permissions"})
+
+    assert wire.error_body_of(a_reply(403, body)).code == "missing.permissions"
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_an_answer_without_content_is_none_yet(status):
+    with pytest.raises(NotYet) as caught:
+        wire.object_of(a_reply(status, retry_after="7"))
+
+    assert caught.value.retry_after == 7
+
+
+def test_a_429_whose_header_was_taken_off_waits_as_long_as_its_words_say():
+    assert failure(a_sample("platform/error_429.json", 429)).retry_after == 42
 
 
 def test_a_missing_permission_is_a_problem_of_the_client_that_names_it():
@@ -406,7 +448,7 @@ def test_a_conversation_id_that_is_no_uuid_is_refused(id_):
 def test_a_data_action_id_of_the_platform_may_enter_a_path():
     id_ = "custom_-_ac000000-0000-4000-8000-000000000001"
 
-    assert wire.action_id_in_path(id_) == id_
+    assert action_id_in_path(id_) == id_
 
 
 @pytest.mark.parametrize(
@@ -414,7 +456,7 @@ def test_a_data_action_id_of_the_platform_may_enter_a_path():
 )
 def test_a_data_action_id_that_could_leave_its_place_is_refused(id_):
     with pytest.raises(Misconfigured) as refused:
-        wire.action_id_in_path(id_)
+        action_id_in_path(id_)
 
     assert refused.value.setting == "GENESYS_ACTION_ID"
 
@@ -422,7 +464,7 @@ def test_a_data_action_id_that_could_leave_its_place_is_refused(id_):
 @given(st.text(max_size=20))
 def test_a_data_action_id_is_one_plain_path_segment_or_refused(id_):
     try:
-        segment = wire.action_id_in_path(id_)
+        segment = action_id_in_path(id_)
     except Misconfigured:
         return
 

@@ -42,6 +42,8 @@ VENDORS = (
     "opentelemetry.io/",
     "www.standardwebhooks.com/",
     "github.com/standard-webhooks/",
+    "docs.slack.dev/",
+    "learn.microsoft.com/",
 )
 """Where links lead. What others found out about a vendor is named, and not linked."""
 

@@ -70,6 +70,8 @@ DEFAULTS = {
     "GENESYS_LOGIN_URL": "",
     "GENESYS_TOKEN_PATH": "",
     "GENESYS_REQUESTS_PER_MINUTE": "240",
+    "GENESYS_FLEET_REQUESTS_PER_MINUTE": "",
+    "BUDGET_TABLE": "",
     "GENESYS_TIMEOUT_SECONDS": "10",
     "GENESYS_DEADLINE_SECONDS": "25",
     "GENESYS_ATTEMPTS": "3",
@@ -118,6 +120,8 @@ DEFAULTS = {
     "EVENT_BUS_NAME": "default",
     "ALERT_WEBHOOK_URL": "",
     "REPORT_BUCKET": "",
+    "REPORT_READ_PREVIOUS": "false",
+    "REPORT_WEBHOOK_FORMAT": "json",
     "REPORT_WEBHOOK_URL": "",
     "REPORT_URL_SECONDS": "86400",
     "REPORT_USE_JOBS": "false",
@@ -308,6 +312,28 @@ def test_an_aws_region_of_genesys_is_its_domain(region):
     assert settings.genesys.environment == REGIONS[region]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://api.mypurecloud.ie", "mypurecloud.ie"),
+        ("https://login.euw2.pure.cloud/", "euw2.pure.cloud"),
+        ("apps.mypurecloud.de", "mypurecloud.de"),
+        ("us_east_1", "mypurecloud.com"),
+        ("api.example", "api.example"),
+    ],
+)
+def test_the_domain_is_read_out_of_what_people_copy(written, meant):
+    assert load_settings({**GOOD, "GENESYS_ENVIRONMENT": written}).genesys.environment == meant
+
+
+@pytest.mark.parametrize("name", ["GENESYS_API_URL", "GENESYS_LOGIN_URL"])
+def test_the_url_of_the_api_ends_before_the_paths_of_its_calls(name):
+    (problem,) = problems_of(**{name: "https://gw.example/x/api/v2/"})
+
+    assert problem.startswith(f"{name}: must end before /api/v2")
+    assert "gw.example" in problem
+
+
 def test_any_domain_is_taken_as_it_is():
     settings = load_settings({**GOOD, "GENESYS_ENVIRONMENT": "New1.pure.cloud"})
 
@@ -321,7 +347,10 @@ def test_levels_have_the_names_that_other_programs_use_too(level, meant):
     assert load_settings({**GOOD, "LOG_LEVEL": level}).log.level == meant
 
 
-@pytest.mark.parametrize("form", ["{}\n", " {}\t", '"{}"', "'{}'", '" {} "\r\n'])
+@pytest.mark.parametrize(
+    "form",
+    ["{}\n", " {}\t", '"{}"', "'{}'", '" {} "\r\n', "\ufeff{}", "\u200b{}\xa0", "\u201c{}\u201d"],
+)
 def test_white_space_and_quotes_around_a_value_are_no_part_of_it(form):
     environ = {name: form.format(value) for name, value in GOOD.items()}
 
@@ -379,6 +408,10 @@ def test_a_worker_without_any_job_is_refused():
         ({"SQS_VISIBILITY_SECONDS": "9"}, "SQS_VISIBILITY_SECONDS"),
         ({"GENESYS_DEADLINE_SECONDS": "60"}, "GENESYS_DEADLINE_SECONDS"),
         ({"GENESYS_TIMEOUT_SECONDS": "26"}, "GENESYS_TIMEOUT_SECONDS"),
+        (
+            {"GENESYS_FLEET_REQUESTS_PER_MINUTE": "300", "LEDGER_TABLE": ""},
+            "GENESYS_FLEET_REQUESTS_PER_MINUTE",
+        ),
         ({"RETRY_BASE_SECONDS": "901"}, "RETRY_BASE_SECONDS"),
         ({"GENESYS_REFERENCE": "r1"}, "GENESYS_REFERENCE"),
         ({"CACHE_SOFT_TTL_SECONDS": "3601"}, "CACHE_SOFT_TTL_SECONDS"),

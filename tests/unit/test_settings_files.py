@@ -25,7 +25,9 @@ def problems_of(**environ):
     return caught.value.problems
 
 
-@pytest.mark.parametrize("content", [b"s3cret", b"s3cret\n", b' "s3cret"\r\n'])
+@pytest.mark.parametrize(
+    "content", [b"s3cret", b"s3cret\n", b' "s3cret"\r\n', b"\xef\xbb\xbfs3cret\r\n"]
+)
 def test_a_secret_may_come_from_a_file(tmp_path, content):
     environ = {**WITHOUT_SECRET, "GENESYS_CLIENT_SECRET_FILE": a_file(tmp_path, content)}
     settings = load_settings(environ)

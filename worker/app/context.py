@@ -4,16 +4,14 @@ A command that changes nothing builds the same, with a recorder that keeps back 
 """
 
 import asyncio
-import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from random import Random
 from typing import Any
 
-import orjson
 from pydantic import HttpUrl
 
 from worker.app.jobs import BUILT_IN
@@ -23,21 +21,30 @@ from worker.clients import (
     HttpClient,
     HttpLimits,
     HttpService,
-    Reply,
-    Request,
     Sender,
     Webhook,
     origin_of,
 )
-from worker.clients.aws import AwsService, Bus, ClientLimits, setting_errors
+from worker.clients.aws import (
+    AwsService,
+    Bus,
+    ClientLimits,
+    DynamoBudget,
+    TableClock,
+    setting_errors,
+)
 from worker.clients.aws.session import AwsSession
-from worker.clients.genesys import API, TRANSCRIPTS, GenesysClients, dialect_of, open_clients
+from worker.clients.genesys import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.errors import ConfigurationError
-from worker.resilience import Cache, CachePolicy, Guard, Limiter
+from worker.resilience import Cache, CachePolicy, FleetBudget, Guard, Limiter
 from worker.settings import ReferenceText, Settings
 
 AWS_LIMITS = ClientLimits(pool=10, read_seconds=5, attempts=3)
 """For services that are called once a message or less."""
+
+BUDGET = "budget"
+BUDGET_LIMITS = ClientLimits(pool=2, connect_seconds=1, read_seconds=2, attempts=1)
+"""For the table of the fleet's budget. One attempt: a lost reply must not make a second draw."""
 
 TRANSCRIPT_ATTEMPTS = 2
 TRANSCRIPT_DEADLINE_SECONDS = 20
@@ -105,9 +112,16 @@ class AppContext:
 
         `any_operation`: not only those that the worker itself calls.
         """
+        client = await self._aws_client(service, limits, any_operation=any_operation)
+        return self.outgoing.aws(service, client)
+
+    async def _aws_client(
+        self, service: str, limits: ClientLimits, *, any_operation: bool = False
+    ) -> Any:
+        """Open one that calls the service, whatever is kept back of the others."""
         with setting_errors():
             client = self.aws.client(service, limits, any_operation=any_operation)
-            return self.outgoing.aws(service, await self.stack.enter_async_context(client))
+            return await self.stack.enter_async_context(client)
 
     async def aws_service(
         self, service: str, limits: ClientLimits, setting: str | None = None
@@ -151,7 +165,7 @@ class AppContext:
     async def _genesys(self, job: str) -> GenesysClients:
         settings, upstreams, shared = self.settings.genesys, self.upstreams, self.shared
         if shared.budget is None:
-            shared.budget = upstreams.limiter(settings)
+            shared.budget = upstreams.limiter(settings, await self._fleet())
             shared.guards |= upstreams.genesys(settings, shared.budget)
             shared.guards[TRANSCRIPTS] = upstreams.http(
                 TRANSCRIPTS, TRANSCRIPT_ATTEMPTS, TRANSCRIPT_DEADLINE_SECONDS
@@ -171,6 +185,21 @@ class AppContext:
         tokens = clients.tokens
         upstreams.report_problem_of(login, lambda: tokens.refusal, tokens)
         return clients
+
+    async def _fleet(self) -> FleetBudget | None:
+        """Return this replica's part of the fleet's budget; None without a table or a number."""
+        settings, table = self.settings.genesys, self.settings.budget_table
+        if settings.fleet_requests_per_minute is None or table is None:
+            return None
+        # A draw is no effect of an event: what asks takes slots, also where all else is kept back.
+        client = await self._aws_client("dynamodb", BUDGET_LIMITS)
+        setting = "BUDGET_TABLE" if self.settings.budget.table else "LEDGER_TABLE"
+        service = AwsService(BUDGET, client, self.upstreams.aws(BUDGET), setting)
+        clock = TableClock(asyncio.get_running_loop().time, time.time)
+        budget = DynamoBudget(service, table, settings.client_id or "", clock)
+        fleet = FleetBudget(budget, settings.fleet_requests_per_minute, random=self.random)
+        self.stack.push_async_callback(fleet.aclose)
+        return fleet
 
     async def event_bus(self) -> Bus:
         """Return the event bus, made when it is first asked for: all jobs share its calls."""
@@ -299,102 +328,3 @@ def new_context(
 def now() -> datetime:
     """Return the wall clock: for the age of events and the time of records, never for waits."""
     return datetime.now(UTC)
-
-
-QUESTIONS = ("/query", "/execute", "/conversations/details/jobs")
-"""Ends of the paths of Genesys Cloud that are POSTed to, and change nothing: queries, and data
-actions, which are lookups."""
-
-AWS_READS = ("get_", "batch_get_", "head_", "list_", "describe_", "query", "scan", "generate_")
-"""How the names of operations begin that change nothing."""
-
-_SECRET = re.compile("auth|cookie|key|secret|signature|timestamp|token", re.IGNORECASE)
-"""Headers that are left out: secrets, and what is made anew for each attempt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
-    """A call that would change something, and was not made."""
-
-    to: str
-    """The AWS service, or the upstream as metrics and /status name it."""
-
-    call: str
-    """Operation of AWS; method and, where it is no secret, path."""
-
-    content: Mapping[str, Any] = field(repr=False)
-    """Parameters of the operation; `headers` and `body` of a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorder:
-    """Lets through what reads, and keeps what would write; callers take it for done."""
-
-    writes: list[Write] = field(default_factory=list)
-
-    def outgoing(self) -> Outgoing:
-        """Return what a context is opened with, for its clients to be kept back."""
-        return Outgoing(
-            http=lambda name, client: _ReadingSender(name, client, self.writes),
-            aws=lambda service, client: _ReadingClient(service, client, self.writes),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadingSender:
-    """Sends what asks; answers 200 to the rest."""
-
-    name: str
-    client: Sender
-    writes: list[Write]
-
-    async def send(self, request: Request, headers: Mapping[str, str] | None = None) -> Reply:
-        path = request.path.partition("?")[0]
-        asks = self.name == API and path.endswith(QUESTIONS)
-        if request.method in {"GET", "HEAD"} or asks:
-            return await self.client.send(request, headers or {})
-        # The path of a webhook is often its password; those of Genesys hold ids.
-        where = f" {request.path}" if self.name == API else ""
-        kept = {key: one for key, one in request.headers.items() if not _SECRET.search(key)}
-        body = request.form or orjson.loads(orjson.dumps(request.json))
-        content = {**({"headers": kept} if kept else {}), "body": body}
-        self.writes.append(Write(to=self.name, call=f"{request.method}{where}", content=content))
-        return Reply(status=200, body=b"{}", received_at=now())
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadingClient:
-    """Calls what reads; answers the rest as the service does when all went well."""
-
-    service: str
-    client: Any
-    writes: list[Write]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith(("_", *AWS_READS)) or name in {"meta", "exceptions", "can_paginate"}:
-            return getattr(self.client, name)
-        return partial(self._keep, name)
-
-    async def _keep(self, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        call = "".join(part.capitalize() for part in operation.split("_"))
-        self.writes.append(Write(to=self.service, call=call, content=parameters))
-        return _REPLIES[operation](parameters) if operation in _REPLIES else {}
-
-
-def _each(
-    failed: str, results: str, entries: str, result: Mapping[str, str]
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return the reply to a batch of which each entry succeeds."""
-    return lambda call: {failed: 0, results: [dict(result) for _ in call[entries]]}
-
-
-def _sent(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {"Successful": [{"Id": entry["Id"], "MessageId": ""} for entry in call["Entries"]]}
-
-
-_REPLIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "put_events": _each("FailedEntryCount", "Entries", "Entries", {"EventId": "not-put"}),
-    "put_records": _each("FailedRecordCount", "Records", "Records", {}),
-    "put_record_batch": _each("FailedPutCount", "RequestResponses", "Records", {"RecordId": ""}),
-    "send_message_batch": _sent,
-}

@@ -11,7 +11,14 @@ from random import Random
 from typing import Final, Protocol
 
 from worker.errors import Misconfigured
-from worker.resilience import PAUSE_CAP_SECONDS, Guard, GuardPolicy, Limiter, RetryPolicy
+from worker.resilience import (
+    PAUSE_CAP_SECONDS,
+    FleetBudget,
+    Guard,
+    GuardPolicy,
+    Limiter,
+    RetryPolicy,
+)
 from worker.resilience.breaker import Breaker, BreakerPolicy, State
 from worker.settings import Breaker as BreakerSettings
 from worker.settings import Genesys as GenesysSettings
@@ -73,12 +80,13 @@ class Upstreams:
         self._pausing[limiter.upstream] = limiter
         return {name: self._guard(name, retries, deadline, limiter) for name in GENESYS}
 
-    def limiter(self, settings: GenesysSettings) -> Limiter:
-        """Return the request budget of Genesys."""
+    def limiter(self, settings: GenesysSettings, fleet: FleetBudget | None = None) -> Limiter:
+        """Return the request budget of Genesys: this process's token's, and the fleet's if any."""
         return Limiter(
             "genesys",
             per_minute=settings.requests_per_minute,
             pause_cap_seconds=self._pause_cap_seconds,
+            fleet=fleet,
         )
 
     def report_problem_of(

@@ -10,13 +10,13 @@ from worker.cli import (
     dlq,
     inspect,
     jobs,
-    new_job,
     report,
     run,
     send,
     settings,
     source,
     status,
+    trace,
 )
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
@@ -39,7 +39,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "jq -c . events.json | worker send -",
     ),
     jobs.jobs: ("worker jobs", "worker jobs --json"),
-    new_job.new_job: (
+    jobs.new_job: (
         "worker new-job presence",
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
@@ -56,6 +56,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker status",
         "worker status --watch --url http://worker.default.svc.cluster.local:9464",
         "worker status --url http://10.0.0.1:9464 --url http://10.0.0.2:9464 --json",
+    ),
+    trace.trace: (
+        "worker trace c0ffee00-0000-4000-8000-000000000001",
+        "worker trace c0ffee00-0000-4000-8000-000000000001 --json",
     ),
     run.health: ("worker health", "worker health --url http://127.0.0.1:9464/readyz"),
 }

@@ -4,10 +4,11 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -21,13 +22,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.2
 
-FORMATS = [
-    "%Y-%m-%d",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y%m%dT%H%M%SZ",
-]
+LOCAL_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+UTC_FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y%m%dT%H%M%SZ"]
 
 app = typer.Typer(
     help="Write a report of the conversations of an interval, or sign new links to one."
@@ -35,6 +31,7 @@ app = typer.Typer(
     epilog=examples(
         "worker report --from 2026-03-01 --to 2026-03-02 --out reports",
         "worker report --from 2026-03-01 --to 2026-03-08 --group-by queueId",
+        "worker report --from 2026-03-01 --to 2026-04-01 --timezone Europe/Berlin",
         "worker report url by-hand 2026-03-01",
     ),
 )
@@ -43,13 +40,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _moment(text: str) -> datetime:
-    """Return typer's parser of a time in UTC."""
-    for one in FORMATS:
-        try:
-            return datetime.strptime(f"{text}+0000", f"{one}%z")
-        except ValueError:
-            continue
+    """Return typer's parser of a time: in UTC, or without a zone where the text names none."""
+    for one in LOCAL_FORMATS:
+        with suppress(ValueError):
+            return datetime.strptime(text, one)  # noqa: DTZ007  --timezone says which
+    for one in UTC_FORMATS:
+        with suppress(ValueError):
+            return datetime.strptime(text, one).replace(tzinfo=UTC)
     raise typer.BadParameter("not a date, nor a time such as 2026-03-01T08:00:00Z")
+
+
+def _in_zone(moment: datetime, timezone: str) -> datetime:
+    zone = ZoneInfo(timezone)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _timezone(text: str) -> str:
+    """Return typer's check of a time zone."""
+    from worker.jobs.reports.by_hand import timezone_of
+
+    try:
+        return timezone_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _name(text: str) -> str:
@@ -59,24 +72,38 @@ def _name(text: str) -> str:
     return text
 
 
+Timezone = Annotated[
+    str,
+    typer.Option(help="IANA name: whose days, and of times without Z.", callback=_timezone),
+]
+
+
+Out = Annotated[
+    Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Read the period before too, if no report has it.")
+]
+
+
 @app.callback(invoke_without_command=True)
 def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     context: typer.Context,
     start: Annotated[
-        datetime | None, typer.Option("--from", help="First instant, UTC.", parser=_moment)
+        datetime | None, typer.Option("--from", help="First instant.", parser=_moment)
     ] = None,
     end: Annotated[
         datetime | None, typer.Option("--to", help="First instant after it.", parser=_moment)
     ] = None,
+    timezone: Timezone = "UTC",
     name: Annotated[str, typer.Option(help="Name, part of the key.", callback=_name)] = "by-hand",
     media_type: Annotated[str | None, typer.Option(help="e.g. voice, message.")] = None,
     queue_id: Annotated[list[str] | None, typer.Option(help="UUID; repeat for more.")] = None,
     group_by: Annotated[
         list[str] | None, typer.Option(help="Dimension; repeat. mediaType and queueId if none.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder, in place of REPORT_BUCKET.", file_okay=False)
-    ] = None,
+    out: Out = None,
+    compare: Compare = False,
     as_json: AsJson = False,
 ) -> None:
     """Read the conversations that started in the interval and write the report.
@@ -91,13 +118,14 @@ def report(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 
     wanted = Wanted(
         name=name,
-        start=start,
-        end=end,
+        start=_in_zone(start, timezone),
+        end=_in_zone(end, timezone),
         media_type=media_type,
         queue_ids=tuple(queue_id or ()),
         group_by=tuple(group_by or ("mediaType", "queueId")),
+        timezone=timezone,
     )
-    _print(finish(_write(wanted, out)), as_json=as_json)
+    _print(finish(_write(wanted, out, compare=compare)), as_json=as_json)
 
 
 @app.command(epilog=examples("worker report url by-hand 2026-03-01"))
@@ -106,12 +134,13 @@ def url(
         str, typer.Argument(metavar="NAME", help="Name of the report.", callback=_name)
     ],
     start: Annotated[
-        datetime, typer.Argument(metavar="START", help="Its first instant, UTC.", parser=_moment)
+        datetime, typer.Argument(metavar="START", help="Its first instant.", parser=_moment)
     ],
+    timezone: Timezone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Sign new links to the files of a report in REPORT_BUCKET."""
-    _print(finish(_sign_again(name, start)), as_json=as_json)
+    _print(finish(_sign_again(name, _in_zone(start, timezone))), as_json=as_json)
 
 
 def _print(body: dict[str, Any], *, as_json: bool) -> None:
@@ -128,12 +157,14 @@ def _print(body: dict[str, Any], *, as_json: bool) -> None:
         typer.echo("The figures are not complete: see the notes in the report.", err=True)
 
 
-async def _write(wanted: "Wanted", out: Path | None) -> dict[str, Any]:
+async def _write(wanted: "Wanted", out: Path | None, *, compare: bool) -> dict[str, Any]:
     from worker.jobs.reports.by_hand import to_bucket, to_folder
     from worker.settings import Genesys
 
     due = wanted.due()
-    async with _opened(Genesys) as (context, settings), _shown() as progress:
+    async with _opened(Genesys) as (context, given), _shown() as progress:
+        reads = compare or given.report_read_previous
+        settings = given.model_copy(update={"report_read_previous": reads})
         if out is None:
             return await to_bucket(context, settings, due, progress)
         return await to_folder(context, settings, due, out, progress)

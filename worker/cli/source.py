@@ -60,14 +60,17 @@ Suffix = Annotated[
 ]
 
 
-Account = Annotated[
-    str, typer.Option(help="AWS account.", callback=_like(r"[0-9]{12}", "an account of 12 digits"))
+_of_account = _like(r"[0-9]{12}", "an account of 12 digits")
+_of_region = _like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
+_WHERE_SEVERAL = "where several sources have the suffix."
+
+Account = Annotated[str, typer.Option(help="AWS account.", callback=_of_account)]
+Region = Annotated[str, typer.Option(help="AWS region.", callback=_of_region)]
+TheAccount = Annotated[
+    str | None, typer.Option(help=f"AWS account, {_WHERE_SEVERAL}", callback=_of_account)
 ]
-Region = Annotated[
-    str,
-    typer.Option(
-        help="AWS region.", callback=_like(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "an AWS region")
-    ),
+TheRegion = Annotated[
+    str | None, typer.Option(help=f"AWS region, {_WHERE_SEVERAL}", callback=_of_region)
 ]
 Topics = Annotated[
     list[str] | None,
@@ -116,9 +119,15 @@ def create(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
 
 
 @app.command(epilog=examples("worker source enable prod-events --apply"))
-def enable(suffix: Suffix, apply: Apply = False, as_json: AsJson = False) -> None:
+def enable(
+    suffix: Suffix,
+    account: TheAccount = None,
+    region: TheRegion = None,
+    apply: Apply = False,
+    as_json: AsJson = False,
+) -> None:
     """Enable the integration; events flow once its bus exists."""
-    _print(finish(enable_source(suffix, apply=apply)), as_json=as_json)
+    _print(finish(enable_source(suffix, account, region, apply=apply)), as_json=as_json)
 
 
 @app.command(epilog=examples("worker source show", "worker source show --json"))
@@ -132,7 +141,9 @@ def show(as_json: AsJson = False) -> None:
         typer.echo("none: `worker source create` makes one")
     for row in rows:
         state = "enabled" if row["enabled"] else "disabled"
-        typer.echo(f"{row['partnerSource'] or '(not configured)'}  {state}  {row['integrationId']}")
+        place = f"  {row['accountId']} {row['region']}" if row["accountId"] else ""
+        source = row["partnerSource"] or "(not configured)"
+        typer.echo(f"{source}  {state}  {row['integrationId']}{place}")
         for topic in row["topics"]:
             typer.echo(f"  {topic}")
 
@@ -242,17 +253,18 @@ class Change:
         """Return the source of that suffix, or else the one to be taken; None: it is to be made.
 
         One that is not configured is never taken unasked: it may be what another team is about to
-        configure. Raises Permanent when the suffix is another account's.
+        configure. Raises Permanent when the suffix is another account's alone.
         """
         wanted = self.wanted
-        for one in sources:
-            theirs = one.draft.source
-            if theirs is not None and theirs.suffix == wanted.suffix:
-                if (theirs.account_id, theirs.region) != (wanted.account_id, wanted.region):
-                    raise Permanent("a source of this suffix feeds another account or region")
-                if self.take not in {None, one.integration.id}:
-                    raise Permanent(f"{one.integration.id} has this suffix: none is to be taken")
-                return one
+        ours = _named(sources, wanted.suffix, wanted.account_id, wanted.region)
+        if not ours and _named(sources, wanted.suffix):
+            raise Permanent(
+                "a source of this suffix feeds another account or region: choose another suffix"
+            )
+        for one in ours[:1]:
+            if self.take not in {None, one.integration.id}:
+                raise Permanent(f"{one.integration.id} has this suffix: none is to be taken")
+            return one
         return self._taken(sources) if self.take else None
 
     def _taken(self, sources: "Sequence[EventSource]") -> "EventSource":
@@ -274,6 +286,26 @@ class Change:
             return ("create", "configure")
         is_same = set(_topics_of(found)) == set(self.topics(found))
         return () if found.draft.source is not None and is_same else ("configure",)
+
+
+def _named(
+    sources: "Sequence[EventSource]",
+    suffix: str,
+    account: str | None = None,
+    region: str | None = None,
+) -> "list[EventSource]":
+    """Return the sources of a suffix, in that account and region where they are given.
+
+    Suffix, account and region make up a source: two accounts may have the same suffix.
+    """
+    return [
+        one
+        for one in sources
+        if (theirs := one.draft.source) is not None
+        and theirs.suffix == suffix
+        and account in {None, theirs.account_id}
+        and region in {None, theirs.region}
+    ]
 
 
 def _topics_of(one: "EventSource | None") -> tuple[str, ...]:
@@ -302,13 +334,23 @@ async def create_source(change: Change) -> Outcome:
         )
 
 
-async def enable_source(suffix: str, *, apply: bool) -> Outcome:
-    """Enable the source of that suffix; Permanent when there is none."""
+async def enable_source(
+    suffix: str, account: str | None = None, region: str | None = None, *, apply: bool
+) -> Outcome:
+    """Enable the source of that suffix; Permanent when there is none, or more than one."""
     async with _integrations() as integrations:
-        sources = await integrations.event_sources()
-        named = [one for one in sources if one.draft.source and one.draft.source.suffix == suffix]
+        named = _named(await integrations.event_sources(), suffix, account, region)
         if not named:
             raise Permanent("no source has this suffix: create it first")
+        if len(named) > 1:
+            places = ", ".join(
+                f"{one.draft.source.account_id} {one.draft.source.region}"
+                for one in named
+                if one.draft.source
+            )
+            raise Permanent(
+                f"sources of this suffix feed {places}: name yours by --account and --region"
+            )
         found = named[0]
         steps: tuple[Step, ...] = () if found.integration.enabled else ("enable",)
         if apply and steps:

@@ -32,7 +32,7 @@ from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
 from worker.clients.http_types import Reply, Request, failure_of
-from worker.errors import ConfigurationError, Permanent, Unavailable
+from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
 from worker.resilience import Guard
 
 T = TypeVar("T")
@@ -186,6 +186,12 @@ def _named(error: Exception) -> str:
     refused connection and a name without an address for a `ConnectTimeout`.
     """
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the proxy of HTTPS_PROXY answers {cause.status}"
+    if isinstance(cause, aiohttp.ClientProxyConnectionError):
+        return f"the proxy of HTTPS_PROXY is not reached: {type(cause.os_error).__name__}"
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return "the certificate is not trusted; SSL_CERT_FILE names private authorities"
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
     if isinstance(cause, UnicodeError):  # a part of the name is longer than one can be
@@ -302,7 +308,7 @@ def _times_zipped(content_encoding: str) -> int:
 def _unzipped(upstream: str, body: bytes, limit: int) -> bytes:
     """Decompress all members, to `limit` bytes at most: a bomb is cut off, not unpacked."""
     if not body.startswith(GZIP):
-        raise Unavailable(f"{upstream}: unreadable gzip")
+        raise Unreadable(f"{upstream}: unreadable gzip")
     plain, start, members = bytearray(), 0, 0
     while body.startswith(GZIP, start) and len(plain) < limit and members < MOST_MEMBERS:
         part, start = _member(upstream, body, start, limit - len(plain))
@@ -319,9 +325,9 @@ def _member(upstream: str, body: bytes, start: int, limit: int) -> tuple[bytes, 
         try:
             plain += reader.decompress(piece, limit - len(plain))
         except zlib.error:
-            raise Unavailable(f"{upstream}: unreadable gzip") from None
+            raise Unreadable(f"{upstream}: unreadable gzip") from None
         if not piece:
-            raise Unavailable(f"{upstream}: gzip cut short")
+            raise Unreadable(f"{upstream}: gzip cut short")
         start += len(piece) - len(reader.unused_data)
     return bytes(plain), start
 

@@ -12,6 +12,7 @@ from worker.demo.environment import (
     TABLE,
     Environment,
 )
+from worker.settings import Idempotency
 
 SUBSCRIBER = "bus-subscriber"
 SOURCES = ("genesys.sentiment.forwarder", "genesys.report.writer")
@@ -25,6 +26,7 @@ async def make_fixtures(environment: Environment) -> None:
     """Make tables, buckets, state machine, and a queue that hears what is put on the bus."""
     await _make_table(environment, TABLE, conversationId="HASH", eventTimestamp="RANGE")
     await _make_table(environment, LEDGER_TABLE, id="HASH")
+    await _make_index(environment)
     async with environment.aws("s3") as s3, environment.aws("stepfunctions") as workflows:
         for bucket in (REPORT_BUCKET, FORWARD_BUCKET):
             await s3.create_bucket(Bucket=bucket)
@@ -62,6 +64,22 @@ async def _make_table(environment: Environment, name: str, **keys: str) -> None:
             BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        )
+
+
+async def _make_index(environment: Environment) -> None:
+    """Make the index of the idempotency store by which `worker trace` finds a conversation."""
+    key = "conversationId"
+    index = {
+        "IndexName": Idempotency.INDEX,
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+    async with environment.aws("dynamodb") as dynamodb:
+        await dynamodb.update_table(
+            TableName=LEDGER_TABLE,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 
 

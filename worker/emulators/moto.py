@@ -52,23 +52,25 @@ def _bound(address: Address) -> BaseWSGIServer:
     # Not moto's ThreadedMotoServer: it binds in its thread and waits for ever if that fails.
     # werkzeug ends the whole process where the port is taken.
     socket.create_server((address.host, address.port)).close()
-    app = _one_start_at_a_time(DomainDispatcherApplication(create_backend_app))
+    app = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     return make_server(
         address.host, address.port, app, threaded=True, request_handler=MotoRequestHandler
     )
 
 
-def _one_start_at_a_time(app: WSGIApplication) -> WSGIApplication:
-    """Serve StartExecution under a lock, so that a name is used once as with Step Functions.
+def _one_at_a_time(app: WSGIApplication) -> WSGIApplication:
+    """Serve StartExecution and DynamoDB under a lock each, as they are atomic in AWS.
 
-    moto 5.2 looks for the name and adds the execution in two steps of its threads: of calls at the
-    same time several began one, or met a half-made one and were answered 500.
+    moto 5.2 looks for a name and adds the execution in two steps of its threads: of calls at the
+    same time several began one, or met a half-made one and were answered 500. So it does with the
+    condition of a write, and a query fails beside a write.
     """
-    starting = Lock()
+    locks = {"AWSStepFunctions.StartExecution": Lock(), "DynamoDB_20120810": Lock()}
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        with starting if target == "AWSStepFunctions.StartExecution" else nullcontext():
+        lock = locks.get(target) or locks.get(target.partition(".")[0])
+        with lock or nullcontext():
             return app(environ, start_response)
 
     return serve

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from worker.intake.attempts import Attempts
 from worker.intake.consumer import Consumer
 from worker.intake.delivery import Delivery
 from worker.intake.job_state import Jobs
+from worker.intake.outcome import Attempts
 from worker.intake.poller import Permits
 from worker.intake.queue import OpenQueue, Shared, consumer_of
 from worker.intake.queue_status import QueueStatusReader

@@ -19,8 +19,7 @@ import structlog
 
 from worker import __version__
 from worker.clients.aws import Message, Queue, QueueError
-from worker.intake.attempts import Attempt
-from worker.intake.outcome import Failure
+from worker.intake.outcome import Attempt, Failure
 from worker.telemetry import metrics
 
 RECORD_ATTRIBUTE = "worker.failure"

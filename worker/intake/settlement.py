@@ -8,11 +8,12 @@ from random import Random
 import structlog
 
 from worker.intake.acks import Acks
-from worker.intake.attempts import Attempt, Attempts
 from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.leases import Lease
 from worker.intake.outcome import (
+    Attempt,
+    Attempts,
     Blocked,
     DeadLetter,
     Deferred,

@@ -3,7 +3,7 @@
 from worker.resilience.batcher import Batcher
 from worker.resilience.cache import Cache, Cached, CachePolicy
 from worker.resilience.guard import Guard, GuardPolicy, best_effort
-from worker.resilience.limiter import Limiter
+from worker.resilience.limiter import FleetBudget, Limiter
 from worker.resilience.retry import (
     PAUSE_CAP_SECONDS,
     RetryPolicy,
@@ -18,6 +18,7 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "Cached",
+    "FleetBudget",
     "Guard",
     "GuardPolicy",
     "Limiter",

@@ -10,8 +10,11 @@ from math import inf
 from typing import Final
 
 from worker.errors import RateLimited
+from worker.resilience.fleet import FleetBudget
 from worker.resilience.retry import PAUSE_CAP_SECONDS, TRIAL_SECONDS, AskedPause
 from worker.telemetry import metrics
+
+__all__ = ["FleetBudget", "Limiter", "TokenBucket"]
 
 ROUNDING = 1e-6
 """Part of a token that floating-point time may lack. Grants do not gain by it: it is owed."""
@@ -58,6 +61,12 @@ class TokenBucket:
                 missing -= earned
                 at = max(at, until)
         return max(at, self._paused_until) - now
+
+    def ready_within(self, now: float, seconds: float) -> int:
+        """Return how many calls could be made in that time; 0 when none could be made now."""
+        if self.wait(now, 1):
+            return 0
+        return int(self._tokens + seconds * self.current_per_second(now) + ROUNDING)
 
     def pause(self, now: float, seconds: float) -> None:
         """Grant nothing for that long; a pause that ends later stands.
@@ -129,6 +138,9 @@ NEARLY_EXHAUSTED = 0.9
 SLOWEST = 1 / 8
 """Share of the rate below which 429s do not push it."""
 
+FLEET_GRANT_SECONDS = 2.0
+"""Grants of the fleet's budget are asked for calls that our own bucket allows within that time."""
+
 
 class _Waiter:
     def __init__(self, now: float, max_wait: float, job: str) -> None:
@@ -147,6 +159,9 @@ class _Turns:
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._jobs.values()))
 
     def __iter__(self) -> Iterator[_Waiter]:
         """Yield a snapshot, in order."""
@@ -181,7 +196,8 @@ class Limiter:
     """The request budget of one upstream, shared by all its callers.
 
     In any minute at most `per_minute + burst` calls are granted. `clock` defaults to the running
-    loop's; another one must keep step with the loop, whose timer wakes the queue.
+    loop's; another one must keep step with the loop, whose timer wakes the queue. With a `fleet`
+    budget each call takes a grant of that, too.
     """
 
     def __init__(
@@ -192,6 +208,7 @@ class Limiter:
         burst: float | None = None,
         pause_cap_seconds: float = PAUSE_CAP_SECONDS,
         clock: Callable[[], float] | None = None,
+        fleet: FleetBudget | None = None,
     ) -> None:
         per_second = per_minute / 60
         burst = BURST_SECONDS * per_second if burst is None else burst
@@ -202,6 +219,9 @@ class Limiter:
         self._live = _Turns()
         self._background = _Turns()
         self._timer: asyncio.TimerHandle | None = None
+        self._fleet = fleet
+        if fleet:
+            fleet.changed = self._serve
         self._remaining = metrics.ratelimit_remaining.labels(upstream)
         self._waited = metrics.ratelimit_wait.labels(upstream)
         self._remaining.set(1)
@@ -215,7 +235,7 @@ class Limiter:
         have been needed.
         """
         now = self._clock()
-        if not (self._live or self._background) and self._bucket.acquire(now):
+        if not (self._live or self._background) and self._take(now):
             # The common case, no waiters and free budget: no queue, no timer.
             self._waited.observe(0)
             self._remaining.set(self._bucket.free(now))
@@ -234,7 +254,7 @@ class Limiter:
 
     def exhausted_for(self) -> float:
         """Return the seconds until a call could be made now; 0 while there is budget."""
-        return self._bucket.wait(self._clock(), 1)
+        return self._wait(self._clock())
 
     def asked_pause(self) -> tuple[float, float] | None:
         """Return the seconds left of a pause and those a reply asked for; None without one."""
@@ -243,6 +263,8 @@ class Limiter:
     def refund(self) -> None:
         """Return a grant that was not used; the next in the queue gets it."""
         self._bucket.refund()
+        if self._fleet:
+            self._fleet.refund()
         self._serve()
 
     def pause_for(self, seconds: float) -> None:
@@ -288,7 +310,7 @@ class Limiter:
         """Do all that is due now: grant, refuse, set the timer. Called after every change."""
         now = self._clock()
         self._forget_cancelled()
-        while (queue := self._live or self._background) and self._bucket.acquire(now):
+        while (queue := self._live or self._background) and self._take(now):
             queue.pop().granted.set_result(self._begins_trial(now))
         self._reject(now)
         self._schedule(now)
@@ -317,17 +339,44 @@ class Limiter:
                     place += 1
                     continue
                 queue.remove(waiter)
-                waiter.granted.set_exception(
-                    RateLimited(f"request budget of {self.upstream} is exhausted", retry_after=wait)
-                )
+                reason = f"request budget of {self.upstream} is exhausted"
+                wait = wait or self._wait(now)
+                waiter.granted.set_exception(RateLimited(reason, retry_after=wait))
+
+    def _take(self, now: float) -> bool:
+        if self._fleet is None:
+            return self._bucket.acquire(now)
+        return not self._bucket.wait(now, 1) and self._fleet.take() and self._bucket.acquire(now)
+
+    def _wait(self, now: float) -> float:
+        """Return the seconds until a call could be made, as far as it is known."""
+        wait = self._bucket.wait(now, 1)
+        if self._fleet is None:
+            return wait
+        known = self._fleet.wait()
+        return max(wait, self._fleet.asks_in() if known == inf else known)
 
     def _schedule(self, now: float) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        if self._fleet:
+            # Grants for calls that our own bucket does not let through soon would be lost.
+            most = self._bucket.ready_within(now, FLEET_GRANT_SECONDS)
+            self._fleet.want(len(self._live), len(self._background), most)
         if self._live or self._background:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._bucket.wait(now, 1), self._serve)
+            self._timer = loop.call_later(self._wakes_in(now), self._serve)
+
+    def _wakes_in(self, now: float) -> float:
+        wait = self._bucket.wait(now, 1)
+        if self._fleet is None:
+            return wait
+        # When a grant comes may not be known: the fleet's budget calls, or a caller's wait ends.
+        known = self._fleet.wait()
+        at = wait if wait and known == inf else max(wait, known)
+        ends = min(waiter.until for queue in (self._live, self._background) for waiter in queue)
+        return max(0.0, min(at, ends + 2 * ROUNDING - now))
 
     def _leave(self, waiter: _Waiter) -> None:
         """Undo a cancelled wait, whether it was over (granted or refused) or not."""

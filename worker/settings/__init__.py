@@ -22,6 +22,7 @@ from worker.settings.fields import (
 from worker.settings.groups import (
     Aws,
     Breaker,
+    Budget,
     Cache,
     Ecs,
     EventBus,
@@ -63,6 +64,7 @@ __all__ = [
     "Aws",
     "BearerToken",
     "Breaker",
+    "Budget",
     "Cache",
     "Declarations",
     "Declared",

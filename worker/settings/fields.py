@@ -127,6 +127,16 @@ Url = Annotated[
     AfterValidator(_encrypted_or_local),
     example("https://host.example/path"),
 ]
+
+
+def _without_api_path(url: HttpUrl) -> HttpUrl:
+    # Each call would be a 404, which of speech analytics and conversations means "none there".
+    if "/api/v2" in (url.path or ""):
+        raise ValueError("must end before /api/v2, which is part of each call's path")
+    return url
+
+
+ApiUrl = Annotated[Url, AfterValidator(_without_api_path), example("https://gateway.example")]
 AgentUrl = Annotated[
     HttpUrl, AfterValidator(_of_the_ecs_agent), example(f"http://{ECS_AGENT_HOST}/api/…")
 ]
@@ -198,7 +208,9 @@ https://help.mypurecloud.com/articles/aws-regions-for-genesys-cloud-deployment/
 
 
 def _domain(text: str) -> str:
-    name = text.lower()
+    # As people copy it: a URL out of a browser, a host, a region of the SDK (`us_east_1`).
+    name = re.sub(r"^(https://)?((api|apps|login)\.(?=.*\.))?|/$", "", text.lower())
+    name = name.replace("_", "-")
     if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
         return name
     if name not in REGIONS:

@@ -1,12 +1,13 @@
 """The groups of settings that belong to no job: the process, its queues, and the upstreams."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_fifo
 from worker.settings.fields import (
     AgentUrl,
+    ApiUrl,
     CollectorUrl,
     Domain,
     Globs,
@@ -44,8 +45,7 @@ class Ops(Group):
     model_config = group("OPS_")
 
     host: str = "127.0.0.1"
-    """Address to listen on: 127.0.0.1 is loopback (IPv6 too), 0.0.0.0 or :: every address of both
-    families: inside a container."""
+    """Address to listen on: 127.0.0.1 is loopback (IPv6 too), 0.0.0.0 or :: all: in a container."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
     """Port; 0 takes a free one and logs it."""
@@ -89,8 +89,7 @@ class Ecs(Group):
     model_config = group("ECS_")
 
     agent_uri: AgentUrl | None = None
-    """The ECS agent, set by ECS itself: asked not to end this task while it writes a report. Unset:
-    no agent is asked."""
+    """The ECS agent, set by ECS itself: asked not to end this task while it writes a report."""
 
 
 class Otel(Group):
@@ -99,8 +98,7 @@ class Otel(Group):
     model_config = group("OTEL_")
 
     exporter_otlp_endpoint: CollectorUrl | None = None
-    """Collector that spans are sent to, by OTLP over HTTP; needs the extra `otel`. Unset: no
-    tracing."""
+    """Collector that spans are sent to, by OTLP over HTTP; needs the extra `otel`. Unset: none."""
 
     traces_exporter: str = "otlp"
     """`none`: no tracing, although there is a collector."""
@@ -112,8 +110,7 @@ class Handlers(Group):
     model_config = group("")
 
     handlers: Globs = ()
-    """Jobs, comma separated, e.g. `voice,reports`. Unset: every job whose settings are
-    there."""
+    """Jobs, comma separated, e.g. `voice,reports`. Unset: every job whose settings are there."""
 
     @field_validator("handlers")
     @classmethod
@@ -238,17 +235,22 @@ class Genesys(Group):
     """The reference text that says how tokens are asked for. Unset: the job's own (r0 voice, r1
     workflow, r2 attributes and jobs of other packages, r3 sentiment, r4 reports)."""
 
-    api_url: Url | None = None
+    api_url: ApiUrl | None = None
     """Overrides https://api.{environment}; for gateways and tests."""
 
-    login_url: Url | None = None
+    login_url: ApiUrl | None = None
     """Overrides https://login.{environment} (reference texts but r2: the API host)."""
 
     token_path: Path | None = None
     """Path of the token request. Unset: /oauth/token (r0 and r3: /api/v2/oauth/token)."""
 
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 240
-    """Our share of the platform's 300 requests per minute; divide by the number of replicas."""
+    """Requests of one process, of the platform's 300 per minute and token. Divide by the number of
+    replicas, unless they share GENESYS_FLEET_REQUESTS_PER_MINUTE."""
+
+    fleet_requests_per_minute: Annotated[int, Field(ge=10)] | None = None
+    """The OAuth client's own limit, shared by all replicas in BUDGET_TABLE or LEDGER_TABLE; less if
+    others use the client. Unset: each replica has GENESYS_REQUESTS_PER_MINUTE to itself."""
 
     timeout_seconds: Seconds = 10
     """Longest wait for one reply."""
@@ -284,6 +286,15 @@ class Genesys(Group):
         if self.reference is not None and self.dialect != "reference":
             raise ValueError("GENESYS_REFERENCE: takes GENESYS_DIALECT=reference")
         return self
+
+
+class Budget(Group):
+    """Where replicas share the request budget."""
+
+    model_config = group("BUDGET_")
+
+    table: str | None = None
+    """DynamoDB table of the keys and the TTL that LEDGER_TABLE has. Unset: LEDGER_TABLE."""
 
 
 class Lookups(Group):
@@ -374,9 +385,13 @@ class Idempotency(Group):
 
     model_config = group("LEDGER_")
 
+    INDEX: ClassVar[str] = "conversationId-index"
+    """Partition key `conversationId` (S), keys only: those cost one write a claim."""
+
     table: str | None = None
     """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset: each
-    process remembers for itself, until it ends, and knows of no message that ended another."""
+    process remembers for itself, until it ends, and knows of no message that ended another. With
+    the index `conversationId-index` (keys only) `worker trace` finds a conversation in it."""
 
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 120
     """How long work belongs to a worker that fell silent; renewed while it runs. Above

@@ -19,12 +19,19 @@ MAX_FILE_BYTES = 64 * 1024
 def cleaned(text: str) -> str:
     """Remove white space around a value, and one pair of quotes, as `docker --env-file` leaves.
 
-    No setting begins and ends with them.
+    No setting begins and ends with them. White space is also what is not seen: the mark that
+    editors put before a file, and what comes along from a web page.
     """
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1].strip()
-    return text
+    text = _seen(text)
+    return _seen(text[1:-1]) if len(text) > 1 and text[0] + text[-1] in _PAIRS else text
+
+
+_UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"
+_PAIRS = ('""', "''", "\u201c\u201d", "\u2018\u2019")
+
+
+def _seen(text: str) -> str:
+    return text.strip().strip(_UNSEEN).strip()
 
 
 def texts_of(environ: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from worker.settings.fields import Group, group, variable_name
 from worker.settings.groups import (
     Aws,
     Breaker,
+    Budget,
     Cache,
     Ecs,
     EventBus,
@@ -137,6 +138,7 @@ class Settings:
     handler: Handler
     events: Events
     genesys: Genesys
+    budget: Budget
     lookups: Lookups
     idempotency: Idempotency
     webhooks: Webhooks
@@ -177,6 +179,11 @@ class Settings:
     def dead_letter_queue_for(self, queue_url: str) -> str | None:
         """Return the URL of the dead-letter queue that serves a queue. None: there is none."""
         return self.sqs.dead_letter_queue_for(queue_url)
+
+    @property
+    def budget_table(self) -> str | None:
+        """Return the table in which replicas share the request budget. None: there is none."""
+        return self.budget.table or self.idempotency.table
 
     def enabled_jobs(self) -> tuple[str, ...]:
         """Return the jobs that run: those named, or else all whose settings are there."""
@@ -263,7 +270,7 @@ def broken_rules(
 
     `lacking`: each known job with the settings it lacks.
     """
-    for rule in (_drain, _heartbeat, _dead_letters, _genesys, _backoff):
+    for rule in (_drain, _heartbeat, _dead_letters, _genesys, _fleet, _backoff):
         yield from rule(groups)
     yield from _bindings(groups, lacking)
 
@@ -320,6 +327,19 @@ def _genesys(groups: Mapping[str, Group]) -> Iterator[str]:
                 )
             if genesys.timeout_seconds > genesys.deadline_seconds:
                 yield "GENESYS_TIMEOUT_SECONDS: must not exceed GENESYS_DEADLINE_SECONDS"
+
+
+def _fleet(groups: Mapping[str, Group]) -> Iterator[str]:
+    match groups:
+        case {
+            "genesys": Genesys(fleet_requests_per_minute=int()),
+            "budget": Budget(table=None),
+            "idempotency": Idempotency(table=None),
+        }:
+            yield (
+                "GENESYS_FLEET_REQUESTS_PER_MINUTE: needs BUDGET_TABLE or LEDGER_TABLE — replicas "
+                "share the budget there"
+            )
 
 
 def _backoff(groups: Mapping[str, Group]) -> Iterator[str]:

@@ -206,6 +206,19 @@ ratelimit_remaining = Gauge(
 ratelimit_throttled = Counter(
     "worker_ratelimit_throttled_total", "429 replies.", ["dependency"], registry=REGISTRY
 )
+fleet_budget_draws = Counter(
+    "worker_fleet_budget_draws_total",
+    "Writes for a lease of the fleet's request budget: granted, refused (others were before us), "
+    "unavailable.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+fleet_budget_shared = Gauge(
+    "worker_fleet_budget_shared",
+    "1 while the request budget is shared with the other replicas, 0 while the table does not "
+    "answer and this one goes on at its own average; 1 without a table, too.",
+    registry=REGISTRY,
+)
 asked_pause = Gauge(
     "worker_asked_pause_seconds",
     "Seconds left of a pause that an upstream asked for (Retry-After); 0 without one.",
@@ -266,6 +279,7 @@ for _counter, _values in (
     (ack_failures, "sender service"),
     (token_refresh, "ok error refused"),
     (idempotency_outcomes, "claimed done busy stale_owner unavailable"),
+    (fleet_budget_draws, "granted refused unavailable"),
     (log_lines_dropped, "log audit"),
     (drain_messages, "finished released stranded"),
 ):

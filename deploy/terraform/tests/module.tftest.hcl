@@ -57,6 +57,10 @@ run "defaults" {
     error_message = "A table has other keys than the worker uses."
   }
   assert {
+    condition     = [for index in aws_dynamodb_table.idempotency.global_secondary_index : [index.name, index.hash_key, index.projection_type]] == [["conversationId-index", "conversationId", "KEYS_ONLY"]]
+    error_message = "worker trace finds no conversation in the idempotency store."
+  }
+  assert {
     condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
     error_message = "The state machine is not STANDARD, or logs call details."
   }
@@ -67,6 +71,10 @@ run "defaults" {
   assert {
     condition     = alltrue([for event in values(output.report_events) : strcontains(event, "<aws.scheduler.scheduled-time>") && strcontains(event, "<aws.scheduler.execution-id>")])
     error_message = "The Scheduler's keywords are not as it knows them."
+  }
+  assert {
+    condition     = aws_scheduler_schedule.report["daily"].schedule_expression == "cron(0 2 * * ? *)" && aws_scheduler_schedule.report["daily"].schedule_expression_timezone == "UTC"
+    error_message = "The daily report is not due at 02:00."
   }
   assert {
     condition     = aws_s3_bucket_public_access_block.reports.restrict_public_buckets && aws_s3_bucket_public_access_block.reports.block_public_policy && !aws_s3_bucket.reports.force_destroy
@@ -106,8 +114,8 @@ run "task" {
     error_message = "Who takes the tasks' environment from the output does not get their region."
   }
   assert {
-    condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "60" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
-    error_message = "300 × 0.8 ÷ 4 tasks is 60."
+    condition     = local.environment["GENESYS_REQUESTS_PER_MINUTE"] == "240" && local.environment["GENESYS_FLEET_REQUESTS_PER_MINUTE"] == "300" && local.environment["GENESYS_ACTION_ID"] == "custom_-_1"
+    error_message = "300 for all tasks, 80 % of it for one."
   }
   assert {
     condition     = aws_ecs_service.worker.deployment_circuit_breaker[0].enable && aws_ecs_service.worker.deployment_circuit_breaker[0].rollback
@@ -267,6 +275,17 @@ run "secret_that_the_module_sets" {
     secret_settings = ["GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET", "GENESYS_ENVIRONMENT"]
   }
   expect_failures = [var.secret_settings]
+}
+
+run "report_in_a_time_zone" {
+  command = plan
+  variables {
+    reports = { daily = { schedule = "cron(30 3 * * ? *)", timezone = "Europe/Berlin" } }
+  }
+  assert {
+    condition     = aws_scheduler_schedule.report["daily"].schedule_expression_timezone == "Europe/Berlin" && jsondecode(output.report_events["daily"]).detail.timezone == "Europe/Berlin"
+    error_message = "The schedule and the days of the report are of different time zones."
+  }
 }
 
 run "queue_by_its_name" {

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import facts
@@ -37,6 +38,7 @@ def main() -> int:
         _check_overlay(tally, schemas, name, overlay)
         _check_settings(tally, given.worker, name, overlay, secret)
     _check_refused(tally, schemas, rendered["pod-identity"])
+    _check_schedule(tally, given.worker, rendered["two-queues"])
     _check_scaling(tally, rendered["pod-identity"])
     say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
     return tally.end()
@@ -80,6 +82,34 @@ def _check_refused(tally: Tally, schemas: Schemas, overlay: facts.Overlay) -> No
         tally.refused(name, (p for fact in facts.FACTS for p in fact(broken)))
 
 
+def _check_schedule(tally: Tally, worker: Path, overlay: facts.Overlay) -> None:
+    """Let the CronJob's own script make its event, and the worker read that."""
+    (schedule,) = overlay.all("CronJob")
+    event = _sent_by(schedule)
+    command = (worker, "-m", "worker", "inspect", "--json", "-")
+    done = subprocess.run(command, input=event, capture_output=True, text=True, check=False)  # noqa: S603  our own interpreter
+    tally.that("the worker reads what the CronJob sends", done.stderr.splitlines())
+    for part in ('"ReportDue"', '"genesys-report-daily-1"', "reports/daily/"):
+        tally.that(f"it is {part}", () if part in done.stdout else [done.stdout])
+    for name, kind, change in faults.BAD_SCHEDULES:
+        broken = _broken(overlay, kind, change)
+        tally.refused(name, (p for fact in facts.FACTS for p in fact(broken)))
+
+
+def _sent_by(schedule: facts.Item) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        stub = Path(folder) / "worker"
+        stub.write_text("#!/bin/sh\nexec cat\n")
+        stub.chmod(0o700)
+        report = facts.variable(schedule, "REPORT")
+        environment = {"RUN": "genesys-report-daily-1", "REPORT": report}
+        return subprocess.check_output(  # noqa: S603  our own script
+            facts.script_of(schedule),
+            env={**environment, "PATH": f"{folder}:/usr/bin:/bin"},
+            text=True,
+        )
+
+
 def _broken(overlay: facts.Overlay, kind: str, change: faults.Change) -> facts.Overlay:
     broken = facts.Overlay(copy.deepcopy(overlay.items))
     for item in broken.all(kind):
@@ -92,7 +122,9 @@ def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
     (scaled,) = overlay.all("ScaledObject")
     policy = scaling.policy_of(scaled)
     (deployment,) = overlay.all("Deployment")
-    per_pod = float(overlay.environment(deployment)["GENESYS_REQUESTS_PER_MINUTE"]) / 60
+    settings = overlay.environment(deployment)
+    fleet = float(settings["GENESYS_FLEET_REQUESTS_PER_MINUTE"])
+    per_pod = min(float(settings["GENESYS_REQUESTS_PER_MINUTE"]), fleet / policy.most) / 60
     length, most = policy.queue_length, policy.most
     for visible, in_flight, pods, right in (
         (0, 0, 1, policy.least),

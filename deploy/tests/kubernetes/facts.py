@@ -1,5 +1,6 @@
 """What must hold of a rendered overlay and no schema knows. Pure: objects in, problems out."""  # noqa: INP001  a script's folder
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,7 +37,7 @@ class Overlay:
 
 def pod_is_confined(overlay: Overlay) -> Iterator[str]:
     """Non-root, read-only, no capability, no token, no service links."""
-    for deployment in overlay.all("Deployment"):
+    for deployment in _workloads(overlay):
         pod, container = _pod(deployment), _container(deployment)
         wanted: list[tuple[str, Any, Any]] = [
             ("runAsUser", pod["securityContext"].get("runAsUser"), 10001),
@@ -60,7 +61,7 @@ def pod_is_confined(overlay: Overlay) -> Iterator[str]:
 
 def scratch_space_is_sized(overlay: Overlay) -> Iterator[str]:
     """Have scratch space, and an end of it."""
-    for deployment in overlay.all("Deployment"):
+    for deployment in _workloads(overlay):
         mounts = [m["mountPath"] for m in _container(deployment)["volumeMounts"]]
         volumes = _pod(deployment)["volumes"]
         if mounts != [SCRATCH] or "sizeLimit" not in volumes[0].get("emptyDir", {}):
@@ -69,7 +70,7 @@ def scratch_space_is_sized(overlay: Overlay) -> Iterator[str]:
 
 def memory_is_reserved_and_cpu_is_not_capped(overlay: Overlay) -> Iterator[str]:
     """Memory request = limit; no CPU limit."""
-    for deployment in overlay.all("Deployment"):
+    for deployment in _workloads(overlay):
         resources = _container(deployment)["resources"]
         if resources["requests"]["memory"] != resources["limits"]["memory"]:
             yield "memory request and limit differ"
@@ -115,40 +116,45 @@ def rollouts_and_drains_keep_it_running(overlay: Overlay) -> Iterator[str]:
 
 
 def selectors_find_just_their_pods(overlay: Overlay) -> Iterator[str]:
-    """Every selector matches the pods of exactly one Deployment."""
-    templates = [d["spec"]["template"]["metadata"]["labels"] for d in overlay.all("Deployment")]
+    """Every selector matches the pods of exactly one Deployment or CronJob."""
+    templates = [_template(one)["metadata"]["labels"] for one in _workloads(overlay)]
     for kind, path in _SELECTORS.items():
         for item in overlay.all(kind):
             wanted = path(item["spec"])
             found = [pod for pod in templates if wanted.items() <= pod.items()]
             if len(found) != 1:
-                yield f"{kind} {item['metadata']['name']} selects {len(found)} Deployments"
+                yield f"{kind} {item['metadata']['name']} selects {len(found)} workloads"
 
 
 def network_is_closed(overlay: Overlay) -> Iterator[str]:
-    """In: monitoring to 9464. Out: DNS and 443, never the instance's metadata."""
+    """In: monitoring to 9464, or nothing. Out: DNS and 443, never the instance's metadata."""
     policies = overlay.all("NetworkPolicy")
-    if len(policies) != len(overlay.all("Deployment")):
+    if len(policies) != len(_workloads(overlay)):
         yield f"{len(policies)} network policies"
     for policy in policies:
         spec = policy["spec"]
         if spec["policyTypes"] != ["Ingress", "Egress"]:
             yield "not both ways are closed"
-        if [port["port"] for rule in spec["ingress"] for port in rule["ports"]] != [9464]:
+        open_ports = [port["port"] for rule in spec["ingress"] for port in rule["ports"]]
+        if open_ports not in ([9464], []):
             yield "more than 9464 is open"
         for rule in spec["egress"]:
             yield from _reaches_metadata(rule)
 
 
 def budget_holds_at_the_largest_size(overlay: Overlay) -> Iterator[str]:
-    """Pods at most, and those a rollout adds, times their share, is within Genesys's limit."""
-    total = 0.0
+    """Hold what pods share, or else what each may use with those of a rollout, to the limit."""
+    total, shared = 0.0, 0.0
     for deployment in overlay.all("Deployment"):
-        share = float(overlay.environment(deployment).get("GENESYS_REQUESTS_PER_MINUTE", "240"))
+        settings = overlay.environment(deployment)
+        if fleet := settings.get("GENESYS_FLEET_REQUESTS_PER_MINUTE"):
+            shared = max(shared, float(fleet))
+            continue
+        share = float(settings.get("GENESYS_REQUESTS_PER_MINUTE", "240"))
         pods = most_pods(overlay, deployment)
         total += share * (pods + math.ceil(pods * 0.25))
-    if total > PLATFORM_PER_MINUTE:
-        yield f"up to {total:.0f} requests a minute"
+    if total + shared > PLATFORM_PER_MINUTE:
+        yield f"up to {total + shared:.0f} requests a minute"
 
 
 def keda_finds_its_target(overlay: Overlay) -> Iterator[str]:
@@ -172,6 +178,34 @@ def keda_finds_its_target(overlay: Overlay) -> Iterator[str]:
                 yield "queueURLFromEnv names no setting"
 
 
+def schedules_and_their_reports_have_one_time_zone(overlay: Overlay) -> Iterator[str]:
+    """Start a report by the clock of its own days."""
+    for schedule in overlay.all("CronJob"):
+        zone = json.loads(variable(schedule, "REPORT"))["timezone"]
+        if schedule["spec"].get("timeZone") != zone:
+            yield f"the schedule is in {schedule['spec'].get('timeZone')}, the report in {zone}"
+
+
+def schedules_send_to_a_queue_that_a_worker_reads(overlay: Overlay) -> Iterator[str]:
+    """Send to the queue of a Deployment."""
+    read = {overlay.environment(one).get("SQS_QUEUE_URL") for one in overlay.all("Deployment")}
+    for schedule in overlay.all("CronJob"):
+        if (queue := overlay.environment(schedule).get("SQS_QUEUE_URL")) not in read:
+            yield f"no worker reads {queue}"
+
+
+def variable(schedule: Item, name: str) -> str:
+    """Return a variable of its own, not of a ConfigMap."""
+    found = {one["name"]: one.get("value", "") for one in _container(schedule)["env"]}
+    return str(found[name])
+
+
+def script_of(schedule: Item) -> list[str]:
+    """Return what its container runs."""
+    container = _container(schedule)
+    return [*container["command"], *container["args"]]
+
+
 def most_pods(overlay: Overlay, deployment: Item) -> int:
     """Return how many pods there may be, rollouts apart."""
     for scaled in overlay.all("ScaledObject"):
@@ -189,8 +223,20 @@ def _reaches_metadata(rule: Item) -> Iterator[str]:
             yield f"the metadata address is within {block['cidr']}"
 
 
-def _pod(deployment: Item) -> Item:
-    spec: Item = deployment["spec"]["template"]["spec"]
+def _workloads(overlay: Overlay) -> list[Item]:
+    return [*overlay.all("Deployment"), *overlay.all("CronJob")]
+
+
+def _template(workload: Item) -> Item:
+    spec = workload["spec"]
+    template: Item = (
+        spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else spec["template"]
+    )
+    return template
+
+
+def _pod(workload: Item) -> Item:
+    spec: Item = _template(workload)["spec"]
     return spec
 
 
@@ -217,4 +263,6 @@ FACTS: tuple[Callable[[Overlay], Iterator[str]], ...] = (
     network_is_closed,
     budget_holds_at_the_largest_size,
     keda_finds_its_target,
+    schedules_and_their_reports_have_one_time_zone,
+    schedules_send_to_a_queue_that_a_worker_reads,
 )

@@ -9,8 +9,9 @@ Fault = tuple[str, str, Change]
 """What is wrong, in objects of which kind, and how it is brought about."""
 
 
-def _pod(deployment: Item) -> Item:
-    pod: Item = deployment["spec"]["template"]["spec"]
+def _pod(workload: Item) -> Item:
+    spec = workload["spec"]
+    pod: Item = spec.get("jobTemplate", workload)["spec"]["template"]["spec"]
     return pod
 
 
@@ -29,6 +30,10 @@ def _select_nothing(monitor: Item) -> None:
     monitor["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/instance": "nothing"}
 
 
+def _name_no_queue(schedule: Item) -> None:
+    _container(schedule)["envFrom"] = []
+
+
 BAD_SCHEMAS: tuple[Fault, ...] = (
     ("a number as text", "Deployment", lambda d: d["spec"].update(minReadySeconds="5")),
     ("a misspelt field", "Deployment", lambda d: _pod(d).update(terminationGraceSeconds=90)),
@@ -40,6 +45,12 @@ BAD_SCHEMAS: tuple[Fault, ...] = (
         lambda a: a["spec"]["podIdentity"].update(provider="aws-kiam"),
     ),
     ("a misspelt PodMonitor", "PodMonitor", lambda m: m["spec"].update(podMetricEndpoints=[])),
+)
+
+BAD_SCHEDULES: tuple[Fault, ...] = (
+    ("a schedule in another time zone", "CronJob", lambda c: c["spec"].update(timeZone="Etc/UTC")),
+    ("a schedule that sends elsewhere", "CronJob", _name_no_queue),
+    ("a root that sends", "CronJob", lambda c: _pod(c)["securityContext"].update(runAsUser=0)),
 )
 
 BAD_FACTS: tuple[Fault, ...] = (
@@ -62,7 +73,16 @@ BAD_FACTS: tuple[Fault, ...] = (
     ("minAvailable", "PodDisruptionBudget", lambda b: b["spec"].update(minAvailable=1)),
     ("a monitor that finds no pod", "PodMonitor", _select_nothing),
     ("a way to the metadata address", "NetworkPolicy", _let_out),
-    ("pods beyond the budget", "ScaledObject", lambda s: s["spec"].update(maxReplicaCount=6)),
+    (
+        "pods that share no budget",
+        "ConfigMap",
+        lambda c: c["data"].pop("GENESYS_FLEET_REQUESTS_PER_MINUTE", None),
+    ),
+    (
+        "more than the client's limit",
+        "ConfigMap",
+        lambda c: c["data"].update(GENESYS_FLEET_REQUESTS_PER_MINUTE="301"),
+    ),
     ("a Deployment that fights KEDA", "Deployment", lambda d: d["spec"].update(replicas=2)),
     (
         "another region",

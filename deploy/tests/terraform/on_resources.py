@@ -155,8 +155,9 @@ async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
         steps = {"crmContact": "not_configured", "sentiment": "not_configured"}
         wanted = ("SUCCEEDED", {**steps, "ticket": "not_configured"})
         tally.equal(f"conversation end → execution {conversation[:8]}…", ran, wanted)
-    for name, start in (("daily", "20260302"), ("by-hand", "20260301")):
-        key = f"reports/{name}/{start}T000000Z/manifest.json"
+    # 2 March begins an hour earlier in the time zone of the schedule.
+    for name, start in (("daily", "20260301T230000Z"), ("by-hand", "20260301T000000Z")):
+        key = f"reports/{name}/{start}/manifest.json"
         there = await _found(lambda which=key: _is_there(site, which))
         tally.that(f"report {name} → bucket", () if there else (f"no {key}",))
     heard = await _found(lambda: _heard(site, 3))

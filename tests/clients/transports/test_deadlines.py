@@ -11,7 +11,7 @@ from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, R
 
 from tests.support.aws_stub import REGION, SILENCE, Say, a_client
 from tests.support.s3 import a_guard
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable

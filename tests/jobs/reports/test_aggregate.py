@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.genesys import DAY_MS, HOUR_MS, OTHER_QUEUE, QUEUE, a_row
+from worker.jobs.reports.charts import clock
 from worker.jobs.reports.figures import MAX_WRAPUP_CODES, OTHER, Aggregate, Totals, rounded
+from worker.jobs.reports.report import metric
 
 BOTH = ("mediaType", "queueId")
 
@@ -34,7 +36,7 @@ def figures_of(*rows):
 
 def seen(aggregate):
     groups = {key: totals.figures() for key, totals in aggregate.groups.items()}
-    return groups, aggregate.total.figures(), dict(aggregate.hours), aggregate.tally
+    return groups, aggregate.total.figures(), dict(aggregate.starts), aggregate.tally
 
 
 def test_the_figures_of_one_conversation():
@@ -70,8 +72,17 @@ def test_efficiency_never_falls_below_zero():
 
 def test_numbers_are_rounded_half_up_as_on_paper():
     assert rounded(Decimal("0.125"), 2) == Decimal("0.13")
-    assert figures_of(a_row(duration_ms=125), a_row(duration_ms=0)).avg_duration_seconds == (
-        Decimal("0.06")
+    figures = figures_of(a_row(duration_ms=15), a_row(duration_ms=0))
+    assert metric(figures, "avg_duration_seconds") == Decimal("0.01")
+
+
+def test_figures_are_not_rounded_before_they_are_written():
+    figures = figures_of(a_row(duration_ms=59_495))
+
+    assert figures.p50_duration_seconds == figures.avg_duration_seconds == Decimal("59.495")
+    assert (metric(figures, "p50_duration_seconds"), clock(figures.p50_duration_seconds)) == (
+        Decimal("59.50"),
+        "0:59",
     )
 
 
@@ -99,10 +110,10 @@ def test_a_live_conversation_is_counted_apart_and_in_no_group():
     assert not aggregate.groups
 
 
-def test_conversations_are_counted_by_the_hour_they_started_in():
+def test_conversations_are_counted_by_the_quarter_of_an_hour_they_started_in():
     aggregate = an_aggregate([a_row(start_ms=DAY_MS + HOUR_MS - 1), a_row(start_ms=DAY_MS)])
 
-    assert aggregate.hours == {DAY_MS: 2}
+    assert aggregate.starts == {DAY_MS: 1, DAY_MS + HOUR_MS * 3 // 4: 1}
 
 
 def test_no_dimension_is_one_group():

@@ -11,7 +11,7 @@ from tests.support.genesys import NOW, OTHER_QUEUE, QUEUE, a_day, a_row
 from worker.clients.genesys.filters import Condition
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.files import Manifest, files_of, folder, json_text
-from worker.jobs.reports.report import ids_of, report_of
+from worker.jobs.reports.report import ids_of, report_of, span_before
 
 AGENT = "05000000-0000-4000-8000-000000000001"
 CODE = "3a000000-0000-4000-8000-000000000001"
@@ -118,3 +118,24 @@ def test_a_report_that_lacks_something_is_degraded():
     report.tally.unsettled = 1
 
     assert Manifest.of(report, files_of(report)).is_degraded
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "before"),
+    [
+        ("UTC", "2026-03-02T00:00Z", "2026-03-03T00:00Z", "2026-03-01T00:00Z"),
+        ("UTC", "2026-03-02T00:00Z", "2026-03-09T00:00Z", "2026-02-23T00:00Z"),
+        # A month is compared with a month, whatever their days.
+        ("UTC", "2026-03-01T00:00Z", "2026-04-01T00:00Z", "2026-02-01T00:00Z"),
+        ("UTC", "2026-01-01T00:00Z", "2026-04-01T00:00Z", "2025-10-01T00:00Z"),
+        ("UTC", "2026-03-02T08:00Z", "2026-03-02T09:00Z", "2026-03-02T07:00Z"),
+        # The day of 23 hours, and the one after it.
+        ("Europe/Berlin", "2026-03-28T23:00Z", "2026-03-29T22:00Z", "2026-03-27T23:00Z"),
+        ("Europe/Berlin", "2026-03-29T22:00Z", "2026-03-30T22:00Z", "2026-03-28T23:00Z"),
+    ],
+    ids=["day", "week", "month", "quarter", "hour", "short-day", "after-it"],
+)
+def test_the_period_before_is_one_of_the_calendar(zone, start, end, before):
+    start, end, before = map(datetime.fromisoformat, (start, end, before))
+
+    assert span_before(a_day(start=start, end=end, timezone=zone)) == (before, start)

@@ -41,6 +41,34 @@ def test_a_period_of_an_hour_is_the_last_whole_one():
 
 
 @pytest.mark.parametrize(
+    ("timezone", "time", "period", "start", "end"),
+    [
+        ("Europe/Berlin", "2026-03-02T01:00:00Z", "day", "03-01T00+01:00", "03-02T00+01:00"),
+        # Still Sunday there, while it is Monday in UTC.
+        ("America/New_York", "2026-03-02T02:00:00Z", "day", "02-28T00-05:00", "03-01T00-05:00"),
+        ("Europe/Berlin", "2026-03-30T01:00:00Z", "day", "03-29T00+01:00", "03-30T00+02:00"),
+        ("Europe/Berlin", "2026-10-26T01:00:00Z", "day", "10-25T00+02:00", "10-26T00+01:00"),
+        ("Asia/Kathmandu", "2026-03-02T10:20:00Z", "hour", "03-02T15+05:45", "03-02T16+05:45"),
+        ("Europe/Berlin", "2026-10-25T01:10:00Z", "hour", "10-25T02+02:00", "10-25T02+01:00"),
+    ],
+    ids=["day", "other-date", "23-hours", "25-hours", "quarters", "hour-that-comes-twice"],
+)
+def test_a_period_is_of_the_time_zone(timezone, time, period, start, end):
+    report = only(due(period=period, timezone=timezone, time=time))
+
+    assert report.timezone == timezone
+    assert (report.start, report.end) == tuple(
+        datetime.fromisoformat(f"2026-{one}") for one in (start, end)
+    )
+
+
+@pytest.mark.parametrize("timezone", ["Berlin", "Europe", "../../etc/passwd", "/etc/localtime", 5])
+def test_what_is_no_time_zone_is_refused(timezone):
+    with pytest.raises(Permanent, match=r"^detail\.timezone: not an IANA time zone"):
+        opened(due(period="day", timezone=timezone))
+
+
+@pytest.mark.parametrize(
     "filters",
     [
         {"direction": "inbound"},

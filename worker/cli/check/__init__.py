@@ -13,7 +13,7 @@ import typer
 from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, WRONG_USAGE
 
 if TYPE_CHECKING:
-    from worker.findings import Finding
+    from worker.api import Finding
 
 NAME_WIDTH = 36
 """Of the column of names: a longer one is folded, so that 80 columns leave as much to the rest."""
@@ -30,9 +30,9 @@ def check(
     conversation that does not exist; webhooks are reached and not called. Nothing is sent, received
     or changed.
     """
+    from worker.api import ConfigurationError
     from worker.app.jobs import load_settings
     from worker.cli.check.plan import findings_of, problem_findings
-    from worker.errors import ConfigurationError
     from worker.telemetry.logs import configure_logging
 
     configure_logging("error", "auto", sys.stderr)

@@ -37,6 +37,8 @@ def aws_checks(settings: Settings) -> Checks:
     if table := settings.idempotency.table:
         ask = partial(check_idempotency_table, table=table)
         checks["idempotency table"] = _with(ask, "dynamodb", "LEDGER_TABLE")
+    if settings.genesys.fleet_requests_per_minute and (table := settings.budget_table):
+        checks["budget table"] = _with(partial(check_budget_table, table=table), "dynamodb")
     if puts := [put for name in on for put in known_jobs()[name].bus_events]:
         ask = partial(check_bus, bus=settings.event_bus.name, puts=puts)
         checks["event bus"] = _with(ask, "events", "EVENT_BUS_NAME")
@@ -85,6 +87,11 @@ async def check_idempotency_table(dynamodb: AwsService, table: str) -> list[Find
     """Try to write a claim."""
     schema = "partition key id (S), no sort key, TTL on expiresAt"
     return [await probes.put_item("idempotency table", dynamodb, table, ("id",), schema)]
+
+
+async def check_budget_table(dynamodb: AwsService, table: str) -> list[Finding]:
+    """Try to draw a lease, by a write that its own condition forbids."""
+    return [await probes.update_item("budget table", dynamodb, table)]
 
 
 async def check_bus(

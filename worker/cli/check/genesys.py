@@ -73,10 +73,8 @@ async def check_genesys(context: AppContext) -> list[Finding]:
     tokens = [await _token(one) for one in await open_texts(context)]
     if tokens[0].state != "ok" or "lookups" not in genesys.dialect.features:
         return tokens
-    return [
-        *tokens,
-        *await genesys.finding_of(ORGANIZATION, "GENESYS_ENVIRONMENT", organization),
-    ]
+    ours = partial(organization, context.settings.genesys.organization_id)
+    return [*tokens, *await genesys.finding_of(ORGANIZATION, "GENESYS_ENVIRONMENT", ours)]
 
 
 async def _token(genesys: GenesysClients) -> Finding:
@@ -92,17 +90,22 @@ async def _token(genesys: GenesysClients) -> Finding:
     return ok(TOKEN, f"{text}granted")
 
 
-def organization() -> Call[Finding]:
-    """Ask whose the token is."""
-    return Call(Request(method="GET", path=WHO_AM_I, template=WHO_AM_I), _organization)
+def organization(expected: str | None = None) -> Call[Finding]:
+    """Ask whose the token is. `expected`: the only organization whose events are taken."""
+    request = Request(method="GET", path=WHO_AM_I, template=WHO_AM_I)
+    return Call(request, partial(_organization, expected))
 
 
-def _organization(reply: Reply) -> Finding:
+def _organization(expected: str | None, reply: Reply) -> Finding:
     if reply.status != 200:
         found = f"{WHO_AM_I} answered {reply.status}"
         return warn(ORGANIZATION, found, "check the region and the client")
-    owner = object_of(reply).get("organization") or {}
-    return ok(ORGANIZATION, f"{owner.get('name', '?')} ({owner.get('id', '?')})")
+    (owner,) = objects_in([object_of(reply).get("organization")]) or [{}]
+    found = f"{owner.get('name', '?')} ({owner.get('id', '?')})"
+    if expected and "id" in owner and str(owner["id"]).lower() != expected.lower():
+        remedy = "set GENESYS_ORGANIZATION_ID to it: events of any other are dead-lettered"
+        return fail(ORGANIZATION, f"the client is of {found}, and not of {expected}", remedy)
+    return ok(ORGANIZATION, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +185,7 @@ def needed_calls(settings: Settings) -> list[Needed]:
             makers.setdefault(call, {})[name] = call not in own
             takes.setdefault(call, permission)
     return [
-        Needed(
-            call=call,
-            permission=takes[call],
-            jobs=tuple(jobs),
-            optional=all(jobs.values()),
-        )
+        Needed(call=call, permission=takes[call], jobs=tuple(jobs), optional=all(jobs.values()))
         for call, jobs in makers.items()
     ]
 
@@ -235,9 +233,9 @@ async def _permission(
 def _tried(one: Needed, granted: Granted | None, reply: Reply) -> Finding:
     if 200 <= reply.status < 300 or reply.status in ANSWERED:
         return ok(PERMISSION, f"{_named(one)}: allowed ({reply.status})")
-    if reply.status != 403:
-        raise failure_of(reply)
     body = error_body_of(reply)
+    if reply.status != 403 or not body.code:
+        raise failure_of(reply)
     named = (" or " if body.code == "missing.any.permissions" else " and ").join(body.permissions)
     if not named and one.permission and granted and not one.missing_from(granted):
         return _lacking(one, "403, though the client's roles have it: in other divisions?", "")

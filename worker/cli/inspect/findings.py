@@ -24,10 +24,21 @@ from worker.api import (
     WorkerError,
 )
 from worker.app.command_line import for_job, open_with, settings_of
-from worker.app.context import AppContext, Recorder, Write
+from worker.app.context import AppContext
 from worker.app.jobs import event_reader, known_jobs, named
+from worker.app.recorder import Recorder, Write
 from worker.events import Event, ForJob, UnknownType, utc_text
-from worker.settings import EventBus, Events, Genesys, Group, Handlers, Settings, Webhooks
+from worker.settings import (
+    Budget,
+    EventBus,
+    Events,
+    Genesys,
+    Group,
+    Handlers,
+    Idempotency,
+    Settings,
+    Webhooks,
+)
 
 HIDDEN_REPORT = Inspection(lines=(("note", "report", "hidden: --body shows it"),))
 """In place of one that its job does not mask."""
@@ -257,7 +268,7 @@ async def inspected(
 def _groups(*, live: bool) -> list[type[Group]]:
     jobs = known_jobs().values()
     of_jobs: list[type[Group]] = [job.settings for job in jobs if live or job.inspector]
-    return [EventBus, Webhooks, *of_jobs] if live else of_jobs
+    return [Budget, EventBus, Idempotency, Webhooks, *of_jobs] if live else of_jobs
 
 
 async def findings(body: str, settings: Settings, inspectors: Inspectors | None) -> list[Finding]:

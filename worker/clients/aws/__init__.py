@@ -1,6 +1,7 @@
 """AWS: a file per service, one table of errors, and a wire client of our own."""
 
 from worker.clients.aws import probes
+from worker.clients.aws.budget import DynamoBudget, TableClock
 from worker.clients.aws.bus import Bus
 from worker.clients.aws.crash_marks import CrashMarks, Evidence, store_and_marks
 from worker.clients.aws.errors import (
@@ -14,7 +15,7 @@ from worker.clients.aws.errors import (
     kind_of,
     setting_errors,
 )
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.clients.aws.sqs import (
     MAX_BATCH,
     MAX_IN_FLIGHT,
@@ -37,6 +38,7 @@ __all__ = [
     "Bus",
     "ClientLimits",
     "CrashMarks",
+    "DynamoBudget",
     "EntryFailed",
     "Evidence",
     "Message",
@@ -44,6 +46,7 @@ __all__ = [
     "QueueAttributes",
     "QueueError",
     "Results",
+    "TableClock",
     "attributes_of",
     "fault_called",
     "fault_of",

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.errors import Permanent, RateLimited, Rejected, Unavailable, WorkerError
 from worker.resilience import Batcher, full_jitter
 from worker.telemetry import current_tracing

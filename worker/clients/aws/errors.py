@@ -329,6 +329,8 @@ _REMEDIES = {
     "PartialCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY together",
     "NoRegionError": "set AWS_REGION",
     "EndpointConnectionError": "check AWS_ENDPOINT_URL, the network and the VPC endpoints",
+    "ProxyConnectionError": "check HTTPS_PROXY, its user and its password, and NO_PROXY",
+    "SSLError": "if its certificate is of a private authority, set AWS_CA_BUNDLE or SSL_CERT_FILE",
     "ConnectTimeoutError": "check the network, security groups and VPC endpoints",
     "ReadTimeoutError": "check the network; the service did not answer",
     "RequestTimeTooSkewed": "set this machine's clock",

@@ -5,9 +5,10 @@ ends, or was taken over, is cancelled before another begins. A worker that was f
 is a stale owner: it finds out at the latest when it marks its work as done, which is refused.
 
 The table: one item per job and dedupe key, changed by its owner only. Partition key `id` (S):
-`job|dedupe key`; `status`, `owner`, `conversationId` (S, when there is one), `leaseUntil` (N,
-milliseconds since the epoch) and the TTL `expiresAt` (N, seconds). Every write has a condition, so
-no read is ever stale.
+`job|dedupe key`; `status`, `owner`, `conversationId` (S, when there is one), `claimedAt`,
+`completedAt`, `leaseUntil` (N, milliseconds since the epoch) and the TTL `expiresAt` (N, seconds).
+Every write has a condition, so no read is ever stale. For `worker trace` alone, an index has the
+keys by conversation.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
 """
 
@@ -101,7 +102,7 @@ class IdempotencyTable:
             self._client.update_item,
             claim,
             UpdateExpression="SET leaseUntil = :until",
-            values={":until": {"N": self._lease_until()}},
+            values={":until": self._in(self._lease_seconds)},
         )
 
     async def complete(self, claim: Claim) -> bool:
@@ -109,9 +110,9 @@ class IdempotencyTable:
         return await self._if_mine(
             self._client.update_item,
             claim,
-            UpdateExpression="SET #status = :done, expiresAt = :expires",
+            UpdateExpression="SET #status = :done, completedAt = :now, expiresAt = :expires",
             names={"#status": "status"},
-            values={":done": {"S": DONE}, ":expires": {"N": self._expires_at()}},
+            values={":done": {"S": DONE}, ":now": self._in(0), ":expires": self._expires_at()},
         )
 
     async def release(self, claim: Claim) -> bool:
@@ -147,8 +148,9 @@ class IdempotencyTable:
             "id": {"S": claim.id},
             "status": {"S": IN_PROGRESS},
             "owner": {"S": claim.owner},
-            "leaseUntil": {"N": self._lease_until()},
-            "expiresAt": {"N": self._expires_at()},
+            "claimedAt": self._in(0),
+            "leaseUntil": self._in(self._lease_seconds),
+            "expiresAt": self._expires_at(),
         }
 
     def _taken(self, claim: Claim, item: Mapping[str, Any]) -> Taken | None:
@@ -182,11 +184,11 @@ class IdempotencyTable:
         with without_lease():
             return await asked(self._guard, partial(changed, operation, change))
 
-    def _lease_until(self) -> str:
-        return milliseconds(self._wall_clock() + self._lease_seconds)
+    def _in(self, seconds: float) -> Mapping[str, str]:
+        return {"N": milliseconds(self._wall_clock() + seconds)}
 
-    def _expires_at(self) -> str:
-        return str(int(self._wall_clock() + self._retention_seconds))
+    def _expires_at(self) -> Mapping[str, str]:
+        return {"N": str(int(self._wall_clock() + self._retention_seconds))}
 
 
 async def asked(guard: Guard, call: Callable[[], Awaitable[T]]) -> T:

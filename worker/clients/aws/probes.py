@@ -12,7 +12,7 @@ from hashlib import md5
 from typing import Any
 
 from worker.clients.aws.errors import CALL_ERRORS, Fault, fault_called, fault_of
-from worker.clients.aws.service import AwsService
+from worker.clients.aws.session import AwsService
 from worker.findings import Finding, fail, ok, warn
 
 MARK = "worker-check"
@@ -96,6 +96,25 @@ async def put_item(
     if fault.code == "ValidationException":
         return fail(name, "unexpected key schema", schema)
     return fail(name, fault.code, fault.remedy)
+
+
+async def update_item(name: str, dynamodb: AwsService, table: str) -> Finding:
+    """Try to change an item by a write that its own condition forbids; the key is `id`, a text."""
+    probe = Probe(
+        name=name,
+        action="dynamodb:UpdateItem",
+        setting="BUDGET_TABLE or LEDGER_TABLE",
+        refusal="ConditionalCheckFailedException",
+        found="writable, key schema as expected",
+        remedy=f"delete the item {MARK}",
+    )
+    call = dynamodb.client.update_item(
+        TableName=table,
+        Key={"id": {"S": MARK}},
+        UpdateExpression="REMOVE used",
+        ConditionExpression="attribute_exists(id) AND attribute_not_exists(id)",
+    )
+    return await run(probe, call)
 
 
 MD5_OF_NOTHING = b64encode(md5(b"", usedforsecurity=False).digest()).decode()

@@ -1,9 +1,11 @@
 """Data actions: how one is run, and what its errors mean (README.md, "Data actions")."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
@@ -16,6 +18,7 @@ NO_CUSTOMER = "no.results"
 """ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
 NOT_FOUND = {404, 410}
+_UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
 PLATFORM = "/api/v2/integrations/actions"
 
 CONCURRENCY = 25
@@ -128,15 +131,29 @@ def reference_execution(
 
 def read_of_action(action_id: str, read: Callable[[Reply], T]) -> Call[T]:
     """Return the read of a data action itself, which only `worker check` makes."""
-    path = f"{PLATFORM}/{wire.action_id_in_path(action_id)}"
+    path = f"{PLATFORM}/{action_id_in_path(action_id)}"
     request = Request(method="GET", path=path, template=f"{PLATFORM}/{{actionId}}")
     return Call(request, read, wire.DATA_ACTION)
+
+
+def action_id_in_path(action_id: str) -> str:
+    """Return a data action's id quoted for a path, e.g. `custom_-_<uuid>`.
+
+    Raises Misconfigured for what could leave its place in the path: clients undo quoted dots.
+    """
+    if action_id in {"", "."} or _UNSAFE_IN_ID.search(action_id):
+        raise Misconfigured(
+            "data action id cannot be part of a path",
+            setting="GENESYS_ACTION_ID",
+            remedy="set GENESYS_ACTION_ID to the id of a published data action",
+        )
+    return quote(action_id, safe="")
 
 
 def _execution(base: str, action_id: str, body: Mapping[str, Any]) -> Request:
     return Request(
         method="POST",
-        path=f"{base}/{wire.action_id_in_path(action_id)}/execute",
+        path=f"{base}/{action_id_in_path(action_id)}/execute",
         template=f"{base}/{{actionId}}/execute",
         json=body,
     )

@@ -72,8 +72,10 @@ class GenesysClients:
             if error.upstream is not None and error.upstream.startswith(LOGIN):
                 return []
             remedy = "check GENESYS_API_URL and the network to the API host"
-            if isinstance(error, Permanent | Misconfigured):
+            if isinstance(error, Permanent):
                 remedy = f"check {setting}"
+            if isinstance(error, Misconfigured):
+                remedy = error.remedy
             return [fail(name, str(error), remedy)]
 
 

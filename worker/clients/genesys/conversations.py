@@ -6,7 +6,7 @@ per event would be the product's limit.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -192,6 +192,9 @@ MOST_UNAVAILABLE = 3
 """Conversations that fail alone, and none of the batch does not, before the rest is not asked for:
 then it is not for their number, nor for one of them."""
 
+FAILED_ALONE = 1_000
+"""Conversations remembered that failed when they were asked for alone: the newest."""
+
 CONCURRENT = 2
 """Requests under way at once, while later lookups gather. One each, where ids go singly."""
 
@@ -256,6 +259,7 @@ class ConversationDetails:
         self._is_single = dialect.ids_per_request == 1
         self._gap_seconds = 0.0 if self._is_single else batching.gap_seconds
         self._next_at = 0.0
+        self._failed_alone: OrderedDict[str, None] = OrderedDict()
         self._batcher: Batcher[_Lookup, Details | None] = Batcher(
             self._flush,
             max_items=dialect.ids_per_request,
@@ -287,8 +291,21 @@ class ConversationDetails:
         for one in batch:
             before = unique.get(one.id)
             unique[one.id] = _Lookup(one.wanted, (before.works if before else ()) + one.works)
-        answers = await _Questions(self._api, self._dialect).ask(list(unique.values()))
+        questions = _Questions(self._api, self._dialect)
+        answers = await questions.ask(self._others_first(list(unique.values())))
+        for answered in answers:
+            self._failed_alone.pop(answered, None)
+        self._failed_alone |= dict.fromkeys(questions.failed_alone)
+        while len(self._failed_alone) > FAILED_ALONE:
+            self._failed_alone.popitem(last=False)
         return [answers[one.id] for one in batch]
+
+    def _others_first(self, lookups: list[_Lookup]) -> list[list[_Lookup]]:
+        # With them in one request, a few that always fail would cost all that a batch may, each
+        # time that they come back, and a healthy one that met them be answered by none of it.
+        suspects = [one for one in lookups if one.id in self._failed_alone]
+        others = [one for one in lookups if one.id not in self._failed_alone]
+        return [part for part in (others, suspects) if part]
 
 
 def halvable(call: Call[T]) -> Call[T]:
@@ -317,20 +334,21 @@ class _Questions:
         self._answers: dict[str, Answer] = {}
         self._requests = self._unavailable = 0
         self._any_was_found = False
+        self.failed_alone: list[str] = []
 
-    async def ask(self, batch: list[_Lookup]) -> dict[str, Answer]:
+    async def ask(self, batches: list[list[_Lookup]]) -> dict[str, Answer]:
         """Ask for all; what fails for one of them, or for their number, is asked for in halves.
 
         The first half of a half goes first, so that soon one is asked for alone: what one alone
         meets is reported to the breaker, and is not a matter of size.
         """
-        parts = deque([batch])
+        parts = deque(batches)
         while parts:
             part = parts.popleft()
             failure = self._given_up() or await self._ask(part)
             if failure is None:
                 continue
-            if len(part) > 1 and isinstance(failure, Permanent | RequestTooLarge):
+            if len(part) > 1 and isinstance(failure, Permanent | RequestTooLarge | Unreadable):
                 half = len(part) // 2
                 parts.extendleft((part[half:], part[:half]))
             else:
@@ -350,7 +368,9 @@ class _Questions:
             with working_for(work for one in part for work in one.works):
                 found = await first_found(self._api, ask) or {}
         except WorkerError as error:
-            self._unavailable += len(part) == 1 and isinstance(error, Unavailable)
+            if len(part) == 1 and isinstance(error, Unavailable):
+                self._unavailable += 1
+                self.failed_alone.append(part[0].id)
             return error
         self._any_was_found = True
         self._answers |= {one.id: found.get(one.wanted.key) for one in part}

@@ -7,16 +7,18 @@ not exist.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
-from worker.errors import Permanent, Unreadable
+from worker.errors import Permanent, Rejected, Unreadable
 
 EVENT_BRIDGE = "amazon-eventbridge-source"
 PAGE_SIZE = 100
+GONE = {404, 410}
 
 _BASE = "/api/v2/integrations"
 _CONFIG = "config/current"
@@ -37,7 +39,7 @@ class SourceConfig:
 class Draft:
     """The current configuration of an integration."""
 
-    version: int
+    version: int | None
     """To be sent back on a change: the platform refuses a change of what it is not the latest."""
 
     name: str
@@ -118,8 +120,12 @@ def limits_in(namespace: str) -> Call[Mapping[str, int]]:
 
 def _limits(reply: Reply) -> Mapping[str, int]:
     listed = wire.objects_in(wire.object_of(reply).get("entities"))
-    pairs = ((one.get("key"), one.get("value")) for one in listed)
-    return {key: value for key, value in pairs if isinstance(key, str) and type(value) is int}
+    pairs = ((wire.text_of(one.get("key")), one.get("value")) for one in listed)
+    return {
+        key: int(value)
+        for key, value in pairs
+        if key and isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def organization_id() -> Call[str]:
@@ -131,7 +137,8 @@ def organization_id() -> Call[str]:
 def integrations(page: int) -> Call[Page]:
     """Ask for a page of all integrations, from 1: the list's own filter is not documented."""
     query = f"?pageSize={PAGE_SIZE}&pageNumber={page}"
-    return Call(Request(method="GET", path=f"{_BASE}{query}", template=_BASE), _page)
+    request = Request(method="GET", path=f"{_BASE}{query}", template=_BASE)
+    return Call(request, partial(_page, page))
 
 
 def create() -> Call[str]:
@@ -153,6 +160,8 @@ def configure(integration_id: str, latest: Draft) -> Call[None]:
     source = latest.source
     if source is None:
         raise Permanent("an integration cannot be configured with nothing")
+    if latest.version is None:
+        raise Unreadable("genesys: integration config without version")
     kept = {name: value for name, value in latest.as_read.items() if name not in _READ_ONLY}
     body = {
         "advanced": {},
@@ -203,7 +212,7 @@ def _id(reply: Reply) -> str:
     return found
 
 
-def _page(reply: Reply) -> Page:
+def _page(number: int, reply: Reply) -> Page:
     answer = wire.object_of(reply)
     listed = answer.get("entities")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
@@ -212,7 +221,10 @@ def _page(reply: Reply) -> Page:
         for one in entries
         if _type_of(one) == EVENT_BRIDGE
     )
-    return Page(found, is_last=len(entries) < PAGE_SIZE)
+    # A server may give less than it is asked for: the length of a page alone says nothing.
+    pages = answer.get("pageCount")
+    is_short = number >= pages if isinstance(pages, int) else len(entries) < PAGE_SIZE
+    return Page(found, is_last=not entries or is_short)
 
 
 def _type_of(integration: Mapping[str, Any]) -> object:
@@ -222,10 +234,13 @@ def _type_of(integration: Mapping[str, Any]) -> object:
 def _draft(reply: Reply) -> Draft:
     answer = wire.object_of(reply)
     version, name = answer.get("version"), answer.get("name")
-    if not isinstance(version, int) or not isinstance(name, str):
-        raise Unreadable("genesys: integration config without name and version")
-    source = _source(_object(answer.get("properties")))
-    return Draft(version=version, name=name, source=source, as_read=answer)
+    return Draft(
+        # What is odd about another team's integration is no reason to see none of ours.
+        version=version if isinstance(version, int) else None,
+        name=wire.text_of(name) or DEFAULT_NAME,
+        source=_source(_object(answer.get("properties"))),
+        as_read=answer,
+    )
 
 
 def _source(properties: Mapping[str, Any]) -> SourceConfig | None:
@@ -277,7 +292,12 @@ class Integrations:
         number, is_last = 1, False
         while not is_last:
             page = await self._api.run(integrations(number))
-            found += [EventSource(one, await self._api.run(draft(one.id))) for one in page.found]
+            for one in page.found:
+                try:
+                    found.append(EventSource(one, await self._api.run(draft(one.id))))
+                except Rejected as error:
+                    if error.status not in GONE:  # it was deleted since it was listed
+                        raise
             number, is_last = number + 1, page.is_last
         return found
 

@@ -147,11 +147,12 @@ def _published_inputs(reply: Reply) -> Schema | None:
     version = flow.get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
     document = flow.get("inputSchema") if document is None else document
-    if isinstance(document, dict):
-        return of_json_schema(document)
-    if version is None:
+    if isinstance(document, dict) and (declared := of_json_schema(document)):
+        return declared
+    if version is None and not isinstance(document, dict):
         return None
-    # Such as an inbound call flow: it is there and runs, and no attribute would ever fit it.
+    # Such as an inbound call flow, or a workflow whose variables are none of them inputs: it is
+    # there and runs, and no attribute would ever fit it.
     raise Misconfigured(
         f"genesys: the flow declares no inputs (it is of type {_type_of(flow)})",
         setting="GENESYS_FLOW_ID",

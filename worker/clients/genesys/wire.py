@@ -11,11 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
-import orjson
-
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_types import Reply, Request, json_of
 from worker.errors import (
     Misconfigured,
     NotYet,
@@ -43,14 +40,17 @@ SPEECH = "speech"
 REFUSED_PAUSE_SECONDS = 30.0
 """Pause after refused credentials: only a person can fix them, and minting is itself limited."""
 
-MISSING_PERMISSION = re.compile(r"missing\.[a-z.]+|insufficient_scope", re.IGNORECASE)
-"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; one for divisions
-is likely, and no list of them is published."""
+MISSING_PERMISSION = re.compile(
+    r"missing\.[a-z.]+|not\.authorized|insufficient_scope", re.IGNORECASE
+)
+"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; others, as for
+divisions, are likely, and no list of them is published."""
 
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
 TOO_LARGE = {500, 504}
 """What a question is answered with that asks for too much; less of it may be answered."""
 
+NO_CONTENT = {202, 204}
 MOST_DETAILS = 5
 
 _CODE = re.compile(r"[a-z][a-z._-]{0,99}", re.IGNORECASE)
@@ -58,7 +58,7 @@ _FIELD = re.compile(r"[a-z][a-z_.-]{0,99}", re.IGNORECASE)
 _LIMIT = re.compile(r"[a-z][\w.-]{0,99}", re.IGNORECASE | re.ASCII)
 _PERMISSION = re.compile(r"\b[A-Za-z]{2,40}(?::[A-Za-z]{2,40}){1,3}\b")
 _CORRELATION_ID = re.compile(r"[\w-]{16,64}", re.ASCII)
-_UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
+_SECONDS_SAID = re.compile(r"\[([0-9]{1,6})\] seconds")
 _RETRIABLE = {408, 425}
 
 
@@ -134,16 +134,17 @@ def parse(reply: Reply) -> Any:
         raise failure_of(reply)
     if not reply.body:
         return None
-    try:
-        return orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        # A gateway's page under a 200. The decoder's own error quotes the document: not chained.
-        raise Unreadable(f"genesys: unreadable reply ({reply.status})") from None
+    return json_of("genesys", reply)
 
 
 def object_of(reply: Reply) -> Mapping[str, Any]:
-    """As `parse`, for answers that are JSON objects; Unreadable for anything else."""
+    """As `parse`, for answers that are JSON objects; Unreadable for anything else.
+
+    NotYet for a 202 or 204 without a body: the platform is still at it.
+    """
     value = parse(reply)
+    if value is None and reply.status in NO_CONTENT:
+        raise NotYet(f"genesys: no answer yet ({reply.status})", retry_after=_retry_after(reply))
     if not isinstance(value, dict):
         raise Unreadable(f"genesys: unreadable reply ({reply.status}, not an object)")
     return value
@@ -170,8 +171,8 @@ def failure_of(reply: Reply) -> WorkerError:
         return _throttled(text, body, pause_asked(reply))
     if reply.status == 401:
         return Unauthorized(text)
-    if reply.status == 403 and body.code and MISSING_PERMISSION.fullmatch(body.code):
-        return _missing_permission(text, body)
+    if reply.status == 403 and (not body.code or MISSING_PERMISSION.fullmatch(body.code)):
+        return _missing_permission(text, body) if body.code else _not_by_genesys(text)
     if not 400 <= reply.status < 500 or reply.status in _RETRIABLE:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
@@ -192,7 +193,7 @@ def refuses_token(reply: Reply) -> bool:
 
 def error_body_of(reply: Reply) -> ErrorBody:
     """Return what an error reply says that may be logged; gateways' HTML says nothing."""
-    body = _error_object(reply.body)
+    body = _error_object(reply)
     return ErrorBody(
         code=_if_like(_CODE, body.get("code")) or _if_like(_CODE, body.get("error")),
         correlation_id=_if_like(_CORRELATION_ID, body.get("contextId"))
@@ -226,14 +227,18 @@ def taking(permission: str, call: Call[T]) -> Call[T]:
 
 
 def pause_asked(reply: Reply) -> float | None:
-    """Return the seconds a 429 asks for, never clipped: `Retry-After`, else the budget's reset.
+    """Return the seconds a 429 asks for, never clipped: `Retry-After`, else its words or the reset.
 
-    `inin-ratelimit-*` was withdrawn in 2021 for being wrong under load; some gateways still add it.
+    `inin-ratelimit-*` was withdrawn in 2021 for being wrong under load; some gateways still add it,
+    and others take `Retry-After` off.
     """
-    asked = _retry_after(reply)
-    if asked is not None:
-        return asked
-    return parse_retry_after(reply.headers.get("inin-ratelimit-reset"), now=reply.received_at)
+    said = _SECONDS_SAID.search(str(_error_object(reply).get("message")))
+    reset = reply.headers.get("inin-ratelimit-reset")
+    for text in (reply.headers.get("retry-after"), said and said[1], reset):
+        asked = parse_retry_after(text, now=reply.received_at)
+        if asked is not None:
+            return asked
+    return None
 
 
 def budget_of(reply: Reply) -> Budget | None:
@@ -282,28 +287,14 @@ def uuid_in_path(what: str, value: str | None) -> str:
     return value
 
 
-def action_id_in_path(action_id: str) -> str:
-    """Return a data action's id quoted for a path, e.g. `custom_-_<uuid>`.
-
-    Raises Misconfigured for what could leave its place in the path: clients undo quoted dots.
-    """
-    if action_id in {"", "."} or _UNSAFE_IN_ID.search(action_id):
-        raise Misconfigured(
-            "data action id cannot be part of a path",
-            setting="GENESYS_ACTION_ID",
-            remedy="set GENESYS_ACTION_ID to the id of a published data action",
-        )
-    return quote(action_id, safe="")
-
-
 def _retry_after(reply: Reply) -> float | None:
     return parse_retry_after(reply.headers.get("retry-after"), now=reply.received_at)
 
 
-def _error_object(body: bytes) -> Mapping[str, Any]:
+def _error_object(reply: Reply) -> Mapping[str, Any]:
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = json_of("genesys", reply)
+    except Unreadable:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -376,8 +367,17 @@ def _missing_permission(text: str, body: ErrorBody) -> Misconfigured:
     )
 
 
+def _not_by_genesys(text: str) -> Misconfigured:
+    """Return what a 403 without a code is: a firewall's or gateway's, which refuses all calls."""
+    return Misconfigured(
+        f"{text}: not in the words of Genesys, so refused on the way",
+        setting="GENESYS_API_URL",
+        remedy="let firewall, proxy and gateway pass the worker's calls to the Genesys API",
+    )
+
+
 def _minted_too_often(reply: Reply) -> bool:
-    described = _error_object(reply.body).get("error_description")
+    described = _error_object(reply).get("error_description")
     return isinstance(described, str) and described.startswith("rate limit exceeded")
 
 

@@ -193,10 +193,20 @@ class Arrival:
 
 @dataclass(slots=True)
 class Window:
-    """Requests of one token within one minute."""
+    """Requests of one token, or of one client, within one minute."""
 
     started: float
     used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A limit that allows no request now."""
+
+    key: str
+    most: int
+    seconds_left: float
+    """Of its window."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -212,6 +222,9 @@ class GenesysCloud:
     latency_seconds: float = 0
     requests_per_minute: int | None = None
     """Budget of each token, per minute from its first request; None: without end."""
+
+    client_requests_per_minute: int | None = None
+    """The same for all tokens of the client together."""
 
     customers: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     """Output of every data action, by the phone number among its inputs."""
@@ -264,6 +277,9 @@ class GenesysCloud:
 
     arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=10_000), repr=False)
     """The latest requests, in order."""
+
+    exceeded: Counter[str] = field(default_factory=Counter)
+    """Requests that were answered with 429, by the limit's key."""
 
     _tokens: dict[str, float] = field(default_factory=dict, repr=False)
     _texts: dict[str, str] = field(default_factory=dict, repr=False)
@@ -320,18 +336,30 @@ class GenesysCloud:
         """Return the reference text that the token was asked for by, or `PLATFORM`."""
         return self._texts.get(token or "", PLATFORM)
 
-    def seconds_over_budget(self, token: str) -> float:
-        """Charge one request to the token; return the seconds it has to wait, 0 if none."""
-        if self.requests_per_minute is None:
-            return 0
+    def limit_exceeded(self, token: str) -> Exceeded | None:
+        """Charge one request to the token and to its client; None while both allow it."""
         now = asyncio.get_running_loop().time()
-        window = self._windows.get(token)
-        if window is None or now >= window.started + 60:
-            window = self._windows[token] = Window(now)
-        if window.used >= self.requests_per_minute:
-            return window.started + 60 - now
-        window.used += 1
-        return 0
+        limits = {
+            token: ("token.rate.per.minute", self.requests_per_minute),
+            self.client_id: (
+                "client.credentials.token.rate.per.minute",
+                self.client_requests_per_minute,
+            ),
+        }
+        charged = []
+        for holder, (key, most) in limits.items():
+            if most is None:
+                continue
+            window = self._windows.get(holder)
+            if window is None or now >= window.started + 60:
+                window = self._windows[holder] = Window(now)
+            if window.used >= most:
+                self.exceeded[key] += 1
+                return Exceeded(key, most, window.started + 60 - now)
+            charged.append(window)
+        for window in charged:
+            window.used += 1
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Replies in the vendor's words, the strict reading of requests, and answers that are faults."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -8,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.emulators.genesys.cloud import Answer
+from worker.emulators.genesys.cloud import Answer, Exceeded
 
 CODES = {
     400: "bad.request",
@@ -63,10 +64,11 @@ def error_body(
     )
 
 
-def over_budget(seconds: int) -> web.Response:
+def over_budget(exceeded: Exceeded) -> web.Response:
     """Return the 429 of an exhausted budget."""
+    seconds = math.ceil(exceeded.seconds_left)
     message = f"Rate limit exceeded the maximum. Retry the request in [{seconds}] seconds"
-    limit = {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300}
+    limit = {"namespace": "platform.api", "key": exceeded.key, "value": exceeded.most}
     headers = {"Retry-After": str(seconds)}
     return error_body(429, message=message, headers=headers, limit=limit)
 

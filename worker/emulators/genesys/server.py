@@ -1,7 +1,6 @@
 """The HTTP server: tokens; and counting, latency, faults, token and budget before each endpoint."""
 
 import asyncio
-import math
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -270,8 +269,8 @@ def _refused(
         return error_body(401, "bad.credentials")
     if cloud.text_of(token) not in endpoint.texts:
         return _insufficient_scope(endpoint)
-    wait = cloud.seconds_over_budget(token)
-    return over_budget(math.ceil(wait)) if wait else None
+    exceeded = cloud.limit_exceeded(token)
+    return over_budget(exceeded) if exceeded else None
 
 
 def _missing(cloud: GenesysCloud, endpoint: Endpoint) -> list[str]:

@@ -77,5 +77,6 @@ JOB = Job(
         "Genesys flow": "worker.jobs.attributes.checks:check_flow",
     },
     inspector="worker.jobs.attributes.checks:inspector",
+    trace="worker.jobs.attributes.checks:trace",
     demo="worker.jobs.attributes.demo:demo",
 )

@@ -1,4 +1,4 @@
-"""What `worker check` and `worker inspect --live` ask for attributes: the CRM and the flow.
+"""What `worker check`, `inspect --live` and `trace` ask for attributes: the CRM, the flow.
 
 They are asked as the handler does, and nothing is written.
 """
@@ -19,10 +19,14 @@ from worker.api import (
     Context,
     Finding,
     Inspection,
+    NotYet,
     Permanent,
+    Rejected,
     Reply,
     Schema,
     State,
+    Trace,
+    TraceEntry,
     Unauthorized,
     WorkerError,
     e164,
@@ -39,7 +43,7 @@ from worker.jobs.attributes.settings import AttributesSettings
 CRM, FLOW = "CRM", "Genesys flow"
 """Names of the findings."""
 
-NO_SUCH_FLOW = {404, 410}
+GONE = NO_SUCH_FLOW = {404, 410}
 NIL_CONVERSATION = "00000000-0000-0000-0000-000000000000"
 """An id that no conversation has."""
 
@@ -182,3 +186,24 @@ def _object_in(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError([f"{path}: is not a JSON object"])
     return value
+
+
+async def trace(
+    context: Context, settings: AttributesSettings, conversation_id: str
+) -> list[Trace]:
+    """Read which of the flow's inputs the customer of a live conversation has; no value."""
+    genesys, where = (await context.genesys()).attributes, "Genesys Cloud, live conversation"
+    try:
+        customer = await genesys.customer(conversation_id, None)
+    except (NotYet, Rejected) as error:
+        if isinstance(error, Rejected) and error.status not in GONE:
+            raise
+        return [Trace(where=where, note="it is no longer there, or has no customer")]
+    if customer.attributes is None:
+        return [Trace(where=where, note="this dialect has no read of attributes")]
+    inputs = await genesys.flow_inputs(settings.genesys_flow_id or "")
+    names = {f"{settings.attributes_prefix}{name}" for name in inputs}
+    there = len(names & set(customer.attributes))
+    state = f"{there} of the flow's {len(names)} inputs are set"
+    entry = TraceEntry(time=None, what="attributes", id=customer.id, state=state)
+    return [Trace(where=where, entries=[entry] if there else [])]

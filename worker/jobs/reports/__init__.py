@@ -26,10 +26,14 @@ async def build(context: Context, settings: ReportSettings) -> WriteReport:
         reader=open_reader(context, settings, genesys),
         bucket=await open_bucket(context, settings),
         subscribers=Subscribers(
-            bus=await context.event_bus(), hook=hook, once_per_key=OncePerKey()
+            bus=await context.event_bus(),
+            hook=hook,
+            once_per_key=OncePerKey(),
+            form=settings.report_webhook_format,
         ),
         now=context.now,
         names=open_names(context, genesys),
+        reads_previous=settings.report_read_previous,
     )
 
 

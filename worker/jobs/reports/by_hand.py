@@ -14,7 +14,7 @@ from typing import Any
 from worker.api import ConfigurationError, Context, Origin, Permanent, read_id
 from worker.jobs.reports import open_bucket, open_names, open_reader
 from worker.jobs.reports.bucket import Bucket
-from worker.jobs.reports.events import ReportDue
+from worker.jobs.reports.events import ReportDue, timezone_of
 from worker.jobs.reports.files import File, Manifest, folder, manifest_key
 from worker.jobs.reports.handler import FileStore, links, ready, written
 from worker.jobs.reports.reader import Progress, day_slices
@@ -22,7 +22,15 @@ from worker.jobs.reports.report import iso
 from worker.jobs.reports.rows import MEDIA_TYPES, dimensions_of
 from worker.jobs.reports.settings import ReportSettings
 
-__all__ = ["Progress", "ReportSettings", "Wanted", "sign_again", "to_bucket", "to_folder"]
+__all__ = [
+    "Progress",
+    "ReportSettings",
+    "Wanted",
+    "sign_again",
+    "timezone_of",
+    "to_bucket",
+    "to_folder",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class Wanted:
     media_type: str | None
     queue_ids: tuple[str, ...]
     group_by: tuple[str, ...]
+    timezone: str = "UTC"
 
     def due(self) -> ReportDue:
         """Return it as an event; each run is one of its own.
@@ -59,6 +68,7 @@ class Wanted:
             media_type=self.media_type and self.media_type.lower(),
             queue_ids=self.queue_ids,
             group_by=self.group_by,
+            timezone=self.timezone,
         )
 
     def _problems(self) -> Iterator[str]:
@@ -96,6 +106,13 @@ class Folder:
     async def put(self, folder: str, file: File) -> str:
         """Write or replace one file; return its path."""
         return await asyncio.to_thread(self._write, self._root / folder / file.name, file.body)
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a file; None when there is none."""
+        return await asyncio.to_thread(self._read, self._root / key)
+
+    def _read(self, path: Path) -> bytes | None:
+        return path.read_bytes() if path.is_file() else None
 
     def _write(self, path: Path, body: bytes) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,8 +171,15 @@ async def _report(
     genesys = await context.genesys()
     # A report waits minutes for an upstream that is down: a wrong host is found out first.
     await genesys.tokens.get()
-    reader, names = open_reader(context, settings, genesys), open_names(context, genesys)
-    return await written(due, reader, store, now=context.now, names=names, progress=progress)
+    return await written(
+        due,
+        open_reader(context, settings, genesys),
+        store,
+        now=context.now,
+        names=open_names(context, genesys),
+        progress=progress,
+        reads_previous=settings.report_read_previous,
+    )
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

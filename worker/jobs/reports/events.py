@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Raw, Struct
 
@@ -33,6 +35,9 @@ Interval = tuple[datetime, datetime]
 Period = Literal["day", "hour"]
 Conditions = tuple[Condition, ...]
 
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
+"""Names of the IANA database; not a path to any other file."""
+
 # No leading dot: the name becomes a folder, on S3 and on a local disk.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
@@ -58,6 +63,8 @@ class ReportDue(Event, frozen=True, kw_only=True):
     """Further conditions; all must match."""
 
     group_by: tuple[str, ...] = ("mediaType", "queueId")
+    timezone: str = "UTC"
+    """Whose days and hours these are: an IANA name that is known here."""
 
 
 class _Fields(Wire):
@@ -68,6 +75,7 @@ class _Fields(Wire):
     queue_ids: Any = None
     filters: Any = None
     group_by: Any = None
+    timezone: Any = None
 
 
 class _Report(Struct, frozen=True, kw_only=True):
@@ -80,6 +88,7 @@ class _Report(Struct, frozen=True, kw_only=True):
     queue_ids: tuple[str, ...] | None
     filters: Conditions | None
     group_by: tuple[str, ...] | None
+    timezone: str
 
 
 _fields = decoder(_Fields)
@@ -100,6 +109,7 @@ def report_due(envelope: Envelope) -> ReportDue:
         media_type=report.media_type and report.media_type.lower(),
         queue_ids=report.queue_ids or (),
         filters=report.filters or (),
+        timezone=report.timezone,
         **optional,
     )
 
@@ -117,6 +127,7 @@ def _report(envelope: Envelope) -> _Report:
         queue_ids=read_list(fields.queue_ids, "detail.queueIds", read_id),
         filters=read_by(_conditions, fields.filters, "detail.filters"),
         group_by=read_list(fields.group_by, "detail.groupBy", read_text),
+        timezone=read_by(timezone_of, fields.timezone, "detail.timezone") or "UTC",
     )
 
 
@@ -132,6 +143,15 @@ def _period(value: object) -> Period | None:
     if value is None or value == "day" or value == "hour":  # noqa: PLR1714  mypy narrows these
         return value
     raise Permanent("detail.period: not allowed")
+
+
+def timezone_of(value: object) -> str:
+    """Return the name of a time zone; ValueError for what is none."""
+    if isinstance(value, str) and _ZONE.fullmatch(value):
+        # KeyError: unknown; OSError: a folder of the database, such as `Europe`.
+        with suppress(KeyError, OSError, ValueError):
+            return ZoneInfo(value).key
+    raise ValueError("not an IANA time zone such as Europe/Berlin")
 
 
 def _interval(value: object) -> Interval:
@@ -197,13 +217,21 @@ def _span(report: _Report, sent: datetime) -> Interval:
         return report.interval
     if report.period is None:
         raise Permanent("detail.interval: missing")
-    return _last_whole(report.period, sent)
+    return _last_whole(report.period, sent.astimezone(ZoneInfo(report.timezone)))
 
 
 def _last_whole(period: Period, sent: datetime) -> Interval:
-    """Return the last UTC day or hour that was over at `sent`, its end included."""
-    hour = sent.replace(minute=0, second=0, microsecond=0)
+    """Return the last day or hour that was over at `sent`, in its zone; the bounds are in UTC.
+
+    A day is from midnight to midnight: 23 or 25 hours where the clocks are changed.
+    """
     if period == "hour":
+        hour = sent.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
         return hour - timedelta(hours=1), hour
-    midnight = hour.replace(hour=0)
-    return midnight - timedelta(days=1), midnight
+    today = sent.date()
+    return midnight(today - timedelta(days=1), sent.tzinfo), midnight(today, sent.tzinfo)
+
+
+def midnight(day: date, zone: tzinfo | None) -> datetime:
+    """Return in UTC when a day begins in a zone."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -1,11 +1,12 @@
 """The figures of a report: totals by group, with percentiles. Pure.
 
-Quantiles of any number of values take bounded memory, to 1 % of the true one: values fall into
-buckets whose bounds grow by a constant factor, as in DDSketch (Masson, Rim, Lee: VLDB
-2019). Two sketches add up to the sketch of all their values.
+Quantiles are exact up to `EXACT_VALUES` values. Those of more take bounded memory, to 1 % of the
+true one: values fall into buckets whose bounds grow by a constant factor, as in DDSketch (Masson,
+Rim, Lee: VLDB 2019). Two sketches add up to the sketch of all their values.
 """
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from types import MappingProxyType
 from worker.jobs.reports.rows import DIMENSIONS, Row
 
 RELATIVE_ERROR = 0.01
+
+EXACT_VALUES = 5_000
+"""Values kept as they are: 40 KB, no more than the buckets of as many would take."""
+
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _PER_LOG = 1 / math.log(_GAMMA)
 _ROUNDING = 1e-6  # 0.07 * 100 is a hair above 7 and must not reach for the eighth value
@@ -23,41 +28,61 @@ _ROUNDING = 1e-6  # 0.07 * 100 is a hair above 7 and must not reach for the eigh
 class Sketch:
     """Counts of whole numbers from 0 up; a number of n digits needs at most 116 n buckets."""
 
-    __slots__ = ("buckets", "count", "largest", "smallest", "zeros")
+    __slots__ = ("buckets", "count", "largest", "smallest", "values", "zeros")
 
     def __init__(self) -> None:
+        self.values: array[int] | None = array("Q")
+        """All values, in any order; None once there are too many, and buckets count them."""
+
         self.buckets: Counter[int] = Counter()
         self.zeros = 0
         self.count = 0
         self.smallest = math.inf
         self.largest = 0.0
 
+    @property
+    def is_exact(self) -> bool:
+        """Return whether quantiles are exact."""
+        return self.values is not None
+
     def add(self, value: int) -> None:
         """Count one value; raises ValueError below 0."""
         if value < 0:
             raise ValueError("a sketch holds no negative values")
-        if value:
-            self.buckets[math.ceil(math.log(value) * _PER_LOG)] += 1
-        else:
-            self.zeros += 1
         self.count += 1
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
+        if self.values is None:
+            self._count(value)
+            return
+        self.values.append(value)
+        if self.count > EXACT_VALUES:
+            self._spill()
 
     def merge(self, other: "Sketch") -> None:
         """Take in all values of another sketch."""
-        self.buckets.update(other.buckets)
-        self.zeros += other.zeros
         self.count += other.count
         self.smallest = min(self.smallest, other.smallest)
         self.largest = max(self.largest, other.largest)
+        if self.values is not None and other.values is not None:
+            self.values.extend(other.values)
+            if self.count > EXACT_VALUES:
+                self._spill()
+            return
+        self._spill()
+        self.buckets.update(other.buckets)
+        self.zeros += other.zeros
+        for value in other.values or ():
+            self._count(value)
 
     def quantile(self, share: float) -> float:
         """Return the value below or at which `share` of all values lie (nearest rank).
 
-        Within `RELATIVE_ERROR` of the exact one; 0 when there are no values.
+        Exact up to `EXACT_VALUES`, else within `RELATIVE_ERROR`; 0 when there are no values.
         """
         rank = max(1, math.ceil(share * self.count - _ROUNDING))
+        if self.values:
+            return sorted(self.values)[rank - 1]
         seen = self.zeros
         if rank <= seen or not self.count:
             return 0.0
@@ -68,6 +93,17 @@ class Sketch:
                 return min(max(middle, self.smallest), self.largest)
         return self.largest
 
+    def _spill(self) -> None:
+        values, self.values = self.values, None
+        for value in values or ():
+            self._count(value)
+
+    def _count(self, value: int) -> None:
+        if value:
+            self.buckets[math.ceil(math.log(value) * _PER_LOG)] += 1
+        else:
+            self.zeros += 1
+
 
 MAX_WRAPUP_CODES = 200
 """Distinct codes kept per group; an organisation has some dozens."""
@@ -75,7 +111,7 @@ MAX_WRAPUP_CODES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The metrics of one group; exact sums, rounded half up once, at the end."""
+    """The metrics of one group, not rounded: each is rounded once, where it is written."""
 
     conversation_count: int
     avg_duration_seconds: Decimal
@@ -84,16 +120,17 @@ class Figures:
 
     hold_ratio: Decimal
     efficiency_score: Decimal
-    """max(0, 100 - 50 x hold ratio), from the ratio before it is rounded."""
+    """max(0, 100 - 50 x hold ratio)."""
 
     unique_wrapup_codes: tuple[str, ...]
     p50_duration_seconds: Decimal
-    """Within 1 % of the exact one, as are the two below."""
-
     p90_duration_seconds: Decimal
     p99_duration_seconds: Decimal
     unlisted_wrapup_codes: int = 0
     """How often a code was met that found no place among `unique_wrapup_codes`."""
+
+    is_exact: bool = True
+    """False: the percentiles are within 1 % of the exact ones."""
 
 
 @dataclass(slots=True)
@@ -135,15 +172,16 @@ class Totals:
         p50, p90, p99 = (self.durations.quantile(share) for share in (0.5, 0.9, 0.99))
         return Figures(
             conversation_count=self.count,
-            avg_duration_seconds=rounded(_ratio(self.duration_ms, self.count * 1000), 2),
-            talk_ratio=rounded(_ratio(self.talk_ms, self.duration_ms), 4),
-            hold_ratio=rounded(hold, 4),
-            efficiency_score=rounded(max(Decimal(0), 100 - 50 * hold), 2),
+            avg_duration_seconds=_ratio(self.duration_ms, self.count * 1000),
+            talk_ratio=_ratio(self.talk_ms, self.duration_ms),
+            hold_ratio=hold,
+            efficiency_score=max(Decimal(0), 100 - 50 * hold),
             unique_wrapup_codes=tuple(sorted(self.wrapup_codes)),
-            p50_duration_seconds=rounded(Decimal(p50) / 1000, 2),
-            p90_duration_seconds=rounded(Decimal(p90) / 1000, 2),
-            p99_duration_seconds=rounded(Decimal(p99) / 1000, 2),
+            p50_duration_seconds=Decimal(p50) / 1000,
+            p90_duration_seconds=Decimal(p90) / 1000,
+            p99_duration_seconds=Decimal(p99) / 1000,
             unlisted_wrapup_codes=self.unlisted_wrapup_codes,
+            is_exact=self.durations.is_exact,
         )
 
     def _list(self, code: str) -> None:
@@ -168,7 +206,8 @@ GROUP_LIMIT = 1_000
 OTHER = "(other)"
 """Every dimension's value in the group that takes what finds no group of its own."""
 
-HOUR_MS = 3_600_000
+QUARTER_MS = 900_000
+"""Not the hour: in some zones, such as Asia/Kathmandu, an hour begins at a quarter of UTC's."""
 
 Key = tuple[str | None, ...]
 """A value per dimension; None where a conversation has none."""
@@ -210,7 +249,7 @@ class Aggregate:
         self._values = tuple(DIMENSIONS[name] for name in group_by)
         self._limit = group_limit
         self._groups: dict[Key, Totals] = {}
-        self._hours: Counter[int] = Counter()
+        self._starts: Counter[int] = Counter()
 
     @property
     def groups(self) -> Mapping[Key, Totals]:
@@ -219,9 +258,9 @@ class Aggregate:
         return MappingProxyType({key: self._groups[key] for key in order})
 
     @property
-    def hours(self) -> Mapping[int, int]:
-        """Conversations by the hour they started in, as ms since 1970; empty hours are not in."""
-        return MappingProxyType(dict(sorted(self._hours.items())))
+    def starts(self) -> Mapping[int, int]:
+        """Conversations by the quarter of an hour they started in, as ms since 1970; no zeros."""
+        return MappingProxyType(dict(sorted(self._starts.items())))
 
     def add(self, row: Row) -> None:
         """Count one conversation; one that is still live is only tallied."""
@@ -231,7 +270,7 @@ class Aggregate:
         key = tuple([value(row) for value in self._values])
         self._group(key, 1).add(row, row.duration_ms)
         self.total.add(row, row.duration_ms)
-        self._hours[row.start_ms - row.start_ms % HOUR_MS] += 1
+        self._starts[row.start_ms - row.start_ms % QUARTER_MS] += 1
 
     def merge(self, other: "Aggregate") -> None:
         """Take in what another one counted; both group by the same."""
@@ -239,7 +278,7 @@ class Aggregate:
             self._group(key, totals.count).merge(totals)
         self.total.merge(other.total)
         self.tally.merge(other.tally)
-        self._hours.update(other.hours)
+        self._starts.update(other.starts)
 
     def _group(self, key: Key, rows: int) -> Totals:
         found = self._groups.get(key)

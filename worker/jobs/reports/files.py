@@ -7,6 +7,7 @@ would run without them. Numbers are untouched: they are ours, and `-1` must stay
 
 import csv
 import io
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,16 +20,22 @@ from unicodedata import normalize
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from worker.jobs.reports.events import Interval, ReportDue
+from worker.jobs.reports.figures import RELATIVE_ERROR, Figures
 from worker.jobs.reports.page import html_page
 from worker.jobs.reports.report import (
+    METRICS,
     NameOf,
+    Previous,
     Report,
     cells,
     columns,
     filters_of,
     interval_of,
     iso,
+    metric,
 )
+from worker.jobs.reports.rows import dimensions_of
 
 NAMELESS: NameOf = MappingProxyType({})
 
@@ -52,13 +59,24 @@ def folder(name: str, start: datetime) -> str:
 
 def files_of(report: Report, names: NameOf = NAMELESS) -> list[File]:
     """Return all files but the manifest. `names`: of queues, agents and others, by id."""
-    return [
+    data = [
         File("report.csv", "text/csv; charset=utf-8", csv_text(report, names).encode()),
-        File("report.json", "application/json", json_text(report, names)),
-        File("report.html", "text/html; charset=utf-8", html_page(report, names).encode()),
+        File(FIGURES, "application/json", json_text(report, names)),
     ]
+    links = {one.name: _inline(one) for one in data if len(one.body) <= LARGEST_LINKED}
+    page = html_page(report, names, links)
+    return [*data, File("report.html", "text/html; charset=utf-8", page.encode())]
 
 
+def _inline(file: File) -> str:
+    """Return an address that has the file in it: a signed one would expire, and be a secret."""
+    return f"data:{file.content_type.replace(' ', '')};base64,{b64encode(file.body).decode()}"
+
+
+LARGEST_LINKED = 4_000_000
+"""Bytes of a file that is part of the page; browsers end addresses at some size."""
+
+FIGURES = "report.json"
 NAME = "manifest.json"
 
 
@@ -81,6 +99,7 @@ class Manifest(_Wire):
     report_id: str = Field(alias="reportId")
     name: str
     interval: str
+    timezone: str = "UTC"
     filters: dict[str, object]
     as_of: AwareDatetime = Field(alias="asOf")
     row_count: int = Field(alias="rowCount")
@@ -96,6 +115,7 @@ class Manifest(_Wire):
             reportId=report.id,
             name=report.due.name,
             interval=interval_of(report.due),
+            timezone=report.due.timezone,
             filters=filters_of(report.due),
             asOf=report.as_of,
             rowCount=len(report.groups),
@@ -194,7 +214,13 @@ def _cell(value: object) -> object:
 
 def json_text(report: Report, names: NameOf = NAMELESS) -> bytes:
     """Return the whole report; numbers are JSON numbers with the digits of the CSV."""
-    document = {"header": header_of(report), "rows": rows_of(report, names)}
+    document = {
+        "header": header_of(report),
+        "total": _metrics(report.total),
+        "previous": report.previous
+        and {"interval": _iso(report.previous.span), "total": _metrics(report.previous.total)},
+        "rows": rows_of(report, names),
+    }
     return orjson.dumps(document, default=_number, option=orjson.OPT_INDENT_2)
 
 
@@ -205,6 +231,7 @@ def header_of(report: Report) -> dict[str, Any]:
         "reportId": report.id,
         "name": report.due.name,
         "interval": interval_of(report.due),
+        "timezone": report.due.timezone,
         "asOf": iso(report.as_of),
         "filters": filters_of(report.due),
         "groupBy": list(report.group_by),
@@ -214,7 +241,7 @@ def header_of(report: Report) -> dict[str, Any]:
         "repeatsDropped": tally.repeated,
         "foldedIntoOther": tally.folded,
         "unsettledSlices": tally.unsettled,
-        "percentileRelativeError": 0.01,
+        "percentileRelativeError": 0 if report.total.is_exact else RELATIVE_ERROR,
     }
 
 
@@ -226,6 +253,74 @@ def rows_of(report: Report, names: NameOf) -> list[dict[str, Any]]:
         | {"unlisted_wrapup_codes": group.figures.unlisted_wrapup_codes}
         for group in report.groups
     ]
+
+
+def _iso(span: Interval) -> str:
+    return f"{iso(span[0])}/{iso(span[1])}"
+
+
+def _metrics(figures: Figures) -> dict[str, Any]:
+    return {name: metric(figures, name) for name in METRICS}
+
+
+def figures_key(name: str, start: datetime) -> str:
+    """Return where the figures of a report are, for machines."""
+    return folder(name, start) + FIGURES
+
+
+class _Metrics(_Wire):
+    conversation_count: int
+    avg_duration_seconds: Decimal
+    talk_ratio: Decimal
+    hold_ratio: Decimal
+    efficiency_score: Decimal
+    unique_wrapup_codes: tuple[str, ...]
+    p50_duration_seconds: Decimal
+    p90_duration_seconds: Decimal
+    p99_duration_seconds: Decimal
+
+    def figures(self) -> Figures:
+        return Figures(**{name: getattr(self, name) for name in METRICS})
+
+
+class _Row(_Metrics):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def key(self, group_by: tuple[str, ...]) -> tuple[str | None, ...]:
+        return tuple((self.model_extra or {}).get(name) for name in group_by)
+
+
+class _Header(_Wire):
+    interval: str
+    filters: dict[str, Any]
+    group_by: tuple[str, ...] = Field(alias="groupBy")
+
+
+class _Stored(_Wire):
+    header: _Header
+    total: _Metrics
+    rows: tuple[_Row, ...]
+
+
+def previous_in(body: bytes | None, due: ReportDue, span: Interval) -> Previous | None:
+    """Return the figures of the period before from its `report.json`.
+
+    None for nothing, for what is no report of ours, and for one of other conversations.
+    """
+    try:
+        stored = None if body is None else _Stored.model_validate_json(body)
+    except ValidationError:
+        return None
+    group_by = dimensions_of(due.group_by)
+    wanted = (_iso(span), filters_of(due), group_by)
+    if stored is None or wanted != (
+        stored.header.interval,
+        stored.header.filters,
+        stored.header.group_by,
+    ):
+        return None
+    groups = {row.key(group_by): row.figures() for row in stored.rows}
+    return Previous(span=span, total=stored.total.figures(), groups=groups)
 
 
 def _number(value: object) -> float:

@@ -3,18 +3,38 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import structlog
+from msgspec.structs import replace
 
 from worker.api import Bus, Names, OncePerKey, Result, Webhook, best_effort
 from worker.jobs.reports.bucket import Bucket, Link
 from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.files import File, Manifest, files_of, folder, manifest_key
+from worker.jobs.reports.files import (
+    File,
+    Manifest,
+    figures_key,
+    files_of,
+    folder,
+    manifest_key,
+    previous_in,
+)
 from worker.jobs.reports.reader import DetailsReader, Progress
-from worker.jobs.reports.report import Report, ids_of, iso, report_id, report_of
+from worker.jobs.reports.report import (
+    Previous,
+    Report,
+    ids_of,
+    iso,
+    period,
+    previous_of,
+    report_id,
+    report_of,
+    span_before,
+)
 
 SOURCE = "genesys.report.writer"
 READY = "report.ready"
@@ -26,6 +46,15 @@ NAMES = "report_names"
 NAMES_SECONDS = 300.0
 """Time for the names of a report, the wait for the request budget included."""
 
+FIRST_YEAR = 1970
+"""No conversation is older, and no calendar has a period before the first one."""
+
+PREVIOUS = "report_previous"
+"""The optional effect, in logs and metrics."""
+
+PREVIOUS_SECONDS = 600.0
+"""Time for the figures of the period before: a report must not fail for a comparison."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -35,6 +64,9 @@ class FileStore(Protocol):
     async def put(self, folder: str, file: File) -> str:
         """Write or replace one file; return where it is."""
 
+    async def get(self, key: str) -> bytes | None:
+        """Return a file; None when there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribers:
@@ -43,6 +75,8 @@ class Subscribers:
     bus: Bus
     hook: Webhook | None
     once_per_key: OncePerKey
+    form: str = "json"
+    """A key of `FORMS`: what the hook takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +92,9 @@ class WriteReport:
     names: Names | None = None
     """None: the dialect has no lists of them."""
 
+    reads_previous: bool = False
+    """Whether the period before is read where no report of it is stored."""
+
     async def __call__(self, event: ReportDue) -> Result:
         """Write the report and announce that it is ready.
 
@@ -67,8 +104,14 @@ class WriteReport:
         """
         manifest = await self._written_before(event)
         if manifest is None:
-            store, names = self.bucket, self.names
-            manifest = await written(event, self.reader, store, now=self.now, names=names)
+            manifest = await written(
+                event,
+                self.reader,
+                self.bucket,
+                now=self.now,
+                names=self.names,
+                reads_previous=self.reads_previous,
+            )
         signed = await links(self.bucket, folder(event.name, event.start), manifest)
         await self._announce(event, manifest.report_id, ready(manifest, self.bucket.name, signed))
         return Result.DEGRADED if manifest.is_degraded else Result.OK
@@ -83,7 +126,7 @@ class WriteReport:
         put = partial(to.bus.put, READY, body, source=SOURCE, time=time)
         await to.once_per_key.once((READY, report), put)
         if to.hook is not None:
-            await to.hook.post({"eventType": READY, **body}, delivery_id=report)
+            await to.hook.post(FORMS[to.form]({"eventType": READY, **body}), delivery_id=report)
 
 
 async def written(
@@ -94,11 +137,13 @@ async def written(
     now: Callable[[], datetime],
     names: Names | None = None,
     progress: Progress | None = None,
+    reads_previous: bool = False,
 ) -> Manifest:
     """Read, add up and write all files; the manifest is the last one."""
     as_of = now()
     aggregate = await reader.read(due, progress)
-    report = report_of(due, aggregate, as_of)
+    previous = await previous_figures(due, store, reader if reads_previous else None, progress)
+    report = report_of(due, aggregate, as_of, previous)
     files = files_of(report, await names_of(report, names) if names else {})
     manifest = Manifest.of(report, files)
     place = folder(due.name, due.start)
@@ -113,6 +158,26 @@ async def written(
         unsettled_slices=manifest.unsettled_slices,
     )
     return manifest
+
+
+async def previous_figures(
+    due: ReportDue, store: FileStore, reader: DetailsReader | None, progress: Progress | None
+) -> Previous | None:
+    """Return the figures of the period before from its report, or read them if there is a reader.
+
+    Best effort. Those of the stored report are preferred: they cost nothing, and were read as long
+    after their period as these are.
+    """
+    previous = None
+    if due.start.year < FIRST_YEAR:
+        return None
+    async with best_effort(PREVIOUS), asyncio.timeout(PREVIOUS_SECONDS):
+        span = span_before(due)
+        previous = previous_in(await store.get(figures_key(due.name, span[0])), due, span)
+        if previous is None and reader is not None:
+            before = replace(due, start=span[0], end=span[1])
+            previous = previous_of(span, await reader.read(before, progress))
+    return previous
 
 
 async def names_of(report: Report, names: Names) -> Mapping[str, str]:
@@ -139,6 +204,7 @@ def ready(manifest: Manifest, bucket: str, signed: list[Link]) -> dict[str, Any]
         "reportId": manifest.report_id,
         "name": manifest.name,
         "interval": manifest.interval,
+        "timezone": manifest.timezone,
         "asOf": iso(manifest.as_of),
         "conversationCount": manifest.conversation_count,
         "rowCount": manifest.row_count,
@@ -148,3 +214,85 @@ def ready(manifest: Manifest, bucket: str, signed: list[Link]) -> dict[str, Any]
         "expiresAt": iso(min(link.expires_at for link in signed)),
         "expiryLimitedByCredentials": any(link.cut_by_credentials for link in signed),
     }
+
+
+Body = Mapping[str, Any]
+
+LABELS = {"report.html": "Page", "report.csv": "CSV", "report.json": "JSON"}
+
+SLACK_TEXT = 3_000
+"""Characters of a section: https://docs.slack.dev/reference/block-kit/blocks/section-block"""
+
+
+def slack(body: Body) -> Body:
+    """Return the message for an incoming webhook of Slack.
+
+    A section per link: together, signed ones are longer than a section may be. Not buttons: Slack
+    reports each click on one to an app, and warns where none answers. Without previews: Slack would
+    fetch the files. https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+    """
+    summary = _slack_text(_summary(body))
+    links = (f"<{_slack_text(url)}|{label}>" for label, url in _links(body))
+    texts = [f"*{_slack_text(body['name'])}*\n{summary}"]
+    texts += [link for link in links if len(link) <= SLACK_TEXT]
+    return {
+        "text": f"{_slack_text(body['name'])}: {summary}",
+        "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text}} for text in texts],
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+def _slack_text(text: str) -> str:
+    """Escape: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def teams(body: Body) -> Body:
+    """Return the message for a webhook of Teams' Workflows: an adaptive card.
+
+    Runs of text, as a block of text is read as Markdown. At most 28 KB:
+    https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
+    """
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [
+            _run(body["name"], size="medium", weight="bolder"),
+            _run(_summary(body)),
+        ],
+        "actions": [
+            {"type": "Action.OpenUrl", "title": label, "url": url} for label, url in _links(body)
+        ],
+    }
+    kind = "application/vnd.microsoft.card.adaptive"
+    attachment = {"contentType": kind, "contentUrl": None, "content": card}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _run(text: str, **style: str) -> Body:
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}
+
+
+def _summary(body: Body) -> str:
+    start, end = (datetime.fromisoformat(one) for one in body["interval"].split("/"))
+    zone = ZoneInfo(body["timezone"])
+    until = datetime.fromisoformat(body["expiresAt"]).astimezone(UTC)
+    parts = [
+        f"{period(start, end, zone)} ({zone.key}).",
+        f"{body['conversationCount']:,} conversations in {body['rowCount']:,} groups.",
+        f"Links are valid until {until:%Y-%m-%d %H:%M} UTC.",
+    ]
+    if not body["complete"]:
+        parts.append("The figures are not complete: see the notes in the report.")
+    return " ".join(parts)
+
+
+def _links(body: Body) -> list[tuple[str, str]]:
+    urls = {one["key"].rpartition("/")[2]: one["url"] for one in body["files"]}
+    return [(label, urls[name]) for name, label in LABELS.items() if name in urls]
+
+
+FORMS: Mapping[str, Callable[[Body], Body]] = {"json": dict, "slack": slack, "teams": teams}
+"""What the webhook's body becomes, by REPORT_WEBHOOK_FORMAT."""

@@ -1,9 +1,10 @@
 """The page of a report: one HTML file with its charts and its table. Pure."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 from worker.api import Condition
 from worker.jobs.reports import charts
@@ -11,80 +12,149 @@ from worker.jobs.reports.charts import (
     NOTHING,
     TITLES,
     Markup,
+    change,
     clock,
     count,
-    day,
+    difference,
     joined,
     percent,
+    points_of_percent,
+    score,
     tag,
     value_label,
 )
-from worker.jobs.reports.figures import Figures
-from worker.jobs.reports.report import METRICS, Group, Report, interval_of
-
-HEADINGS = (
-    "Conversations",
-    "Average",
-    "Talk",
-    "Hold",
-    "Efficiency",
-    "Wrap-up codes",
-    "Median",
-    "90 %",
-    "99 %",
+from worker.jobs.reports.figures import EXACT_VALUES, Figures
+from worker.jobs.reports.report import (
+    CODES,
+    METRICS,
+    Group,
+    Report,
+    interval_of,
+    metric,
+    moment,
+    period,
 )
 
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+
+HEADINGS = {
+    "conversation_count": "Conversations",
+    "avg_duration_seconds": "Average",
+    "talk_ratio": "Talk",
+    "hold_ratio": "Hold",
+    "efficiency_score": "Efficiency",
+    "unique_wrapup_codes": "Wrap-up codes",
+    "p50_duration_seconds": "Median",
+    "p90_duration_seconds": "90 %",
+    "p99_duration_seconds": "99 %",
+}
+
+DEFINITIONS = {
+    "conversation_count": "Conversations that started in the period, are over and match the "
+    "filters; each is counted once.",
+    "avg_duration_seconds": "Time from start to end of the conversations, divided by their number.",
+    "talk_ratio": "Talk time of the agents who answered, divided by the duration of all "
+    "conversations; above 100 % when several agents talk at once.",
+    "hold_ratio": "Time on hold with the agents who answered, divided by the duration of all "
+    "conversations.",
+    "efficiency_score": "100 less half the hold share in per cent, at least 0.",
+    "unique_wrapup_codes": "Codes that agents gave at the end, each once.",
+    "p50_duration_seconds": "Half of the conversations took no longer.",
+    "p90_duration_seconds": "90 % of the conversations took no longer.",
+    "p99_duration_seconds": "99 % of the conversations took no longer.",
+}
+
+CARDS = (
+    "conversation_count",
+    "avg_duration_seconds",
+    "p50_duration_seconds",
+    "p90_duration_seconds",
+    "p99_duration_seconds",
+    "talk_ratio",
+    "hold_ratio",
+    "efficiency_score",
+)
+
+TEXTS: Mapping[str, Callable[..., str]] = {
+    "conversation_count": count,
+    "talk_ratio": percent,
+    "hold_ratio": percent,
+    "efficiency_score": score,
+}
+"""How figures are written; lengths of time as on a clock."""
+
+CHANGES: Mapping[str, Callable[..., str]] = {
+    "talk_ratio": points_of_percent,
+    "hold_ratio": points_of_percent,
+    "efficiency_score": difference,
+}
+"""How changes are written; all others in per cent of the figure before."""
+
+LINKED = {"report.csv": "CSV", "report.json": "JSON"}
+
+CHANGES_FOR = timedelta(hours=48)
+"""Analytics adds to a conversation for so long after its end."""
+
 FEW_CODES = 3
-_CODES = METRICS.index("unique_wrapup_codes")
 
 
 def table(report: Report, names: Mapping[str, str]) -> Markup:
     """Return the table, as wide as it needs to be."""
-    heads = [_column_head(TITLES[name], is_text=True) for name in report.group_by]
-    heads += [_column_head(title, is_text=index == _CODES) for index, title in enumerate(HEADINGS)]
-    lines = [_line(group, names) for group in report.groups]
+    heads = [_column_head(TITLES[name], None, is_text=True) for name in report.group_by]
+    heads += [
+        _column_head(HEADINGS[name], DEFINITIONS[name], is_text=name == CODES) for name in METRICS
+    ]
+    lines = [_line(report, group, names) for group in report.groups]
     whole = tag(
         "table", tag("thead", tag("tr", *heads)), tag("tbody", *lines), tag("tfoot", _total(report))
     )
     return tag("div", whole, class_="scroll")
 
 
-def _column_head(title: str, *, is_text: bool) -> Markup:
-    button = tag("button", title, type="button")
+def _column_head(text: str, definition: str | None, *, is_text: bool) -> Markup:
+    button = tag("button", text, type="button", title=definition)
     return tag("th", button, scope="col", class_="text" if is_text else None)
 
 
-def _line(group: Group, names: Mapping[str, str]) -> Markup:
+def _line(report: Report, group: Group, names: Mapping[str, str]) -> Markup:
+    before = report.previous.groups.get(group.key) if report.previous else None
     keys = [
-        tag("td", label := value_label(value, names), class_="text", title=value, data_value=label)
-        for value in group.key
+        tag(
+            "td",
+            label := value_label(value, names),
+            class_="text",
+            title=value,
+            data_value=label,
+            data_label=TITLES[name],
+        )
+        for name, value in zip(report.group_by, group.key, strict=True)
     ]
-    return tag("tr", *keys, *_metrics(group.figures, names))
+    return tag("tr", *keys, *_metrics(group.figures, before, names))
 
 
 def _total(report: Report) -> Markup:
     first = [tag("td", "All", class_="text")][: len(report.group_by)]
     rest = [tag("td", "", class_="text") for _ in report.group_by[1:]]
-    return tag("tr", *first, *rest, *_metrics(report.total, {}))
+    before = report.previous.total if report.previous else None
+    return tag("tr", *first, *rest, *_metrics(report.total, before, {}))
 
 
-def _metrics(figures: Figures, names: Mapping[str, str]) -> list[Markup]:
-    numbers = {
-        "conversation_count": count(figures.conversation_count),
-        "talk_ratio": percent(figures.talk_ratio),
-        "hold_ratio": percent(figures.hold_ratio),
-        "efficiency_score": str(figures.efficiency_score),
-    }
-    return [
-        _codes(figures, names)
-        if name == "unique_wrapup_codes"
-        else _number(getattr(figures, name), numbers.get(name))
-        for name in METRICS
-    ]
+def _metrics(
+    figures: Figures, before: Figures | None, names: Mapping[str, str]
+) -> Iterator[Markup]:
+    for name in METRICS:
+        yield _codes(figures, names) if name == CODES else _number(name, figures, before)
 
 
-def _number(value: int | Decimal, text: str | None) -> Markup:
-    return tag("td", clock(value) if text is None else text, data_value=value)
+def _number(name: str, figures: Figures, before: Figures | None) -> Markup:
+    was = [] if before is None else [tag("small", _text(name, before))]
+    text = tag("span", _text(name, figures), *was)
+    return tag("td", text, data_value=metric(figures, name), data_label=HEADINGS[name])
+
+
+def _text(name: str, figures: Figures) -> str:
+    return TEXTS.get(name, clock)(getattr(figures, name))
 
 
 def _codes(figures: Figures, names: Mapping[str, str]) -> Markup:
@@ -92,23 +162,42 @@ def _codes(figures: Figures, names: Mapping[str, str]) -> Markup:
     if figures.unlisted_wrapup_codes:
         labels.append("and more")
     text = ", ".join(labels) or NOTHING
-    content: str = text
+    content = tag("span", text)
     if len(labels) > FEW_CODES:
         content = tag("details", tag("summary", f"{len(labels)} codes"), text)
     ids = " ".join(figures.unique_wrapup_codes) or None
-    return tag("td", content, class_="text codes", title=ids, data_value=text)
+    label = HEADINGS[CODES]
+    return tag("td", content, class_="text codes", title=ids, data_value=text, data_label=label)
 
 
-def html_page(report: Report, names: Mapping[str, str] | None = None) -> str:
+def html_page(
+    report: Report,
+    names: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> str:
     """Return the page. `names`: of queues, agents and others by id; an id without is shortened.
 
-    Whole ids are one hover away from each name.
+    Whole ids are one hover away from each name. `links`: addresses of the other files by name; one
+    without is said to be beside the page.
     """
     names = names or {}
     body = _figures(report, names) if report.groups else [_empty()]
-    main = tag("main", _header(report, names), *body, _footer(report))
+    files = [] if links is None else [_links(report, links)]
+    main = tag("main", _header(report, names, files), *body, _footer(report))
     script = tag("script", Markup(SCRIPT))
     return f"<!doctype html>\n{tag('html', _head(report), tag('body', main, script), lang='en')}\n"
+
+
+def _links(report: Report, links: Mapping[str, str]) -> Markup:
+    due = report.due
+    stem = f"{due.name}-{due.start.astimezone(charts.zone_of(report)):%Y%m%d}"
+    parts = [
+        tag("a", f"Download {label}", href=links[name], download=f"{stem}.{label.lower()}")
+        if name in links
+        else tag("span", f"{name} is beside this page")
+        for name, label in LINKED.items()
+    ]
+    return tag("p", *parts, class_="links")
 
 
 def _head(report: Report) -> Markup:
@@ -134,19 +223,24 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _header(report: Report, names: Mapping[str, str]) -> Markup:
+def _header(report: Report, names: Mapping[str, str], files: list[Markup]) -> Markup:
     chips = [tag("li", f"{label} ", tag("b", value)) for label, value in _facts(report, names)]
+    span = period(report.due.start, report.due.end, charts.zone_of(report))
     return tag(
         "header",
         tag("h1", report.due.name),
-        tag("p", f"{day(report.due.start)} \u2013 {day(report.due.end)} UTC", class_="period"),
+        tag("p", span, class_="period"),
         tag("ul", *chips, class_="chips"),
+        *files,
     )
 
 
 def _facts(report: Report, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    due = report.due
-    yield "as of", f"{report.as_of:%Y-%m-%d %H:%M} UTC"
+    due, zone = report.due, charts.zone_of(report)
+    yield "time zone", due.timezone
+    yield "as of", moment(report.as_of, zone)
+    if report.previous is not None:
+        yield "compared with", period(*report.previous.span, zone)
     if due.media_type:
         yield "media type", due.media_type
     if due.queue_ids:
@@ -160,39 +254,74 @@ def _condition(one: Condition, names: Mapping[str, str]) -> str:
 
 
 def _figures(report: Report, names: Mapping[str, str]) -> list[Markup]:
+    times = f"by start, {report.due.timezone}"
+    durations, efficiency = charts.durations, charts.efficiency
     return [
         _cards(report),
-        _panel("Conversations over time", "by start, UTC", charts.per_hour(report)),
+        _panel("Conversations over time", times, _drawn(charts.per_hour, report)),
         _panel(
-            "Where the time went", "of all conversations", _share_legend(), charts.shares(report)
+            "Where the time went",
+            "of all conversations",
+            _share_legend(),
+            _drawn(charts.shares, report),
         ),
         tag(
             "div",
-            _panel("Duration", "by group", _dots(), charts.durations(report, names)),
-            _panel("Efficiency", "100 less half the hold share", charts.efficiency(report, names)),
+            _panel(
+                "Duration", "by group", _dots(), _drawn(durations, report, names, wide=charts.HALF)
+            ),
+            _panel(
+                "Efficiency",
+                "100 less half the hold share",
+                _drawn(efficiency, report, names, wide=charts.HALF),
+            ),
             class_="pair",
         ),
-        _panel("All groups", "a click on a heading sorts", table(report, names)),
+        _panel("All groups", _table_note(report), table(report, names)),
+        _panel("What the figures mean", "", _definitions()),
     ]
 
 
+def _drawn(chart: Callable[..., Markup], *of: object, wide: charts.Frame = charts.WIDE) -> Markup:
+    """Draw twice: text that fits a screen is too small to read on a phone; one of the two shows."""
+    return joined(
+        tag("div", chart(*of, wide), class_="wide"),
+        tag("div", chart(*of, charts.NARROW), class_="narrow"),
+    )
+
+
+def _table_note(report: Report) -> str:
+    sorts = "a click on a heading sorts"
+    return sorts if report.previous is None else f"{sorts}; the small figures are those before"
+
+
+def _definitions() -> Markup:
+    defined = [
+        joined(tag("dt", HEADINGS[name]), tag("dd", text)) for name, text in DEFINITIONS.items()
+    ]
+    return tag("dl", *defined, class_="definitions")
+
+
 def _cards(report: Report) -> Markup:
-    total = report.total
-    cards = (
-        ("Conversations", count(total.conversation_count), "finished"),
-        ("Average duration", clock(total.avg_duration_seconds), "start to end"),
-        ("Median", clock(total.p50_duration_seconds), f"p99 {clock(total.p99_duration_seconds)}"),
-        ("Talk", percent(total.talk_ratio), "of all time"),
-        ("Hold", percent(total.hold_ratio), "of all time"),
-        ("Efficiency", str(total.efficiency_score), "of 100"),
-    )
-    return tag("dl", *(_card(*card) for card in cards), class_="cards")
+    return tag("dl", *(_card(report, name) for name in CARDS), class_="cards")
 
 
-def _card(label: str, value: str, note: str) -> Markup:
+def _card(report: Report, name: str) -> Markup:
+    notes = [_was(name, report.total, report.previous.total)] if report.previous else []
     return tag(
-        "div", tag("dt", label), tag("dd", value), tag("dd", note, class_="note"), class_="card"
+        "div",
+        tag("dt", HEADINGS[name]),
+        tag("dd", _text(name, report.total)),
+        *(tag("dd", note, class_="note") for note in notes),
+        class_="card",
+        title=DEFINITIONS[name],
     )
+
+
+def _was(name: str, figures: Figures, before: Figures) -> str:
+    now, was = (getattr(one, name) for one in (figures, before))
+    changed = CHANGES.get(name, change)(now, was)
+    return f"before: {_text(name, before)}{changed and f' ({changed})'}"
 
 
 def _panel(title: str, note: str, *content: Markup) -> Markup:
@@ -235,106 +364,15 @@ def _notes(report: Report) -> Iterator[tuple[str, str | None]]:
         yield f"Left out as they were not over: {count(tally.live)}.", None
     if tally.unreadable:
         yield f"Left out without id or times: {count(tally.unreadable)}.", None
-    yield (
-        "Percentiles are within 1 % of the exact ones. Figures may still change for 48 hours.",
-        None,
-    )
-
-
-STYLE = """
-:root{color-scheme:light dark;
---page:#f5f6f8;--card:#fff;--ink:#171b26;--soft:#5c6475;--line:#e3e6ec;
---grid:#eceef2;--accent:#3157d5;--talk:#3157d5;--hold:#e08a1e;--rest:#c9cfdb;--good:#1f9d70;
---dot:#fff;--band:#b9c7f5}
-@media (prefers-color-scheme:dark){:root{--page:#0f1219;--card:#181c26;--ink:#eef0f5;--soft:#9aa3b5;
---line:#2a3040;--grid:#232836;--accent:#7c9cff;--talk:#6a8dff;--hold:#f0a445;--rest:#454d60;
---good:#35c492;--dot:#181c26;--band:#34457f}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);
-font:15px/1.5 ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,
-sans-serif;
-font-variant-numeric:tabular-nums}
-main{max-width:1160px;margin:0 auto;padding:40px 24px 56px}
-header{margin-bottom:28px}
-h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:0 0 6px;overflow-wrap:anywhere}
-h2{font-size:15px;font-weight:650;margin:0}
-p{margin:0}
-.period{font-size:17px;color:var(--soft)}
-.chips{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0 0;padding:0;list-style:none}
-.chips li{background:var(--card);border:1px solid var(--line);border-radius:99px;padding:2px 12px;
-font-size:13px;color:var(--soft);overflow-wrap:anywhere}
-.chips b{color:var(--ink);font-weight:600}
-.cards{display:grid;grid-template-columns:repeat(6,1fr);gap:14px;margin-bottom:14px}
-.card,.panel{background:var(--card);border:1px solid var(--line);border-radius:14px}
-.card{padding:16px 18px}
-.card dt{font-size:13px;color:var(--soft)}
-.card dd{margin:2px 0 0;font-size:26px;font-weight:650;letter-spacing:-.02em;line-height:1.25}
-.card .note{margin:0;font-size:12.5px;font-weight:400;letter-spacing:0;color:var(--soft)}
-.panel{padding:20px 22px;margin-bottom:14px;min-width:0}
-.panel>.note{font-size:13px;color:var(--soft);margin-bottom:14px}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:14px}
-svg{display:block;width:100%;height:auto;overflow:visible}
-svg text{fill:var(--soft);font-size:12px}
-svg .name{fill:var(--ink);font-size:12.5px}
-svg .value{fill:var(--ink);font-weight:600}
-svg .inside{fill:#fff;font-weight:600}
-.grid{stroke:var(--grid);stroke-width:1}
-.axis{stroke:var(--line);stroke-width:1}
-.bar{fill:var(--accent)}
-.bar:hover,.mark:hover{opacity:.75}
-.talk{fill:var(--talk)}.hold{fill:var(--hold)}.rest{fill:var(--rest)}.good{fill:var(--good)}
-.track{fill:var(--grid)}
-.band{stroke:var(--band);stroke-width:8;stroke-linecap:round}
-.p50{fill:var(--accent)}.p90{fill:var(--hold)}.p99{fill:var(--dot);stroke:var(--soft);stroke-width:2}
-.legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin:4px 0 14px;padding:0;list-style:none;
-font-size:13px;color:var(--soft)}
-.legend svg{display:inline-block;width:10px;height:10px;margin-right:6px}
-.scroll{overflow-x:auto;margin:14px -22px -20px;border-radius:0 0 14px 14px}
-table{border-collapse:collapse;width:100%;font-size:14px}
-th,td{padding:9px 10px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
-th:first-child,td:first-child{padding-left:22px}
-th:last-child,td:last-child{padding-right:22px}
-th{font-weight:500;color:var(--soft);padding-top:0;padding-bottom:0;vertical-align:bottom}
-.text{text-align:left}
-tbody tr:hover{background:var(--page)}
-tfoot td{font-weight:650;border-top:2px solid var(--line)}
-th button{all:unset;cursor:pointer;text-decoration:underline dotted var(--soft);
-text-underline-offset:3px;padding:9px 0;white-space:normal}
-th button:focus-visible{outline:2px solid var(--accent);border-radius:4px}
-th[aria-sort=ascending] button::after{content:" \\2191"}
-th[aria-sort=descending] button::after{content:" \\2193"}
-th[aria-sort=ascending],th[aria-sort=descending]{color:var(--ink)}
-.codes{white-space:normal;min-width:110px;max-width:300px;overflow-wrap:anywhere}
-.codes summary{cursor:pointer;color:var(--accent)}
-footer{margin-top:26px;font-size:13px;color:var(--soft)}
-footer p+p{margin-top:4px}
-.warn{color:var(--hold);font-weight:600}
-.empty{padding:40px 0;text-align:center;color:var(--soft)}
-@media (max-width:980px){.cards{grid-template-columns:repeat(3,1fr)}
-.pair{grid-template-columns:1fr}}
-@media (max-width:560px){main{padding:24px 14px}.cards{grid-template-columns:repeat(2,1fr)}
-.panel{overflow-x:auto}.panel>svg{min-width:600px}}
-@media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--grid:#e5e5e5;
---accent:#3157d5;--talk:#3157d5;--hold:#e08a1e;--rest:#c9cfdb;--good:#1f9d70;--dot:#fff;--band:#b9c7f5}
-body{font-size:11px}main{max-width:none;padding:0}.card,.panel{break-inside:avoid}
-.scroll{overflow:visible}th button::after{content:""}
-*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-th,td{padding:5px 7px}.card dd{font-size:19px}}
-"""
-
-SCRIPT = """
-for (const table of document.querySelectorAll("table")) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-    const down = head.getAttribute("aria-sort") !== "descending";
-    const body = table.tBodies[0];
-    const value = (row) => row.cells[column].dataset.value;
-    const isNumber = !head.classList.contains("text");
-    const compare = (a, b) => isNumber ? value(a) - value(b) : value(a).localeCompare(value(b));
-    const rows = [...body.rows].sort((a, b) => down ? compare(b, a) : compare(a, b));
-    for (const other of heads) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    body.append(...rows);
-  }));
-}
-"""
+    if report.previous is None:
+        yield "No figures of the period before are known.", None
+    if not report.total.is_exact:
+        many = count(EXACT_VALUES)
+        yield (
+            f"Percentiles of more than {many} conversations are within 1 % of the exact ones.",
+            None,
+        )
+    settled = report.due.end + CHANGES_FOR
+    if report.as_of < settled:
+        until = moment(settled, charts.zone_of(report))
+        yield f"Figures may still change until {until} {report.due.timezone}.", None

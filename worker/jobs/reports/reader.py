@@ -194,7 +194,7 @@ class DetailsReader:
         parts = day_slices(due.start, due.end)
         whole = Aggregate(self._known(dimensions_of(due.group_by)))
         progress = progress if progress is not None else Progress()
-        progress.slices = len(parts)
+        progress.slices += len(parts)
         side_by_side = min(self._concurrency, len(parts))
         # A single day is read by all workers, a month by one worker for each day under way.
         filters = filters_of(due)

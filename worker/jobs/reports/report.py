@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from worker.api import Filters
-from worker.jobs.reports.events import ReportDue
-from worker.jobs.reports.figures import Aggregate, Figures, Key, Tally
+from worker.jobs.reports.events import Interval, ReportDue, midnight
+from worker.jobs.reports.figures import Aggregate, Figures, Key, Tally, rounded
 from worker.jobs.reports.rows import dimensions_of
 
 _REPORTS = UUID("5b0f3c4e-6a0e-5b6e-9a55-0c6e2f0d7a11")
@@ -27,6 +29,17 @@ METRICS = (
     "p99_duration_seconds",
 )
 """The columns after the dimensions, in order."""
+
+PLACES = {
+    "avg_duration_seconds": 2,
+    "talk_ratio": 4,
+    "hold_ratio": 4,
+    "efficiency_score": 2,
+    "p50_duration_seconds": 2,
+    "p90_duration_seconds": 2,
+    "p99_duration_seconds": 2,
+}
+"""Digits after the point, in CSV and JSON."""
 
 CODES = "unique_wrapup_codes"
 
@@ -54,6 +67,15 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """The figures of the period before, to compare with."""
+
+    span: Interval
+    total: Figures
+    groups: Mapping[Key, Figures]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Figures, and what they are of."""
 
@@ -66,13 +88,12 @@ class Report:
     """The busiest first."""
 
     total: Figures
-    shares: tuple[int, int, int]
-    """Talk, hold and all other time of all conversations, in ms."""
-
-    hours: Mapping[int, int]
-    """Conversations by the hour they started in, as ms since 1970."""
+    starts: Mapping[int, int]
+    """Conversations by the quarter of an hour they started in, as ms since 1970."""
 
     tally: Tally
+    previous: Previous | None = None
+    """None: no figures of the period before are known."""
 
     @property
     def id(self) -> str:
@@ -80,10 +101,10 @@ class Report:
         return report_id(self.due)
 
 
-def report_of(due: ReportDue, aggregate: Aggregate, as_of: datetime) -> Report:
+def report_of(
+    due: ReportDue, aggregate: Aggregate, as_of: datetime, previous: Previous | None = None
+) -> Report:
     """Work out the figures of what was counted."""
-    total = aggregate.total
-    other_ms = max(0, total.duration_ms - total.talk_ms - total.hold_ms)
     return Report(
         due=due,
         as_of=as_of,
@@ -91,11 +112,40 @@ def report_of(due: ReportDue, aggregate: Aggregate, as_of: datetime) -> Report:
         groups=tuple(
             Group(key=key, figures=totals.figures()) for key, totals in aggregate.groups.items()
         ),
-        total=total.figures(),
-        shares=(total.talk_ms, total.hold_ms, other_ms),
-        hours=dict(aggregate.hours),
+        total=aggregate.total.figures(),
+        starts=dict(aggregate.starts),
         tally=aggregate.tally,
+        previous=previous,
     )
+
+
+def previous_of(span: Interval, aggregate: Aggregate) -> Previous:
+    """Work out the figures of the period before."""
+    groups = {key: totals.figures() for key, totals in aggregate.groups.items()}
+    return Previous(span=span, total=aggregate.total.figures(), groups=groups)
+
+
+def span_before(due: ReportDue) -> Interval:
+    """Return the period before that of a report.
+
+    Before whole months as many months, before whole days as many days, all of the report's time
+    zone; else as much time.
+    """
+    zone = ZoneInfo(due.timezone)
+    first, last = due.start.astimezone(zone), due.end.astimezone(zone)
+    if due.start != midnight(first.date(), zone) or due.end != midnight(last.date(), zone):
+        return due.start - (due.end - due.start), due.start
+    if first.day == last.day == 1:
+        return midnight(_month(2 * _months(first) - _months(last)), zone), due.start
+    return midnight(first.date() - (last.date() - first.date()), zone), due.start
+
+
+def _months(moment: datetime) -> int:
+    return moment.year * 12 + moment.month - 1
+
+
+def _month(months: int) -> date:
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def report_id(due: ReportDue) -> str:
@@ -108,6 +158,24 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def moment(value: datetime, zone: tzinfo) -> str:
+    """Return a date and a time of day in the zone."""
+    return f"{_date(local := value.astimezone(zone))}, {local:%H:%M}"
+
+
+def period(start: datetime, end: datetime, zone: tzinfo) -> str:
+    """Return the first day and the last one, or the times if those are not whole days."""
+    first, after = start.astimezone(zone), end.astimezone(zone)
+    if (first.time(), after.time()) != (time(), time()):
+        return f"{moment(start, zone)} \u2013 {moment(end, zone)}"
+    last = after - timedelta(days=1)
+    return _date(first) if first.date() == last.date() else f"{_date(first)} \u2013 {_date(last)}"
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
+
+
 def columns(report: Report) -> tuple[str, ...]:
     """Return a name per dimension and per metric, each with that of its names, where it has ids."""
     listed = (*report.group_by, *METRICS)
@@ -118,7 +186,7 @@ def columns(report: Report) -> tuple[str, ...]:
 
 def cells(report: Report, group: Group, names: NameOf) -> Iterator[object]:
     """Yield a value per column; None where there is none."""
-    values = (*group.key, *(getattr(group.figures, name) for name in METRICS))
+    values = (*group.key, *(metric(group.figures, name) for name in METRICS))
     for column, value in zip((*report.group_by, *METRICS), values, strict=True):
         yield value
         if column == CODES:
@@ -126,6 +194,12 @@ def cells(report: Report, group: Group, names: NameOf) -> Iterator[object]:
             yield tuple(names.get(code, code) for code in value)
         elif column in NAME_COLUMNS:
             yield names.get(value)
+
+
+def metric(figures: Figures, name: str) -> Any:
+    """Return one of `METRICS` as it is written: half of the last digit is rounded up."""
+    value = getattr(figures, name)
+    return rounded(value, PLACES[name]) if isinstance(value, Decimal) else value
 
 
 def ids_of(report: Report) -> Mapping[str, list[str]]:

@@ -93,5 +93,6 @@ JOB = Job(
     waits=("sentiment_settle_seconds",),
     bus_events=((SOURCE, FORWARDED), (SOURCE, ESCALATED)),
     effects=lambda event: {"forwardingId": forwarding_id(event)},
+    trace="worker.jobs.sentiment.handler:trace",
     webhooks=("crm_webhook_url", "alert_webhook_url"),
 )

@@ -11,21 +11,28 @@ from typing import Any
 from worker.api import (
     Bus,
     ChatSentiment,
+    Context,
     NotYet,
     OncePerKey,
     Permanent,
     Rejected,
     Result,
     Sentiment,
+    Trace,
+    TraceEntry,
     Transient,
     Webhook,
     audit_logger,
     best_effort,
+    instant,
     metrics,
     seconds_to_next_poll,
 )
 from worker.jobs.sentiment.events import ChatScored
 from worker.jobs.sentiment.rules import (
+    FORWARDING_ID,
+    STATUS,
+    UPDATED_AT,
     SentimentRules,
     alert_note,
     crm_note,
@@ -41,6 +48,7 @@ ESCALATED = "ChatSentimentEscalation"
 
 MARK = "sentiment_mark"
 CONFLICT = 409
+GONE = {404, 410}
 WRITES = 3
 """Times the conversation's attributes are written that another client is writing too."""
 
@@ -198,3 +206,34 @@ def _audit(
         accuracyRate=None if confidence is None else float(confidence),
         **more,
     )
+
+
+async def trace(context: Context, _: object, conversation_id: str) -> list[Trace]:
+    """Read the mark that a live conversation was given; bus and webhooks cannot be asked."""
+    where = "Genesys Cloud, live conversation"
+    try:
+        customer = await (await context.genesys()).attributes.customer(conversation_id, None)
+    except (NotYet, Rejected) as error:
+        if isinstance(error, Rejected) and error.status not in GONE:
+            raise
+        return [Trace(where=where, note="it is no longer there, or has no customer")]
+    if customer.attributes is None:
+        return [Trace(where=where, note="this dialect has no read of attributes")]
+    mark = customer.attributes
+    if FORWARDING_ID not in mark:
+        return [Trace(where=where)]
+    entry = TraceEntry(
+        time=_when(mark.get(UPDATED_AT)),
+        what="forwarding",
+        id=str(mark[FORWARDING_ID]),
+        state=str(mark.get(STATUS)),
+    )
+    return [Trace(where=where, entries=[entry])]
+
+
+def _when(written: object) -> datetime | None:
+    """Return the time of the event; None for what is none: others may write the attribute, too."""
+    try:
+        return instant(written)
+    except ValueError:
+        return None

@@ -16,6 +16,9 @@ from worker.jobs.sentiment.events import ChatScored
 NAMESPACE = UUID("5f0b7a5e-6c1d-5b0e-9f57-0d6a3c3d8f42")
 """Of all ids made here. Never to be changed: sinks know a repeat by its id."""
 
+FORWARDING_ID, STATUS, UPDATED_AT = "sentimentForwardingId", "forwardingStatus", "updatedAt"
+"""Attributes of a conversation that was forwarded."""
+
 _FOUR_DECIMALS = Decimal("0.0001")
 
 
@@ -60,9 +63,9 @@ def payload_of(event: ChatScored, sentiment: Sentiment, rules: SentimentRules) -
 def status_attributes(event: ChatScored) -> dict[str, str]:
     """Return the attributes of the conversation itself."""
     return {
-        "sentimentForwardingId": forwarding_id(event),
-        "forwardingStatus": "queued",
-        "updatedAt": utc_text(event.origin.occurred_at),
+        FORWARDING_ID: forwarding_id(event),
+        STATUS: "queued",
+        UPDATED_AT: utc_text(event.origin.occurred_at),
     }
 
 

@@ -111,5 +111,6 @@ JOB = Job(
         "DynamoDB table": "worker.jobs.voice.checks:check_table",
         "Genesys data action": "worker.jobs.voice.checks:check_action",
     },
+    trace="worker.jobs.voice.checks:trace",
     demo="worker.jobs.voice.demo:demo",
 )

@@ -1,8 +1,21 @@
-"""What `worker check` asks for voice enrichment: its table, and its data action."""
+"""What `worker check` and `worker trace` ask for voice enrichment: its table, its data action."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from worker.api import Context, Finding, Reply, fail, ok, probes, warn
+from worker.api import (
+    Context,
+    Finding,
+    Reply,
+    Trace,
+    TraceEntry,
+    fail,
+    instant,
+    ok,
+    probes,
+    warn,
+)
 from worker.jobs.voice.settings import VoiceSettings
 
 TABLE, ACTION = "DynamoDB table", "Genesys data action"
@@ -41,3 +54,31 @@ def _action(reply: Reply) -> Finding:
         # The worker can do without this very read.
         return warn(ACTION, f"cannot be read: {reply.status}", "try again")
     return ok(ACTION, "exists; not run")
+
+
+async def trace(context: Context, settings: VoiceSettings, conversation_id: str) -> list[Trace]:
+    """Read the records of a conversation: their keys and status, and nothing of the customer."""
+    dynamodb = await context.aws("dynamodb", setting="DYNAMODB_TABLE")
+    page = await dynamodb.call(
+        "query",
+        TableName=settings.dynamodb_table or "",
+        KeyConditionExpression="conversationId = :c",
+        ExpressionAttributeValues={":c": {"S": conversation_id}},
+        ProjectionExpression="conversationId, eventTimestamp, recordedAt, enrichmentStatus",
+        ConsistentRead=True,
+    )
+    entries = [_traced(item) for item in page["Items"]]
+    note = "the first megabyte of its records was read" if page.get("LastEvaluatedKey") else ""
+    where = f"DynamoDB table {settings.dynamodb_table}"
+    return [Trace(where=where, entries=entries, note=note)]
+
+
+def _traced(item: Mapping[str, Any]) -> TraceEntry:
+    """Return the record under the id that the event's effect has; older ones lack `recordedAt`."""
+    event_timestamp = item["eventTimestamp"]["S"]
+    return TraceEntry(
+        time=instant(item.get("recordedAt", item["eventTimestamp"])["S"]),
+        what="voice record",
+        id=f"{item['conversationId']['S']} {event_timestamp}",
+        state=item.get("enrichmentStatus", {}).get("S", "written"),
+    )

@@ -57,10 +57,11 @@ JOB = Job(
     },
     proof="sink",
     waits=("workflow_settle_seconds",),
-    effects=lambda event: {"executionName": f"{name_prefix(event)}*"},
+    effects=lambda event: {"executionName": f"{name_prefix(event.conversation_id)}*"},
     checks={
         "state machine": "worker.jobs.workflow.checks:check_state_machine",
         "call details bucket": "worker.jobs.workflow.checks:check_details_bucket",
     },
+    trace="worker.jobs.workflow.checks:trace",
     demo="worker.jobs.workflow.demo:demo",
 )

@@ -104,9 +104,9 @@ def execution_of(
     )
 
 
-def name_prefix(event: ConversationEnded) -> str:
+def name_prefix(conversation_id: str) -> str:
     """Return what the names of all executions of the conversation begin with."""
-    return f"enrich_{event.conversation_id}_"
+    return f"enrich_{conversation_id}_"
 
 
 def _name_of(event: ConversationEnded, ended_at: str) -> str:
@@ -115,7 +115,7 @@ def _name_of(event: ConversationEnded, ended_at: str) -> str:
     Transfers and conferences end legs; a message conversation that reopens ends twice.
     """
     end = f"{event.origin.organization_id or ''}|{event.conversation_id.lower()}|{ended_at}"
-    name = name_prefix(event) + sha256(end.encode()).hexdigest()[:8]
+    name = name_prefix(event.conversation_id) + sha256(end.encode()).hexdigest()[:8]
     if not _NAME.fullmatch(name):
         raise Permanent("conversationId: cannot name an execution")
     return name

@@ -30,6 +30,8 @@ from worker.clients.aws.wire.protocol import (
     dialect_of,
 )
 
+__all__ = ["ClientLimits", "WireClients"]
+
 Call = Callable[[str, Mapping[str, Any]], Awaitable[Answer]]
 
 

@@ -1,13 +1,21 @@
-"""`worker jobs` and `worker schema`: what each job takes, and the form of all that is read."""
+"""`worker jobs`, `schema` and `new-job`: what each job takes, the form of it, and one job more."""
 
 import json
+import re
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from keyword import iskeyword
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from worker import __version__
+from worker.cli.exit_codes import WRONG_USAGE, end
+from worker.errors import ConfigurationError
 
+if TYPE_CHECKING:
     from rich.console import Console
 
     from worker.api import EventType, Job
@@ -149,3 +157,87 @@ def _line(console: "Console", title: str, text: str) -> None:
 
     if text:
         console.print(Text(f"  {title:<{TITLE_WIDTH}} {text}" if title else f"  {text}"))
+
+
+PLACES = {
+    "pyproject.toml.txt": "pyproject.toml",
+    "README.md.txt": "README.md",
+    "gitignore.txt": ".gitignore",
+    "job.py.txt": "src/@name@/__init__.py",
+    "demo.py.txt": "src/@name@/demo.py",
+    "typed.txt": "src/@name@/py.typed",
+    "test.py.txt": "tests/test_@name@.py",
+}
+"""Where each file of the template goes. They end in .txt: no tool takes them for code of ours."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
+PRESENCE = "v2.users.{id}.presence"
+
+
+def new_job(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Of the job, the package and its folder, e.g. presence."
+        ),
+    ],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to write it. If none: ./NAME, which must not exist.")
+    ] = None,
+    topic: Annotated[
+        str, typer.Option(help="Topic of Genesys Cloud its events come from.")
+    ] = PRESENCE,
+) -> None:
+    """Write a package with a job of your own, which puts events into a Kinesis stream.
+
+    It is complete: install it, and every command of the worker knows the job. Change it then to do
+    what you want; its test shows how to try that on emulators.
+    """
+    _check(name, topic)
+    target = folder or Path(name)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        end(f"{target}: exists, and is not an empty folder", WRONG_USAGE)
+    for path, text in written(name, topic):
+        place = target / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        typer.echo(place)
+    typer.echo(f"next: pip install -e '{target}[dev]' && (cd {target} && pytest)")
+
+
+def written(name: str, topic: str = PRESENCE) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each file of the package."""
+    major, minor, *_ = __version__.split(".")
+    words = {
+        "@name@": name,
+        "@Name@": "".join(part.capitalize() for part in name.split("_")),
+        "@NAME@": name.upper(),
+        "@topic@": topic,
+        "@glob@": topic.replace("{id}", "*"),
+        "@version@": f"{major}.{minor}",
+        "@next@": f"{major}.{int(minor) + 1}" if major == "0" else f"{int(major) + 1}",
+    }
+    for source, path in PLACES.items():
+        text = files(__name__).joinpath("template", source).read_text()
+        yield _filled(path, words), _filled(text, words)
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text
+
+
+def _check(name: str, topic: str) -> None:
+    """Raise ConfigurationError for what could be no job, or would hide another module."""
+    from worker.app.jobs import BUILT_IN
+
+    problems = []
+    if NAME.fullmatch(name) is None:
+        problems.append("NAME: 2 to 31 lower-case letters, digits and _, e.g. presence")
+    elif name in {*BUILT_IN, "worker"} or iskeyword(name) or name in sys.stdlib_module_names:
+        problems.append("NAME: is taken by a job of the worker, or by Python")
+    if not re.fullmatch(r"[A-Za-z0-9{}._-]+", topic):
+        problems.append("--topic: not a topic, e.g. v2.users.{id}.presence")
+    if problems:
+        raise ConfigurationError(problems)
