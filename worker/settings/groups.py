@@ -144,8 +144,7 @@ class Sqs(Group):
     """Seconds given to messages in flight after SIGTERM; keep below the platform's kill time."""
 
     start_seconds: Seconds = 300
-    """How long the start waits for SQS to answer, and for permissions to arrive; then exit code
-    3."""
+    """How long the start waits for SQS to answer, and for permissions to come; then exit code 3."""
 
     park_limit: Annotated[int, Field(ge=1)] = 50
     """Dead letters of one cause (fingerprint) and process before the limit closes, plus one for
@@ -225,8 +224,7 @@ class Genesys(Group):
     """Its secret."""
 
     environment: Domain = "mypurecloud.com"
-    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`; or its AWS region, e.g.
-    `eu-west-1`."""
+    """Domain, e.g. `mypurecloud.ie` or `euw2.pure.cloud`, or AWS region of it, e.g. `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API literally as a reference text has it."""
@@ -278,8 +276,7 @@ class Genesys(Group):
     bucket waits, and its name is reported."""
 
     organization_id: Uuid | None = None
-    """Genesys organization whose events are handled: one whose `source` names another is
-    dead-lettered. Unset: all are handled."""
+    """Genesys organization; events whose `source` is another are dead-lettered. Unset: any."""
 
     @model_validator(mode="after")
     def _text_of_the_reference(self) -> Self:
@@ -364,8 +361,7 @@ class Breaker(Group):
     """Fewest calls in the window for the breaker to open."""
 
     failure_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of failing messages, at least three of them, that opens. A message counts once, by its
-    latest call."""
+    """Share of failing messages (at least three) that opens. Each counts once, by its last call."""
 
     open_seconds: Seconds = 5
     """First pause; doubled each time the probe of a message that had not failed before fails."""
@@ -401,5 +397,4 @@ class Idempotency(Group):
     """How long done work is remembered: longer than SQS keeps a message, 14 days at most."""
 
     fail_open: bool = False
-    """True: while the table is down, events are handled without it, and perhaps twice. False: they
-    wait on the queue."""
+    """True: while the table is down, events are handled, perhaps twice. False: they wait in SQS."""
