@@ -43,7 +43,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker new-job presence",
         "worker new-job queue_alerts --topic v2.routing.queues.{id}.users",
     ),
-    jobs.schema: (
+    settings.schema: (
         "worker schema",
         "worker schema --job sentiment",
     ),

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import orjson
 
 from worker.api import (
     ConfigurationError,
+    Context,
     Inspection,
     NotYet,
     Permanent,
@@ -24,7 +26,6 @@ from worker.api import (
     WorkerError,
 )
 from worker.app.command_line import for_job, open_with, settings_of
-from worker.app.context import AppContext
 from worker.app.jobs import event_reader, known_jobs, named
 from worker.app.recorder import Recorder, Write
 from worker.events import Event, ForJob, UnknownType, utc_text
@@ -193,16 +194,23 @@ class Inspectors:
     """The handlers and inspectors of jobs, each opened when an event is the first of its job."""
 
     def __init__(
-        self, context: AppContext, files: Mapping[str, Path], recorder: Recorder | None
+        self,
+        context_of: Callable[[str], Context],
+        settings: Settings,
+        files: Mapping[str, Path],
+        recorder: Recorder | None,
     ) -> None:
-        """`files`: answers in place of those of the upstreams; empty: these are asked.
+        """`context_of`: what a job of this name is built with.
+
+        `files`: answers in place of those of the upstreams; empty: these are asked.
 
         `recorder`: what keeps back the writes of the context; None: no handler is run.
         """
         self.runs = recorder is not None
         """Whether handlers are run."""
 
-        self._context = context
+        self._context_of = context_of
+        self._settings = settings
         self._files = files
         self._recorder = recorder
         self._opened: dict[str, Inspector | None] = {}
@@ -213,7 +221,7 @@ class Inspectors:
         job = one.job
         place = known_jobs()[job].inspector
         if place is not None and job not in self._opened:
-            context, settings = for_job(self._context, job), self._context.settings.jobs[job]
+            context, settings = self._context_of(job), self._settings.jobs[job]
             self._opened[job] = await named(place, job)(context, settings, self._files)
         inspect = self._opened.get(job)
         return await inspect(one.event) if inspect else None
@@ -226,9 +234,8 @@ class Inspectors:
         if self._recorder is None:
             return found
         if one.job not in self._handlers:
-            context, settings = for_job(self._context, one.job), self._context.settings
-            build = known_jobs()[one.job].build
-            self._handlers[one.job] = await build(context, settings.jobs[one.job])
+            context, settings = self._context_of(one.job), self._settings.jobs[one.job]
+            self._handlers[one.job] = await known_jobs()[one.job].build(context, settings)
         before = len(self._recorder.writes)
         result, problem = None, found.problem
         try:
@@ -257,7 +264,9 @@ async def inspected(
     settings = settings_of(Events, Genesys, Handlers, *_groups(live=live))
     recorder = Recorder() if live else None
     async with open_with(settings, *([recorder.outgoing()] if recorder else [])) as context:
-        inspectors = Inspectors(context, files, recorder) if files or live else None
+        context_of = partial(for_job, context)
+        asked = files or live
+        inspectors = Inspectors(context_of, settings, files, recorder) if asked else None
         found = [one for body in bodies for one in await findings(body, settings, inspectors)]
     jobs = {one.job: settings.lacking()[one.job] for one in found if one.job}
     if live and jobs and all(jobs.values()):

@@ -1,4 +1,4 @@
-"""`worker jobs`, `schema` and `new-job`: what each job takes, the form of it, and one job more."""
+"""`worker jobs`: the jobs there are, which are on. `worker new-job`: a package with one more."""
 
 import json
 import re
@@ -17,8 +17,6 @@ from worker.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from worker.api import EventType, Job
 
 LISTS = {
     "requires": "requires",
@@ -56,75 +54,6 @@ def jobs(
         typer.echo(json.dumps({"jobs": entries}, indent=2))
         return
     _print(entries)
-
-
-def schema(
-    job: Annotated[
-        str | None, typer.Option("--job", help="Only its settings and its events.")
-    ] = None,
-) -> None:
-    """Print JSON Schemas of the settings, of the events of each job, and of what it puts on a bus.
-
-    Events are described as the jobs have them once they are read from either form. Of what is put
-    on a bus the schema is null where its job declares none.
-    """
-    from worker.app.jobs import known_jobs
-
-    if job is not None and job not in known_jobs():
-        raise typer.BadParameter(f"there is no job {job}: worker jobs lists all")
-    jobs = [one for name, one in known_jobs().items() if job in {None, name}]
-    document = {
-        "settings": _settings_schema(job),
-        "events": {one.name: [_event_schema(event, one) for event in one.events] for one in jobs},
-        "puts": [entry for one in jobs for entry in _put_schemas(one)],
-    }
-    typer.echo(json.dumps(document, indent=2))
-
-
-DRAFT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _settings_schema(job: str | None) -> dict[str, Any]:
-    """Return the schema of an environment: a property per variable, of the type it is read as."""
-    from worker.app.jobs import declarations
-    from worker.settings import groups_of, variable_name
-
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    definitions: dict[str, Any] = {}
-    for name, group in groups_of(declarations()).items():
-        if job not in {None, name}:
-            continue
-        found = group.model_json_schema()
-        definitions |= found.get("$defs", {})
-        for field, info in group.model_fields.items():
-            variable = variable_name(group, field)
-            properties[variable] = found["properties"][field] | {"title": variable}
-            required += [variable] if info.is_required() else []
-    whole = {"$schema": DRAFT, "type": "object", "properties": properties, "required": required}
-    return whole | ({"$defs": definitions} if definitions else {})
-
-
-def _event_schema(event: "EventType", job: "Job[Any]") -> dict[str, Any]:
-    import msgspec
-
-    return {
-        "event": event.kind.__name__,
-        "detailTypes": list(getattr(job.settings(), event.types)),
-        "schema": {"$schema": DRAFT, **msgspec.json.schema(event.kind)},
-    }
-
-
-def _put_schemas(job: "Job[Any]") -> "Iterator[dict[str, Any]]":
-    """Yield what a job puts on a bus; a file of its `schemas` says of which types it is."""
-    from importlib.resources import files
-
-    folder = files(job.build.__module__).joinpath("schemas")
-    found = [json.loads(one.read_text()) for one in folder.iterdir()] if folder.is_dir() else []
-    by_type = {kind: one for one in found for kind in one.get("x-detail-types", ())}
-    for source, kind in job.bus_events:
-        schema = by_type.get(kind)
-        yield {"job": job.name, "source": source, "detailType": kind, "schema": schema}
 
 
 def _print(entries: list[dict[str, Any]]) -> None:
