@@ -228,7 +228,7 @@ async def test_what_is_about_the_conversation_is_kept_with_it_in_the_reference_d
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
 async def test_a_refused_write_says_how_it_was_refused(dialect, status):
     async with attributes_of(dialect) as (attributes, cloud):
         cloud.fail_with("attributes", status)

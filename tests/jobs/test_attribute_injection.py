@@ -30,7 +30,7 @@ from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
-from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Transient, Unavailable
+from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable
 from worker.events.origin import Result
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.handler import InjectAttributes, Policy, payload_sha256, trace_id
@@ -357,15 +357,7 @@ async def test_a_flow_that_is_not_published_is_waited_for():
     assert caught.value.retry_after == 60
 
 
-async def test_a_forbidden_write_is_a_problem_of_the_client_and_not_of_the_message():
-    async with a_world() as world:
-        world.cloud.fail_with("attributes", 403)
-
-        with pytest.raises(Misconfigured, match=r"not\.authorized"):
-            await world.handler(an_event_in(world))
-
-
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_refused_write_dead_letters_the_message(status):
     async with a_world() as world:
         world.cloud.fail_with("attributes", status)

@@ -11,15 +11,16 @@ from worker.errors import ConfigurationError, Permanent, Rejected, Transient, Wo
 
 ROOT = Path(worker.__file__).parent
 SOURCES = sorted(
-    path
-    for folder in ("clients", "handlers", "domain", "events")
-    for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("clients", "events", "jobs") for path in (ROOT / folder).rglob("*.py")
 )
 """What runs on behalf of a message; the intake's own errors never become an outcome."""
 
 CAUGHT_AT_HOME = {
+    "ConnectTimeout",  # of the wire's connections, raised to callers as the SDK's
     "EntryFailed",  # one entry of a batch of SQS, settled by the intake
+    "MalformedReply",  # as ConnectTimeout
     "QueueError",  # a call of SQS, counted and waited out by the intake
+    "ReplyCut",  # as ConnectTimeout
     "SliceTooLarge",  # a page asked for in smaller slices by the module that raised it
     "Unfit",  # an attribute's value, reported by the inspector
 }

@@ -25,9 +25,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Transport = Literal["wire", "aiohttp", "sdk"]
-
-
 def _transport(value: object) -> object:
     name = _lower(value)
     return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
@@ -77,10 +74,9 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Transport, BeforeValidator(_transport)] = "wire"
-    """How SQS, DynamoDB, Step Functions and EventBridge are called: `wire` by the worker's own
-    client over connections of its own, at a fraction of the CPU time, `aiohttp` by the same client
-    over aiohttp, as `wire` is behind a proxy, `sdk` by aioboto3. All else is aioboto3's."""
+    transport: Annotated[Literal["wire", "aiohttp", "sdk"], BeforeValidator(_transport)] = "wire"
+    """How SQS, DynamoDB, Step Functions and EventBridge are called: by our own client (`wire`, at a
+    fraction of the CPU time; `aiohttp`, as `wire` is behind a proxy) or by aioboto3 (`sdk`)."""
 
 
 class Ecs(Group):
@@ -144,7 +140,7 @@ class Sqs(Group):
     """Seconds given to messages in flight after SIGTERM; keep below the platform's kill time."""
 
     start_seconds: Seconds = 300
-    """How long the start waits for SQS to answer, and for permissions to come; then exit code 3."""
+    """How long the start waits for SQS to answer and for permissions; then exit code 3."""
 
     park_limit: Annotated[int, Field(ge=1)] = 50
     """Dead letters of one cause (fingerprint) and process before the limit closes, plus one for
@@ -224,7 +220,8 @@ class Genesys(Group):
     """Its secret."""
 
     environment: Domain = "mypurecloud.com"
-    """Domain, e.g. `mypurecloud.ie` or `euw2.pure.cloud`, or AWS region of it, e.g. `eu-west-1`."""
+    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`; or its AWS region, e.g.
+    `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API literally as a reference text has it."""
@@ -276,7 +273,8 @@ class Genesys(Group):
     bucket waits, and its name is reported."""
 
     organization_id: Uuid | None = None
-    """Genesys organization; events whose `source` is another are dead-lettered. Unset: any."""
+    """Genesys organization whose events are handled: one whose `source` names another is
+    dead-lettered. Unset: all are handled."""
 
     @model_validator(mode="after")
     def _text_of_the_reference(self) -> Self:
@@ -361,7 +359,8 @@ class Breaker(Group):
     """Fewest calls in the window for the breaker to open."""
 
     failure_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of failing messages (at least three) that opens. Each counts once, by its last call."""
+    """Share of failing messages, at least three of them, that opens. A message counts once, by its
+    latest call."""
 
     open_seconds: Seconds = 5
     """First pause; doubled each time the probe of a message that had not failed before fails."""
@@ -385,9 +384,9 @@ class Idempotency(Group):
     """Partition key `conversationId` (S), keys only: those cost one write a claim."""
 
     table: str | None = None
-    """DynamoDB table with partition key `id` (S), no sort key, and TTL on `expiresAt`. Unset: each
-    process remembers for itself, until it ends, and knows of no message that ended another. With
-    the index `conversationId-index` (keys only) `worker trace` finds a conversation in it."""
+    """DynamoDB table with partition key `id` (S), TTL on `expiresAt`, and for `worker trace` the
+    index `conversationId-index`. Unset: each process remembers for itself, until it ends, and knows
+    of no message that ended another."""
 
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 120
     """How long work belongs to a worker that fell silent; renewed while it runs. Above
@@ -397,4 +396,5 @@ class Idempotency(Group):
     """How long done work is remembered: longer than SQS keeps a message, 14 days at most."""
 
     fail_open: bool = False
-    """True: while the table is down, events are handled, perhaps twice. False: they wait in SQS."""
+    """True: while the table is down, events are handled without it, and perhaps twice. False: they
+    wait on the queue."""

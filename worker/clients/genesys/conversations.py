@@ -303,9 +303,9 @@ class ConversationDetails:
     def _others_first(self, lookups: list[_Lookup]) -> list[list[_Lookup]]:
         # With them in one request, a few that always fail would cost all that a batch may, each
         # time that they come back, and a healthy one that met them be answered by none of it.
-        doubtful = [one for one in lookups if one.id in self._failed_alone]
+        failed_before = [one for one in lookups if one.id in self._failed_alone]
         others = [one for one in lookups if one.id not in self._failed_alone]
-        return [part for part in (others, doubtful) if part]
+        return [part for part in (others, failed_before) if part]
 
 
 def halvable(call: Call[T]) -> Call[T]:

@@ -40,11 +40,10 @@ SPEECH = "speech"
 REFUSED_PAUSE_SECONDS = 30.0
 """Pause after refused credentials: only a person can fix them, and minting is itself limited."""
 
-MISSING_PERMISSION = re.compile(
-    r"missing\.[a-z.]+|not\.authorized|insufficient_scope", re.IGNORECASE
-)
-"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; others, as for
-divisions, are likely, and no list of them is published."""
+MISSING_PERMISSION = re.compile(r"missing\.[a-z.]+|insufficient_scope", re.IGNORECASE)
+"""Codes of a 403. `missing.permissions` and `missing.any.permissions` were seen; one for divisions
+is likely. Not `not.authorized`, nor a 403 without a code: they may be about one conversation, which
+must not hold up its job; of many, most stay on the queue by the limit of dead letters."""
 
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
 TOO_LARGE = {500, 504}
@@ -171,8 +170,8 @@ def failure_of(reply: Reply) -> WorkerError:
         return _throttled(text, body, pause_asked(reply))
     if reply.status == 401:
         return Unauthorized(text)
-    if reply.status == 403 and (not body.code or MISSING_PERMISSION.fullmatch(body.code)):
-        return _missing_permission(text, body) if body.code else _not_by_genesys(text)
+    if reply.status == 403 and body.code and MISSING_PERMISSION.fullmatch(body.code):
+        return _missing_permission(text, body)
     if not 400 <= reply.status < 500 or reply.status in _RETRIABLE:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
@@ -364,15 +363,6 @@ def _missing_permission(text: str, body: ErrorBody) -> Misconfigured:
         f"{text}: {names or 'a permission'} is missing",
         setting="GENESYS_CLIENT_ID",
         remedy=f"give the OAuth client's role {names or 'the permission that this call needs'}",
-    )
-
-
-def _not_by_genesys(text: str) -> Misconfigured:
-    """Return what a 403 without a code is: a firewall's or gateway's, which refuses all calls."""
-    return Misconfigured(
-        f"{text}: not in the words of Genesys, so refused on the way",
-        setting="GENESYS_API_URL",
-        remedy="let firewall, proxy and gateway pass the worker's calls to the Genesys API",
     )
 
 
