@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # One process more than cores: many tests wait for a socket, and some measure time.
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
 # Long by nature: worker processes, signals, installed packages, hours of virtual time, 200,000 rows.
-PROCESSES := $(addprefix tests/,service own_jobs isolation chaos simulation jobs/test_report_scale.py)
+PROCESSES := $(addprefix tests/,service own_jobs isolation chaos simulation jobs/test_report_scale.py \
+	intake/test_any_order.py intake/test_outage.py intake/test_partial_outage.py unit/test_tracing.py)
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
 

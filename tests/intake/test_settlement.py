@@ -294,7 +294,7 @@ async def test_beyond_the_limit_a_dead_letter_stays_on_the_queue_hidden(rig):
     seconds = [await rig.settle(DeadLetter(a_failure()), f"m{n}") for n in range(60)]
 
     assert len(rig.queue.sent) == len(rig.queue.deleted) == 50
-    assert all(55 <= one <= 71 for one in seconds[50:])
+    assert all(55 <= one <= 86 for one in seconds[50:])
 
 
 def test_a_lease_says_for_how_long_it_is_held():
@@ -313,7 +313,7 @@ async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_ga
     hidden = rig.settlement.defers_again(back)
     back.probe = True
 
-    assert 50 < hidden.seconds < 75
+    assert 50 < hidden.seconds < 90
     assert rig.settlement.defers_again(back) is None
     back.probe = False
     await asyncio.sleep(60)

@@ -2,8 +2,8 @@
 
 Fifty of one cause, and one more for every ten messages that its job has done since. Beyond that the
 messages of the cause stay on the queue, invisible, and one at a time tries, after 1, 2, 4 .. 15
-minutes; the others that come back are deferred again unrun: shortly while that one runs, else until
-the next try. Only the success of one that had failed by that cause ends it. Everything else flows.
+minutes; the others come back a little later and are deferred again unrun. Only the success of one
+that had failed by that cause ends it. Everything else flows.
 
 A cause is known once a message has run: one that this process has not seen fail runs first.
 Not a limit a minute, as it was: that is three thousand an hour, for ever.
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 DONE_PER_DEAD_LETTER = 10
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 900.0
-SPREAD_SECONDS = 10.0
-"""Over which deferred messages come back: by then it is mostly known whether the one that tried
-succeeded.
+AHEAD_SECONDS = 15.0
+"""How much earlier one of the deferred messages comes back: what comes while that one runs is
+deferred to the next try, and would be late by it if the cause is gone.
 """
 
-LONGEST_TRY_SECONDS = 60.0
-"""How long its outcome is waited for; it may never be known: the lease lost, another failure."""
+SPREAD_SECONDS = 10.0
+"""Over which the others come back."""
 
 CAUSES = 1_000
 """Causes counted; the oldest that is within its limit is forgotten first."""
@@ -62,8 +62,8 @@ class _Cause:
     trying: str = ""
     """Id of the message that tried last, or tries now."""
 
-    known_by: float = 0.0
-    """Until when its outcome may be unknown; 0 once it failed again."""
+    ahead_of: float = 0.0
+    """The try for which a message comes back ahead of the others."""
 
     deferred: OrderedDict[str, None] = field(default_factory=OrderedDict)
     gate_pause: float = GATE_PAUSE_SECONDS[0] / 2
@@ -95,8 +95,6 @@ class DeadLetterLimit:
         cause = self._cause(failure)
         if cause.reached and now >= cause.next_try:  # a new one, or the probe of a gate
             self._let_try(message_id, cause, now)
-        if cause.trying == message_id:
-            cause.known_by = 0.0
         self._delay_gate(cause, now)
         within = cause.dead_letters < self._allowed(cause)
         if within and (not cause.reached or cause.trying == message_id):
@@ -117,8 +115,6 @@ class DeadLetterLimit:
         if (fingerprint := self._cause_of.get(message_id)) is None:
             return None
         cause, now = self._causes[fingerprint], self._clock()
-        if now < cause.known_by:
-            return self._until_known(cause, now)
         if now < cause.next_try:
             return self._until_next_try(cause, now)
         self._let_try(message_id, cause, now)
@@ -175,15 +171,13 @@ class DeadLetterLimit:
         cause.trying = message_id
         cause.pause = min(LONGEST_PAUSE_SECONDS, cause.pause * 2)
         cause.next_try = now + cause.pause
-        cause.known_by = now + LONGEST_TRY_SECONDS
-
-    def _until_known(self, cause: _Cause, now: float) -> float:
-        # Not until the next try: what healed a minute ago would be late by a quarter of an hour.
-        since = now - (cause.known_by - LONGEST_TRY_SECONDS)
-        return since + self._random.uniform(SPREAD_SECONDS / 2, SPREAD_SECONDS)
 
     def _until_next_try(self, cause: _Cause, now: float) -> float:
-        return cause.next_try - now + self._random.uniform(0, SPREAD_SECONDS)
+        wait = cause.next_try - now
+        if cause.ahead_of != cause.next_try:
+            cause.ahead_of = cause.next_try
+            return wait + 1  # SQS counts whole seconds; a moment too early would be too early
+        return wait + AHEAD_SECONDS + self._random.uniform(0, SPREAD_SECONDS)
 
     def _evict_one(self) -> None:
         if len(self._causes) >= CAUSES:
