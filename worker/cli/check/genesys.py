@@ -234,8 +234,11 @@ def _tried(one: Needed, granted: Granted | None, reply: Reply) -> Finding:
     if 200 <= reply.status < 300 or reply.status in ANSWERED:
         return ok(PERMISSION, f"{_named(one)}: allowed ({reply.status})")
     body = error_body_of(reply)
-    if reply.status != 403 or not body.code:
+    if reply.status != 403:
         raise failure_of(reply)
+    if not body.code:
+        remedy = "let firewall, proxy and gateway pass the worker's calls to the Genesys API"
+        return fail(PERMISSION, f"{_named(one)}: 403, not in the words of Genesys", remedy)
     named = (" or " if body.code == "missing.any.permissions" else " and ").join(body.permissions)
     if not named and one.permission and granted and not one.missing_from(granted):
         return _lacking(one, "403, though the client's roles have it: in other divisions?", "")
