@@ -103,7 +103,8 @@ def policies(context):
         (("check",), {"flows"}),
         (("source", "show"), {"flows"}),
     ],
-    ids=str,
+    # Sorted: a set is written in another order by each process of the tests.
+    ids=lambda one: " ".join(sorted(one) if isinstance(one, set) else one),
 )
 def test_the_breakers_and_caches_of_a_command_are_those_of_the_settings(
     worker, environ, aws, some_events, tmp_path, contexts, caches, command, cached
