@@ -239,9 +239,10 @@ resource "aws_iam_policy" "operator" {
         Resource = [aws_dynamodb_table.records.arn, "${aws_dynamodb_table.idempotency.arn}/index/conversationId-index"]
       },
       {
+        # UpdateItem: the check of the table where replicas share their request budget.
         Sid      = "TraceIdempotency"
         Effect   = "Allow"
-        Action   = "dynamodb:GetItem"
+        Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
         Resource = aws_dynamodb_table.idempotency.arn
       },
       {
