@@ -34,6 +34,7 @@ SETTINGS = {
     "GENESYS_CLIENT_ID": "bench",
     "GENESYS_CLIENT_SECRET": "bench",
     "GENESYS_REQUESTS_PER_MINUTE": "100000000",
+    "GENESYS_ACTION_CONCURRENCY": "256",  # MANY; an organization may have its limit raised
     "GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001",
     "DYNAMODB_TABLE": "voice-records",
     "HANDLERS": "voice",

@@ -3,12 +3,21 @@
 import asyncio
 import itertools
 import re
+import shutil
+import sys
 import tempfile
 from base64 import b64decode
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import aiohttp
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+WIDTHS = (1440, 390)
+SCHEMES = ("light", "dark")
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 ARGUMENTS = (
     "--headless=new",
@@ -123,3 +132,21 @@ async def _address(browser: asyncio.subprocess.Process) -> str:
         if found := re.search(rb"DevTools listening on ws://([^/]+)/", line):
             return found[1].decode()
     raise RuntimeError("the browser did not start")
+
+
+def check_page(name: str, run: Callable[[str, Path], Awaitable[list[str]]]) -> NoReturn:
+    """Check a page, keep pictures in the folder of the command line, say what is wrong, and exit.
+
+    `run` is given the browser's program and the folder, and returns the problems.
+    """
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        sys.stderr.write(f"no browser: none of {', '.join(PROGRAMS)}\n")
+        sys.exit(2)
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".ci-logs").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = asyncio.run(run(program, folder))
+    for problem in problems:
+        sys.stderr.write(f"{problem}\n")
+    sys.stdout.write(f"{name}: " + ("not ok\n" if problems else "ok\n"))
+    sys.exit(1 if problems else 0)

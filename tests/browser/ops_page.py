@@ -8,21 +8,16 @@ its worker, or hides that the worker is gone. Exit code 0 means ok; 2 that there
 """
 
 import asyncio
-import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.browser.chromium import Page, chromium
-from tests.browser.report_page import PROGRAMS, TOO_WIDE
+from tests.browser.chromium import SCHEMES, TOO_WIDE, WIDTHS, Page, check_page, chromium
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
 from worker.ops import Health, OpsServer, Status
 from worker.settings import Ops
 from worker.telemetry import Snapshot
 
-WIDTHS = (1440, 390)
-SCHEMES = ("light", "dark")
 WAIT_SECONDS = 20
 DONE_NOTHING = """
   !window.done && !document.querySelector("main script, main img, main iframe, main [onerror]")
@@ -120,20 +115,5 @@ async def run(program: str, folder: Path) -> list[str]:
     return problems
 
 
-def main() -> None:
-    """Find a browser and look."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        sys.stderr.write(f"no browser: none of {', '.join(PROGRAMS)}\n")
-        sys.exit(2)
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".ci-logs")
-    folder.mkdir(parents=True, exist_ok=True)
-    problems = asyncio.run(run(program, folder))
-    for problem in problems:
-        sys.stderr.write(f"{problem}\n")
-    sys.stdout.write("ops page: " + ("not ok\n" if problems else "ok\n"))
-    sys.exit(1 if problems else 0)
-
-
 if __name__ == "__main__":
-    main()
+    check_page("ops page", run)

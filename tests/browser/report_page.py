@@ -3,14 +3,12 @@
 Renders a day and a month at the width of a screen and a phone, light, dark and on paper. Fails on
 an error of the console, on a request, on a table that does not sort, on a page wider than its
 window, on a chart that is cut or too small to read, on a figure off the screen, on cards and bars
-that disagree, and on a link that does not give its file. With FOLDER it keeps the pictures. Exit
-code 0 means well; 2 that there is no Chromium.
+that disagree, and on a link that does not give its file. The pictures are kept in
+FOLDER (.ci-logs). Exit code 0 means well; 2 that there is no Chromium.
 """
 
 import asyncio
 import shutil
-import sys
-import tempfile
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -18,14 +16,13 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-from tests.browser.chromium import Page, chromium
+from tests.browser.chromium import SCHEMES, TOO_WIDE, WIDTHS, Page, check_page, chromium
 from tests.support.genesys import DAY_MS, HOUR_MS, NOW, a_day, a_row
 from worker.clients.genesys.filters import Condition
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.files import File, files_of
 from worker.jobs.reports.report import Report, previous_of, report_of, span_before
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 NAMES = ("Billing", "Orders & returns", "Technical support", "Errors <escalated>")
 CODES = ("Resolved", "Callback agreed", "Escalated", "Refund", "Wrong number")
 SORTED = """(() => {
@@ -34,9 +31,6 @@ SORTED = """(() => {
   const cells = [...document.querySelectorAll("tbody tr")].map(r => +r.cells[2].dataset.value);
   return cells.every((value, place) => place === 0 || cells[place - 1] <= value);
 })()"""
-WIDTHS = (1440, 390)
-SCHEMES = ("light", "dark")
-TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 CUT = """(() => {
   const shown = [...document.querySelectorAll("svg[role=img]")]
@@ -191,21 +185,5 @@ async def run(program: str, folder: Path) -> list[str]:
     return problems
 
 
-def main() -> None:
-    """Find a browser and look."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        sys.stderr.write(f"no browser: none of {', '.join(PROGRAMS)}\n")
-        sys.exit(2)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        problems = asyncio.run(run(program, folder))
-    for problem in problems:
-        sys.stderr.write(f"{problem}\n")
-    sys.stdout.write("report page: " + ("not ok\n" if problems else "ok\n"))
-    sys.exit(1 if problems else 0)
-
-
 if __name__ == "__main__":
-    main()
+    check_page("report page", run)

@@ -264,7 +264,7 @@ class Genesys(Group):
     """What a 404 of the system behind the data action means. `unknown`: no such customer, the
     record says tier `unknown`. `retry`: the customer is expected to be there later."""
 
-    action_concurrency: Annotated[int, Field(ge=1)] = 25
+    action_concurrency: Annotated[int, Field(ge=1)] = 15
     """Data actions under way at once. An organization has a limit of its own for them
     (`actions.concurrent.executions.max`), which its flows use up, too; further ones wait."""
 

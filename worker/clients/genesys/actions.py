@@ -21,7 +21,7 @@ NOT_FOUND = {404, 410}
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
 PLATFORM = "/api/v2/integrations/actions"
 
-CONCURRENCY = 25
+CONCURRENCY = 15
 """Half of what Genesys' own example of the organization's limit has; flows use it up, too."""
 
 NotFound = Literal["unknown", "retry"]
