@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.chaos.effects import Effect, Request, effects_of, start_of
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 

@@ -12,7 +12,7 @@ from worker.app.jobs import known_jobs
 from worker.clients.aws import AwsService
 from worker.clients.aws.probes import CRC32_OF_NOTHING, MARK, MD5_OF_NOTHING, put_events
 from worker.demo.fixtures import PASS
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 from worker.jobs.reports.bucket import REPORT_KEY, check_bucket
 from worker.jobs.reports.settings import ReportSettings
 from worker.jobs.workflow.checks import DETAILS_KEY, check_details_bucket, check_state_machine

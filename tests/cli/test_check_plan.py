@@ -14,11 +14,11 @@ from worker.app.jobs import load_settings
 from worker.cli.check import plan
 from worker.cli.check.plan import checks_of, findings_of
 from worker.demo.fixtures import PASS
+from worker.emulators import serving
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import missing_permission
-from worker.emulators.loopback import serving
 
 FLOW = "f1000000-0000-4000-8000-000000000001"
 TOKEN = "canary-crm-token"

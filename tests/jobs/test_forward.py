@@ -18,8 +18,8 @@ from tests.support.s3 import an_s3
 from worker.app.context import JobContext, new_context
 from worker.app.jobs import event_reader, known_jobs, load_settings
 from worker.app.routes import build_handler
+from worker.emulators import serving
 from worker.emulators.endpoints import WebhookSink
-from worker.emulators.loopback import serving
 from worker.emulators.sqs.server import SqsServer
 from worker.errors import (
     BreakerOpen,

@@ -13,7 +13,7 @@ from worker.demo import standalone
 from worker.demo.environment import PORTS
 from worker.demo.process import WorkerProcess
 from worker.demo.standalone import Endless
-from worker.emulators.loopback import Address
+from worker.emulators import Address
 
 READY_SECONDS = 60
 

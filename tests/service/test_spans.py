@@ -6,7 +6,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.service.conftest import sample
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 
 PHONE = "15550100001"
 

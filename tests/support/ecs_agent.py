@@ -8,7 +8,7 @@ from aiohttp import web
 
 from worker.clients.ecs import AGENT_LIMITS, TaskProtection
 from worker.clients.http import HttpClient
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 
 TASK = "arn:aws:ecs:us-west-2:111122223333:task/1234567890abcdef0"
 FAILURE = {"failure": {"Arn": TASK, "Detail": None, "Reason": "TASK_NOT_VALID"}}

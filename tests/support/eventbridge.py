@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from tests.support.factories import an_id
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 
 
 @asynccontextmanager

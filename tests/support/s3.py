@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.support.factories import an_id
 from tests.support.genesys import OFF
 from worker.clients.aws.session import AwsService, AwsSession, ClientLimits
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 from worker.jobs.reports.bucket import Bucket
 from worker.resilience.breaker import Breaker
 from worker.resilience.guard import Guard, GuardPolicy

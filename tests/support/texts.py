@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 
 CLIENT, SECRET = "text-client", "text-secret"
 BASIC = "Basic " + b64encode(f"{CLIENT}:{SECRET}".encode()).decode()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.support.tls import a_certificate
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 from worker.settings import Otel
 from worker.telemetry import tracing as xray
 from worker.telemetry.tracing import Cause, NoTracing, traced, tracing

@@ -12,9 +12,9 @@ from zlib import crc32
 import aioboto3
 
 from worker.app.jobs import BUILT_IN, jobs_of, known_jobs
+from worker.emulators import FREE_PORT, Address
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
-from worker.emulators.loopback import FREE_PORT, Address
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs.server import SqsServer
 

@@ -15,7 +15,7 @@ from worker.demo.environment import PATHS, Addresses, Environment, Queues, open_
 from worker.demo.fixtures import SOURCES, make_fixtures, put_events
 from worker.demo.scenario import jobs_of, prepare
 from worker.demo.traffic import Fault, Planned
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 from worker.errors import ConfigurationError
 
 EVENTS_A_CYCLE = 240

@@ -18,7 +18,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from worker.emulators.loopback import FREE_PORT, Address, serving
+from worker.emulators import FREE_PORT, Address, serving
 
 _SHAPES = {
     "conversationId": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),

@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.stepfunctions.parser.api import InvalidExecutionInput
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from worker.emulators.loopback import FREE_PORT, Address
+from worker.emulators import FREE_PORT, Address
 
 RESET_SECONDS = 60
 """The first call imports much of moto: on a busy machine longer than httpx's five seconds."""

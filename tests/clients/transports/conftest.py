@@ -7,7 +7,7 @@ from aiohttp import web
 
 from tests.support.aws import TRANSPORTS, WIRE
 from tests.support.aws_stub import Stub, a_client
-from worker.emulators.loopback import serving
+from worker.emulators import serving
 from worker.emulators.sqs.server import SqsServer
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from aiohttp import web
 
+from worker.emulators import FREE_PORT, Address, serving
 from worker.emulators.genesys import analytics, conversations, integrations
 from worker.emulators.genesys.cloud import PLATFORM, Endpoint, GenesysCloud
 from worker.emulators.genesys.replies import (
@@ -22,7 +23,6 @@ from worker.emulators.genesys.replies import (
     no_query,
     over_budget,
 )
-from worker.emulators.loopback import FREE_PORT, Address, serving
 
 SCOPES = {
     "r0": "data:actions:execute",

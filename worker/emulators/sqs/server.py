@@ -19,7 +19,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
-from worker.emulators.loopback import FREE_PORT, Address
+from worker.emulators import FREE_PORT, Address
 from worker.emulators.sqs.actions import (
     Api,
     MessageActions,
