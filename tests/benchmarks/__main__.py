@@ -23,6 +23,7 @@ from tests.benchmarks import (
     outgoing,
     report,
     sigterm,
+    steady,
     voice,
 )
 from tests.benchmarks.contest import say
@@ -33,6 +34,7 @@ Measure = Callable[[Size], Awaitable[Findings]]
 
 BENCHMARKS: tuple[tuple[str, Measure], ...] = (
     ("intake", intake.measure),
+    ("steady", steady.measure),
     ("in_process", in_process.measure),
     ("outgoing", outgoing.measure),
     ("voice", voice.measure),
@@ -90,7 +92,7 @@ def _report(found: dict[str, Findings], broken: list[str], out: Path, size: Size
 def _size(asked: argparse.Namespace) -> Size:
     work = Path(os.environ.get("BENCH_CACHE") or CACHE)
     work.mkdir(parents=True, exist_ok=True)
-    rounds = asked.rounds or (1 if asked.quick else 3)
+    rounds = asked.rounds or (1 if asked.quick else 5)
     return Size(rounds, messages=3000 if asked.quick else 10_000, quick=asked.quick, work=work)
 
 

@@ -7,10 +7,10 @@ their own producer sent.
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.benchmarks.environments import PEERS, node_modules, python_of
+from tests.benchmarks.environments import PEERS, go_program, node_modules, python_of
 from tests.benchmarks.events import event
 
 Command = Callable[[int], Sequence[str]]
@@ -33,10 +33,10 @@ class Contestant:
     """Its settings, for the notes."""
 
     environment: str
-    """`ours`, `node`, or the name of a file of pins."""
+    """`ours`, `node`, `go`, or the name of a file of pins."""
 
     program: str
-    """`python`, `node`, or a script of the environment."""
+    """`python`, `node`, a script of the environment, or the Go source."""
 
     arguments: Command
     producer: str | None = None
@@ -66,6 +66,8 @@ class Contestant:
         if self.environment == "node":
             home = await node_modules(work)
             return ["node", *(str(home / part) for part in self.arguments(concurrency))]
+        if self.environment == "go":
+            return [str(await go_program(self.program, work))]
         python = await self.python(work)
         program = python if self.program == "python" else python.parent / self.program
         return [str(program), *self.arguments(concurrency)]
@@ -187,6 +189,17 @@ SQUISS = Contestant(
     program="node",
     arguments=lambda _: ["squiss_peer.mjs"],
 )
+
+GO = Contestant(
+    "Go",
+    "net/http and the AWS SDK's signer: receive 10, a goroutine a message that parses the event "
+    "under a deadline, delete batch",
+    environment="go",
+    program="go_peer.go",
+    arguments=lambda _: [],
+    settings={"BENCH_PARSE": "1"},
+)
+GO_UNPARSED = replace(GO, name="Go, unparsed", how="the same, and opens nothing", settings={})
 
 PEERS_OF_OURS = (TASKIQ, CELERY, DRAMATIQ, SQS_WORKERS, LOAFER, SQS_CONSUMER, SQUISS)
 FOLDER = PEERS

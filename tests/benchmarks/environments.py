@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.benchmarks.contest import Unmeasured
@@ -48,10 +50,29 @@ async def node_modules(work: Path) -> Path:
     return home
 
 
-async def _call(*command: str | Path, cwd: Path | None = None) -> None:
+async def go_program(source: str, work: Path) -> Path:
+    """Return a Go peer, built with the compiler and the AWS SDK that Debian packages.
+
+    Debian: golang-go, golang-github-aws-aws-sdk-go-v2-dev. Raises NotInstalled.
+    """
+    path = PEERS / source
+    program = work / f"{path.stem}-{_digest(path)}"
+    if not program.exists():
+        debian = {"GOPATH": "/usr/share/gocode", "GO111MODULE": "off", "GOCACHE": str(work / "go")}
+        await _call("go", "build", "-o", program, path, environment=debian)
+    return program
+
+
+async def _call(
+    *command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> None:
     try:
         process = await asyncio.create_subprocess_exec(
-            *map(str, command), cwd=cwd, stdout=-1, stderr=asyncio.subprocess.STDOUT
+            *map(str, command),
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdout=-1,
+            stderr=asyncio.subprocess.STDOUT,
         )
     except OSError as error:
         raise NotInstalled(f"{command[0]}: {error.strerror}") from error

@@ -3,7 +3,6 @@
 The intake of no-op messages, as in the benchmark of that name, without round trip.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tests.benchmarks.contestants import OURS
 from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table
 from tests.benchmarks.queue_server import QueueServer
-from tests.benchmarks.running import Failed, Load, Running, running
+from tests.benchmarks.running import Load, Running, all_poll, running
 from tests.benchmarks.server.sessions import session_seconds
 from tests.benchmarks.size import Size
 
@@ -103,20 +102,13 @@ class Trial:
                 )
                 for _ in range(point.processes)
             ]
-            await self._all_poll(started)
+            await all_poll(started, self.server)
             before = _cpu_seconds(started)
             await self.server.watch(0, begin=0, end=count - 1, seconds=LONGEST_SECONDS)
             await self.server.fill(messages, 0, count)
             stretch = await started[0].traffic(self.server, LONGEST_SECONDS)
             used = _cpu_seconds(started) - before
         return Cost(1e6 * used / stretch.deleted, stretch.deleted / stretch.seconds)
-
-    async def _all_poll(self, started: Sequence[Running]) -> None:
-        async with asyncio.timeout(LONGEST_SECONDS):
-            while (await self.server.state())["calls"].get("ReceiveMessage", 0) < len(started):
-                if ended := [one.tail() for one in started if one.returncode is not None]:
-                    raise Failed(ended[0])
-                await asyncio.sleep(0.05)  # another process has no event to wait for
 
 
 def write_padded(path: Path, count: int, size: int) -> None:

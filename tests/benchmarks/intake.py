@@ -1,13 +1,20 @@
-"""What a message costs that nothing is done with: throughput, CPU and calls, by round trip."""
+"""What a message costs that nothing is done with: throughput, CPU and calls.
+
+A backlog, at several round trips, and once more over TLS.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.benchmarks.contest import Results, in_turns
 from tests.benchmarks.contestants import (
     BARE,
     BARE_LOOP,
+    GO,
+    GO_UNPARSED,
     LEAST_LOOP,
     OURS,
     OURS_LOGGING,
@@ -20,9 +27,14 @@ from tests.benchmarks.findings import Cell, Claim, Curve, Findings, Spread, Tabl
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, messages_of, running
 from tests.benchmarks.size import Size
+from tests.support.tls import a_certificate
 
 CONCURRENCY = 64
-CONTESTANTS = (OURS, OURS_LOGGING, OURS_SDK, BARE_LOOP, LEAST_LOOP, BARE, *PEERS_OF_OURS)
+CONTESTANTS = (
+    *(OURS, OURS_LOGGING, OURS_SDK, BARE_LOOP, LEAST_LOOP, BARE),
+    *(GO, GO_UNPARSED, *PEERS_OF_OURS),
+)
+OVER_TLS = (OURS, BARE_LOOP, BARE, GO, GO_UNPARSED)
 ROUND_TRIPS = (0, 5, 20)
 """Milliseconds."""
 
@@ -42,7 +54,7 @@ COLUMNS = (
 NOTES = (
     f"concurrency {CONCURRENCY}; after the first tenth of the messages, at most some seconds",
     "CPU: user and system time of the process and its children, from /proc",
-    "ours parses the whole event, the others nothing; only `ours, logging` logs each message",
+    "ours and Go parse the event, the others nothing; only `ours, logging` logs each message",
     "± is half the distance between the best and the worst round",
 )
 
@@ -72,7 +84,13 @@ async def measure(size: Size) -> Findings:
             trial = _Trial(size, server, milliseconds / 1000)
             what = f"intake, {milliseconds} ms"
             found[milliseconds] = await in_turns(what, CONTESTANTS, size.rounds, trial)
-    return reported(found)
+    return reported(found, await _over_tls(size))
+
+
+async def _over_tls(size: Size) -> Results[Cost]:
+    with TemporaryDirectory(prefix="worker-bench-") as folder:
+        async with QueueServer(a_certificate(Path(folder))) as server:
+            return await in_turns("intake, TLS", OVER_TLS, size.rounds, _Trial(size, server, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +119,31 @@ class _Trial:
         )
 
 
-def reported(found: Mapping[int, Results[Cost]]) -> Findings:
-    """Return what the runs come to, by milliseconds of round trip."""
-    tables = [_table(milliseconds, results) for milliseconds, results in found.items()]
+def reported(found: Mapping[int, Results[Cost]], over_tls: Results[Cost]) -> Findings:
+    """Return what the runs come to, by milliseconds of round trip, and over TLS without one."""
+    tables = [
+        *(
+            _table(f"{milliseconds}ms", f"{milliseconds} ms round trip", CONTESTANTS, results)
+            for milliseconds, results in found.items()
+        ),
+        _table("tls", "over TLS, 0 ms round trip", OVER_TLS, over_tls),
+    ]
     curves = [
         _curve("throughput", "messages/s", found, lambda cost: cost.per_second),
         _curve("cpu", "CPU µs/message", found, lambda cost: cost.cpu_us),
     ]
-    return Findings(tables, curves, _claims(found))
+    return Findings(tables, curves, [*_claims(found), *_tls_claims(over_tls)])
 
 
-def _table(milliseconds: int, results: Results[Cost]) -> Table:
+def _table(
+    name: str, title: str, contestants: Sequence[Contestant], results: Results[Cost]
+) -> Table:
     bare = _middle(results, BARE, "cpu_us")
-    rows = [_row(one, results.rounds[one.name], bare) for one in CONTESTANTS]
-    settings = [] if milliseconds else [f"{one.name}: {one.how}" for one in CONTESTANTS]
+    rows = [_row(one, results.rounds[one.name], bare) for one in contestants]
+    settings = [f"{one.name}: {one.how}" for one in contestants] if name == "0ms" else []
     return Table(
-        f"intake_{milliseconds}ms",
-        f"Intake of no-op messages, {milliseconds} ms round trip",
+        f"intake_{name}",
+        f"Intake of no-op messages, {title}",
         COLUMNS,
         rows,
         [*NOTES, *settings, *results.notes()],
@@ -165,10 +191,19 @@ def _claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
     rate = _middle(five, OURS, "per_second") / _middle(five, SQUISS, "per_second")
     calls = max(_middle(results, OURS, "calls") for results in found.values())
     return [
-        Claim("CPU of a message, of the bare loop's", ours / _middle(none, BARE, "cpu_us"), 1 / 3),
+        Claim("CPU of a message, of the bare loop's", ours / _middle(none, BARE, "cpu_us"), 0.3),
+        Claim("CPU of a message, of Go's with parse", ours / _middle(none, GO, "cpu_us"), 1.0),
         Claim("CPU of a message, of the cheapest peer's", ours / best, 1.0),
         Claim("SQS calls for 1,000 messages, at any round trip", calls, 200),
         Claim("messages/s at 5 ms round trip, of squiss-ts's", rate, 1.0, at_least=True),
+    ]
+
+
+def _tls_claims(over_tls: Results[Cost]) -> list[Claim]:
+    ours, bare, go = (_middle(over_tls, one, "cpu_us") for one in (OURS, BARE, GO))
+    return [
+        Claim("CPU of a message over TLS, of the bare loop's", ours / bare, 0.3),
+        Claim("CPU of a message over TLS, of Go's with parse", ours / go, 1.6),
     ]
 
 

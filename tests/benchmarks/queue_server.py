@@ -1,6 +1,7 @@
 """The benchmark's SQS, as seen by the one who measures: started, filled, watched, asked."""
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,9 @@ class Stretch:
 class QueueServer:
     """A server process with one queue, to be entered as an async context."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """`certificate`: with its key in one file; the server speaks TLS then."""
+        self.certificate = certificate
         self.url = ""
         """What clients take as `AWS_ENDPOINT_URL`."""
 
@@ -46,12 +49,17 @@ class QueueServer:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        program = ["-m", "tests.benchmarks.server", *filter(None, [self.certificate])]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.benchmarks.server", cwd=ROOT, stdin=-1, stdout=-1
+            sys.executable, *map(str, program), cwd=ROOT, stdin=-1, stdout=-1
         )
         port = int(await self._process.stdout.readline())
-        self.url = f"http://127.0.0.1:{port}"
-        self._http = aiohttp.ClientSession(json_serialize=lambda x: orjson.dumps(x).decode())
+        self.url = f"https://localhost:{port}" if self.certificate else f"http://127.0.0.1:{port}"
+        trusted = ssl.create_default_context(cafile=self.certificate) if self.certificate else True
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted),
+            json_serialize=lambda x: orjson.dumps(x).decode(),
+        )
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -76,6 +84,12 @@ class QueueServer:
         """Put messages of a file of JSON lines on the queue, numbered by their place in it."""
         await self._send("fill", path=str(path), first=first, count=count)
 
+    async def trickle(self, path: Path, count: int, *, per_second: float, seed: int) -> None:
+        """Begin to put messages 1 to `count` on the queue, one by one at random moments."""
+        await self._send(
+            "trickle", path=str(path), first=1, count=count, per_second=per_second, seed=seed
+        )
+
     async def keep(self, path: Path) -> int:
         """Write what is on the queue to such a file; return how many messages there were."""
         return await self._send("keep", path=str(path))
@@ -93,7 +107,10 @@ class QueueServer:
         return Stretch(**report) if report.get("deleted") else None
 
     async def state(self) -> dict[str, Any]:
-        """Return `visible` (a count), `hidden` and `deleted` (numbers), and `calls`."""
+        """Return `visible` (a count), `hidden` and `deleted` (numbers), `calls`, and `sent`.
+
+        `sent`: pairs of number and time, of those that came one by one.
+        """
         return await self._send("state")
 
     async def _send(self, command: str, **parameters: object) -> Any:

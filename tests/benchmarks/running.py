@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.benchmarks.server.sessions import session_processes
 
 ROOT = Path(__file__).parents[2]
 PRODUCE_SECONDS = 180
+START_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ async def running(
         await one.kill()
 
 
+async def all_poll(started: Sequence[Running], server: QueueServer) -> None:
+    """Wait until each has asked for messages. Raises Failed when one ends, TimeoutError."""
+    async with asyncio.timeout(START_SECONDS):
+        while (await server.state())["calls"].get("ReceiveMessage", 0) < len(started):
+            if ended := [one.tail() for one in started if one.returncode is not None]:
+                raise Failed(ended[0])
+            await asyncio.sleep(0.05)  # another process has no event to wait for
+
+
 async def messages_of(contestant: Contestant, server: QueueServer, work: Path, count: int) -> Path:
     """Return a file with so many messages in the contestant's format, made once by its producer.
 
@@ -168,4 +178,11 @@ def _environment(server: QueueServer) -> dict[str, str]:
         "BENCH_ENDPOINT": server.url,
         "BENCH_QUEUE_URL": server.queue_url,
         "PYTHONDONTWRITEBYTECODE": "1",
+        **_trust(server.certificate),
     }
+
+
+def _trust(certificate: Path | None) -> dict[str, str]:
+    """Return how each kind of client is told of a certificate: botocore and ours, Go, Node."""
+    names = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS") if certificate else ()
+    return dict.fromkeys(names, str(certificate))

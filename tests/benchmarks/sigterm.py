@@ -88,7 +88,7 @@ async def _end(process: Running) -> float:
 def _judged(state: dict, notes: Path, seconds: float) -> End:
     begun, ended = set(), set()
     for line in notes.read_text().splitlines():
-        what, number = line.split()
+        what, number, *_ = line.split()
         (begun if what == "begin" else ended).add(int(number))
     return End(
         hidden=len(state["hidden"]),

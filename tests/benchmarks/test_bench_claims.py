@@ -5,7 +5,7 @@ from math import isnan
 import orjson
 import pytest
 
-from tests.benchmarks import budget, growth, memory, outgoing, voice
+from tests.benchmarks import budget, growth, intake, memory, outgoing, steady, voice
 from tests.benchmarks.contest import Results
 from tests.benchmarks.findings import Spread
 from tests.benchmarks.memory import Sample
@@ -124,3 +124,45 @@ def test_a_pipeline_that_was_not_measured_bears_no_claim_out():
     findings = voice.reported(Results(rounds, dict.fromkeys(rounds, "no network")))
 
     assert not any(claim.met for claim in findings.claims)
+
+
+def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
+    def costs(ours, bare, go):
+        figures = {intake.OURS.name: ours, intake.BARE.name: bare, intake.GO.name: go}
+        names = [one.name for one in intake.CONTESTANTS]
+        at = {name: [intake.Cost(1000, figures.get(name, 100), 200, 1, 0)] for name in names}
+        return Results(at)
+
+    plain, tls = costs(29, 100, 30), costs(48, 150, 40)
+    claims = claims_of(intake.reported({0: plain, 5: plain}, tls))
+
+    assert claims["CPU of a message, of the bare loop's"] == (0.29, True)
+    assert claims["CPU of a message, of Go's with parse"] == (0.967, True)
+    assert claims["CPU of a message over TLS, of the bare loop's"] == (0.32, False)
+    assert claims["CPU of a message over TLS, of Go's with parse"] == (1.2, True)
+
+
+def test_the_steady_load_is_judged_by_calls_cpu_and_the_late_ones():
+    def costs(calls, late):
+        ours = [steady.Cost(12, calls, (0.02, late))]
+        others = {one.name: [steady.Cost(100, 2000, (0.01, 0.02))] for one in steady.CONTESTANTS}
+        return Results({**others, steady.OURS.name: ours})
+
+    claims = claims_of(steady.reported({200: costs(430, 0.16), 20: costs(960, 0.05)}))
+
+    assert list(claims.values()) == [
+        (430, True),
+        (960, False),
+        (0.12, True),
+        (0.12, True),
+        (160, False),
+    ]
+
+
+def test_a_message_waits_from_its_sending_to_the_first_note_of_it(tmp_path):
+    notes = tmp_path / "notes"
+    notes.write_text("".join(f"begin {n} {100 + n}\nend {n} {200 + n}\n" for n in range(1, 12)))
+
+    middle, late = steady._begun({n: 99.5 + n for n in range(1, 12)}, notes, 1)
+
+    assert (middle, late) == (0.5, 0.5)

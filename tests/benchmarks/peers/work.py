@@ -22,7 +22,7 @@ SLOW_SECONDS = float(os.environ.get("BENCH_SLOW_SECONDS", "0"))
 """Length of the work on message 0, if it is another."""
 
 NOTES = os.environ.get("BENCH_NOTES")
-"""File that takes a line when work begins and one when it ends; none without."""
+"""File that takes a line when work begins and one when it ends, with the time; none without."""
 
 NUMBER = re.compile(r"-4000-8000-(\d{12})")
 """In the id of an event."""
@@ -60,7 +60,7 @@ def _noted(text: str) -> Iterator[float]:
 
 def _note(what: str, number: int) -> None:
     if _notes is not None:  # one short write with O_APPEND: whole lines, any process writes
-        os.write(_notes, f"{what} {number}\n".encode())
+        os.write(_notes, f"{what} {number} {time.monotonic()}\n".encode())
 
 
 def events() -> list[str]:

@@ -1,13 +1,16 @@
 """The benchmark's SQS, a process of its own: its CPU time is no one's figure.
 
-`python -m tests.benchmarks.server` writes its port on a line and serves until its stdin ends. What
-is not an SQS call is a command: a JSON object with its name, answered with one.
+`python -m tests.benchmarks.server [CERTIFICATE]` writes its port on a line and serves until its
+stdin ends; over TLS with a certificate and its key in one file. What is not an SQS call is a
+command: a JSON object with its name, answered with one.
 """
 
 import asyncio
 import socket
+import ssl
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -28,6 +31,8 @@ class Server:
         self._actions = Actions(f"http://{HOST}:{port}", self._look)
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.sent: dict[int, float] = {}
+        """When each message of a trickle was sent, by the system's monotonic clock."""
 
     def __call__(self, exchange: Exchange) -> None:
         """Serve one request."""
@@ -35,7 +40,9 @@ class Server:
             self._actions(exchange)
             return
         command = orjson.loads(exchange.body)
-        task = asyncio.create_task(self._obey(exchange, command))
+        self._keep(asyncio.create_task(self._obey(exchange, command)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -48,6 +55,7 @@ class Server:
         self._actions.queue = Queue(visibility_seconds=visibility_seconds)
         self._actions.round_trip_seconds = round_trip_seconds
         self._actions.calls.clear()
+        self.sent.clear()
         self._watch = None
 
     async def fill(self, *, path: str, first: int, count: int) -> None:
@@ -57,6 +65,25 @@ class Server:
             body, attributes = orjson.loads(lines[number % len(lines)])
             self._actions.queue.add(Message(number, body, attributes))
         self._actions.serve_waiting()
+
+    async def trickle(
+        self, *, path: str, first: int, count: int, per_second: float, seed: int
+    ) -> None:
+        """Put messages on the queue one by one, at random moments, for so long as that takes."""
+        self._keep(asyncio.create_task(self._trickle(_read(path), first, count, per_second, seed)))
+
+    async def _trickle(
+        self, lines: list[bytes], first: int, count: int, per_second: float, seed: int
+    ) -> None:
+        random, loop = Random(seed), asyncio.get_running_loop()
+        due = loop.time()
+        for number in range(first, first + count):
+            due += random.expovariate(per_second)
+            await asyncio.sleep(due - loop.time())
+            body, attributes = orjson.loads(lines[number % len(lines)])
+            self.sent[number] = loop.time()
+            self._actions.queue.add(Message(number, body, attributes))
+            self._actions.serve_waiting()
 
     async def keep(self, *, path: str) -> int:
         """Write the visible messages to such a file; return how many there were."""
@@ -87,6 +114,7 @@ class Server:
             "hidden": queue.hidden,
             "deleted": sorted(queue.deleted),
             "calls": dict(self._actions.calls),
+            "sent": list(self.sent.items()),
         }
 
     def _look(self) -> None:
@@ -97,6 +125,7 @@ class Server:
 COMMANDS = {
     "reset": Server.reset,
     "fill": Server.fill,
+    "trickle": Server.trickle,
     "keep": Server.keep,
     "watch": Server.watch,
     "wait": Server.wait,
@@ -113,12 +142,15 @@ def _write(path: str, messages: list[Message]) -> None:
     Path(path).write_bytes(b"\n".join(lines))
 
 
-async def _serve() -> None:
+async def _serve(certificate: str | None) -> None:
     loop = asyncio.get_running_loop()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if tls and certificate:
+        tls.load_cert_chain(certificate)
     with socket.create_server((HOST, 0)) as listening:
         port = listening.getsockname()[1]
         server = Server(port)
-        await loop.create_server(lambda: Connection(server), sock=listening)
+        await loop.create_server(lambda: Connection(server), sock=listening, ssl=tls)
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
         await loop.run_in_executor(None, sys.stdin.read)
@@ -126,4 +158,4 @@ async def _serve() -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve())
+        runner.run(_serve(*sys.argv[1:2] or [None]))
