@@ -183,6 +183,6 @@ def _environment(server: QueueServer) -> dict[str, str]:
 
 
 def _trust(certificate: Path | None) -> dict[str, str]:
-    """Return how each kind of client is told of a certificate: botocore and ours, Go, Node."""
+    """Return the variables that name a certificate: of botocore and ours, of Go, of Node."""
     names = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS") if certificate else ()
     return dict.fromkeys(names, str(certificate))

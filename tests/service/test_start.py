@@ -94,9 +94,11 @@ async def test_permissions_that_have_not_arrived_are_waited_for(emulators, begin
     emulators.sqs.send(emulators.queue_url, sample("events/reference/voice_analytics.json"))
 
     async with begin() as worker:
-        await line(worker, "queue_not_answering", 2)
+        last = await line(worker, "queue_not_answering", 2)
         emulators.sqs.faults.clear()
         await settled()
+
+    assert (last["level"], last["action"]) == ("error", "sqs:GetQueueAttributes")
 
 
 async def test_a_queue_that_does_not_exist_ends_the_start_with_its_name(emulators, begin):
@@ -124,7 +126,7 @@ async def test_sqs_that_stays_unreachable_ends_the_start_after_its_time(emulator
         assert await worker.wait(60) == 3
         last = await line(worker, "queue_unreachable")
 
-    assert last["reason"] == "queue genesys-events: ServiceUnavailable"
+    assert last["reason"] == "queue genesys-events: sqs:GetQueueAttributes: ServiceUnavailable"
     assert last["level"] == "error"
 
 

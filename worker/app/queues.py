@@ -18,6 +18,8 @@ WANTED_RECEIVES = 50
 """Outages and drains count as receives too; the worker's own limit is the message's age."""
 
 LEAST_VISIBILITY_SECONDS = 10
+ASKED = "sqs:GetQueueAttributes"
+"""What the start asks of each queue, and a role may be denied."""
 
 
 def queue_findings(
@@ -236,7 +238,13 @@ async def _answered(context: AppContext, binding: QueueBinding, queue: Queue) ->
                 problem = f"SQS_QUEUE_URL: queue {binding.name} does not exist ({error.code})"
                 raise ConfigurationError([problem]) from error
             if loop.time() >= until:
-                raise Unreachable(f"queue {binding.name}: {error.code}") from error
-            log.warning("queue_not_answering", queue=binding.name, code=error.code)
+                raise Unreachable(f"queue {binding.name}: {ASKED}: {error.code}") from error
+            log.log(
+                40 if error.broken else 30,  # a denial does not end by itself
+                "queue_not_answering",
+                queue=binding.name,
+                action=ASKED,
+                code=error.code,
+            )
         await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
         pause = min(LONGEST_PAUSE_SECONDS, pause * 2)

@@ -248,7 +248,13 @@ class Poller:
         self.problem = code
         metrics.receives.labels("error").inc()
         broken = isinstance(error, QueueError) and error.broken
-        log.log(40 if broken else 30, "receive_failed", code=code, failures=self._failures)
+        log.log(
+            40 if broken else 30,
+            "receive_failed",
+            action="sqs:ReceiveMessage",
+            code=code,
+            failures=self._failures,
+        )
 
 
 def most_pollers(concurrency: int) -> int:
