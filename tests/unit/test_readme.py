@@ -40,6 +40,7 @@ VENDORS = (
     "github.com/aws/",
     # whose format we write
     "opentelemetry.io/",
+    "www.asyncapi.com/",
     "www.standardwebhooks.com/",
     "github.com/standard-webhooks/",
     "docs.slack.dev/",
