@@ -79,6 +79,7 @@ lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	printf 'hatchling>=1.27\n' | $(PINS) - -o deploy/requirements-build.txt
 	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
+	printf '%s\n' cyclonedx-bom==7.5.0 helm-python-sdk==0.2.2 | $(PINS) - -o deploy/requirements-release.txt
 	printf '%s\n' helm-python-sdk==0.2.2 jsonschema==4.26.0 kubernetes-validate==1.37.0 PyYAML==6.0.3 | $(PINS) - -o deploy/tests/kubernetes/requirements.txt
 
 clean:  ## removes .venv and the caches

@@ -44,6 +44,7 @@ VENDORS = (
     "www.standardwebhooks.com/",
     "github.com/standard-webhooks/",
     "docs.slack.dev/",
+    "docs.github.com/",
     "learn.microsoft.com/",
 )
 """Where links lead. What others found out about a vendor is named, and not linked."""
