@@ -69,10 +69,11 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json and the jobs' rows of the dashboard
+docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json, deploy/COST.md, the jobs' rows of the dashboard
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
 	$(BIN)/python deploy/monitoring/dashboard.py --write
+	$(BIN)/python -m tests.benchmarks.cost --write
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt
