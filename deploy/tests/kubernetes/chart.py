@@ -160,6 +160,32 @@ def _check_choices(tally: Tally, chart: Chart) -> None:
     tally.equal("what was chosen is there", wanted - kinds, set())
     settings = overlay.environment(voice)
     tally.equal("a large number keeps its form", settings["RETRY_HORIZON_SECONDS"], "1209600")
+    _check_budget(tally, chart)
     notes = chart.notes(values_of(CHOICES) | {"workers": {"m": {"handlers": ["voice", "mirror"]}}})
     for part in ("v2.speechandtextanalytics.conversation", "dynamodb:PutItem", "mirror is no job"):
         tally.that(f"the notes say {part}", () if part in notes else [notes])
+
+
+def _check_budget(tally: Tally, chart: Chart) -> None:
+    values = values_of(EXAMPLES[0].with_name("pod-identity.yaml"))
+    values["scaling"] = {"kind": "keda", "keda": {"queueLength": 5, "budget": {"enabled": True}}}
+    (scaled,) = chart.overlay(values).all("ScaledObject")
+    backlog, useful = scaled["spec"]["triggers"]
+    tally.equal(
+        "KEDA's formula names the triggers and counts as the queue's does",
+        (scaled["spec"]["advanced"]["scalingModifiers"], backlog["name"], useful["name"]),
+        (
+            {
+                "formula": "useful > 0 && useful * 5 < backlog ? useful * 5 : backlog",
+                "target": "5",
+                "metricType": "AverageValue",
+            },
+            "backlog",
+            "useful",
+        ),
+    )
+    tally.equal(
+        "it asks for the pods of the release",
+        useful["metadata"]["query"],
+        f'max(worker_replicas_useful{{namespace="{NAMESPACE}",job="{RELEASE}"}})',
+    )
