@@ -32,6 +32,13 @@ REFUSED: dict[str, Values] = {
     "a name that alerts do not find": {"fullnameOverride": "worker"},
     "a role that is none": {"irsa": {"roleArn": "genesys-event-worker"}},
     "a report without a schedule": {"reportSchedule": {"reports": {"daily": {}}}},
+    "a CronJob whose name is too long": {
+        "fullnameOverride": "genesys-event-worker-of-the-north",
+        "reportSchedule": {
+            "queueUrl": "https://sqs.example/1/q",
+            "reports": {"every-night1": {"schedule": "0 4 * * *"}},
+        },
+    },
     "KEDA without a queue": {"scaling": {"kind": "keda"}},
     "KEDA on two queues": {
         "scaling": {"kind": "keda"},
@@ -161,6 +168,9 @@ def _check_choices(tally: Tally, chart: Chart) -> None:
     settings = overlay.environment(voice)
     tally.equal("a large number keeps its form", settings["RETRY_HORIZON_SECONDS"], "1209600")
     _check_budget(tally, chart)
+    shared = {"workers": {"a": {}, "b": {}}, "serviceAccount": {"name": "shared"}}
+    accounts = [one["metadata"]["name"] for one in chart.overlay(shared).all("ServiceAccount")]
+    tally.equal("workers may share an account, and it is made once", accounts, ["shared"])
     notes = chart.notes(values_of(CHOICES) | {"workers": {"m": {"handlers": ["voice", "mirror"]}}})
     for part in ("v2.speechandtextanalytics.conversation", "dynamodb:PutItem", "mirror is no job"):
         tally.that(f"the notes say {part}", () if part in notes else [notes])
