@@ -69,16 +69,19 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json and the jobs' rows of the dashboard
+docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json, deploy/COST.md, the jobs' rows of the dashboard
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
 	$(BIN)/python deploy/monitoring/dashboard.py --write
+	$(BIN)/python -m tests.benchmarks.cost --write
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
 	$(COMPILE) --extra uvloop -o deploy/requirements.txt
 	printf 'hatchling>=1.27\n' | $(PINS) - -o deploy/requirements-build.txt
 	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt
+	printf '%s\n' cyclonedx-bom==7.5.0 helm-python-sdk==0.2.2 | $(PINS) - -o deploy/requirements-release.txt
+	printf '%s\n' helm-python-sdk==0.2.2 jsonschema==4.26.0 kubernetes-validate==1.37.0 PyYAML==6.0.3 | $(PINS) - -o deploy/tests/kubernetes/requirements.txt
 
 clean:  ## removes .venv and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

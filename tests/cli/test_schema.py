@@ -1,11 +1,13 @@
-"""`worker schema`: settings and events as JSON Schema."""
+"""`worker schema`: settings and events as JSON Schema, and all as AsyncAPI."""
 
+import gzip
 import json
+from pathlib import Path
 
 import msgspec
 import orjson
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from tests.support.factories import a_chat_scored, a_report_due, a_voice_scored
 from worker.app.jobs import describe, known_jobs
@@ -71,3 +73,76 @@ def test_one_job_has_its_own_settings_only(worker):
 
 def test_a_job_that_there_is_not_is_a_wrong_argument(worker):
     assert worker("schema", "--job", "voise").code == 2
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+ASYNCAPI = Draft7Validator(
+    json.loads(gzip.decompress((SAMPLES / "asyncapi" / "3.0.0.json.gz").read_bytes()))
+)
+"""AsyncAPI's own schema of its documents; the NOTICE beside it says where it is from."""
+
+
+@pytest.fixture
+def asyncapi(worker):
+    return worker("schema", "--asyncapi").json
+
+
+def target_of(document, reference):
+    part = document
+    for key in reference.removeprefix("#/").split("/"):
+        part = part[key]
+    return part
+
+
+def references_in(part):
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if isinstance(part, dict):
+        for key, value in part.items():
+            yield from [value] if key == "$ref" else references_in(value)
+
+
+def test_the_asyncapi_document_fits_asyncapis_own_schema(asyncapi):
+    assert list(ASYNCAPI.iter_errors(asyncapi)) == []
+    assert list(ASYNCAPI.iter_errors({**asyncapi, "operations": {"x": {"action": "take"}}})) != []
+
+
+def test_every_reference_in_the_asyncapi_document_leads_somewhere(asyncapi):
+    found = set(references_in(asyncapi))
+
+    assert len(found) > 10
+    assert all(target_of(asyncapi, reference) for reference in found)
+
+
+def test_every_job_receives_and_what_is_put_on_a_bus_is_sent(asyncapi, document):
+    names = set(asyncapi["operations"])
+
+    assert {f"receive.{job}" for job in known_jobs()} <= names
+    assert names - {f"receive.{job}" for job in known_jobs()} == {"send.sentiment", "send.reports"}
+    assert set(asyncapi["channels"]["bus"]["messages"]) == {
+        put["detailType"] for put in document["puts"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        ("platform/sta_sentiment.json", "VoiceScored"),
+        ("reference/chat_sentiment.json", "ChatScored"),
+    ],
+)
+def test_a_recorded_event_fits_its_message(asyncapi, sample, message):
+    event = json.loads((SAMPLES / "events" / sample).read_text())
+    payload = asyncapi["components"]["messages"][message]["payload"]
+    validator = Draft7Validator({**asyncapi, **payload})
+
+    assert list(validator.iter_errors(event)) == []
+    assert not validator.is_valid({**event, "detail-type": "v2.users.presence"})
+
+
+def test_what_is_put_on_a_bus_is_an_event_with_its_detail(asyncapi):
+    payload = asyncapi["components"]["messages"]["report.ready"]["payload"]
+    validator = Draft7Validator({**asyncapi, **payload})
+    event = {"detail-type": "report.ready", "source": "genesys.report.writer", "detail": {}}
+
+    assert any("reportId" in error.message for error in validator.iter_errors(event))

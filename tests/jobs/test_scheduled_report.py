@@ -5,12 +5,14 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from importlib.resources import files
 from random import Random
 from typing import Any, NamedTuple
 
 import httpx
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
 from tests.support.aws import an_aws_client
@@ -48,6 +50,9 @@ from worker.telemetry import metrics
 FOLDER = "reports/daily-voice/20260301T000000Z/"
 NEXT = "reports/daily-voice/20260302T000000Z/"
 DAYS = timedelta(days=1)
+READY_SCHEMA = Draft202012Validator(
+    orjson.loads(files("worker.jobs.reports").joinpath("schemas/report_ready.json").read_bytes())
+)
 FILES = ["report.csv", "report.html", "report.json"]
 
 
@@ -196,6 +201,7 @@ async def test_bus_and_webhook_are_notified_with_links_that_download(bench):
     (delivery,) = bench.sink.deliveries
     assert (event["detail-type"], event["source"]) == ("report.ready", "genesys.report.writer")
     assert delivery.body == {"eventType": "report.ready", **event["detail"]}
+    READY_SCHEMA.validate(event["detail"])
     async with httpx.AsyncClient() as browser:
         for file in event["detail"]["files"]:
             reply = await browser.get(file["url"])

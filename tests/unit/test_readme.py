@@ -40,9 +40,11 @@ VENDORS = (
     "github.com/aws/",
     # whose format we write
     "opentelemetry.io/",
+    "www.asyncapi.com/",
     "www.standardwebhooks.com/",
     "github.com/standard-webhooks/",
     "docs.slack.dev/",
+    "docs.github.com/",
     "learn.microsoft.com/",
 )
 """Where links lead. What others found out about a vendor is named, and not linked."""

@@ -163,7 +163,8 @@ def covered(*suffixes):
         files = sorted(home.rglob("*")) if home.is_dir() else [home]
         for path in files:
             ours = path != Path(__file__) and not {"__pycache__", ".terraform"} & set(path.parts)
-            if ours and path.is_file() and path.suffix in suffixes:
+            itself = path.is_file() and not path.is_symlink()
+            if ours and itself and path.suffix in suffixes:
                 yield path.relative_to(ROOT).as_posix()
 
 

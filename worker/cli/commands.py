@@ -46,6 +46,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     settings.schema: (
         "worker schema",
         "worker schema --job sentiment",
+        "worker schema --asyncapi",
     ),
     settings.settings: (
         "worker settings",

@@ -1,6 +1,6 @@
 """`worker settings`: every setting, its default and its value, secrets hidden.
 
-`worker schema`: the form of settings and events, for what checks them elsewhere.
+`worker schema`: the form of settings and events, for what checks them elsewhere; AsyncAPI too.
 """
 
 import json
@@ -155,6 +155,9 @@ def schema(
     job: Annotated[
         str | None, typer.Option("--job", help="Only its settings and its events.")
     ] = None,
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="One AsyncAPI 3.0 document: queues, bus, messages.")
+    ] = False,
 ) -> None:
     """Print JSON Schemas of the settings, of the events of each job, and of what it puts on a bus.
 
@@ -162,19 +165,27 @@ def schema(
     on a bus the schema is null where its job declares none.
     """
     from worker.app.jobs import known_jobs
+    from worker.cli.asyncapi import document as asyncapi_document
 
     if job is not None and job not in known_jobs():
         raise typer.BadParameter(f"there is no job {job}: worker jobs lists all")
     jobs = [one for name, one in known_jobs().items() if job in {None, name}]
-    document = {
-        "settings": _settings_schema(job),
-        "events": {one.name: [_event_schema(event, one) for event in one.events] for one in jobs},
-        "puts": [entry for one in jobs for entry in _put_schemas(one)],
-    }
+    puts = [entry for one in jobs for entry in _put_schemas(one)]
+    document = asyncapi_document(jobs, puts) if asyncapi else _schemas(job, jobs, puts)
     typer.echo(json.dumps(document, indent=2))
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _schemas(
+    job: str | None, jobs: "Sequence[Job[Any]]", puts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "settings": _settings_schema(job),
+        "events": {one.name: [_event_schema(event, one) for event in one.events] for one in jobs},
+        "puts": puts,
+    }
 
 
 def _settings_schema(job: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import chart
 import facts
 import faults
 import scaling
@@ -23,25 +24,30 @@ SETTINGS_READER = Path(__file__).with_name("read_settings.py")
 def main() -> int:
     """Run all checks; 0 if all passed."""
     parser = argparse.ArgumentParser()
-    for option in ("--rendered", "--crds", "--worker"):
+    for option in ("--rendered", "--base", "--crds", "--worker"):
         parser.add_argument(option, type=Path, required=True)
     given = parser.parse_args()
     tally, schemas = Tally(), Schemas(given.crds)
-    rendered = {
-        file.stem: facts.Overlay(list(yaml.safe_load_all(file.read_text())))
-        for file in sorted(given.rendered.glob("*.yaml"))
-    }
+    rendered = {file.stem: _read(file) for file in sorted(given.rendered.glob("*.yaml"))}
     secret = rendered["secret"].items[0]["stringData"]
+    charted = chart.Chart()
+    from_chart = chart.all_overlays(charted)
     for kind, source in schemas.sources.items():
         say(f"schema of {kind}: {source}")
-    for name, overlay in rendered.items():
+    for name, overlay in (rendered | from_chart).items():
         _check_overlay(tally, schemas, name, overlay)
         _check_settings(tally, given.worker, name, overlay, secret)
     _check_refused(tally, schemas, rendered["pod-identity"])
-    _check_schedule(tally, given.worker, rendered["two-queues"])
+    for overlay in (rendered["two-queues"], from_chart["chart two-queues"]):
+        _check_schedule(tally, given.worker, overlay)
+    chart.check(tally, charted, rendered | {"base": _read(given.base)})
     _check_scaling(tally, rendered["pod-identity"])
     say("NOT RUN: admission and KEDA's own scaling: no API server can be had here")
     return tally.end()
+
+
+def _read(file: Path) -> facts.Overlay:
+    return facts.Overlay(list(yaml.safe_load_all(file.read_text())))
 
 
 def _check_overlay(tally: Tally, schemas: Schemas, name: str, overlay: facts.Overlay) -> None:

@@ -62,7 +62,11 @@ def pod_is_confined(overlay: Overlay) -> Iterator[str]:
 def scratch_space_is_sized(overlay: Overlay) -> Iterator[str]:
     """Have scratch space, and an end of it."""
     for deployment in _workloads(overlay):
-        mounts = [m["mountPath"] for m in _container(deployment)["volumeMounts"]]
+        mounts = [
+            mount["mountPath"]
+            for mount in _container(deployment)["volumeMounts"]
+            if not mount.get("readOnly")
+        ]
         volumes = _pod(deployment)["volumes"]
         if mounts != [SCRATCH] or "sizeLimit" not in volumes[0].get("emptyDir", {}):
             yield "the scratch space has no limit"
@@ -124,6 +128,15 @@ def selectors_find_just_their_pods(overlay: Overlay) -> Iterator[str]:
             found = [pod for pod in templates if wanted.items() <= pod.items()]
             if len(found) != 1:
                 yield f"{kind} {item['metadata']['name']} selects {len(found)} workloads"
+
+
+def hpa_finds_its_target(overlay: Overlay) -> Iterator[str]:
+    """Its Deployment is there, and leaves its size to it."""
+    deployments = {d["metadata"]["name"]: d for d in overlay.all("Deployment")}
+    for scaler in overlay.all("HorizontalPodAutoscaler"):
+        deployment = deployments.get(scaler["spec"]["scaleTargetRef"]["name"])
+        if deployment is None or "replicas" in deployment["spec"]:
+            yield "scaleTargetRef names no Deployment that leaves its size to it"
 
 
 def network_is_closed(overlay: Overlay) -> Iterator[str]:
@@ -211,6 +224,9 @@ def most_pods(overlay: Overlay, deployment: Item) -> int:
     for scaled in overlay.all("ScaledObject"):
         if scaled["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
             return int(scaled["spec"]["maxReplicaCount"])
+    for scaled in overlay.all("HorizontalPodAutoscaler"):
+        if scaled["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
+            return int(scaled["spec"]["maxReplicas"])
     return int(deployment["spec"]["replicas"])
 
 
@@ -249,6 +265,8 @@ _SELECTORS: dict[str, Callable[[Item], dict[str, str]]] = {
     "Deployment": lambda spec: dict(spec["selector"]["matchLabels"]),
     "PodDisruptionBudget": lambda spec: dict(spec["selector"]["matchLabels"]),
     "PodMonitor": lambda spec: dict(spec["selector"]["matchLabels"]),
+    "ServiceMonitor": lambda spec: dict(spec["selector"]["matchLabels"]),
+    "Service": lambda spec: dict(spec["selector"]),
     "NetworkPolicy": lambda spec: dict(spec["podSelector"]["matchLabels"]),
 }
 
@@ -260,6 +278,7 @@ FACTS: tuple[Callable[[Overlay], Iterator[str]], ...] = (
     grace_covers_the_drain,
     rollouts_and_drains_keep_it_running,
     selectors_find_just_their_pods,
+    hpa_finds_its_target,
     network_is_closed,
     budget_holds_at_the_largest_size,
     keda_finds_its_target,
