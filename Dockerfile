@@ -22,7 +22,8 @@ RUN python -m venv --without-pip /opt/worker \
       --only-binary :all: --require-hashes -r requirements.txt \
  && python -m pip --python /opt/backend/bin/python install -q --no-compile \
       --only-binary :all: --require-hashes -r requirements-build.txt
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
+COPY deploy/package_metadata.py deploy/
 COPY worker worker
 # No build isolation: it would fetch the build backend without asking for its hash.
 RUN python -m pip --python /opt/backend/bin/python wheel -q \

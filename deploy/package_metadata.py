@@ -2,7 +2,7 @@
 
 `PROJECT_URL` is where the repository can be read; .github/workflows/release.yml sets it. Not in
 pyproject.toml: a fork that releases would link to someone else's files.
-"""
+"""  # noqa: INP001  a script of the build
 
 import os
 import re
