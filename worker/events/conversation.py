@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 from msgspec import UNSET, Raw, Struct
 
 from worker.events.envelope import Envelope, parse
-from worker.events.fields import Wire, read_id, read_id_if_any, read_text_if_any, read_time
+from worker.events.fields import (
+    Wire,
+    read_id,
+    read_id_if_any,
+    read_text_if_any,
+    read_time_if_any,
+)
 from worker.events.origin import Origin, iso, origin, sent_at, timed
 
 T = TypeVar("T")
@@ -35,7 +41,7 @@ class FlatFields(Wire):
 
 
 class Leg(Struct, frozen=True, gc=False):
-    """One leg of a conversation, checked."""
+    """One leg of a conversation, checked: None for what is absent or odd."""
 
     conversation_id: str
     event_time: datetime | None
@@ -45,7 +51,7 @@ class Leg(Struct, frozen=True, gc=False):
 
 
 class Flat(Struct, frozen=True, gc=False):
-    """A flat detail, checked."""
+    """A flat detail, checked: None for what is absent or odd."""
 
     conversation_id: str
     timestamp: datetime | None
@@ -67,10 +73,10 @@ def leg_of(fields: LegFields) -> Leg:
     """Check a leg."""
     return Leg(
         read_id(fields.conversation_id, "detail.eventBody.conversationId"),
-        read_time(fields.event_time, "detail.eventBody.eventTime"),
-        read_text_if_any(fields.session_id, "detail.eventBody.sessionId"),
-        read_id_if_any(fields.participant_id, "detail.eventBody.participantId"),
-        read_text_if_any(fields.media_type, "detail.eventBody.mediaType"),
+        read_time_if_any(fields.event_time),
+        read_text_if_any(fields.session_id),
+        read_id_if_any(fields.participant_id),
+        read_text_if_any(fields.media_type),
     )
 
 
@@ -78,14 +84,14 @@ def flat_of(fields: FlatFields) -> Flat:
     """Check a flat detail."""
     return Flat(
         read_id(fields.conversation_id, "detail.conversationId"),
-        read_time(fields.timestamp, "detail.timestamp"),
-        read_text_if_any(fields.media_type, "detail.mediaType"),
+        read_time_if_any(fields.timestamp),
+        read_text_if_any(fields.media_type),
     )
 
 
 def emitted_at(envelope: Envelope) -> datetime | None:
     """Return when Genesys emitted the event."""
-    return read_time(envelope.timestamp, "detail.timestamp")
+    return read_time_if_any(envelope.timestamp)
 
 
 def leg_origin(envelope: Envelope, leg: Leg) -> Origin:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType, field, json
 
 from worker.errors import Permanent
-from worker.events.fields import UUID, Wire, decoder, read_time
+from worker.events.fields import UUID, Wire, decoder, read_time_if_any
 
 MAX_BYTES = 1_048_576
 """What SQS and EventBridge carry at most."""
@@ -55,10 +55,10 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     """`detail.timestamp` as it came: when Genesys emitted the event."""
 
     id: str | None = None
-    """None for a bare `detail`, which has no envelope."""
+    """None for a bare `detail`, which has no envelope, and for one that cannot stand in a log."""
 
     time: datetime | None = None
-    """When the bus took the event, in UTC."""
+    """When the bus took the event, in UTC; None when it does not say."""
 
     correlation_id: str | None = None
     replayed: bool = False
@@ -218,8 +218,8 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
         body=None if frame.event_body is UNSET else frame.event_body,
         whole=whole,
         timestamp=frame.timestamp,
-        id=None if event.id is None else _label(event.id, "id"),
-        time=read_time(event.time, "time"),
+        id=_label_if_any(event.id),
+        time=read_time_if_any(event.time),
         correlation_id=_correlation_id(frame.metadata),
         replayed=bool(event.replay_name),
         organization_id=organization_of(source) if isinstance(source, str) else None,
@@ -259,7 +259,10 @@ def _label(value: object, at: str) -> str:
 
 def _correlation_id(metadata: object) -> str | None:
     """Find what Genesys support asks for; no reason to refuse an event, so None when odd."""
-    value = metadata.get("CorrelationId") if isinstance(metadata, dict) else None
-    if isinstance(value, str) and len(value) <= MAX_LABEL_LENGTH and value.isprintable():
+    return _label_if_any(metadata.get("CorrelationId")) if isinstance(metadata, dict) else None
+
+
+def _label_if_any(value: object) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and value.isprintable():
         return value
     return None

@@ -1,7 +1,10 @@
 """What the fields of an event may hold, and how a refusal is worded.
 
 A refusal names the field and the fault, never the value: the reason of a `Permanent` travels to
-logs and to the dead-letter queue. Wire structs take whatever JSON a field holds (`Any`) and it is
+logs and to the dead-letter queue. A field that an event can do without refuses nothing: where it is
+odd it says nothing, since a dead-lettered call costs more than an unknown `ani`.
+
+Wire structs take whatever JSON a field holds (`Any`) and it is
 checked here, field by field, in a fixed order. msgspec's own types would check in the order of the
 document, would check a duplicate key that a later one replaces, and would quote in their own
 words.
@@ -79,16 +82,14 @@ def _counted(value: object) -> datetime:
     return _EPOCH + timedelta(0, 0, value * 1000)
 
 
-def read_time(value: object, at: str) -> datetime | None:
-    """Read a time, found at the path `at`; None stays None."""
+def read_time_if_any(value: object) -> datetime | None:
+    """Read a time that need not be there: None for what is none."""
     if value is None:
         return None
     try:
         return instant(value)
-    except ValueError as error:
-        problem = str(error)
-    # Raised out here, so that no traceback reaches the value through `__context__`.
-    raise Permanent(f"{at}: {problem}")
+    except ValueError:
+        return None
 
 
 def read_by(read: Callable[[object], T], value: object, at: str) -> T | None:
@@ -99,6 +100,7 @@ def read_by(read: Callable[[object], T], value: object, at: str) -> T | None:
         return read(value)
     except ValueError as error:
         problem = str(error)
+    # Raised out here, so that no traceback reaches the value through `__context__`.
     raise Permanent(f"{at}: {problem}")
 
 
@@ -122,9 +124,9 @@ def read_id(value: object, at: str) -> str:
     raise Permanent(f"{at}: {'missing' if value is UNSET else 'not a UUID'}")
 
 
-def read_id_if_any(value: object, at: str) -> str | None:
-    """Read a UUID that need not be there: None for null and for an empty text."""
-    return None if value is None or value == "" else read_id(value, at)
+def read_id_if_any(value: object) -> str | None:
+    """Read a UUID that need not be there: None for what is none."""
+    return value if isinstance(value, str) and UUID.fullmatch(value) else None
 
 
 def read_text(value: object, at: str) -> str:
@@ -133,20 +135,21 @@ def read_text(value: object, at: str) -> str:
         raise Permanent(f"{at}: missing")
     if value == "":
         raise Permanent(f"{at}: empty")
-    return _short(value, at)
-
-
-def read_text_if_any(value: object, at: str) -> str | None:
-    """Read a text that need not be there: None for null and for an empty one."""
-    return None if value is None else _short(value, at) or None
-
-
-def _short(value: object, at: str) -> str:
     if not isinstance(value, str):
         raise Permanent(f"{at}: not text")
     if len(value) > MAX_TEXT:
         raise Permanent(f"{at}: too long")
     return value
+
+
+def read_text_if_any(value: object) -> str | None:
+    """Read a text that need not be there, an integer as its digits: None for an empty one.
+
+    And for what is neither, and for one that is too long: cut, it would be another text.
+    """
+    if type(value) is int:
+        value = str(value)
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT else None
 
 
 def read_list(value: object, at: str, read: Callable[[Any, str], T]) -> tuple[T, ...] | None:

@@ -158,7 +158,7 @@ def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:
 def sent_at(envelope: Envelope) -> datetime:
     """Return the envelope's time; Permanent when there is none: now would be an invention."""
     if envelope.time is None:
-        raise Permanent("time: missing")
+        raise Permanent("time: missing, or not a time")
     return envelope.time
 
 

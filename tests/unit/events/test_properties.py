@@ -27,7 +27,7 @@ SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "events").glob("*/*.js
 TYPES = Events()
 REASON = re.compile(
     r"(body|Data|Metadata|SystemMetadata|time|id|detail-type|detail(\.[A-Za-z0-9]+)*)"
-    r": ([A-Za-z0-9/ ]+|not within -1\.\.1)"
+    r": ([A-Za-z0-9/, ]+|not within -1\.\.1)"
 )
 
 REMEDIES = {"", EMPTY_SCHEDULE.partition("; ")[2]}

@@ -6,6 +6,7 @@ from tests.support.factories import NOON, a_body, a_leg_body, an_id
 from tests.support.reading import Events, open_events
 from worker.errors import Permanent
 
+EMITTED = datetime(2026, 3, 2, 12, 0, 1, 500_000, tzinfo=UTC)
 START = "v2.detail.events.conversation.{id}.customer.start"
 
 
@@ -51,17 +52,16 @@ def test_a_time_is_read_in_all_its_forms(written, meant):
     ],
     ids=repr,
 )
-def test_a_time_that_is_none_is_refused_by_name(written):
-    with pytest.raises(Permanent, match=r"^detail\.eventBody\.eventTime: not a time"):
-        opened(leg(eventTime=written))
+def test_a_time_that_is_none_gives_way_to_when_genesys_emitted_the_event(written):
+    assert only(leg(eventTime=written)).origin.occurred_at == EMITTED
 
 
 def test_a_leg_without_a_time_happened_when_genesys_emitted_it():
     occurred_at = only(leg(eventTime=None)).origin.occurred_at
 
-    assert occurred_at == datetime(2026, 3, 2, 12, 0, 1, 500_000, tzinfo=UTC)
+    assert occurred_at == EMITTED
 
 
 def test_an_event_without_any_time_is_refused():
-    with pytest.raises(Permanent, match=r"^time: missing$"):
+    with pytest.raises(Permanent, match=r"^time: missing, or not a time$"):
         opened(a_body("voice.analytics", {"conversationId": an_id()}, time=None))

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 from worker.api import (
+    MAX_ITEMS,
     Envelope,
     Event,
     FlatFields,
     LegFields,
-    Permanent,
     decoder,
     event_body,
     flat_detail,
@@ -18,7 +18,6 @@ from worker.api import (
     leg_of,
     leg_origin,
     read_id_if_any,
-    read_list,
     read_text_if_any,
     without_tel,
 )
@@ -76,8 +75,8 @@ def from_reference(envelope: Envelope) -> AttributesWanted:
     """Read a `conversation.start`."""
     fields = flat_detail(envelope, _flat)
     flat = flat_of(fields)
-    participant_id = read_id_if_any(fields.participant_id, "detail.participantId")
-    number = read_text_if_any(fields.phone_number, "detail.phoneNumber")
+    participant_id = read_id_if_any(fields.participant_id)
+    number = read_text_if_any(fields.phone_number)
     return AttributesWanted(
         origin=flat_origin(envelope, flat, participant_id),
         conversation_id=flat.conversation_id,
@@ -91,22 +90,18 @@ def _customers_number(fields: _Start) -> str | None:
 
     None where the direction is unknown.
     """
-    direction = read_text_if_any(fields.direction, "detail.eventBody.direction")
-    ani = read_text_if_any(fields.ani, "detail.eventBody.ani")
-    dnis = read_text_if_any(fields.dnis, "detail.eventBody.dnis")
-    address_from = _address(fields.address_from, "detail.eventBody.addressFrom")
-    address_to = _address(fields.address_to, "detail.eventBody.addressTo")
-    medium = read_text_if_any(fields.message_type, "detail.eventBody.messageType")
-    callbacks = read_list(fields.callback_numbers, "detail.eventBody.callbackNumbers", _address)
-    sides = {"INBOUND": ani or address_from, "OUTBOUND": dnis or address_to}
-    side = sides.get((direction or "").upper())
-    if side and (medium or "").upper() == "WHATSAPP" and _WHATSAPP.fullmatch(side):
+    ani, dnis = read_text_if_any(fields.ani), read_text_if_any(fields.dnis)
+    callbacks = fields.callback_numbers if isinstance(fields.callback_numbers, list) else ()
+    sides = {
+        "INBOUND": ani or _address(fields.address_from),
+        "OUTBOUND": dnis or _address(fields.address_to),
+    }
+    side = sides.get(str(fields.direction).upper())
+    if side and str(fields.message_type).upper() == "WHATSAPP" and _WHATSAPP.fullmatch(side):
         side = f"+{side}"
-    return without_tel(next(filter(None, callbacks or ()), side))
+    return without_tel(next(filter(None, map(_address, callbacks[:MAX_ITEMS])), side))
 
 
-def _address(value: object, at: str) -> str | None:
+def _address(value: object) -> str | None:
     """Of any length: an email may be to many. What is no phone number goes nowhere."""
-    if value is None or isinstance(value, str):
-        return value
-    raise Permanent(f"{at}: not text")
+    return value if isinstance(value, str) else read_text_if_any(value)

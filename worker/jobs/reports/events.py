@@ -27,7 +27,6 @@ from worker.api import (
     read_id,
     read_list,
     read_text,
-    read_text_if_any,
     sent_at,
 )
 
@@ -122,8 +121,7 @@ def _report(envelope: Envelope) -> _Report:
         name=_name(fields.name),
         interval=read_by(_interval, fields.interval, "detail.interval"),
         period=_period(fields.period),
-        # Not one of a list: Genesys may add a type before we know it.
-        media_type=read_text_if_any(fields.media_type, "detail.mediaType"),
+        media_type=_media_type(fields.media_type),
         queue_ids=read_list(fields.queue_ids, "detail.queueIds", read_id),
         filters=read_by(_conditions, fields.filters, "detail.filters"),
         group_by=read_list(fields.group_by, "detail.groupBy", read_text),
@@ -137,6 +135,14 @@ def _name(value: object) -> str:
     if value is UNSET:
         raise Permanent("detail.name: missing")
     raise Permanent(f"detail.name: {'not allowed' if isinstance(value, str) else 'not text'}")
+
+
+def _media_type(value: object) -> str | None:
+    """Read any text: Genesys may add a type before we know it.
+
+    Odd, it is refused, as is all that narrows a report: one of all media would look like the right.
+    """
+    return None if value is None or value == "" else read_text(value, "detail.mediaType")
 
 
 def _period(value: object) -> Period | None:

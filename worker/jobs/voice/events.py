@@ -23,7 +23,6 @@ from worker.api import (
     leg_of,
     leg_origin,
     read_id,
-    read_id_if_any,
     read_list,
     read_number,
     read_object,
@@ -80,7 +79,6 @@ class _Ended(LegFields):
 
 
 class _Flat(FlatFields):
-    participant_id: Any = None
     phone_number: Any = None
     sentiment: Any = None
 
@@ -116,7 +114,7 @@ def _of_end(envelope: Envelope) -> VoiceScored | None:
     return VoiceScored(
         origin=leg_origin(envelope, leg),
         conversation_id=leg.conversation_id,
-        phone_number=without_tel(read_text_if_any(number, "detail.eventBody.ani")),
+        phone_number=without_tel(read_text_if_any(number)),
         is_scored=False,
     )
 
@@ -128,22 +126,21 @@ def from_reference(envelope: Envelope) -> VoiceScored:
     sentiment = read_object(fields.sentiment, "detail.sentiment") or {}
     overall = _score(sentiment.get("overall"), "detail.sentiment.overall")
     speakers = read_list(sentiment.get("speaker"), "detail.sentiment.speaker", _speaker) or ()
-    origin = flat_origin(envelope, flat)
-    read_id_if_any(fields.participant_id, "detail.participantId")
     return VoiceScored(
-        origin=origin,
+        origin=flat_origin(envelope, flat),
         conversation_id=flat.conversation_id,
         overall=overall,
         # Of a speaker who said nothing there is no score, and 0 is a mood.
         speakers=tuple(speaker for speaker in speakers if speaker is not None),
-        phone_number=without_tel(read_text_if_any(fields.phone_number, "detail.phoneNumber")),
+        phone_number=without_tel(read_text_if_any(fields.phone_number)),
     )
 
 
 def _speaker(entry: object, at: str) -> SpeakerScore | None:
     if not isinstance(entry, dict):
         raise Permanent(f"{at}: not an object")
-    speaker = read_text(entry.get("id", UNSET), f"{at}.id")
+    who = entry.get("id", UNSET)
+    speaker = read_text_if_any(who) or read_text(who, f"{at}.id")
     score = _score(entry.get("score"), f"{at}.score")
     return None if score is None else SpeakerScore(id=speaker, score=score)
 
