@@ -301,8 +301,8 @@ class Context(Protocol):
         `timeout_seconds`: of one reply; `deadline_seconds`: of a call with its retries.
         """
 
-    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
-        """Return a signed webhook; None without a URL."""
+    async def webhook(self, name: str, url: HttpUrl | None, setting: str = "") -> Webhook | None:
+        """Return a signed webhook; None without a URL. `setting`: its variable, if not NAME_URL."""
 
     async def event_bus(self) -> Bus:
         """Return the bus that EVENT_BUS_NAME names; events of all jobs share its calls."""

@@ -20,6 +20,8 @@ logged and travels to the dead-letter queue, so it never carries a phone number,
 value, a URL with a query or a secret: ids, field names, codes and statuses only.
 """
 
+from typing import Self
+
 
 class WorkerError(Exception):
     """A failure with a known owner."""
@@ -36,6 +38,10 @@ class Transient(WorkerError):
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+
+    def after(self, seconds: float | None) -> Self:
+        """Return the failure anew, with that wait: raised by many, one would gather tracebacks."""
+        return type(self)(self.reason, retry_after=seconds)
 
 
 class NotYet(Transient):
@@ -76,6 +82,12 @@ class Misconfigured(Transient):
         super().__init__(reason, retry_after=retry_after)
         self.setting = setting
         self.remedy = remedy
+
+    def after(self, seconds: float | None) -> Self:
+        """Return the problem anew, with that wait."""
+        return type(self)(
+            self.reason, setting=self.setting, remedy=self.remedy, retry_after=seconds
+        )
 
 
 class Unauthorized(Misconfigured):

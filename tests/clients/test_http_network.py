@@ -1,6 +1,5 @@
 """Private authorities and proxies: every client of ours goes the same way."""
 
-import asyncio
 import ssl
 from contextlib import asynccontextmanager
 
@@ -103,21 +102,6 @@ async def test_a_proxy_that_is_down_is_unavailable_and_its_password_untold(monke
 
     assert "the proxy of HTTPS_PROXY is not reached" in str(caught.value)
     assert "canary" not in str(caught.value)
-
-
-async def test_a_proxy_that_wants_another_password_is_named_with_its_answer(monkeypatch):
-    async def refuse(_, writer):
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:canary@127.0.0.1:{port}")
-        with pytest.raises(Unavailable) as caught:
-            await got(f"https://{HOST}")
-
-    assert str(caught.value).endswith("the proxy of HTTPS_PROXY answers 407")
 
 
 @pytest.mark.parametrize("proxy", ["proxy.example:3128", "//proxy.example:3128"])

@@ -210,7 +210,7 @@ class AppContext:
                 self.stack.push_async_callback(self.shared.bus.aclose)
             return self.shared.bus
 
-    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
+    async def webhook(self, name: str, url: HttpUrl | None, setting: str = "") -> Webhook | None:
         """Return the webhook called `name` in logs and metrics; None when no URL is set."""
         if url is None:
             return None
@@ -219,7 +219,8 @@ class AppContext:
         await self.stack.enter_async_context(http)
         guard = self.upstreams.http(name, WEBHOOK_ATTEMPTS, WEBHOOK_DEADLINE_SECONDS)
         value = secret.get_secret_value if secret else None
-        return Webhook(name, str(url), value, guard, self.outgoing.http(name, http))
+        sender = self.outgoing.http(name, http)
+        return Webhook(name, str(url), value, guard, sender, setting=setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +284,11 @@ class JobContext:
         http = HttpClient(name, origin_of(setting, url), limits)
         await self.app.stack.enter_async_context(http)
         guard = self.app.upstreams.http(name, attempts, deadline_seconds)
-        return HttpService(name, self.app.outgoing.http(name, http), guard)
+        return HttpService(name, self.app.outgoing.http(name, http), guard, setting)
 
-    async def webhook(self, name: str, url: HttpUrl | None) -> Webhook | None:
+    async def webhook(self, name: str, url: HttpUrl | None, setting: str = "") -> Webhook | None:
         """Return a signed webhook; None without a URL."""
-        return await self.app.webhook(name, url)
+        return await self.app.webhook(name, url, setting)
 
     async def event_bus(self) -> Bus:
         """Return the bus of all jobs."""

@@ -31,7 +31,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
-from worker.clients.http_types import Reply, Request, failure_of
+from worker.clients.http_types import Reply, Request, failure_of, no_way_through
 from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
 from worker.resilience import Guard
 
@@ -106,7 +106,8 @@ class HttpClient:
     async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """Send a request and return its reply of any status; `headers`: beside its own.
 
-        Raises Unavailable when no whole reply came, Permanent when a success is too large or when
+        Raises Unavailable when no whole reply came, Misconfigured when the proxy does not let the
+        request through, Permanent when a success is too large or when
         the request cannot exist.
         """
         try:
@@ -122,7 +123,10 @@ class HttpClient:
                 finally:
                     await stream.aclose()
         except FAILURES as error:
-            raise Unavailable(f"{self._upstream}: {_named(error)}") from error
+            reason = f"{self._upstream}: {_named(error)}"
+            if isinstance(error, aiohttp.ClientHttpProxyError) and error.status in {403, 407}:
+                raise no_way_through(reason) from error
+            raise Unavailable(reason) from error
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -339,6 +343,8 @@ class HttpService:
     name: str
     client: Sender
     guard: Guard
+    setting: str | None = None
+    """Where its credentials are; None: `name` says enough."""
 
     async def send(self, request: Request, *, repeatable: bool = False) -> Reply:
         """Send a request and return the reply of 2xx.
@@ -364,5 +370,5 @@ class HttpService:
 
     def _succeeded(self, reply: Reply) -> Reply:
         if not 200 <= reply.status < 300:
-            raise failure_of(self.name, reply)
+            raise failure_of(self.name, reply, self.setting)
         return reply

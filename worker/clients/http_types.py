@@ -22,6 +22,7 @@ import orjson
 
 from worker.errors import (
     ConfigurationError,
+    Misconfigured,
     RateLimited,
     Rejected,
     Unauthorized,
@@ -87,8 +88,19 @@ def path_of(url: str, **query: str | None) -> str:
     return f"{parts.path or '/'}?{whole}" if whole else parts.path or "/"
 
 
-def failure_of(upstream: str, reply: Reply) -> WorkerError:
-    """Return the failure that a reply outside 2xx names.
+def no_way_through(reason: str) -> Misconfigured:
+    """Return the problem of a proxy that wants credentials (407) or does not pass a host (403)."""
+    remedy = "see that the proxy of HTTPS_PROXY passes this host, and that HTTPS_PROXY has its user"
+    return Misconfigured(
+        reason,
+        setting="HTTPS_PROXY",
+        remedy=f"{remedy} and password: http://user:password@proxy.example:3128",
+        retry_after=REFUSED_PAUSE_SECONDS,
+    )
+
+
+def failure_of(upstream: str, reply: Reply, setting: str | None = None) -> WorkerError:
+    """Return the failure that a reply outside 2xx names. `setting`: where its credentials are.
 
     A redirect is Unavailable and refused credentials are Unauthorized: the endpoint was moved
     or a secret changed, which is no fault of the messages that meet it.
@@ -97,8 +109,16 @@ def failure_of(upstream: str, reply: Reply) -> WorkerError:
     asked = parse_retry_after(reply.headers.get("retry-after"), now=reply.received_at)
     if reply.status == 429:
         return RateLimited(text, retry_after=asked)
-    if reply.status in {401, 403, 407}:
-        return Unauthorized(text, retry_after=asked or REFUSED_PAUSE_SECONDS)
+    if reply.status == 407:
+        return no_way_through(text)
+    if reply.status in {401, 403}:
+        named = setting or upstream
+        return Unauthorized(
+            text,
+            setting=named,
+            remedy=f"check {named}: {upstream} refuses its credentials",
+            retry_after=asked or REFUSED_PAUSE_SECONDS,
+        )
     if 400 <= reply.status < 500 and reply.status not in _RETRIABLE:
         return Rejected(text, status=reply.status)
     return Unavailable(text, retry_after=asked)

@@ -70,13 +70,18 @@ class Webhook:
         secret: str | Callable[[], str] | None,
         guard: Guard,
         http: Sender,
+        *,
+        setting: str = "",
     ) -> None:
         """`name`: for logs and metrics. `secret`: see `Signer`. `http`: to `origin_of(url)`.
+
+        `setting`: where the URL is from, which often holds the password; empty: `<NAME>_URL`.
 
         A secret that is a function is asked for each attempt, as it may be rotated. Raises
         ConfigurationError for one that cannot be used, and for a later one keeps the last.
         """
         self.name = name
+        self._setting = setting or f"{name.upper()}_URL"
         self._path = path_of(url)
         self._secret = secret
         self._signs_by = secret() if callable(secret) else secret
@@ -112,7 +117,7 @@ class Webhook:
     async def _send(self, request: Request, delivery_id: str) -> None:
         reply = await self._http.send(self._signed(request, delivery_id))
         if not 200 <= reply.status < 300:
-            raise failure_of(self.name, reply)
+            raise failure_of(self.name, reply, self._setting)
 
     def _signed(self, request: Request, delivery_id: str) -> Request:
         """Sign each attempt anew: sinks refuse a timestamp that is some minutes old."""

@@ -269,8 +269,8 @@ class Genesys(Group):
     (`actions.concurrent.executions.max`), which its flows use up, too; further ones wait."""
 
     transcript_buckets: Globs = ("inin-prod-*",)
-    """S3 buckets that transcripts are fetched from, as globs: Genesys' own. A transcript in another
-    bucket waits, and its name is reported."""
+    """S3 buckets that transcripts are fetched from, as globs: Genesys' own; and names of hosts that
+    are not S3's. A transcript anywhere else waits, and the bucket or host is reported."""
 
     organization_id: Uuid | None = None
     """Genesys organization whose events are handled: one whose `source` names another is

@@ -25,6 +25,7 @@ from worker.clients.genesys.wire import (
     budget_of,
     error_body_of,
     in_call,
+    not_let_in,
     refuses_token,
 )
 from worker.clients.http import HttpClient, Sender
@@ -69,10 +70,9 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """No token request before `until`; a caller that needs one gets `reason` at once."""
+    """No token request before `until`; a caller that needs one gets `failure` at once."""
 
-    error: type[Transient]
-    reason: str
+    failure: Transient
     until: float
     asked: float | None = None
     """Seconds that a reply asked for, if it did."""
@@ -120,10 +120,8 @@ class Tokens:
     @property
     def refusal(self) -> Misconfigured | None:
         """The last refusal of our credentials, while it lasts: no job that needs them can work."""
-        pause = self._pause
-        if pause is None or pause.error is not Unauthorized:
-            return None
-        return Unauthorized(pause.reason)
+        failure = self._pause and self._pause.failure
+        return failure if isinstance(failure, Misconfigured) else None
 
     def asked_pause(self) -> tuple[float, float] | None:
         """Return the seconds left of a pause and those a reply asked for; None without one."""
@@ -162,7 +160,7 @@ class Tokens:
         wait_until = self._replaced_at + REFUSED_PAUSE_SECONDS
         if self._clock() < wait_until:
             reason = "genesys refuses the tokens it issues"
-            self._pause = _Pause(Unauthorized, reason, wait_until)
+            self._pause = _Pause(Unauthorized(reason), wait_until)
 
     async def aclose(self) -> None:
         """End a token request still under way."""
@@ -173,7 +171,7 @@ class Tokens:
     async def _issued(self, now: float) -> str:
         pause = self._paused(now)
         if pause is not None:
-            raise pause.error(pause.reason, retry_after=pause.until - now)
+            raise pause.failure.after(pause.until - now)
         # Shielded: the request is shared, so the caller that started it may be cancelled.
         with waiting_for("token", self._clock):
             return await asyncio.shield(self._refreshing(now))
@@ -231,14 +229,15 @@ class Tokens:
 
     def _failed(self, error: WorkerError) -> Transient:
         """Close the way for a while; never Permanent, as no message is at fault here."""
-        refused = isinstance(error, Unauthorized)
-        kind = type(error) if isinstance(error, Unauthorized | RateLimited) else Unavailable
+        refused = isinstance(error, Misconfigured)
+        known = error if isinstance(error, Misconfigured | RateLimited) else None
+        failure = known or Unavailable(str(error))
         seconds = error.retry_after if isinstance(error, Transient) else None
         asked, self._asked_seconds = self._asked_seconds, None
         if seconds is None:
-            seconds = UNAVAILABLE_PAUSE_SECONDS if kind is Unavailable else REFUSED_PAUSE_SECONDS
+            seconds = REFUSED_PAUSE_SECONDS if known else UNAVAILABLE_PAUSE_SECONDS
         seconds = min(seconds, self._pause_cap_seconds)
-        self._pause = _Pause(kind, str(error), self._clock() + seconds, asked)
+        self._pause = _Pause(failure.after(None), self._clock() + seconds, asked)
         metrics.token_refresh.labels("refused" if refused else "error").inc()
         if refused and self._probe is None:
             # A context of its own: it is done for no message.
@@ -246,9 +245,9 @@ class Tokens:
             self._probe = asyncio.create_task(probe, name="token-probe", context=Context())
         level = 40 if refused else 30  # refused, the daemon has come to a stop
         log.log(level, "genesys_token_failed", reason=str(error), pause_seconds=seconds)
-        failure = kind(str(error), retry_after=seconds)
-        failure.upstream = error.upstream
-        return failure
+        again = failure.after(seconds)
+        again.upstream = error.upstream
+        return again
 
     async def _ask_again(self) -> None:
         """Ask for a token until one is issued: no message may come to do it."""
@@ -274,9 +273,14 @@ class Api:
         tokens: Tokens,
         guards: Mapping[str, Guard],
         limiter: Limiter | None = None,
+        foreign: Callable[[Reply], bool] = lambda _: False,
     ) -> None:
-        """`guards`: by upstream. `limiter`: theirs; it observes what replies say of the budget."""
+        """`guards`: by upstream. `limiter`: theirs; it observes what replies say of the budget.
+
+        `foreign`: whether Genesys did not write a refusal; no call reads such a reply.
+        """
         self._limiter = limiter
+        self._foreign = foreign
         self._http = http
         self._tokens = tokens
         self._guards: Final = guards
@@ -299,6 +303,8 @@ class Api:
     async def _once(self, call: Call[T]) -> T:
         reply = await self._authorised(call.request)
         try:
+            if self._foreign(reply):
+                raise not_let_in(f"genesys: {reply.status}, not in the words of Genesys", reply)
             return call.read(reply)
         except WorkerError as error:
             self._log_failure(call.request, reply, error)
@@ -342,11 +348,7 @@ class Api:
             "code": body.code,
             "correlation_id": body.correlation_id,
         }
-        more = {
-            "action_error": body.action,
-            "limit": body.limit,
-            "details": body.details or None,
-        }
+        more = {"action_error": body.action, "limit": body.limit, "details": body.details or None}
         fields |= {name: value for name, value in more.items() if value is not None}
         log.warning("genesys_call_failed", failure=type(error).__name__, **fields)
         if body.is_remote_credentials and self._clock() - self._loud_at >= LOUD_SECONDS:

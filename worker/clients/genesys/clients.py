@@ -100,7 +100,7 @@ async def open_clients(
     )
     http = await stack.enter_async_context(HttpClient(API, api_url(genesys), limits))
     tokens = _tokens(settings, login, dialect, guards[LOGIN], stack)
-    api = Api(sender(API, http), tokens, guards, limiter)
+    api = Api(sender(API, http), tokens, guards, limiter, foreign=dialect.foreign)
     flows = Cache[str, Schema]("flows", flow_cache(settings.cache.max_entries), random=random)
     details = _details(settings, api, dialect, stack)
     sentiment = _sentiment(genesys, api, dialect, details, guards[TRANSCRIPTS], stack)

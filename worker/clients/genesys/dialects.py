@@ -31,7 +31,7 @@ from worker.clients.genesys.participants import (
     ReferenceAttributes,
 )
 from worker.clients.genesys.wire import Call, Token
-from worker.clients.http_types import Request
+from worker.clients.http_types import Reply, Request
 
 Feature = Literal["details_jobs", "integrations", "live_conversations", "lookups", "transcripts"]
 """What only some dialects have: details by asynchronous jobs, the EventBridge integration, reads of
@@ -41,6 +41,10 @@ sentiment."""
 Host = Literal["api", "login"]
 Text = Literal["r0", "r1", "r2", "r3", "r4"]
 """The reference texts."""
+
+
+FOREIGN = {403, 404, 405, 410}
+"""Statuses that are read as an answer, and which firewalls and gateways send as well."""
 
 
 class Dialect(ActionDialect, Protocol):
@@ -76,6 +80,9 @@ class Dialect(ActionDialect, Protocol):
     def pages(self, page_size: int) -> PagesDialect:
         """Return how the conversations of an interval are asked for."""
 
+    def foreign(self, reply: Reply) -> bool:
+        """Return whether it is a refusal that Genesys did not write."""
+
 
 class Platform:
     """Requests and replies as PureCloudPlatformClientV2 has them."""
@@ -109,6 +116,16 @@ class Platform:
     def pages(self, page_size: int) -> PagesDialect:
         """Return the platform's details query."""
         return PlatformPages(page_size)
+
+    def foreign(self, reply: Reply) -> bool:
+        """Return whether it is a refusal that has neither correlation id nor code of Genesys'.
+
+        A proxy's 404 must not be read as "no such conversation", and drop an event.
+        """
+        if reply.status not in FOREIGN:
+            return False
+        body = wire.error_body_of(reply)
+        return body.correlation_id is None and "." not in (body.code or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +206,10 @@ class Reference:
     def pages(self, page_size: int) -> PagesDialect:
         """Return r4's report query."""
         return ReferencePages(page_size)
+
+    def foreign(self, reply: Reply) -> bool:  # noqa: ARG002  any is a text's own
+        """Return False: the texts say nothing of how a refusal is written."""
+        return False
 
 
 def basic_grant(path: str, client_id: str, client_secret: str) -> Call[Token]:

@@ -189,6 +189,9 @@ _S3 = r"s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.(?:com|eu)"
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IN_HOST = re.compile(rf"({_BUCKET})\.{_S3}")
+_HOST = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+"""A name, not an address."""
+
 _IN_PATH = re.compile(_S3)
 
 MOST_HOSTS = 16
@@ -214,7 +217,10 @@ class Transcripts:
         buckets: Sequence[str] = BUCKETS,
         loopback: bool = False,
     ) -> None:
-        """`buckets`: globs of their names. `loopback`: whether this machine may be asked, too."""
+        """`buckets`: globs of their names; names of other hosts.
+
+        `loopback`: whether this machine may be asked, too.
+        """
         self._guard = guard
         self._limits = limits
         self._buckets = buckets
@@ -224,9 +230,9 @@ class Transcripts:
     async def fetch(self, signed: SignedUrl) -> Mapping[str, Any] | None:
         """Return the file; None: there is none (yet).
 
-        Raises Permanent for a host that is not S3's, Misconfigured for a bucket that is not known
-        as Genesys', Transient for a URL that is no longer good, and Unavailable for everything
-        else.
+        Raises Permanent for a URL that is not to be followed, Misconfigured for a bucket or a host
+        that is not known as Genesys', Transient for a URL that is no longer good, and Unavailable
+        for everything else.
         """
         origin, path = self._checked(signed.url)
         request = Request(method="GET", path=path, template=TEMPLATE)
@@ -253,17 +259,25 @@ class Transcripts:
         parts = _parts_of(url)
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         if not (self._loopback and is_loopback(parts.hostname)):
-            self._check_bucket(_bucket_of(parts))
+            self._check_place(parts)
         return f"{parts.scheme}://{parts.netloc}", path
 
-    def _check_bucket(self, bucket: str | None) -> None:
-        if bucket is None:
+    def _check_place(self, parts: SplitResult) -> None:
+        """Check bucket or host; a host by its whole name, as a glob for buckets would let any in.
+
+        Not Permanent: should Genesys move its transcripts, every chat would be dead-lettered.
+        """
+        host = parts.hostname or ""
+        if parts.scheme != "https" or parts.port not in {None, 443} or not _HOST.fullmatch(host):
             raise Permanent("transcript URL: host not allowed")
-        if not any(fnmatchcase(bucket, glob) for glob in self._buckets):
+        bucket = _bucket_of(parts)
+        known = bucket is not None and any(fnmatchcase(bucket, glob) for glob in self._buckets)
+        if not known and (bucket is not None or host not in self._buckets):
+            what, name = ("host", host) if bucket is None else ("bucket", bucket)
             raise Misconfigured(
-                f"transcripts are in the bucket {bucket}, which is not known as Genesys'",
+                f"transcripts are in the {what} {name}, which is not known as Genesys'",
                 setting="GENESYS_TRANSCRIPT_BUCKETS",
-                remedy="if the bucket is Genesys', add its name to GENESYS_TRANSCRIPT_BUCKETS",
+                remedy=f"if the {what} is Genesys', add its name to GENESYS_TRANSCRIPT_BUCKETS",
             )
 
 
@@ -283,8 +297,6 @@ def _parts_of(url: str) -> SplitResult:
 def _bucket_of(parts: SplitResult) -> str | None:
     """Return the bucket of an S3 URL, by its host or path; None for any other URL."""
     host = parts.hostname or ""
-    if parts.scheme != "https" or parts.port not in {None, 443}:
-        return None
     if _IN_PATH.fullmatch(host):
         name = parts.path.split("/")[1:2]
         return name[0] if name and re.fullmatch(_BUCKET, name[0]) else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from worker.clients.http_types import Reply, Request, json_of
+from worker.clients.http_types import Reply, Request, json_of, no_way_through
 from worker.errors import (
     Misconfigured,
     NotYet,
@@ -46,6 +46,8 @@ is likely. Not `not.authorized`, nor a 403 without a code: they may be about one
 must not hold up its job; of many, most stay on the queue by the limit of dead letters."""
 
 REMOTE_CREDENTIALS = "ACTION.AUTHENTICATION"
+WAY = "let firewall, proxy and gateway pass the worker's calls to the Genesys API"
+NOT_LET_IN = {401, 405, 407}
 TOO_LARGE = {500, 504}
 """What a question is answered with that asks for too much; less of it may be answered."""
 
@@ -168,14 +170,24 @@ def failure_of(reply: Reply) -> WorkerError:
         return Unavailable(behind, retry_after=_retry_after(reply))
     if reply.status == 429:
         return _throttled(text, body, pause_asked(reply))
-    if reply.status == 401:
-        return Unauthorized(text)
+    if reply.status in NOT_LET_IN:
+        return not_let_in(text, reply)
     if reply.status == 403 and body.code and MISSING_PERMISSION.fullmatch(body.code):
         return _missing_permission(text, body)
     if not 400 <= reply.status < 500 or reply.status in _RETRIABLE:
         # 3xx too: nothing redirects this API, so a proxy stands in between.
         return Unavailable(text, retry_after=_retry_after(reply))
     return Rejected(text, status=reply.status, code=body.code)
+
+
+def not_let_in(text: str, reply: Reply) -> Misconfigured:
+    """Return the problem of a request that did not get as far as what it asks for."""
+    if reply.status == 407:
+        return no_way_through(text)
+    if reply.status == 401:
+        return Unauthorized(text)
+    remedy = f"check GENESYS_API_URL and GENESYS_DIALECT, and {WAY}"
+    return Misconfigured(text, setting="GENESYS_API_URL", remedy=remedy)
 
 
 def _text(reply: Reply, body: ErrorBody) -> str:
@@ -261,7 +273,7 @@ def token_of(reply: Reply) -> Token:
     if _minted_too_often(reply):
         raise RateLimited("genesys: token rate limit exceeded", retry_after=pause_asked(reply))
     failure = failure_of(reply)
-    if isinstance(failure, Rejected | Misconfigured):
+    if isinstance(failure, Rejected | Misconfigured) and reply.status != 407:
         code = error_body_of(reply).code or str(reply.status)
         raise Unauthorized(
             f"genesys refuses client credentials ({code})", retry_after=REFUSED_PAUSE_SECONDS
@@ -367,8 +379,7 @@ def _missing_permission(text: str, body: ErrorBody) -> Misconfigured:
 
 
 def _minted_too_often(reply: Reply) -> bool:
-    described = _error_object(reply).get("error_description")
-    return isinstance(described, str) and described.startswith("rate limit exceeded")
+    return str(_error_object(reply).get("error_description")).startswith("rate limit exceeded")
 
 
 def _issued(answer: Mapping[str, Any]) -> Token:

@@ -94,7 +94,7 @@ def record_of(reply: Reply) -> Record | None:
     if reply.status == 404:
         return None
     if not 200 <= reply.status < 300:
-        raise failure_of("crm", reply)
+        raise failure_of("crm", reply, "CRM_API_TOKEN")
     record = json_of("crm", reply)
     if record is not None and not isinstance(record, dict):
         raise Unreadable("crm: reply is not an object")

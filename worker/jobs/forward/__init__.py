@@ -83,7 +83,7 @@ async def _bus(context: Context, _: ForwardSettings, to: Destination) -> Target:
 
 
 async def _webhook(context: Context, _: ForwardSettings, to: Destination) -> Target:
-    hook = await context.webhook(UPSTREAM, HttpUrl(to.name))
+    hook = await context.webhook(UPSTREAM, HttpUrl(to.name), setting=SETTING)
     if hook is None:
         raise ConfigurationError([f"{SETTING}: names no webhook"])
     return ToWebhook(hook)
