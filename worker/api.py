@@ -235,14 +235,11 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=JobSettings)
-
 Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event and returns what it did, or raises Transient (the message comes back), NotYet
-(the data is not there yet) or Permanent (it is dead-lettered with the reason); it knows no SQS."""
+"""Works on one event; returns what it did, or raises Transient, NotYet or Permanent."""
 
 Proof = Literal["sink", "store"]
-"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
-itself, as its key is the event's (a conditional write, an execution's name)."""
+"""What proves that an event was worked on: the idempotency store, or the effect by its own key."""
 
 
 class Context(Protocol):
@@ -264,6 +261,10 @@ class Context(Protocol):
     def queue_urls(self) -> Sequence[str]:
         """URLs of the queues that the worker takes events from."""
 
+    @property
+    def reference_text(self) -> str | None:
+        """The reference text whose API the job speaks, r0 to r4; None: the platform's."""
+
     def now(self) -> datetime:
         """Return the wall clock, aware: for the age of events, never for waits."""
 
@@ -280,8 +281,7 @@ class Context(Protocol):
     ) -> AwsService:
         """Open a client of an AWS service, as botocore names it.
 
-        `setting`: names what is called, e.g. `DYNAMODB_TABLE`, for errors. `upstream`: its name in
-        `needs`, metrics and /status, the service's unless it is given.
+        `setting`: names what is called, for errors. `upstream`: its name in `needs` and metrics.
         Raises ConfigurationError for a service that the image carries no model of.
         """
 

@@ -59,6 +59,14 @@ def test_the_attribute_report_is_made_of_files(worker, a_file):
     }
 
 
+def test_in_the_reference_dialect_the_report_has_the_types_that_are_sent(worker, a_file):
+    files = ("--crm", a_file("crm.json", RECORD | {"vip": "yes"}), "--schema", str(FLOW_REPLY))
+
+    run = worker("inspect", str(START), *files, "--json", GENESYS_DIALECT="reference")
+
+    assert run.json[0]["report"]["attributes"] == {"tier": "gold", "ltv": 12.5, "vip": True}
+
+
 def test_the_report_for_people_says_the_same(worker, a_file):
     crm = a_file("crm.json", RECORD)
 

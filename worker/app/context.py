@@ -138,7 +138,7 @@ class AppContext:
         settings = self.settings.genesys
         if not settings.client_id or settings.client_secret is None:
             raise ConfigurationError(["GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET: are not set"])
-        text = self._text(job)
+        text = self.text_of(job)
         async with self.shared.lock:
             if text not in self.shared.genesys:
                 self.shared.genesys[text] = await self._genesys(job)
@@ -153,10 +153,11 @@ class AppContext:
         return frozenset(self._login(job) if name == LOGIN else name for name in names)
 
     def _login(self, job: str) -> str:
-        text = self._text(job)
+        text = self.text_of(job)
         return f"{LOGIN}_{text}" if text and not self.settings.genesys.reference else LOGIN
 
-    def _text(self, job: str) -> ReferenceText | None:
+    def text_of(self, job: str) -> ReferenceText | None:
+        """Return the reference text that a job is of; None on the platform."""
         settings = self.settings.genesys
         if settings.dialect == "platform":
             return None
@@ -172,7 +173,7 @@ class AppContext:
             )
         login = self._login(job)
         guards = {**shared.guards, LOGIN: upstreams.login(settings, login)}
-        dialect = dialect_of(settings, self._text(job) or "r2")
+        dialect = dialect_of(settings, self.text_of(job) or "r2")
         clients = await open_clients(
             self.settings,
             dialect,
@@ -244,6 +245,11 @@ class JobContext:
     def queue_urls(self) -> Sequence[str]:
         """URLs of the queues that the worker takes events from."""
         return self.app.settings.sqs.queue_urls
+
+    @property
+    def reference_text(self) -> ReferenceText | None:
+        """The reference text whose API the job speaks; None: the platform's."""
+        return self.app.text_of(self.job)
 
     def now(self) -> datetime:
         """Return the wall clock."""

@@ -110,7 +110,7 @@ async def _execute(cloud: GenesysCloud, request: web.Request) -> web.StreamRespo
 def too_many_actions(most: int) -> web.Response:
     """Return the 429 of an organization whose flows and integrations run that many already."""
     key = "actions.concurrent.executions.max"
-    limit = {"namespace": "integrations", "key": key, "value": most}
+    limit = {"namespace": "dataactions", "key": key, "value": most}
     message = f"Rate limit exceeded the maximum [{most}] for [{key}]"
     return error_body(429, message=message, headers={"Retry-After": "3"}, limit=limit)
 

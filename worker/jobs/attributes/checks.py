@@ -97,11 +97,9 @@ async def inspector(
 
     Raises ConfigurationError for files that are none, and for settings that are missing.
     """
-    if files:
-        ask, rules = from_files(files), rules_of(settings)
-    else:
-        upstreams = await _upstreams(context, settings)
-        ask, rules = upstreams.ask, rules_of(settings, typed=upstreams.genesys.typed)
+    ask = from_files(files) if files else (await _upstreams(context, settings)).ask
+    # Known without credentials: files are held against each other offline.
+    rules = rules_of(settings, typed=context.reference_text is not None)
 
     async def inspected(event: AttributesWanted) -> Inspection:
         record, schema = await ask(event)
