@@ -96,9 +96,13 @@ def queue_url(text: str) -> str:
     if (arn := _ARN.fullmatch(text)) and arn[1] in _DOMAINS:
         return f"https://sqs.{arn[2]}.{_DOMAINS[arn[1]]}/{arn[3]}/{arn[4]}"
     try:
-        return str(_URL.validate_python(text))
+        url = str(_URL.validate_python(text))
     except ValidationError as error:
         raise ValueError(_fault(text, error)) from None
+    # Such as the console's address of the queue, which takes requests and answers with a page.
+    if re.search(r"[?#]|://[^/]*/*$", url):
+        raise ValueError("is no URL of a queue, which ends with the queue's name")
+    return url
 
 
 def _checked(text: str) -> str:

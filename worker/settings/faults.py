@@ -71,8 +71,10 @@ def example_of(info: FieldInfo) -> str:
     """Return what a value looks like: an example of its type, or else the default."""
     if is_secret(info):
         return ""
-    for part in (info, *_parts(info.annotation)):
-        if found := getattr(part, "examples", None):
+    shown = (getattr(part, "examples", None) for part in _parts(info.annotation))
+    # Of a type that is made of another, the last one is its own.
+    for found in (info.examples, *reversed([*shown])):
+        if found:
             return str(found[0])
     default = info.default
     if isinstance(default, bool):

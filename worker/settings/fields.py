@@ -93,6 +93,7 @@ Uuid = Annotated[
     like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID"),
     example("3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"),
 ]
+Word = Annotated[str, like(r"[!-~]+", "must be printable ASCII without spaces")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]

@@ -8,6 +8,7 @@ from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_f
 from worker.settings.fields import (
     AgentUrl,
     ApiUrl,
+    BearerToken,
     CollectorUrl,
     Domain,
     Globs,
@@ -15,6 +16,7 @@ from worker.settings.fields import (
     Seconds,
     Url,
     Uuid,
+    Word,
     example,
     group,
     like,
@@ -26,8 +28,7 @@ def _lower(value: object) -> object:
 
 
 def _transport(value: object) -> object:
-    name = _lower(value)
-    return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
+    return "wire" if (name := _lower(value)) == "lean" else name  # as it was called until 0.2
 
 
 def _level(value: object) -> object:
@@ -213,15 +214,14 @@ class Genesys(Group):
 
     model_config = group("GENESYS_")
 
-    client_id: str | None = None
+    client_id: Word | None = None
     """OAuth client (grant: client credentials)."""
 
-    client_secret: SecretStr | None = None
+    client_secret: BearerToken | None = None
     """Its secret."""
 
     environment: Domain = "mypurecloud.com"
-    """Domain of the region, e.g. `mypurecloud.ie`, `euw2.pure.cloud`; or its AWS region, e.g.
-    `eu-west-1`."""
+    """Domain of the region, e.g. `mypurecloud.ie`; or its AWS region, e.g. `eu-west-1`."""
 
     dialect: Literal["platform", "reference"] = "platform"
     """`platform`: the real API. `reference`: the API literally as a reference text has it."""
