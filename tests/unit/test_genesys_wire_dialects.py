@@ -115,7 +115,7 @@ def test_no_such_customer_on_the_platform_is_none(reply):
 
 def test_any_other_400_of_a_data_action_is_rejected():
     with pytest.raises(Rejected):
-        Platform().execute_data_action("a", {}).read(a_reply(400, {"code": "invalid.schema"}))
+        Platform().execute_data_action("a", {}).read(a_reply(400, {"code": "too.many.results"}))
 
 
 def test_the_reference_output_is_the_result_of_a_success():

@@ -17,6 +17,9 @@ from worker.resilience.work import waiting_for
 NO_CUSTOMER = "no.results"
 """ErrorBody code of a data action that found nothing: an answer, not a failure."""
 
+OTHER_INPUTS = "invalid.schema"
+"""That of one whose contract the inputs do not fit."""
+
 NOT_FOUND = {404, 410}
 _UNSAFE_IN_ID = re.compile(r"[/?#%\\\x00-\x1f\x7f-\x9f]|\.\.")
 PLATFORM = "/api/v2/integrations/actions"
@@ -36,13 +39,20 @@ def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
     """Return whether the answer is that the customer does not exist.
 
     A 404 of the system behind the action is one with `unknown`, and NotYet with `retry`; a 404 of
-    Genesys itself says that the action does not exist, which is Misconfigured.
+    Genesys itself says that the action does not exist, which is Misconfigured, as are inputs that
+    the action does not take.
     """
     body = wire.error_body_of(reply)
+    text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
+    if reply.status == 400 and body.code == OTHER_INPUTS and body.action is None:
+        raise Misconfigured(
+            f"{text}: the data action does not take these inputs",
+            setting="VOICE_INPUT_FIELD",
+            remedy="set VOICE_INPUT_FIELD to the name of the input in the data action's contract",
+        )
     if reply.status not in NOT_FOUND:
         return reply.status == 400 and body.code == NO_CUSTOMER
     if body.action is None:
-        text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
         raise Misconfigured(
             f"{text}: the data action does not exist",
             setting="GENESYS_ACTION_ID",

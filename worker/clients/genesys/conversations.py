@@ -124,7 +124,8 @@ def _is_customer(participant: Mapping[str, Any]) -> bool:
 def _address(participant: Mapping[str, Any]) -> str | None:
     callbacks = wire.objects_in(participant.get("callbacks"))
     called_back = (number for one in callbacks for number in _listed(one.get("callbackNumbers")))
-    return wire.text_of(participant.get("address")) or next(called_back, None)
+    addresses = (wire.text_of(participant.get(name)) for name in ("address", "ani"))
+    return next(filter(None, addresses), None) or next(called_back, None)
 
 
 def _listed(value: object) -> list[str]:

@@ -107,8 +107,10 @@ def schema_of(document: Mapping[str, Any]) -> Schema | None:
     if "publishedVersion" not in document and "inputDefinitions" in document:
         return of_definitions(document["inputDefinitions"])
     version = document.get("publishedVersion")
-    found = version.get("inputSchema") if isinstance(version, dict) else document
-    return of_json_schema(found) if isinstance(found, dict) and "properties" in found else None
+    places = (version if isinstance(version, dict) else {}, document)
+    listed = (*(place.get("inputSchema") for place in places), document)
+    found = next((one for one in listed if isinstance(one, dict) and "properties" in one), None)
+    return None if found is None else of_json_schema(found)
 
 
 def _schema(kinds: Mapping[str, Kind]) -> Schema:
@@ -146,7 +148,7 @@ def _published_inputs(reply: Reply) -> Schema | None:
     flow = wire.object_of(reply)
     version = flow.get("publishedVersion")
     document = version.get("inputSchema") if isinstance(version, dict) else None
-    document = flow.get("inputSchema") if document is None else document
+    document = document or flow.get("inputSchema")
     if isinstance(document, dict) and (declared := of_json_schema(document)):
         return declared
     if version is None and not isinstance(document, dict):

@@ -165,7 +165,7 @@ def _scored(part: Mapping[str, Any], otherwise: Decimal | None) -> Iterator[Scor
     for index, score in scores.items():
         phrase = phrases.get(index, {})
         who = score.get("participant") or phrase.get("participantPurpose")
-        if who == CUSTOMER and (value := _score(score.get("sentiment"))) is not None:
+        if str(who).lower() == CUSTOMER and (value := _score(score.get("sentiment"))) is not None:
             confidence = exact(phrase.get("confidence"))
             yield ScoredPhrase(value, otherwise if confidence is None else confidence)
 

@@ -8,7 +8,7 @@ status: neither of our token, nor of our request budget, nor of Genesys.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -196,22 +196,22 @@ def _text(reply: Reply, body: ErrorBody) -> str:
 
 def refuses_token(reply: Reply) -> bool:
     """Return whether the reply refuses our token, and not a data action's remote credentials."""
-    if reply.status != 401:
-        return False
-    body = error_body_of(reply)
-    return body.action is None and not body.is_remote_credentials
+    body = error_body_of(reply) if reply.status == 401 else None
+    return body is not None and body.action is None and not body.is_remote_credentials
 
 
 def error_body_of(reply: Reply) -> ErrorBody:
     """Return what an error reply says that may be logged; gateways' HTML says nothing."""
     body = _error_object(reply)
+    parts = [body, *objects_in(body.get("errors"))]  # each of them an ErrorBody, too
+    details = [one for part in parts for one in objects_in(part.get("details"))]
     return ErrorBody(
         code=_if_like(_CODE, body.get("code")) or _if_like(_CODE, body.get("error")),
         correlation_id=_if_like(_CORRELATION_ID, body.get("contextId"))
         or _if_like(_CORRELATION_ID, reply.headers.get("inin-correlation-id")),
-        action=_remote_failure(body.get("details")),
-        limit=_limit(body.get("limit")),
-        details=tuple(_details(body.get("details"))),
+        action=_remote_failure(details),
+        limit=next(filter(None, (_limit(part.get("limit")) for part in parts)), None),
+        details=tuple(_details(details)),
         permissions=tuple(_permissions(body)) if reply.status == 403 else (),
     )
 
@@ -274,10 +274,13 @@ def token_of(reply: Reply) -> Token:
         raise RateLimited("genesys: token rate limit exceeded", retry_after=pause_asked(reply))
     failure = failure_of(reply)
     if isinstance(failure, Rejected | Misconfigured) and reply.status != 407:
-        code = error_body_of(reply).code or str(reply.status)
-        raise Unauthorized(
-            f"genesys refuses client credentials ({code})", retry_after=REFUSED_PAUSE_SECONDS
-        )
+        if code := error_body_of(reply).code:
+            refused = Unauthorized(f"genesys refuses client credentials ({code})")
+        else:
+            reason = f"genesys login: {reply.status}, not in the words of Genesys"
+            remedy = f"check GENESYS_ENVIRONMENT and GENESYS_LOGIN_URL, and {WAY}"
+            refused = Unauthorized(reason, setting="GENESYS_ENVIRONMENT", remedy=remedy)
+        raise refused.after(REFUSED_PAUSE_SECONDS)
     raise failure
 
 
@@ -315,18 +318,15 @@ def _if_like(shape: re.Pattern[str], value: object) -> str | None:
     return value if isinstance(value, str) and shape.fullmatch(value) else None
 
 
-def _remote_failure(details: object) -> str | None:
+def _remote_failure(details: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the first `ACTION.*` among the error codes of `details`."""
-    for detail in details if isinstance(details, list) else []:
-        code = _if_like(_CODE, detail.get("errorCode")) if isinstance(detail, dict) else None
-        if code is not None and code.startswith("ACTION."):
-            return code
-    return None
+    codes = (_if_like(_CODE, detail.get("errorCode")) for detail in details)
+    return next((code for code in codes if code and code.startswith("ACTION.")), None)
 
 
-def _details(value: object) -> Iterator[str]:
+def _details(details: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield codes and fields, and nothing else: a detail may quote what it refuses."""
-    for detail in objects_in(value)[:MOST_DETAILS]:
+    for detail in details[:MOST_DETAILS]:
         words = (
             _if_like(_CODE, detail.get("errorCode")),
             _if_like(_FIELD, detail.get("fieldName")),
@@ -379,7 +379,8 @@ def _missing_permission(text: str, body: ErrorBody) -> Misconfigured:
 
 
 def _minted_too_often(reply: Reply) -> bool:
-    return str(_error_object(reply).get("error_description")).startswith("rate limit exceeded")
+    said = map(_error_object(reply).get, ("error_description", "description"))
+    return any(str(one).startswith("rate limit exceeded") for one in said)
 
 
 def _issued(answer: Mapping[str, Any]) -> Token:
