@@ -377,7 +377,7 @@ async def test_a_token_that_one_text_is_refused_holds_up_no_other_job(
             emulators.sqs.send(emulators.queue_url, json.dumps(event(EVENTS["sentiment"])))
 
             async def is_refused():
-                return "refuses client credentials" in await worker.page("/readyz")
+                return "genesys login: 404" in await worker.page("/readyz")
 
             async def has_started():
                 return len(await executions(emulators)) == 1
