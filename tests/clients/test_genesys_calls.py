@@ -368,6 +368,26 @@ async def test_a_failure_is_logged_with_path_template_status_code_and_correlatio
     ]
 
 
+async def test_what_a_failure_says_of_limits_and_details_is_logged_and_no_value_with_it():
+    async def refused(_):
+        limit = {"namespace": "platform.api", "key": "token.rate.per.minute", "value": 300}
+        details = [{"errorCode": "bad.value", "fieldName": "phone", "entityName": PHONE}]
+        return error_body(429, limit=limit, details=details)
+
+    cloud = a_cloud()
+    cloud.fail_with("data_action", refused)
+    with structlog.testing.capture_logs() as lines:
+        async with genesys_of(cloud) as genesys:
+            with pytest.raises(RateLimited):
+                await genesys.execute_data_action("custom_-_1", INPUTS)
+
+    [line] = [line for line in lines if line["event"] == "genesys_call_failed"]
+    assert line["limit"]["key"] == "token.rate.per.minute"
+    assert line["limit"]["value"] == 300
+    assert line["details"] == ("bad.value phone",)
+    assert PHONE not in str(line)
+
+
 async def forbidden(_):
     return error_body(403, "missing.permissions")
 
