@@ -6,6 +6,7 @@ import typer
 
 from worker.cli import (
     check,
+    console,
     demo,
     dlq,
     inspect,
@@ -57,6 +58,11 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker status",
         "worker status --watch --url http://worker.default.svc.cluster.local:9464",
         "worker status --url http://10.0.0.1:9464 --url http://10.0.0.2:9464 --json",
+    ),
+    console.console: (
+        "worker console",
+        "worker console --url http://worker.default.svc.cluster.local:9464",
+        "worker --env-file .env console --allow-changes",
     ),
     trace.trace: (
         "worker trace c0ffee00-0000-4000-8000-000000000001",

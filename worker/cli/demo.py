@@ -23,7 +23,9 @@ Keep = Annotated[
 
 def demo(  # noqa: PLR0913, PLR0917  one parameter per option is typer's way
     events: Annotated[int, typer.Option(min=20, max=20_000, help="How many, approximately.")] = 300,
-    serve: Annotated[bool, typer.Option("--serve", help="Go on until Ctrl-C.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Go on until Ctrl-C, with a console.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same traffic.")] = 1,
     queues: Queues = "per-job",
     keep: Keep = None,

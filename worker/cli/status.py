@@ -24,7 +24,7 @@ COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
 GATES = {"open": "green", "half_open": "yellow", "closed": "red"}
 
 
-def _places(urls: list[str] | None) -> list[str] | None:
+def _checked(urls: list[str] | None) -> list[str] | None:
     for url in urls or ():
         try:
             _place(url)
@@ -41,23 +41,33 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname, parts.port or OPS_PORT
 
 
+OpsUrls = Annotated[
+    list[str] | None,
+    typer.Option(
+        callback=_checked,
+        metavar="URL",
+        help="Ask http://host:port, all addresses of its name; again for more. Default: this "
+        "machine's OPS_PORT.",
+    ),
+]
+OpsHost = Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)]
+OpsPort = Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)]
+
+
+def places_of(urls: list[str] | None, host: str, port: int) -> list[tuple[str, int]]:
+    """Return host and port of each URL; without any, those of this machine's OPS_PORT."""
+    # Both mean all addresses of both families, where the machine has both.
+    here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
+    return [_place(one) for one in urls or ()] or [(here, port)]
+
+
 def status(
-    url: Annotated[
-        list[str] | None,
-        typer.Option(
-            callback=_places,
-            metavar="URL",
-            help="Ask http://host:port, all addresses of its name; again for more. Default: this "
-            "machine's OPS_PORT.",
-        ),
-    ] = None,
+    url: OpsUrls = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two requests.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)
-    ] = OPS_PORT,
+    host: OpsHost = "127.0.0.1",
+    port: OpsPort = OPS_PORT,
 ) -> None:
     """Show queues, messages in flight, jobs, upstreams and dead letters of all replicas.
 
@@ -66,9 +76,7 @@ def status(
 
     Exit code 0: all are ready. 1: one is not, or does not answer. 3: none answers.
     """
-    # Both mean all addresses of both families, where the machine has both.
-    here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
-    places = [_place(one) for one in url or ()] or [(here, port)]
+    places = places_of(url, host, port)
     code = SUCCESS
     try:
         while True:

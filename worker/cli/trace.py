@@ -82,7 +82,7 @@ def trace(
     Exit code 0: something was found. 1: nothing. 2: not an id, or a wrong setting. 3: nothing, and
     a place did not answer.
     """
-    places = finish(_searched(conversation, dead_letters))
+    places = finish(searched(conversation, dead_letters))
     found = in_order(places)
     if as_json:
         typer.echo(json.dumps(_as_dict(conversation, found, places), indent=2))
@@ -93,7 +93,8 @@ def trace(
     raise typer.Exit(UNREACHABLE if any(one.unreachable for one in places) else FAILED)
 
 
-async def _searched(conversation: str, at_most: int) -> "list[Place]":
+async def searched(conversation: str, at_most: int) -> "list[Place]":
+    """Search all places with the settings of the environment; else as `places_of`."""
     from worker.app.command_line import settings_of
     from worker.app.jobs import known_jobs
     from worker.settings import Genesys, Handlers, Idempotency, Sqs
@@ -302,10 +303,11 @@ def _of_the_log(conversation: str) -> Place:
 def in_order(places: Iterable[Place]) -> "list[tuple[TraceEntry, str]]":
     """Return what was found with its place, in order of time; what has no time comes last."""
     found = [(one, place.trace.where) for place in places for one in place.entries()]
-    return sorted(found, key=lambda pair: (pair[0].time is None, _utc(pair[0].time)))
+    return sorted(found, key=lambda pair: (pair[0].time is None, utc(pair[0].time)))
 
 
-def _utc(time: datetime | None) -> datetime:
+def utc(time: datetime | None) -> datetime:
+    """Return a time in UTC, to sort and to show; one without a zone counts as UTC."""
     if time is None:
         return datetime.max.replace(tzinfo=UTC)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
@@ -318,18 +320,18 @@ def _as_dict(
         "conversationId": conversation,
         "entries": [
             {
-                "time": one.time and _utc(one.time).isoformat(timespec="milliseconds"),
-                "job": one.job and _masked(one.job),
-                "what": _masked(one.what),
-                "where": _masked(where),
-                "id": _masked(one.id),
-                "state": _masked(one.state),
+                "time": one.time and utc(one.time).isoformat(timespec="milliseconds"),
+                "job": one.job and masked(one.job),
+                "what": masked(one.what),
+                "where": masked(where),
+                "id": masked(one.id),
+                "state": masked(one.state),
             }
             for one, where in found
         ],
         "places": [
             {
-                "where": _masked(place.trace.where),
+                "where": masked(place.trace.where),
                 "job": place.job,
                 "searched": place.searched and not place.problem,
                 "found": len(place.trace.entries),
@@ -354,29 +356,29 @@ def _print(
     for head in ("time (UTC)", "job", "what", "state", "where and id"):
         table.add_column(head, overflow="fold")
     for one, where in found:
-        time = f"{_utc(one.time):%Y-%m-%d %H:%M:%S.%f}"[:-3] if one.time else "-"
+        time = f"{utc(one.time):%Y-%m-%d %H:%M:%S.%f}"[:-3] if one.time else "-"
         cells = (time, one.job or "-", one.what, one.state)
-        table.add_row(*map(_masked, cells), f"{_masked(where)}\n{_masked(one.id)}")
+        table.add_row(*map(masked, cells), f"{masked(where)}\n{masked(one.id)}")
     if found:
         console.print(table)
     else:
         typer.echo(f"nothing was found for the conversation {conversation}")
     for place in places:
-        typer.echo(_line(place))
+        typer.echo(place_line(place))
 
 
-def _line(place: Place) -> str:
+def place_line(place: Place) -> str:
     """Return what is said of a place below the table."""
     where = place.trace.where
     name = f"{place.job}: {where}" if place.job and place.job != where else where
     if place.problem:
-        return f"{name}: COULD NOT BE ASKED: {_masked(place.problem)}"
+        return f"{name}: COULD NOT BE ASKED: {masked(place.problem)}"
     found = f"{len(place.trace.entries)} found" if place.searched else "not searched"
     return f"{name}: {'; '.join(filter(None, (found, place.trace.note)))}"
 
 
-def _masked(text: str) -> str:
-    """Return text of a queue, a table or Genesys Cloud for a terminal, without personal data."""
+def masked(text: str) -> str:
+    """Return text of a queue, a table or Genesys Cloud for people, without personal data."""
     from worker.telemetry.scrub import clean, escape
 
     return escape(clean(text))

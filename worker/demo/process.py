@@ -1,4 +1,4 @@
-"""The worker as a process of its own: started, asked how it is, signalled."""
+"""The worker as a process of its own: started, asked how it is, signalled. Its console, too."""
 
 import asyncio
 import signal
@@ -41,7 +41,7 @@ class WorkerProcess:
         self._environment = {"PYTHONUNBUFFERED": "1", "OPS_PORT": "0", **environment}
         self.log = log
         self.url = ""
-        """Where its ops server answers; known once it is started."""
+        """Where its ops server answers, or its console; known once it is started."""
 
         self._process: asyncio.subprocess.Process | None = None
 
@@ -144,7 +144,7 @@ class WorkerProcess:
         while True:
             self._check_running()
             for line in self.log.read_bytes()[offset:].splitlines():
-                if b'"ops_server_listening"' in line:
+                if b'_listening"' in line:
                     return str(orjson.loads(line)["url"])
             await asyncio.sleep(POLL_SECONDS)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -110,7 +111,7 @@ class _Demo:
                     effects.append(await _ended(scenario))
                 await self._show(sent, effects, environment, worker)
                 if serve:
-                    effects.append(await self._serve(scenario))
+                    effects.append(await self._serve(scenario, worker.url))
         return 0 if all(found.right for found in effects) and not unsettled else 1
 
     async def _show(
@@ -134,16 +135,25 @@ class _Demo:
         for path in (*reports, self._folder / "results.html", worker.log):
             self._print(f"kept: {path}")
 
-    async def _serve(self, scenario: "Scenario") -> Effects:
-        """Send new traffic until Ctrl-C; return whether the worker then ended well."""
+    async def _serve(self, scenario: "Scenario", worker_url: str) -> Effects:
+        """Send new traffic until Ctrl-C, beside a console; return whether the worker ended well."""
         before, began = scenario.sent, time.monotonic()
-        await self._send_on(scenario)
+        async with self._console_of(scenario.environment, worker_url) as console:
+            self._print(f"console: {console.url}/ (it may redrive and delete)")
+            await self._send_on(scenario)
         ended = await _ended(scenario)
         count, left = scenario.sent - before, scenario.environment.waiting()
         minutes = (time.monotonic() - began) / 60
         self._print(f"served {count} more messages in {minutes:.1f} min; {left} left on the queues")
         self._console.print(effects_table([ended]))
         return ended
+
+    def _console_of(self, environment: Environment, worker_url: str) -> WorkerProcess:
+        variables = {**environment.variables(), "OPS_PORT": str(urlsplit(worker_url).port)}
+        log = self._folder / "console.log"
+        log.unlink(missing_ok=True)
+        program = ("-m", "worker", "console", "--allow-changes", "--port", "0")
+        return WorkerProcess(variables, log, program, process_group=0, until_ready=False)
 
     async def _send_on(self, scenario: "Scenario") -> None:
         stop = asyncio.Event()

@@ -1,4 +1,7 @@
-"""One snapshot, written for machines, /status, and drawn for people, `/`. Pure."""
+"""One snapshot, written for machines, /status, and drawn for people, `/`. Pure.
+
+The console draws with the same elements and the same style.
+"""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,11 +10,12 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
+from worker.ops.replicas import Queue
 from worker.ops.status import duration, state_of
 from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
 from worker.telemetry.scrub import escape as printable
 
-VOID = {"meta", "link"}
+VOID = {"input", "link", "meta"}
 NOTHING = "\u2014"
 PAGES = ("status", "metrics", "readyz", "livez")
 
@@ -64,16 +68,16 @@ def html_page(now: Snapshot) -> str:
     main = tag(
         "main",
         _header(now),
-        _problems(now.problems),
+        problem_cards(now.problems),
         tag("div", *map(_queue, now.queues), class_="queues"),
-        _panel("Jobs", "runs since the start, by outcome", _jobs(now.jobs)),
+        panel("Jobs", "runs since the start, by outcome", _jobs(now.jobs)),
         tag(
             "div",
-            _panel("Upstreams", "of the jobs that are on", _upstreams(now)),
-            _panel("Dead letters by cause", "of this process", _dead_letters(now)),
+            panel("Upstreams", "of the jobs that are on", _upstreams(now)),
+            panel("Dead letters by cause", "of this process", _dead_letters(now)),
             class_="pair",
         ),
-        *_warnings(now.warnings),
+        *warning_panels(now.warnings),
     )
     stale = tag("p", "", id="stale", role="status", hidden="")
     body = tag("body", stale, main, _footer(), tag("script", Markup(SCRIPT)))
@@ -127,13 +131,14 @@ def _facts(now: Snapshot) -> Iterator[tuple[str, str]]:
     yield "instance", now.instance
 
 
-def _problems(problems: Iterable[Problem]) -> Markup:
+def problem_cards(problems: Iterable[Problem]) -> Markup:
+    """Return what is wrong and what to do, or that nothing is known to be wrong."""
     cards = [
         tag(
             "li",
             tag("p", one.where, class_="where"),
             tag("p", one.cause, class_="cause"),
-            tag("p", tag("b", "What to do: "), _with_code(one.remedy), class_="remedy"),
+            tag("p", tag("b", "What to do: "), with_code(one.remedy), class_="remedy"),
             class_=f"problem {'warn' if one.heals else 'bad'}",
         )
         for one in problems
@@ -143,36 +148,44 @@ def _problems(problems: Iterable[Problem]) -> Markup:
     return tag("ul", *cards, class_="problems", aria_label="Problems")
 
 
-def _with_code(text: str) -> Markup:
+def with_code(text: str) -> Markup:
+    """Return text of ours, what stands between backticks as code."""
     parts = text.split("`")
     return joined(*(tag("code", part) if i % 2 else part for i, part in enumerate(parts)))
 
 
 def _queue(queue: QueueStatus) -> Markup:
+    return tag(
+        "section",
+        tag("h2", queue.name),
+        tag("p", f"gate {queue.gate.replace('_', '-')}", class_=f"badge {colour_of(queue.gate)}"),
+        tag("p", f"jobs: {', '.join(queue.jobs) or NOTHING}", class_="note"),
+        tag("p", queue.why, class_="why"),
+        queue_figures(queue),
+        _in_flight(queue.oldest),
+        class_="panel queue",
+    )
+
+
+def queue_figures(queue: QueueStatus | Queue) -> Markup:
+    """Return how many messages a queue has, by where they are."""
     figures = (
         ("Visible", queue.visible),
         ("In flight", queue.in_flight),
         ("Invisible", queue.invisible),
         ("Dead letters", queue.dead_letters),
     )
-    shown = [tag("div", tag("dt", label), tag("dd", _count(value))) for label, value in figures]
-    return tag(
-        "section",
-        tag("h2", queue.name),
-        tag("p", f"gate {queue.gate.replace('_', '-')}", class_=f"badge {_colour(queue.gate)}"),
-        tag("p", f"jobs: {', '.join(queue.jobs) or NOTHING}", class_="note"),
-        tag("p", queue.why, class_="why"),
-        tag("dl", *shown, class_="figures"),
-        _in_flight(queue.oldest),
-        class_="panel queue",
-    )
+    shown = [tag("div", tag("dt", label), tag("dd", count_of(value))) for label, value in figures]
+    return tag("dl", *shown, class_="figures")
 
 
-def _count(value: int | None) -> str:
+def count_of(value: int | None) -> str:
+    """Return a number with separators; a dash for one that is not known."""
     return NOTHING if value is None else f"{value:,}"
 
 
-def _colour(state: str) -> str:
+def colour_of(state: str) -> str:
+    """Return the class of a badge that shows the state of a gate."""
     return {"open": "good", "half_open": "warn", "closed": "bad"}.get(state, "off")
 
 
@@ -181,7 +194,7 @@ def _in_flight(messages: Iterable[InFlight]) -> Markup:
         (tag("code", one.message_id), ", ".join(one.jobs) or NOTHING, one.phase, _for(one.seconds))
         for one in messages
     ]
-    return _table(("Message in flight", "Job", "Phase", "For"), rows, "No message is in flight.")
+    return table_of(("Message in flight", "Job", "Phase", "For"), rows, "No message is in flight.")
 
 
 def _for(seconds: float) -> Markup:
@@ -193,23 +206,25 @@ def _jobs(jobs: Iterable[JobStatus]) -> Markup:
         (
             tag("b", job.name),
             joined(
-                tag("span", job.state.replace("_", "-"), class_=f"badge {_colour(job.state)}"),
+                tag("span", job.state.replace("_", "-"), class_=f"badge {colour_of(job.state)}"),
                 tag("span", f" {job.reason}") if job.reason else "",
             ),
-            _outcomes(job.outcomes),
-            _failure(job.last_failure),
+            outcomes_of(job.outcomes),
+            failure_of(job.last_failure),
         )
         for job in jobs
     ]
-    return _table(("Job", "State", "Outcomes", "Last failure"), rows, "No job is known yet.")
+    return table_of(("Job", "State", "Outcomes", "Last failure"), rows, "No job is known yet.")
 
 
-def _outcomes(outcomes: Mapping[str, int]) -> str:
+def outcomes_of(outcomes: Mapping[str, int]) -> str:
+    """Return counts by name, without those that are zero."""
     done = [joined(f"{name} ", tag("b", f"{n:,}")) for name, n in outcomes.items() if n]
     return tag("ul", *(tag("li", one) for one in done), class_="counts") if done else NOTHING
 
 
-def _failure(failure: Mapping[str, object] | None) -> str:
+def failure_of(failure: Mapping[str, object] | None) -> str:
+    """Return when a job failed last, and why."""
     if not failure:
         return NOTHING
     seconds = failure.get("seconds_ago")
@@ -225,7 +240,7 @@ def _upstreams(now: Snapshot) -> Markup:
         (tag("b", one.name), one.breaker.replace("_", "-"), one.reason or NOTHING)
         for one in now.upstreams
     ]
-    table = _table(("Upstream", "Breaker", "Why"), rows, "No upstream is known to be down.")
+    table = table_of(("Upstream", "Breaker", "Why"), rows, "No upstream is known to be down.")
     closed = [tag("p", f"Breaker closed: {', '.join(well)}.", class_="note")] if well else []
     return joined(table, *closed)
 
@@ -240,22 +255,25 @@ def _dead_letters(now: Snapshot) -> Markup:
         )
         for one in now.dead_letter_causes
     ]
-    table = _table(("Cause", "Job", "Dead letters", "Held back"), rows, "None since the start.")
-    all_of_them = _with_code("`worker dlq list` reads the whole dead-letter queue.")
+    table = table_of(("Cause", "Job", "Dead letters", "Held back"), rows, "None since the start.")
+    all_of_them = with_code("`worker dlq list` reads the whole dead-letter queue.")
     return joined(table, tag("p", all_of_them, class_="note"))
 
 
-def _warnings(warnings: Iterable[str]) -> Iterator[Markup]:
+def warning_panels(warnings: Iterable[str]) -> Iterator[Markup]:
+    """Yield a panel with the warnings; none without any."""
     items = [tag("li", one) for one in warnings]
     if items:
-        yield _panel("Warnings", "found at the start", tag("ul", *items, class_="warnings"))
+        yield panel("Warnings", "found at the start", tag("ul", *items, class_="warnings"))
 
 
-def _panel(title: str, note: str, content: Markup) -> Markup:
-    return tag("section", tag("h2", title), tag("p", note, class_="note"), content, class_="panel")
+def panel(title: str, note: str, *content: str) -> Markup:
+    """Return a section with a title."""
+    below = tag("p", note, class_="note") if note else ""
+    return tag("section", tag("h2", title), below, *content, class_="panel")
 
 
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> Markup:
+def table_of(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> Markup:
     """Return a table; where it is narrow each cell gets its head as a label."""
     if not rows:
         return tag("p", empty, class_="empty")
@@ -269,7 +287,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) 
 
 def _footer() -> Markup:
     links = [part for name in PAGES for part in (tag("a", f"/{name}", href=f"/{name}"), " ")]
-    all_of_them = _with_code("One replica. All of them: `worker status --url http://NAME:PORT`. ")
+    all_of_them = with_code("One replica. All of them: `worker status --url http://NAME:PORT`. ")
     return tag("footer", tag("p", all_of_them, *links))
 
 

@@ -148,7 +148,7 @@ def show(
     from worker.cli.dlq.reader import DeadLetter, samples
 
     async def work() -> list[DeadLetter]:
-        async with _dead_letter_queues() as queues:
+        async with dead_letter_queues() as queues:
             return await samples(queues, name, count=count, timing=_timing(wait))
 
     dead_letters = [
@@ -275,7 +275,7 @@ def _order(
     """Return the order; by default for what came before now."""
     from worker.cli.dlq.redrive import Addresses, Order
 
-    addresses = Addresses(queues=_urls().queues, only=to)
+    addresses = Addresses(queues=configured_urls().queues, only=to)
     how.setdefault("before", time.time())
     return Order(action=action, addresses=addresses, only=only, **how)
 
@@ -318,7 +318,7 @@ def _tally_of(order: "Order") -> "Tally":
 async def _work(order: "Order", on_progress: "OnProgress") -> "Tally":
     from worker.cli.dlq.redrive import Tally, carry_out
 
-    async with _dead_letter_queues() as queues:
+    async with dead_letter_queues() as queues:
         tally = Tally(depth=await _depth(queues))
         for queue in queues:
             await carry_out(queue, order, tally, on_progress)
@@ -329,7 +329,7 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
     from worker.cli.dlq.output import print_json
 
     try:
-        source, destination = _urls().native(to)
+        source, destination = configured_urls().native(to)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     depth = _done(_depth_of(source))
@@ -369,15 +369,17 @@ async def _move(source: str, destination: str, rate: float) -> str:
 
 
 @asynccontextmanager
-async def _dead_letter_queues() -> "AsyncIterator[Sequence[Queue]]":
+async def dead_letter_queues() -> "AsyncIterator[Sequence[Queue]]":
+    """Open the dead-letter queues of the environment for the block. Raises ConfigurationError."""
     from worker.app.command_line import open_context, open_queue
     from worker.settings import Sqs
 
     async with open_context(Sqs) as context:
-        yield [await open_queue(context, url) for url in _urls().dead_letters]
+        yield [await open_queue(context, url) for url in configured_urls().dead_letters]
 
 
-def _urls() -> "Urls":
+def configured_urls() -> "Urls":
+    """Return the queues of the environment. Raises ConfigurationError."""
     from worker.cli.dlq.redrive import urls_of
     from worker.settings import Sqs, load_group
 

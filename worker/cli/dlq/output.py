@@ -124,9 +124,9 @@ def print_dead_letter(dead_letter: dict[str, Any]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 if inner is not None:
-                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}{_age(inner)}")
+                    typer.echo(f"  {escape(str(key))}: {escape(str(inner))}{age_of(inner)}")
         elif value not in (None, []):
-            typer.echo(f"{name}: {escape(_text(value))}{_age(value)}")
+            typer.echo(f"{name}: {escape(_text(value))}{age_of(value)}")
     typer.echo("")
 
 
@@ -149,7 +149,7 @@ def progress_text(tally: Tally, seconds: float) -> str:
     )
 
 
-def _age(value: Any) -> str:
+def age_of(value: Any) -> str:
     """Return in brackets how long ago a moment is; nothing of what is none."""
     try:
         moment = datetime.fromisoformat(value)

@@ -204,6 +204,7 @@ class Tally:
 
 
 OnProgress = Callable[[Tally], None]
+"""Called before and after each batch; what it raises ends the run between two of them."""
 
 
 async def carry_out(
@@ -216,6 +217,7 @@ async def carry_out(
         while (left := _left(order, tally)) > 0 and batches.fruitless < MOST_FRUITLESS:
             if order.apply:
                 await send_rate.wait()
+                on_progress(tally)
             dead_letters = await reader.next(min(left, send_rate.burst) if order.apply else left)
             if not dead_letters:
                 break
