@@ -2,71 +2,43 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.replicas import (
+    ADDRESSES,
+    NAME,
+    free_port,
+    frozen_replica,
+    names,
+    replica,
+    two_that_answer,
+)
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
 from worker.cli.main import app
-from worker.ops import Health, OpsServer, Status, replicas
-from worker.settings import Ops
-from worker.telemetry import DeadLetterCause, JobStatus, QueueStatus, Snapshot
-
-NAME = "worker.cluster.test"
-ADDRESSES = ("127.0.0.21", "127.0.0.22", "127.0.0.23")
-FROZEN = """
-import socket
-listener = socket.create_server(("127.0.0.23", {port}))
-print("listening", flush=True)
-while True: listener.accept()
-"""
-"""A process that is stopped takes connections all the same: its kernel does."""
+from worker.ops import replicas
 
 
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
-def named(monkeypatch):
-    """Let the resolver know a name of several addresses, as a headless service has."""
-    known = {NAME: ADDRESSES}
-    resolve = socket.getaddrinfo
-
-    def lookup(host, port, *more, **options):
-        if host not in known:
-            return resolve(host, port, *more, **options)
-        return [found for one in known[host] for found in resolve(one, port, *more, **options)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    return known
+def named():
+    with names({NAME: ADDRESSES}) as known:
+        yield known
 
 
 @pytest.fixture
 def serve(port):
     """Return a function that serves a snapshot as a replica at an address."""
     with ExitStack() as stack:
-
-        def start(snapshot, address, *, host="", **checks):
-            health = Health(stall_seconds=3600, checks=checks)
-            health.beat()
-            status = Status(lambda: snapshot, health)
-            server = OpsServer(
-                Ops(host=address, port=port), health, lambda: replace(status(), host=host)
-            )
-            stack.enter_context(server)
-            return health
-
-        yield start
+        yield lambda snapshot, address, **more: stack.enter_context(
+            replica(snapshot, address, port, **more)
+        )
 
 
 @pytest.fixture
@@ -77,55 +49,20 @@ def status():
     return run
 
 
-def a_queue(**over):
-    return QueueStatus(
-        **{
-            "name": "voice",
-            "jobs": ("voice",),
-            "last_receive_seconds_ago": 0.1,
-            "last_message_seconds_ago": 0.1,
-            **over,
-        }
-    )
-
-
-def a_replica(queue, **outcomes):
-    cause = DeadLetterCause(reason="bad", job="voice", fingerprint="f1", dead_letters=2)
-    return Snapshot(
-        queues=(queue,),
-        jobs=(JobStatus(name="voice", state="open", outcomes=outcomes),),
-        dead_letter_causes=(cause,),
-        in_flight=queue.in_flight,
-        concurrency=64,
-        uptime_seconds=7_500.0,
-    )
-
-
 def rows_of(output):
     return [line.split() for line in output.splitlines()]
 
 
 @pytest.fixture
 def frozen(port):
-    """A process that was stopped: nothing of it runs, and its port takes connections."""
-    command = [sys.executable, "-c", FROZEN.format(port=port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603  ours
-    process.stdout.readline()
-    os.kill(process.pid, signal.SIGSTOP)
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with frozen_replica(ADDRESSES[2], port) as process:
+        yield process
 
 
 def test_three_replicas_behind_one_name_one_of_them_frozen(serve, status, named, frozen, port):
-    # 20 in flight at SQS in all: 5 and 3 here, 12 elsewhere, as each of the two sees it.
-    moving = a_queue(in_flight=5, visible=40, invisible=15, dead_letters=4)
-    shut = a_queue(
-        in_flight=3, visible=38, invisible=17, dead_letters=4, gate="closed", gate_reason="crm"
-    )
-    serve(a_replica(moving, ok=100, retry=1), ADDRESSES[0], host="pod-a")
-    serve(a_replica(shut, ok=50), ADDRESSES[1], host="pod-b")
+    moving, shut = two_that_answer()
+    serve(moving, ADDRESSES[0], host="pod-a")
+    serve(shut, ADDRESSES[1], host="pod-b")
 
     result = status("--url", f"http://{NAME}:{port}")
 

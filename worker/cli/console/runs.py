@@ -122,7 +122,7 @@ class DeadLetters:
         """`queues` opens the dead-letter queues; `addresses`: where what they have may go back."""
         self._queues = queues
         self._addresses = addresses
-        self._timing = timing
+        self.timing = timing
         self._task: asyncio.Task[None] | None = None
         self.runs: list[Run] = []
         """The latest, in order."""
@@ -163,7 +163,7 @@ class DeadLetters:
             apply=False,
             before=time.time(),
             rate=rate,
-            timing=self._timing,
+            timing=self.timing,
         )
         return self._begin(Run(number=self._next(), order=order, by=by))
 
@@ -234,7 +234,7 @@ class DeadLetters:
         """Read and keep what is there, up to the limit."""
         kept = sum(_bytes_of(one) for one in run.found)
         go_on = _unless_stopped(run)
-        async with reading(queue, before=inf, timing=self._timing) as reader:
+        async with reading(queue, before=inf, timing=self.timing) as reader:
             while (left := run.limit - len(run.found)) > 0 and kept < KEPT_BYTES:
                 if not (batch := await reader.next(min(left, MAX_BATCH))):
                     break
