@@ -280,6 +280,10 @@ FORGED = {
     "another origin": {"Origin": "https://evil.example"},
     "another port's origin": {"Origin": "http://127.0.0.1:1"},
     "an origin that begins alike": {"Origin": "{url}.evil.example"},
+    "an origin that begins as a host without port": {
+        "Host": "localhost",
+        "Origin": "http://localhost.evil.example",
+    },
     "an extension's origin": {"Origin": "chrome-extension://{host}"},
     "no form": {"Content-Type": "text/plain"},
     "another charset": {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"},
@@ -323,6 +327,29 @@ async def test_a_foreign_name_for_loopback_reads_nothing(changing):
 
         assert answer.status == 403
         assert TOKEN not in answer.text
+
+
+async def test_a_page_of_another_site_may_lead_to_ours_and_load_nothing(changing):
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+
+    followed = await changing.get("/trace", **foreign, **{"Sec-Fetch-Mode": "navigate"})
+    loaded = await changing.get("/trace", **foreign, **{"Sec-Fetch-Mode": "no-cors"})
+
+    assert (followed.status, loaded.status) == (200, 403)
+
+
+async def test_the_end_of_the_console_stops_a_run_between_two_batches(sqs, queue, dead, fail):
+    await fail(*dead_letters(20))
+    async with aiohttp.ClientSession() as http, served_console(changes=True) as (url, work):
+        visitor = Visitor(http, url, work)
+        dry_run = await a_dry_run(visitor)
+        await visitor.post(f"{dry_run}/apply", rate="5")
+        await until(lambda: work.runs[-1].tally.done)
+
+    done = work.runs[-1].tally.done
+    assert work.runs[-1].state == "stopped"
+    assert (len(bodies(sqs, queue)), len(bodies(sqs, dead))) == (done, 20 - done)
+    assert sqs.depth(dead).in_flight == 0
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "LOCALHOST", "[::1]:9465", "127.0.0.1"])
@@ -461,8 +488,10 @@ async def test_three_replicas_behind_one_name_one_of_them_frozen(visit, places):
     assert f"{frozen} {frozen} no answer frozen: takes connections" in page.words
     assert "voice gates differ" in page.words
     assert "Visible 40 In flight 8 Invisible 12 Dead letters 4" in page.words
-    assert f"pod-a open 5 0 pod-b closed 3 0 {frozen} unknown" in page.words
-    assert "Gate closed: crm; 3 in flight, 38 visible" in page.words
+    assert "pod-a open 5 Moving: 5 in flight" in page.words
+    assert "pod-b closed 3 Gate closed: crm; 3 in flight, 38 visible" in page.words
+    assert f"{frozen} unknown \u2014 frozen: takes connections" in page.words
+    assert "No problem is known" not in page.words
     assert "bad f1 voice 4 0" in page.words
 
 

@@ -60,6 +60,15 @@ def test_a_stream_that_is_open_does_not_hold_up_the_end():
         assert process.wait(20) == 0
 
 
+def test_that_others_can_reach_it_without_a_login_is_a_warning():
+    with console("--host", "0.0.0.0") as (process, first):  # noqa: S104  what is warned of
+        second = json.loads(process.stderr.readline())
+
+    assert first["event"] == "console_listening"
+    assert second["event"] == "console_open_to_network"
+    assert second["level"] == "warning"
+
+
 def test_a_port_that_is_taken_is_exit_code_1(worker_process):
     with console() as (_, first):
         port = first["url"].rpartition(":")[2]

@@ -75,6 +75,11 @@ async def demo():
         await process.communicate()
 
 
+async def page_of(url):
+    async with aiohttp.ClientSession() as http, http.get(url) as reply:
+        return await reply.text()
+
+
 async def line_with(process, text):
     async with asyncio.timeout(END_SECONDS):
         while text not in (line := (await process.stdout.readline()).decode()):
@@ -99,6 +104,7 @@ async def test_ctrl_c_at_a_terminal_ends_a_served_demo_well(demo, terminal, tmp_
     (tmp_path / "worker.log").write_text('{"event":"of a demo before"}\n')
     process = await demo("--serve", "--keep", tmp_path, stdout=terminal.end, NO_COLOR="1")
     before = await terminal.until("serving")
+    console = await page_of(re.search(r"console: (http://127\.0\.0\.1:\d+/)", before)[1])
 
     os.killpg(process.pid, signal.SIGINT)  # a terminal signals everyone who belongs to it
 
@@ -106,6 +112,8 @@ async def test_ctrl_c_at_a_terminal_ends_a_served_demo_well(demo, terminal, tmp_
         await process.wait()
     after = await terminal.until("clean exits of the worker")
     assert process.returncode == 0
+    assert "changes allowed" in console
+    assert "genesys-voice" in console
     assert "WRONG" not in before + after
     sent = re.findall(r" (\d+) +\d+ +\d+ +\d+ +\d+\.\d\d +\d+\.\d\d", STYLE.sub("", before))
     totals = re.findall(r" \d+/(\d+) ", before)
@@ -115,7 +123,7 @@ async def test_ctrl_c_at_a_terminal_ends_a_served_demo_well(demo, terminal, tmp_
     assert not COLOUR.search(before + after)
     kept = sorted(path.name for path in tmp_path.rglob("*.*"))
     assert kept == [
-        *("manifest.json", "report.csv", "report.html", "report.json"),
+        *("console.log", "manifest.json", "report.csv", "report.html", "report.json"),
         *("results.html", "worker.log"),
     ]
     assert "the CRM is down" in (tmp_path / "results.html").read_text()

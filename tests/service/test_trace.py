@@ -6,11 +6,14 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 
 from tests.service.conftest import CONVERSATION, CUSTOMER, sample
+from tests.support.console import Visitor
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
+from worker.demo import WorkerProcess
 from worker.demo.environment import LEDGER_TABLE, TABLE
 from worker.emulators.genesys.cloud import Ended, a_conversation
 from worker.emulators.sqs.model import Attribute
@@ -127,6 +130,27 @@ async def test_the_table_has_all_and_no_personal_data(trace, handled):
         assert wanted in run.out
     assert PHONE not in run.out + run.err
     assert "gold" not in run.out + run.err
+
+
+async def test_the_consoles_page_has_all_too(handled, emulators, tmp_path):
+    variables = {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE, "OPS_PORT": "9"}
+    program = ("-m", "worker", "console", "--port", "0")
+    async with (
+        WorkerProcess(variables, tmp_path / "log", program, until_ready=False) as console,
+        aiohttp.ClientSession() as http,
+    ):
+        visitor = Visitor(http, console.url, None)
+        linked = await visitor.get(f"/trace?conversation={CONVERSATION}")
+        asked = await visitor.post("/trace", conversation=CONVERSATION, token=linked.token)
+
+    for wanted in ("voice record complete", "execution SUCCEEDED", "attributes", "event done"):
+        assert wanted in linked.words
+        assert wanted in asked.words
+    [dead_letter] = emulators.sqs.messages(emulators.dead_letter_url)
+    assert dead_letter.id not in linked.text  # SQS has no read that does not hide what it reads
+    assert dead_letter.id in asked.text
+    assert emulators.sqs.depth(emulators.dead_letter_url).visible == 1
+    assert PHONE not in linked.text + asked.text
 
 
 async def test_nothing_is_found_of_another_conversation(trace, handled):

@@ -80,6 +80,11 @@ class Answer:
         return " ".join(Page.of(self.text).words)
 
     @property
+    def token(self):
+        """Return the token of its forms."""
+        return next(one["value"] for _, one in self.tags if one.get("name") == "token")
+
+    @property
     def tags(self):
         return Page.of(self.text).tags
 

@@ -22,6 +22,7 @@ READ_BY_DEFAULT = 1_000
 RATES = {"redrive": "10", "delete": "100"}
 """Messages per second that a form begins with, as `worker dlq` does."""
 
+CELL_CHARACTERS = 400
 LEAST_RATE, MOST_RATE = 0.1, 1_000
 INVISIBLE = (
     "SQS shows messages only to those who receive them: while they are read they are invisible to "
@@ -65,16 +66,21 @@ def _cause_row(cause: Cause) -> tuple[str, ...]:
     first, last = cause.first_failure, cause.last_failure
     return (
         joined(
-            link(clean(cause.reason), f"{PATH}/cause", fingerprint=cause.fingerprint),
+            link(_short(cause.reason), f"{PATH}/cause", fingerprint=cause.fingerprint),
             " ",
-            tag("code", clean(cause.fingerprint)),
+            tag("code", _short(cause.fingerprint)),
         ),
         tag("b", f"{cause.count:,}"),
-        clean(", ".join(sorted(cause.jobs))) or NOTHING,
-        clean(", ".join(sorted(cause.queues))) or NOTHING,
+        _short(", ".join(sorted(cause.jobs))) or NOTHING,
+        _short(", ".join(sorted(cause.queues))) or NOTHING,
         ago(first) if first else NOTHING,
         ago(last) if last else NOTHING,
     )
+
+
+def _short(text: str) -> str:
+    """Return text of any sender for a place where others stand beside it."""
+    return clean(text, CELL_CHARACTERS)
 
 
 def _runs(runs: Sequence[Run]) -> Markup:
@@ -116,7 +122,7 @@ def cause(fingerprint: str, work: DeadLetters, frame: Frame, first: int = 0) -> 
         *(tag("p", reason, class_="cause") for reason in reasons),
         tag("p", "fingerprint ", tag("code", clean(fingerprint)), class_="note"),
         _actions(frame, "--fingerprint", fingerprint=fingerprint),
-        panel(f"{len(found):,} dead letters", _read_note(run, work), table, *turns),
+        panel(_messages(len(found)), _read_note(run, work), table, *turns),
     )
 
 
@@ -194,7 +200,7 @@ def _facts(facts: Mapping[str, Any]) -> Markup:
         part
         for name, value in facts.items()
         if value not in (None, [], "")
-        for part in (tag("dt", clean(str(name))), tag("dd", clean(_text(value)), age_of(value)))
+        for part in (tag("dt", _short(str(name))), tag("dd", _short(_text(value)), age_of(value)))
     ]
     return tag("dl", *pairs, class_="facts") if pairs else tag("p", "None.", class_="empty")
 
@@ -279,12 +285,14 @@ def _number(name: str, label: str, value: object, least: object, most: object) -
 def progress(run: Run) -> Markup:
     """Return how far it is: a bar, numbers, and what was selected."""
     done, total = _progress(run)
-    text = progress_text(run.tally, run.elapsed()) if not run.is_over else _result(run)
+    text = _result(run) if run.is_over else progress_text(run.tally, run.elapsed())
+    if run.of is not None and not run.is_over:
+        text = f"{_did(run)} of {run.of.to_do:,}; {text}"
     state = {"ended": "good", "failed": "bad"}.get(run.state, "warn")
     return joined(
         tag("p", tag("span", run.state, class_=f"badge {state}"), f" {name_of_run(run)}"),
         tag("progress", value=done, max=max(total, 1), aria_label="Progress"),
-        tag("p", clean(text), class_="why", role="status"),
+        tag("p", clean(text), class_="why"),
         tag("p", clean(run.problem), class_="alert") if run.problem else "",
         *_left_over(run),
         _selected(run),

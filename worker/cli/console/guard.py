@@ -59,7 +59,7 @@ class Guard:
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer the request, or refuse it and say why."""
-        why = self._wrong_host(request)
+        why = self._wrong_host(request) or self._wrong_site(request)
         if why is None and request.method not in READS:
             why = self._wrong_origin(request) or await self._wrong_token(request)
         if why is None:
@@ -74,6 +74,13 @@ class Guard:
         if _name(host) in LOOPBACK or self._is_known(host):
             return None
         return "the console is not known by this host: --allow-host NAME allows it"
+
+    def _wrong_site(self, request: web.Request) -> str | None:
+        """Refuse what a foreign page loads; a link to ours, that a person follows, is none."""
+        is_foreign = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+        if is_foreign and request.headers.get("Sec-Fetch-Mode") != "navigate":
+            return "a page of another site asks for it"
+        return None
 
     def _wrong_origin(self, request: web.Request) -> str | None:
         given = request.headers.getall("Origin", [])

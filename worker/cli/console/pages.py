@@ -115,7 +115,7 @@ def overview(now: Overview) -> Markup:
     return joined(
         _summary(now),
         *_silence(now),
-        page.problem_cards(problems) if len(now.silent) < len(now.replicas) else "",
+        page.problem_cards(problems) if problems or not now.silent else "",
         panel("Replicas", "each address that was asked", _replicas(now)),
         tag("div", *(_queue(one, now) for one in now.queues), class_="queues"),
         panel("Messages in flight", "those that are longest in their phase", _in_flight(now)),
@@ -185,35 +185,25 @@ def _queue(queue: Queue, now: Overview) -> Markup:
         tag("h2", queue.name),
         tag("p", gate, class_=f"badge {colour}"),
         tag("p", f"jobs: {', '.join(jobs) or page.NOTHING}", class_="note"),
-        *(tag("p", line, class_="why") for line in _whys(queue)),
+        *(tag("p", one.why, class_="why") for one in seen if len(now.replicas) == 1),
         page.queue_figures(queue),
         _gates(queue, now) if len(now.replicas) > 1 else "",
         class_="panel queue",
     )
 
 
-def _whys(queue: Queue) -> Iterator[str]:
-    """Yield why it moves, or does not, once where the replicas agree."""
-    sentences: dict[str, list[str]] = {}
-    for name, one in queue.replicas.items():
-        sentences.setdefault(one.why, []).append(name)
-    for why, names in sentences.items():
-        yield f"{why} ({', '.join(names)})" if len(sentences) > 1 else why
-
-
 def _gates(queue: Queue, now: Overview) -> Markup:
-    """Return a row for each replica; those that do not answer are there, too."""
+    """Return why it moves, or does not, on each replica, also on a silent one."""
     rows = [_gate_row(one, queue.replicas.get(one.name)) for one in now.replicas]
-    heads = ("Replica", "Gate", "In flight", "Pollers")
+    heads = ("Replica", "Gate", "In flight", "Why")
     return table_of(heads, [row for row in rows if row], "No replica has this queue.")
 
 
 def _gate_row(replica: Replica, seen: QueueStatus | None) -> tuple[str, ...]:
     if seen is not None:
-        in_flight, pollers = f"{seen.in_flight:,}", str(seen.pollers)
-        return tag("b", replica.name), _gate(seen.gate), in_flight, pollers
+        return tag("b", replica.name), _gate(seen.gate), f"{seen.in_flight:,}", seen.why
     if replica.status is None:
-        return tag("b", replica.name), _badge("bad", "unknown"), page.NOTHING, page.NOTHING
+        return tag("b", replica.name), _badge("bad", "unknown"), page.NOTHING, replica.problem
     return ()
 
 

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from worker.cli.console import dead_letters, pages
-from worker.cli.console.guard import Guard, add_headers, host_of
+from worker.cli.console.guard import LOOPBACK, Guard, add_headers, host_of
 from worker.cli.console.runs import Busy, DeadLetters, Run, open_dead_letters
 from worker.cli.dlq.reader import DeadLetter
 from worker.cli.dlq.redrive import Filter
@@ -303,7 +303,9 @@ async def _stream(
     request: web.Request, draw: Draw, seconds: float, is_over: Callable[[], bool] = lambda: False
 ) -> web.StreamResponse:
     """Send a part of a page again and again, as server-sent events, until its reader goes."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    # The second is for proxies of nginx, which else hold parts back until there are more.
+    headers = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     while not is_over():
         lines = (await draw()).splitlines()
@@ -334,6 +336,8 @@ async def serve(
     work, missing = open_dead_letters()
     async with serving(Console(Fleet(places), work, missing, frame), guard, *address) as url:
         log.info("console_listening", url=url, changes_allowed=changes)
+        if own not in LOOPBACK:
+            log.warning("console_open_to_network", without="login")
         await stop.wait()
         if work is not None:
             await work.close()
