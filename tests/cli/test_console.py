@@ -225,8 +225,10 @@ async def test_a_second_run_waits_for_the_first(fail, changing):
     assert "Another run is not over" in second.words
 
 
-@pytest.mark.parametrize("state", ["read", "empty", "applied"])
-async def test_only_a_dry_run_that_selected_something_is_applied(sqs, dead, fail, changing, state):
+@pytest.mark.parametrize("state", ["read", "empty", "applied", "again"])
+async def test_only_a_dry_run_that_selected_something_is_applied_once(
+    sqs, dead, fail, changing, state
+):
     await fail(*dead_letters(1))
     if state == "read":
         run = await changing.done("/dead-letters/read", limit="10")
@@ -235,6 +237,10 @@ async def test_only_a_dry_run_that_selected_something_is_applied(sqs, dead, fail
     else:
         dry_run = await a_dry_run(changing, action="redrive", fingerprint=ABC.fingerprint)
         run = await changing.done(f"{dry_run}/apply", rate="100")
+    if state == "again":
+        run = run.of
+        await fail(*dead_letters(1))
+        assert "Applied by run 2" in (await changing.get(dry_run)).words
     before = bodies(sqs, dead)
 
     answer = await changing.post(f"/runs/{run.number}/apply", rate="100", sure="yes")
@@ -483,7 +489,7 @@ async def test_three_replicas_behind_one_name_one_of_them_frozen(visit, places):
         page = await (await visit()).get("/")
 
     frozen = f"{ADDRESSES[2]}:{port}"
-    assert "3 replicas, 2 of them answer" in page.words
+    assert "Replicas that answer: 2 of 3" in page.words
     assert "1 replica does not answer: all sums are without it." in page.words
     assert f"{frozen} {frozen} no answer frozen: takes connections" in page.words
     assert "voice gates differ" in page.words

@@ -5,7 +5,8 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -173,6 +174,8 @@ class Overview:
     """With the replicas that have them."""
 
     warnings: Sequence[str]
+    taken: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When all answers, or their absence, were known."""
 
     @property
     def silent(self) -> list[Replica]:

@@ -242,7 +242,11 @@ def run(run: Run, frame: Frame) -> Markup:
         return joined(live(f"/live/runs/{run.number}", progress(run)), stop)
     if run.order is not None and run.can_be_applied and frame.changes:
         return joined(progress(run), _apply_form(run, run.order.action, frame))
-    return joined(progress(run), tag("p", link("Dead letters", PATH)))
+    links = [link("Dead letters", PATH)]
+    if run.applied_by is not None:
+        number = run.applied_by.number
+        links.append(link(f"Applied by run {number}", f"/runs/{number}"))
+    return joined(progress(run), tag("p", *links, class_="links"))
 
 
 def _apply_form(run: Run, action: str, frame: Frame) -> Markup:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -130,9 +129,8 @@ def _where(where: str, who: Sequence[str], now: Overview) -> str:
 
 def _summary(now: Overview) -> Markup:
     count, answers = len(now.replicas), len(now.replicas) - len(now.silent)
-    taken = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    replicas = "1 replica" if count == 1 else f"{count} replicas"
-    return tag("p", f"{replicas}, {answers} of them answer; as of {taken}", class_="note")
+    taken = f"{now.taken:%Y-%m-%d %H:%M:%S} UTC"
+    return tag("p", f"Replicas that answer: {answers} of {count}; as of {taken}", class_="note")
 
 
 def _silence(now: Overview) -> Iterator[Markup]:

@@ -57,6 +57,9 @@ class Run:
     of: "Run | None" = None
     """The dry run that this one applies."""
 
+    applied_by: "Run | None" = None
+    """The run that did what this dry run has shown; once, since it shows what is no longer so."""
+
     by: str = ""
     """Address of who asked for it."""
 
@@ -82,8 +85,9 @@ class Run:
 
     @property
     def can_be_applied(self) -> bool:
-        """Whether it is a dry run that selected something."""
-        return self.state == "ended" and self._dry_order is not None and self.to_do > 0
+        """Whether it is a dry run that selected something, and was not applied."""
+        ready = self.state == "ended" and self.applied_by is None
+        return ready and self._dry_order is not None and self.to_do > 0
 
     @property
     def to_do(self) -> int:
@@ -170,7 +174,9 @@ class DeadLetters:
     def apply(self, dry_run: Run, rate: float, by: str) -> Run:
         """Begin to do what a dry run has shown, at a rate. Raises Busy and ValueError."""
         order = dry_run.applied(rate)
-        return self._begin(Run(number=self._next(), order=order, of=dry_run, by=by))
+        run = self._begin(Run(number=self._next(), order=order, of=dry_run, by=by))
+        dry_run.applied_by = run
+        return run
 
     def stop(self, run: Run, by: str) -> None:
         """Let the run end after the batch in flight; no message is between two queues then."""

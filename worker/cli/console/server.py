@@ -26,6 +26,9 @@ from worker.telemetry import audit_logger
 FRESH_SECONDS = 2.0
 """Age of an overview from which the replicas are asked again, however many pages show it."""
 
+FIRST_SECONDS = 15.0
+"""Age of an overview that a page may begin with: a replica that hangs takes seconds to ask."""
+
 PROGRESS_SECONDS = 0.5
 DRY_RATE = 1.0
 """Of an order that is not carried out: its rate is asked for before it is."""
@@ -56,13 +59,18 @@ class Fleet:
         self._overview: Overview | None = None
         self._asked = -math.inf
 
-    async def overview(self) -> Overview:
-        """Return what they are together, two seconds old at most."""
+    async def overview(self, max_age: float = FRESH_SECONDS) -> Overview:
+        """Return what they are together, so many seconds old at most."""
+        if (known := self._known(max_age)) is not None:
+            return known
         async with self._lock:
-            if self._overview is None or time.monotonic() - self._asked > FRESH_SECONDS:
-                self._overview = overview_of(await ask_all(self._places))
+            if (known := self._known(max_age)) is None:
+                known = self._overview = overview_of(await ask_all(self._places))
                 self._asked = time.monotonic()
-            return self._overview
+            return known
+
+    def _known(self, max_age: float) -> Overview | None:
+        return self._overview if time.monotonic() - self._asked <= max_age else None
 
 
 class Console:
@@ -113,7 +121,7 @@ class Console:
             return drawn(await self._fleet.overview())
 
         async def whole(_: web.Request) -> web.Response:
-            content = pages.live(live_path, drawn(await self._fleet.overview()))
+            content = pages.live(live_path, drawn(await self._fleet.overview(FIRST_SECONDS)))
             return _html(self._frame.page(title, path, content, live=True))
 
         async def stream(request: web.Request) -> web.StreamResponse:
@@ -250,7 +258,7 @@ class Console:
         except Busy:
             raise self._refused(409, "Another run is not over: wait for it or stop it.") from None
         except ValueError:
-            raise self._refused(409, "Only a dry run that has ended can be applied.") from None
+            raise self._refused(409, "Only a dry run with messages can be applied, once.") from None
         raise web.HTTPSeeOther(f"/runs/{run.number}")
 
     def _run(self, request: web.Request) -> Run:
