@@ -411,6 +411,15 @@ async def test_a_body_is_shown_only_when_asked_for_and_never_logged(fail, changi
     assert [line["message_id"] for line in shown] == [link.partition("id=")[2]]
 
 
+async def test_bodies_of_an_earlier_reading_are_kept_no_longer(fail, changing):
+    await fail(DeadLettered(PRIVATE))
+    first = await changing.done("/dead-letters/read", limit="10")
+
+    await changing.done("/dead-letters/read", limit="10")
+
+    assert first.found == []
+
+
 async def test_a_long_list_is_shown_in_parts(fail, changing):
     await fail(*dead_letters(103))
     await changing.done("/dead-letters/read", limit="1000")
