@@ -11,8 +11,7 @@ from worker.clients.genesys.details_query import PlatformPages, ReferencePages, 
 from worker.clients.genesys.filters import CONVERSATION_DIMENSIONS, Condition, Filters
 from worker.clients.http_types import Reply
 from worker.errors import Misconfigured, Permanent, RateLimited, Unavailable
-from worker.jobs.reports.reader import HOUR, filters_of, rows_of
-from worker.jobs.reports.rows import row_of_platform
+from worker.jobs.reports.reader import HOUR, filters_of
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 WHOLE = Slice(DAY, DAY + 24 * HOUR)
@@ -167,21 +166,6 @@ def test_a_full_page_that_does_not_say_how_many_there_are_is_not_taken_for_the_l
     assert len(read(PlatformPages(page_size=3), body).conversations) == 2
     with pytest.raises(Unavailable):
         read(PlatformPages(page_size=2), body)
-
-
-def test_rows_are_sorted_whatever_the_order_of_the_page():
-    one = orjson.loads(sample("platform/details_query_response.json"))["conversations"][0]
-    early = one | {"conversationId": "early", "conversationStart": "2026-03-02T00:00:00.000Z"}
-
-    page = read(PlatformPages(), orjson.dumps({"totalHits": 2, "conversations": [one, early]}))
-
-    assert rows_of(page, row_of_platform)[0].id == "early"
-
-
-def test_an_entry_without_an_id_is_counted_and_left_out():
-    page = read(PlatformPages(), b'{"totalHits":1,"conversations":[{}]}')
-
-    assert (rows_of(page, row_of_platform), len(page.conversations)) == ([], 1)
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ import orjson
 import pytest
 
 from tests.support.factories import an_id
+from tests.support.genesys import DAY
 from worker.clients.genesys import conversations, details_jobs, integrations, participants, speech
 from worker.clients.genesys.conversations import PlatformDetails, Wanted
-from worker.clients.genesys.details_query import platform_page
+from worker.clients.genesys.details_query import ReferencePages, platform_page
 from worker.clients.genesys.dialects import Platform, Reference
+from worker.clients.genesys.filters import Filters, Slice
 from worker.clients.genesys.transcripts import customer_phrases
 from worker.clients.http_types import Reply
 from worker.errors import WorkerError
 from worker.jobs.reports.reader import rows_of
-from worker.jobs.reports.rows import row_of_platform, row_of_reference
+from worker.jobs.reports.rows import Conversation, Result, row_of_platform, row_of_reference
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"
 ID = an_id()
@@ -39,6 +41,10 @@ CONFIG = {
 
 def sample(name):
     return orjson.loads((SAMPLES / f"{name}.json").read_bytes())
+
+
+def results(reply):
+    return ReferencePages().page(Filters(), Slice(DAY, DAY), 1, None).read(reply)
 
 
 def of_body(read):
@@ -74,9 +80,12 @@ READERS = {
     ),
     "page": (
         sample("platform/details_query_response"),
-        of_body(lambda body: rows_of(platform_page(body), row_of_platform)),
+        lambda reply: [*rows_of(platform_page(reply), Conversation, row_of_platform)],
     ),
-    "result": (sample("reference/report_page")["results"][0], of_body(row_of_reference)),
+    "results": (
+        sample("reference/report_page"),
+        lambda reply: [*rows_of(results(reply), Result, row_of_reference)],
+    ),
     "job": (sample("platform/job_submitted"), details_jobs._job_id),
     "state": (STATE, details_jobs._state),
     "integrations": (LISTED, integrations.integrations(1).read),

@@ -11,13 +11,14 @@ None of that is an outage.
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import msgspec
 import orjson
 
 from worker.errors import (
@@ -31,6 +32,8 @@ from worker.errors import (
     WorkerError,
 )
 from worker.resilience.retry import parse_retry_after
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,46 @@ def json_of(upstream: str, reply: Reply) -> Any:
             pass
     # Raised out here: a decoder's error holds the document.
     raise Unreadable(f"{upstream}: unreadable reply")
+
+
+def decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return a body by a decoder; None where it is for `json_of` to say what it is."""
+    body = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        if not body.isascii():
+            body.decode()  # a decoder does not check the texts that it leaves out
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def as_written(listed: object) -> list[msgspec.Raw]:
+    """Return the objects of a list whose entries are not decoded yet; else an empty list."""
+    entries = listed if isinstance(listed, list) else []
+    return [entry for entry in entries if memoryview(entry)[0] == ord("{")]
+
+
+def each(upstream: str, entries: Iterable[msgspec.Raw], kind: type[T]) -> Iterator[T]:
+    """Yield each entry of a list as an object of a type, decoded when it is asked for.
+
+    Numbers that no double holds are read as null. Raises Unreadable for what the type does not
+    take.
+    """
+    decoder = msgspec.json.Decoder(kind)
+    for entry in entries:
+        try:
+            one = decoder.decode(entry)
+        except msgspec.MsgspecError:
+            one = _odd(upstream, entry, kind)
+        yield one
+
+
+def _odd(upstream: str, entry: msgspec.Raw, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(_cleaned(str(memoryview(entry), "utf-8")), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    raise Unreadable(f"{upstream}: unreadable entry")
 
 
 def _text(body: bytes, content_type: str) -> str:

@@ -5,13 +5,23 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec import convert
 
 from worker.errors import Permanent
-from worker.jobs.reports.rows import dimensions_of, row_of_platform, row_of_reference
+from worker.jobs.reports import rows
+from worker.jobs.reports.rows import Conversation, Result, dimensions_of
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "replies"
 QUEUE = "9e000000-0000-4000-8000-000000000001"
 SECOND = "9e000000-0000-4000-8000-000000000002"
+
+
+def row_of_platform(conversation, asked=rows.ALL):
+    return rows.row_of_platform(convert(conversation, Conversation), asked)
+
+
+def row_of_reference(result):
+    return rows.row_of_reference(convert(result, Result))
 
 
 @pytest.fixture

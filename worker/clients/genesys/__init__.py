@@ -11,18 +11,22 @@ from worker.clients.genesys.clients import (
 from worker.clients.genesys.conversations import Caller, ConversationDetails
 from worker.clients.genesys.details_jobs import MIN_AGE, DetailsJobs
 from worker.clients.genesys.details_query import (
-    REFERENCE_GROUPS,
-    REFERENCE_METRICS,
     DetailsQuery,
     Failures,
     Json,
     Page,
     PagesDialect,
-    Slice,
     SliceTooLarge,
     all_of,
 )
-from worker.clients.genesys.filters import ALIASES, Condition, Filters
+from worker.clients.genesys.filters import (
+    ALIASES,
+    REFERENCE_GROUPS,
+    REFERENCE_METRICS,
+    Condition,
+    Filters,
+    Slice,
+)
 from worker.clients.genesys.integrations import (
     EventSource,
     Integrations,

@@ -6,13 +6,14 @@ costs a tenth of the requests. The lake is up to a day behind, so it is of no us
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, with_background_retry
-from worker.clients.genesys.details_query import Page, Slice, platform_page, query_body
-from worker.clients.genesys.filters import Filters
+from worker.clients.genesys.details_query import Page, platform_page
+from worker.clients.genesys.filters import Filters, Slice, query_body
 from worker.clients.genesys.wire import Call
 from worker.clients.http_types import Reply, Request
 from worker.errors import Unavailable, Unreadable
@@ -92,9 +93,7 @@ def _results(job: str, cursor: str | None) -> Call[Page]:
 
 
 def _result_page(reply: Reply) -> Page:
-    answer = wire.object_of(reply)
-    page = platform_page(answer)
-    return Page(conversations=page.conversations, token=wire.text_of(answer.get("cursor")))
+    return replace(platform_page(reply), total=None)
 
 
 def _job_id(reply: Reply) -> str:

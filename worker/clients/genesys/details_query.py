@@ -2,63 +2,80 @@
 
 `POST /api/v2/analytics/conversations/details/query` (README.md, "Analytics"), whose pages have
 numbers. The reference texts r1, r3 and r4 each have a body of their own on the same path, and pages
-by token. Conversations are handed on as they came; the caller reads them.
+by token. Conversations are handed on as they came; the caller reads them, by a type of its own.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
+import orjson
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api, wait_of, with_background_retry
-from worker.clients.genesys.filters import Filters, platform_filters, reference_filters
+from worker.clients.genesys.filters import (
+    Filters,
+    Slice,
+    milliseconds,
+    query_body,
+    reference_body,
+)
 from worker.clients.genesys.wire import Call
-from worker.clients.http_types import Reply, Request
+from worker.clients.http_types import Reply, Request, as_written, decoded, each
 from worker.errors import Rejected, RequestTooLarge, Unavailable, Unreadable
 
 PATH = "/api/v2/analytics/conversations/details/query"
 LARGEST_PAGE = 100
 
-REFERENCE_GROUPS = ("conversation.media.type", "routing.queue.id")
-REFERENCE_METRICS = (
-    "conversation.duration.seconds",
-    "agent.talk.seconds",
-    "agent.hold.seconds",
-    "wrapup.code",
-)
-"""What r4's rows have; times are seconds."""
-
 Json = Mapping[str, Any]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Slice:
-    """A piece of an interval, in UTC; `end` is the first instant that is not in it."""
-
-    start: datetime
-    end: datetime
-
-    def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Some conversations."""
 
-    conversations: list[Json] = field(repr=False)
-    """As the dialect has them, in the order of the reply."""
+    entries: Sequence[Raw] = field(default=(), repr=False)
+    """Each as it was written, in the order of the reply."""
 
     total: int | None = None
     """`totalHits`; None where the dialect does not say."""
 
     token: str | None = None
     """What asks for the next page, where pages have no numbers; None: this was the last."""
+
+    @property
+    def conversations(self) -> list[Json]:
+        """All of them, whole, as the dialect has them."""
+        return list(self.read_by(dict))
+
+    def read_by(self, kind: type[T]) -> Iterator[T]:
+        """Yield each as an object of a type, when it is asked for: a page may be megabytes.
+
+        The type should take every JSON value; raises Unreadable for what it does not take.
+        """
+        return each("genesys", self.entries, kind)
+
+
+Listed = list[Raw] | str | int | float | bool | dict[str, Any] | None
+"""A list whose entries are read later; or anything."""
+
+
+class _Details(Struct, rename="camel", gc=False):
+    conversations: Listed = None
+    results: Listed = None
+    total_hits: Any = None
+    next_page_token: Any = None
+    cursor: Any = None
+
+
+_DETAILS = Decoder(_Details)
 
 
 class PagesDialect(Protocol):
@@ -91,8 +108,8 @@ class PlatformPages:
         return Call(query_request(body), self._read, wire.ANALYTICS)
 
     def _read(self, reply: Reply) -> Page:
-        page = platform_page(wire.object_of(reply))
-        if page.total is None and len(page.conversations) >= self.page_size:
+        page = platform_page(reply)
+        if page.total is None and len(page.entries) >= self.page_size:
             # It would pass for the last one, and the report without the others for complete.
             raise Unreadable("genesys: full page of details without totalHits")
         return page
@@ -108,56 +125,37 @@ class ReferencePages:
     def page(self, filters: Filters, part: Slice, number: int, token: str | None) -> Call[Page]:
         """Ask by token; r4's pages have no numbers."""
         del number
-        body: dict[str, Any] = {
-            "query": {
-                "type": "conversation",
-                "timeRange": {"start": _utc(part.start), "end": _utc(part.end)},
-            },
-            "interval": "PT1H",
-            "groupBy": list(REFERENCE_GROUPS),
-            "metrics": list(REFERENCE_METRICS),
-            "filter": reference_filters(filters),
-        }
+        body = reference_body(filters, part)
         if token is not None:
             body["pageToken"] = token
         call = Call(query_request(body), _reference_page, wire.ANALYTICS)
         return wire.taking("analytics:read", call)
 
 
-def query_body(filters: Filters, part: Slice) -> dict[str, Any]:
-    """Return the body of a platform query, less its `paging`."""
-    body: dict[str, Any] = {
-        "interval": f"{_milliseconds(part.start)}/{_milliseconds(part.end)}",
-        # By start: what begins while we read comes at the end and shifts nothing.
-        "order": "asc",
-        "orderBy": "conversationStart",
-    }
-    return body | platform_filters(filters)
-
-
-def platform_page(answer: Json) -> Page:
-    """Read a reply that holds `conversations`; an empty one may leave them out."""
-    total = answer.get("totalHits")
+def platform_page(reply: Reply) -> Page:
+    """Read a reply with `conversations`, which an empty one may leave out, and perhaps a cursor."""
+    answer = _details(reply)
     return Page(
-        conversations=wire.objects_in(answer.get("conversations")),
-        total=total if isinstance(total, int) else None,
+        entries=as_written(answer.conversations),
+        total=answer.total_hits if isinstance(answer.total_hits, int) else None,
+        token=wire.text_of(answer.cursor),
     )
+
+
+def _details(reply: Reply) -> _Details:
+    """As `wire.object_of`, with the conversations as they were written."""
+    if not 200 <= reply.status < 300:
+        raise wire.failure_of(reply)
+    if (found := decoded(reply.body, _DETAILS)) is not None:
+        return found
+    # Odd JSON, or none: read whole, and written anew.
+    return _DETAILS.decode(orjson.dumps(wire.object_of(reply)))
 
 
 def _reference_page(reply: Reply) -> Page:
-    answer = wire.object_of(reply)
-    return Page(
-        conversations=wire.objects_in(answer.get("results")),
-        token=wire.text_of(answer.get("nextPageToken")),
-    )
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _milliseconds(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    answer = _details(reply)
+    token = wire.text_of(answer.next_page_token)
+    return Page(entries=as_written(answer.results), token=token)
 
 
 Details = Mapping[str, Any]
@@ -270,8 +268,8 @@ def query_request(body: Json) -> Request:
 def days_around(wanted: Wanted) -> dict[str, str]:
     """Return when the conversation may have started, as r1 and r3 say it."""
     return {
-        "dateFrom": _milliseconds(wanted.ended_at.astimezone(UTC) - DAYS_BEFORE),
-        "dateTo": _milliseconds(wanted.ended_at.astimezone(UTC) + DAYS_AFTER),
+        "dateFrom": milliseconds(wanted.ended_at.astimezone(UTC) - DAYS_BEFORE),
+        "dateTo": milliseconds(wanted.ended_at.astimezone(UTC) + DAYS_AFTER),
     }
 
 

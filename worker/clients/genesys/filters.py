@@ -1,4 +1,6 @@
-"""Which conversations a details query asks for, by the dimensions and metrics of the platform.
+"""Which conversations a details query asks for, and how: the slice, the filters and the body.
+
+Dimensions and metrics have the names of the platform.
 
 The lists are those of the SDK's `ConversationDetailQueryPredicate` and
 `SegmentDetailQueryPredicate`: a dimension among the wrong filters is answered 400.
@@ -6,6 +8,7 @@ The lists are those of the SDK's `ConversationDetailQueryPredicate` and
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -142,3 +145,58 @@ def _predicates(one: Condition) -> Iterator[Json]:
 def _number(text: str) -> int | float:
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() else float(number)
+
+
+REFERENCE_GROUPS = ("conversation.media.type", "routing.queue.id")
+REFERENCE_METRICS = (
+    "conversation.duration.seconds",
+    "agent.talk.seconds",
+    "agent.hold.seconds",
+    "wrapup.code",
+)
+"""What r4's rows have; times are seconds."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slice:
+    """A piece of an interval, in UTC; `end` is the first instant that is not in it."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
+
+
+def query_body(filters: Filters, part: Slice) -> dict[str, Any]:
+    """Return the body of a platform query, less its `paging`."""
+    body: dict[str, Any] = {
+        "interval": f"{milliseconds(part.start)}/{milliseconds(part.end)}",
+        # By start: what begins while we read comes at the end and shifts nothing.
+        "order": "asc",
+        "orderBy": "conversationStart",
+    }
+    return body | platform_filters(filters)
+
+
+def reference_body(filters: Filters, part: Slice) -> dict[str, Any]:
+    """Return the body of r4's report query, less its `pageToken`."""
+    return {
+        "query": {
+            "type": "conversation",
+            "timeRange": {"start": _utc(part.start), "end": _utc(part.end)},
+        },
+        "interval": "PT1H",
+        "groupBy": list(REFERENCE_GROUPS),
+        "metrics": list(REFERENCE_METRICS),
+        "filter": reference_filters(filters),
+    }
+
+
+def milliseconds(moment: datetime) -> str:
+    """Return a time in UTC as the platform writes it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -8,7 +8,7 @@ Rim, Lee: VLDB 2019). Two sketches add up to the sketch of all their values.
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
@@ -47,11 +47,13 @@ class Sketch:
 
     def add(self, value: int) -> None:
         """Count one value; raises ValueError below 0."""
-        if value < 0:
-            raise ValueError("a sketch holds no negative values")
+        if value < self.smallest:
+            if value < 0:
+                raise ValueError("a sketch holds no negative values")
+            self.smallest = value
+        if value > self.largest:  # noqa: PLR1730  max is a call, two for each conversation
+            self.largest = value
         self.count += 1
-        self.smallest = min(self.smallest, value)
-        self.largest = max(self.largest, value)
         if self.values is None:
             self._count(value)
             return
@@ -80,9 +82,17 @@ class Sketch:
 
         Exact up to `EXACT_VALUES`, else within `RELATIVE_ERROR`; 0 when there are no values.
         """
-        rank = max(1, math.ceil(share * self.count - _ROUNDING))
+        return self.quantiles(share)[0]
+
+    def quantiles(self, *shares: float) -> list[float]:
+        """Return several of them; the values are sorted once."""
+        ranks = [max(1, math.ceil(share * self.count - _ROUNDING)) for share in shares]
         if self.values:
-            return sorted(self.values)[rank - 1]
+            ordered = sorted(self.values)
+            return [ordered[rank - 1] for rank in ranks]
+        return [self._at(rank) for rank in ranks]
+
+    def _at(self, rank: int) -> float:
         seen = self.zeros
         if rank <= seen or not self.count:
             return 0.0
@@ -169,7 +179,7 @@ class Totals:
     def figures(self) -> Figures:
         """Return the metrics."""
         hold = _ratio(self.hold_ms, self.duration_ms)
-        p50, p90, p99 = (self.durations.quantile(share) for share in (0.5, 0.9, 0.99))
+        p50, p90, p99 = self.durations.quantiles(0.5, 0.9, 0.99)
         return Figures(
             conversation_count=self.count,
             avg_duration_seconds=_ratio(self.duration_ms, self.count * 1000),
@@ -274,8 +284,17 @@ class Aggregate:
 
     def merge(self, other: "Aggregate") -> None:
         """Take in what another one counted; both group by the same."""
+        for _ in self.merging(other):
+            pass
+
+    def merging(self, other: "Aggregate") -> Iterator[None]:
+        """Do the same in steps, one for each group: a thousand of them take a second at worst.
+
+        What is counted is right after the last step only.
+        """
         for key, totals in other.groups.items():
             self._group(key, totals.count).merge(totals)
+            yield
         self.total.merge(other.total)
         self.tally.merge(other.tally)
         self._starts.update(other.starts)

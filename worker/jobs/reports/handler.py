@@ -143,8 +143,10 @@ async def written(
     as_of = now()
     aggregate = await reader.read(due, progress)
     previous = await previous_figures(due, store, reader if reads_previous else None, progress)
-    report = report_of(due, aggregate, as_of, previous)
-    files = files_of(report, await names_of(report, names) if names else {})
+    # In a thread: of a thousand groups it takes a while, and once only.
+    report = await asyncio.to_thread(report_of, due, aggregate, as_of, previous)
+    found = await names_of(report, names) if names else {}
+    files = await asyncio.to_thread(files_of, report, found)
     manifest = Manifest.of(report, files)
     place = folder(due.name, due.start)
     for file in (*files, manifest.file()):

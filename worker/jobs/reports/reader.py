@@ -11,8 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from heapq import merge
+from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 import structlog
 
@@ -23,7 +24,6 @@ from worker.api import (
     DetailsQuery,
     Failures,
     Filters,
-    Json,
     Page,
     PagesDialect,
     Permanent,
@@ -35,6 +35,8 @@ from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.figures import Aggregate
 from worker.jobs.reports.rows import (
     DIMENSIONS,
+    Conversation,
+    Result,
     Row,
     dimensions_of,
     row_of_platform,
@@ -48,7 +50,7 @@ _START = attrgetter("start_ms")
 
 
 class Merge:
-    """The k-way merge of one slice, and the memory of its latest ids.
+    """The merge of the pages of one slice, and the memory of its latest ids.
 
     The memory is a window, not a set of all ids, so it does not grow with the conversations. A
     repeat further apart than that is let through; then there are more rows than the reply's
@@ -64,13 +66,14 @@ class Merge:
         self.rows = 0
         """Rows passed on."""
 
-    def add(self, pages: Iterable[Iterable[Row]]) -> Iterator[Row]:
-        """Yield the rows of the pages by start time; ties keep the order of the pages.
+    def add(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows of some pages by start time; ties keep the order of the pages.
 
-        Each page must be sorted, and no page of an earlier call may be later than these: what
-        disagrees comes out late, never twice.
+        No row of an earlier call may be later than these: what disagrees comes out late, never
+        twice.
         """
-        for row in merge(*pages, key=_START):
+        # Pages come sorted, or nearly so: to sort them is to merge them, and faster than heapq's.
+        for row in sorted(rows, key=_START):
             if row.id is not None and not self._is_new(row.id):
                 self.repeats += 1
                 continue
@@ -122,6 +125,9 @@ def _cut(whole: Slice, mark: datetime, step: timedelta) -> Iterator[Slice]:
         start = mark
 
 
+ReadRow = Callable[[Any], Row | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """How the conversations of a dialect are read."""
@@ -129,23 +135,53 @@ class Rows:
     dimensions: Collection[str]
     """What its rows can be grouped by."""
 
-    reader: Callable[[Filters], Callable[[Json], Row | None]]
-    """Makes the reader of a conversation: one through two queues counts for the one asked for."""
+    kind: type[Any]
+    """What a conversation is decoded to."""
+
+    reader: Callable[[Filters], ReadRow]
+    """Makes the reader of a `kind`: one through two queues counts for the one asked for."""
 
 
-def _of_platform(filters: Filters) -> Callable[[Json], Row | None]:
+def _of_platform(filters: Filters) -> ReadRow:
     return partial(row_of_platform, asked={n: set(values) for n, values in filters.by_dimension()})
 
 
-def _of_reference(_: Filters) -> Callable[[Json], Row | None]:
+def _of_reference(_: Filters) -> ReadRow:
     return row_of_reference
 
 
 ROWS: Mapping[str, Rows] = {
-    "platform": Rows(DIMENSIONS, _of_platform),
-    "reference": Rows(("mediaType", "queueId"), _of_reference),
+    "platform": Rows(DIMENSIONS, Conversation, _of_platform),
+    "reference": Rows(("mediaType", "queueId"), Result, _of_reference),
 }
 """By dialect."""
+
+LOOP_SECONDS = 0.002
+"""Work done between two turns of the event loop: live events go on beside a report."""
+
+
+class LoopShare:
+    """The work of all reports, so cut that none keeps the event loop from the others.
+
+    Not in a thread: it would fight the loop for the interpreter, and each turn of the loop would
+    wait for the thread's, 5 ms long.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def run(self, steps: Iterable[object]) -> None:
+        """Take all steps, with a turn of the loop after each `LOOP_SECONDS`."""
+        clock = asyncio.get_running_loop().time
+        # One at a time, with a turn first: the shares of several would add up.
+        async with self._lock:
+            await asyncio.sleep(0)
+            until = clock() + LOOP_SECONDS
+            for _ in steps:
+                if clock() >= until:
+                    await asyncio.sleep(0)
+                    until = clock() + LOOP_SECONDS
+
 
 READINGS = 3
 """Times a slice is read that changes while it is read."""
@@ -184,6 +220,7 @@ class DetailsReader:
         self._concurrency = concurrency
         self._now = now
         self._jobs = jobs
+        self._share = LoopShare()
 
     async def read(self, due: ReportDue, progress: Progress | None = None) -> Aggregate:
         """Return the totals of all conversations that started in the interval.
@@ -202,7 +239,9 @@ class DetailsReader:
         reading = _Reading(
             due=due,
             filters=filters,
+            kind=ROWS[self._dialect.name].kind,
             read_row=ROWS[self._dialect.name].reader(filters),
+            share=self._share,
             query=query,
             jobs=await self._jobs_until(),
             progress=progress,
@@ -241,7 +280,9 @@ def _turns(parts: list[Slice]) -> Iterator[Turn]:
 class _Reading:
     due: ReportDue
     filters: Filters
-    read_row: Callable[[Json], Row | None]
+    kind: type[Any]
+    read_row: ReadRow
+    share: LoopShare
     query: DetailsQuery
     jobs: tuple[DetailsJobs, datetime] | None
     progress: Progress
@@ -255,7 +296,7 @@ class _Reading:
         for part, before, after in turns:
             piece = await self._slice(part)
             await before.wait()
-            whole.merge(piece)
+            await self.share.run(whole.merging(piece))
             self.progress.slices_done += 1
             after.set()
 
@@ -270,7 +311,7 @@ class _Reading:
         piece = Aggregate(dimensions_of(self.due.group_by))
         # One after the other: an upstream that cannot answer a day is not asked for all its hours.
         for hour in hours:
-            piece.merge(await self._slice(hour))
+            await self.share.run(piece.merging(await self._slice(hour)))
         return piece
 
     async def _settled(self, part: Slice) -> Aggregate:
@@ -294,24 +335,31 @@ class _Reading:
         totals: list[int] = []
         async with aclosing(self._page_batches(part, failures)) as batches:
             async for pages in batches:
-                self._add(pages, part, piece, merge)
+                await self.share.run(self._adding(pages, part, piece, merge))
                 totals += [page.total for page in pages if page.total is not None]
                 # Not kept while the next batch is waited for: it may be megabytes.
                 del pages
         piece.tally.repeated = merge.repeats
         return piece, _agrees(merge.rows + piece.tally.unreadable, totals)
 
-    def _add(self, pages: list[Page], part: Slice, piece: Aggregate, merge: Merge) -> None:
+    def _adding(
+        self, pages: list[Page], part: Slice, piece: Aggregate, merge: Merge
+    ) -> Iterator[None]:
+        """Add the pages up in steps: one to read each conversation, and one to count it."""
         first_ms, end_ms = (moment.timestamp() * 1000 for moment in (part.start, part.end))
-        read = [rows_of(page, self.read_row) for page in pages]
+        read: list[Row] = []
+        for row in chain.from_iterable(rows_of(page, self.kind, self.read_row) for page in pages):
+            if row is not None:
+                read.append(row)
+            yield
         for row in merge.add(read):
             # Whole days come back, whatever part of one was asked for.
             if first_ms <= row.start_ms < end_ms:
                 piece.add(row)
-        rows = sum(map(len, read))
-        piece.tally.unreadable += sum(len(page.conversations) for page in pages) - rows
+            yield
+        piece.tally.unreadable += sum(len(page.entries) for page in pages) - len(read)
         self.progress.pages += len(pages)
-        self.progress.conversations += rows
+        self.progress.conversations += len(read)
 
     def _page_batches(self, part: Slice, failures: Failures) -> AsyncGenerator[list[Page], None]:
         if self.jobs is not None and part.end <= self.jobs[1]:
@@ -324,10 +372,9 @@ def filters_of(due: ReportDue) -> Filters:
     return Filters(media_type=due.media_type, queue_ids=due.queue_ids, others=due.filters)
 
 
-def rows_of(page: Page, read_row: Callable[[Json], Row | None]) -> list[Row]:
-    """Return the rows of a page by start; conversations without id or times are left out."""
-    found = map(read_row, page.conversations)
-    return sorted((row for row in found if row is not None), key=attrgetter("start_ms"))
+def rows_of(page: Page, kind: type[Any], read_row: ReadRow) -> Iterator[Row | None]:
+    """Yield the rows of a page; None for a conversation without id or times."""
+    return map(read_row, page.read_by(kind))
 
 
 async def _batches_of_job(

@@ -1,20 +1,25 @@
 """A conversation as a report counts it, read from either dialect. Pure.
 
+Only what a row is made of is decoded. A member may have a value of any type: one of another type
+than it should have is no data, and the rest of its conversation counts all the same.
+
 Platform: talk and hold sit as metrics on the agents' sessions, in ms; queues and wrap-up codes on
 segments. Reference: times are seconds, kept to the millisecond.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from operator import attrgetter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from worker.api import ALIASES, REFERENCE_GROUPS, REFERENCE_METRICS, Permanent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True, gc=False):
     """A conversation. Times are whole milliseconds, the platform's own unit: sums stay exact."""
 
     id: str | None
@@ -70,6 +75,9 @@ LONGEST_MS = 2**53
 Asked = Mapping[str, Collection[str]]
 """Values the query asked for, by dimension."""
 
+ALL: Asked = MappingProxyType({})
+"""No value of any dimension was asked for: all were."""
+
 
 def dimensions_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the platform's names, each once; Permanent for a dimension no row has."""
@@ -93,7 +101,7 @@ def milliseconds_of(value: object) -> int | None:
 
 def whole_milliseconds(value: object, *, per_unit: int = 1) -> int | None:
     """Read a length of time given in units of `per_unit` ms; None if it is not one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not int and type(value) is not float:  # a bool is an int to isinstance
         return None
     return round(value * per_unit) if 0 <= value * per_unit <= LONGEST_MS else None
 
@@ -103,143 +111,196 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def objects_in(value: Any, name: str) -> list[Mapping[str, Any]]:
-    """Return the objects in the list `name` of `value`; what is not an object is no data."""
-    listed = value.get(name)
-    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+T = TypeVar("T")
+Scalar = str | int | float | bool | None
+Listed = list[T | Scalar | list[Any]] | Scalar | dict[str, Any]
+"""A list of objects; or anything."""
 
 
-AGENTS = {"agent", "user"}
-QUEUES = {"acd"}
-TALK_METRICS = {"tAnswered", "tTalk", "tTalkComplete"}
+class Metric(Struct, gc=False):
+    """A figure of a session."""
+
+    name: Any = None
+    value: Any = None
+
+
+class Segment(Struct, rename="camel", gc=False):
+    """A stretch of a session."""
+
+    segment_type: Any = None
+    segment_start: Any = None
+    queue_id: Any = None
+    wrap_up_code: Any = None
+
+
+class Session(Struct, rename="camel", gc=False):
+    """One medium of a participant."""
+
+    media_type: Any = None
+    metrics: Listed[Metric] = None
+    segments: Listed[Segment] = None
+
+
+class Participant(Struct, rename="camel", gc=False):
+    """A customer, an agent or a queue."""
+
+    purpose: Any = None
+    user_id: Any = None
+    sessions: Listed[Session] = None
+
+
+class Conversation(Struct, rename="camel", gc=False):
+    """One of a details reply."""
+
+    conversation_id: Any = None
+    conversation_start: Any = None
+    conversation_end: Any = None
+    originating_direction: Any = None
+    division_ids: Any = None
+    participants: Listed[Participant] = None
+
+
+AGENTS = ("agent", "user")
+QUEUE = "acd"
+TALK_TIME = "tTalk"
+HOLD_TIME = "tHeld"
+TALK_METRICS = ("tAnswered", TALK_TIME, "tTalkComplete")
 """Of who answered. `tHandle` and `tAcw` are no sign: who does not respond is wrapped up, too."""
 
-Json = Mapping[str, Any]
 
-
-def row_of_platform(conversation: Json, asked: Asked | None = None) -> Row | None:
+def row_of_platform(conversation: Conversation, asked: Asked = ALL) -> Row | None:
     """Read one conversation of a details reply; None when it has no id or no readable times.
 
     `asked`: a conversation through two queues counts for the one that was asked for.
     """
-    identity, start = text_of(conversation.get("conversationId")), _start(conversation)
+    identity = text_of(conversation.conversation_id)
+    start = milliseconds_of(conversation.conversation_start)
     if identity is None or start is None:
         return None
-    end = conversation.get("conversationEnd")
+    end = conversation.conversation_end
     duration = None if end is None else (milliseconds_of(end) or 0) - start
     if duration is not None and duration < 0:
         return None
-    agents = sorted(filter(_talked, _participants(conversation, AGENTS)), key=_joined)
-    talks = sorted(_sessions(agents), key=_first_segment)
+    participants = _objects(Participant, conversation.participants)
+    present = [_taken_part(who) for who in participants if who.purpose in AGENTS]
+    agents = _by(_joined, [agent for agent in present if _talked(agent)])
+    talks = _by(_began, [leg for agent in agents for leg in agent.legs])
     # Of a conversation without an answer: where it was offered.
-    offers = talks or sorted(_sessions(_participants(conversation, AGENTS)), key=_first_segment)
-    asked = asked or {}
+    offers = talks or _by(_began, [leg for agent in present for leg in agent.legs])
     return Row(
         id=identity,
         start_ms=start,
         duration_ms=duration,
-        talk_ms=_sum("tTalk", talks),
-        hold_ms=_sum("tHeld", talks),
-        media_type=_media_type(conversation, offers, asked.get("mediaType", ())),
-        queue_id=_queue_id(conversation, offers, asked.get("queueId", ())),
-        direction=text_of(conversation.get("originatingDirection")),
-        user_id=_pick((text_of(who.get("userId")) for who in agents), asked.get("userId", ())),
-        division_id=_pick(_divisions(conversation), asked.get("divisionId", ())),
+        talk_ms=sum([leg.talk_ms for leg in talks]),
+        hold_ms=sum([leg.hold_ms for leg in talks]),
+        # The agent's, before the customer's; an asked one before both, as for queues.
+        media_type=_pick(_media_types(offers, participants), asked.get("mediaType", ())),
+        # The queue that answered, before the one that gave up; an asked one before both.
+        queue_id=_pick(_queue_ids(offers, participants), asked.get("queueId", ())),
+        direction=text_of(conversation.originating_direction),
+        user_id=_pick([agent.user_id for agent in agents], asked.get("userId", ())),
+        division_id=_pick(_divisions(conversation.division_ids), asked.get("divisionId", ())),
         wrapup_codes=_wrapup_codes(talks),
     )
 
 
-def _start(conversation: Json) -> int | None:
-    return milliseconds_of(conversation.get("conversationStart"))
+def _objects(kind: type[T], listed: Listed[T]) -> Sequence[T]:
+    """Return the objects in a list; what is not an object is no data."""
+    return [one for one in listed if type(one) is kind] if type(listed) is list else ()
 
 
-def _participants(conversation: Json, purposes: Collection[str]) -> list[Json]:
-    listed = objects_in(conversation, "participants")
-    return [one for one in listed if text_of(one.get("purpose")) in purposes]
+class _Leg(Struct, gc=False):
+    """What counts of an agent's session."""
+
+    media_type: Any
+    segments: Sequence[Segment]
+    talk_ms: int
+    hold_ms: int
+    talked: bool
 
 
-def _sessions(participants: Iterable[Json]) -> list[Json]:
-    return [session for who in participants for session in objects_in(who, "sessions")]
+class _Agent(Struct, gc=False):
+    user_id: str | None
+    legs: list[_Leg]
 
 
-def _talked(participant: Json) -> bool:
-    """Return whether the participant answered; one whose sessions are not listed may have."""
-    sessions = objects_in(participant, "sessions")
-    return not sessions or any(_is_talk(session) for session in sessions)
+def _taken_part(who: Participant) -> _Agent:
+    sessions = _objects(Session, who.sessions)
+    return _Agent(text_of(who.user_id), [_leg(session) for session in sessions])
 
 
-def _is_talk(session: Json) -> bool:
-    kinds = {text_of(segment.get("segmentType")) for segment in objects_in(session, "segments")}
-    return "interact" in kinds or any(
-        text_of(item.get("name")) in TALK_METRICS and whole_milliseconds(item.get("value"))
-        for item in objects_in(session, "metrics")
-    )
+def _leg(session: Session) -> _Leg:
+    """Add up its metrics: one that is missing did not occur."""
+    segments = _objects(Segment, session.segments)
+    talked = "interact" in [segment.segment_type for segment in segments]
+    talk_ms = hold_ms = 0
+    for item in _objects(Metric, session.metrics):
+        if item.name in TALK_METRICS:
+            length = whole_milliseconds(item.value) or 0
+            talked = talked or length > 0
+            talk_ms += length if item.name == TALK_TIME else 0
+        elif item.name == HOLD_TIME:
+            hold_ms += whole_milliseconds(item.value) or 0
+    return _Leg(session.media_type, segments, talk_ms, hold_ms, talked)
 
 
-def _first_segment(session: Json) -> str:
+def _talked(agent: _Agent) -> bool:
+    """Return whether the agent answered; one whose sessions are not listed may have."""
+    return not agent.legs or any(leg.talked for leg in agent.legs)
+
+
+def _by(key: Callable[[T], str], found: list[T]) -> list[T]:
+    # Nearly always there is one: its key would cost more than all the rest of it.
+    return sorted(found, key=key) if len(found) > 1 else found
+
+
+def _joined(agent: _Agent) -> str:
+    return min(map(_began, agent.legs), default="~")
+
+
+def _began(leg: _Leg) -> str:
     """Return when it began, in ISO 8601 UTC, which sorts as text; unknown comes last."""
-    return min(
-        filter(None, (text_of(s.get("segmentStart")) for s in objects_in(session, "segments"))),
-        default="~",
-    )
+    starts = (text_of(segment.segment_start) for segment in leg.segments)
+    return min(filter(None, starts), default="~")
 
 
-def _sum(metric: str, sessions: Iterable[Json]) -> int:
-    """Add up; a metric that is missing did not occur."""
-    return sum(
-        whole_milliseconds(item.get("value")) or 0
-        for session in sessions
-        for item in objects_in(session, "metrics")
-        if item.get("name") == metric
-    )
+def _media_types(offers: list[_Leg], others: Iterable[Participant]) -> Iterator[str | None]:
+    sessions = (one for who in others for one in _objects(Session, who.sessions))
+    for said in chain([leg.media_type for leg in offers], (one.media_type for one in sessions)):
+        kind = text_of(said)
+        yield kind and kind.lower()
 
 
-def _media_type(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
-    # The agent's, before the customer's; an asked one before both, as for queues.
-    sessions = [*agents, *_sessions(objects_in(conversation, "participants"))]
-    media = (text_of(session.get("mediaType")) for session in sessions)
-    return _pick((kind and kind.lower() for kind in media), asked)
+def _queue_ids(offers: list[_Leg], others: Iterable[Participant]) -> Iterator[str | None]:
+    for leg in offers:
+        for segment in leg.segments:
+            yield text_of(segment.queue_id)
+    for who in others:
+        if who.purpose == QUEUE:
+            for session in _objects(Session, who.sessions):
+                for segment in _objects(Segment, session.segments):
+                    yield text_of(segment.queue_id)
 
 
-def _queue_id(conversation: Json, agents: list[Json], asked: Collection[str]) -> str | None:
-    # The queue that answered, before the one that gave up; an asked one before both.
-    waits = _sessions(_participants(conversation, QUEUES))
-    return _pick(_queues([*agents, *waits]), asked)
-
-
-def _queues(sessions: Iterable[Json]) -> Iterator[str | None]:
-    for session in sessions:
-        for segment in objects_in(session, "segments"):
-            yield text_of(segment.get("queueId"))
-
-
-def _joined(participant: Json) -> str:
-    return min(map(_first_segment, objects_in(participant, "sessions")), default="~")
-
-
-def _divisions(conversation: Json) -> list[str | None]:
-    listed = conversation.get("divisionIds")
+def _divisions(listed: object) -> list[str | None]:
     return [text_of(one) for one in listed] if isinstance(listed, list) else []
 
 
-def _wrapup_codes(sessions: Iterable[Json]) -> tuple[str, ...]:
-    codes = (
-        text_of(segment.get("wrapUpCode"))
-        for session in sessions
-        for segment in objects_in(session, "segments")
-    )
+def _wrapup_codes(legs: list[_Leg]) -> tuple[str, ...]:
+    segments = [segment for leg in legs for segment in leg.segments if segment.wrap_up_code]
+    codes = [text_of(segment.wrap_up_code) for segment in segments]
     return tuple(dict.fromkeys(filter(None, codes)))
 
 
 def _pick(values: Iterable[str | None], asked: Collection[str]) -> str | None:
     """Return the first value that was asked for, or else the first there is."""
+    if not asked:
+        return next(filter(None, values), None)
     first = None
     for value in values:
         if value is not None and value in asked:
             return value
         first = first or value
-        if first is not None and not asked:
-            return first
     return first
 
 
@@ -247,29 +308,50 @@ MEDIA_TYPE, QUEUE_ID = REFERENCE_GROUPS
 DURATION, TALK, HOLD, WRAPUP = REFERENCE_METRICS
 
 
-def row_of_reference(result: Mapping[str, Any]) -> Row | None:
-    """Read one entry of `results`; None when it has no readable time or a bad duration."""
-    listed = result.get("metrics")
-    metrics = listed if isinstance(listed, dict) else {}
-    start = milliseconds_of(result.get("timestamp"))
-    duration = _seconds(metrics, DURATION)
-    if start is None or (duration is None and metrics.get(DURATION) is not None):
+class Metrics(Struct, gc=False):
+    """The figures of a result; times are seconds."""
+
+    duration: Any = field(default=None, name=DURATION)
+    talk: Any = field(default=None, name=TALK)
+    hold: Any = field(default=None, name=HOLD)
+    wrapup: Any = field(default=None, name=WRAPUP)
+
+
+class Result(Struct, gc=False):
+    """One entry of `results`."""
+
+    timestamp: Any = None
+    conversation_id: Any = field(default=None, name="conversation.id")
+    other_id: Any = field(default=None, name="conversationId")
+    media_type: Any = field(default=None, name=MEDIA_TYPE)
+    queue_id: Any = field(default=None, name=QUEUE_ID)
+    metrics: Metrics | Scalar | list[Any] = None
+
+
+NO_METRICS = Metrics()
+
+
+def row_of_reference(result: Result) -> Row | None:
+    """Read one result; None when it has no readable time or a bad duration."""
+    metrics = result.metrics if isinstance(result.metrics, Metrics) else NO_METRICS
+    start, duration = milliseconds_of(result.timestamp), _of_seconds(metrics.duration)
+    if start is None or (duration is None and metrics.duration is not None):
         return None
-    media_type = text_of(result.get(MEDIA_TYPE))
+    media_type = text_of(result.media_type)
     return Row(
-        id=text_of(result.get("conversation.id")) or text_of(result.get("conversationId")),
+        id=text_of(result.conversation_id) or text_of(result.other_id),
         start_ms=start,
         duration_ms=duration,
-        talk_ms=_seconds(metrics, TALK) or 0,
-        hold_ms=_seconds(metrics, HOLD) or 0,
+        talk_ms=_of_seconds(metrics.talk) or 0,
+        hold_ms=_of_seconds(metrics.hold) or 0,
         media_type=media_type and media_type.lower(),
-        queue_id=text_of(result.get(QUEUE_ID)),
-        wrapup_codes=_codes(metrics.get(WRAPUP)),
+        queue_id=text_of(result.queue_id),
+        wrapup_codes=_codes(metrics.wrapup),
     )
 
 
-def _seconds(metrics: Mapping[str, Any], name: str) -> int | None:
-    return whole_milliseconds(metrics.get(name), per_unit=1000)
+def _of_seconds(value: object) -> int | None:
+    return whole_milliseconds(value, per_unit=1000)
 
 
 def _codes(value: object) -> tuple[str, ...]:
