@@ -22,6 +22,7 @@ from tests.benchmarks import (
     memory,
     outgoing,
     report,
+    rows,
     sigterm,
     steady,
     voice,
@@ -43,6 +44,7 @@ BENCHMARKS: tuple[tuple[str, Measure], ...] = (
     ("sigterm", sigterm.measure),
     ("growth", growth.measure),
     ("memory", memory.measure),
+    ("rows", rows.measure),
 )
 CACHE = Path.home() / ".cache" / "genesys-event-worker-bench"
 """Environments of the peers and messages in their formats; BENCH_CACHE names another folder."""

@@ -1,7 +1,7 @@
 """An upstream on loopback, a process of its own: cheap, so that its callers are the limit.
 
-`python -m tests.benchmarks.upstream action|genesys|dynamodb SECONDS` writes its URL on a line and
-serves until its stdin ends; each answer takes so long.
+`python -m tests.benchmarks.upstream KIND SECONDS` writes its URL on a line and serves until its
+stdin ends; each answer takes so long. The kinds are those of `ANSWERS`.
 """
 
 import asyncio
@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import uvloop
 
+from tests.benchmarks.analytics import analytics
 from tests.benchmarks.server.http import Connection, Exchange
 from tests.benchmarks.tables import Refused, dynamodb
 
 Answer = Callable[[str, bytes], bytes]
-"""Target and body of a request → body of the reply. Raises Refused."""
+"""Target (or path) and body of a request → body of the reply. Raises Refused."""
 
 CUSTOMER = (
     b'{"accountId":"A-1042","tier":"gold","ltv":1003.5,"segment":"retail","language":"en-GB",'
@@ -57,6 +58,7 @@ def genesys() -> Answer:
 
 ANSWERS: dict[str, Callable[[], Answer]] = {
     "action": data_action,
+    "analytics": analytics,
     "genesys": genesys,
     "dynamodb": dynamodb,
 }

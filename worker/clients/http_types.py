@@ -14,8 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from math import isfinite
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -175,8 +177,8 @@ def as_written(listed: object) -> list[msgspec.Raw]:
 def each(upstream: str, entries: Iterable[msgspec.Raw], kind: type[T]) -> Iterator[T]:
     """Yield each entry of a list as an object of a type, decoded when it is asked for.
 
-    Numbers that no double holds are read as null. Raises Unreadable for what the type does not
-    take.
+    Of a Struct, a member whose value does not fit is left out, as are numbers that no double
+    holds. Raises Unreadable for what is not of the type all the same.
     """
     decoder = msgspec.json.Decoder(kind)
     for entry in entries:
@@ -188,11 +190,45 @@ def each(upstream: str, entries: Iterable[msgspec.Raw], kind: type[T]) -> Iterat
 
 
 def _odd(upstream: str, entry: msgspec.Raw, kind: type[T]) -> T:
+    written = bytes(memoryview(entry))
     try:
-        return msgspec.convert(_cleaned(str(memoryview(entry), "utf-8")), kind)
+        try:
+            value = orjson.loads(written)
+        except orjson.JSONDecodeError:
+            value = _cleaned(written.decode())
+        return msgspec.convert(fitting(value, kind), kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise Unreadable(f"{upstream}: unreadable entry")
+
+
+def fitting(value: Any, kind: Any) -> Any:
+    """Return what fits a type: a Struct's members and a list's entries that do not are left out."""
+    if isinstance(value, dict) and (members := _members(kind)):
+        found = {name: fitting(value[name], of) for name, of in members.items() if name in value}
+        return {name: part for name, part in found.items() if part is not msgspec.UNSET}
+    if isinstance(value, list) and (of := _entries(kind)) is not None:
+        parts = [fitting(one, of) for one in value]
+        return [part for part in parts if part is not msgspec.UNSET]
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.MsgspecError:
+        return msgspec.UNSET
+
+
+@cache
+def _members(kind: Any) -> dict[str, Any]:
+    """Return the types of a Struct's members by their names in JSON; of another type, none."""
+    if not isinstance(kind, type) or not issubclass(kind, msgspec.Struct):
+        return {}
+    return {one.encode_name: one.type for one in msgspec.structs.fields(kind)}
+
+
+@cache
+def _entries(kind: Any) -> Any:
+    """Return the type of a list's entries; None where there can be no list."""
+    options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    return next((get_args(one)[0] for one in options if get_origin(one) is list), None)
 
 
 def _text(body: bytes, content_type: str) -> str:

@@ -10,7 +10,7 @@ REASONS = {200: b"OK", 400: b"Bad Request"}
 
 
 class Exchange:
-    """One request, to be answered once, now or later."""
+    """One request, to be answered once, now or later. `target`: AWS's header, else the path."""
 
     __slots__ = ("_connection", "body", "target")
 
@@ -65,7 +65,8 @@ class Connection(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[begin:stop], self._buffer[stop:]
             target = TARGET.search(head)
-            self._serve(Exchange(self, target[1].decode() if target else "", body))
+            name = target[1] if target else head.split(b" ", 2)[1]
+            self._serve(Exchange(self, name.decode(), body))
 
     def write(self, content: bytes) -> None:
         """Send, if there is still someone to send to."""

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from msgspec import convert
 
+from worker.clients.http_types import fitting
 from worker.errors import Permanent
 from worker.jobs.reports import rows
 from worker.jobs.reports.rows import Conversation, Result, dimensions_of
@@ -16,12 +17,16 @@ QUEUE = "9e000000-0000-4000-8000-000000000001"
 SECOND = "9e000000-0000-4000-8000-000000000002"
 
 
+def read_as(kind, value):
+    return convert(fitting(value, kind), kind)
+
+
 def row_of_platform(conversation, asked=rows.ALL):
-    return rows.row_of_platform(convert(conversation, Conversation), asked)
+    return rows.row_of_platform(read_as(Conversation, conversation), asked)
 
 
 def row_of_reference(result):
-    return rows.row_of_reference(convert(result, Result))
+    return rows.row_of_reference(read_as(Result, result))
 
 
 @pytest.fixture

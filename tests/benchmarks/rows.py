@@ -1,0 +1,197 @@
+"""A report over a million conversations: CPU, memory, and how long it keeps the event loop.
+
+By pages of the query and of jobs, on loopback, each run a process of its own that writes its files
+to memory. The loop is watched by a task that wants a turn each millisecond: what is measured is the
+CPU that the process used before that turn came, as the clock also counts what other processes took.
+CPU of a row is all of it, HTTP and the files too; beside it stands the least: to decode it by
+orjson, and nothing else.
+
+    python -m tests.benchmarks.rows URL DAYS query|jobs DIMENSIONS
+
+prints what one run found, as JSON.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from tests.benchmarks.analytics import FIRST, PER_DAY, QUERY_PAGE, conversations
+from tests.benchmarks.children import answer_of, memory_mib, upstream
+from tests.benchmarks.findings import Claim, Findings, Spread, Table
+from tests.benchmarks.size import Size
+from tests.support.factories import a_report_due
+from tests.support.genesys import an_api_at
+from worker.api import DetailsJobs
+from worker.app.daemon import spare_collections
+from worker.cli.run import fast_loop
+from worker.clients.genesys.details_query import PlatformPages
+from worker.jobs.reports.files import File
+from worker.jobs.reports.handler import written
+from worker.jobs.reports.reader import DetailsReader
+from worker.telemetry.logs import configure_logging
+
+DAYS, DAYS_QUICK = 50, 5
+WAYS = (
+    ("query", "mediaType,queueId"),
+    ("jobs", "mediaType,queueId"),
+    ("query", "userId,queueId"),
+    ("jobs", "userId,queueId"),
+)
+"""The last two have a thousand groups and more."""
+
+CONCURRENCY = 4
+TICK_SECONDS = 0.001
+LEAST_ROUNDS = 50
+
+
+class Memory:
+    """Keeps the files of a report."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    async def put(self, folder: str, file: File) -> str:
+        """Keep one file."""
+        self.files[folder + file.name] = file.body
+        return file.name
+
+    async def get(self, key: str) -> bytes | None:
+        """Return one, if it is there."""
+        return self.files.get(key)
+
+
+class Watch:
+    """Wants a turn of the loop each millisecond, and notes how long it was kept waiting."""
+
+    def __init__(self) -> None:
+        self.cpu_ms = 0.0
+        self.ms = 0.0
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            began, cpu = time.perf_counter(), time.process_time()
+            await asyncio.sleep(TICK_SECONDS)
+            self.ms = max(self.ms, (time.perf_counter() - began - TICK_SECONDS) * 1000)
+            self.cpu_ms = max(self.cpu_ms, (time.process_time() - cpu) * 1000)
+
+
+async def run(url: str, days: int, way: str, group_by: str) -> dict[str, float]:
+    """Write the report of so many days; return what it took."""
+    start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+    due = a_report_due(
+        start=start,
+        end=start + timedelta(days=days),
+        media_type=None,
+        queue_ids=(),
+        filters=(),
+        group_by=tuple(group_by.split(",")),
+    )
+    async with an_api_at(url) as api:
+        jobs = DetailsJobs(api) if way == "jobs" else None
+        reader = DetailsReader(
+            api,
+            PlatformPages(QUERY_PAGE),
+            CONCURRENCY,
+            lambda: datetime(2030, 1, 1, tzinfo=UTC),
+            jobs,
+        )
+        spare_collections()
+        watch = Watch()
+        watching = asyncio.create_task(watch.run())
+        held, began, cpu = memory_mib(os.getpid()), time.perf_counter(), time.process_time()
+        manifest = await written(due, reader, Memory(), now=lambda: datetime.now(UTC))
+        used, seconds = time.process_time() - cpu, time.perf_counter() - began
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+    return {
+        "rows": manifest.conversation_count,
+        "groups": manifest.row_count,
+        "cpu_us": used / manifest.conversation_count * 1e6,
+        "seconds": seconds,
+        "mib": peak_mib() - held,
+        "kept_cpu_ms": watch.cpu_ms,
+        "kept_ms": watch.ms,
+        "least_us": least_us(),
+    }
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process held."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def least_us() -> float:
+    """Return the CPU of one conversation that is decoded and dropped."""
+    page = conversations(0, QUERY_PAGE)
+    began = time.process_time()
+    for _ in range(LEAST_ROUNDS):
+        orjson.loads(page)
+    return (time.process_time() - began) / LEAST_ROUNDS / QUERY_PAGE * 1e6
+
+
+async def measure(size: Size) -> Findings:
+    """Measure all ways by turns."""
+    days = DAYS_QUICK if size.quick else DAYS
+    found: dict[tuple[str, str], list[dict[str, float]]] = {way: [] for way in WAYS}
+    async with upstream("analytics") as url:
+        for _ in range(size.rounds):
+            for way, rounds in found.items():
+                rounds.append(await answer_of("rows", url, days, *way))
+    return reported(found, days * PER_DAY)
+
+
+def reported(found: dict[tuple[str, str], list[dict[str, float]]], rows: int) -> Findings:
+    """Return the table, and the claims on the worst of the ways."""
+    columns = ("cpu_us", "least_us", "seconds", "mib", "kept_cpu_ms", "kept_ms")
+    spreads = {
+        way: [Spread([one[name] for one in rounds]) for name in columns]
+        for way, rounds in found.items()
+    }
+    table = Table(
+        "rows",
+        f"A report over {rows:,} conversations",
+        (
+            *(
+                "pages by",
+                "grouped by",
+                "groups",
+                "CPU, µs a row",
+                "of orjson alone, µs",
+                "seconds",
+            ),
+            *("MiB more", "loop kept, CPU ms", "by the clock, ms"),
+        ),
+        [[*way, found[way][0]["groups"], *spread] for way, spread in spreads.items()],
+    )
+    usual = WAYS[:2]
+    claims = [
+        Claim(
+            "CPU seconds of a report over a million conversations",
+            max(spreads[way][0].middle for way in usual),
+            25,
+        ),
+        Claim("MiB it adds", max(spread[3].middle for spread in spreads.values()), 48),
+        Claim(
+            "ms that it keeps the event loop at most",
+            max(max(spread[4].rounds) for spread in spreads.values()),
+            20,
+        ),
+    ]
+    return Findings([table], claims=claims)
+
+
+if __name__ == "__main__":
+    configure_logging("error", "json")
+    address, asked_days, by, dimensions = sys.argv[1:]
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        report = runner.run(run(address, int(asked_days), by, dimensions))
+    sys.stdout.write(orjson.dumps(report).decode() + "\n")
