@@ -8,9 +8,10 @@ Rim, Lee: VLDB 2019). Two sketches add up to the sketch of all their values.
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from operator import attrgetter
 from types import MappingProxyType
 
 from worker.jobs.reports.rows import DIMENSIONS, Row
@@ -256,7 +257,7 @@ class Aggregate:
         self.group_by = group_by
         self.tally = Tally()
         self.total = Totals()
-        self._values = tuple(DIMENSIONS[name] for name in group_by)
+        self._key = _key_by(group_by)
         self._limit = group_limit
         self._groups: dict[Key, Totals] = {}
         self._starts: Counter[int] = Counter()
@@ -277,8 +278,8 @@ class Aggregate:
         if row.duration_ms is None:
             self.tally.live += 1
             return
-        key = tuple([value(row) for value in self._values])
-        self._group(key, 1).add(row, row.duration_ms)
+        key = self._key(row)
+        (self._groups.get(key) or self._group(key, 1)).add(row, row.duration_ms)
         self.total.add(row, row.duration_ms)
         self._starts[row.start_ms - row.start_ms % QUARTER_MS] += 1
 
@@ -308,6 +309,13 @@ class Aggregate:
             key = other
             self.tally.folded += rows
         return self._groups.setdefault(key, Totals())
+
+
+def _key_by(group_by: tuple[str, ...]) -> Callable[[Row], Key]:
+    names = [DIMENSIONS[name] for name in group_by]
+    if len(names) > 1:
+        return attrgetter(*names)  # its tuple is made in C
+    return lambda row: tuple([getattr(row, name) for name in names])
 
 
 def _as_text(key: Key) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ segments. Reference: times are seconds, kept to the millisecond.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -61,11 +60,11 @@ MEDIA_TYPES = (
 """Of a session, as Genesys lists them."""
 
 DIMENSIONS = {
-    "mediaType": attrgetter("media_type"),
-    "queueId": attrgetter("queue_id"),
-    "originatingDirection": attrgetter("direction"),
-    "userId": attrgetter("user_id"),
-    "divisionId": attrgetter("division_id"),
+    "mediaType": "media_type",
+    "queueId": "queue_id",
+    "originatingDirection": "direction",
+    "userId": "user_id",
+    "divisionId": "division_id",
 }
 """What a report can be grouped by, and where a row has it."""
 
