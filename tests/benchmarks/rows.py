@@ -15,9 +15,7 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import orjson
 
@@ -27,6 +25,7 @@ from tests.benchmarks.findings import Claim, Findings, Spread, Table
 from tests.benchmarks.size import Size
 from tests.support.factories import a_report_due
 from tests.support.genesys import an_api_at
+from tests.support.report_child import peak_kb, watched_loop
 from worker.api import DetailsJobs
 from worker.app.daemon import spare_collections
 from worker.cli.run import fast_loop
@@ -46,7 +45,6 @@ WAYS = (
 """The last two have a thousand groups and more."""
 
 CONCURRENCY = 4
-TICK_SECONDS = 0.001
 LEAST_ROUNDS = 50
 
 
@@ -64,22 +62,6 @@ class Memory:
     async def get(self, key: str) -> bytes | None:
         """Return one, if it is there."""
         return self.files.get(key)
-
-
-class Watch:
-    """Wants a turn of the loop each millisecond, and notes how long it was kept waiting."""
-
-    def __init__(self) -> None:
-        self.cpu_ms = 0.0
-        self.ms = 0.0
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        while True:
-            began, cpu = time.perf_counter(), time.process_time()
-            await asyncio.sleep(TICK_SECONDS)
-            self.ms = max(self.ms, (time.perf_counter() - began - TICK_SECONDS) * 1000)
-            self.cpu_ms = max(self.cpu_ms, (time.process_time() - cpu) * 1000)
 
 
 async def run(url: str, days: int, way: str, group_by: str) -> dict[str, float]:
@@ -103,30 +85,20 @@ async def run(url: str, days: int, way: str, group_by: str) -> dict[str, float]:
             jobs,
         )
         spare_collections()
-        watch = Watch()
-        watching = asyncio.create_task(watch.run())
         held, began, cpu = memory_mib(os.getpid()), time.perf_counter(), time.process_time()
-        manifest = await written(due, reader, Memory(), now=lambda: datetime.now(UTC))
+        async with watched_loop() as kept:
+            manifest = await written(due, reader, Memory(), now=lambda: datetime.now(UTC))
         used, seconds = time.process_time() - cpu, time.perf_counter() - began
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
     return {
         "rows": manifest.conversation_count,
         "groups": manifest.row_count,
         "cpu_us": used / manifest.conversation_count * 1e6,
         "seconds": seconds,
-        "mib": peak_mib() - held,
-        "kept_cpu_ms": watch.cpu_ms,
-        "kept_ms": watch.ms,
+        "mib": peak_kb() / 1024 - held,
+        "kept_cpu_ms": kept.cpu_ms,
+        "kept_ms": kept.ms,
         "least_us": least_us(),
     }
-
-
-def peak_mib() -> float:
-    """Return the most memory that this process held."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def least_us() -> float:

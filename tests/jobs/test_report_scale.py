@@ -24,6 +24,9 @@ PER_DAY = 20_000
 STEP_MS = 86_400_000 // PER_DAY
 THIRD_QUEUE = QUEUE[:-1] + "3"
 PEAK_MB = 200
+LONGEST_MS = 20
+"""CPU that the report uses between two turns of the loop at most."""
+
 GROWTH_MB = 25
 """Allowed between one day and ten: malloc's noise, a tenth of what the rows alone would take."""
 
@@ -103,11 +106,18 @@ def rows_of(folder):
 def test_two_hundred_thousand_conversations_pass_in_bounded_memory(reports):
     _, reported = reports
     for days, child in reported.items():
-        sys.stdout.write(f"\n{days} days: {child['count']} rows, peak {child['peak_mb']:.0f} MB\n")
+        peak, kept = child["peak_mb"], child["kept_ms"]
+        sys.stdout.write(f"\n{days} days: {child['count']} rows, {peak:.0f} MB, {kept:.1f} ms\n")
 
     assert reported[10]["count"] == 10 * PER_DAY
     assert reported[10]["peak_mb"] < PEAK_MB
     assert reported[10]["peak_mb"] - reported[1]["peak_mb"] < GROWTH_MB
+
+
+def test_no_part_of_the_work_keeps_the_event_loop_from_live_events(reports):
+    _, reported = reports
+
+    assert max(child["kept_ms"] for child in reported.values()) < LONGEST_MS
 
 
 def test_their_figures_are_those_worked_out_from_whole_lists(reports):

@@ -6,6 +6,7 @@ first is done, or hold it in memory meanwhile. Each adds up by itself, and the t
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ class Merge:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
-        self._recent: dict[str, None] = {}
+        self._recent: set[str] = set()
+        self._order: deque[str] = deque()
         self.repeats = 0
         """Rows dropped, their id having been seen."""
 
@@ -69,8 +71,7 @@ class Merge:
     def add(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows of some pages by start time; ties keep the order of the pages.
 
-        No row of an earlier call may be later than these: what disagrees comes out late, never
-        twice.
+        What is earlier than rows of a call before comes out late, never twice.
         """
         # Pages come sorted, or nearly so: to sort them is to merge them, and faster than heapq's.
         for row in sorted(rows, key=_START):
@@ -83,9 +84,10 @@ class Merge:
     def _is_new(self, identity: str) -> bool:
         if identity in self._recent:
             return False
-        self._recent[identity] = None
-        if len(self._recent) > self._window:
-            del self._recent[next(iter(self._recent))]
+        self._recent.add(identity)
+        self._order.append(identity)
+        if len(self._order) > self._window:
+            self._recent.remove(self._order.popleft())
         return True
 
 
@@ -158,6 +160,9 @@ ROWS: Mapping[str, Rows] = {
 
 LOOP_SECONDS = 0.002
 """Work done between two turns of the event loop: live events go on beside a report."""
+
+STEP_ROWS = 16
+"""Conversations read, or counted, between two looks at the clock: 0.2 ms."""
 
 
 class LoopShare:
@@ -345,18 +350,21 @@ class _Reading:
     def _adding(
         self, pages: list[Page], part: Slice, piece: Aggregate, merge: Merge
     ) -> Iterator[None]:
-        """Add the pages up in steps: one to read each conversation, and one to count it."""
+        """Add the pages up, in steps of some conversations: the clock is not for nothing."""
         first_ms, end_ms = (moment.timestamp() * 1000 for moment in (part.start, part.end))
         read: list[Row] = []
-        for row in chain.from_iterable(rows_of(page, self.kind, self.read_row) for page in pages):
+        found = chain.from_iterable(rows_of(page, self.kind, self.read_row) for page in pages)
+        for place, row in enumerate(found):
             if row is not None:
                 read.append(row)
-            yield
-        for row in merge.add(read):
+            if place % STEP_ROWS == 0:
+                yield
+        for place, row in enumerate(merge.add(read)):
             # Whole days come back, whatever part of one was asked for.
             if first_ms <= row.start_ms < end_ms:
                 piece.add(row)
-            yield
+            if place % STEP_ROWS == 0:
+                yield
         piece.tally.unreadable += sum(len(page.entries) for page in pages) - len(read)
         self.progress.pages += len(pages)
         self.progress.conversations += len(read)
