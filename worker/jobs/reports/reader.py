@@ -162,7 +162,7 @@ LOOP_SECONDS = 0.002
 """Work done between two turns of the event loop: live events go on beside a report."""
 
 STEP_ROWS = 16
-"""Conversations read, or counted, between two looks at the clock: 0.2 ms."""
+"""Conversations read, or counted, between two checks of the clock: 0.2 ms."""
 
 
 class LoopShare:
