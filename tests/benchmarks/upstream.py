@@ -70,7 +70,8 @@ async def serve(kind: str, seconds: float) -> None:
 
     def reply(exchange: Exchange) -> None:
         try:
-            exchange.answer(answer(exchange.target, exchange.body), delay_seconds=seconds)
+            asked = exchange.target or exchange.path
+            exchange.answer(answer(asked, exchange.body), delay_seconds=seconds)
         except Refused as refused:
             exchange.answer(refused.content, status=400, delay_seconds=seconds)
 

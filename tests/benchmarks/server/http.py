@@ -10,12 +10,15 @@ REASONS = {200: b"OK", 400: b"Bad Request"}
 
 
 class Exchange:
-    """One request, to be answered once, now or later. `target`: AWS's header, else the path."""
+    """One request, to be answered once, now or later."""
 
-    __slots__ = ("_connection", "body", "target")
+    __slots__ = ("_connection", "_head", "body", "target")
 
-    def __init__(self, connection: "Connection", target: str, body: bytes) -> None:
+    def __init__(
+        self, connection: "Connection", target: str, body: bytes, head: bytes = b""
+    ) -> None:
         self._connection = connection
+        self._head = head
         self.target = target
         self.body = body
 
@@ -23,6 +26,11 @@ class Exchange:
     def alone(self) -> bool:
         """Whether the client has hung up."""
         return self._connection.closed
+
+    @property
+    def path(self) -> str:
+        """What the request line asks for."""
+        return self._head.split(b" ", 2)[1].decode()
 
     def answer(self, content: bytes, *, status: int = 200, delay_seconds: float = 0.0) -> None:
         """Answer; the delay costs no other anything."""
@@ -65,8 +73,8 @@ class Connection(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[begin:stop], self._buffer[stop:]
             target = TARGET.search(head)
-            name = target[1] if target else head.split(b" ", 2)[1]
-            self._serve(Exchange(self, name.decode(), body))
+            named = target[1].decode() if target else ""
+            self._serve(Exchange(self, named, body, head))
 
     def write(self, content: bytes) -> None:
         """Send, if there is still someone to send to."""
