@@ -10,6 +10,7 @@ from tests.benchmarks.contest import Results
 from tests.benchmarks.findings import Spread
 from tests.benchmarks.memory import Sample
 from tests.benchmarks.queue_server import Stretch
+from tests.benchmarks.running import Failed
 from tests.benchmarks.tables import Refused, dynamodb
 
 ITEM = {"conversationId": {"S": "c"}, "eventTimestamp": {"S": "2026-03-02T10:00:00.000Z"}}
@@ -115,7 +116,25 @@ def test_the_pipeline_is_compared_by_clock_and_by_cpu():
 
     claims = list(claims_of(voice.reported(Results(rounds))).values())
 
-    assert claims == [(40.0, True), (5.0, True), (5.0, True)]
+    assert claims == [(40.0, True), (5.0, True), (5.0, True), (5.0, True)]
+
+
+def test_a_pipeline_that_is_faster_than_its_requests_allow_was_not_measured():
+    rate = voice.Rate(per_second=1000, per_cpu_second=1000)
+
+    with pytest.raises(Failed, match="640 at most"):
+        voice.asked(voice.OURS, rate)
+
+    assert voice.asked(voice.OURS_MANY, rate) == rate
+
+
+def test_one_bad_round_of_the_pipeline_is_enough():
+    rounds = {one.name: [voice.Rate(5.0, 200.0)] * 2 for one in voice.PIPELINES}
+    rounds[voice.OURS.name] = [voice.Rate(100, 1000), voice.Rate(100, 500)]
+
+    claims = claims_of(voice.reported(Results(rounds)))
+
+    assert claims["the same at 64, in the worst round"] == (2.5, False)
 
 
 def test_a_pipeline_that_was_not_measured_bears_no_claim_out():

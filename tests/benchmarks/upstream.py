@@ -32,7 +32,6 @@ CONVERSATION = (
     b'"participants":[{"id":"p1","purpose":"customer","address":"tel:+1%d",'
     b'"startTime":"2026-03-02T10:00:00.000Z"},{"id":"p2","purpose":"agent"}]}'
 )
-FOUND = b'{"status":"SUCCESS","result":%b}'
 
 
 def data_action() -> Answer:
@@ -41,7 +40,7 @@ def data_action() -> Answer:
 
 
 def genesys() -> Answer:
-    """Return the answers of a Genesys of the reference dialect: live conversations, data action.
+    """Return the answers of a Genesys Cloud: token, live conversations, data action.
 
     Each conversation that is asked for has a customer with a number of his own. What is asked is
     reported by the body alone: a conversation is a request without one.
@@ -51,7 +50,7 @@ def genesys() -> Answer:
     def answer(_target: str, body: bytes) -> bytes:
         if not body:
             return CONVERSATION % next(numbers)
-        return TOKEN if body.startswith(FORM) else FOUND % CUSTOMER
+        return TOKEN if body.startswith(FORM) else CUSTOMER
 
     return answer
 

@@ -30,7 +30,6 @@ WARM_SHARE = 0.2
 """Part of the events before anything is counted: imports, connections, the token."""
 
 SETTINGS = {
-    "GENESYS_DIALECT": "reference",
     "GENESYS_CLIENT_ID": "bench",
     "GENESYS_CLIENT_SECRET": "bench",
     "GENESYS_REQUESTS_PER_MINUTE": "100000000",
@@ -115,7 +114,7 @@ class _Trial:
             stretch = await self._stretch(one, count, table)
         if not stretch.complete:
             raise Failed(f"not done within {LONGEST_SECONDS} s")
-        return rate_of(stretch)
+        return asked(one, rate_of(stretch))
 
     async def _stretch(self, one: Pipeline, count: int, table: str) -> Stretch:
         contestant = one.contestant(self._settings(table))
@@ -134,7 +133,21 @@ class _Trial:
             "AWS_ENDPOINT_URL_DYNAMODB": table,
             "AWS_REGION": "us-east-1",
             "GENESYS_API_URL": self.genesys,
+            "GENESYS_LOGIN_URL": self.genesys,
         }
+
+
+def asked(one: Pipeline, rate: Rate) -> Rate:
+    """Return the rate. Raises Failed for one at which nothing can have been asked.
+
+    Each event waits for two answers of Genesys, one after the other.
+    """
+    most = one.concurrency / (2 * LATENCY_SECONDS)
+    if rate.per_second > 1.1 * most:
+        raise Failed(
+            f"{rate.per_second:.0f}/s: with two requests an event it is {most:.0f} at most"
+        )
+    return rate
 
 
 def rate_of(stretch: Stretch) -> Rate:
@@ -160,18 +173,27 @@ def reported(found: Results[Rate]) -> Findings:
     faster = _middle(found, OURS, "per_second") / slow
     claims = [
         Claim("voice events/s, times the sequential script", faster, 30, at_least=True),
-        _thriftier(found, OURS, THREADS),
-        _thriftier(found, OURS_MANY, THREADS_MANY),
+        _thriftier(found, OURS, THREADS, 4),
+        _thriftier(found, OURS_MANY, THREADS_MANY, 3),
+        _worst(found),
     ]
     return Findings([Table("voice", title, columns, rows, found.notes())], claims=claims)
 
 
-def _thriftier(found: Results[Rate], ours: Pipeline, threads: Pipeline) -> Claim:
+def _worst(found: Results[Rate]) -> Claim:
+    """Compare round by round: the two ran within the same minutes."""
+    rounds = zip(found.rounds[OURS.name], found.rounds[THREADS.name], strict=False)
+    ratios = [ours.per_cpu_second / threads.per_cpu_second for ours, threads in rounds]
+    text = "the same at 64, in the worst round"
+    return Claim(text, min(ratios, default=nan), 3, at_least=True)
+
+
+def _thriftier(found: Results[Rate], ours: Pipeline, threads: Pipeline, least: float) -> Claim:
     ratio = _middle(found, ours, "per_cpu_second") / _middle(found, threads, "per_cpu_second")
     text = (
         f"voice events a CPU second, times those of {threads.concurrency} threads, as many at once"
     )
-    return Claim(text, ratio, 3, at_least=True)
+    return Claim(text, ratio, least, at_least=True)
 
 
 def _middle(found: Results[Rate], one: Pipeline, figure: str) -> float:

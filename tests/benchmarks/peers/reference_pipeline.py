@@ -46,7 +46,7 @@ class Token:
 
     def _fetch(self):
         reply = genesys.post(
-            f"{API}/api/v2/oauth/token",
+            f"{API}/oauth/token",
             data={
                 "grant_type": "client_credentials",
                 "client_id": os.environ["GENESYS_CLIENT_ID"],
@@ -78,16 +78,13 @@ def phone_of(conversation_id):
 def customer_of(phone):
     """Ask the data action who that is."""
     reply = genesys.post(
-        f"{API}/api/v2/data/actions/{ACTION}/execute",
-        json={"parameters": {"phone_number": phone}},
+        f"{API}/api/v2/integrations/actions/{ACTION}/execute",
+        json={"phone_number": phone},
         headers=token.header(),
         timeout=10,
     )
     reply.raise_for_status()
-    answer = reply.json()
-    if answer["status"] != "SUCCESS":
-        raise RuntimeError("data action failed")
-    return answer["result"] or {}
+    return reply.json()
 
 
 def enrich(body):
