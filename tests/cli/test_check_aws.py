@@ -125,8 +125,11 @@ async def test_a_missing_right_to_start_is_named(stub):
 
     row = await state_machine_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDeniedException to states:StartExecution")
-    assert "permission" in row.remedy
+    assert (row.state, row.found) == (
+        "fail",
+        "AccessDeniedException to states:StartExecution; AWS: no",
+    )
+    assert row.remedy.startswith("allow the role states:StartExecution")
 
 
 async def test_the_input_of_the_dry_start_can_start_nothing(stub):
@@ -233,7 +236,7 @@ async def test_a_missing_right_to_put_events_is_named(stub):
 
     row = await bus_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDeniedException to events:PutEvents")
+    assert (row.state, row.found) == ("fail", "AccessDeniedException to events:PutEvents; AWS: no")
 
 
 async def test_one_source_that_may_not_be_used_fails(stub):
@@ -321,7 +324,7 @@ async def test_a_missing_right_to_write_is_named(s3):
 
     row = await bucket_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject")
+    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject; AWS: no")
 
 
 async def test_a_name_that_no_bucket_can_have_fails(s3):

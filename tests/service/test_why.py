@@ -88,9 +88,10 @@ async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
         warnings = json.loads(await worker.page("/status"))["warnings"]
 
     lines = map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
-    logged = [line["finding"] for line in lines if line["event"] == "queue_warning"]
+    logged = [line["finding"] for line in lines if line["event"] == "start_warning"]
     queue, not_there = "queue genesys-events: ", "which is not in SQS_DEAD_LETTER_QUEUE_URL"
     assert logged == warnings
+    assert [one.rpartition(" ")[2] for one in warnings] == ["(SQS03)", "(SQS04)", "(DLQ03)"]
     assert [one.split("; ")[0] for one in warnings] == [
         f"{queue}retention: 1.0 h, but retries go on for 6.0 h",
         f"{queue}maxReceiveCount: 3: an outage would dead-letter healthy messages",

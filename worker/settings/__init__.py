@@ -56,6 +56,7 @@ from worker.settings.tree import (
     heartbeat_capacity,
     own_requirements,
     unknown_jobs,
+    value_of,
 )
 
 __all__ = [
@@ -107,5 +108,6 @@ __all__ = [
     "queue_url",
     "unknown_jobs",
     "unknown_settings",
+    "value_of",
     "variable_name",
 ]
