@@ -328,7 +328,7 @@ async def test_a_missing_right_to_write_is_named(s3):
 
 
 async def test_a_name_that_no_bucket_can_have_fails(s3):
-    row = await bucket_row(bucket="no bucket")
+    row = await bucket_row(bucket="arn:aws:s3:eu-west-1:1:nonsense")
 
     assert (row.state, s3.asked) == ("fail", [])
     assert "REPORT_BUCKET" in row.remedy

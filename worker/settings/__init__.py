@@ -11,6 +11,7 @@ from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import REQUIRED, Row, describe
 from worker.settings.fields import (
     BearerToken,
+    Bucket,
     Globs,
     Group,
     Seconds,
@@ -65,6 +66,7 @@ __all__ = [
     "Aws",
     "BearerToken",
     "Breaker",
+    "Bucket",
     "Budget",
     "Cache",
     "Declarations",
