@@ -52,7 +52,7 @@ def ok(name: str, found: str) -> Finding:
 
 
 def untried(name: str, found: str, remedy: str) -> Finding:
-    """Return a finding for what no call without an effect shows; `remedy`: how to find it out."""
+    """Return a finding for what no call without an effect shows; `remedy`: what does show it."""
     return Finding(name, "untried", found, remedy)
 
 

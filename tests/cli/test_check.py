@@ -153,6 +153,17 @@ def test_the_findings_end_with_the_failures_and_their_number(worker, environ):
     assert remedy.lstrip().startswith("→ ")
 
 
+def test_a_command_for_what_is_not_tried_is_one_line_however_narrow_the_terminal(worker, environ):
+    environ |= {"HANDLERS": "reports", "REPORT_BUCKET": "reports", "COLUMNS": "60"}
+
+    run = worker("check", **environ)
+
+    [command] = [line.strip() for line in run.out.splitlines() if "aws iam" in line]
+    assert command.startswith("aws iam simulate-principal-policy --policy-source-arn arn:aws:iam:")
+    assert "--action-names s3:GetObject --resource-arns 'arn:aws:s3:::reports/*'" in command
+    assert "run the command above" in " ".join(run.out.split())
+
+
 def test_the_findings_for_machines_are_in_the_same_order(worker, environ):
     run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": "none"})
 

@@ -82,7 +82,7 @@ async def test_a_right_that_is_not_tried_has_the_command_that_tries_it(iam):
 
     assert (row.state, row.code, row.permission) == ("untried", "AWS03", LINKS)
     assert row.found == "s3:GetObject (REPORT_BUCKET): no call without an effect shows it"
-    command = shlex.split(row.remedy.removeprefix("to find out: "))
+    command = shlex.split(row.remedy)
     assert command == [
         *("aws", "iam", "simulate-principal-policy", "--policy-source-arn", ROLE),
         *("--action-names", "s3:GetObject", "--resource-arns", "arn:aws:s3:::reports/*"),
@@ -152,6 +152,7 @@ async def test_a_key_of_a_queue_is_asked_about_too(iam):
         ("arn:aws:sts::1:assumed-role/task/abc", "arn:aws:iam::1:role/task"),
         ("arn:aws-cn:sts::1:assumed-role/task/abc", "arn:aws-cn:iam::1:role/task"),
         ("arn:aws:iam::1:user/path/me", "arn:aws:iam::1:user/path/me"),
+        ("arn:aws:sts::1:federated-user/me", None),
         ("arn:aws:iam::1:root", None),
         ("?", None),
     ],

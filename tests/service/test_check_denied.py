@@ -104,6 +104,26 @@ async def test_another_queue_than_the_redrive_target_fails(emulators, check, mon
     )
 
 
+async def test_the_keys_of_encrypted_queues_are_listed_with_the_command(
+    emulators, check, monkeypatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulators.sqs.endpoint_url)
+    key = "arn:aws:kms:us-east-1:123456789012:key/0b0b0b0b"
+    async with sdk_client("sqs") as sqs:
+        for url in (emulators.queue_url, emulators.dead_letter_url):
+            await sqs.set_queue_attributes(QueueUrl=url, Attributes={"KmsMasterKeyId": key})
+
+    run = await check("--json", HANDLERS="voice")
+
+    untried = [one for one in json.loads(run.out) if one["state"] == "untried"]
+    assert [(one["code"], one["action"]) for one in untried] == [
+        ("AWS03", "kms:Decrypt"),
+        ("AWS03", "kms:GenerateDataKey"),
+    ]
+    assert all(f"--resource-arns '{key}'" in one["remedy"] for one in untried)
+    assert (run.code, (await check("--strict", HANDLERS="voice")).code) == (0, 1)
+
+
 async def test_the_whole_environment_fails_nothing_and_sends_nothing(
     emulators, check, flow_and_customer
 ):

@@ -173,8 +173,13 @@ def settings_findings(settings: Settings) -> list[Finding]:
             found.append(fail("half-configured job", half[handler], remedy))
         elif not settings.handlers.handlers:
             found.append(warn(JOB_OFF, f"job {handler} is off", remedy))
-    unknown = [warn("unknown setting", *halves(line)) for line in unknown_settings()]
+    unknown = [_unknown(*halves(line)) for line in unknown_settings()]
     return [*found, *settings_of_jobs(settings), *long_waits(settings), *unknown]
+
+
+def _unknown(variable: str, text: str) -> Finding:
+    hint = text.removeprefix("unknown; ")
+    return warn("unknown setting", f"{variable} is read by nothing", hint)
 
 
 def halves(problem: str) -> tuple[str, str]:

@@ -54,6 +54,7 @@ def check(
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in findings], indent=2))
     else:
+        _print_commands(findings)
         _print_table(findings)
         typer.echo(summary_of(findings))
     raise typer.Exit(WRONG_USAGE if bad_settings else exit_code(findings, strict=strict))
@@ -80,6 +81,18 @@ def summary_of(findings: "Sequence[Finding]") -> str:
     return f"{count['ok']} ok, {count['untried']} not tried, {warnings}, {count['fail']} failed"
 
 
+def _has_command(one: "Finding") -> bool:
+    return one.state == "untried" and one.permission is not None
+
+
+def _print_commands(findings: "Sequence[Finding]") -> None:
+    """Print the commands for what was not tried, each on a line: a table would break them up."""
+    commands = [one.remedy for one in findings if _has_command(one)]
+    if commands:
+        typer.echo("No call without an effect shows some permissions; these commands ask IAM:")
+        typer.echo("".join(f"\n  {one}\n" for one in commands))
+
+
 def _print_table(findings: "Sequence[Finding]") -> None:
     from rich.console import Console
     from rich.table import Table
@@ -90,9 +103,9 @@ def _print_table(findings: "Sequence[Finding]") -> None:
     for width in (None, None, NAME_WIDTH, None):
         table.add_column(max_width=width, overflow="fold")
     for one in findings:
-        remedy = f"\n→ {one.remedy}" if one.remedy else ""
+        remedy = "run the command above" if _has_command(one) else one.remedy
         state = Text(WORDS.get(one.state, one.state), style=COLOURS[one.state])
-        found = Text(one.found).append(remedy, style="bold")
+        found = Text(one.found).append(f"\n→ {remedy}" if remedy else "", style="bold")
         table.add_row(state, Text(one.code, style="dim"), Text(one.name), found)
     Console().print(table)
 

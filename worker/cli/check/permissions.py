@@ -33,14 +33,14 @@ def principal_of(findings: Iterable[Finding]) -> Principal | None:
     """Return who the credentials are of; None where STS did not say."""
     for one in findings:
         if one.name == IDENTITY and (who := re.fullmatch(_ARN, one.found)):
-            partition, service, account, resource = who.groups()
-            if service == "sts":
-                resource = "role/" + resource.removeprefix("assumed-role/").partition("/")[0]
+            partition, account, resource = who.groups()
+            if resource.startswith("assumed-role/"):
+                resource = "role/" + resource.split("/")[1]
             return Principal(partition, account, f"arn:{partition}:iam::{account}:{resource}")
     return None
 
 
-_ARN = r"arn:([\w-]+):(sts|iam)::(\d+):((?:assumed-role|user)/[\w+=,.@/-]+)"
+_ARN = r"arn:([\w-]+):(?:sts|iam)::(\d+):((?:assumed-role|user)/[\w+=,.@/-]+)"
 
 
 async def untried_permissions(context: AppContext, findings: Sequence[Finding]) -> list[Finding]:
@@ -125,7 +125,7 @@ def _judged(one: Finding, who: Principal | None, decided: dict[Permission, str])
         text = f"{what}: no policy of the role allows it, as IAM simulates it"
         found = warn(one.name, text, f"{remedy}, unless the resource's own policy does")
     elif decision is None:
-        found = untried(one.name, one.found, f"to find out: {command(permission, who)}")
+        found = untried(one.name, one.found, command(permission, who))
     return replace(found, permission=permission)
 
 
