@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
+from worker.emulators.loopback import serving
 
 from tests.cli.test_check_plan import ALL
 from tests.support.aws_stub import Say, Stub
@@ -13,7 +14,6 @@ from worker.app.findings import settings_findings
 from worker.app.jobs import known_jobs, load_settings
 from worker.cli.check import exit_code, permissions
 from worker.cli.check.permissions import needed, principal_of, untried_permissions
-from worker.emulators.loopback import serving
 from worker.findings import EXPLANATIONS, Finding, Permission, code_of, fail, ok, untried, warn
 
 ROLE = "arn:aws:iam::111122223333:role/worker-task"

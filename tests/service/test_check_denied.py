@@ -85,6 +85,16 @@ async def test_a_queue_whose_attributes_may_not_be_read_names_the_action(emulato
     assert (code, row["action"]) == ("DLQ01", "sqs:GetQueueAttributes")
 
 
+async def test_what_else_may_be_done_with_such_a_queue_is_tried_all_the_same(emulators, check):
+    for call in ("GetQueueAttributes", "DeleteMessage"):
+        emulators.sqs.faults.add(call, Deny(), When(queue="genesys-events"))
+
+    run = await check("--json", HANDLERS="voice")
+
+    assert set(run.failed()) == {"SQS01", "SQS06"}
+    assert {one["code"] for one in json.loads(run.out) if one["state"] == "ok"} > {"SQS05", "SQS07"}
+
+
 async def test_another_queue_than_the_redrive_target_fails(emulators, check, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulators.sqs.endpoint_url)
     elsewhere = emulators.sqs.arn(emulators.sqs.create_queue("elsewhere"))

@@ -121,8 +121,10 @@ def _named(rows: Iterable[Finding], name: str) -> list[Finding]:
 
 async def _check_queue(sqs: Any, settings: Settings, url: str) -> list[Finding]:
     attributes = await _attributes(sqs, url)
-    if isinstance(attributes, Finding):
-        return [attributes]
+    if isinstance(attributes, Fault):
+        row = _refused("queue", attributes, Permission(action=READ, setting=QUEUES))
+        # Who may not read them may well be allowed the rest, or lack more of it.
+        return [row, *(await _permissions(sqs, url) if attributes.is_denied else ())]
     rows = [
         _kind(attributes),
         *check_queue(attributes, settings),
@@ -132,9 +134,10 @@ async def _check_queue(sqs: Any, settings: Settings, url: str) -> list[Finding]:
     dead_letter_url = settings.dead_letter_queue_for(url)
     if dead_letter_url is None:
         return [*rows, *check_dead_letters(attributes, None)]
-    dead_letters = await _attributes(sqs, dead_letter_url, "dead-letter queue", DEAD_LETTERS)
-    if isinstance(dead_letters, Finding):
-        return [*rows, dead_letters]
+    dead_letters = await _attributes(sqs, dead_letter_url)
+    if isinstance(dead_letters, Fault):
+        permission = Permission(action=READ, setting=DEAD_LETTERS)
+        return [*rows, _refused("dead-letter queue", dead_letters, permission)]
     rows += check_dead_letters(attributes, dead_letters)
     return [*rows, *_key(dead_letters, "kms:GenerateDataKey", DEAD_LETTERS)]
 
@@ -146,15 +149,13 @@ def _kind(attributes: QueueAttributes) -> Finding:
     return ok("queue", f"standard; {waiting} messages visible")
 
 
-async def _attributes(
-    sqs: Any, url: str, name: str = "queue", setting: str = QUEUES
-) -> QueueAttributes | Finding:
+async def _attributes(sqs: Any, url: str) -> QueueAttributes | Fault:
     try:
         reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     except CALL_ERRORS as error:
-        return _refused(name, fault_of(error), Permission(action=READ, setting=setting))
+        return fault_of(error)
     attributes = attributes_of(reply)
-    return attributes or fail(name, "an answer without attributes", f"check {setting}: not SQS")
+    return attributes or Fault("an answer without attributes", "check its URL: this is not SQS")
 
 
 async def _permissions(sqs: Any, url: str) -> list[Finding]:
