@@ -132,6 +132,16 @@ async def test_a_missing_right_to_start_is_named(stub):
     assert row.remedy.startswith("allow the role states:StartExecution")
 
 
+async def test_the_text_of_a_denial_is_bounded_and_cannot_act_on_a_terminal(stub):
+    stub.replies = [refusal("AccessDeniedException", message="\x1b[2J" + "x" * 5000)]
+
+    row = await state_machine_row()
+
+    assert r"; AWS: \u001b[2Jx" in row.found
+    assert "\x1b" not in row.found
+    assert len(row.found) < 600
+
+
 async def test_the_input_of_the_dry_start_can_start_nothing(stub):
     stub.replies = [refusal("InvalidExecutionInput")]
 
