@@ -160,7 +160,7 @@ def test_a_command_for_what_is_not_tried_is_one_line_however_narrow_the_terminal
 
     [command] = [line.strip() for line in run.out.splitlines() if "aws iam" in line]
     assert command.startswith("aws iam simulate-principal-policy --policy-source-arn arn:aws:iam:")
-    assert "--action-names s3:GetObject --resource-arns 'arn:aws:s3:::reports/*'" in command
+    assert "--action-names s3:GetObject --resource-arns 'arn:aws:s3:::reports/reports/" in command
     assert "run the command above" in " ".join(run.out.split())
 
 

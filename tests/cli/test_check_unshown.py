@@ -5,7 +5,6 @@ from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
-from worker.emulators.loopback import serving
 
 from tests.cli.test_check_plan import ALL
 from tests.support.aws_stub import Say, Stub
@@ -14,12 +13,13 @@ from worker.app.findings import settings_findings
 from worker.app.jobs import known_jobs, load_settings
 from worker.cli.check import exit_code, permissions
 from worker.cli.check.permissions import needed, principal_of, untried_permissions
+from worker.emulators import serving
 from worker.findings import EXPLANATIONS, Finding, Permission, code_of, fail, ok, untried, warn
 
 ROLE = "arn:aws:iam::111122223333:role/worker-task"
 IDENTITY = ok("AWS credentials", "arn:aws:sts::111122223333:assumed-role/worker-task/session")
 LINKS = Permission(
-    action="s3:GetObject", setting="REPORT_BUCKET", resource="arn:aws:s3:::reports/*"
+    action="s3:GetObject", setting="REPORT_BUCKET", resource="arn:aws:s3:::reports/reports/x"
 )
 DECISION = (
     '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
@@ -45,26 +45,19 @@ async def iam(monkeypatch):
 def tried(*actions):
     """What the calls of a check have shown."""
     settings = {"events": "EVENT_BUS_NAME", "s3": "REPORT_BUCKET", "sqs": "SQS_QUEUE_URL"}
-    return [
-        Finding(
-            "x",
-            "ok",
-            "x",
-            permission=Permission(action=one, setting=settings[one.partition(":")[0]]),
-        )
-        for one in actions
-    ]
+    return [shown(one, settings[one.partition(":")[0]]) for one in actions]
+
+
+def shown(action, setting, resource=""):
+    permission = Permission(action=action, setting=setting, resource=resource)
+    return Finding("x", "ok", "x", permission=permission)
 
 
 SHOWN = (
     IDENTITY,
-    *tried(*permissions.INTAKE, "s3:PutObject", "events:PutEvents"),
-    Finding(
-        "x",
-        "ok",
-        "x",
-        permission=Permission(action="sqs:SendMessage", setting=permissions.DEAD_LETTERS),
-    ),
+    *tried(*permissions.INTAKE, "events:PutEvents"),
+    shown("s3:PutObject", "REPORT_BUCKET", LINKS.resource),
+    shown("sqs:SendMessage", permissions.DEAD_LETTERS),
 )
 
 
@@ -85,7 +78,7 @@ async def test_a_right_that_is_not_tried_has_the_command_that_tries_it(iam):
     command = shlex.split(row.remedy)
     assert command == [
         *("aws", "iam", "simulate-principal-policy", "--policy-source-arn", ROLE),
-        *("--action-names", "s3:GetObject", "--resource-arns", "arn:aws:s3:::reports/*"),
+        *("--action-names", "s3:GetObject", "--resource-arns", LINKS.resource),
         *("--query", "EvaluationResults[].EvalDecision", "--output", "text"),
     ]
 
@@ -111,7 +104,16 @@ async def test_iam_is_asked_where_it_may_be(iam, decision, state, remedy):
     [(_, content)] = iam.asked
     asked = {name: value for name, [value] in parse_qs(content.decode()).items()}
     assert (asked["PolicySourceArn"], asked["ActionNames.member.1"]) == (ROLE, "s3:GetObject")
-    assert asked["ResourceArns.member.1"] == "arn:aws:s3:::reports/*"
+    assert asked["ResourceArns.member.1"] == LINKS.resource
+
+
+async def test_the_resource_is_of_the_partition_of_the_role(iam):
+    iam.replies = [Say(403)]
+    china = ok("AWS credentials", "arn:aws-cn:sts::1:assumed-role/task/abc")
+
+    [row] = await rows(china, *SHOWN[1:])
+
+    assert row.permission.resource == LINKS.resource.replace("aws", "aws-cn")
 
 
 async def test_a_check_without_an_answer_leaves_its_permissions_untried(iam):
@@ -128,7 +130,7 @@ async def test_without_an_identity_the_command_says_what_to_put_in(iam):
     [row] = await rows(*SHOWN[1:])
 
     assert "--policy-source-arn ROLE_ARN" in row.remedy
-    assert "--resource-arns 'ARN_OF_REPORT_BUCKET'" in row.remedy
+    assert "--resource-arns 'RESOURCE_ARN'" in row.remedy
     assert iam.asked == []
 
 

@@ -47,15 +47,29 @@ async def untried_permissions(context: AppContext, findings: Sequence[Finding]) 
     """Return a finding for each one that the others do not show: what IAM says, or how to ask."""
     who = principal_of(findings)
     region = context.aws.region or "*"
-    known = {(one.permission.action, one.permission.setting) for one in findings if one.permission}
+    known = [one.permission for one in findings if one.permission]
+    shown = {(one.action, one.setting) for one in known}
     listed = [
-        replace(untried(PERMISSION, _named(one), ""), permission=one)
+        replace(untried(PERMISSION, _named(one), ""), permission=_located(one, known, who))
         for one in needed(context.settings, who, region)
-        if (one.action, one.setting) not in known
+        if (one.action, one.setting) not in shown
     ]
     listed += [one for one in findings if one.state == "untried" and one.permission]
     decided = await _decisions(context, who, [one.permission for one in listed if one.permission])
     return [_judged(one, who, decided) for one in listed]
+
+
+def _located(one: Permission, known: Iterable[Permission], who: Principal | None) -> Permission:
+    """Return it with the resource of another one of its setting, where it has none of its own.
+
+    A bucket's name alone is not enough: permissions are granted by prefix, and the call that was
+    tried had a key as the job makes them.
+    """
+    found = (other.resource for other in known if other.setting == one.setting)
+    resource = one.resource or next(filter(None, found), "")
+    if who is None:
+        return one
+    return replace(one, resource=resource.replace("arn:aws:", f"arn:{who.partition}:", 1))
 
 
 def needed(settings: Settings, who: Principal | None, region: str) -> Iterator[Permission]:
@@ -94,15 +108,12 @@ def _takes(value: str, action: str) -> bool:
 
 def resource_of(action: str, value: str, who: Principal | None, region: str) -> str:
     """Return the ARN of what a setting names; empty where it is not known."""
-    if value.startswith("arn:"):
-        return value
-    if who is None or "://" in value:
-        return ""
+    if who is None or ":" in value:
+        return value if value.startswith("arn:") and not action.startswith("s3:") else ""
     at = f"{region}:{who.account}"
     names = {
         "dynamodb": f"{at}:table/{value}",
         "events": f"{at}:event-bus/{value}",
-        "s3": f"::{value}/*",
     }
     service = action.partition(":")[0]
     return f"arn:{who.partition}:{service}:{names[service]}" if service in names else ""
@@ -132,7 +143,7 @@ def _judged(one: Finding, who: Principal | None, decided: dict[Permission, str])
 def command(permission: Permission, who: Principal | None) -> str:
     """Return the command that asks IAM."""
     source = who.arn if who else "ROLE_ARN"
-    resource = permission.resource or f"ARN_OF_{permission.setting}"
+    resource = permission.resource or "RESOURCE_ARN"
     return (
         f"aws iam simulate-principal-policy --policy-source-arn {source} "
         f"--action-names {permission.action} --resource-arns '{resource}' "

@@ -47,9 +47,13 @@ class Probe:
     remedy: str = ""
     """What to do about that."""
 
+    resource: str = ""
+    """ARN of what was called; empty where it is not known."""
+
     def about(self, finding: Finding) -> Finding:
         """Return the finding as one of this permission."""
-        return replace(finding, permission=Permission(action=self.action, setting=self.setting))
+        permission = Permission(action=self.action, setting=self.setting, resource=self.resource)
+        return replace(finding, permission=permission)
 
 
 async def run(probe: Probe, call: Awaitable[Any]) -> Finding:
@@ -173,6 +177,7 @@ CRC32_OF_NOTHING = "AAAAAA=="
 """Valid in themselves: S3 has to read the body, past all permissions, to find them wrong. Two, as
 directory buckets check the second one only."""
 
+S3_ARN = "arn:aws:s3:::"
 REFUSED_BODY = "BadDigest"
 """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 
@@ -190,6 +195,10 @@ async def put_object(name: str, s3: AwsService, bucket: str, key: str) -> Findin
         found=f"writable under {key.partition('/')[0]}/",
         taken="took an object it should have refused",
         remedy=f"delete {key} in it",
+        # Of an access point the ARN is in place of the bucket's name.
+        resource=f"{bucket}/object/{key}"
+        if bucket.startswith("arn:")
+        else f"{S3_ARN}{bucket}/{key}",
     )
     call = s3.client.put_object(
         Bucket=bucket,
