@@ -28,7 +28,7 @@ A_UUID = "3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"
 A_QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
 REGION_EXAMPLE = "e.g. mypurecloud.ie or eu-west-1 (set to 'us-east-9')"
 A_URL = "https://host.example/path"
-A_BUCKET = "must be the name of a bucket, without s3:// and path; e.g. my-company-reports"
+A_BUCKET = "must be the name of a bucket, without s3:// and path; e.g. my-reports"
 A_MACHINE = (
     "must be the whole ARN of a state machine; "
     "e.g. arn:aws:states:eu-west-1:111122223333:stateMachine:enrich-conversation"

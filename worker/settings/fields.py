@@ -106,7 +106,7 @@ Bucket = Annotated[
         r"(?!xn--|.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[\w-]+:s3:[\w:/.-]+",
         "must be the name of a bucket, without s3:// and path",
     ),
-    example("my-company-reports"),
+    example("my-reports"),
 ]
 
 
