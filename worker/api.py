@@ -280,10 +280,9 @@ class Context(Protocol):
         setting: str | None = None,
         upstream: str | None = None,
     ) -> AwsService:
-        """Open a client of an AWS service, as botocore names it.
+        """Open a client of a service, as botocore names it; ConfigurationError without a model.
 
         `setting`: names what is called, for errors. `upstream`: its name in `needs` and metrics.
-        Raises ConfigurationError for a service without a model.
         """
 
     async def http(
