@@ -21,8 +21,9 @@ from worker.settings import Aws
 OWN = ("dynamodb", "events", "sqs")
 """What the worker calls, whatever its jobs."""
 
-CREDENTIALS = ("sso", "sso-oidc", "sts")
-"""What the SDK calls on its way to credentials: roles of pods, profiles of people."""
+CREDENTIALS = ("iam", "sso", "sso-oidc", "sts")
+"""What the SDK calls on its way to credentials, roles of pods and profiles of people, and what
+`worker check` asks about them."""
 
 SOURCES = {".pyi", ".pyx", ".pxd", ".c", ".h"}
 

@@ -108,7 +108,7 @@ from worker.resilience import (
     best_effort,
     seconds_to_next_poll,
 )
-from worker.settings import BearerToken, Globs, JobSettings, Seconds, Url, Uuid
+from worker.settings import BearerToken, Bucket, Globs, JobSettings, Seconds, Url, Uuid
 from worker.telemetry import audit_logger, metrics
 from worker.telemetry import current_tracing as tracing
 
@@ -126,6 +126,7 @@ __all__ = [
     "AwsService",
     "Batcher",
     "BearerToken",
+    "Bucket",
     "Bus",
     "Cache",
     "Cached",
@@ -279,10 +280,9 @@ class Context(Protocol):
         setting: str | None = None,
         upstream: str | None = None,
     ) -> AwsService:
-        """Open a client of an AWS service, as botocore names it.
+        """Open a client of a service, as botocore names it; ConfigurationError without a model.
 
         `setting`: names what is called, for errors. `upstream`: its name in `needs` and metrics.
-        Raises ConfigurationError for a service that the image carries no model of.
         """
 
     async def http(

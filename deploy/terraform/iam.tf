@@ -239,11 +239,18 @@ resource "aws_iam_policy" "operator" {
         Resource = [aws_dynamodb_table.records.arn, "${aws_dynamodb_table.idempotency.arn}/index/conversationId-index"]
       },
       {
-        # UpdateItem: the check of the table where replicas share their request budget.
+        # UpdateItem, DeleteItem: the check of the table, by writes that their own conditions forbid.
         Sid      = "TraceIdempotency"
         Effect   = "Allow"
-        Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+        Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
         Resource = aws_dynamodb_table.idempotency.arn
+      },
+      {
+        # Of what no call without an effect shows, `worker check` asks IAM about the role that it runs under.
+        Sid      = "CheckRole"
+        Effect   = "Allow"
+        Action   = "iam:SimulatePrincipalPolicy"
+        Resource = "arn:${local.partition}:iam::${local.account_id}:role/*"
       },
       {
         Sid      = "TraceWorkflow"

@@ -13,10 +13,15 @@ from botocore.exceptions import ClientError
 
 from tests.cli.test_check_plan import ALL
 from tests.unit.test_settings import GOOD
+from worker.app.findings import (
+    check_dead_letters,
+    check_queue,
+    check_region,
+    queue_findings,
+    settings_findings,
+)
 from worker.app.jobs import load_settings
-from worker.app.queues import check_dead_letters, check_queue, queue_findings
-from worker.cli.check.aws import check_queues, check_region
-from worker.cli.check.plan import settings_findings
+from worker.cli.check.aws import check_queues
 from worker.clients.aws import AwsService
 from worker.clients.aws.sqs import attributes_of
 from worker.emulators.genesys.cloud import GenesysCloud
@@ -118,6 +123,7 @@ def test_all_is_ok_when_all_is_ok(worker, environ):
     run = worker("check", "--json", **environ)
 
     # The texts know scopes, and no call that could be made without an effect.
+    assert states(run)["Genesys permission"] == "untried"
     assert [row["name"] for row in run.json if row["state"] != "ok"] == ["Genesys permission"]
     assert set(states(run)) == {
         "settings",
@@ -142,16 +148,27 @@ def test_the_findings_end_with_the_failures_and_their_number(worker, environ):
     run = worker("check", **{**environ, "DYNAMODB_TABLE": "none", "RETRY_HORIZON_SECONDS": "60"})
 
     *_, last, remedy, summary = run.out.splitlines()
-    assert re.fullmatch(r"\d+ ok, \d+ warnings?, 1 failed", summary)
+    assert re.fullmatch(r"\d+ ok, \d+ not tried, \d+ warnings?, 1 failed", summary)
     assert "DynamoDB table" in last
     assert remedy.lstrip().startswith("→ ")
+
+
+def test_a_command_for_what_is_not_tried_is_one_line_however_narrow_the_terminal(worker, environ):
+    environ |= {"HANDLERS": "reports", "REPORT_BUCKET": "reports", "COLUMNS": "60"}
+
+    run = worker("check", **environ)
+
+    [command] = [line.strip() for line in run.out.splitlines() if "aws iam" in line]
+    assert command.startswith("aws iam simulate-principal-policy --policy-source-arn arn:aws:iam:")
+    assert "--action-names s3:GetObject --resource-arns 'arn:aws:s3:::reports/reports/" in command
+    assert "run the command above" in " ".join(run.out.split())
 
 
 def test_the_findings_for_machines_are_in_the_same_order(worker, environ):
     run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": "none"})
 
     found = [row["state"] for row in run.json]
-    assert found == sorted(found, key=["ok", "warn", "fail"].index)
+    assert found == sorted(found, key=["ok", "untried", "warn", "fail"].index)
     assert found[-1] == "fail"
 
 
@@ -256,6 +273,7 @@ def test_a_warning_is_no_failure(worker, environ):
     run = worker("check", "--json", **environ)
 
     assert (run.code, states(run)["dead-letter queue"]) == (0, "warn")
+    assert worker("check", "--strict", **environ).code == 1
 
 
 def test_a_handler_that_is_off_for_want_of_settings_is_a_warning():
@@ -382,7 +400,7 @@ def test_the_dead_letter_queue_is_held_to_the_queue(over, state):
     assert found.state == state
 
 
-@pytest.mark.parametrize(("target", "states"), [("dead", ["ok"]), ("another", ["ok", "warn"])])
+@pytest.mark.parametrize(("target", "states"), [("dead", ["ok"]), ("another", ["ok", "fail"])])
 def test_a_redrive_policy_with_another_target_is_pointed_out(target, states):
     policy = json.dumps({"maxReceiveCount": 50, "deadLetterTargetArn": f"arn:aws:sqs:x:1:{target}"})
 
@@ -498,7 +516,7 @@ def test_every_queue_and_dead_letter_queue_has_its_rows(worker, environ, a_queue
     assert found[f"{one}: visibility timeout"] == "ok"
     assert found[f"{two}: visibility timeout"] == "fail"
     assert found[f"{one}: dead-letter queue"] == "ok"
-    assert found[f"{two}: dead-letter queue"] == "warn"
+    assert found[f"{two}: dead-letter retention"] == "warn"
     for url in dead:
         name = url.rpartition("/")[2]
         assert found[f"{name}: sqs:SendMessage to the dead-letter queue"] == "ok"

@@ -125,8 +125,21 @@ async def test_a_missing_right_to_start_is_named(stub):
 
     row = await state_machine_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDeniedException to states:StartExecution")
-    assert "permission" in row.remedy
+    assert (row.state, row.found) == (
+        "fail",
+        "AccessDeniedException to states:StartExecution; AWS: no",
+    )
+    assert row.remedy.startswith("allow the role states:StartExecution")
+
+
+async def test_the_text_of_a_denial_is_bounded_and_cannot_act_on_a_terminal(stub):
+    stub.replies = [refusal("AccessDeniedException", message="\x1b[2J" + "x" * 5000)]
+
+    row = await state_machine_row()
+
+    assert r"; AWS: \u001b[2Jx" in row.found
+    assert "\x1b" not in row.found
+    assert len(row.found) < 600
 
 
 async def test_the_input_of_the_dry_start_can_start_nothing(stub):
@@ -233,7 +246,7 @@ async def test_a_missing_right_to_put_events_is_named(stub):
 
     row = await bus_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDeniedException to events:PutEvents")
+    assert (row.state, row.found) == ("fail", "AccessDeniedException to events:PutEvents; AWS: no")
 
 
 async def test_one_source_that_may_not_be_used_fails(stub):
@@ -321,11 +334,11 @@ async def test_a_missing_right_to_write_is_named(s3):
 
     row = await bucket_row()
 
-    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject")
+    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject; AWS: no")
 
 
 async def test_a_name_that_no_bucket_can_have_fails(s3):
-    row = await bucket_row(bucket="no bucket")
+    row = await bucket_row(bucket="arn:aws:s3:eu-west-1:1:nonsense")
 
     assert (row.state, s3.asked) == ("fail", [])
     assert "REPORT_BUCKET" in row.remedy

@@ -371,7 +371,7 @@ def test_only_webhooks_of_handlers_that_are_on_are_reached():
     names = ("ANALYTICS_WEBHOOK_URL", "CRM_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "REPORT_WEBHOOK_URL")
     urls = {name: f"https://{name.lower().replace('_', '-')}.example/x" for name in names}
     handlers = {"attributes": names[:1], "sentiment": names[1:3], "reports": names[3:], "voice": ()}
-    others = {"CRM_API_ENDPOINT": "https://crm.example", "REPORT_BUCKET": "b"}
+    others = {"CRM_API_ENDPOINT": "https://crm.example", "REPORT_BUCKET": "reports"}
 
     for handler, wanted in handlers.items():
         environ = {**GOOD, **urls, **others, "GENESYS_FLOW_ID": FLOW, "HANDLERS": handler}

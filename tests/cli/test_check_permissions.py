@@ -143,7 +143,7 @@ async def test_a_refused_client_is_no_finding_of_these(cloud):
 async def test_the_reference_dialect_names_what_was_not_tried(cloud):
     [row] = await rows_of(check_permissions, cloud, GENESYS_DIALECT="reference")
 
-    assert (row.name, row.state) == (PERMISSION, "warn")
+    assert (row.name, row.state) == (PERMISSION, "untried")
     assert await rows_of(check_topics, cloud, GENESYS_DIALECT="reference") == []
 
 
@@ -192,7 +192,7 @@ async def test_it_is_listed_as_not_tried_where_the_roles_cannot_be_read(cloud):
 
     [row] = await rows_of(check_permissions, cloud, HANDLERS="voice")
 
-    assert (row.state, LAUNCH in row.remedy) == ("warn", True)
+    assert (row.state, LAUNCH in row.remedy) == ("untried", True)
 
 
 @pytest.mark.parametrize(

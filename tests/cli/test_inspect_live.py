@@ -131,21 +131,22 @@ def text_of(content):
     return plain({"Body": content})["Body"]
 
 
-@pytest.mark.parametrize(
-    ("name", "jobs", "effects"),
-    [
-        ("platform/sta_sentiment.json", {"voice"}, 1),
-        ("platform/customer_end_voice.json", {"workflow"}, 1),
-        ("platform/customer_end_message.json", {"workflow", "sentiment"}, 6),
-        ("platform/customer_start.json", {"attributes"}, 2),
-        ("platform/attributes_unrouted.json", {"forward"}, 1),
-        ("reference/voice_analytics.json", {"voice"}, 1),
-        ("reference/conversation_end.json", {"workflow"}, 1),
-        ("reference/conversation_start.json", {"attributes"}, 2),
-        ("reference/chat_sentiment.json", {"sentiment"}, 5),
-        ("reference/report_due.json", {"reports"}, 6),
-    ],
-)
+OF_SAMPLES = [
+    ("platform/sta_sentiment.json", {"voice"}, 1),
+    ("platform/customer_end_voice.json", {"workflow"}, 1),
+    ("platform/customer_end_message.json", {"workflow", "sentiment"}, 6),
+    ("platform/customer_start.json", {"attributes"}, 2),
+    ("platform/attributes_unrouted.json", {"forward"}, 1),
+    ("reference/voice_analytics.json", {"voice"}, 1),
+    ("reference/conversation_end.json", {"workflow"}, 1),
+    ("reference/conversation_start.json", {"attributes"}, 2),
+    ("reference/chat_sentiment.json", {"sentiment"}, 5),
+    ("reference/report_due.json", {"reports"}, 6),
+]
+"""Each sample event, the jobs that it is for, and how many effects they have."""
+
+
+@pytest.mark.parametrize(("name", "jobs", "effects"), OF_SAMPLES)
 async def test_live_shows_what_the_sinks_then_receive(emulators, cloud, name, jobs, effects):
     body = sample(name)
 
@@ -159,6 +160,12 @@ async def test_live_shows_what_the_sinks_then_receive(emulators, cloud, name, jo
     assert shown_of(findings) == await received(emulators)
     assert len(shown_of(findings)) == effects
     assert all(one.passed for one in findings)
+
+
+def test_every_sample_event_is_compared():
+    samples = {str(path.relative_to(EVENTS)) for path in EVENTS.glob("*/*.json")}
+
+    assert {name for name, _, _ in OF_SAMPLES} == samples
 
 
 async def test_its_requests_are_drawn_from_the_budget_of_the_fleet(emulators, cloud, monkeypatch):

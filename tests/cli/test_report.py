@@ -253,7 +253,9 @@ def test_a_login_host_that_is_not_reached_is_exit_code_3_at_once(report, tmp_pat
 def test_a_bucket_that_is_not_reached_is_exit_code_3(worker, closed_port):
     nowhere = f"http://127.0.0.1:{closed_port}"
 
-    done = worker("report", "url", "x", "2026-03-01", REPORT_BUCKET="b", AWS_ENDPOINT_URL=nowhere)
+    done = worker(
+        "report", "url", "x", "2026-03-01", REPORT_BUCKET="reports", AWS_ENDPOINT_URL=nowhere
+    )
 
     assert (done.code, done.err.count("\n")) == (3, 1)
     assert done.err.startswith("s3: ")

@@ -69,6 +69,41 @@ def test_the_queues_are_shown_with_their_jobs(worker):
     assert "queue chats: sentiment" in worker("settings", **environ).out
 
 
+HOOKS = {
+    "CRM_WEBHOOK_URL": "https://hooks.example/T0/canary-7f3a",
+    "ALERT_WEBHOOK_URL": "https://hooks.example:8443?sig=canary-7f3a",
+    "ANALYTICS_WEBHOOK_URL": "https://hooks.example/canary-7f3a?x=1#canary-7f3a",
+    "REPORT_WEBHOOK_URL": "https://hooks.example/services/canary-7f3a",
+    "FORWARD_TO": "https://hooks.example/canary-7f3a",
+    "FORWARD_TYPES": "*.attributes",
+}
+
+
+@pytest.mark.parametrize("bad", [{}, {"WEBHOOK_SECRET": "no"}, {"FORWARD_BATCH_SECONDS": "no"}])
+@pytest.mark.parametrize("form", ["text", "env", "json", "markdown"])
+def test_of_a_webhooks_url_only_the_host_is_shown(worker, form, bad):
+    run = worker("settings", "--format", form, **{**GOOD, **HOOKS, **bad})
+
+    assert "canary-7f3a" not in run.out + run.err
+    if form == "text":
+        assert "https://hooks.example:8443/…" in run.out
+
+
+def test_queues_and_hosts_are_shown_whole(worker):
+    queue = "https://sqs.eu-west-1.amazonaws.com/111122223333/copies"
+    crm = "https://crm.example/"
+
+    document = worker(
+        *("settings", "--json"),
+        **{**GOOD, "FORWARD_TO": f"sqs:{queue}", "FORWARD_TYPES": "*", "CRM_API_ENDPOINT": crm},
+    ).json
+
+    values = {row["name"]: row["value"] for row in document["settings"]}
+    assert values["FORWARD_TO"] == f"sqs:{queue}"
+    assert values["CRM_API_ENDPOINT"] == crm
+    assert values["SQS_QUEUE_URL"] == GOOD["SQS_QUEUE_URL"]
+
+
 def test_a_half_configured_job_is_a_warning(worker):
     run = worker("settings", **{**GOOD, "REPORTS_BUCKET": "figures"})
 

@@ -58,7 +58,11 @@ def start_intake(queue, dead_letters):
                 "GENESYS_ACTION_ID": "action",
                 "DYNAMODB_TABLE": "table",
             }
-            | ({"STEP_FUNCTIONS_ARN": "arn"} if beside else {})
+            | (
+                {"STEP_FUNCTIONS_ARN": "arn:aws:states:eu-west-1:1:stateMachine:m"}
+                if beside
+                else {}
+            )
             | {name: str(value) for name, value in overrides.items()}
         )
         async with AsyncExitStack() as stack:

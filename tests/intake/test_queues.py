@@ -24,7 +24,7 @@ from worker.intake.router import Route
 from worker.telemetry import metrics
 
 VOICE = {"GENESYS_ACTION_ID": "action", "DYNAMODB_TABLE": "table"}
-WORKFLOW = {"STEP_FUNCTIONS_ARN": "arn"}
+WORKFLOW = {"STEP_FUNCTIONS_ARN": "arn:aws:states:eu-west-1:1:stateMachine:m"}
 SENTIMENT = {"CRM_WEBHOOK_URL": "https://crm.example/hook"}
 
 

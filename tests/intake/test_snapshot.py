@@ -238,7 +238,7 @@ def test_a_start_that_waits_is_not_ready_and_says_for_what():
     settings = load_settings(
         {
             "SQS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/events",
-            "STEP_FUNCTIONS_ARN": "arn",
+            "STEP_FUNCTIONS_ARN": "arn:aws:states:eu-west-1:1:stateMachine:m",
             "GENESYS_CLIENT_ID": "id",
             "GENESYS_CLIENT_SECRET": "secret",
         }

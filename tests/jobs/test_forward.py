@@ -650,7 +650,7 @@ async def test_a_bucket_that_may_not_be_written_to_fails_with_the_action(monkeyp
         s3.status, s3.code = 403, "AccessDenied"
         row = await target_row("s3://bucket")
 
-    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject")
+    assert (row.state, row.found) == ("fail", "AccessDenied to s3:PutObject; AWS: no")
 
 
 STREAMS = {"kinesis:s": "kinesis:PutRecords", "firehose:d": "firehose:PutRecordBatch"}
@@ -678,7 +678,7 @@ async def test_a_stream_that_may_not_be_written_to_fails_with_the_action(monkeyp
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         row = await target_row(to)
 
-    assert (row.state, row.found) == ("fail", f"AccessDeniedException to {action}")
+    assert (row.state, row.found) == ("fail", f"AccessDeniedException to {action}; AWS: no")
 
 
 @pytest.mark.parametrize("to", STREAMS)

@@ -1,6 +1,7 @@
 """From a due report to files, links and a notice: Genesys, S3 and bus over HTTP."""
 
 import json
+import re
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -174,6 +175,29 @@ async def test_without_names_a_report_has_its_ids(bench, answer):
         zip([QUEUE, OTHER_QUEUE], names, strict=True)
     )
     assert failed.get() - before == (0 if answer == 429 else 1)
+
+
+@pytest.mark.parametrize("may_see_queues", [True, False])
+async def test_the_page_has_one_share_in_card_and_bar_and_names_where_it_may(bench, may_see_queues):
+    bench.cloud.names.queues = {QUEUE: "Billing", OTHER_QUEUE: "Sales"}
+    if not may_see_queues:
+        missing = missing_permission("routing:queue:view")
+        bench.cloud.fail_with("queues", missing, times=None)
+
+    await bench.write(a_day())
+
+    page = (await bench.stored("report.html")).decode()
+    card = re.findall(r"<dt>Hold</dt><dd>([^<]+)", page)[0]
+    bars = re.findall(r"<title>hold: ([^<]+)</title>", page)
+    shown = set(re.findall(r'data-label="Queue">([^<]+)</td>', page))
+    assert card == "8.33\u202f%"
+    assert set(bars) == {card}
+    assert len(bars) == 2
+    assert shown == ({"Billing", "Sales"} if may_see_queues else {short(QUEUE), short(OTHER_QUEUE)})
+
+
+def short(uuid):
+    return f"{uuid[:8]}…{uuid[-4:]}"
 
 
 async def test_who_may_see_queues_and_not_users_has_the_names_of_queues(bench):

@@ -1,7 +1,10 @@
 """/status of a whole worker: is its sentence true of the queue?"""
 
 import json
+import socket
 from datetime import UTC, datetime
+
+import pytest
 
 from tests.service.conftest import sample
 from tests.support.aws import sdk_client
@@ -88,9 +91,10 @@ async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
         warnings = json.loads(await worker.page("/status"))["warnings"]
 
     lines = map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
-    logged = [line["finding"] for line in lines if line["event"] == "queue_warning"]
+    logged = [line["finding"] for line in lines if line["event"] == "start_warning"]
     queue, not_there = "queue genesys-events: ", "which is not in SQS_DEAD_LETTER_QUEUE_URL"
     assert logged == warnings
+    assert [one.rpartition(" ")[2] for one in warnings] == ["(SQS03)", "(SQS04)", "(DLQ03)"]
     assert [one.split("; ")[0] for one in warnings] == [
         f"{queue}retention: 1.0 h, but retries go on for 6.0 h",
         f"{queue}maxReceiveCount: 3: an outage would dead-letter healthy messages",
@@ -106,6 +110,43 @@ async def test_a_dead_letter_queue_that_cannot_be_read_is_warned_of(emulators, s
 
     assert "dead-letter queue: cannot be read: " in warning
     assert "NonExistentQueue" in warning
+
+
+async def test_what_check_knows_of_the_settings_is_warned_of_before_sqs_answers(
+    emulators, start_worker, eventually, closed_port
+):
+    environ = {
+        "AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{closed_port}",
+        "SQS_CONCURENCY": "7",
+        "REPORT_BUCKET": "",
+        "REPORTS_BUCKET": "figures",
+        "WORKFLOW_SETTLE_SECONDS": "99999",
+    }
+
+    async with start_worker(until_ready=False, **environ) as worker:
+        found = []
+
+        async def says_so():
+            found[:] = json.loads(await worker.page("/status"))["warnings"]
+            return bool(found)
+
+        await eventually(says_so, seconds=30)
+
+    assert [one.rpartition(" ")[2] for one in found] == ["(SET02)", "(SET05)", "(SET04)", "(SET04)"]
+    half, wait, *unknown = found
+    assert half.startswith("half-configured job: job reports is off: REPORT_BUCKET is not set; ")
+    assert wait.startswith("longest wait: WORKFLOW_SETTLE_SECONDS is 99999 s, but retries end ")
+    assert any(
+        "SQS_CONCURENCY" in one and "did you mean SQS_CONCURRENCY?" in one for one in unknown
+    )
+
+
+@pytest.fixture
+def closed_port():
+    """A port of loopback that refuses every caller."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listened on
+        yield taken.getsockname()[1]
 
 
 async def test_well_made_queues_are_not_warned_of(emulators, start_worker):

@@ -28,6 +28,11 @@ A_UUID = "3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"
 A_QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
 REGION_EXAMPLE = "e.g. mypurecloud.ie or eu-west-1 (set to 'us-east-9')"
 A_URL = "https://host.example/path"
+A_BUCKET = "must be the name of a bucket, without s3:// and path; e.g. my-reports"
+A_MACHINE = (
+    "must be the whole ARN of a state machine; "
+    "e.g. arn:aws:states:eu-west-1:111122223333:stateMachine:enrich-conversation"
+)
 
 VOICE = {
     "GENESYS_CLIENT_ID": "client",
@@ -282,6 +287,15 @@ def test_a_bad_value_is_named_and_shown_unless_it_may_be_a_secret(name):
             f"must not carry a user name or password; e.g. {A_URL} (set to 'http://hooks.example:81')",
         ),
         ("CRM_WEBHOOK_URL", "whsec_s3cret", f"must be a URL; e.g. {A_URL}"),
+        *(
+            (name, value, f"{A_BUCKET} (set to {value!r})")
+            for name in ("REPORT_BUCKET", "WORKFLOW_DETAILS_BUCKET")
+            for value in ("s3://x", "My_Bucket", "a/b", "b", "a..b")
+        ),
+        *(
+            ("STEP_FUNCTIONS_ARN", value, f"{A_MACHINE} (set to {value!r})")
+            for value in ("my-machine", "arn:aws:lambda:eu-west-1:1:function:f")
+        ),
         ("HANDLERS", "voise", f"'voise' is not a job; jobs: {', '.join(REQUIRED)}"),
     ],
 )

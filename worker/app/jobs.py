@@ -78,6 +78,21 @@ def _loaded(entry: EntryPoint) -> Job[Any]:
     return job
 
 
+def jobs_on(settings: Settings) -> Iterator[Job[Any]]:
+    """Yield the declarations of the jobs that are on."""
+    return (known_jobs()[name] for name in settings.enabled_jobs())
+
+
+def installed(settings: Settings) -> list[Job[Any]]:
+    """Return the jobs that are on and come from another distribution."""
+    return [job for job in jobs_on(settings) if job.name not in BUILT_IN]
+
+
+def title(job: Job[Any]) -> str:
+    """Return the name of a job's findings, where it gives none."""
+    return f"job {job.name}"
+
+
 def named(place: str, job: str) -> Any:
     """Return what stands at `module:name`, as a declaration gives it.
 

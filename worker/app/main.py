@@ -10,6 +10,7 @@ import structlog
 from worker import __version__
 from worker.app.context import AppContext, new_context
 from worker.app.daemon import Daemon, Signals
+from worker.app.findings import start_warnings
 from worker.app.intake import build_intake
 from worker.app.queues import Unreachable, warnings_of
 from worker.app.routes import build_routes
@@ -38,6 +39,7 @@ async def run_worker(settings: Settings) -> int:
         server = OpsServer(settings.ops, health, Status(sampler.snapshot, health))
         stack.enter_context(server)
         _log_start(settings, server.url)
+        sampler.warn(start_warnings(settings))
         stack.push_async_callback(_ended, asyncio.create_task(health.run(), name="health"))
         context = new_context(settings, stack)
         try:
@@ -96,7 +98,5 @@ def _log_start(settings: Settings, url: str) -> None:
         organization_id=settings.genesys.organization_id,
     )
     log.info("ops_server_listening", url=url)
-    for job, reason in settings.half_configured().items():
-        log.warning("job_half_configured", job=job, reason=reason)
     for job in settings.unused_jobs():
         log.info("job_off", job=job, missing=settings.disabled_jobs()[job])

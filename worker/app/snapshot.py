@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from worker.app.upstreams import GENESYS, Upstreams
 from worker.clients.genesys import GenesysClients
 from worker.intake import Intake, QueueStatusReader
 from worker.ops import Check
 from worker.settings import Settings
 from worker.telemetry import JobStatus, Snapshot
+
+log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 30
 
@@ -49,9 +53,12 @@ class Sampler:
         self._built = _Built(intake, upstreams, genesys)
         upstreams.show_pauses()
 
-    def warn(self, warnings: tuple[str, ...]) -> None:
-        """Show what was found at the start."""
-        self._warnings = warnings
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Log what was found at the start, and show it from now on."""
+        found = tuple(warnings)
+        for one in found:
+            log.warning("start_warning", finding=one)
+        self._warnings += found
 
     def checks(self) -> dict[str, Check]:
         """Return what readiness depends on, by name."""
@@ -70,7 +77,9 @@ class Sampler:
         """Return what /status is made of; called from the server's thread, so it only reads."""
         uptime, built = self._clock() - self._started_at, self._built
         if built is None:
-            return Snapshot(starting=self._waits_for(), uptime_seconds=uptime)
+            return Snapshot(
+                starting=self._waits_for(), uptime_seconds=uptime, warnings=self._warnings
+            )
         now = built.intake.snapshot()
         return replace(
             now,

@@ -27,7 +27,8 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "LOG_FORMAT=json SQS_CONCURRENCY=128 worker run",
     ),
     demo.demo: ("worker demo", "worker demo --events 1000 --keep demo", "worker demo --serve"),
-    check.check: ("worker check", "worker check --json"),
+    check.check: ("worker check", "worker check --strict", "worker check --json"),
+    check.explain: ("worker explain SQS05", "worker explain"),
     inspect.inspect: (
         "worker inspect event.json",
         "worker inspect event.json --crm record.json --schema flow.json",

@@ -14,16 +14,12 @@ WAIT_SECONDS = 3.0
 
 def run() -> None:
     """Take events from the queue until SIGTERM or SIGINT, then drain the messages in flight."""
-    import structlog
-
-    from worker.app.jobs import load_settings, unknown_settings
+    from worker.app.jobs import load_settings
     from worker.app.main import run_worker
     from worker.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log.level, settings.log.format)
-    for warning in unknown_settings():
-        structlog.get_logger(__name__).warning("setting_unknown", warning=warning)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         code = runner.run(run_worker(settings))
     raise typer.Exit(code)

@@ -264,7 +264,8 @@ def warning_panels(warnings: Iterable[str]) -> Iterator[Markup]:
     """Yield a panel with the warnings; none without any."""
     items = [tag("li", one) for one in warnings]
     if items:
-        yield panel("Warnings", "found at the start", tag("ul", *items, class_="warnings"))
+        note = with_code("found at the start; `worker explain CODE` says more")
+        yield panel("Warnings", note, tag("ul", *items, class_="warnings"))
 
 
 def panel(title: str, note: str, *content: str) -> Markup:

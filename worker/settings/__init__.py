@@ -11,6 +11,7 @@ from worker.settings.bindings import name_of as queue_name
 from worker.settings.describe import REQUIRED, Row, describe
 from worker.settings.fields import (
     BearerToken,
+    Bucket,
     Globs,
     Group,
     Seconds,
@@ -56,6 +57,7 @@ from worker.settings.tree import (
     heartbeat_capacity,
     own_requirements,
     unknown_jobs,
+    value_of,
 )
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "Aws",
     "BearerToken",
     "Breaker",
+    "Bucket",
     "Budget",
     "Cache",
     "Declarations",
@@ -107,5 +110,6 @@ __all__ = [
     "queue_url",
     "unknown_jobs",
     "unknown_settings",
+    "value_of",
     "variable_name",
 ]

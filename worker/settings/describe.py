@@ -1,5 +1,6 @@
 """Every setting as a table: for `worker settings` and for README."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,11 +10,14 @@ from worker.settings.faults import is_secret
 from worker.settings.fields import Group, variable_name
 from worker.settings.load import NO_JOBS, groups_of, load_groups
 from worker.settings.texts import FILE, texts_of
-from worker.settings.tree import Declarations, Settings
+from worker.settings.tree import Declarations, JobSettings, Settings
 
 HIDDEN = "********"
 NOT_SHOWN = "(bad, not shown)"
 FROM_FILE = "(in a file)"
+REST = "/…"
+"""In place of path and query of a URL."""
+
 REQUIRED = "required"
 """In place of a default."""
 
@@ -39,7 +43,7 @@ class Row:
     @property
     def can_be_copied(self) -> bool:
         """Whether the value is what was set, and not a word in its place."""
-        return self.value not in {HIDDEN, NOT_SHOWN, FROM_FILE}
+        return self.value not in {HIDDEN, NOT_SHOWN, FROM_FILE} and REST not in self.value
 
 
 def describe(source: Settings | Mapping[str, str], jobs: Declarations = NO_JOBS) -> list[Row]:
@@ -60,7 +64,7 @@ def describe(source: Settings | Mapping[str, str], jobs: Declarations = NO_JOBS)
 
 def _rows_of(group: Group) -> list[Row]:
     kind = type(group)
-    return [_row(kind, name, _text(getattr(group, name))) for name in kind.model_fields]
+    return [_row(kind, name, _shown(kind, getattr(group, name))) for name in kind.model_fields]
 
 
 def _raw_rows(kind: type[Group], environ: Mapping[str, str], bad: set[str]) -> list[Row]:
@@ -72,7 +76,7 @@ def _raw_rows(kind: type[Group], environ: Mapping[str, str], bad: set[str]) -> l
         if bad & names and names & given.keys():
             value = NOT_SHOWN
         elif variable in given:
-            value = HIDDEN if is_secret(info) else given[variable]
+            value = HIDDEN if is_secret(info) else _shown(kind, given[variable])
         elif variable + FILE in given:
             value = FROM_FILE
         else:
@@ -89,6 +93,22 @@ def _row(kind: type[Group], field: str, value: str) -> Row:
         value=value,
         doc=" ".join((info.description or "").split()),
     )
+
+
+def _shown(kind: type[Group], value: object) -> str:
+    """Return a value as text; of a job's URLs the hosts alone: a webhook's path is its password.
+
+    Queues are named by their paths, and these open nothing. The core has no URL with a secret.
+    """
+    if not issubclass(kind, JobSettings):
+        return _text(value)
+    return re.sub(
+        r"(https?://)(?:[^@/?#]*@)?(?!sqs\.)([^/?#,\s]+)[/?#][^,\s]+", _host, _text(value)
+    )
+
+
+def _host(url: re.Match[str]) -> str:
+    return f"{url[1]}{url[2]}{REST}"
 
 
 def _text(value: object) -> str:

@@ -99,6 +99,17 @@ BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
 Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 
 
+Bucket = Annotated[
+    str,
+    # S3 takes the ARN or the alias of an access point in place of a bucket's name.
+    like(
+        r"(?!xn--|.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[\w-]+:s3:[\w:/.-]+",
+        "must be the name of a bucket, without s3:// and path",
+    ),
+    example("my-reports"),
+]
+
+
 class ExactHttpUrl(HttpUrl):
     """A URL whose path and query stay as they were written: a signature may be over them."""
 

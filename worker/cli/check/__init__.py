@@ -1,4 +1,7 @@
-"""`worker check`: would the worker run here? A finding per fact, with what to do."""
+"""`worker check`: would the worker run here? A finding per fact, with what to do.
+
+`worker explain`: what the code of a finding means.
+"""
 
 import asyncio
 import json
@@ -6,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,17 +22,23 @@ if TYPE_CHECKING:
 NAME_WIDTH = 36
 """Of the column of names: a longer one is folded, so that 80 columns leave as much to the rest."""
 
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+COLOURS = {"ok": "green", "untried": "cyan", "warn": "yellow", "fail": "red"}
+"""States in the order of the findings: failures last, where a terminal shows the end of a table."""
+
+WORDS = {"untried": "not tried"}
 
 
 def check(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail for warnings and for what was not tried, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check settings, queues, and all upstreams of the jobs that are on.
 
     AWS is checked by calls that it must refuse, Genesys by reads, the CRM by looking up a
     conversation that does not exist; webhooks are reached and not called. Nothing is sent, received
-    or changed.
+    or changed. What cannot be tried so is listed, with the command that finds it out.
     """
     from worker.api import ConfigurationError
     from worker.app.jobs import load_settings
@@ -40,31 +50,47 @@ def check(
         findings, bad_settings = asyncio.run(findings_of(load_settings())), False
     except ConfigurationError as error:
         findings, bad_settings = problem_findings(error.problems), True
-    # Failures last: where a terminal shows the end of a long table.
     findings = sorted(findings, key=lambda one: list(COLOURS).index(one.state))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
+        typer.echo(json.dumps([one.as_dict() for one in findings], indent=2))
     else:
+        _print_commands(findings)
         _print_table(findings)
         typer.echo(summary_of(findings))
-    raise typer.Exit(WRONG_USAGE if bad_settings else _exit_code(findings))
+    raise typer.Exit(WRONG_USAGE if bad_settings else exit_code(findings, strict=strict))
 
 
-def _exit_code(findings: "Sequence[Finding]") -> int:
-    """Return 3 when all that fails is out of reach: its settings may be right."""
-    from worker.clients.aws.errors import is_unreachable
+def exit_code(findings: "Sequence[Finding]", *, strict: bool = False) -> int:
+    """Return 3 when all that fails is out of reach: its settings may be permission.
 
-    failed = [one.found.rpartition(": ")[2] for one in findings if one.state == "fail"]
-    if not failed:
-        return SUCCESS
-    return UNREACHABLE if all(map(is_unreachable, failed)) else FAILED
+    `strict`: what is neither ok nor a failure counts as one.
+    """
+    from worker.cli.check.plan import is_out_of_reach
+
+    failed = [one for one in findings if one.state == "fail"]
+    other = [one for one in findings if strict and one.state in {"untried", "warn"}]
+    if failed and not other and all(map(is_out_of_reach, failed)):
+        return UNREACHABLE
+    return FAILED if failed or other else SUCCESS
 
 
 def summary_of(findings: "Sequence[Finding]") -> str:
     """Return how many are ok, and how many are not."""
     count = Counter(one.state for one in findings)
     warnings = f"{count['warn']} warning{'' if count['warn'] == 1 else 's'}"
-    return f"{count['ok']} ok, {warnings}, {count['fail']} failed"
+    return f"{count['ok']} ok, {count['untried']} not tried, {warnings}, {count['fail']} failed"
+
+
+def _has_command(one: "Finding") -> bool:
+    return one.state == "untried" and one.permission is not None
+
+
+def _print_commands(findings: "Sequence[Finding]") -> None:
+    """Print the commands for what was not tried, each on a line: a table would break them up."""
+    commands = [one.remedy for one in findings if _has_command(one)]
+    if commands:
+        typer.echo("No call without an effect shows some permissions; these commands ask IAM:")
+        typer.echo("".join(f"\n  {one}\n" for one in commands))
 
 
 def _print_table(findings: "Sequence[Finding]") -> None:
@@ -72,12 +98,39 @@ def _print_table(findings: "Sequence[Finding]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # The remedy below what was found: most have none, and a fourth column leaves no width to three.
+    # The remedy below what was found: most have none, and a further column leaves no width.
     table = Table(box=None, show_header=False, pad_edge=False)
-    for width in (None, NAME_WIDTH, None):
+    for width in (None, None, NAME_WIDTH, None):
         table.add_column(max_width=width, overflow="fold")
     for one in findings:
-        remedy = f"\n→ {one.remedy}" if one.remedy else ""
-        state = Text(one.state, style=COLOURS[one.state])
-        table.add_row(state, Text(one.name), Text(one.found).append(remedy, style="bold"))
+        remedy = "run the command above" if _has_command(one) else one.remedy
+        state = Text(WORDS.get(one.state, one.state), style=COLOURS[one.state])
+        found = Text(one.found).append(f"\n→ {remedy}" if remedy else "", style="bold")
+        table.add_row(state, Text(one.code, style="dim"), Text(one.name), found)
     Console().print(table)
+
+
+def explain(
+    code: Annotated[
+        str | None,
+        typer.Argument(metavar="[CODE]", help="Of a finding; without it all are listed."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what the code of a finding means, and what to do about it."""
+    from worker.findings import EXPLANATIONS
+
+    known = {one.code: one for one in EXPLANATIONS}
+    if code is not None and code.upper() not in known:
+        near = get_close_matches(code.upper(), known, n=3, cutoff=0.4) or list(known)[:1]
+        hint = f"did you mean {' or '.join(near)}? `worker explain` lists all"
+        raise typer.BadParameter(f"there is no code {code!r}: {hint}")
+    found = [one for one in EXPLANATIONS if code is None or one.code == code.upper()]
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+    elif code is None:
+        typer.echo("\n".join(f"{one.code}  {', '.join(one.names)}" for one in found))
+    else:
+        [one] = found
+        names = ", ".join(one.names)
+        typer.echo(f"{one.code}  {names}\n\n{one.means}\n\nWhat to do: {one.remedy}")

@@ -28,8 +28,7 @@ from worker.api import (
 )
 from worker.app.command_line import open_genesys, open_texts
 from worker.app.context import AppContext
-from worker.app.jobs import known_jobs, needed, permissions, topics, wanted_of
-from worker.cli.check.jobs import jobs_on
+from worker.app.jobs import jobs_on, known_jobs, needed, permissions, topics, wanted_of
 from worker.clients.genesys import GenesysClients, Topics, available_topics, limits_in
 from worker.clients.genesys.wire import (
     DATA_ACTION,
@@ -39,6 +38,7 @@ from worker.clients.genesys.wire import (
     object_of,
     objects_in,
 )
+from worker.findings import untried
 from worker.settings import Settings
 
 TOKEN = "Genesys token"  # noqa: S105  the name of a finding
@@ -198,7 +198,7 @@ async def check_permissions(context: AppContext) -> list[Finding]:
         remedy = (
             "send one event of each job with `worker send`: /readyz names a scope that is missing"
         )
-        return [warn(PERMISSION, "not tried: the reference texts have scopes", remedy)]
+        return [untried(PERMISSION, "the reference texts have scopes", remedy)]
     try:
         granted = await _own(genesys)
     except WorkerError as error:
@@ -249,7 +249,7 @@ def _tried(one: Needed, granted: Granted | None, reply: Reply) -> Finding:
 def _looked_up(one: Needed, granted: Granted | None) -> Finding:
     if granted is None or not one.permission:
         remedy = f"see that a role of the OAuth client has {one.permission or 'what it takes'}"
-        return warn(PERMISSION, f"{_named(one)}: not tried, as it could have an effect", remedy)
+        return untried(PERMISSION, f"{_named(one)}: a call could have an effect", remedy)
     if missing := one.missing_from(granted):
         return _lacking(one, f"not tried; no role of the client has {missing}", missing)
     return ok(PERMISSION, f"{_named(one)}: not tried; the client's roles have {one.permission}")

@@ -9,30 +9,9 @@ from pydantic import HttpUrl
 from worker.api import Check, ConfigurationError, Finding, Job, WorkerError, fail, ok, reach
 from worker.app.command_line import for_job
 from worker.app.context import AppContext
-from worker.app.jobs import BUILT_IN, known_jobs, named, required_settings
+from worker.app.jobs import installed, jobs_on, named, title
 from worker.findings import Checks
 from worker.settings import Settings
-
-
-def jobs_on(settings: Settings) -> Iterator[Job[Any]]:
-    """Yield the declarations of the jobs that are on."""
-    return (known_jobs()[name] for name in settings.enabled_jobs())
-
-
-def installed(settings: Settings) -> list[Job[Any]]:
-    """Return the jobs that are on and come from another distribution."""
-    return [job for job in jobs_on(settings) if job.name not in BUILT_IN]
-
-
-def title(job: Job[Any]) -> str:
-    """Return the name of a job's findings, where it gives none."""
-    return f"job {job.name}"
-
-
-def settings_of_jobs(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding per installed job that is on: what it requires is set."""
-    for job in installed(settings):
-        yield ok(title(job), f"set: {', '.join(required_settings(job)) or 'it requires nothing'}")
 
 
 def job_checks(settings: Settings) -> Checks:

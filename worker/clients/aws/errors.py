@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import aiohttp
@@ -343,6 +343,14 @@ class Fault:
 
     code: str
     remedy: str
+    denial: str = ""
+    """AWS's own text of a denial: whose role, which action, which resource, and which policy lacks
+    it. For the operator's terminal alone; empty for any other error."""
+
+    @property
+    def action(self) -> str:
+        """The action that was denied, as AWS names it; empty where it does not."""
+        return found[1] if (found := _ACTION.search(self.denial)) else ""
 
     @property
     def is_denied(self) -> bool:
@@ -363,9 +371,11 @@ class Fault:
 def fault_of(error: ClientError | BotoCoreError | ResponseParserError) -> Fault:
     """Return what `error` means."""
     code = type(error).__name__
-    if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", code))
-    return fault_called(code)
+    if not isinstance(error, ClientError):
+        return fault_called(code)
+    said = error.response.get("Error", {})
+    fault = fault_called(str(said.get("Code", code)))
+    return replace(fault, denial=str(said.get("Message") or "")[:500]) if fault.is_denied else fault
 
 
 def is_unreachable(code: str) -> bool:

@@ -7,13 +7,14 @@ was not tried on an account.
 
 from base64 import b64encode
 from collections.abc import Awaitable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from typing import Any
 
 from worker.clients.aws.errors import CALL_ERRORS, Fault, fault_called, fault_of
 from worker.clients.aws.session import AwsService
-from worker.findings import Finding, fail, ok, warn
+from worker.findings import Finding, Permission, fail, ok, warn
+from worker.telemetry.scrub import escape
 
 MARK = "worker-check"
 """Name of what is never made: if a service takes it all the same, it can be found."""
@@ -46,14 +47,22 @@ class Probe:
     remedy: str = ""
     """What to do about that."""
 
+    resource: str = ""
+    """ARN of what was called; empty where it is not known."""
+
+    def about(self, finding: Finding) -> Finding:
+        """Return the finding as one of this permission."""
+        permission = Permission(action=self.action, setting=self.setting, resource=self.resource)
+        return replace(finding, permission=permission)
+
 
 async def run(probe: Probe, call: Awaitable[Any]) -> Finding:
     """Await the call and return what its refusal shows."""
     fault = await fault_raised(call)
     if fault is None:
-        return warn(probe.name, probe.taken, probe.remedy)
+        return probe.about(warn(probe.name, probe.taken, probe.remedy))
     if fault.code == probe.refusal:
-        return ok(probe.name, probe.found)
+        return probe.about(ok(probe.name, probe.found))
     return refused(probe, fault)
 
 
@@ -69,10 +78,24 @@ async def fault_raised(call: Awaitable[Any]) -> Fault | None:
 def refused(probe: Probe, fault: Fault) -> Finding:
     """Return the finding of a call that was refused for another reason than its content."""
     if fault.is_denied:
-        return fail(probe.name, f"{fault.code} to {probe.action}", fault.remedy)
+        return probe.about(fail(probe.name, *denied(fault, probe.action)))
     if fault.is_missing:
-        return fail(probe.name, fault.code, f"check {probe.setting}, the account and the region")
-    return fail(probe.name, fault.code, fault.remedy)
+        remedy = f"check {probe.setting}, the account and the region"
+        return probe.about(fail(probe.name, fault.code, remedy))
+    return probe.about(fail(probe.name, fault.code, fault.remedy))
+
+
+def denied(fault: Fault, action: str) -> tuple[str, str]:
+    """Return what to say of a denial, and what to do about it.
+
+    The action is the call's own unless AWS names another, e.g. that of the resource's key; of its
+    own it writes `sqs:receivemessage`.
+    """
+    if fault.action.lower() not in {"", action.lower()}:
+        action = fault.action
+    said = f"; AWS: {escape(fault.denial)}" if fault.denial else ""
+    remedy = f"allow the role {action}, and check the resource's own policy"
+    return f"{fault.code} to {action}{said}", remedy
 
 
 async def put_item(
@@ -85,36 +108,68 @@ async def put_item(
     """
     first = next(iter(keys))
     impossible = f"attribute_exists({first}) AND attribute_not_exists({first})"
-    item = {key: {"S": MARK} for key in keys}
+    probe = _of_table(name, dynamodb, "dynamodb:PutItem", "writable, key schema as expected")
     fault = await fault_raised(
-        dynamodb.client.put_item(TableName=table, Item=item, ConditionExpression=impossible)
+        dynamodb.client.put_item(
+            TableName=table,
+            Item={key: {"S": MARK} for key in keys},
+            ConditionExpression=impossible,
+        )
     )
     if fault is None:
-        return warn(name, "took an item it should have refused", f"delete the item {MARK}")
-    if fault.code == "ConditionalCheckFailedException":
-        return ok(name, "writable, key schema as expected")
+        return probe.about(warn(name, probe.taken, probe.remedy))
+    if fault.code == probe.refusal:
+        return probe.about(ok(name, probe.found))
     if fault.code == "ValidationException":
-        return fail(name, "unexpected key schema", schema)
-    return fail(name, fault.code, fault.remedy)
+        return probe.about(fail(name, "unexpected key schema", schema))
+    return refused(probe, fault)
+
+
+IMPOSSIBLE = "attribute_exists(id) AND attribute_not_exists(id)"
+KEY = {"id": {"S": MARK}}
 
 
 async def update_item(name: str, dynamodb: AwsService, table: str) -> Finding:
     """Try to change an item by a write that its own condition forbids; the key is `id`, a text."""
-    probe = Probe(
-        name=name,
-        action="dynamodb:UpdateItem",
-        setting="BUDGET_TABLE or LEDGER_TABLE",
-        refusal="ConditionalCheckFailedException",
-        found="writable, key schema as expected",
-        remedy=f"delete the item {MARK}",
-    )
+    probe = _of_table(name, dynamodb, "dynamodb:UpdateItem", "may be updated, key as expected")
     call = dynamodb.client.update_item(
-        TableName=table,
-        Key={"id": {"S": MARK}},
-        UpdateExpression="REMOVE used",
-        ConditionExpression="attribute_exists(id) AND attribute_not_exists(id)",
+        TableName=table, Key=KEY, UpdateExpression="REMOVE used", ConditionExpression=IMPOSSIBLE
     )
     return await run(probe, call)
+
+
+async def delete_item(name: str, dynamodb: AwsService, table: str) -> Finding:
+    """Try to delete an item by a write that its own condition forbids; the key is `id`, a text."""
+    probe = _of_table(name, dynamodb, "dynamodb:DeleteItem", "items may be deleted")
+    call = dynamodb.client.delete_item(TableName=table, Key=KEY, ConditionExpression=IMPOSSIBLE)
+    return await run(probe, call)
+
+
+async def query(name: str, dynamodb: AwsService, table: str, key: str) -> Finding:
+    """Read the items of a partition that nothing is in. `key`: the partition key, a text."""
+    probe = _of_table(name, dynamodb, "dynamodb:Query", "")
+    fault = await fault_raised(
+        dynamodb.client.query(
+            TableName=table,
+            KeyConditionExpression="#key = :none",
+            ExpressionAttributeNames={"#key": key},
+            ExpressionAttributeValues={":none": {"S": MARK}},
+            Limit=1,
+        )
+    )
+    return refused(probe, fault) if fault else probe.about(ok(name, "may be queried"))
+
+
+def _of_table(name: str, dynamodb: AwsService, action: str, found: str) -> Probe:
+    return Probe(
+        name=name,
+        action=action,
+        setting=dynamodb.setting or "the table's name",
+        refusal="ConditionalCheckFailedException",
+        found=found,
+        taken="took a write it should have refused",
+        remedy=f"delete the item {MARK}",
+    )
 
 
 MD5_OF_NOTHING = b64encode(md5(b"", usedforsecurity=False).digest()).decode()
@@ -122,6 +177,7 @@ CRC32_OF_NOTHING = "AAAAAA=="
 """Valid in themselves: S3 has to read the body, past all permissions, to find them wrong. Two, as
 directory buckets check the second one only."""
 
+S3_ARN = "arn:aws:s3:::"
 REFUSED_BODY = "BadDigest"
 """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 
@@ -139,6 +195,10 @@ async def put_object(name: str, s3: AwsService, bucket: str, key: str) -> Findin
         found=f"writable under {key.partition('/')[0]}/",
         taken="took an object it should have refused",
         remedy=f"delete {key} in it",
+        # Of an access point the ARN is in place of the bucket's name.
+        resource=f"{bucket}/object/{key}"
+        if bucket.startswith("arn:")
+        else f"{S3_ARN}{bucket}/{key}",
     )
     call = s3.client.put_object(
         Bucket=bucket,
@@ -183,7 +243,7 @@ def _of_entries(probe: Probe, answers: Collection[Mapping[str, Any]]) -> Finding
     codes = {answer.get("ErrorCode") for answer in answers}
     if None in codes:
         remedy = "warn the owners of the rules on it: an event of worker check came through"
-        return warn(probe.name, "took an event it should have refused", remedy)
+        return probe.about(warn(probe.name, "took an event it should have refused", remedy))
     if codes == {REFUSED_DETAIL}:
         return None
     others = sorted(map(str, codes - {REFUSED_DETAIL})) or ["no answer to an entry"]
@@ -197,12 +257,13 @@ async def _existence(probe: Probe, events: AwsService, bus: str) -> Finding:
     so that lacking it is no fault.
     """
     if bus == ALWAYS_THERE:
-        return ok(probe.name, probe.found)
+        return probe.about(ok(probe.name, probe.found))
     fault = await fault_raised(events.client.describe_event_bus(Name=bus))
     if fault is None:
-        return ok(probe.name, probe.found)
+        return probe.about(ok(probe.name, probe.found))
     if fault.is_missing:
         remedy = f"check {probe.setting}, the account and the region"
         found = "does not exist: what is put on it is lost without an error"
-        return fail(probe.name, found, remedy)
-    return ok(probe.name, f"{probe.found}; existence not verified ({fault.code})")
+        return probe.about(fail(probe.name, found, remedy))
+    found = f"{probe.found}; existence not verified ({fault.code})"
+    return probe.about(ok(probe.name, found))

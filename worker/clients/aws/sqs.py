@@ -71,6 +71,9 @@ class QueueAttributes:
     dead_letter_arn: str | None = None
     """Where SQS itself moves messages that were received too often."""
 
+    key: str | None = None
+    """Id, alias or ARN of the KMS key; None: it has none, or SQS's own."""
+
 
 def batch_results(
     answer: Mapping[str, Any], count: int, *, action: str = ""
@@ -127,6 +130,7 @@ def attributes_of(answer: Mapping[str, Any]) -> QueueAttributes | None:
         retention_seconds=_whole(raw.get("MessageRetentionPeriod"), 0) or None,
         max_receive_count=_whole(redrive.get("maxReceiveCount"), 0) or None,
         dead_letter_arn=_text(redrive, "deadLetterTargetArn"),
+        key=_text(raw, "KmsMasterKeyId"),
     )
 
 

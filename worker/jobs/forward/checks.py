@@ -71,10 +71,11 @@ async def _batch(action: str, put: Awaitable[Any], read: Callable[[], Awaitable[
         return probes.refused(probe, fault)
     fault = await probes.fault_raised(read())
     if fault is None:
-        return ok(TARGET, f"exists, and {action} is allowed")
+        return probe.about(ok(TARGET, f"exists, and {action} is allowed"))
     if fault.is_missing:
         return probes.refused(probe, fault)
-    return ok(TARGET, f"{action} is allowed; existence not verified ({fault.code})")
+    found = f"{action} is allowed; existence not verified ({fault.code})"
+    return probe.about(ok(TARGET, found))
 
 
 async def _bus(context: Context, to: Destination) -> list[Finding]:

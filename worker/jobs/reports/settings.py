@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from worker.api import Globs, JobSettings, Seconds, Url
+from worker.api import Bucket, Globs, JobSettings, Seconds, Url
 
 
 class ReportSettings(JobSettings):
     """Scheduled reports."""
 
-    report_bucket: str | None = None
+    report_bucket: Bucket | None = None
     """S3 bucket of the report files, under `reports/{name}/{start}/`."""
 
     report_webhook_url: Url | None = None

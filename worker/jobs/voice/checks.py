@@ -26,10 +26,14 @@ NO_SUCH_ACTION = {404, 410}
 
 
 async def check_table(context: Context, settings: VoiceSettings) -> list[Finding]:
-    """Try to write a voice record."""
+    """Try to write a voice record, and to look for one; a table that is wrong is one finding."""
     dynamodb = await context.aws("dynamodb", setting="DYNAMODB_TABLE")
+    table = settings.dynamodb_table or ""
     schema = "partition key conversationId (S), sort key eventTimestamp (S)"
-    return [await probes.put_item(TABLE, dynamodb, settings.dynamodb_table or "", KEYS, schema)]
+    written = await probes.put_item(TABLE, dynamodb, table, KEYS, schema)
+    if written.state != "ok":
+        return [written]
+    return [written, await probes.query(TABLE, dynamodb, table, KEYS[0])]
 
 
 async def check_action(context: Context, settings: VoiceSettings) -> list[Finding]:

@@ -1,12 +1,30 @@
 """Settings of the conversation workflow."""
 
-from worker.api import Globs, JobSettings, Seconds
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from worker.api import Bucket, Globs, JobSettings, Seconds
+
+EXAMPLE = "arn:aws:states:eu-west-1:111122223333:stateMachine:enrich-conversation"
+
+# A version or an alias may follow the name.
+_ARN = re.compile(r"arn:[\w-]+:states:[\w-]+:\d+:stateMachine:[\w.-]{1,80}(:[\w.-]{1,80})?")
+
+
+def _state_machine(text: str) -> str:
+    if _ARN.fullmatch(text) is None:
+        raise ValueError("must be the whole ARN of a state machine")
+    return text
 
 
 class WorkflowSettings(JobSettings):
     """Workflows of conversations that ended."""
 
-    step_functions_arn: str | None = None
+    step_functions_arn: (
+        Annotated[str, AfterValidator(_state_machine), Field(examples=[EXAMPLE])] | None
+    ) = None
     """ARN of the state machine; of type STANDARD, as EXPRESS ones start twice for one event."""
 
     workflow_settle_seconds: Seconds = 1800
@@ -15,7 +33,7 @@ class WorkflowSettings(JobSettings):
     workflow_steps: Globs = ("fetch_crm_contact", "analyze_sentiment", "update_ticket_system")
     """Comma separated: `enrichmentSteps` of the workflow's input."""
 
-    workflow_details_bucket: str | None = None
+    workflow_details_bucket: Bucket | None = None
     """S3 bucket for call details larger than an input may be. Unset: such messages are
     dead-lettered."""
 
