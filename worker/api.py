@@ -6,11 +6,7 @@ How to write a job: worker/jobs/README.md.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from random import Random
-from typing import Any, Generic, Literal, Protocol, TypeVar
-
-from pydantic import HttpUrl
+from typing import Any, Generic, Literal, TypeVar
 
 from worker.clients import HttpService, Reply, Request, Webhook, failure_of, json_of, path_of, reach
 from worker.clients.aws import CREDENTIALS, AwsService, Bus, ClientLimits, probes
@@ -43,6 +39,7 @@ from worker.clients.genesys import (
     all_of,
     schema_of,
 )
+from worker.context import Context
 from worker.errors import (
     ConfigurationError,
     Misconfigured,
@@ -64,7 +61,9 @@ from worker.events import (
     Event,
     EventType,
     FlatFields,
+    Interval,
     LegFields,
+    Lost,
     Origin,
     Record,
     Result,
@@ -154,11 +153,13 @@ __all__ = [
     "Handler",
     "HttpService",
     "Inspection",
+    "Interval",
     "Job",
     "JobSettings",
     "Json",
     "Kind",
     "LegFields",
+    "Lost",
     "Misconfigured",
     "Names",
     "NotYet",
@@ -236,82 +237,14 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=JobSettings)
+
 Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event; returns what it did, or raises Transient, NotYet or Permanent."""
+"""Works on one event and returns what it did, or raises Transient (the message comes back), NotYet
+(the data is not there yet) or Permanent (it is dead-lettered with the reason); it knows no SQS."""
 
 Proof = Literal["sink", "store"]
-"""What proves that an event was worked on: the idempotency store, or the effect by its own key."""
-
-
-class Context(Protocol):
-    """What a job is built with; all that it opens is closed with the worker, last one first."""
-
-    @property
-    def job(self) -> str:
-        """The job's name."""
-
-    @property
-    def random(self) -> Random:
-        """For jitter: not for secrets."""
-
-    @property
-    def concurrency(self) -> int:
-        """Messages that may be worked on at once."""
-
-    @property
-    def queue_urls(self) -> Sequence[str]:
-        """URLs of the queues that the worker takes events from."""
-
-    @property
-    def reference_text(self) -> str | None:
-        """The reference text whose API the job speaks, r0 to r4; None: the platform's."""
-
-    def now(self) -> datetime:
-        """Return the wall clock, aware: for the age of events, never for waits."""
-
-    async def genesys(self) -> GenesysClients:
-        """Return the one Genesys client of all jobs; ConfigurationError without credentials."""
-
-    async def aws(
-        self,
-        service: str,
-        limits: ClientLimits | None = None,
-        *,
-        setting: str | None = None,
-        upstream: str | None = None,
-    ) -> AwsService:
-        """Open a client of a service, as botocore names it; ConfigurationError without a model.
-
-        `setting`: names what is called, for errors. `upstream`: its name in `needs` and metrics.
-        """
-
-    async def http(
-        self,
-        name: str,
-        url: str,
-        *,
-        setting: str,
-        timeout_seconds: float,
-        deadline_seconds: float,
-        attempts: int,
-    ) -> HttpService:
-        """Open a client of an HTTP endpoint.
-
-        `name`: in `needs`, metrics and /status. `setting`: where the URL comes from, for errors.
-        `timeout_seconds`: of one reply; `deadline_seconds`: of a call with its retries.
-        """
-
-    async def webhook(self, name: str, url: HttpUrl | None, setting: str = "") -> Webhook | None:
-        """Return a signed webhook; None without a URL. `setting`: its variable, if not NAME_URL."""
-
-    async def event_bus(self) -> Bus:
-        """Return the bus that EVENT_BUS_NAME names; events of all jobs share its calls."""
-
-    def cache(self, name: str) -> Cache[bytes, Any]:
-        """Return a cache as the CACHE_ settings want it, named in metrics."""
-
-    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Call `close` when the worker ends, before what was opened earlier is closed."""
+"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
+itself, as its key is the event's (a conditional write, an execution's name)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +327,14 @@ class Job(Generic[S]):
     trace: str | None = None
     """Where `worker trace` finds what the job did for a conversation: `module:function`. It is
     awaited with context, settings and the conversation's id, and returns a sequence of `Trace`."""
+
+    backfill: str | None = None
+    """Where `worker backfill` finds what the job missed: `module:function`. It is awaited with
+    context, settings and the `Interval`, and returns a function that takes conversations that ended
+    in it, as analytics has them, and returns an awaitable sequence of `Lost`."""
+
+    without_backfill: str = ""
+    """Why there is none, and what to do instead."""
 
     demo: str | None = None
     """Where `worker demo` finds its traffic and proof, `module:function`: it takes the number of

@@ -38,6 +38,16 @@ def name_of(path):
 
 
 NAMES = frozenset(map(name_of, MODULES))
+HIDDEN = frozenset(
+    node.module
+    for path in MODULES
+    if path.name == "__init__.py"
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
+    if node.module == f"{name_of(path)}.{alias.name}"
+)
+"""Modules behind a function of their name: `from worker.events import origin` is the function."""
 
 
 def imports_of(path):
@@ -48,7 +58,8 @@ def imports_of(path):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= inner & NAMES | ({node.module} if inner - NAMES else set())
+            modules = inner & NAMES - HIDDEN
+            found |= modules | ({node.module} if inner - modules else set())
     return found & NAMES - {name_of(path)}
 
 

@@ -31,6 +31,8 @@ from worker.events.fields import (
 )
 from worker.events.origin import (
     Event,
+    Interval,
+    Lost,
     Origin,
     Record,
     Result,
@@ -65,7 +67,9 @@ __all__ = [
     "EventType",
     "FlatFields",
     "ForJob",
+    "Interval",
     "LegFields",
+    "Lost",
     "Origin",
     "Reader",
     "Record",

@@ -1,14 +1,15 @@
-"""An event, where it came from, how a second copy of it is recognised, and how its work ended.
+"""An event, where it came from, how a copy of it is recognised, how its work ended, and a lost one.
 
 Times and phone numbers are in their normal forms here, as keys are made of them.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from msgspec import Struct, to_builtins
 
@@ -94,6 +95,33 @@ class Result(StrEnum):
 
     EXPIRED = "expired"
     """Too old to matter; dropped on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What `worker backfill` is asked for: conversations that ended in it. Aware, in UTC."""
+
+    start: datetime
+    end: datetime
+    """The first instant that is not in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An event that had no effect: `worker backfill` sends one in its place.
+
+    It must mean to the job what the lost one would have meant, so that of the two the later is a
+    duplicate, whichever that is; and it should interest no other job.
+    """
+
+    key: str
+    """The same for each run that finds it, and no other's of this job."""
+
+    conversation_id: str
+    detail_type: str
+    detail: Mapping[str, Any] = field(repr=False)
+    time: datetime
+    """The event's own, aware."""
 
 
 def utc_text(moment: datetime) -> str:
