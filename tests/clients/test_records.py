@@ -15,6 +15,7 @@ from worker.jobs.voice.events import SpeakerScore
 from worker.jobs.voice.records import EnrichmentStatus, VoiceRecord, VoiceRecords
 
 CONVERSATION = an_id()
+SENTIMENT = "v2.speechandtextanalytics.conversation.{id}.sentiment"
 SECOND = timedelta(seconds=1)
 
 
@@ -229,3 +230,32 @@ async def test_nothing_at_the_endpoint_is_transient(monkeypatch):
 
         with pytest.raises(Unavailable, match=r"^dynamodb: EndpointConnectionError$"):
             await records.add(a_record())
+
+
+def a_backfilled(at=NOON, *, asked_at):
+    event = a_voice_scored(conversation_id=CONVERSATION, backfilled_at=asked_at)
+    return a_record(at, event=event)
+
+
+@pytest.mark.parametrize("detail_type", ["voice.analytics", "Voice Analytics", SENTIMENT])
+async def test_what_came_before_a_backfilled_score_is_a_duplicate_of_it(
+    records, client, table, detail_type
+):
+    asked_at = NOON + 3600 * SECOND
+    assert await records.add(a_backfilled(asked_at=asked_at))
+
+    for at in (NOON - SECOND, NOON + SECOND, asked_at):
+        assert not await records.add(a_record(at, detail_type=detail_type))
+    assert await records.add(a_record(asked_at + SECOND, detail_type=detail_type))
+
+    assert len(await items_of(client, table)) == 2
+
+
+async def test_a_backfilled_score_is_a_duplicate_of_any_record_and_of_itself(
+    records, client, table
+):
+    await records.add(a_record(NOON - 3600 * SECOND, detail_type=SENTIMENT))
+
+    assert not await records.add(a_backfilled(asked_at=NOON + SECOND))
+    [item] = await items_of(client, table)
+    assert item["detailType"] == {"S": SENTIMENT}

@@ -115,7 +115,7 @@ TOKENS = [
 ]
 
 
-NEW = {"organization_id", "is_call", "is_scored"}
+NEW = {"organization_id", "is_call", "is_scored", "backfilled_at"}
 """Fields that the old reader did not know."""
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from worker.clients.genesys import wire
-from worker.clients.genesys.api import Api
+from worker.clients.genesys.api import Api, with_background_retry
 from worker.clients.genesys.details_query import (
     CUSTOMER_PURPOSES,
     LARGEST_PAGE,
@@ -173,9 +173,17 @@ class Scores:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def of_conversation(self, conversation_id: str) -> Decimal | None:
-        """Return the score, -1..1; None: not analysed, yet or ever."""
-        return await self._api.run(sentiment_score(conversation_id))
+    async def of_conversation(
+        self, conversation_id: str, *, background: bool = False
+    ) -> Decimal | None:
+        """Return the score, -1..1; None: not analysed, yet or ever.
+
+        `background`: after all live work, and retried for longer.
+        """
+        call = sentiment_score(conversation_id)
+        if background:
+            return await with_background_retry(self._api, call)
+        return await self._api.run(call)
 
 
 DetailsById = Callable[[str, datetime], Awaitable[Details | None]]

@@ -67,18 +67,20 @@ def _topics(settings: VoiceSettings) -> list[str]:
     return [topic for topic in known if any(fnmatchcase(topic, glob) for glob in globs)]
 
 
+SCORE = {
+    "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
+        "recording:recording:view and speechAndTextAnalytics:data:view"
+    )
+}
+
+
 def _permissions(settings: VoiceSettings) -> dict[str, str]:
-    score = {
-        "GET /api/v2/speechandtextanalytics/conversations/{conversationId}": (
-            "recording:recording:view and speechAndTextAnalytics:data:view"
-        )
-    }
     return {
         "POST /api/v2/integrations/actions/{actionId}/execute": (
             "integrations:action:execute or bridge:actions:execute"
         ),
         "GET /api/v2/conversations/{conversationId}": "conversation:communication:view",
-        **(score if settings.voice_from == "ended" else {}),
+        **(SCORE if settings.voice_from == "ended" else {}),
     }
 
 
@@ -101,6 +103,13 @@ JOB = Job(
     topics=_topics,
     without_topics="set VOICE_FROM=ended: the score is asked for after the end of a call",
     permissions=_permissions,
+    # For `worker backfill`.
+    optional_permissions={
+        "POST /api/v2/analytics/conversations/details/query": (
+            "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
+        ),
+        **SCORE,
+    },
     aws_services=("dynamodb",),
     aws_actions={"dynamodb:Query": "DYNAMODB_TABLE", "dynamodb:PutItem": "DYNAMODB_TABLE"},
     proof="sink",
@@ -112,5 +121,6 @@ JOB = Job(
         "Genesys data action": "worker.jobs.voice.checks:check_action",
     },
     trace="worker.jobs.voice.checks:trace",
+    backfill="worker.jobs.voice.checks:backfill",
     demo="worker.jobs.voice.demo:demo",
 )

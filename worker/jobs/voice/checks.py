@@ -1,20 +1,31 @@
-"""What `worker check` and `worker trace` ask for voice enrichment: its table, its data action."""
+"""What commands ask for voice enrichment: its table, its data action, the scores it has missed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from worker.api import (
+    AwsService,
+    ConfigurationError,
     Context,
     Finding,
+    Interval,
+    Json,
+    Lost,
     Reply,
     Trace,
     TraceEntry,
+    all_of,
     fail,
     instant,
     ok,
     probes,
+    utc_text,
     warn,
+    without_tel,
 )
 from worker.jobs.voice.settings import VoiceSettings
 
@@ -86,3 +97,113 @@ def _traced(item: Mapping[str, Any]) -> TraceEntry:
         id=f"{item['conversationId']['S']} {event_timestamp}",
         state=item.get("enrichmentStatus", {}).get("S", "written"),
     )
+
+
+AT_ONCE = 10
+"""Conversations that a backfill asks for side by side."""
+
+CUSTOMERS = {"customer", "external"}
+"""Purposes of the customer: `external` outside of queues."""
+
+
+async def backfill(
+    context: Context, settings: VoiceSettings, interval: Interval
+) -> Callable[[Sequence[Json]], Awaitable[list[Lost]]]:
+    """Return what finds the calls that have a score and no record of it.
+
+    Raises ConfigurationError for an interval whose records may have expired.
+    """
+    kept = settings.dynamodb_retention_seconds
+    if kept is not None and interval.start < context.now() - timedelta(seconds=kept):
+        raise ConfigurationError(
+            [f"--from: records of then have expired: DYNAMODB_RETENTION_SECONDS is {kept:g}"]
+        )
+    genesys = await context.genesys()
+    return MissedScores(
+        dynamodb=await context.aws("dynamodb", setting="DYNAMODB_TABLE"),
+        table=settings.dynamodb_table or "",
+        # After all live work: it shares their budget.
+        score=partial(genesys.scores.of_conversation, background=True),
+        now=context.now,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedScores:
+    """Conversations → events of the calls among them that have a score and no record."""
+
+    dynamodb: AwsService
+    table: str
+    score: Callable[[str], Awaitable[Decimal | None]]
+    now: Callable[[], datetime]
+
+    async def __call__(self, conversations: Sequence[Json]) -> list[Lost]:
+        """Ask for a few at a time: a table for its records, and speech analytics for the rest."""
+        calls = [one for one in conversations if any(_voice_sessions(one))]
+        found: list[Lost | None] = []
+        for first in range(0, len(calls), AT_ONCE):
+            found += await all_of([self._lost(one) for one in calls[first : first + AT_ONCE]])
+        return [one for one in found if one is not None]
+
+    async def _lost(self, conversation: Json) -> Lost | None:
+        conversation_id = str(conversation["conversationId"])
+        if await self._has_record(conversation_id):
+            return None
+        # Before it is asked for: what is emitted from now on may be newer.
+        asked_at = self.now()
+        overall = await self.score(conversation_id)
+        # Without a score there was no event, and of the end of a call nothing is recorded.
+        return None if overall is None else _event(conversation, overall, asked_at)
+
+    async def _has_record(self, conversation_id: str) -> bool:
+        page = await self.dynamodb.call(
+            "query",
+            TableName=self.table,
+            KeyConditionExpression="conversationId = :c",
+            ExpressionAttributeValues={":c": {"S": conversation_id}},
+            ProjectionExpression="conversationId",
+            ConsistentRead=True,
+            Limit=1,
+        )
+        return bool(page["Items"])
+
+
+def _event(conversation: Json, overall: Decimal, asked_at: datetime) -> Lost:
+    """Return the score as the flat form has it, which no other job reads."""
+    conversation_id, ended = (
+        str(conversation["conversationId"]),
+        instant(conversation["conversationEnd"]),
+    )
+    phone = _number(conversation)
+    detail = {
+        "conversationId": conversation_id,
+        "timestamp": utc_text(ended),
+        **({"phoneNumber": phone} if phone else {}),
+        "sentiment": {"overall": float(overall)},
+        "backfilledAt": utc_text(asked_at),
+    }
+    return Lost(
+        key=f"{conversation_id}|{utc_text(ended)}",
+        conversation_id=conversation_id,
+        detail_type="voice.analytics",
+        detail=detail,
+        time=ended,
+    )
+
+
+def _number(conversation: Json) -> str | None:
+    """Return the customer's number; without one the job asks the conversation itself."""
+    for session in _voice_sessions(conversation, CUSTOMERS):
+        outbound = str(session.get("direction")).lower() == "outbound"
+        number = session.get("dnis" if outbound else "ani")
+        if isinstance(number, str) and number:
+            return without_tel(number)
+    return None
+
+
+def _voice_sessions(conversation: Json, purposes: set[str] | None = None) -> Iterator[Json]:
+    for participant in conversation.get("participants") or ():
+        if purposes is None or str(participant.get("purpose")).lower() in purposes:
+            for session in participant.get("sessions") or ():
+                if str(session.get("mediaType")).lower() == "voice":
+                    yield session

@@ -1,5 +1,6 @@
 """The event: the sentiment of a voice conversation is known."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,9 +20,11 @@ from worker.api import (
     flat_detail,
     flat_of,
     flat_origin,
+    instant,
     is_customers,
     leg_of,
     leg_origin,
+    read_by,
     read_id,
     read_list,
     read_number,
@@ -62,6 +65,9 @@ class VoiceScored(Event, frozen=True, kw_only=True):
     is_scored: bool = True
     """False for a call that ended: its score has to be asked for."""
 
+    backfilled_at: datetime | None = None
+    """When a backfill asked for the score, the event having had no effect; None of all others."""
+
 
 class _Scored(Wire):
     """`v2.speechandtextanalytics.conversation.{id}.sentiment`; it has no time of its own."""
@@ -81,6 +87,7 @@ class _Ended(LegFields):
 class _Flat(FlatFields):
     phone_number: Any = None
     sentiment: Any = None
+    backfilled_at: Any = None
 
 
 _scored = decoder(_Scored)
@@ -133,6 +140,7 @@ def from_reference(envelope: Envelope) -> VoiceScored:
         # Of a speaker who said nothing there is no score, and 0 is a mood.
         speakers=tuple(speaker for speaker in speakers if speaker is not None),
         phone_number=without_tel(read_text_if_any(fields.phone_number)),
+        backfilled_at=read_by(instant, fields.backfilled_at, "detail.backfilledAt"),
     )
 
 

@@ -61,7 +61,10 @@ class VoiceRecords:
     async def add(self, record: VoiceRecord) -> bool:
         """Write the record; False when this or a newer score of the same feed is there already.
 
-        A feed is a `detail-type`: two feeds of one conversation do not hide each other. The look
+        A feed is a `detail-type`: two feeds of one conversation do not hide each other. But a score
+        that was backfilled stands for all that came before it was asked for, of whatever feed, and
+        is not written where the conversation has any: so of a lost event and the one sent in its
+        place the later is a duplicate, whichever that is. The look
         and the write are two calls, as a condition sees one item and not its neighbours. Two
         scores written in the same instant thus may both stay, each in its own item; no item is
         ever overwritten. Scores of two feeds in the same millisecond share a key: the first wins.
@@ -77,26 +80,24 @@ class VoiceRecords:
     async def _is_superseded(self, item: Item) -> bool:
         start: Item | None = None
         while True:
-            found, start = await self._newer(item, start)
-            if found or start is None:
-                return found
+            page = await self._page(item, start)
+            if any(_supersedes(found, item) for found in page["Items"]):
+                return True
+            if (start := page.get("LastEvaluatedKey")) is None:
+                return False
 
-    async def _newer(self, item: Item, start: Item | None) -> tuple[bool, Item | None]:
-        page = await self._dynamodb.call(
+    async def _page(self, item: Item, start: Item | None) -> Mapping[str, Any]:
+        """Return some of the conversation's records: it has one for each of its scores."""
+        page: Mapping[str, Any] = await self._dynamodb.call(
             "query",
             TableName=self._table,
-            KeyConditionExpression="conversationId = :c AND eventTimestamp >= :t",
-            FilterExpression="detailType = :d",
-            ExpressionAttributeValues={
-                ":c": item["conversationId"],
-                ":t": item["eventTimestamp"],
-                ":d": item["detailType"],
-            },
-            ProjectionExpression="conversationId, eventTimestamp",
+            KeyConditionExpression="conversationId = :c",
+            ExpressionAttributeValues={":c": item["conversationId"]},
+            ProjectionExpression="eventTimestamp, detailType, backfilledAt",
             ConsistentRead=True,
             **({"ExclusiveStartKey": start} if start else {}),
         )
-        return bool(page["Items"]), page.get("LastEvaluatedKey")
+        return page
 
     async def _put(self, item: Item) -> bool:
         try:
@@ -127,6 +128,7 @@ class VoiceRecords:
             "crmLtv": customer and customer.ltv,
             "enrichmentStatus": record.status.value,
             "recordedAt": utc_text(now),
+            "backfilledAt": event.backfilled_at and utc_text(event.backfilled_at),
             "expiresAt": self._expires_at(now),
         }
         return {name: _typed(name, value) for name, value in fields.items() if value is not None}
@@ -135,6 +137,17 @@ class VoiceRecords:
         if self._retention_seconds is None:
             return None
         return int(now.timestamp() + self._retention_seconds)
+
+
+def _supersedes(found: Item, item: Item) -> bool:
+    """Return whether a record of the conversation leaves nothing for a new one to say."""
+    if "backfilledAt" in item:
+        return True
+    # Times are texts of one form: their order is that of time.
+    at: str = item["eventTimestamp"]["S"]
+    if found.get("detailType") == item["detailType"] and found["eventTimestamp"]["S"] >= at:
+        return True
+    return str(found.get("backfilledAt", {"S": ""})["S"]) >= at
 
 
 def _speaker(speaker: SpeakerScore) -> Mapping[str, Any]:
