@@ -199,7 +199,8 @@ resource "aws_iam_role_policy" "scheduler" {
 
 # --- Operators ----------------------------------------------------------------------------------
 
-# For people, not for tasks: what `worker check`, `send`, `dlq`, `report` and `trace` call. Attach it to their role.
+# For people, not for tasks: what `worker check`, `send`, `dlq`, `report`, `trace` and
+# `backfill` call. Attach it to their role.
 resource "aws_iam_policy" "operator" {
   name        = "${var.name}-operator"
   description = "The worker's commands for operators"
@@ -239,7 +240,8 @@ resource "aws_iam_policy" "operator" {
         Resource = [aws_dynamodb_table.records.arn, "${aws_dynamodb_table.idempotency.arn}/index/conversationId-index"]
       },
       {
-        # UpdateItem, DeleteItem: the check of the table, by writes that their own conditions forbid.
+        # UpdateItem, DeleteItem: the check of the table, by writes that their own conditions forbid; and the
+        # claims of what a backfill sends.
         Sid      = "TraceIdempotency"
         Effect   = "Allow"
         Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]

@@ -1,8 +1,12 @@
 """Jobs of other distributions, found by their entry point."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.own_jobs.conftest import run_python
+from worker.demo import History, Past
 from worker.testing import an_event
 
 EVENT_ID = "5a000000-0000-4000-8000-000000000001"
@@ -30,6 +34,17 @@ async def trace(context, settings, conversation_id):
     from worker.api import Trace, TraceEntry
     entry = TraceEntry(time=None, what="mine", id=conversation_id, state=context.job)
     return [Trace(where=settings.{field}, entries=[entry])]
+
+async def backfill(context, settings, interval):
+    from worker.api import Lost
+    async def find(conversations):
+        ids = [one["conversationId"] for one in conversations]
+        return [
+            Lost(key=one, conversation_id=one, detail_type="v2.mine", time=interval.start,
+                 detail={{"conversationId": one}})
+            for one in ids
+        ]
+    return find
 
 async def check(context, settings):
     from worker.api import fail
@@ -189,3 +204,29 @@ async def test_a_trace_that_does_not_exist_ends_the_command_with_its_reason(
 
     assert run.code == 2
     assert "job mine: mine:tracing" in run.err
+
+
+async def test_a_backfill_sends_what_a_job_says_that_it_has_missed(a_distribution, emulators):
+    site = a_distribution("mine", source_of(more='backfill="mine:backfill"'))
+    end = datetime.now(UTC) - timedelta(days=1)
+    past = [
+        Past(id=f"c0ffee00-0000-4000-8000-{n:012}", start_ms=int(end.timestamp() * 1000) - 120_000)
+        for n in range(3)
+    ]
+    emulators.genesys.history = History(past)
+    interval = ("--from", f"{end - timedelta(hours=1):%FT%TZ}", "--to", f"{end:%FT%TZ}")
+    environ = {"HANDLERS": "mine", "MINE_TARGET": "my shelf"}
+
+    run = await run_python(
+        *("-m", "worker", "backfill", *interval, "--apply", "--rate", "50", "--json"),
+        site=site,
+        **environ,
+    )
+
+    assert run.code == 0, run.err
+    sent = [json.loads(one.sent.body) for one in emulators.sqs.messages(emulators.queue_url)]
+    assert {one["detail"]["conversationId"] for one in sent} == {one.id for one in past}
+    assert {one["detail-type"] for one in sent} == {"v2.mine"}
+    organization = emulators.genesys.organization_id
+    source = f"aws.partner/genesys.com/cloud/{organization}/backfill"
+    assert {one["source"] for one in sent} == {source}

@@ -3,13 +3,22 @@
 A command needs some groups of the settings only, and runs where the others are not set.
 """
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from worker.app.context import DIRECT, TEXTS, AppContext, JobContext, Outgoing, new_context
+from worker.app.context import (
+    AWS_LIMITS,
+    DIRECT,
+    TEXTS,
+    AppContext,
+    JobContext,
+    Outgoing,
+    new_context,
+)
 from worker.app.jobs import declarations
-from worker.clients.aws import ClientLimits, Queue
+from worker.clients.aws import ClientLimits, IdempotencyTable, Queue
 from worker.clients.genesys import GenesysClients
 from worker.errors import ConfigurationError
 from worker.settings import (
@@ -104,3 +113,20 @@ async def open_queue(context: AppContext, url: str) -> Queue:
     """Open a queue for a command. Raises ConfigurationError."""
     client = await open_sqs(context)
     return Queue(url, polls=client, acks=client)
+
+
+async def open_claims(
+    context: AppContext, lease_seconds: float, retention_seconds: float
+) -> IdempotencyTable | None:
+    """Open LEDGER_TABLE for the claims of a command; None where it is not set."""
+    table = context.settings.idempotency.table
+    if table is None:
+        return None
+    return IdempotencyTable(
+        await context.aws_client("dynamodb", AWS_LIMITS),
+        table,
+        context.upstreams.aws("idempotency"),
+        time.time,
+        lease_seconds=lease_seconds,
+        retention_seconds=retention_seconds,
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from worker.cli import (
+    backfill,
     check,
     console,
     demo,
@@ -64,6 +65,11 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "worker console",
         "worker console --url http://worker.default.svc.cluster.local:9464",
         "worker --env-file .env console --allow-changes",
+    ),
+    backfill.backfill: (
+        "worker backfill --from 2026-03-01 --to 2026-03-02",
+        "worker backfill --from 2026-03-01T08Z --to 2026-03-01T12Z --apply",
+        "worker backfill --from 2026-03-01 --to 2026-03-02 --rate 10 --apply --json",
     ),
     trace.trace: (
         "worker trace c0ffee00-0000-4000-8000-000000000001",

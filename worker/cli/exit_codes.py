@@ -41,6 +41,17 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
         end(str(error), FAILED)
 
 
+def problem_of(error: Exception) -> tuple[str, bool]:
+    """Return what is wrong with one of several services, and whether it gave no answer at all."""
+    from worker.clients.aws import QueueError, fault_called, is_unreachable
+    from worker.errors import BreakerOpen, Misconfigured, Unavailable
+
+    if isinstance(error, QueueError):
+        return f"{error}; {fault_called(error.code).remedy}", is_unreachable(error.code)
+    remedy = f"; {error.remedy}" if isinstance(error, Misconfigured) else ""
+    return f"{error}{remedy}", isinstance(error, Unavailable | BreakerOpen)
+
+
 def end(problem: str, code: int) -> NoReturn:
     """Write what is wrong to stderr, and end with that exit code."""
     typer.echo(problem, err=True)

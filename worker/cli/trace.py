@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish
+from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE, finish, problem_of
 
 if TYPE_CHECKING:
     from worker.app.context import AppContext
@@ -144,27 +144,16 @@ async def _answer(
     asked: "Awaitable[Sequence[Trace]]", where: str, job: str | None = None
 ) -> list[Place]:
     """Return what a place knows; that it cannot be asked is no reason not to show the others."""
-    from worker.clients.aws import QueueError, fault_called, is_unreachable
-    from worker.errors import (
-        BreakerOpen,
-        ConfigurationError,
-        Misconfigured,
-        Unavailable,
-        WorkerError,
-    )
+    from worker.clients.aws import QueueError
+    from worker.errors import ConfigurationError, WorkerError
     from worker.findings import Trace
 
     try:
         return [Place(trace=one, job=job) for one in await asked]
     except ConfigurationError:
         raise
-    except QueueError as error:
-        problem = f"{error}; {fault_called(error.code).remedy}"
-        unreachable = is_unreachable(error.code)
-    except WorkerError as error:
-        remedy = f"; {error.remedy}" if isinstance(error, Misconfigured) else ""
-        problem = f"{error}{remedy}"
-        unreachable = isinstance(error, Unavailable | BreakerOpen)
+    except (QueueError, WorkerError) as error:
+        problem, unreachable = problem_of(error)
     trace = Trace(where=where)
     return [Place(trace=trace, job=job, problem=problem, unreachable=unreachable)]
 

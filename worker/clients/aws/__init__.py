@@ -16,6 +16,7 @@ from worker.clients.aws.errors import (
     kind_of,
     setting_errors,
 )
+from worker.clients.aws.idempotency import IdempotencyTable
 from worker.clients.aws.session import AwsService
 from worker.clients.aws.sqs import (
     MAX_BATCH,
@@ -43,6 +44,7 @@ __all__ = [
     "EntryFailed",
     "Evidence",
     "Fault",
+    "IdempotencyTable",
     "Message",
     "Queue",
     "QueueAttributes",

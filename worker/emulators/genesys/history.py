@@ -32,6 +32,8 @@ class Past:
     user_id: str = "05000000-0000-4000-8000-000000000001"
     direction: str = "inbound"
     wrapup_code: str | None = "ININ-WRAP-UP-TIMEOUT"
+    ani: str | None = None
+    """Number of the customer of an inbound call, as `tel:` and digits."""
 
     @property
     def end_ms(self) -> float:
@@ -130,6 +132,8 @@ def as_platform(past: Past) -> Mapping[str, object]:
         "segments": list(_segments(past, start, end)),
     }
     customer = {"sessionId": past.id, "mediaType": past.media_type, "metrics": [], "segments": []}
+    if past.ani is not None:
+        customer |= {"direction": past.direction, "ani": past.ani}
     return {
         "conversationId": past.id,
         "conversationStart": start,

@@ -77,6 +77,7 @@ JOB = Job(
         "Genesys flow": "worker.jobs.attributes.checks:check_flow",
     },
     inspector="worker.jobs.attributes.checks:inspector",
+    without_backfill="a conversation that is over has no use for attributes",
     trace="worker.jobs.attributes.checks:trace",
     demo="worker.jobs.attributes.demo:demo",
 )

@@ -120,6 +120,7 @@ JOB = Job(
         "events:PutEvents": SETTING,
     },
     effects=_effects,
+    without_backfill="events as they came are nowhere but on the bus: replay its archive",
     checks={"forward target": "worker.jobs.forward.checks:check_target"},
     demo="worker.jobs.forward.demo:demo",
 )

@@ -104,6 +104,7 @@ JOB = Job(
     webhooks=("report_webhook_url",),
     bus_events=((SOURCE, READY),),
     effects=lambda event: {"folder": folder(event.name, event.start)},
+    without_backfill="`worker report` writes a report of any interval",
     checks={"report bucket": "worker.jobs.reports.bucket:check_bucket"},
     demo="worker.jobs.reports.demo:demo",
 )

@@ -93,6 +93,10 @@ JOB = Job(
     waits=("sentiment_settle_seconds",),
     bus_events=((SOURCE, FORWARDED), (SOURCE, ESCALATED)),
     effects=lambda event: {"forwardingId": forwarding_id(event)},
+    without_backfill=(
+        "its sinks know a chat by the time of its event, which analytics does not have: a late "
+        "original would be forwarded once more; replay the archive of the bus"
+    ),
     trace="worker.jobs.sentiment.handler:trace",
     webhooks=("crm_webhook_url", "alert_webhook_url"),
 )

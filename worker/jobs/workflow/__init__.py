@@ -29,6 +29,8 @@ async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:
     return DetailsStore(s3, settings.workflow_details_bucket)
 
 
+VIEW = "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
+
 JOB = Job(
     name="workflow",
     summary="starts a Step Functions workflow when a conversation has ended",
@@ -45,11 +47,9 @@ JOB = Job(
     requires=("STEP_FUNCTIONS_ARN",),
     needs=("login", "analytics", "stepfunctions"),
     topics=("v2.detail.events.conversation.{id}.customer.end",),
-    permissions={
-        "GET /api/v2/analytics/conversations/details": (
-            "analytics:conversationDetail:view or analytics:agentConversationDetail:view"
-        ),
-    },
+    permissions={"GET /api/v2/analytics/conversations/details": VIEW},
+    # For `worker backfill`.
+    optional_permissions={"POST /api/v2/analytics/conversations/details/query": VIEW},
     aws_services=("stepfunctions", "s3"),
     aws_actions={
         "states:StartExecution": "STEP_FUNCTIONS_ARN",
@@ -63,5 +63,6 @@ JOB = Job(
         "call details bucket": "worker.jobs.workflow.checks:check_details_bucket",
     },
     trace="worker.jobs.workflow.checks:trace",
+    backfill="worker.jobs.workflow.checks:backfill",
     demo="worker.jobs.workflow.demo:demo",
 )

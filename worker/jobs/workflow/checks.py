@@ -1,10 +1,27 @@
-"""What `worker check` and `worker trace` ask for the workflow: its state machine, its bucket."""
+"""What commands ask for the workflow: its state machine, its bucket, the ends it has missed."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from worker.api import AwsService, Context, Finding, Trace, TraceEntry, probes
-from worker.jobs.workflow.executions import Execution, name_prefix
+from worker.api import (
+    AwsService,
+    ClientLimits,
+    ConfigurationError,
+    Context,
+    Finding,
+    Interval,
+    Json,
+    Lost,
+    RateLimited,
+    Trace,
+    TraceEntry,
+    instant,
+    probes,
+    utc_text,
+)
+from worker.jobs.workflow.executions import Execution, conversation_of, name_prefix
 from worker.jobs.workflow.settings import WorkflowSettings
 
 STATE_MACHINE = probes.Probe(
@@ -84,3 +101,90 @@ def _traced(execution: Mapping[str, Any]) -> TraceEntry:
         id=execution["name"],
         state=execution["status"],
     )
+
+
+KEPT = timedelta(days=90)
+"""For how long Step Functions keeps what it executed, and its name.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+
+LISTING = ClientLimits(pool=2, read_seconds=10, attempts=5)
+LONGEST_WAIT_SECONDS = 300.0
+"""For a page of the list, whose quota others may use up."""
+
+
+async def backfill(
+    context: Context, settings: WorkflowSettings, interval: Interval
+) -> Callable[[Sequence[Json]], Awaitable[list[Lost]]]:
+    """Return what finds the customers' conversations that ended and have no execution since.
+
+    By the list of executions, and not by their names one by one: a name ends in a hash of an end,
+    which analytics corrects for days, or of an event's time where the end was not known by then.
+    Raises ConfigurationError for an interval of which no executions are kept.
+    """
+    if interval.start < context.now() - KEPT:
+        raise ConfigurationError(["--from: Step Functions keeps executions for 90 days only"])
+    stepfunctions = await context.aws("stepfunctions", LISTING, setting=STATE_MACHINE.setting)
+    arn = settings.step_functions_arn or ""
+    started: dict[str, datetime] = {}
+    async for one in _executions_since(stepfunctions, arn, interval.start):
+        # The latest is the first of a conversation.
+        started.setdefault(conversation_of(one["name"]), one["startDate"])
+
+    async def lost(conversations: Sequence[Json]) -> list[Lost]:
+        found = [_event(one) for one in conversations if _has_customer(one)]
+        return [
+            one
+            for one in found
+            # One of before is of an earlier end: message conversations reopen.
+            if (start := started.get(one.conversation_id.lower())) is None or start < one.time
+        ]
+
+    return lost
+
+
+async def _executions_since(
+    stepfunctions: AwsService, arn: str, since: datetime
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield executions, the latest first; it is all that the list can be asked for."""
+    after: str | None = None
+    while True:
+        page, after = await _listed(stepfunctions, arn, after)
+        for one in page:
+            if one["startDate"] < since:
+                return
+            yield one
+        if after is None:
+            return
+
+
+async def _listed(
+    stepfunctions: AwsService, arn: str, after: str | None
+) -> tuple[list[Mapping[str, Any]], str | None]:
+    waited, pause = 0.0, 1.0
+    while True:
+        try:
+            return await _page(stepfunctions, arn, after)
+        except RateLimited:
+            if waited >= LONGEST_WAIT_SECONDS:
+                raise
+        await asyncio.sleep(pause)
+        waited, pause = waited + pause, min(30.0, pause * 2)
+
+
+def _event(conversation: Json) -> Lost:
+    """Return the end as the flat form has it, which no other job reads."""
+    conversation_id = str(conversation["conversationId"])
+    ended = instant(conversation["conversationEnd"])
+    return Lost(
+        key=f"{conversation_id}|{utc_text(ended)}",
+        conversation_id=conversation_id,
+        detail_type="conversation.end",
+        detail={"conversationId": conversation_id, "timestamp": utc_text(ended)},
+        time=ended,
+    )
+
+
+def _has_customer(conversation: Json) -> bool:
+    """Return whether it ended for a customer: of calls among colleagues no end is sent."""
+    participants = conversation.get("participants") or ()
+    return any(str(one.get("purpose")).lower() == "customer" for one in participants)

@@ -109,6 +109,11 @@ def name_prefix(conversation_id: str) -> str:
     return f"enrich_{conversation_id}_"
 
 
+def conversation_of(name: str) -> str:
+    """Return the conversation of an execution, in lower case; of others' names nothing of use."""
+    return name.removeprefix("enrich_").rpartition("_")[0].lower()
+
+
 def _name_of(event: ConversationEnded, ended_at: str) -> str:
     """Name the end of the conversation, and not the event: each customer leg has an event.
 
