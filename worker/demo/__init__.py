@@ -14,7 +14,7 @@ from worker.demo.environment import (
     open_environment,
 )
 from worker.demo.fixtures import make_fixtures, put_events
-from worker.demo.process import WorkerFailed, WorkerProcess
+from worker.demo.process import WorkerFailed, WorkerProcess, run_command
 from worker.demo.traffic import Effects, Fault, Planned, an_id, envelope, iso, leg, platform
 from worker.demo.traffic import Job as Demo
 from worker.emulators.genesys import (
@@ -22,10 +22,12 @@ from worker.emulators.genesys import (
     History,
     MadeUp,
     Named,
+    Past,
     Spoken,
     a_conversation,
     a_flow,
     a_transcript,
+    as_platform,
 )
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "History",
     "MadeUp",
     "Named",
+    "Past",
     "Planned",
     "Spoken",
     "WorkerFailed",
@@ -51,6 +54,7 @@ __all__ = [
     "a_flow",
     "a_transcript",
     "an_id",
+    "as_platform",
     "envelope",
     "iso",
     "leg",
@@ -58,4 +62,5 @@ __all__ = [
     "open_environment",
     "platform",
     "put_events",
+    "run_command",
 ]

@@ -151,3 +151,30 @@ class WorkerProcess:
     def _check_running(self) -> None:
         if self.returncode is not None:
             raise WorkerFailed(f"ended with {self.returncode}:\n{self.tail()}")
+
+
+COMMAND_SECONDS = 120
+
+
+async def run_command(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run a command of the worker as an operator does, and return its output.
+
+    Raises WorkerFailed, with what it wrote to stderr, unless its exit code is 0.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", *arguments),
+        env=dict(environment),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            out, problem = await process.communicate()
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        raise
+    if process.returncode:
+        raise WorkerFailed(f"{arguments[0]} ended with {process.returncode}: {problem.decode()}")
+    return out.decode()

@@ -258,6 +258,8 @@ class Scenario:
             await asyncio.sleep(fault.seconds)
             fault.end(self.environment)
             progress.fault, ended_at = "", time.time()
+            if fault.repair is not None:
+                await fault.repair(self.environment)
             await self._settled(sent)
             sent.faults.append(FaultRecord(fault.name, began_at, ended_at, time.time()))
 

@@ -57,6 +57,8 @@ class Fault:
     seconds: float
     begin: Callable[[Environment], None]
     end: Callable[[Environment], None]
+    repair: Callable[[Environment], Awaitable[None]] | None = None
+    """What an operator does afterwards. Not done where the emulators run alone."""
 
 
 class Job(Protocol):

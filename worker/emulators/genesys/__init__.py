@@ -13,7 +13,7 @@ from worker.emulators.genesys.cloud import (
     a_transcript,
 )
 from worker.emulators.genesys.conversations import a_flow
-from worker.emulators.genesys.history import History, MadeUp
+from worker.emulators.genesys.history import History, MadeUp, Past, as_platform
 from worker.emulators.genesys.server import GenesysServer
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "History",
     "MadeUp",
     "Named",
+    "Past",
     "Spoken",
     "a_conversation",
     "a_flow",
     "a_transcript",
+    "as_platform",
 ]

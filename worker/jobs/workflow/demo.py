@@ -1,4 +1,7 @@
-"""Conversations that end: each starts a workflow, and a chat's sentiment is forwarded too."""
+"""Conversations that end: each starts a workflow, and a chat's sentiment is forwarded too.
+
+The events of some come late, as in an outage of the event source: a backfill sent others by then.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,27 +13,32 @@ from uuid import UUID
 import orjson
 
 from worker.demo import (
+    LEDGER_TABLE,
     STATE_MACHINE_ARN,
     Effects,
     Ended,
     Environment,
     Fault,
+    Past,
     Planned,
     Spoken,
     a_conversation,
     a_transcript,
     an_id,
+    as_platform,
     envelope,
     iso,
     leg,
     platform,
     put_events,
+    run_command,
 )
 
 VOICE = "conversation end"
 CHAT = "chat end"
 TOPIC = "v2.detail.events.conversation.{id}.customer.end"
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SETTLE_SECONDS = 180
 MOODS: dict[str, tuple[tuple[int, float], ...]] = {
     "severe": ((-1, 0.9),) * 9 + ((1, 0.9),),
     "mild": ((1, 0.9), (1, 0.8), (0, 0.9)),
@@ -53,9 +61,11 @@ class Ending:
     known: bool
     """Analytics has seen its end."""
 
+    day: datetime = START
+
     def at(self) -> datetime:
         """Return when it ended: long ago, so no job waits for what analytics does not know."""
-        return START + timedelta(seconds=self.number)
+        return self.day + timedelta(seconds=self.number)
 
 
 class EndedJob:
@@ -66,6 +76,11 @@ class EndedJob:
         self._ended = [_ending(number, mood, random) for number, mood in enumerate(moods)]
         self._chats = [one for one in self._ended if one.mood]
         self._forwarded = [one for one in self._chats if one.mood != "unsure"]
+        self._random = random
+        self._missed: list[Ending] = []
+        """Those of which no event came in time; none unless the event source is off."""
+
+        self._missed_count = max(3, calls // 20)
 
     def prepare(self, environment: Environment) -> None:
         """Let analytics know the conversations, and what was said in the chats."""
@@ -93,8 +108,35 @@ class EndedJob:
         return [_event(one, copy=2) for one in self._ended[::7]]
 
     def faults(self) -> list[Fault]:
-        """Return an outage of the webhook that sentiment goes to."""
-        return [Fault("the CRM webhook answers 503", 2.0, _hook_down, _hook_up)]
+        """Return an outage of the webhook that sentiment goes to, and one of the event source."""
+        source = "the event source is off: worker backfill sends what was missed"
+        return [
+            Fault("the CRM webhook answers 503", 2.0, _hook_down, _hook_up),
+            Fault(source, 1.0, self._miss, lambda _: None, self._backfill),
+        ]
+
+    def _miss(self, environment: Environment) -> None:
+        """Let analytics know conversations of which no event comes."""
+        history = environment.genesys.history
+        self._missed = [_missed(number, self._random) for number in range(self._missed_count)]
+        past = [_past(one) for one in self._missed]
+        history.conversations = sorted(
+            (*history.conversations, *past), key=lambda one: one.start_ms
+        )
+        for one in past:
+            environment.genesys.ended[one.id] = Ended(dict(as_platform(one)))
+
+    async def _backfill(self, environment: Environment) -> None:
+        """Send their events, and then let those come that were held back."""
+        day = self._missed[0].day
+        interval = ("--from", iso(day), "--to", iso(day + timedelta(hours=1)))
+        variables = environment.variables() | {"LEDGER_TABLE": LEDGER_TABLE}
+        options = ("--job", "workflow", "--rate", "50", "--apply")
+        await run_command(variables, "backfill", *interval, *options)
+        await environment.sqs.wait_until(lambda: environment.waiting() == 0, SETTLE_SECONDS)
+        for one in self._missed:
+            environment.put(_event(one, copy=7).body)
+        await environment.sqs.wait_until(lambda: environment.waiting() == 0, SETTLE_SECONDS)
 
     async def effects(self, environment: Environment) -> list[Effects]:
         """Check executions, bus, conversation, CRM webhook and alerts."""
@@ -110,7 +152,7 @@ class EndedJob:
         ]
 
     async def _executions(self, environment: Environment) -> Effects:
-        expected = {one.conversation_id: one for one in self._ended}
+        expected = {one.conversation_id: one for one in (*self._ended, *self._missed)}
         found: Counter[str] = Counter()
         wrong = []
         async with environment.aws("stepfunctions") as workflows:
@@ -152,6 +194,27 @@ def _ending(number: int, mood: str | None, random: Random) -> Ending:
         platform=mood is not None or random.random() < 0.7,
         known=random.random() < 0.9,
     )
+
+
+def _missed(number: int, random: Random) -> Ending:
+    """Return a call of yesterday: executions of longer ago are not kept."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Ending(
+        number=number,
+        conversation_id=an_id(random),
+        participant_id=an_id(random),
+        mood=None,
+        platform=True,
+        known=True,
+        day=now - timedelta(days=1),
+    )
+
+
+def _past(one: Ending) -> Past:
+    """Return it as the list of all conversations has it."""
+    minute = timedelta(minutes=1)
+    start_ms = int((one.at() - minute).timestamp() * 1000)
+    return Past(id=one.conversation_id, start_ms=start_ms, duration_ms=60_000)
 
 
 def _record(one: Ending) -> dict[str, Any]:
