@@ -89,7 +89,8 @@ def test_the_slope_is_of_a_hundred_thousand_messages():
 def test_a_claim_about_memory_leaves_the_warm_up_out():
     samples = [Sample(1_000, 70, 300), *(Sample(n * 20_000, 80, 140) for n in range(1, 11))]
 
-    findings = memory.reported(samples, Spread([1.0]), Spread([83.0]))
+    start = memory.Start(Spread([1.0]), Spread([63.0]), Spread([0.3]))
+    findings = memory.reported(samples, start)
 
     assert all(claim.met for claim in findings.claims)
 
