@@ -5,7 +5,7 @@ from math import isnan
 import orjson
 import pytest
 
-from tests.benchmarks import budget, growth, intake, memory, outgoing, steady, voice
+from tests.benchmarks import budget, growth, intake, memory, opening, outgoing, steady, voice
 from tests.benchmarks.contest import Results
 from tests.benchmarks.findings import Spread
 from tests.benchmarks.memory import Sample
@@ -89,7 +89,8 @@ def test_the_slope_is_of_a_hundred_thousand_messages():
 def test_a_claim_about_memory_leaves_the_warm_up_out():
     samples = [Sample(1_000, 70, 300), *(Sample(n * 20_000, 80, 140) for n in range(1, 11))]
 
-    findings = memory.reported(samples, Spread([1.0]), Spread([83.0]))
+    start = memory.Start(Spread([1.0]), Spread([63.0]), Spread([0.3]))
+    findings = memory.reported(samples, start)
 
     assert all(claim.met for claim in findings.claims)
 
@@ -135,6 +136,14 @@ def test_one_bad_round_of_the_pipeline_is_enough():
     claims = claims_of(voice.reported(Results(rounds)))
 
     assert claims["the same at 64, in the worst round"] == (2.5, False)
+
+
+@pytest.mark.parametrize("kib", opening.KIBIBYTES)
+def test_a_large_event_is_read_as_one_that_is_wanted(kib):
+    body = opening.body_of(kib * 1024, 1)
+
+    assert 0.9 < len(body) / (kib * 1024) < 1.1
+    assert len(opening.reader()(body)) == 1
 
 
 def test_a_pipeline_that_was_not_measured_bears_no_claim_out():

@@ -6,8 +6,8 @@ import shlex
 import pytest
 from typer.main import get_command
 
+from worker.cli.commands import app
 from worker.cli.exit_codes import EXIT_CODES
-from worker.cli.main import app
 
 ROOT = get_command(app)
 
@@ -15,11 +15,11 @@ ROOT = get_command(app)
 def commands(command=ROOT, path=()):
     """Yield the path of every command."""
     yield path
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
+    for name in getattr(command, "commands", ()):
+        yield from commands(command.get_command(None, name), (*path, name))
 
 
-COMMANDS = list(commands())
+PATHS = list(commands())
 WIDTH = 76
 """What a terminal of 80 columns has left for an example."""
 
@@ -29,12 +29,12 @@ def help_of(worker):
     return lambda *path: worker(*path, "--help", COLUMNS="400").out
 
 
-@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_the_short_option_gives_the_same_help(worker, help_of, path):
     assert worker(*path, "-h", COLUMNS="400").out == help_of(*path)
 
 
-@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_a_paragraph_is_broken_by_the_terminal_only(help_of, path):
     text = help_of(*path).partition("╭")[0]
 
@@ -43,7 +43,7 @@ def test_a_paragraph_is_broken_by_the_terminal_only(help_of, path):
     assert [line for line in lines[1:] if not line.endswith(".")] == []
 
 
-@pytest.mark.parametrize("path", COMMANDS[1:], ids=" ".join)
+@pytest.mark.parametrize("path", PATHS[1:], ids=" ".join)
 def test_the_help_has_examples_and_the_exit_codes(help_of, path):
     text = help_of(*path)
 
@@ -52,7 +52,7 @@ def test_the_help_has_examples_and_the_exit_codes(help_of, path):
 
 
 def examples():
-    texts = [inner.epilog or "" for path in COMMANDS for inner in [_command(path)]]
+    texts = [inner.epilog or "" for path in PATHS for inner in [_command(path)]]
     return [
         line.strip() for text in texts for line in text.splitlines() if " worker " in f" {line}"
     ]
@@ -61,7 +61,7 @@ def examples():
 def _command(path):
     found = ROOT
     for name in path:
-        found = found.commands[name]
+        found = found.get_command(None, name)
     return found
 
 
@@ -69,8 +69,8 @@ def _command(path):
 def test_an_example_is_a_command_that_can_be_given(line):
     words = shlex.split(re.sub(r".*\| |^([A-Z_]+=\S+ )+", "", line))
     command, arguments = ROOT, words[1:]
-    while arguments and arguments[0] in getattr(command, "commands", {}):
-        command, arguments = command.commands[arguments[0]], arguments[1:]
+    while arguments and arguments[0] in getattr(command, "commands", ()):
+        command, arguments = command.get_command(None, arguments[0]), arguments[1:]
 
     assert words[0] == "worker"
     command.make_context(line, list(arguments))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.test_settings import BAD, GOOD, VOICE
 from worker import __version__
-from worker.cli.main import variables_in
+from worker.cli.commands import variables_in
 
 
 def test_it_shows_every_setting_and_exits_with_0(worker):

@@ -17,7 +17,7 @@ from tests.support.replicas import (
     two_that_answer,
 )
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
-from worker.cli.main import app
+from worker.cli.commands import app
 from worker.ops import replicas
 
 

@@ -43,7 +43,8 @@ def role_until(end):
 
 async def link_of_role(end):
     async with a_bucket(lambda: NOW) as bucket:
-        bucket._s3.client._request_signer._credentials = role_until(end)
+        sdk = await bucket._s3.opened()
+        sdk._request_signer._credentials = role_until(end)
         return await bucket.link(KEY)
 
 

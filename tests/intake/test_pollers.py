@@ -1,13 +1,13 @@
-"""Pollers come while receives return full, and leave when they come back empty."""
+"""Pollers come while receives return full, and leave when they come back empty or nearly so."""
 
 import asyncio
 
 import pytest
 
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.emulators.sqs.control import HTTP_500
+from worker.emulators.sqs.control import HTTP_500, FewerMessages
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
-from worker.intake.poller import most_pollers
+from worker.intake.poller import WINDOW_SECONDS, most_pollers
 
 CONCURRENCY = 60
 
@@ -33,6 +33,91 @@ async def test_pollers_come_with_a_backlog_and_leave_after_several_empty_polls(
 
         assert busy == patient == most_pollers(CONCURRENCY)
         assert consumer.pollers == 1
+
+
+async def send_one_by_one(sqs, queue, count, every):
+    """Send at a steady rate, until all is deleted."""
+    for _ in range(count):
+        send(sqs, queue, 1)
+        await asyncio.sleep(every)
+    await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+
+
+@pytest.mark.looptime
+async def test_messages_that_come_one_by_one_are_received_together(
+    sqs, queue, start_intake, recorder
+):
+    handler = recorder()
+
+    async with start_intake(handler, SQS_CONCURRENCY=CONCURRENCY):
+        await send_one_by_one(sqs, queue, 100, every=WINDOW_SECONDS / 3)
+
+    assert len(handler.seen) == 100
+    assert sqs.counts["ReceiveMessage"] < 45
+
+
+@pytest.mark.looptime
+async def test_what_gathered_in_a_window_is_no_reason_for_another_poller(
+    sqs, queue, start_intake, recorder
+):
+    most = 0
+
+    async def note():
+        nonlocal most
+        most = max(most, intake.consumer.pollers)
+
+    async with start_intake(recorder(*[note] * 200), SQS_CONCURRENCY=CONCURRENCY) as intake:
+        await send_one_by_one(sqs, queue, 200, every=WINDOW_SECONDS / 15)
+
+    assert most == 1
+
+
+@pytest.mark.looptime
+async def test_pollers_of_a_backlog_leave_while_a_steady_load_goes_on(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue, 300)
+
+    async with start_intake(recorder(), SQS_CONCURRENCY=CONCURRENCY) as intake:
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+        busy = intake.consumer.pollers
+        await send_one_by_one(sqs, queue, 60, every=WINDOW_SECONDS / 3)
+
+        assert (busy, intake.consumer.pollers) == (most_pollers(CONCURRENCY), 1)
+
+
+@pytest.mark.looptime
+async def test_a_stop_ends_the_window(sqs, queue, start_intake, recorder):
+    begun = asyncio.Event()
+    now = asyncio.get_running_loop().time
+
+    async def note():
+        begun.set()
+
+    async with start_intake(recorder(note), SQS_CONCURRENCY=CONCURRENCY) as intake:
+        send(sqs, queue, 1)
+        await begun.wait()
+        began = now()
+        await intake.consumer.drain(5)
+
+        assert now() - began < WINDOW_SECONDS / 2
+
+
+@pytest.mark.looptime
+async def test_there_is_no_window_in_a_backlog_however_few_a_receive_brings(
+    sqs, queue, start_intake, recorder
+):
+    send(sqs, queue, 60)
+    await asyncio.sleep(60)
+    sqs.faults.add("ReceiveMessage", FewerMessages(2))
+    handler = recorder()
+    now = asyncio.get_running_loop().time
+
+    async with start_intake(handler, SQS_CONCURRENCY=CONCURRENCY):
+        began = now()
+        await sqs.wait_until(lambda: len(handler.seen) == 60, 60)
+
+        assert now() - began < 10 * WINDOW_SECONDS
 
 
 @pytest.mark.looptime

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.test_settings import GOOD
 from worker.app.jobs import describe, load_settings, unknown_settings
-from worker.cli.main import variables_in
+from worker.cli.commands import variables_in
 from worker.errors import ConfigurationError
 from worker.settings import Genesys, load_group
 

@@ -1,28 +1,25 @@
-"""`worker run`: the daemon itself; `worker health`: asks it whether it is alive."""
+"""`worker run`: the daemon itself. It imports what it uses, and no more: that stays in memory."""
 
 import asyncio
-from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
-from typing import Annotated
-from urllib.parse import urlsplit
-
-import typer
-
-WAIT_SECONDS = 3.0
-"""For the answer of /livez; a container's HEALTHCHECK has little more."""
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 
-def run() -> None:
+def run() -> NoReturn:
     """Take events from the queue until SIGTERM or SIGINT, then drain the messages in flight."""
-    from worker.app.jobs import load_settings
-    from worker.app.main import run_worker
-    from worker.telemetry import configure_logging
+    with spare_imports():
+        from worker.app.jobs import load_settings
+        from worker.app.main import run_worker
+        from worker.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log.level, settings.log.format)
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         code = runner.run(run_worker(settings))
-    raise typer.Exit(code)
+    raise SystemExit(code)
 
 
 def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -34,43 +31,25 @@ def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _http(url: str | None) -> str | None:
-    """Return typer's check of the URL: without TLS, as only this machine's worker is asked."""
+UNUSED = ("rich", "click")
+"""Imported by structlog and httpx where they are installed, for what is printed to terminals: four
+MiB."""
+
+
+@contextmanager
+def spare_imports() -> Iterator[None]:
+    """Import without collecting garbage, as there is none, and as if UNUSED were not there.
+
+    The jobs of other packages are imported later, with all that they want.
+    """
+    missing = [name for name in UNUSED if name not in sys.modules]
+    nothing: Any = None  # by which Python says that a module is not to be found
+    sys.modules.update(dict.fromkeys(missing, nothing))
+    gc.disable()
     try:
-        parts = urlsplit(url or "http://worker")
-        if parts.scheme == "http" and parts.hostname and parts.port != 0:
-            return url
-    except ValueError:  # a port beyond 65535, or none at all
-        pass
-    raise typer.BadParameter("not http://host:port/path")
-
-
-def health(
-    url: Annotated[
-        str | None, typer.Option(callback=_http, help="Ask this http:// URL instead.")
-    ] = None,
-    # Typer reads the two variables itself: a probe every few seconds must not load all settings.
-    host: Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)] = 9464,
-) -> None:
-    """Ask /livez of the worker on OPS_PORT: it fails when the worker is not alive."""
-    # Both mean all addresses of both families, where the machine has both.
-    here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
-    netloc = f"[{here}]:{port}" if ":" in here else f"{here}:{port}"
-    alive, answer = _answer_of(url or f"http://{netloc}/livez")
-    typer.echo(answer, err=not alive)
-    raise typer.Exit(0 if alive else 1)
-
-
-def _answer_of(url: str) -> tuple[bool, str]:
-    parts = urlsplit(url)
-    # Not urllib: it would send a probe of this machine to the proxy of the environment.
-    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=WAIT_SECONDS)
-    try:
-        connection.request("GET", parts.path or "/livez")
-        reply = connection.getresponse()
-        return reply.status == 200, reply.read(200).decode(errors="replace").strip()
-    except (OSError, HTTPException) as error:
-        return False, f"{url}: no answer ({type(error).__name__})"
+        yield
     finally:
-        connection.close()
+        gc.freeze()  # else the next collection goes through all of it: 40 ms
+        gc.enable()
+        for name in missing:
+            del sys.modules[name]

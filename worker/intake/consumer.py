@@ -1,14 +1,14 @@
 """One queue: receive, work, settle. Start reading at `_work`.
 
 Permits are taken before a receive, so that nothing is fetched that cannot run. One poller is always
-there; more come while receives return full, and leave when they come back empty.
+there; more come while receives return full, and leave when they come back empty or nearly so.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -39,6 +39,16 @@ class DrainReport:
     finished: int
     released: int
     stranded: int
+
+
+class Received(NamedTuple):
+    """What came of a receive."""
+
+    messages: list[Message] | None
+    """None: the call failed."""
+
+    at_most: int
+    """What was asked for."""
 
 
 class Consumer:
@@ -233,20 +243,27 @@ class Consumer:
         return set(running.values()) - busy
 
     async def _poll(self) -> None:
-        empties = 0
+        empties = small = 0
+        gathered = False
         # A wait for permits may be what a drain ends first: without any, this would never yield.
         while (how := await self._until_receiving()) != "stopped" and not self._permits.closed:
-            messages = await (self._receive_one() if how == "one" else self._receive(empties > 0))
+            messages, at_most = await (
+                self._receive_one() if how == "one" else self._receive(empties > 0)
+            )
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again
                     return
                 await self.poller.pause()
                 continue
             empties = 0 if messages else empties + 1
-            if len(messages) == MAX_BATCH:
+            small = small + 1 if self.poller.is_small(messages, at_most) else 0
+            # What gathered in a window says nothing of the load: the next receive will.
+            if len(messages) == MAX_BATCH and not gathered:
                 self._add_poller()
-            elif empties >= self.poller.settings.empty_polls and self._left():
+            elif small >= self.poller.settings.small_receives and self._left():
                 return
+            if gathered := bool(messages and small):
+                await self.poller.wait_for_more()
 
     async def _until_receiving(self) -> Literal["freely", "one", "stopped"]:
         # As last checked: the ticker does that often enough, and a refused call once more.
@@ -255,8 +272,8 @@ class Consumer:
             return "freely"
         return await gate.until_receiving()
 
-    async def _receive(self, idle: bool) -> list[Message] | None:  # noqa: FBT001  its one switch
-        """Receive as much as there are permits for, and start its work; None: the call failed."""
+    async def _receive(self, idle: bool) -> Received:  # noqa: FBT001  its one switch
+        """Receive as much as there are permits for, and start its work."""
         while (
             len(self.leases.held) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining
         ):
@@ -266,11 +283,12 @@ class Consumer:
         permits = await self._permits.acquire_some(self.name, 1 if shared and idle else MAX_BATCH)
         if self.gate.state != "open":  # it closed while this waited
             self._permits.release(self.name, permits)
-            return []
+            return Received([], 0)
         spare = self._permits.available(self.name, MAX_BATCH) if shared else 0
-        return await self._receive_with(permits, min(MAX_BATCH, permits + spare), wait=True)
+        at_most = min(MAX_BATCH, permits + spare)
+        return Received(await self._receive_with(permits, at_most, wait=True), at_most)
 
-    async def _receive_one(self) -> list[Message] | None:
+    async def _receive_one(self) -> Received:
         """Receive one message to probe: by a long poll only if none is in flight that could."""
         messages: list[Message] | None = None
         try:
@@ -280,7 +298,7 @@ class Consumer:
             self.gate.received_one(len(messages or ()))
         if messages:
             await asyncio.sleep(0)  # it reaches the gate before the next is asked for
-        return messages
+        return Received(messages, 1)
 
     async def _receive_with(
         self, permits: int, at_most: int, *, wait: bool

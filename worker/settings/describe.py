@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from worker.settings.faults import is_secret
-from worker.settings.fields import Group, variable_name
+from worker.settings.fields import Group, doc_of, variable_name
 from worker.settings.load import NO_JOBS, groups_of, load_groups
 from worker.settings.texts import FILE, texts_of
 from worker.settings.tree import Declarations, JobSettings, Settings
@@ -91,7 +91,7 @@ def _row(kind: type[Group], field: str, value: str) -> Row:
         name=variable_name(kind, field),
         default=REQUIRED if info.is_required() else _text(info.default),
         value=value,
-        doc=" ".join((info.description or "").split()),
+        doc=doc_of(kind, field),
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from worker.settings.fields import Group, variable_name
+from worker.settings.fields import Group, doc_of, variable_name
 
 MOST_SHOWN = 80
 """Characters of a value that are shown."""
@@ -45,7 +45,7 @@ def _problem(kind: type[Group], entry: ErrorDetails, texts: Mapping[str, str]) -
     field = str(entry["loc"][0])
     name, info = variable_name(kind, field), kind.model_fields[field]
     if entry["type"] == "missing":
-        doc = " ".join((info.description or "").split())
+        doc = doc_of(kind, field)
         return f"{name}: is not set — {doc[:1].lower() if doc[1:2].islower() else doc[:1]}{doc[1:]}"
     fault = _fault(entry)
     example = "" if "e.g." in fault else example_of(info)

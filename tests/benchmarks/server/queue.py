@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import time
 from collections import deque
 from collections.abc import Mapping
 from itertools import count
@@ -9,8 +10,7 @@ from itertools import count
 import orjson
 
 TEMPLATE = (
-    b'%b"Attributes":{"ApproximateReceiveCount":"%d","SentTimestamp":"1767225600000"},'
-    b'"ReceiptHandle":"%b"}'
+    b'%b"Attributes":{"ApproximateReceiveCount":"%d","SentTimestamp":"%d"},"ReceiptHandle":"%b"}'
 )
 """Attributes come asked for or not: what their reading costs, it costs everyone."""
 
@@ -18,7 +18,7 @@ TEMPLATE = (
 class Message:
     """One message; what is always the same in its JSON is made once."""
 
-    __slots__ = ("attributes", "body", "due", "handle", "head", "number", "received")
+    __slots__ = ("attributes", "body", "due", "handle", "head", "number", "received", "sent_ms")
 
     def __init__(self, number: int, body: str, attributes: Mapping | None = None) -> None:
         self.number = number
@@ -33,11 +33,12 @@ class Message:
         self.received = 0
         """Receives so far."""
 
+        self.sent_ms = int(time.time() * 1000)
         self.head = _head(number, body, self.attributes)
 
     def as_json(self) -> bytes:
         """Return it as an entry of ReceiveMessage's `Messages`."""
-        return TEMPLATE % (self.head, self.received, self.handle.encode())
+        return TEMPLATE % (self.head, self.received, self.sent_ms, self.handle.encode())
 
 
 class Queue:

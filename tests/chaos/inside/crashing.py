@@ -10,7 +10,7 @@ from functools import partial
 
 from worker.app import intake
 from worker.app import main as composition
-from worker.cli.main import app
+from worker.cli.run import run
 
 STATUS = 139
 """What a shell calls an end by SIGSEGV."""
@@ -44,4 +44,4 @@ def _open(read, body):
 
 composition.build_routes = partial(build_routes, composition.build_routes)
 intake.reading_of = partial(reading_of, intake.reading_of)
-app(["run"])
+run()

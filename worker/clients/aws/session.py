@@ -1,23 +1,23 @@
 """The one place that makes AWS clients, with every pool, time-out and retry spelled out.
 
 One interface: the wire client for the services of every message, by connections of its own or by
-aiohttp's, aioboto3 for all others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults
+aiohttp's, the SDK for all others and, with AWS_TRANSPORT=sdk, for these too. botocore's defaults
 (10 connections, 60 s read time-out, legacy retries) starve acks behind long polls and hold a
 throttled call for 25 s; so no client is made without these numbers.
 
 botocore's own files carry the documentation of every operation and the endpoints of every service
 there is. Parsed and kept, as botocore does, they are an eighth of the memory of an idle worker; so
-they are kept without what a worker never reads.
+they are kept without what a worker never reads, and read when a service is first called.
 """
 
+import asyncio
 import math
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
-import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
@@ -128,15 +128,17 @@ class AwsSession:
         chain = _Chain()
         with setting_errors():
             slim(chain)
-        self._sdk = aioboto3.Session(botocore_session=chain, region_name=settings.region)
+        if settings.region is not None:
+            chain.set_config_variable("region", settings.region)
         # One chain for both: credentials are looked up, and renewed, once.
+        self._chain = chain
         transport = settings.transport
         self._wire = None if transport == "sdk" else WireClients(chain, transport)
 
     @property
     def region(self) -> str | None:
         """The region of all clients: the setting's, the environment's or the profile's."""
-        found: str | None = self._sdk.region_name
+        found: str | None = self._chain.get_config_variable("region")
         return found
 
     def client(
@@ -146,7 +148,8 @@ class AwsSession:
 
         `any_operation`: by the SDK, as the wire client has those only that the worker calls.
         """
-        if self._wire is not None and self._wire.speaks(service) and not any_operation:
+        of_the_wire = WireClients.speaks(service) and not any_operation
+        if self._wire is not None and of_the_wire:
             return self._wire.open(service, limits)
         config = AioConfig(
             http_session_cls=partial(_Connections, limits=limits),
@@ -159,8 +162,49 @@ class AwsSession:
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
         )
-        client: AbstractAsyncContextManager[Any] = self._sdk.client(service, config=config)
-        return client
+        make = partial(self._chain.create_client, service, config=config)
+        # Those of every message are made at the start, so that it fails where they are not found.
+        if any_operation or of_the_wire:
+            made: AbstractAsyncContextManager[Any] = make()
+            return made
+        return LateClient(make)
+
+
+class LateClient:
+    """The operations of a client that the SDK makes at the first call, within its errors.
+
+    A model is parsed to megabytes; a bucket of reports may be written to once a day.
+    """
+
+    def __init__(self, make: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+        # A function: one that failed, or was cancelled, cannot be entered again.
+        self._make = make
+        self._opened: Any = None
+        self._stack = AsyncExitStack()
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def __getattr__(self, operation: str) -> Any:
+        """Return an operation, which is awaited; nothing else of the SDK's client is here."""
+        if operation.startswith("_"):
+            raise AttributeError(operation)
+
+        async def call(**parameters: Any) -> Any:
+            return await getattr(await self._open(), operation)(**parameters)
+
+        return call
+
+    async def _open(self) -> Any:
+        """Return the SDK's client."""
+        async with self._lock:
+            if self._opened is None:
+                self._opened = await self._stack.enter_async_context(self._make())
+        return self._opened
 
 
 class _Connections(AIOHTTPSession):  # type: ignore[misc]
@@ -222,6 +266,14 @@ class AwsService:
         with self.errors():
             reply: Mapping[str, Any] = await getattr(self.client, operation)(**parameters)
         return reply
+
+    async def opened(self) -> Any:
+        """Return the SDK's own client of a service that is called by the SDK, for what is no call.
+
+        To be awaited in a block of `errors`: it may be made only now.
+        """
+        opened = getattr(self.client, "_open", None)
+        return self.client if opened is None else await opened()
 
     def errors(self) -> AbstractContextManager[None]:
         """Return a block in which every failure of the client is raised as by `call`.

@@ -64,7 +64,8 @@ class Bucket:
     async def link(self, key: str) -> Link:
         """Sign a GET of the key; no call is made but for fresh credentials."""
         with self._s3.errors():
-            credentials = await self._credentials()
+            s3 = await self._s3.opened()
+            credentials = await _credentials(s3)
             now = self._now()
             asked = now + timedelta(seconds=self._url_seconds)
             ends = min(asked, _end_of(credentials) or asked)
@@ -76,7 +77,7 @@ class Bucket:
                     remedy="renew the AWS credentials",
                 )
             name = key.rpartition("/")[2]
-            url = await self._s3.client.generate_presigned_url(
+            url = await s3.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self.name,
@@ -96,12 +97,13 @@ class Bucket:
                 content: bytes = await body.read()
         return content
 
-    async def _credentials(self) -> Any:
-        # The very ones that sign: the session could have others by now.
-        credentials = self._s3.client._request_signer._credentials  # noqa: SLF001  no public way
-        if credentials is not None and hasattr(credentials, "get_frozen_credentials"):
-            await credentials.get_frozen_credentials()  # renews those about to end
-        return credentials
+
+async def _credentials(s3: Any) -> Any:
+    # The very ones that sign: the session could have others by now.
+    credentials = s3._request_signer._credentials  # noqa: SLF001  no public way
+    if credentials is not None and hasattr(credentials, "get_frozen_credentials"):
+        await credentials.get_frozen_credentials()  # renews those about to end
+    return credentials
 
 
 def _end_of(credentials: Any) -> datetime | None:

@@ -1,0 +1,81 @@
+"""A command imports what it uses: that stays in memory, and a probe runs every few seconds."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+NOTE = """
+import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
+"""
+RUN = "runpy.run_module('worker', run_name='__main__', alter_sys=True)"
+
+TERMINALS = {"rich", "pygments", "click", "typer"}
+SDK = {"aioboto3", "s3transfer"}
+EMULATORS = {"moto", "flask", "werkzeug"}
+
+
+@pytest.fixture
+def imported_by():
+    """Return the modules that a command imports, under an environment without any setting."""
+
+    def imported(*arguments, code=RUN):
+        done = subprocess.run(  # noqa: S603  our own command
+            [sys.executable, "-c", NOTE + code, *arguments],
+            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return set(done.stderr.split())
+
+    return imported
+
+
+def packages(modules):
+    return {name.partition(".")[0] for name in modules}
+
+
+def commands(modules):
+    return {name for name in modules if name.startswith("worker.cli.")}
+
+
+def test_the_daemon_imports_nothing_of_terminals_other_commands_or_emulators(imported_by):
+    found = imported_by("run")  # it ends at its settings, with all imported
+
+    assert found >= {"worker.app.main", "worker.jobs.reports", "worker.jobs.forward", "aiohttp"}
+    assert packages(found) & (TERMINALS | SDK | EMULATORS) == set()
+    assert commands(found) == {"worker.cli.main", "worker.cli.run"}
+    assert not any(re.match(r"worker\.(demo|emulators|testing)\b", name) for name in found)
+
+
+def test_a_probe_imports_neither_the_settings_nor_any_client(imported_by):
+    found = imported_by("health", "--url", "http://127.0.0.1:1/livez")
+
+    assert "worker.cli.health" in found
+    assert not any(re.match(r"worker\.(settings|clients|app|api|jobs)\b", name) for name in found)
+
+
+def test_a_command_imports_no_other(imported_by):
+    found = imported_by("trace", "--help")
+
+    shared = {"worker.cli.main", "worker.cli.commands", "worker.cli.exit_codes"}
+    assert commands(found) == shared | {"worker.cli.trace"}
+
+
+def test_what_the_daemon_does_without_is_there_for_the_jobs_of_other_packages(imported_by):
+    code = """
+from worker.cli.run import spare_imports
+with spare_imports():
+    import httpx, structlog
+import click, gc, rich
+assert gc.isenabled() and gc.get_freeze_count() > 10_000
+import this
+"""
+    found = imported_by(code=code)
+
+    assert {"rich", "click", "this"} <= found
