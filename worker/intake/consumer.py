@@ -256,14 +256,13 @@ class Consumer:
                 await self.poller.pause()
                 continue
             empties = 0 if messages else empties + 1
-            small = small + 1 if self.poller.is_small(messages, at_most) else 0
+            small = small + 1 if await self.poller.gathers(messages, at_most) else 0
             # What gathered in a window says nothing of the load: the next receive will.
             if len(messages) == MAX_BATCH and not gathered:
                 self._add_poller()
             elif small >= self.poller.settings.small_receives and self._left():
                 return
-            if gathered := bool(messages and small):
-                await self.poller.wait_for_more()
+            gathered = bool(messages and small)
 
     async def _until_receiving(self) -> Literal["freely", "one", "stopped"]:
         # As last checked: the ticker does that often enough, and a refused call once more.

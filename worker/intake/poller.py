@@ -223,13 +223,17 @@ class Poller:
         self._answered(messages)
         return messages
 
-    def is_small(self, messages: list[Message], at_most: int) -> bool:
-        """Return whether a receive came less than half full, and not from a backlog."""
-        return 2 * len(messages) < at_most and not any(map(self._is_of_a_backlog, messages))
+    async def gathers(self, messages: list[Message], at_most: int) -> bool:
+        """Wait after a small receive, for messages to gather on the queue; `stop` ends it.
 
-    async def wait_for_more(self) -> None:
-        """Wait after a small receive, for messages to gather on the queue; `stop` ends it."""
-        await self._rest(WINDOW_SECONDS)
+        Return whether it was small: less than half full, and not of a backlog. After an empty one,
+        which was a long poll, nothing is waited for.
+        """
+        if 2 * len(messages) >= at_most or self._are_of_a_backlog(messages):
+            return False
+        if messages:
+            await self._rest(WINDOW_SECONDS)
+        return True
 
     async def pause(self) -> None:
         """Wait after a failure, longer each time, with jitter; `stop` ends it."""
@@ -248,11 +252,14 @@ class Poller:
         except TimeoutError:
             return
 
-    def _is_of_a_backlog(self, message: Message) -> bool:
-        """Return whether it lay on the queue; one that comes again was hidden meanwhile."""
-        if message.sent_at is None or message.receive_count > 1:
-            return False
-        return self._queue.age_seconds(message.sent_at) > BACKLOG_SECONDS
+    def _are_of_a_backlog(self, messages: list[Message]) -> bool:
+        """Return whether one lay on the queue; what comes again was hidden meanwhile.
+
+        A backlog that gives its messages one by one is not asked about: it costs a window each.
+        """
+        new = [one.sent_at for one in messages if one.sent_at and one.receive_count < 2]
+        age = self._queue.age_seconds
+        return len(messages) > 1 and any(age(sent_at) > BACKLOG_SECONDS for sent_at in new)
 
     def _answered(self, messages: list[Message]) -> None:
         self.answered_at = self._clock()
