@@ -1,4 +1,12 @@
-# As many tasks as the backlog asks for, within what the Genesys budget feeds.
+# As many tasks as the backlog asks for, and no more than the Genesys budget keeps busy.
+
+locals {
+  metrics_namespace = "GenesysEventWorker"
+  # `fed`: the messages of all tasks that the budget feeds; 0 while nothing is known, and the backlog
+  # alone decides. A task says what it knows once a minute, also that it is nothing.
+  backlog_per_task = var.collector ? "IF(fed > 0 AND fed < backlog, fed, backlog) / tasks" : "backlog / tasks"
+  fed              = "FILL(useful, 0) * ${var.backlog_per_task}"
+}
 
 resource "aws_appautoscaling_target" "worker" {
   service_namespace  = "ecs"
@@ -20,7 +28,7 @@ resource "aws_appautoscaling_policy" "backlog" {
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
-    # Metric math: no metric of our own has to be published.
+    # Metric math over SQS's metrics, the cluster's, and the one that the collector brings.
     customized_metric_specification {
       metrics {
         id          = "visible"
@@ -89,9 +97,49 @@ resource "aws_appautoscaling_policy" "backlog" {
       }
 
       metrics {
+        id          = "backlog"
+        expression  = "visible + in_flight"
+        return_data = false
+      }
+
+      # The largest of all tasks: one that is still new, or does other work, must not hold back all.
+      dynamic "metrics" {
+        for_each = var.collector ? ["worker_replicas_useful"] : []
+
+        content {
+          id          = "useful"
+          return_data = false
+
+          metric_stat {
+            stat = "Maximum"
+
+            metric {
+              namespace   = local.metrics_namespace
+              metric_name = metrics.value
+
+              dimensions {
+                name  = "service.name"
+                value = var.name
+              }
+            }
+          }
+        }
+      }
+
+      dynamic "metrics" {
+        for_each = var.collector ? [local.fed] : []
+
+        content {
+          id          = "fed"
+          expression  = metrics.value
+          return_data = false
+        }
+      }
+
+      metrics {
         id          = "backlog_per_task"
         label       = "Messages, visible and in flight, per running task"
-        expression  = "(visible + in_flight) / tasks"
+        expression  = local.backlog_per_task
         return_data = true
       }
     }

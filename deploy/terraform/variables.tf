@@ -378,6 +378,12 @@ variable "backlog_per_task" {
   }
 }
 
+variable "collector" {
+  description = "True: an OpenTelemetry collector beside each worker brings the metrics of `collector_metrics` to CloudWatch, and scaling knows how many tasks the Genesys budget keeps busy. False: by the backlog alone."
+  type        = bool
+  default     = false
+}
+
 # --- Records, workflow, reports -----------------------------------------------------------------
 
 variable "record_retention_days" {

@@ -130,11 +130,11 @@ run "task" {
     error_message = "Scaling has other bounds, or is about another service."
   }
   assert {
-    condition     = one([for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data]) == "(visible + in_flight) / tasks"
+    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.expression if metric.expression != null } == { backlog = "visible + in_flight", backlog_per_task = "backlog / tasks" }
     error_message = "Scaling is not by the backlog of each task."
   }
   assert {
-    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.metric_stat[0].metric[0].metric_name if !metric.return_data } == { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible", tasks = "RunningTaskCount" }
+    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.metric_stat[0].metric[0].metric_name if metric.expression == null } == { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible", tasks = "RunningTaskCount" }
     error_message = "The backlog is not what KEDA counts: visible messages and those in flight."
   }
   assert {
@@ -149,6 +149,17 @@ run "task" {
   assert {
     condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Resource != "*" && alltrue([for action in flatten([statement.Action]) : !strcontains(action, "*")])])
     error_message = "The task may do something to everything."
+  }
+}
+
+run "collector" {
+  variables {
+    collector = true
+  }
+
+  assert {
+    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.expression if metric.expression != null } == { backlog = "visible + in_flight", fed = "FILL(useful, 0) * 30", backlog_per_task = "IF(fed > 0 AND fed < backlog, fed, backlog) / tasks" }
+    error_message = "Scaling does not know what the Genesys budget keeps busy."
   }
 }
 
