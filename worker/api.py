@@ -64,7 +64,9 @@ from worker.events import (
     Event,
     EventType,
     FlatFields,
+    Handler,
     LegFields,
+    Once,
     Origin,
     Record,
     Result,
@@ -236,11 +238,6 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=JobSettings)
-Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event; returns what it did, or raises Transient, NotYet or Permanent."""
-
-Proof = Literal["sink", "store"]
-"""What proves that an event was worked on: the idempotency store, or the effect by its own key."""
 
 
 class Context(Protocol):
@@ -297,8 +294,7 @@ class Context(Protocol):
     ) -> HttpService:
         """Open a client of an HTTP endpoint.
 
-        `name`: in `needs`, metrics and /status. `setting`: where the URL comes from, for errors.
-        `timeout_seconds`: of one reply; `deadline_seconds`: of a call with its retries.
+        `name`: in `needs`. `setting`: of the URL. `deadline_seconds`: of a call with its retries.
         """
 
     async def webhook(self, name: str, url: HttpUrl | None, setting: str = "") -> Webhook | None:
@@ -306,6 +302,10 @@ class Context(Protocol):
 
     async def event_bus(self) -> Bus:
         """Return the bus that EVENT_BUS_NAME names; events of all jobs share its calls."""
+
+    @property
+    def once(self) -> Once:
+        """Runs what this job did not do for a key yet: for effects whose sink knows none."""
 
     def cache(self, name: str) -> Cache[bytes, Any]:
         """Return a cache as the CACHE_ settings want it, named in metrics."""
@@ -357,7 +357,7 @@ class Job(Generic[S]):
     aws_actions: dict[str, str] = field(default_factory=dict)
     """Each IAM action it takes, with the setting that names the resource."""
 
-    proof: Proof = "store"
+    proof: Literal["sink", "store"] = "store"
     deadline: str | None = None
     """Setting (field) with the longest run in seconds; None: HANDLER_DEADLINE_SECONDS."""
 

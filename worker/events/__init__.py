@@ -31,7 +31,10 @@ from worker.events.fields import (
 )
 from worker.events.origin import (
     Event,
+    Handler,
+    Once,
     Origin,
+    Proof,
     Record,
     Result,
     e164,
@@ -65,8 +68,11 @@ __all__ = [
     "EventType",
     "FlatFields",
     "ForJob",
+    "Handler",
     "LegFields",
+    "Once",
     "Origin",
+    "Proof",
     "Reader",
     "Record",
     "Result",
