@@ -16,8 +16,12 @@ resource "aws_appautoscaling_target" "worker" {
   max_capacity       = var.max_tasks
 }
 
+# CloudWatch computes with ten metrics at most: with more queues there is a policy for every four, and
+# the largest of what they ask for is what there is.
 resource "aws_appautoscaling_policy" "backlog" {
-  name               = "${var.name}-backlog-per-task"
+  for_each = { for index, jobs in chunklist(keys(local.jobs), 4) : tostring(index) => jobs }
+
+  name               = "${var.name}-backlog-per-task-${each.key}"
   policy_type        = "TargetTrackingScaling"
   service_namespace  = aws_appautoscaling_target.worker.service_namespace
   scalable_dimension = aws_appautoscaling_target.worker.scalable_dimension
@@ -28,22 +32,26 @@ resource "aws_appautoscaling_policy" "backlog" {
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
-    # Metric math over SQS's metrics, the cluster's, and the one that the collector brings.
+    # Metric math over the metrics of the queues, the cluster's, and the one that the collector brings.
     customized_metric_specification {
-      metrics {
-        id          = "visible"
-        return_data = false
+      dynamic "metrics" {
+        for_each = each.value
 
-        metric_stat {
-          stat = "Sum"
+        content {
+          id          = "visible_${metrics.key}"
+          return_data = false
 
-          metric {
-            namespace   = "AWS/SQS"
-            metric_name = "ApproximateNumberOfMessagesVisible"
+          metric_stat {
+            stat = "Sum"
 
-            dimensions {
-              name  = "QueueName"
-              value = aws_sqs_queue.events.name
+            metric {
+              namespace   = "AWS/SQS"
+              metric_name = "ApproximateNumberOfMessagesVisible"
+
+              dimensions {
+                name  = "QueueName"
+                value = aws_sqs_queue.events[metrics.value].name
+              }
             }
           }
         }
@@ -53,20 +61,24 @@ resource "aws_appautoscaling_policy" "backlog" {
       # beyond its Genesys budget within seconds: by visible messages alone, a backlog of hours would
       # look like an empty queue, and another task with its share of the budget would not be started.
       # The price: an outage that hides messages holds more tasks, too.
-      metrics {
-        id          = "in_flight"
-        return_data = false
+      dynamic "metrics" {
+        for_each = each.value
 
-        metric_stat {
-          stat = "Sum"
+        content {
+          id          = "in_flight_${metrics.key}"
+          return_data = false
 
-          metric {
-            namespace   = "AWS/SQS"
-            metric_name = "ApproximateNumberOfMessagesNotVisible"
+          metric_stat {
+            stat = "Sum"
 
-            dimensions {
-              name  = "QueueName"
-              value = aws_sqs_queue.events.name
+            metric {
+              namespace   = "AWS/SQS"
+              metric_name = "ApproximateNumberOfMessagesNotVisible"
+
+              dimensions {
+                name  = "QueueName"
+                value = aws_sqs_queue.events[metrics.value].name
+              }
             }
           }
         }
@@ -98,7 +110,7 @@ resource "aws_appautoscaling_policy" "backlog" {
 
       metrics {
         id          = "backlog"
-        expression  = "visible + in_flight"
+        expression  = join(" + ", [for index, _ in each.value : "visible_${index} + in_flight_${index}"])
         return_data = false
       }
 
