@@ -73,6 +73,13 @@ resource "aws_cloudwatch_event_rule" "genesys" {
     source      = local.source_pattern
     detail-type = each.value
   })
+
+  lifecycle {
+    precondition {
+      condition     = length(local.jobs_of_rule[each.key]) <= 5
+      error_message = "EventBridge takes five targets for a rule, and more jobs than that want one topic."
+    }
+  }
 }
 
 # Reports on demand. The scheduled ones go to the queue without a bus.

@@ -391,9 +391,9 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "Tasks at most. They share the Genesys budget; with less than 20 requests a minute for each, more tasks are no use."
+  description = "Tasks at most, whatever the backlog. With `collector` they are no more than the Genesys budget keeps busy."
   type        = number
-  default     = 4
+  default     = 10
 
   validation {
     condition     = var.max_tasks >= var.min_tasks

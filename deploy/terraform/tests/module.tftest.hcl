@@ -172,7 +172,7 @@ run "task" {
     error_message = "Tasks can be reached."
   }
   assert {
-    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 4 && aws_appautoscaling_target.worker.resource_id == "service/genesys-events/genesys-events"
+    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 10 && aws_appautoscaling_target.worker.resource_id == "service/genesys-events/genesys-events"
     error_message = "Scaling has other bounds, or is about another service."
   }
   # CloudWatch takes ten metrics: four queues to a policy.
