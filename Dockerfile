@@ -1,9 +1,11 @@
 # The worker:      docker build -t genesys-event-worker .
 # And its demo:    docker build -t genesys-event-worker:demo --target demo .
 #
+# For both architectures: docker buildx build --platform linux/amd64,linux/arm64 -t … --push .
+#
 # For a build that is the same tomorrow, name the base by its digest:
-#   --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+#   --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:…
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 
 # hadolint ignore=DL3006  # the tag is in the argument

@@ -69,14 +69,15 @@ format: venv  ## formats the code and applies what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json, deploy/COST.md, the jobs' rows of the dashboard
+docs: venv  ## from the code: the tables of the READMEs, .env.example, deploy/jobs.json, deploy/COST.md, the dashboard's rows, the module's README
 	$(BIN)/python -m tests.unit.test_readme
 	$(BIN)/worker jobs --json > deploy/jobs.json
 	$(BIN)/python deploy/monitoring/dashboard.py --write
+	$(BIN)/python deploy/terraform/readme.py --write
 	$(BIN)/python -m tests.benchmarks.cost --write
 
 lock: venv  ## pins with hashes; no index address, so that any mirror serves
-	$(COMPILE) --extra uvloop -o deploy/requirements.txt
+	$(COMPILE) --extra uvloop --extra otel -o deploy/requirements.txt
 	printf 'hatchling>=1.27\n' | $(PINS) - -o deploy/requirements-build.txt
 	$(COMPILE) --extra uvloop --extra demo -o deploy/requirements-demo.txt
 	$(COMPILE) --extra uvloop --extra demo --extra dev -o deploy/requirements-dev.txt

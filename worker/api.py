@@ -61,6 +61,7 @@ from worker.events import (
     Event,
     EventType,
     FlatFields,
+    Handler,
     Interval,
     LegFields,
     Lost,
@@ -238,14 +239,6 @@ __all__ = [
 
 S = TypeVar("S", bound=JobSettings)
 
-Handler = Callable[[Any], Awaitable[Result]]
-"""Works on one event and returns what it did, or raises Transient (the message comes back), NotYet
-(the data is not there yet) or Permanent (it is dead-lettered with the reason); it knows no SQS."""
-
-Proof = Literal["sink", "store"]
-"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
-itself, as its key is the event's (a conditional write, an execution's name)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Generic[S]):
@@ -290,7 +283,7 @@ class Job(Generic[S]):
     aws_actions: dict[str, str] = field(default_factory=dict)
     """Each IAM action it takes, with the setting that names the resource."""
 
-    proof: Proof = "store"
+    proof: Literal["sink", "store"] = "store"
     deadline: str | None = None
     """Setting (field) with the longest run in seconds; None: HANDLER_DEADLINE_SECONDS."""
 

@@ -10,6 +10,7 @@ from pydantic import HttpUrl
 from worker.clients import HttpService, Webhook
 from worker.clients.aws import AwsService, Bus, ClientLimits
 from worker.clients.genesys import GenesysClients
+from worker.events import Once
 from worker.resilience import Cache
 
 
@@ -78,6 +79,10 @@ class Context(Protocol):
 
     async def event_bus(self) -> Bus:
         """Return the bus that EVENT_BUS_NAME names; events of all jobs share its calls."""
+
+    @property
+    def once(self) -> Once:
+        """Runs what this job did not do for a key yet: for effects whose sink knows none."""
 
     def cache(self, name: str) -> Cache[bytes, Any]:
         """Return a cache as the CACHE_ settings want it, named in metrics."""

@@ -19,15 +19,6 @@ locals {
         threshold   = 0
         dimensions  = { QueueName = aws_sqs_queue.undelivered.name }
       }
-      oldest-message = {
-        description = "The queue is not worked off fast enough, or not at all. Ask /status of a task."
-        namespace   = "AWS/SQS"
-        metric      = "ApproximateAgeOfOldestMessage"
-        statistic   = "Maximum"
-        threshold   = var.oldest_message_alarm_seconds
-        periods     = 5
-        dimensions  = { QueueName = aws_sqs_queue.events.name }
-      }
       no-running-task = {
         description = "No task of the worker runs. Check the service's events: image, secret, settings."
         namespace   = "ECS/ContainerInsights"
@@ -46,6 +37,17 @@ locals {
         statistic   = "Sum"
         threshold   = 0
         dimensions  = { StateMachineArn = aws_sfn_state_machine.workflow.arn }
+      }
+    },
+    {
+      for job, queue in aws_sqs_queue.events : "oldest-message-${job}" => {
+        description = "The queue of ${job} is not worked off fast enough, or not at all. Ask /status of a task."
+        namespace   = "AWS/SQS"
+        metric      = "ApproximateAgeOfOldestMessage"
+        statistic   = "Maximum"
+        threshold   = var.oldest_message_alarm_seconds
+        periods     = 5
+        dimensions  = { QueueName = queue.name }
       }
     },
     {
@@ -78,4 +80,43 @@ resource "aws_cloudwatch_metric_alarm" "worker" {
   treat_missing_data  = try(each.value.missing, "notBreaching")
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
+}
+
+# Not by age alone: SQS leaves messages that were received three times out of it, so that a backlog of
+# retries, or one that waits for the Genesys budget, does not show. Such messages are in flight.
+resource "aws_cloudwatch_metric_alarm" "backlog" {
+  for_each = aws_sqs_queue.events
+
+  alarm_name          = "${var.name}-backlog-${each.key}"
+  alarm_description   = "Messages of ${each.key} stand in its queue, visible or in flight. Ask /status of a task."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.backlog_alarm_messages
+  evaluation_periods  = 15
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+
+  dynamic "metric_query" {
+    for_each = { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible" }
+
+    content {
+      id          = metric_query.key
+      return_data = false
+
+      metric {
+        namespace   = "AWS/SQS"
+        metric_name = metric_query.value
+        dimensions  = { QueueName = each.value.name }
+        stat        = "Maximum"
+        period      = 60
+      }
+    }
+  }
+
+  metric_query {
+    id          = "backlog"
+    label       = "Messages, visible and in flight"
+    expression  = "visible + in_flight"
+    return_data = true
+  }
 }

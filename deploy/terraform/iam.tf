@@ -41,7 +41,7 @@ resource "aws_iam_role_policy" "task" {
         Sid      = "Queue"
         Effect   = "Allow"
         Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-        Resource = aws_sqs_queue.events.arn
+        Resource = values(local.queue_arns)
       },
       {
         Sid      = "DeadLetter"
@@ -63,7 +63,6 @@ resource "aws_iam_role_policy" "task" {
         Resource = "arn:${local.partition}:ecs:${local.region}:${local.account_id}:task/${local.cluster_name}/*"
       },
       ], [
-      # Settings whose resource is not this module's have no entry: attach a policy of your own.
       for setting, arn in local.job_resources : merge(
         {
           Sid      = join("", [for word in split("_", setting) : title(lower(word))])
@@ -75,6 +74,15 @@ resource "aws_iam_role_policy" "task" {
       ) if contains(keys(local.job_actions), setting)
     ])
   })
+}
+
+# What jobs need that neither their declarations nor their settings say.
+resource "aws_iam_role_policy" "additional" {
+  count = var.additional_policy_json == null ? 0 : 1
+
+  name   = "additional"
+  role   = aws_iam_role.task.id
+  policy = var.additional_policy_json
 }
 
 locals {
@@ -92,9 +100,33 @@ locals {
     },
     # One action for each kind of FORWARD_TO; the ARN says which of them means anything.
     { for arn in compact([var.forward_target_arn]) : "FORWARD_TO" => arn },
+    local.named_resources,
   )
 
-  own_sources      = distinct(flatten([for job in local.jobs : job.bus_events[*].source]))
+  # What a setting of this deployment names, an ARN or the name of a resource of this account and
+  # region, if all that jobs do to it is one service's. Else `additional_policy_json` has to allow it.
+  services_of_setting = { for setting, actions in local.job_actions : setting => distinct([for action in actions : split(":", action)[0]]) }
+  named_resources = {
+    for setting, services in local.services_of_setting : setting => (
+      startswith(var.settings[setting], "arn:") ? [var.settings[setting]] : [for form in local.arn_forms[services[0]] : format(form, basename(var.settings[setting]))]
+    )
+    if length(services) == 1 && lookup(var.settings, setting, "") != "" && (startswith(lookup(var.settings, setting, ""), "arn:") || contains(keys(local.arn_forms), services[0]))
+  }
+  of_account = "${local.region}:${local.account_id}"
+  arn_forms = {
+    dynamodb       = [for form in ["%s", "%s/index/*"] : "arn:${local.partition}:dynamodb:${local.of_account}:table/${form}"]
+    events         = ["arn:${local.partition}:events:${local.of_account}:event-bus/%s"]
+    firehose       = ["arn:${local.partition}:firehose:${local.of_account}:deliverystream/%s"]
+    kinesis        = ["arn:${local.partition}:kinesis:${local.of_account}:stream/%s"]
+    lambda         = ["arn:${local.partition}:lambda:${local.of_account}:function:%s"]
+    s3             = [for form in ["%s", "%s/*"] : "arn:${local.partition}:s3:::${form}"]
+    secretsmanager = ["arn:${local.partition}:secretsmanager:${local.of_account}:secret:%s-??????"]
+    sns            = ["arn:${local.partition}:sns:${local.of_account}:%s"]
+    sqs            = ["arn:${local.partition}:sqs:${local.of_account}:%s"]
+    states         = ["arn:${local.partition}:states:${local.of_account}:stateMachine:%s"]
+  }
+
+  own_sources      = distinct(flatten([for job in local.known_jobs : job.bus_events[*].source]))
   own_sources_only = { StringEquals = { "events:source" = local.own_sources } }
 }
 
@@ -192,7 +224,7 @@ resource "aws_iam_role_policy" "scheduler" {
       Sid      = "SendReportDue"
       Effect   = "Allow"
       Action   = ["sqs:SendMessage"]
-      Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.undelivered.arn]
+      Resource = concat([for job, arn in local.queue_arns : arn if job == "reports"], [aws_sqs_queue.undelivered.arn])
     }]
   })
 }
@@ -211,7 +243,7 @@ resource "aws_iam_policy" "operator" {
         Sid      = "Queue"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-        Resource = [aws_sqs_queue.events.arn, aws_sqs_queue.dead_letters.arn]
+        Resource = concat(values(local.queue_arns), [aws_sqs_queue.dead_letters.arn])
       },
       {
         Sid      = "MoveDeadLettersBack"
@@ -289,7 +321,7 @@ resource "aws_iam_policy" "operator" {
       for arn in compact([var.forward_target_arn]) : {
         Sid    = "CheckForward"
         Effect = "Allow"
-        Action = concat(local.job_actions["FORWARD_TO"], [
+        Action = concat(lookup(local.job_actions, "FORWARD_TO", []), [
           "kinesis:DescribeStreamSummary", "firehose:DescribeDeliveryStream", "sqs:GetQueueAttributes", "events:DescribeEventBus",
         ])
         Resource = arn

@@ -1,6 +1,6 @@
-output "queue_url" {
-  description = "Where events arrive; for `worker send`."
-  value       = aws_sqs_queue.events.url
+output "queue_urls" {
+  description = "Where the events of each job arrive."
+  value       = { for job, queue in aws_sqs_queue.events : job => queue.url }
 }
 
 output "dead_letter_queue_url" {
@@ -9,7 +9,7 @@ output "dead_letter_queue_url" {
 }
 
 output "undelivered_queue_url" {
-  description = "Events that EventBridge or the Scheduler could not deliver to the queue."
+  description = "Events that EventBridge or the Scheduler could not deliver to a queue."
   value       = aws_sqs_queue.undelivered.url
 }
 

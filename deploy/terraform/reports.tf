@@ -117,7 +117,7 @@ resource "aws_scheduler_schedule_group" "reports" {
 }
 
 resource "aws_scheduler_schedule" "report" {
-  for_each = var.reports
+  for_each = { for name, report in var.reports : name => report if contains(keys(local.jobs), "reports") }
 
   name                         = each.key
   group_name                   = aws_scheduler_schedule_group.reports.name
@@ -130,7 +130,7 @@ resource "aws_scheduler_schedule" "report" {
   }
 
   target {
-    arn      = aws_sqs_queue.events.arn
+    arn      = aws_sqs_queue.events["reports"].arn
     role_arn = aws_iam_role.scheduler.arn
     input    = local.report_events[each.key]
 

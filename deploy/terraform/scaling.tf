@@ -1,4 +1,12 @@
-# As many tasks as the backlog asks for, within what the Genesys budget feeds.
+# As many tasks as the backlog asks for, and no more than the Genesys budget keeps busy.
+
+locals {
+  metrics_namespace = "GenesysEventWorker"
+  # `fed`: the messages of all tasks that the budget feeds; 0 while nothing is known, and the backlog
+  # alone decides. A task says what it knows once a minute, also that it is nothing.
+  backlog_per_task = var.collector ? "IF(fed > 0 AND fed < backlog, fed, backlog) / tasks" : "backlog / tasks"
+  fed              = "FILL(useful, 0) * ${var.backlog_per_task}"
+}
 
 resource "aws_appautoscaling_target" "worker" {
   service_namespace  = "ecs"
@@ -8,8 +16,12 @@ resource "aws_appautoscaling_target" "worker" {
   max_capacity       = var.max_tasks
 }
 
+# CloudWatch computes with ten metrics at most: with more queues there is a policy for every four, and
+# the largest of what they ask for is what there is.
 resource "aws_appautoscaling_policy" "backlog" {
-  name               = "${var.name}-backlog-per-task"
+  for_each = { for index, jobs in chunklist(keys(local.jobs), 4) : tostring(index) => jobs }
+
+  name               = "${var.name}-backlog-per-task-${each.key}"
   policy_type        = "TargetTrackingScaling"
   service_namespace  = aws_appautoscaling_target.worker.service_namespace
   scalable_dimension = aws_appautoscaling_target.worker.scalable_dimension
@@ -20,22 +32,26 @@ resource "aws_appautoscaling_policy" "backlog" {
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
-    # Metric math: no metric of our own has to be published.
+    # Metric math over the metrics of the queues, the cluster's, and the one that the collector brings.
     customized_metric_specification {
-      metrics {
-        id          = "visible"
-        return_data = false
+      dynamic "metrics" {
+        for_each = each.value
 
-        metric_stat {
-          stat = "Sum"
+        content {
+          id          = "visible_${metrics.key}"
+          return_data = false
 
-          metric {
-            namespace   = "AWS/SQS"
-            metric_name = "ApproximateNumberOfMessagesVisible"
+          metric_stat {
+            stat = "Sum"
 
-            dimensions {
-              name  = "QueueName"
-              value = aws_sqs_queue.events.name
+            metric {
+              namespace   = "AWS/SQS"
+              metric_name = "ApproximateNumberOfMessagesVisible"
+
+              dimensions {
+                name  = "QueueName"
+                value = aws_sqs_queue.events[metrics.value].name
+              }
             }
           }
         }
@@ -45,20 +61,24 @@ resource "aws_appautoscaling_policy" "backlog" {
       # beyond its Genesys budget within seconds: by visible messages alone, a backlog of hours would
       # look like an empty queue, and another task with its share of the budget would not be started.
       # The price: an outage that hides messages holds more tasks, too.
-      metrics {
-        id          = "in_flight"
-        return_data = false
+      dynamic "metrics" {
+        for_each = each.value
 
-        metric_stat {
-          stat = "Sum"
+        content {
+          id          = "in_flight_${metrics.key}"
+          return_data = false
 
-          metric {
-            namespace   = "AWS/SQS"
-            metric_name = "ApproximateNumberOfMessagesNotVisible"
+          metric_stat {
+            stat = "Sum"
 
-            dimensions {
-              name  = "QueueName"
-              value = aws_sqs_queue.events.name
+            metric {
+              namespace   = "AWS/SQS"
+              metric_name = "ApproximateNumberOfMessagesNotVisible"
+
+              dimensions {
+                name  = "QueueName"
+                value = aws_sqs_queue.events[metrics.value].name
+              }
             }
           }
         }
@@ -89,9 +109,49 @@ resource "aws_appautoscaling_policy" "backlog" {
       }
 
       metrics {
+        id          = "backlog"
+        expression  = join(" + ", [for index, _ in each.value : "visible_${index} + in_flight_${index}"])
+        return_data = false
+      }
+
+      # The largest of all tasks: one that is still new, or does other work, must not hold back all.
+      dynamic "metrics" {
+        for_each = var.collector ? ["worker_replicas_useful"] : []
+
+        content {
+          id          = "useful"
+          return_data = false
+
+          metric_stat {
+            stat = "Maximum"
+
+            metric {
+              namespace   = local.metrics_namespace
+              metric_name = metrics.value
+
+              dimensions {
+                name  = "service.name"
+                value = var.name
+              }
+            }
+          }
+        }
+      }
+
+      dynamic "metrics" {
+        for_each = var.collector ? [local.fed] : []
+
+        content {
+          id          = "fed"
+          expression  = metrics.value
+          return_data = false
+        }
+      }
+
+      metrics {
         id          = "backlog_per_task"
         label       = "Messages, visible and in flight, per running task"
-        expression  = "(visible + in_flight) / tasks"
+        expression  = local.backlog_per_task
         return_data = true
       }
     }

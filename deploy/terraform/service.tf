@@ -11,9 +11,18 @@ locals {
   cluster_name          = element(split("/", local.cluster_arn), 1)
   record_retention_days = var.record_retention_days == null ? {} : { DYNAMODB_RETENTION_SECONDS = tostring(var.record_retention_days * 86400) }
 
-  environment = merge(var.settings, local.record_retention_days, {
+  # Metrics to the collector beside the worker, under the name that scaling asks for; traces only to a
+  # collector that knows where to send them (`collector_config`).
+  telemetry = var.collector ? {
+    OTEL_EXPORTER_OTLP_ENDPOINT = "http://127.0.0.1:4318"
+    OTEL_METRICS_EXPORTER       = "otlp"
+    OTEL_SERVICE_NAME           = var.name
+    OTEL_TRACES_EXPORTER        = "none"
+  } : {}
+
+  environment = merge(local.telemetry, var.settings, local.record_retention_days, {
     AWS_REGION                  = local.region
-    SQS_QUEUE_URL               = aws_sqs_queue.events.url
+    SQS_QUEUE_URL               = join(",", [for job, queue in aws_sqs_queue.events : "${job}=${queue.url}"])
     SQS_DEAD_LETTER_QUEUE_URL   = aws_sqs_queue.dead_letters.url
     SQS_CONCURRENCY             = tostring(var.concurrency)
     SQS_WAIT_SECONDS            = tostring(var.poll_wait_seconds)
@@ -25,6 +34,7 @@ locals {
     DYNAMODB_TABLE                    = aws_dynamodb_table.records.name
     LEDGER_TABLE                      = aws_dynamodb_table.idempotency.name
     STEP_FUNCTIONS_ARN                = aws_sfn_state_machine.workflow.arn
+    STEP_FUNCTIONS_TYPE               = var.state_machine_type
     WORKFLOW_DETAILS_BUCKET           = aws_s3_bucket.reports.id
     EVENT_BUS_NAME                    = var.own_bus_name
     REPORT_BUCKET                     = aws_s3_bucket.reports.id
@@ -32,6 +42,17 @@ locals {
     OPS_PORT                          = tostring(local.ops_port)
     LOG_FORMAT                        = "json"
   })
+
+  log = {
+    logDriver = "awslogs"
+    options = {
+      awslogs-group  = aws_cloudwatch_log_group.worker.name
+      awslogs-region = local.region
+      # A slow CloudWatch must not stop the event loop.
+      mode            = "non-blocking"
+      max-buffer-size = "25m"
+    }
+  }
 
   container = {
     name      = "worker"
@@ -52,6 +73,8 @@ locals {
       startPeriod = 30
     }
     stopTimeout = local.stop_timeout_seconds
+    # Started after the collector and ended before it: the last metrics arrive.
+    dependsOn = [for one in local.collectors : { containerName = one.name, condition = "START" }]
 
     readonlyRootFilesystem = true
     mountPoints            = [{ sourceVolume = local.tmp, containerPath = "/tmp", readOnly = false }]
@@ -59,17 +82,7 @@ locals {
     systemControls         = []
     linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"] } }
 
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.worker.name
-        awslogs-region        = local.region
-        awslogs-stream-prefix = "worker"
-        # A slow CloudWatch must not stop the event loop.
-        mode            = "non-blocking"
-        max-buffer-size = "25m"
-      }
-    }
+    logConfiguration = merge(local.log, { options = merge(local.log.options, { awslogs-stream-prefix = "worker" }) })
   }
 }
 
@@ -119,7 +132,7 @@ resource "aws_ecs_task_definition" "worker" {
   memory                   = var.memory
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
-  container_definitions    = jsonencode([local.container])
+  container_definitions    = jsonencode(concat([local.container], local.collectors))
 
   runtime_platform {
     operating_system_family = "LINUX"
@@ -157,6 +170,11 @@ resource "aws_ecs_service" "worker" {
 
   lifecycle {
     ignore_changes = [desired_count] # belongs to scaling
+
+    precondition {
+      condition     = length(local.jobs) > 0
+      error_message = "No job is on: none has all the settings that it requires, or HANDLERS names none."
+    }
   }
 
   depends_on = [aws_iam_role_policy.task, aws_iam_role_policy.execution]

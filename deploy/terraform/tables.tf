@@ -1,5 +1,9 @@
 # Voice records, and the idempotency store.
 
+locals {
+  record_index_types = { crmTier = "S", sentimentOverall = "N" }
+}
+
 resource "aws_dynamodb_table" "records" {
   name                        = "${var.name}-voice-records"
   billing_mode                = "PAY_PER_REQUEST"
@@ -15,6 +19,27 @@ resource "aws_dynamodb_table" "records" {
   attribute {
     name = "eventTimestamp"
     type = "S"
+  }
+
+  dynamic "attribute" {
+    for_each = var.record_indexes
+
+    content {
+      name = attribute.value
+      type = local.record_index_types[attribute.value]
+    }
+  }
+
+  # Whole records: who looks for the unhappy gold customers of a day wants to see them.
+  dynamic "global_secondary_index" {
+    for_each = var.record_indexes
+
+    content {
+      name            = "${global_secondary_index.value}-index"
+      hash_key        = global_secondary_index.value
+      range_key       = "eventTimestamp"
+      projection_type = "ALL"
+    }
   }
 
   ttl {

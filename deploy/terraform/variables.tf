@@ -48,9 +48,46 @@ variable "additional_event_sources" {
 }
 
 variable "jobs_file" {
-  description = "What `worker jobs --json` prints, as a file: topics, AWS actions and own events of the jobs. Null: that of the jobs in the box, which stands beside the module's folder. With a job of your own, or with a copy of the module's folder alone, give yours."
+  description = "What `worker jobs --json` prints, as a file: topics, AWS actions and own events of the jobs. Null: that of the jobs in the box, which stands beside the module's folder. With a copy of the module's folder alone, give yours."
   type        = string
   default     = null
+}
+
+variable "additional_jobs" {
+  description = "Jobs of your own besides those of `jobs_file`: entries as `worker jobs --json` prints them, which is where topic, rule, queue and permissions of a job come from."
+  type        = any
+  default     = []
+
+  validation {
+    condition     = alltrue([for job in var.additional_jobs : can([job.name, job.requires, job.topics, job.aws_actions, job.bus_events])])
+    error_message = "Entries of `worker jobs --json`: objects with name, requires, topics, aws_actions, bus_events."
+  }
+  validation {
+    condition     = alltrue([for job in var.additional_jobs : can(regex("^[a-z][a-z0-9_]{0,39}$", job.name))])
+    error_message = "A job's name becomes part of its queue's."
+  }
+}
+
+variable "additional_topics" {
+  description = "Further topics of Genesys Cloud by job, with a literal `{id}`, e.g. `{ forward = [\"v2.detail.events.conversation.{id}.acw\"] }`: what FORWARD_TYPES or EVENTS_…_TYPES want beyond what the job declares."
+  type        = map(list(string))
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.additional_topics), local.known_jobs[*].name)) == 0
+    error_message = "The keys are names of jobs."
+  }
+}
+
+variable "additional_policy_json" {
+  description = "Policy for the task's role, besides what its jobs declare. Null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.additional_policy_json == null || can(jsondecode(var.additional_policy_json).Statement)
+    error_message = "A policy as JSON."
+  }
 }
 
 variable "archive_days" {
@@ -75,10 +112,10 @@ variable "own_bus_name" {
   }
 }
 
-# --- Queue --------------------------------------------------------------------------------------
+# --- Queues -------------------------------------------------------------------------------------
 
 variable "visibility_timeout_seconds" {
-  description = "Visibility timeout of the queue. The worker reads it and extends what it has in flight, so it bounds how late a crash shows, not how long work may take."
+  description = "Visibility timeout of the queues. The worker reads it and extends what it has in flight, so it bounds how late a crash shows, not how long work may take."
   type        = number
   default     = 60
 
@@ -89,7 +126,7 @@ variable "visibility_timeout_seconds" {
 }
 
 variable "message_retention_days" {
-  description = "Days a message may wait on the queue; the dead-letter queues keep theirs for 14. Far more than the worker's RETRY_HORIZON_SECONDS (6 h)."
+  description = "Days a message may wait on its queue; the dead-letter queues keep theirs for 14. Far more than the worker's RETRY_HORIZON_SECONDS (6 h)."
   type        = number
   default     = 4
 
@@ -140,9 +177,9 @@ variable "image_repository_arn" {
 }
 
 variable "architecture" {
-  description = "CPU architecture of the image: `X86_64` or `ARM64`."
+  description = "CPU architecture of the image: `ARM64`, at four fifths of the price, or `X86_64`."
   type        = string
-  default     = "X86_64"
+  default     = "ARM64"
 
   validation {
     condition     = contains(["X86_64", "ARM64"], var.architecture)
@@ -153,7 +190,7 @@ variable "architecture" {
 variable "cpu" {
   description = "CPU units of a task; 256 is a quarter of a core. One worker uses one core at most."
   type        = number
-  default     = 512
+  default     = 256
 
   validation {
     condition     = contains([256, 512, 1024, 2048], var.cpu)
@@ -164,7 +201,7 @@ variable "cpu" {
 variable "memory" {
   description = "Memory of a task in MiB; a size that Fargate offers with `cpu`."
   type        = number
-  default     = 1024
+  default     = 512
 
   validation {
     condition = contains({
@@ -246,6 +283,7 @@ locals {
     "DYNAMODB_RETENTION_SECONDS",
     "LEDGER_TABLE",
     "STEP_FUNCTIONS_ARN",
+    "STEP_FUNCTIONS_TYPE",
     "WORKFLOW_DETAILS_BUCKET",
     "EVENT_BUS_NAME",
     "REPORT_BUCKET",
@@ -257,7 +295,7 @@ locals {
 }
 
 variable "settings" {
-  description = "Further settings of the worker by name (`worker settings` lists them), e.g. GENESYS_ACTION_ID, GENESYS_FLOW_ID, CRM_API_ENDPOINT, CRM_WEBHOOK_URL, LOG_LEVEL. A handler whose settings are missing is off. Not for secrets, and not for what other variables or the module's own resources decide."
+  description = "Further settings of the worker by name (`worker settings` lists them), e.g. GENESYS_ACTION_ID, GENESYS_FLOW_ID, CRM_API_ENDPOINT, CRM_WEBHOOK_URL, LOG_LEVEL. A job whose settings are missing is off, and has neither queue nor rule. Not for secrets, and not for what other variables or the module's own resources decide."
   type        = map(string)
   default     = {}
 
@@ -353,9 +391,9 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "Tasks at most. They share the Genesys budget; with less than 20 requests a minute for each, more tasks are no use."
+  description = "Tasks at most, whatever the backlog. With `collector` they are no more than the Genesys budget keeps busy."
   type        = number
-  default     = 4
+  default     = 10
 
   validation {
     condition     = var.max_tasks >= var.min_tasks
@@ -378,12 +416,77 @@ variable "backlog_per_task" {
   }
 }
 
+variable "collector" {
+  description = "True: an OpenTelemetry collector beside each worker brings the metrics of `collector_metrics` to CloudWatch, and scaling knows how many tasks the Genesys budget keeps busy. False: by the backlog alone. The image must have OpenTelemetry (the extra `otel`), as the one of this repository's Dockerfile has."
+  type        = bool
+  default     = true
+}
+
+variable "collector_image" {
+  description = "Image of AWS's distribution of the OpenTelemetry collector, for both architectures. Better a copy in a registry of your own: a task that cannot fetch it does not start."
+  type        = string
+  default     = "amazon/aws-otel-collector:v0.45.1"
+
+  validation {
+    condition     = can(regex("(:v[0-9][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$", var.collector_image))
+    error_message = "Carries a version or a digest."
+  }
+}
+
+variable "collector_metrics" {
+  description = "Metrics of the worker that the collector brings to CloudWatch, in the namespace GenesysEventWorker with the dimension `service.name`, which is `name`. CloudWatch charges each of them."
+  type        = set(string)
+  default = [
+    "worker_fleet_budget_shared",
+    "worker_inflight",
+    "worker_job_state",
+    "worker_messages_acked_total",
+    "worker_messages_dead_lettered_total",
+    "worker_messages_processed_total",
+    "worker_paused",
+    "worker_replicas_useful",
+  ]
+
+  validation {
+    condition     = contains(var.collector_metrics, "worker_replicas_useful")
+    error_message = "Scaling needs worker_replicas_useful."
+  }
+}
+
+variable "collector_config" {
+  description = "Configuration of the collector as YAML, in place of the module's, e.g. to send traces on, with OTEL_TRACES_EXPORTER=otlp in `settings`. Null: the module's."
+  type        = string
+  default     = null
+}
+
 # --- Records, workflow, reports -----------------------------------------------------------------
 
 variable "record_retention_days" {
   description = "Days after which voice records expire (DYNAMODB_RETENTION_SECONDS). Null: they stay."
   type        = number
   default     = 365
+}
+
+variable "record_indexes" {
+  description = "Attributes by which voice records can be found, newest last: `crmTier`, `sentimentOverall`. Each is a global secondary index, and costs a second write for each record."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.record_indexes, ["crmTier", "sentimentOverall"])) == 0
+    error_message = "crmTier, sentimentOverall."
+  }
+}
+
+variable "state_machine_type" {
+  description = "STANDARD, or EXPRESS: cheaper for many short executions, at most five minutes each. Executions of EXPRESS ones have no names that Step Functions holds to; that an event starts one is up to the idempotency table, and `worker trace` does not find them."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = contains(["STANDARD", "EXPRESS"], var.state_machine_type)
+    error_message = "STANDARD or EXPRESS."
+  }
 }
 
 variable "workflow_functions" {
@@ -476,5 +579,16 @@ variable "oldest_message_alarm_seconds" {
   validation {
     condition     = var.oldest_message_alarm_seconds >= 60
     error_message = "60 or more."
+  }
+}
+
+variable "backlog_alarm_messages" {
+  description = "Messages of one queue, visible and in flight, that raise the alarm when they stand there for a quarter of an hour. The default is ten minutes of the Genesys budget, a request each."
+  type        = number
+  default     = 3000
+
+  validation {
+    condition     = var.backlog_alarm_messages >= 1
+    error_message = "1 or more."
   }
 }

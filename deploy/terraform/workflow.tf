@@ -47,7 +47,7 @@ locals {
 resource "aws_sfn_state_machine" "workflow" {
   name       = "${var.name}-enrich-conversation"
   role_arn   = aws_iam_role.workflow.arn
-  type       = "STANDARD" # EXPRESS ones know no names, and would start twice for one event.
+  type       = var.state_machine_type
   definition = jsonencode(merge(local.workflow, { States = local.states }))
 
   logging_configuration {

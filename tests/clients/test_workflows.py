@@ -1,16 +1,23 @@
 """Executions are started once; what is refused for all is no one's fault."""
 
+import json
 from contextlib import asynccontextmanager
+from functools import partial
 
 import orjson
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
 from tests.support.aws import TRANSPORTS, an_aws_client
-from tests.support.dynamodb import a_stub
+from tests.support.dynamodb import a_store as an_idempotency_store
+from tests.support.dynamodb import a_store_table, a_stub
 from tests.support.factories import a_conversation_ended, an_id
 from tests.support.genesys import a_guard
 from worker.clients.aws.session import AwsService
-from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized
+from worker.emulators import serving
+from worker.errors import Misconfigured, Permanent, RateLimited, Rejected, Unauthorized, Unavailable
+from worker.intake.idempotency import Idempotency
 from worker.jobs.workflow.executions import DetailsStatus, DetailsStore, Workflows, execution_of
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
@@ -136,6 +143,86 @@ async def test_an_execution_that_was_started_before_is_no_failure(aws):
         aws("stepfunctions", url) as client,
     ):
         assert not await Workflows(a_service(client), "arn").start(an_execution())
+
+
+class ExpressMachine:
+    """A state machine of type EXPRESS: it takes a name as often as it is given."""
+
+    def __init__(self):
+        self.names = []
+
+    async def start(self, request):
+        name = json.loads(await request.read())["name"]
+        self.names.append(name)
+        arn = f"arn:aws:states:eu-west-1:123456789012:express:m:{name}:{len(self.names)}"
+        reply = {"executionArn": arn, "startDate": 1.0}
+        return web.json_response(reply, content_type="application/x-amz-json-1.0")
+
+    @asynccontextmanager
+    async def serve(self):
+        app = web.Application()
+        app.router.add_post("/", self.start)
+        async with serving(app) as url:
+            yield url
+
+
+def a_worker(client, once=None):
+    return Workflows(a_service(client), "arn", once)
+
+
+async def test_an_express_machine_starts_once_for_all_events_of_an_end_in_any_worker(moto, aws):
+    machine = ExpressMachine()
+    async with (
+        aws("dynamodb", moto) as dynamodb,
+        machine.serve() as url,
+        aws("stepfunctions", url) as client,
+    ):
+        table = await a_store_table(dynamodb)
+        # Two workers, each with its memory, on one table.
+        workers = [
+            a_worker(client, partial(Idempotency(store).once, "workflow", proof="store"))
+            for store in (an_idempotency_store(dynamodb, table) for _ in range(2))
+        ]
+        execution = an_execution()
+
+        started = [await worker.start(execution) for worker in (*workers, *workers)]
+        other = await workers[1].start(an_execution())
+
+    assert started == [True, False, False, False]
+    assert other
+    assert machine.names[0] == execution.name
+    assert len(machine.names) == 2
+
+
+async def test_an_express_start_that_failed_is_made_by_the_next(moto, aws):
+    async with (
+        aws("dynamodb", moto) as dynamodb,
+        a_stub(500, {"__type": "InternalFailure", "message": "…"}) as broken,
+        aws("stepfunctions", broken) as failing,
+    ):
+        store = an_idempotency_store(dynamodb, await a_store_table(dynamodb))
+        once = partial(Idempotency(store).once, "workflow", proof="store")
+        execution = an_execution()
+        with pytest.raises(Unavailable):
+            await a_worker(failing, once).start(execution)
+        machine = ExpressMachine()
+        async with machine.serve() as url, aws("stepfunctions", url) as client:
+            assert await a_worker(client, once).start(execution)
+
+    assert machine.names == [execution.name]
+
+
+async def test_a_machine_that_is_express_and_not_set_as_such_is_reported_once(aws):
+    machine = ExpressMachine()
+    async with machine.serve() as url, aws("stepfunctions", url) as client:
+        worker = a_worker(client)
+        with capture_logs() as logs:
+            for _ in range(2):
+                assert await worker.start(an_execution())
+
+    assert [one["event"] for one in logs if one["log_level"] == "error"] == [
+        "state_machine_is_express"
+    ]
 
 
 async def test_large_details_are_stored_under_the_same_key_each_time(moto, aws):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from worker.app.context import JobContext
 from worker.errors import Transient, Unavailable
 from worker.events.origin import Result
 from worker.intake.idempotency import LONGEST_WAIT_SECONDS, MOST_WAITING, Idempotency
@@ -169,3 +170,18 @@ async def test_jobs_and_keys_are_distinguished():
     idempotency, work = Idempotency(), Work(seconds=0)
     for job, key in (("voice", "k"), ("voice", "l"), ("chat", "k")):
         assert await idempotency.once(job, key, work, proof="sink") is Result.OK
+
+
+async def test_a_job_does_once_what_it_names_by_a_key_of_its_own(start_intake, recorder):
+    contexts, work = [], Work(seconds=0)
+
+    async def make(context):
+        contexts.append(context)
+        return recorder()
+
+    async with start_intake(None, make=make):
+        job, other = (JobContext(name, contexts[0]) for name in ("voice", "workflow"))
+        results = [await one.once("k", work) for one in (job, job, other)]
+
+    assert results == [Result.OK, Result.DUPLICATE, Result.OK]
+    assert work.runs == 2

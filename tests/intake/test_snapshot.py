@@ -19,6 +19,7 @@ from worker.ops.health import Health
 from worker.ops.page import document
 from worker.ops.status import Status
 from worker.resilience.work import Work, waiting_for
+from worker.telemetry import metrics
 
 
 def send(sqs, queue, count=1):
@@ -385,3 +386,33 @@ async def test_a_message_that_two_jobs_run_uses_one_permit(sqs, queue, start_wat
         await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 30)
 
     assert (shown.in_flight, shown.permits_used) == (1, 1)
+
+
+def useful():
+    [family] = metrics.replicas_useful.collect()
+    return family.samples[0].value
+
+
+@pytest.mark.looptime
+async def test_messages_that_wait_for_the_shared_budget_make_no_replica_more_useful(
+    sqs, queue, start_watched, recorder
+):
+    limiter = None
+
+    async def ask():
+        with waiting_for("budget", asyncio.get_running_loop().time):
+            await limiter.acquire(max_wait=3600)
+
+    send(sqs, queue, 60)
+    shared = {"GENESYS_FLEET_REQUESTS_PER_MINUTE": 300, "BUDGET_TABLE": "budget"}
+    async with start_watched(recorder(*[ask] * 60), **shared) as watched:
+        limiter = watched.sampler._built.genesys[0].limiter
+        watching = asyncio.create_task(watched.sampler.run())
+        await asyncio.sleep(1)
+        assert useful() == 0
+        # The table does not answer: a tenth of the budget is used, and the rest waits.
+        await asyncio.sleep(100)
+        watching.cancel()
+
+        assert sum(sqs.depth(queue)) > 0
+        assert useful() == 2

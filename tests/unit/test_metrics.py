@@ -43,6 +43,7 @@ PINNED = {
     "worker_ratelimit_throttled": ("counter", ("dependency",)),
     "worker_fleet_budget_draws": ("counter", ("outcome",)),
     "worker_fleet_budget_shared": ("gauge", ()),
+    "worker_replicas_useful": ("gauge", ()),
     "worker_asked_pause_seconds": ("gauge", ("dependency",)),
     "worker_cache_requests": ("counter", ("cache", "result")),
     "worker_cache_entries": ("gauge", ("cache",)),

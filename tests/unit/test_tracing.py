@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import timeit
 
@@ -12,11 +13,19 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
 
 from tests.support.tls import a_certificate
 from worker.emulators import serving
 from worker.settings import Otel
+from worker.telemetry import metrics
 from worker.telemetry import tracing as xray
 from worker.telemetry.tracing import Cause, NoTracing, traced, tracing
 
@@ -74,7 +83,13 @@ def test_a_header_without_a_parent_names_no_span():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"exporter_otlp_endpoint": "http://c:4318", "traces_exporter": "none"}]
+    "settings",
+    [
+        {},
+        {"exporter_otlp_endpoint": "http://c:4318"}
+        | {"traces_exporter": "none", "metrics_exporter": "prometheus"},
+        {"exporter_otlp_endpoint": "http://c:4318", "sdk_disabled": True},
+    ],
 )
 def test_without_a_collector_opentelemetry_is_not_even_imported(settings):
     assert in_a_process(TRACED.replace("{settings}", repr(settings))) == "{} False\n"
@@ -113,14 +128,20 @@ async def collector(monkeypatch):
         return web.Response(body=b"", content_type="application/x-protobuf")
 
     app.router.add_post("/v1/traces", take)
+    app.router.add_post("/v1/metrics", take)
     async with serving(app) as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         yield url, requests
 
 
-def in_thread(url):
+def in_thread(url, metrics_exporter="none", traces_exporter="otlp"):
     """Trace one message; the end of the block waits for the collector, so not in its loop."""
-    with traced(Otel(exporter_otlp_endpoint=url), QUEUE), tracing().process("m-1", NO_CAUSE):
+    otel = Otel(
+        exporter_otlp_endpoint=url,
+        metrics_exporter=metrics_exporter,
+        traces_exporter=traces_exporter,
+    )
+    with traced(otel, QUEUE), tracing().process("m-1", NO_CAUSE):
         pass
 
 
@@ -206,3 +227,94 @@ def test_a_bad_header_of_the_collector_is_not_quoted():
 
     assert "tracing_on" in reported
     assert "canary" not in reported
+
+
+def sent_metrics(body):
+    """Return the metrics of a request by name, and what they are of."""
+    (batch,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    resource = {entry.key: entry.value.string_value for entry in batch.resource.attributes}
+    return {one.name: one for one in batch.scope_metrics[0].metrics}, resource
+
+
+def labels_of(point):
+    return {entry.key: entry.value.string_value for entry in point.attributes}
+
+
+async def test_the_collector_is_sent_what_metrics_shows(collector, monkeypatch):
+    url, requests = collector
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "events-of-emea")
+    metrics.receives.labels("error").inc(3)
+    metrics.replicas_useful.set_function(lambda: 7)
+    for seconds in (0.02, 0.3, 500):
+        metrics.loop_lag.observe(seconds)
+
+    await asyncio.to_thread(in_thread, url, "otlp", "none")
+
+    metrics.replicas_useful.set_function(lambda: 0)
+    ((_, body),) = requests
+    sent, resource = sent_metrics(body)
+    assert resource["service.name"] == "events-of-emea"
+    shown = generate_latest(metrics.REGISTRY).decode()
+    series = {family.name for family in text_string_to_metric_families(shown)}
+    assert {name.removesuffix("_total") for name in sent} >= series
+    assert sent["worker_replicas_useful"].gauge.data_points[0].as_double == 7
+    receives = sent["worker_receives_total"].sum
+    assert receives.is_monotonic
+    assert receives.aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE
+    counts = {labels_of(one)["outcome"]: one.as_double for one in receives.data_points}
+    assert counts["error"] >= 3
+    assert "worker_receives_total" in shown
+
+
+async def test_a_histogram_arrives_with_its_buckets(collector):
+    url, requests = collector
+    for seconds in (0.02, 0.3, 500):
+        metrics.dependency_duration.labels("a-collector").observe(seconds)
+
+    await asyncio.to_thread(in_thread, url, "otlp", "none")
+
+    points = sent_metrics(requests[0][1])[0]["worker_dependency_duration_seconds"].histogram
+    (point,) = (p for p in points.data_points if labels_of(p) == {"dependency": "a-collector"})
+    assert list(point.explicit_bounds) == list(metrics.SECONDS)
+    assert (point.count, sum(point.bucket_counts), point.bucket_counts[-1]) == (3, 3, 1)
+    assert point.sum == pytest.approx(500.32)
+    assert not point.HasField("min")
+
+
+async def test_metrics_come_again_every_interval(monkeypatch):
+    app, arrived, ended = web.Application(), asyncio.Semaphore(0), threading.Event()
+
+    async def take(_):
+        arrived.release()
+        return web.Response(body=b"", content_type="application/x-protobuf")
+
+    def send(url):
+        with traced(Otel(exporter_otlp_endpoint=url, traces_exporter="none"), QUEUE):
+            ended.wait(10)
+
+    app.router.add_post("/v1/metrics", take)
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "50")
+    async with serving(app) as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        sending = asyncio.create_task(asyncio.to_thread(send, url))
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await arrived.acquire()
+        ended.set()
+        await sending
+
+
+@pytest.mark.parametrize("exporter", ["none", "prometheus"])
+async def test_the_exporter_of_metrics_can_be_another_one(collector, exporter):
+    url, requests = collector
+
+    await asyncio.to_thread(in_thread, url, exporter)
+
+    assert [ExportTraceServiceRequest.FromString(body).resource_spans for _, body in requests]
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("exporter", ["console", "otlp,prometheus"])
+def test_an_exporter_of_metrics_that_there_is_not_is_refused(exporter):
+    with pytest.raises(ValidationError, match="metrics_exporter"):
+        Otel(metrics_exporter=exporter)

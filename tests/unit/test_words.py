@@ -98,6 +98,7 @@ ALLOWED = {
     "deploy/README.md": {"steps": "of the workflow, and of the autoscaler"},
     "deploy/monitoring/grafana/": {"steps": "field of a Grafana threshold"},
     "deploy/state-machine/": STEPS,
+    "deploy/terraform/collector.tf": {"receivers": "of a collector's configuration"},
     "deploy/terraform/": LETTERS | STEPS | {"letter": "of the alphabet"},
     "deploy/tests/container/own_job.sh": {
         "stage": "of a Dockerfile",
@@ -122,9 +123,8 @@ ALLOWED = {
     "worker/jobs/reports/": LETTERS | {"steps": "of an axis"},
     "worker/jobs/workflow/": STEPS,
     "worker/ops/": SOCKETS,
-    "worker/settings/fields.py": LETTERS,
+    "worker/settings/fields.py": LETTERS | {"lean": "alias of AWS_TRANSPORT=wire"},
     "worker/settings/groups.py": {
-        "lean": "alias of AWS_TRANSPORT=wire",
         "park": "value of EVENTS_UNROUTED",
     },
 }

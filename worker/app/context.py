@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -36,6 +37,7 @@ from worker.clients.aws import (
 from worker.clients.aws.session import AwsSession
 from worker.clients.genesys import TRANSCRIPTS, GenesysClients, dialect_of, open_clients
 from worker.errors import ConfigurationError
+from worker.events import Once, Result
 from worker.resilience import Cache, CachePolicy, FleetBudget, Guard, Limiter
 from worker.settings import ReferenceText, Settings
 
@@ -75,6 +77,9 @@ class Shared:
     """Of the parts of the Genesys API."""
 
     bus: Bus | None = None
+    once: Callable[..., Awaitable[Result]] | None = None
+    """Of the idempotency store, where messages are taken: a command that only looks has none."""
+
     caches: dict[tuple[str, str], Cache[bytes, Any]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -300,6 +305,11 @@ class JobContext:
         """Return the bus of all jobs."""
         return await self.app.event_bus()
 
+    @property
+    def once(self) -> Once:
+        """Runs what this job did not do for a key yet; all of it where no messages are taken."""
+        return partial(_once, self.app.shared, self.job)
+
     def cache(self, name: str) -> Cache[bytes, Any]:
         """Return a cache as the settings want it: one for all that a command builds of a job."""
         key, caches = (self.job, name), self.app.shared.caches
@@ -311,6 +321,20 @@ class JobContext:
     def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` when the worker ends, before what was opened earlier is closed."""
         self.app.stack.push_async_callback(close)
+
+
+async def _once(
+    shared: Shared,
+    job: str,
+    key: str,
+    run: Callable[[], Awaitable[Result]],
+    *,
+    conversation_id: str | None = None,
+) -> Result:
+    # Not before it is called: the store is made after the jobs.
+    if shared.once is None:
+        return await run()
+    return await shared.once(job, key, run, proof="store", conversation_id=conversation_id)
 
 
 def new_context(

@@ -57,6 +57,7 @@ def join_intake(
 ) -> Intake:
     """Join queues that are open to the jobs."""
     settings, random = context.settings, context.random
+    context.shared.once = idempotency.once
     limit = settings.sqs.park_limit
     jobs = Jobs(routes, context.upstreams, dead_letters=limit, random=random)
     deadline = settings.handler.deadline_seconds

@@ -192,3 +192,8 @@ class Upstreams:
 
 def _retries(attempts: int) -> RetryPolicy:
     return RetryPolicy(attempts=attempts, base_seconds=0.5, cap_seconds=5)
+
+
+def show_replicas_useful(figure: Callable[[], int]) -> None:
+    """Let the metrics report how many replicas the shared budget keeps busy."""
+    metrics.replicas_useful.set_function(figure)

@@ -4,12 +4,12 @@ Times and phone numbers are in their normal forms here, as keys are made of them
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, dataclass_transform
 
 from msgspec import Struct, to_builtins
 
@@ -202,3 +202,33 @@ def iso(moment: datetime) -> str:
     """Return what `isoformat` gives for a moment in UTC, in a quarter of its time."""
     text: str = to_builtins(moment)
     return f"{text[:-1]}+00:00"
+
+
+Handler = Callable[[Any], Awaitable[Result]]
+"""Works on one event and returns what it did, or raises Transient (the message comes back), NotYet
+(the data is not there yet) or Permanent (it is dead-lettered with the reason); it knows no SQS."""
+
+Proof = Literal["sink", "store"]
+"""What proves that an event was worked on. `store`: the idempotency store. `sink`: the effect
+itself, as its key is the event's (a conditional write, an execution's name), which then needs
+neither a claim nor a completion."""
+
+
+class Once(Protocol):
+    """Runs what a job did not do for a key yet, in any worker, by the idempotency store.
+
+    Without LEDGER_TABLE each process remembers for itself.
+    """
+
+    def __call__(
+        self,
+        key: str,
+        run: Callable[[], Awaitable[Result]],
+        *,
+        conversation_id: str | None = None,
+    ) -> Awaitable[Result]:
+        """Return what `run` returned, or DUPLICATE. `conversation_id`: for `worker trace`.
+
+        Raises Transient while another worker is at it, or the store does not answer; else whatever
+        `run` raises: the next may try at once then.
+        """

@@ -42,6 +42,15 @@ class Intake:
             last_success_seconds_ago=time.time() - success if success else None,
         )
 
+    def busy(self) -> int:
+        """Return the messages in flight that do not wait for the request budget."""
+        works = self.delivery.running.items()
+        return len({lease for work, lease in works if work.waiting_for != "budget"})
+
+    def acked(self) -> float:
+        """Return the messages done since the start."""
+        return metrics.messages_acked.labels().value
+
     def dead_letter_problems(self) -> Iterator[str]:
         """Yield why dead letters are not written, a sentence each."""
         yield from self.jobs.limits_reached()

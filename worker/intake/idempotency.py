@@ -11,16 +11,11 @@ store's business.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 from worker.clients.aws.idempotency import IdempotencyStore
 from worker.errors import Transient
-from worker.events import Result
+from worker.events import Proof, Result
 from worker.telemetry import metrics
-
-Proof = Literal["store", "sink"]
-"""What proves that a job's effect is there: the idempotency store, or the sink by a key of its own
-(a conditional put, a named execution), which then needs neither a claim nor a completion."""
 
 LONGEST_WAIT_SECONDS = 60.0
 """Then a copy goes back to the queue after all: reports run for up to an hour."""

@@ -11,8 +11,7 @@ from typing import Any
 
 import structlog
 
-from worker.events import Event, ForJob, Result
-from worker.intake.idempotency import Proof
+from worker.events import Event, ForJob, Proof, Result
 from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
 from worker.telemetry import metrics
 

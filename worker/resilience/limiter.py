@@ -213,6 +213,8 @@ class Limiter:
         per_second = per_minute / 60
         burst = BURST_SECONDS * per_second if burst is None else burst
         self.upstream: Final = upstream
+        self.calls = 0
+        """Calls granted so far."""
         self._clock = clock or asyncio.get_running_loop().time
         self._bucket = TokenBucket(per_second, max(1.0, burst), now=self._clock())
         self._asked = AskedPause(pause_cap_seconds)
@@ -263,6 +265,7 @@ class Limiter:
     def refund(self) -> None:
         """Return a grant that was not used; the next in the queue gets it."""
         self._bucket.refund()
+        self.calls -= 1
         if self._fleet:
             self._fleet.refund()
         self._serve()
@@ -344,9 +347,10 @@ class Limiter:
                 waiter.granted.set_exception(RateLimited(reason, retry_after=wait))
 
     def _take(self, now: float) -> bool:
-        if self._fleet is None:
-            return self._bucket.acquire(now)
-        return not self._bucket.wait(now, 1) and self._fleet.take() and self._bucket.acquire(now)
+        is_shared = self._fleet is None or (not self._bucket.wait(now, 1) and self._fleet.take())
+        taken = is_shared and self._bucket.acquire(now)
+        self.calls += taken
+        return taken
 
     def _wait(self, now: float) -> float:
         """Return the seconds until a call could be made, as far as it is known."""

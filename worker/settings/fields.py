@@ -7,7 +7,7 @@ from inspect import getsource
 from ipaddress import ip_address
 from itertools import pairwise
 from textwrap import dedent
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -266,3 +266,23 @@ def _domain(text: str) -> str:
 
 
 Domain = Annotated[str, AfterValidator(_domain), example("mypurecloud.ie or eu-west-1")]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _transport(value: object) -> object:
+    name = _lower(value)
+    return "wire" if name == "lean" else name  # its name until 0.2, and still an alias
+
+
+def _level(value: object) -> object:
+    name = _lower(value)
+    # As Python's logging and many others name them.
+    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(str(name), name)
+
+
+Transport = Annotated[Literal["wire", "aiohttp", "sdk"], BeforeValidator(_transport)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)]
+LogFormat = Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from worker.settings.bindings import DeadLetterUrls, QueueUrls, entries_of, is_fifo
 from worker.settings.fields import (
@@ -13,7 +13,10 @@ from worker.settings.fields import (
     Domain,
     Globs,
     Group,
+    LogFormat,
+    LogLevel,
     Seconds,
+    Transport,
     Url,
     Uuid,
     Word,
@@ -21,20 +24,6 @@ from worker.settings.fields import (
     group,
     like,
 )
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _transport(value: object) -> object:
-    return "wire" if (name := _lower(value)) == "lean" else name  # as it was called until 0.2
-
-
-def _level(value: object) -> object:
-    name = _lower(value)
-    # As Python's logging and many others name them.
-    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(str(name), name)
 
 
 class Ops(Group):
@@ -57,10 +46,10 @@ class Log(Group):
 
     model_config = group("LOG_")
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = "info"
+    level: LogLevel = "info"
     """Least severity that is written."""
 
-    format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
+    format: LogFormat = "auto"
     """`auto`: console on a terminal, one JSON object a line otherwise."""
 
 
@@ -75,7 +64,7 @@ class Aws(Group):
     endpoint_url: Url | None = None
     """Another endpoint for all AWS services: emulators."""
 
-    transport: Annotated[Literal["wire", "aiohttp", "sdk"], BeforeValidator(_transport)] = "wire"
+    transport: Transport = "wire"
     """How SQS, DynamoDB, Step Functions and EventBridge are called: by our own client (`wire`, at a
     fraction of the CPU time; `aiohttp`, as `wire` is behind a proxy) or by aioboto3 (`sdk`)."""
 
@@ -90,15 +79,21 @@ class Ecs(Group):
 
 
 class Otel(Group):
-    """Whether there is tracing; all other `OTEL_` variables are read by OpenTelemetry itself."""
+    """What a collector is sent; all other `OTEL_` variables are read by OpenTelemetry itself."""
 
     model_config = group("OTEL_")
 
     exporter_otlp_endpoint: CollectorUrl | None = None
-    """Collector that spans are sent to, by OTLP over HTTP; needs the extra `otel`. Unset: none."""
+    """Collector that is sent spans and metrics, by OTLP over HTTP (extra `otel`). Unset: none."""
 
     traces_exporter: str = "otlp"
     """`none`: no tracing, although there is a collector."""
+
+    metrics_exporter: Literal["otlp", "prometheus", "none"] = "otlp"
+    """`prometheus`, `none`: the metrics are on /metrics alone, although there is a collector."""
+
+    sdk_disabled: bool = False
+    """Neither spans nor metrics."""
 
 
 class Handlers(Group):

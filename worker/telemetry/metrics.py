@@ -219,6 +219,13 @@ fleet_budget_shared = Gauge(
     "answer and this one goes on at its own average; 1 without a table, too.",
     registry=REGISTRY,
 )
+replicas_useful = Gauge(
+    "worker_replicas_useful",
+    "Replicas that the shared request budget keeps busy with traffic like that of the last two "
+    "minutes: more would wait for it. 1000: most messages need none of it. 0: not known, or no "
+    "budget is shared.",
+    registry=REGISTRY,
+)
 asked_pause = Gauge(
     "worker_asked_pause_seconds",
     "Seconds left of a pause that an upstream asked for (Retry-After); 0 without one.",

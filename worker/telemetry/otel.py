@@ -1,33 +1,60 @@
-"""Tracing by OpenTelemetry. Imported only when a collector is set: it comes with the extra `otel`.
+"""Spans and metrics for a collector. Imported only when one is set: the extra `otel` brings it.
 
 Sampler, limits, batches, headers and the rest are OpenTelemetry's own, by its `OTEL_` variables.
 Nothing is injected into HTTP requests: webhooks go to third parties, whom our ids do not concern.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from os import environ
-from threading import Thread
+from threading import Event, Thread
+from typing import cast
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client.core import Metric as PrometheusMetric
+from prometheus_client.samples import Sample
 
 from worker import __version__
-from worker.telemetry import tracing
+from worker.telemetry import metrics, tracing
 from worker.telemetry.scrub import clean
 from worker.telemetry.tracing import Cause
 
 SERVICE = "genesys-event-worker"
 
+log = structlog.get_logger(__name__)
+
+CUMULATIVE = AggregationTemporality.CUMULATIVE
+
+INTERVAL_SECONDS = 60.0
+"""OpenTelemetry's own, without OTEL_METRIC_EXPORT_INTERVAL."""
+
 FLUSH_SECONDS = 3
-"""For the last spans, at the end of the process: a collector that is down must not delay it."""
+"""For the last spans and metrics: a collector that is down must not delay the end."""
 
 
 class OtelSpan:
@@ -136,30 +163,110 @@ class OtelTracing:
             yield SpanContext(ids.trace_id, ids.span_id, is_remote=True, trace_flags=flags)
 
 
-def _exporter() -> OTLPSpanExporter:
-    """Return the exporter, with SSL_CERT_FILE for its authorities, as all other clients have.
+def _authorities(signal: str) -> str | None:
+    """Return SSL_CERT_FILE for an exporter's authorities, as all other clients have.
 
     By itself it reads its own variables and REQUESTS_CA_BUNDLE only.
     """
-    own = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
-    file = None if any(map(environ.get, own)) else environ.get("SSL_CERT_FILE")
-    return OTLPSpanExporter(certificate_file=file)
+    own = (f"OTEL_EXPORTER_OTLP_{signal}_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
+    return None if any(map(environ.get, own)) else environ.get("SSL_CERT_FILE")
 
 
 @contextmanager
-def exported(queue: str) -> Iterator[OtelTracing]:
-    """Yield a tracing whose spans go to the collector; then send the last ones."""
+def exported(queue: str | None, *, sends_metrics: bool) -> Iterator[OtelTracing | None]:
+    """Yield a tracing whose spans go to the collector, and send it metrics; then the last ones.
+
+    `queue`: of the spans; None: there are no spans.
+    """
     # It would quote OTEL_EXPORTER_OTLP_HEADERS, which hold the collector's key.
     logging.getLogger("opentelemetry.util.re").setLevel(logging.ERROR)
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(_exporter()))
+    if queue is not None:
+        exporter = OTLPSpanExporter(certificate_file=_authorities("TRACES"))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    ended = Event()
+    # In threads that may be left behind: the SDK's own shutdown waits for half a minute.
+    last = [Thread(target=provider.shutdown, name="spans", daemon=True)]
+    if sends_metrics:
+        sending = Thread(target=_send_metrics, args=(ended,), name="metrics", daemon=True)
+        sending.start()
+        last.append(sending)
     try:
-        yield OtelTracing(provider, queue)
+        yield None if queue is None else OtelTracing(provider, queue)
     finally:
-        # In a thread that may be left behind: the SDK's own shutdown waits for half a minute.
-        last = Thread(target=provider.shutdown, name="spans", daemon=True)
-        last.start()
-        last.join(FLUSH_SECONDS)
+        ended.set()
+        last[0].start()
+        until = time.monotonic() + FLUSH_SECONDS
+        for one in last:
+            one.join(max(0.0, until - time.monotonic()))
+
+
+def _send_metrics(ended: Event) -> None:
+    """Send what /metrics shows every OTEL_METRIC_EXPORT_INTERVAL ms, and once more at the end.
+
+    Not by instruments of OpenTelemetry's: those of the worker are read at no cost for a message.
+    """
+    exporter = OTLPMetricExporter(certificate_file=_authorities("METRICS"))
+    resource, since, is_last = _resource(), time.time_ns(), False
+    while not is_last:
+        is_last = ended.wait(_interval_seconds())
+        try:
+            exporter.export(_read(resource, since))
+        except Exception as error:  # noqa: BLE001  the next ones may arrive
+            log.warning("metrics_not_sent", failure=type(error).__name__)
+
+
+def _interval_seconds() -> float:
+    try:
+        return float(environ["OTEL_METRIC_EXPORT_INTERVAL"]) / 1000
+    except (KeyError, ValueError):
+        return INTERVAL_SECONDS
+
+
+def _read(resource: Resource, since: int) -> MetricsData:
+    """Return all metrics as OpenTelemetry has them, under their names on /metrics.
+
+    `since`: when counting began, in nanoseconds since the epoch.
+    """
+    now = time.time_ns()
+    found = [_metric(family, since, now) for family in metrics.REGISTRY.collect()]
+    scope = ScopeMetrics(InstrumentationScope("worker", __version__), found, "")
+    return MetricsData([ResourceMetrics(resource, [scope], "")])
+
+
+def _metric(family: PrometheusMetric, since: int, now: int) -> Metric:
+    data: Sum | Gauge | Histogram
+    if family.type == "histogram":
+        data = Histogram(list(_distributions(family.samples, since, now)), CUMULATIVE)
+    else:
+        points = [NumberDataPoint(one.labels, since, now, one.value) for one in family.samples]
+        is_counter = family.type == "counter"
+        data = Sum(points, CUMULATIVE, is_monotonic=True) if is_counter else Gauge(points)
+    name = family.name if family.type == "histogram" else _name(family)
+    return Metric(name, family.documentation, None, data)
+
+
+def _name(family: PrometheusMetric) -> str:
+    """Return the name of its samples: `_total` and `_info` are no part of a family's."""
+    return family.samples[0].name if family.samples else family.name
+
+
+def _distributions(samples: Sequence[Sample], since: int, now: int) -> Iterator[HistogramDataPoint]:
+    """Yield a point for each set of labels; its buckets are in order, and counted up."""
+    series: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
+    for one in samples:
+        labels = tuple(sorted((k, v) for k, v in one.labels.items() if k != "le"))
+        series.setdefault(labels, []).append(one)
+    unknown = cast("float", None)  # OTLP has both as optional, the SDK's type has not
+    for labels, parts in series.items():
+        buckets = [one for one in parts if "le" in one.labels]
+        counts = [int(one.value) for one in buckets]
+        each = [after - before for before, after in pairwise([0, *counts])]
+        bounds = [float(one.labels["le"]) for one in buckets[:-1]]
+        total = next(one.value for one in parts if one.name.endswith("_sum"))
+        yield HistogramDataPoint(
+            dict(labels), since, now, counts[-1], total, each, bounds, unknown, unknown
+        )
 
 
 def _resource() -> Resource:

@@ -156,8 +156,10 @@ def in_force(chosen: Tracing) -> Iterator[None]:
 
 @contextmanager
 def traced(settings: Otel, queue_url: str) -> Iterator[None]:
-    """Trace within the block if a collector is set; then send what is left, for some seconds."""
-    if settings.exporter_otlp_endpoint is None or settings.traces_exporter == "none":
+    """Send spans and metrics within the block if a collector is set; then the last, for seconds."""
+    spans, sends_metrics = settings.traces_exporter != "none", settings.metrics_exporter == "otlp"
+    is_off = settings.exporter_otlp_endpoint is None or settings.sdk_disabled
+    if is_off or not (spans or sends_metrics):
         yield
         return
     try:
@@ -166,6 +168,7 @@ def traced(settings: Otel, queue_url: str) -> Iterator[None]:
         log.warning("tracing_off", why="the extra `otel` is not installed", missing=error.name)
         yield
         return
-    with exported(queue_url.rsplit("/", 1)[-1]) as chosen, in_force(chosen):
-        log.info("tracing_on")
+    queue = queue_url.rsplit("/", 1)[-1] if spans else None
+    with exported(queue, sends_metrics=sends_metrics) as chosen, in_force(chosen or NoTracing()):
+        log.info("tracing_on", spans=spans, metrics=sends_metrics)
         yield

@@ -9,6 +9,12 @@ variables {
   secret_arn          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:genesys-AbCdEf"
   vpc_id              = "vpc-0a000000000000001"
   subnet_ids          = ["subnet-0a000000000000001", "subnet-0a000000000000002"]
+  settings = {
+    GENESYS_ACTION_ID = "custom_-_1"
+    GENESYS_FLOW_ID   = "0f100000-0000-4000-8000-000000000001"
+    CRM_API_ENDPOINT  = "https://crm.example/contacts"
+    CRM_WEBHOOK_URL   = "https://crm.example/hook"
+  }
 }
 
 run "defaults" {
@@ -17,7 +23,7 @@ run "defaults" {
     error_message = "The rules name other topics."
   }
   assert {
-    condition     = toset(keys(aws_cloudwatch_event_rule.genesys)) == toset(["attributes", "voice", "workflow-sentiment"])
+    condition     = toset(keys(aws_cloudwatch_event_rule.genesys)) == toset(["attributes", "voice", "sentiment-workflow"])
     error_message = "There is another rule than one for each set of jobs: an event would come twice."
   }
   assert {
@@ -25,7 +31,11 @@ run "defaults" {
     error_message = "The rules take events of others than Genesys Cloud."
   }
   assert {
-    condition     = length(aws_cloudwatch_event_target.queue) == 4 && alltrue([for target in aws_cloudwatch_event_target.queue : target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
+    condition     = toset(keys(aws_cloudwatch_event_target.queue)) == toset(["attributes/attributes", "voice/voice", "sentiment-workflow/workflow", "sentiment-workflow/sentiment", "report-due/reports"]) && alltrue([for key, target in aws_cloudwatch_event_target.queue : target.arn == aws_sqs_queue.events[local.targets[key].job].arn])
+    error_message = "A job's events do not come to its queue."
+  }
+  assert {
+    condition     = alltrue([for target in aws_cloudwatch_event_target.queue : target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
     error_message = "A target drops what it cannot deliver."
   }
   assert {
@@ -33,19 +43,27 @@ run "defaults" {
     error_message = "There is no archive."
   }
   assert {
-    condition     = alltrue([for queue in [aws_sqs_queue.events, aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered] : queue.sqs_managed_sse_enabled])
+    condition     = alltrue([for queue in concat(values(aws_sqs_queue.events), [aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered]) : queue.sqs_managed_sse_enabled])
     error_message = "A queue is not encrypted."
   }
   assert {
-    condition     = jsondecode(aws_sqs_queue.events.redrive_policy).maxReceiveCount == 50 && aws_sqs_queue.dead_letters.message_retention_seconds > aws_sqs_queue.events.message_retention_seconds
+    condition     = { for job, queue in aws_sqs_queue.events : job => queue.name } == { for job in ["voice", "attributes", "workflow", "sentiment", "reports"] : job => "genesys-events-${job}" }
+    error_message = "There is another queue than one for each job that is on."
+  }
+  assert {
+    condition     = local.environment["SQS_QUEUE_URL"] == join(",", [for job in sort(keys(aws_sqs_queue.events)) : "${job}=${aws_sqs_queue.events[job].url}"])
+    error_message = "The worker takes the events of its jobs from other queues."
+  }
+  assert {
+    condition     = alltrue([for queue in aws_sqs_queue.events : jsondecode(queue.redrive_policy).maxReceiveCount == 50 && jsondecode(queue.redrive_policy).deadLetterTargetArn == aws_sqs_queue.dead_letters.arn && aws_sqs_queue.dead_letters.message_retention_seconds > queue.message_retention_seconds])
     error_message = "Redrive or retention are wrong."
   }
   assert {
-    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.dead_letters, aws_sqs_queue_policy.undelivered] : anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Deny" && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"])])
+    condition     = alltrue([for policy in concat(values(aws_sqs_queue_policy.events), [aws_sqs_queue_policy.dead_letters, aws_sqs_queue_policy.undelivered]) : anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Deny" && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"])])
     error_message = "A queue can be used without TLS."
   }
   assert {
-    condition     = alltrue([for policy in [aws_sqs_queue_policy.events, aws_sqs_queue_policy.undelivered] : alltrue([for statement in jsondecode(policy.policy).Statement : length(statement.Condition.ArnEquals["aws:SourceArn"]) == 4 && statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012" if statement.Effect == "Allow"])])
+    condition     = alltrue([for policy in concat(values(aws_sqs_queue_policy.events), [aws_sqs_queue_policy.undelivered]) : alltrue([for statement in jsondecode(policy.policy).Statement : length(statement.Condition.ArnEquals["aws:SourceArn"]) == (policy == aws_sqs_queue_policy.undelivered ? 4 : 1) && statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012" if statement.Effect == "Allow"])])
     error_message = "A queue takes messages from others than our rules."
   }
   assert {
@@ -59,6 +77,10 @@ run "defaults" {
   assert {
     condition     = [for index in aws_dynamodb_table.idempotency.global_secondary_index : [index.name, index.hash_key, index.projection_type]] == [["conversationId-index", "conversationId", "KEYS_ONLY"]]
     error_message = "worker trace finds no conversation in the idempotency store."
+  }
+  assert {
+    condition     = length(aws_dynamodb_table.records.global_secondary_index) == 0 && length(aws_iam_role_policy.additional) == 0
+    error_message = "There are indexes or permissions that were not asked for."
   }
   assert {
     condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
@@ -84,13 +106,37 @@ run "defaults" {
     condition     = aws_ecr_repository.worker.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.worker.image_scanning_configuration[0].scan_on_push
     error_message = "Images can be replaced under their tag, or are not scanned."
   }
+  assert {
+    condition     = { for metric in aws_appautoscaling_policy.backlog["1"].target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.expression if metric.expression != null } == { backlog = "visible_0 + in_flight_0", fed = "FILL(useful, 0) * 30", backlog_per_task = "IF(fed > 0 AND fed < backlog, fed, backlog) / tasks" }
+    error_message = "Scaling does not know what the Genesys budget keeps busy."
+  }
+  assert {
+    condition     = one([for metric in aws_appautoscaling_policy.backlog["1"].target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : one(metric.metric_stat[0].metric[0].dimensions).value if metric.id == "useful"]) == local.environment["OTEL_SERVICE_NAME"]
+    error_message = "Scaling asks for another series than the worker's."
+  }
+  assert {
+    condition     = startswith(local.environment["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://${yamldecode(local.collector_config).receivers.otlp.protocols.http.endpoint}") && local.environment["OTEL_TRACES_EXPORTER"] == "none"
+    error_message = "The worker sends to another address than the collector's, or what that does not take."
+  }
+  assert {
+    condition     = yamldecode(local.collector_config).exporters.awsemf.log_group_name == aws_cloudwatch_log_group.metrics[0].name && yamldecode(local.collector_config).exporters.awsemf.namespace == local.metrics_namespace
+    error_message = "Metrics go to another log group or namespace."
+  }
+  assert {
+    condition     = length(jsondecode(aws_ecs_task_definition.worker.container_definitions)) == 2 && !local.collectors[0].essential && local.container.dependsOn[0].containerName == local.collectors[0].name
+    error_message = "The collector is not there, or the task falls with it."
+  }
+  assert {
+    condition     = aws_ecs_task_definition.worker.cpu == "256" && aws_ecs_task_definition.worker.memory == "512" && aws_ecs_task_definition.worker.runtime_platform[0].cpu_architecture == "ARM64"
+    error_message = "A task is larger than it needs to be."
+  }
 }
 
 run "task" {
   variables {
     drain_seconds     = 80
     poll_wait_seconds = 20
-    settings          = { GENESYS_ACTION_ID = "custom_-_1" }
+    collector         = false
   }
 
   assert {
@@ -126,20 +172,33 @@ run "task" {
     error_message = "Tasks can be reached."
   }
   assert {
-    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 4 && aws_appautoscaling_target.worker.resource_id == "service/genesys-events/genesys-events"
+    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 10 && aws_appautoscaling_target.worker.resource_id == "service/genesys-events/genesys-events"
     error_message = "Scaling has other bounds, or is about another service."
   }
+  # CloudWatch takes ten metrics: four queues to a policy.
   assert {
-    condition     = one([for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data]) == "(visible + in_flight) / tasks"
+    condition     = [for policy in aws_appautoscaling_policy.backlog : length([for metric in policy.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric if metric.expression == null])] == [9, 3]
+    error_message = "A policy has more metrics than CloudWatch takes, or a queue has none."
+  }
+  assert {
+    condition     = { for metric in aws_appautoscaling_policy.backlog["1"].target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.expression if metric.expression != null } == { backlog = "visible_0 + in_flight_0", backlog_per_task = "backlog / tasks" }
     error_message = "Scaling is not by the backlog of each task."
   }
   assert {
-    condition     = { for metric in aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.metric_stat[0].metric[0].metric_name if !metric.return_data } == { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible", tasks = "RunningTaskCount" }
+    condition     = { for metric in aws_appautoscaling_policy.backlog["1"].target_tracking_scaling_policy_configuration[0].customized_metric_specification[0].metrics : metric.id => metric.metric_stat[0].metric[0].metric_name if metric.expression == null } == { visible_0 = "ApproximateNumberOfMessagesVisible", in_flight_0 = "ApproximateNumberOfMessagesNotVisible", tasks = "RunningTaskCount" }
     error_message = "The backlog is not what KEDA counts: visible messages and those in flight."
   }
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["dead-lettered-messages", "undelivered-events", "oldest-message", "no-running-task", "failed-workflows", "failed-invocations-attributes", "failed-invocations-voice", "failed-invocations-workflow-sentiment", "failed-invocations-report-due"])
+    condition     = length(local.collectors) == 0 && length(aws_iam_role_policy.collector) == 0 && !contains(keys(local.environment), "OTEL_EXPORTER_OTLP_ENDPOINT")
+    error_message = "There is a collector that was not asked for."
+  }
+  assert {
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.worker)) == toset(["dead-lettered-messages", "undelivered-events", "no-running-task", "failed-workflows", "failed-invocations-attributes", "failed-invocations-voice", "failed-invocations-sentiment-workflow", "failed-invocations-report-due", "oldest-message-attributes", "oldest-message-reports", "oldest-message-sentiment", "oldest-message-voice", "oldest-message-workflow"])
     error_message = "There are other alarms."
+  }
+  assert {
+    condition     = { for job, alarm in aws_cloudwatch_metric_alarm.backlog : job => one([for query in alarm.metric_query : query.expression if query.return_data]) } == { for job in keys(local.jobs) : job => "visible + in_flight" }
+    error_message = "A queue has no alarm that sees what is in flight."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.worker["no-running-task"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.worker["failed-invocations-report-due"].dimensions == tomap({ RuleName = "genesys-events-report-due" })
@@ -152,7 +211,95 @@ run "task" {
   }
 }
 
+run "handlers" {
+  command = plan
+  variables {
+    settings = { GENESYS_ACTION_ID = "custom_-_1", HANDLERS = "voice" }
+  }
+
+  assert {
+    condition     = keys(aws_sqs_queue.events) == ["voice"] && keys(aws_cloudwatch_event_rule.genesys) == ["voice"] && length(aws_scheduler_schedule.report) == 0
+    error_message = "There are queues, rules or schedules of jobs that are off: they would fill for ever."
+  }
+  assert {
+    condition     = keys(local.job_actions) == ["DYNAMODB_TABLE"]
+    error_message = "The task may do what no job of it does."
+  }
+}
+
+run "no_job" {
+  command = plan
+  variables {
+    settings = { HANDLERS = "nothing" }
+  }
+  expect_failures = [aws_ecs_service.worker]
+}
+
+# All that is known of this job is what `worker jobs --json` says of it.
+run "job_of_another_package" {
+  variables {
+    settings = { ORDERS_TABLE = "orders", ORDERS_TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:orders", PLACE = "x" }
+    additional_jobs = [{
+      name        = "orders"
+      requires    = ["ORDERS_TABLE"]
+      topics      = ["v2.detail.events.conversation.{id}.acw"]
+      aws_actions = { "dynamodb:PutItem" = "ORDERS_TABLE", "sns:Publish" = "ORDERS_TOPIC_ARN", "kinesis:PutRecord" = "PLACE", "sqs:SendMessage" = "PLACE" }
+      bus_events  = []
+    }]
+    additional_topics      = { orders = ["v2.detail.events.conversation.{id}.user.end"] }
+    additional_policy_json = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "kinesis:PutRecord", Resource = "arn:aws:kinesis:eu-west-1:123456789012:stream/x" }] })
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.genesys["orders"].event_pattern)["detail-type"] == ["v2.detail.events.conversation.{id}.acw", "v2.detail.events.conversation.{id}.user.end"] && aws_cloudwatch_event_target.queue["orders/orders"].arn == aws_sqs_queue.events["orders"].arn
+    error_message = "The job's topics do not come to its queue."
+  }
+  assert {
+    condition     = alltrue([for topic in ["acw", "user.end"] : contains(jsondecode(aws_cloudwatch_event_archive.genesys[0].event_pattern)["detail-type"], "v2.detail.events.conversation.{id}.${topic}")])
+    error_message = "The job's topics are not in the archive."
+  }
+  assert {
+    condition     = { for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["OrdersTable", "OrdersTopicArn", "Place"], statement.Sid) } == { OrdersTable = [["dynamodb:PutItem"], ["arn:aws:dynamodb:eu-west-1:123456789012:table/orders", "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/index/*"]], OrdersTopicArn = [["sns:Publish"], ["arn:aws:sns:eu-west-1:123456789012:orders"]] }
+    error_message = "The job may not do what it declares, or more than that."
+  }
+  assert {
+    condition     = aws_iam_role_policy.additional[0].policy == var.additional_policy_json
+    error_message = "The additional policy is not the task's."
+  }
+  assert {
+    condition     = contains(keys(aws_cloudwatch_metric_alarm.backlog), "orders") && contains(keys(aws_cloudwatch_metric_alarm.worker), "oldest-message-orders")
+    error_message = "The job's queue has no alarms."
+  }
+}
+
+run "topics_of_no_job" {
+  command = plan
+  variables {
+    additional_topics = { order = ["v2.detail.events.conversation.{id}.acw"] }
+  }
+  expect_failures = [var.additional_topics]
+}
+
+run "choices" {
+  command = plan
+  variables {
+    state_machine_type = "EXPRESS"
+    record_indexes     = ["crmTier", "sentimentOverall"]
+    architecture       = "X86_64"
+  }
+
+  assert {
+    condition     = aws_sfn_state_machine.workflow.type == "EXPRESS"
+    error_message = "The state machine is of another type."
+  }
+  assert {
+    condition     = toset([for index in aws_dynamodb_table.records.global_secondary_index : [index.name, index.hash_key, index.range_key]]) == toset([["crmTier-index", "crmTier", "eventTimestamp"], ["sentimentOverall-index", "sentimentOverall", "eventTimestamp"]]) && { for one in aws_dynamodb_table.records.attribute : one.name => one.type } == { conversationId = "S", eventTimestamp = "S", crmTier = "S", sentimentOverall = "N" }
+    error_message = "Records cannot be found by tier or sentiment."
+  }
+}
+
 run "partner_source" {
+  command = plan
   variables {
     partner_event_source_name = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/prod"
   }
@@ -168,6 +315,7 @@ run "partner_source" {
 }
 
 run "bus_that_is_there" {
+  command = plan
   variables {
     event_bus_name           = "default"
     additional_event_sources = ["genesys.forwarder"]
@@ -191,6 +339,7 @@ run "bus_that_is_there" {
 }
 
 run "workflow_with_functions" {
+  command = plan
   variables {
     workflow_functions = {
       fetch_crm_contact    = "arn:aws:lambda:eu-west-1:123456789012:function:contact"

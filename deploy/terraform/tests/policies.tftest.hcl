@@ -10,6 +10,14 @@ variables {
   vpc_id              = "vpc-0a000000000000001"
   subnet_ids          = ["subnet-0a000000000000001"]
   forward_target_arn  = "arn:aws:kinesis:eu-west-1:123456789012:stream/events"
+  settings = { # of all jobs: the role has what those need that are on
+    GENESYS_ACTION_ID = "custom_-_1"
+    GENESYS_FLOW_ID   = "0f100000-0000-4000-8000-000000000001"
+    CRM_API_ENDPOINT  = "https://crm.example/contacts"
+    CRM_WEBHOOK_URL   = "https://crm.example/hook"
+    FORWARD_TYPES     = "*"
+    FORWARD_TO        = "kinesis://events"
+  }
 }
 
 run "policies" {

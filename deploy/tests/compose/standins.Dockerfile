@@ -1,7 +1,7 @@
 # Stand-ins for the two images that docker-compose.yml pulls, where no registry can be reached: same
 # user, folders and entry point. Prometheus is Debian's, Grafana a script.
 # hadolint ignore=DL3006
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS prometheus
 COPY prometheus /bin/prometheus

@@ -79,18 +79,32 @@ compose() {
   if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
-# A stand-in for python:3.11-slim-bookworm, from Debian's own packages: Debian 12 has Python 3.11.
-# It gets what this machine needs to reach its package index, which must not stand in a Dockerfile.
+# Where a Python of the version that the Dockerfile names is built as the published image has it, apart
+# from the system's; empty if there is none on this machine.
+built_python() {
+  find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name "${base_version:?}.*" 2>/dev/null | sort -V | tail -1
+}
+
+# A stand-in for python:3.13-slim-bookworm: Debian 12 with this machine's own build of that Python below
+# /usr/local, else with Debian's Python 3.11. It gets what this machine needs to reach its package index, which must not stand in a Dockerfile.
 standin() { # makes $scratch/rootfs, and says on failure why
-  local rootfs="$scratch/rootfs" mirror
+  local rootfs="$scratch/rootfs" mirror built
+  built="$(built_python)"
+  local packages=python3
+  [ -z "$built" ] || packages=libssl3,libffi8,libsqlite3-0,libexpat1
   mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' | sort -u | head -1)"
-  debootstrap --variant=minbase --include=ca-certificates,python3 \
+  debootstrap --variant=minbase --include="ca-certificates,$packages" \
     bookworm "$rootfs" "$mirror" >"$scratch/debootstrap.log" 2>&1 || return 1
-  # As the published image has them, below /usr/local. Debian's packages of them compile for ten seconds.
-  python3 -m pip install --quiet --no-compile --target "$rootfs/usr/local/lib/python3.11/dist-packages" \
-    pip==24.0 setuptools==65.5.1 wheel==0.45.1 >>"$scratch/debootstrap.log" 2>&1 || return 1
+  if [ -n "$built" ]; then
+    (cd "$built" && tar -c --exclude=test --exclude=__pycache__ --exclude='*.a' --exclude='*.pth' --exclude=tkinter --exclude=idlelib \
+      bin lib) | tar -C "$rootfs/usr/local" -x && chroot "$rootfs" ldconfig || return 1
+  else
+    # As the published image has them, below /usr/local. Debian's packages of them compile for ten seconds.
+    python3 -m pip install --quiet --no-compile --target "$rootfs/usr/local/lib/python3.11/dist-packages" \
+      pip==24.0 setuptools==65.5.1 wheel==0.45.1 >>"$scratch/debootstrap.log" 2>&1 || return 1
+    ln -s /usr/bin/python3 "$rootfs/usr/local/bin/python"
+  fi
   rm -rf "$rootfs"/var/{cache/apt,lib/apt/lists,log}/* "$rootfs"/usr/share/{doc,man,info,locale}/*
-  ln -s /usr/bin/python3 "$rootfs/usr/local/bin/python"
   cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$rootfs/etc/ssl/certs/ca-certificates.crt"
   {
     echo "[global]"

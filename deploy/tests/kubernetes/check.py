@@ -148,6 +148,7 @@ def _check_scaling(tally: Tally, overlay: facts.Overlay) -> None:
     tally.equal("KEDA and Terraform count the same messages", counted, policy.counts)
     _check_runs(tally, policy, per_pod)
     _check_invisible_backlog(tally, policy, per_pod)
+    _check_budget(tally, policy, fleet)
 
 
 def _check_runs(tally: Tally, policy: scaling.Policy, per_pod: float) -> None:
@@ -190,6 +191,28 @@ def _check_invisible_backlog(tally: Tally, policy: scaling.Policy, per_pod: floa
         "scaleOnInFlight false, with two pods busy and nothing waiting",
         ["a busy pod is taken away"] * (without.wanted(0, policy.queue_length * 2, 2) < 2),
     )
+
+
+def _check_budget(tally: Tally, policy: scaling.Policy, fleet: float) -> None:
+    """See it: 5,000 messages that need a call each are done no faster by more replicas."""
+    without = dataclasses.replace(policy, formula=scaling.BACKLOG_ALONE)
+
+    def largest(one: scaling.Policy, useful: int) -> int:
+        run = scaling.simulate(
+            one,
+            lambda second: 5000.0 * (second == 60),
+            per_pod=fleet / 60 / policy.most,
+            hold=64,
+            seconds=900,
+            useful=useful,
+        )
+        return max(run.sizes)
+
+    for useful, right in ((2, 2), (7, 7), (1000, policy.most), (0, policy.most)):
+        found = largest(policy, useful)
+        tally.equal(f"KEDA: of 5,000 messages and {useful or 'no'} useful pods", found, right)
+    problems = ["it takes more"] * (largest(without, 2) > 2)
+    tally.refused("5,000 messages without the budget's formula", problems)
 
 
 if __name__ == "__main__":

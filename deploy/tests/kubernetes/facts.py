@@ -182,13 +182,44 @@ def keda_finds_its_target(overlay: Overlay) -> Iterator[str]:
         if "replicas" in deployment["spec"]:
             yield "the Deployment has replicas of its own"
         settings = overlay.environment(deployment)
-        for trigger in scaled["spec"]["triggers"]:
+        for trigger in _triggers(scaled, "aws-sqs-queue"):
             if trigger["authenticationRef"]["name"] not in authentications:
                 yield "authenticationRef names nothing"
             if trigger["metadata"]["awsRegion"] != settings.get("AWS_REGION"):
                 yield "KEDA asks another region"
             if trigger["metadata"]["queueURLFromEnv"] not in settings:
                 yield "queueURLFromEnv names no setting"
+
+
+def keda_asks_for_the_pods_of_its_own_deployment(overlay: Overlay) -> Iterator[str]:
+    """Ask Prometheus for the series of these pods, as the PodMonitor labels them."""
+    deployments = {d["metadata"]["name"]: d for d in overlay.all("Deployment")}
+    for scaled in overlay.all("ScaledObject"):
+        deployment = deployments.get(scaled["spec"]["scaleTargetRef"]["name"], {})
+        labels = deployment.get("spec", {}).get("selector", {}).get("matchLabels", {})
+        instance = labels.get("app.kubernetes.io/instance")
+        namespace = scaled["metadata"].get("namespace")
+        series = f'worker_replicas_useful{{namespace="{namespace}",job="{instance}"}}'
+        for trigger in _triggers(scaled, "prometheus"):
+            if trigger["metadata"]["query"] != f"max({series})":
+                yield f"asks {trigger['metadata']['query']}, not for {series}"
+
+
+def keda_scales_by_the_backlog_and_no_further_than_the_budget_feeds(
+    overlay: Overlay,
+) -> Iterator[str]:
+    """Name the triggers as the formula does, and count in it as the queue's trigger does."""
+    for scaled in overlay.all("ScaledObject"):
+        modifiers = scaled["spec"]["advanced"].get("scalingModifiers")
+        if modifiers is None:
+            continue
+        length = _triggers(scaled, "aws-sqs-queue")[0]["metadata"]["queueLength"]
+        fed = f"useful * {length}"
+        right = f"useful > 0 && {fed} < backlog ? {fed} : backlog"
+        if (modifiers["formula"], modifiers["target"]) != (right, length):
+            yield f"the formula is {modifiers['formula']}, of {modifiers['target']} a pod"
+        if [one.get("name") for one in scaled["spec"]["triggers"]] != ["backlog", "useful"]:
+            yield "the triggers are not called what the formula calls them"
 
 
 def schedules_and_their_reports_have_one_time_zone(overlay: Overlay) -> Iterator[str]:
@@ -205,6 +236,10 @@ def schedules_send_to_a_queue_that_a_worker_reads(overlay: Overlay) -> Iterator[
     for schedule in overlay.all("CronJob"):
         if (queue := overlay.environment(schedule).get("SQS_QUEUE_URL")) not in read:
             yield f"no worker reads {queue}"
+
+
+def _triggers(scaled: Item, kind: str) -> list[Item]:
+    return [one for one in scaled["spec"]["triggers"] if one["type"] == kind]
 
 
 def variable(schedule: Item, name: str) -> str:
@@ -282,6 +317,8 @@ FACTS: tuple[Callable[[Overlay], Iterator[str]], ...] = (
     network_is_closed,
     budget_holds_at_the_largest_size,
     keda_finds_its_target,
+    keda_asks_for_the_pods_of_its_own_deployment,
+    keda_scales_by_the_backlog_and_no_further_than_the_budget_feeds,
     schedules_and_their_reports_have_one_time_zone,
     schedules_send_to_a_queue_that_a_worker_reads,
 )

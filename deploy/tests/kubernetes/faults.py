@@ -30,6 +30,10 @@ def _select_nothing(monitor: Item) -> None:
     monitor["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/instance": "nothing"}
 
 
+def _ask_for_all_pods(scaled: Item) -> None:
+    scaled["spec"]["triggers"][1]["metadata"]["query"] = "max(worker_replicas_useful)"
+
+
 def _name_no_queue(schedule: Item) -> None:
     _container(schedule)["envFrom"] = []
 
@@ -88,5 +92,16 @@ BAD_FACTS: tuple[Fault, ...] = (
         "another region",
         "ScaledObject",
         lambda s: s["spec"]["triggers"][0]["metadata"].update(awsRegion="us-east-1"),
+    ),
+    ("a budget of all pods in Prometheus", "ScaledObject", _ask_for_all_pods),
+    (
+        "a queueLength that the formula does not know",
+        "ScaledObject",
+        lambda s: s["spec"]["triggers"][0]["metadata"].update(queueLength="20"),
+    ),
+    (
+        "a trigger without the name in the formula",
+        "ScaledObject",
+        lambda s: s["spec"]["triggers"][1].pop("name"),
     ),
 )

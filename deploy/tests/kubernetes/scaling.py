@@ -1,4 +1,4 @@
-"""KEDA's arithmetic for a queue, and a queue worked off under it. Pure, second by second."""  # noqa: INP001  a script's folder
+"""The scalers' arithmetic for a queue, and a queue worked off under it. Pure, second by second."""  # noqa: INP001  a script's folder
 
 import math
 import re
@@ -21,9 +21,28 @@ TOLERANCE = 0.1
 """The HPA leaves the size alone while the metric is that near to its target."""
 
 
+BACKLOG_ALONE = "backlog"
+"""The formula without one."""
+
+
+def computed(formula: str, **values: float) -> float:
+    """Compute a formula of KEDA's, or of CloudWatch's metric math.
+
+    Of the languages, what both files use: arithmetic, comparisons, `&&`, `? :`; IF, AND, FILL.
+    """
+    text = re.sub(r"(.+?) \? (.+?) : (.+)", r"(\2) if (\1) else (\3)", formula)
+    text = text.replace("&&", "and").replace("AND", "and")
+    functions = {
+        "IF": lambda condition, one, other: one if condition else other,
+        "FILL": lambda value, else_: else_ if value is None else value,
+    }
+    found = eval(text, {"__builtins__": {}}, functions | values)  # noqa: S307  our own files
+    return float(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a ScaledObject with one SQS trigger says."""
+    """What a ScaledObject with an SQS trigger says, and one for the budget if it has that."""
 
     queue_length: int
     least: int
@@ -33,10 +52,12 @@ class Policy:
 
     poll_seconds: int = 15
     down_window_seconds: int = 300
+    formula: str = BACKLOG_ALONE
 
-    def wanted(self, visible: int, in_flight: int, pods: int) -> int:
+    def wanted(self, visible: int, in_flight: int, pods: int, useful: int = 0) -> int:
         """Return the number of pods the HPA asks for, before windows and step limits."""
-        messages = visible + (in_flight if "in flight" in self.counts else 0)
+        backlog = visible + (in_flight if "in flight" in self.counts else 0)
+        messages = computed(self.formula, backlog=backlog, useful=useful)
         if pods and abs(messages / (pods * self.queue_length) - 1) <= TOLERANCE:
             return pods
         return min(self.most, max(self.least, math.ceil(messages / self.queue_length)))
@@ -53,6 +74,7 @@ class Run:
 def policy_of(scaled: dict[str, Any]) -> Policy:
     """Read the policy of a ScaledObject."""
     spec, trigger = scaled["spec"], scaled["spec"]["triggers"][0]["metadata"]
+    modifiers = spec["advanced"].get("scalingModifiers", {})
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     return Policy(
         queue_length=int(trigger["queueLength"]),
@@ -61,6 +83,7 @@ def policy_of(scaled: dict[str, Any]) -> Policy:
         counts=VISIBLE | {name for name, option in COUNTED.items() if trigger[option] == "true"},
         poll_seconds=spec["pollingInterval"],
         down_window_seconds=behavior["scaleDown"]["stabilizationWindowSeconds"],
+        formula=modifiers.get("formula", BACKLOG_ALONE),
     )
 
 
@@ -71,7 +94,13 @@ def counted_by_terraform(scaling: str) -> frozenset[str]:
 
 
 def simulate(
-    policy: Policy, arrivals: Callable[[int], float], *, per_pod: float, hold: int, seconds: int
+    policy: Policy,
+    arrivals: Callable[[int], float],
+    *,
+    per_pod: float,
+    hold: int,
+    seconds: int,
+    useful: int = 0,
 ) -> Run:
     """Drain a queue: `per_pod` messages a second and pod, at most `hold` in flight per pod."""
     run, waiting, pods = Run(), 0.0, policy.least
@@ -80,17 +109,19 @@ def simulate(
         waiting = max(0.0, waiting + arrivals(second) - pods * per_pod)
         if second % policy.poll_seconds == 0:
             in_flight = min(waiting, pods * hold)
-            wishes.append(
-                policy.wanted(math.floor(waiting - in_flight), math.floor(in_flight), pods)
-            )
-            pods = _sized(policy, pods, wishes)
+            visible = math.floor(waiting - in_flight)
+            wishes.append(policy.wanted(visible, math.floor(in_flight), pods, useful))
+            pods = sized(policy, pods, wishes)
         run.sizes.append(pods)
         run.backlog.append(waiting)
     return run
 
 
-def _sized(policy: Policy, pods: int, wishes: list[int]) -> int:
-    """Up at once, at most twofold; down to the window's largest wish, a quarter at a time."""
+def sized(policy: Policy, pods: int, wishes: list[int]) -> int:
+    """Return the next size: up at once, at most twofold; down by a quarter at a time.
+
+    Down goes no further than the window's largest wish.
+    """
     if wishes[-1] > pods:
         return min(wishes[-1], pods * 2)
     target = max(wishes[-max(1, policy.down_window_seconds // policy.poll_seconds) :])

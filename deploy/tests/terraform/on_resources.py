@@ -5,15 +5,22 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aioboto3
+import own_job
 import traffic
+from aiohttp import web
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from tally import Tally, say
 
 from worker.app.jobs import describe, wanted_events
 from worker.demo.process import WorkerProcess
+from worker.emulators import serving
 from worker.emulators.endpoints import WebhookSink
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.server import GenesysServer
@@ -30,7 +37,38 @@ KEYS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+OFTEN = {"OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+"""Milliseconds between two exports of metrics; a minute by default."""
+
+SITE = "genesys-events"
+"""Of the deployment, and so of its rules and of the service in its metrics."""
+
 Outputs = Mapping[str, Any]
+
+
+class Collector:
+    """Stands in for the collector beside a task: takes metrics by OTLP over HTTP."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.batches: list[tuple[Any, Any]] = []
+        """Of each, the resource and its scopes."""
+
+        self._serving = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/v1/metrics", self._take)
+        self.url = await self._serving.enter_async_context(serving(app))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._serving.aclose()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        for one in ExportMetricsServiceRequest.FromString(await request.read()).resource_metrics:
+            self.batches.append((one.resource, one.scope_metrics))
+        return web.Response(body=b"", content_type="application/x-protobuf")
 
 
 class Site:
@@ -68,13 +106,16 @@ class Site:
 
 async def check(tally: Tally, site: Site, folder: Path) -> None:
     """Run the worker on the resources and check everything it should have done."""
-    _check_settings(tally, site.outputs["environment"])
+    _check_settings(tally, site.outputs["environment"], folder)
     _check_report_events(tally, site.outputs["report_events"])
-    async with GenesysServer() as genesys, WebhookSink() as crm:
+    async with GenesysServer() as genesys, WebhookSink() as crm, Collector() as collector:
         traffic.furnish(genesys)
-        environment = site.environment(genesys, crm.url)
+        environment = site.environment(genesys, crm.url) | own_job.path(folder)
+        environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **OFTEN}
         await _lift_bucket_policy(site)
+        await _make_stream(site)
         await _check_preflight(tally, environment)
+        await _check_own_job(tally, site)
         await _listen(site)
         worker = WorkerProcess(environment, folder / "worker.log")
         async with worker:
@@ -82,6 +123,8 @@ async def check(tally: Tally, site: Site, folder: Path) -> None:
             await _check_effects(tally, site, crm)
             received = _metric(await worker.page("/metrics"), "worker_messages_received_total")
             tally.equal("only what the rules and the schedule send arrived", received, float(sent))
+            brought = await _found(lambda: _arrived(collector, float(sent)))
+            tally.equal("metrics → collector, under the name that scaling asks for", brought, SITE)
             worker.signal(signal.SIGTERM)
             tally.equal("the worker drained and ended with 0", await worker.wait(STOP_SECONDS), 0)
         await _check_queues(tally, site)
@@ -89,9 +132,10 @@ async def check(tally: Tally, site: Site, folder: Path) -> None:
         say(worker.tail())
 
 
-def _check_settings(tally: Tally, environment: Mapping[str, str]) -> None:
-    strangers = set(environment) - {row.name for row in describe({})}
-    tally.that("every variable of the task definition is a setting", strangers)
+def _check_settings(tally: Tally, environment: Mapping[str, str], folder: Path) -> None:
+    own = {name for job in own_job.catalogue(folder) for name in job["settings"]}
+    known = {row.name for row in describe({})} | own | {"OTEL_SERVICE_NAME"}
+    tally.that("every variable of the task definition is a setting", set(environment) - known)
 
 
 def _check_report_events(tally: Tally, templates: Mapping[str, str]) -> None:
@@ -107,16 +151,43 @@ async def _check_preflight(tally: Tally, environment: Mapping[str, str]) -> None
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe)
     rows = json.loads((await process.communicate())[0])
-    # A handler that is off for want of settings is no fault of the resources, and that an object
-    # was taken is one of moto's, which checks no checksum.
+    # A job that is off for want of settings is no fault of the resources, nor is what no harmless
+    # call can show; and that an object was taken is one of moto's, which checks no checksum.
     bad = [
         row
         for row in rows
-        if row["state"] != "ok"
-        and row["name"] != "settings"
+        if row["state"] not in {"ok", "untried"}
+        and row["name"] not in {"settings", "job off"}
         and not row["found"].startswith("took an object")
     ]
     tally.that(f"worker check is content with the resources ({len(rows)} checks)", map(str, bad))
+
+
+async def _make_stream(site: Site) -> None:
+    async with site.client("kinesis") as kinesis:
+        await kinesis.create_stream(StreamName=own_job.STREAM, ShardCount=1)
+
+
+async def _check_own_job(tally: Tally, site: Site) -> None:
+    """See what is there by the job's entry alone: rule, queue and permission."""
+    bus, queue = site.outputs["event_bus_name"], site.outputs["queue_urls"][own_job.NAME]
+    async with site.client("events") as events, site.client("iam") as iam:
+        rules = (await events.list_rules(EventBusName=bus, NamePrefix=SITE))["Rules"]
+        (rule,) = (one for one in rules if own_job.TOPIC in one["EventPattern"])
+        targets = await events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)
+        role = site.outputs["task_role_arn"].rpartition("/")[2]
+        policy = await iam.get_role_policy(RoleName=role, PolicyName="worker")
+    arns = [target["Arn"].rpartition(":")[2] for target in targets["Targets"]]
+    tally.equal("the own job's topic has a rule to its queue", arns, [queue.rpartition("/")[2]])
+    found = {
+        action: one["Resource"]
+        for one in policy["PolicyDocument"]["Statement"]
+        for action in one["Action"]
+        if action.startswith("kinesis:")
+    }
+    stream = f"arn:aws:kinesis:{site.aws['AWS_REGION']}:123456789012:stream/{own_job.STREAM}"
+    wanted = {"kinesis:PutRecord": [stream]}
+    tally.equal("the own job may write to the stream that its setting names", found, wanted)
 
 
 async def _listen(site: Site) -> None:
@@ -139,12 +210,15 @@ async def _lift_bucket_policy(site: Site) -> None:
 async def _send(site: Site) -> int:
     """Put events on both buses and act as the Scheduler; return how many must arrive."""
     bus_name = site.outputs["event_bus_name"]
-    wanted = [*traffic.wanted(bus_name, bus_name), traffic.report_due("by-hand")]
+    own = own_job.event(bus_name, 1)
+    wanted = [*traffic.wanted(bus_name, bus_name), traffic.report_due("by-hand"), own]
     scheduled = traffic.as_sent_by_the_scheduler(site.outputs["report_events"]["daily"])
     async with site.client("events") as bus, site.client("sqs") as sqs:
         await bus.put_events(Entries=[*traffic.unwanted(bus_name, bus_name), *wanted])
-        await sqs.send_message(QueueUrl=site.outputs["queue_url"], MessageBody=scheduled)
-    return len(wanted) + 1
+        queue = site.outputs["queue_urls"]["reports"]
+        await sqs.send_message(QueueUrl=queue, MessageBody=scheduled)
+    # Of the two ends each goes to two queues: the workflow's and the chat sentiment's.
+    return len(wanted) + 2 + 1
 
 
 async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
@@ -163,6 +237,8 @@ async def _check_effects(tally: Tally, site: Site, crm: WebhookSink) -> None:
     heard = await _found(lambda: _heard(site, 3))
     expected = ["ChatSentimentAnalysis", "report.ready", "report.ready"]
     tally.equal("own events → own bus", heard, expected)
+    put = await _found(lambda: _in_stream(site))
+    tally.equal("own job: event → its queue → stream", put, 1)
     delivered = [one.body["data"]["conversationId"] for one in crm.taken]
     tally.equal("chat sentiment → CRM webhook", delivered, [traffic.CHAT])
 
@@ -214,13 +290,38 @@ async def _heard(site: Site, count: int) -> list[str] | None:
     return sorted(body["detail-type"] for body in bodies) if len(bodies) >= count else None
 
 
+async def _in_stream(site: Site) -> int | None:
+    async with site.client("kinesis") as kinesis:
+        shard = (await kinesis.list_shards(StreamName=own_job.STREAM))["Shards"][0]["ShardId"]
+        begin = await kinesis.get_shard_iterator(
+            StreamName=own_job.STREAM, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )
+        page = await kinesis.get_records(ShardIterator=begin["ShardIterator"])
+    return len(page["Records"]) or None
+
+
+async def _arrived(collector: Collector, received: float) -> str | None:
+    """Return the service whose messages the collector knows all of, as soon as it does."""
+    for resource, scopes in collector.batches:
+        values = {
+            one.name: sum(point.as_double for point in one.sum.data_points)
+            for scope in scopes
+            for one in scope.metrics
+        }
+        if values.get("worker_messages_received_total") == received:
+            named = {entry.key: str(entry.value.string_value) for entry in resource.attributes}
+            return named["service.name"]
+    return None
+
+
 async def _check_queues(tally: Tally, site: Site) -> None:
     left = {}
+    urls = {**site.outputs["queue_urls"]}
+    for queue in ("dead_letter_queue_url", "undelivered_queue_url"):
+        urls[queue] = site.outputs[queue]
     async with site.client("sqs") as sqs:
-        for queue in ("queue_url", "dead_letter_queue_url", "undelivered_queue_url"):
-            reply = await sqs.get_queue_attributes(
-                QueueUrl=site.outputs[queue], AttributeNames=["All"]
-            )
+        for queue, url in urls.items():
+            reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
             left[queue] = sum(int(reply["Attributes"][name]) for name in names)
     tally.that("nothing is left on any queue", (name for name, some in left.items() if some))

@@ -23,8 +23,10 @@ export TF_IN_AUTOMATION=1 CHECKPOINT_DISABLE=1
 cp -r "$ROOT/deploy/terraform" "$ROOT/deploy/state-machine" "$ROOT/deploy/jobs.json" "$WORK/"
 
 init() { # FOLDER
-  terraform -chdir="$1" init -input=false -no-color ${mirror:+-plugin-dir="$mirror"} > "$WORK/init.log" 2>&1 ||
-    { cat "$WORK/init.log"; return 1; }
+  local log
+  log=$(mktemp -p "$WORK" init.XXXX)
+  terraform -chdir="$1" init -input=false -no-color ${mirror:+-plugin-dir="$mirror"} > "$log" 2>&1 ||
+    { cat "$log"; return 1; }
 }
 
 PYTHON=$ROOT/.venv/bin/python

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import own_job
+
 from worker.emulators.genesys.cloud import Ended, GenesysCloud, Spoken, a_conversation, a_transcript
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -24,6 +26,7 @@ Entry = Mapping[str, Any]
 
 def furnish(genesys: GenesysCloud) -> None:
     """Let the platform know a call and a chat, both over."""
+    genesys.transports[own_job.TOPIC] = genesys.transports[ENDED]
     genesys.customers[PHONE] = {"accountId": "A-1", "tier": "gold", "ltv": 1000.5}
     for conversation, customer, medium in ((CALL, CALLER, "voice"), (CHAT, CHATTER, "message")):
         genesys.ended[conversation] = Ended(

@@ -4,6 +4,7 @@ Attributes are injected, as that job calls DynamoDB for nothing else: moto slows
 """
 
 import asyncio
+import re
 import signal
 from collections import Counter
 from itertools import count
@@ -26,6 +27,10 @@ USED = 95.0
 USED_WITHOUT_TABLE = 60.0
 STORM = 3
 """Refusals in the minute without the table that are no storm yet: each pauses its process."""
+
+USEFUL = re.compile(r"^worker_replicas_useful (\S+)$", re.MULTILINE)
+MOST_USEFUL = 3
+"""Two use the budget up, by their own limits; a third where the machine is busy."""
 
 AT_ONCE = 2
 """Processes that start at the same time."""
@@ -77,6 +82,14 @@ class Fleet:
         proof.at_most(f"{what}: requests answered with 429", now_refused, refusals)
         proof.note(f"{what}: writes for a lease, refused ones too", self.draws.total())
 
+    async def says_who_is_useful(self, workers: list[Worker]) -> None:
+        """Hold what the scaler asks for, the largest figure of all, to what the budget feeds."""
+        pages = [(await worker.page("/metrics"))[1] for worker in workers]
+        found = [float(match[1]) for page in pages if (match := USEFUL.search(page))]
+        self.lab.proof.note("replicas that are useful, by each", sorted(found))
+        self.lab.proof.at_least("replicas that are useful", max(found), 2)
+        self.lab.proof.at_most("replicas that are useful", max(found), MOST_USEFUL)
+
     def _accepted(self) -> int:
         counts = self.cloud.counts
         return counts.total() - counts["token"] - sum(self.cloud.exceeded.values())
@@ -96,6 +109,7 @@ async def ten(size: Size) -> Proof:
         workers = await fleet.join(PROCESSES)
         await asyncio.sleep(WARM_UP_SECONDS)
         await fleet.measured("ten", size.minutes(5, 2), USED)
+        await fleet.says_who_is_useful(workers)
 
         changes = asyncio.create_task(_changes(fleet, workers))
         await fleet.measured("three join, two are killed", size.minutes(5, 3), USED)

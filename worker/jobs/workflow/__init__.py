@@ -2,7 +2,7 @@
 
 from worker.api import ClientLimits, Context, EventType, Job
 from worker.jobs.workflow.events import ConversationEnded, from_platform, from_reference
-from worker.jobs.workflow.executions import DetailsStore, Workflows, name_prefix
+from worker.jobs.workflow.executions import DetailsStore, Once, Workflows, name_prefix
 from worker.jobs.workflow.handler import StartWorkflow, WorkflowRules
 from worker.jobs.workflow.settings import WorkflowSettings
 
@@ -14,13 +14,17 @@ async def build(context: Context, settings: WorkflowSettings) -> StartWorkflow:
     arn = settings.step_functions_arn or ""
     return StartWorkflow(
         details=(await context.genesys()).details,
-        workflows=Workflows(stepfunctions, arn),
+        workflows=Workflows(stepfunctions, arn, _once(context, settings)),
         store=(await _store(context, settings)).put,
         rules=WorkflowRules(
             steps=settings.workflow_steps, settle_seconds=settings.workflow_settle_seconds
         ),
         now=context.now,
     )
+
+
+def _once(context: Context, settings: WorkflowSettings) -> Once | None:
+    return context.once if settings.step_functions_type == "EXPRESS" else None
 
 
 async def _store(context: Context, settings: WorkflowSettings) -> DetailsStore:

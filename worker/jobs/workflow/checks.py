@@ -72,8 +72,11 @@ async def trace(context: Context, settings: WorkflowSettings, conversation_id: s
     A list is all there is to ask: names end in a hash of the conversation's end, which is not
     known here, and ListExecutions knows no prefix.
     """
-    stepfunctions = await context.aws("stepfunctions", setting=STATE_MACHINE.setting)
     arn, prefix = settings.step_functions_arn or "", name_prefix(conversation_id)
+    where = f"state machine {arn.rpartition(':')[2]}"
+    if settings.step_functions_type == "EXPRESS":
+        return [Trace(where=where, entries=[], note="executions of EXPRESS ones cannot be listed")]
+    stepfunctions = await context.aws("stepfunctions", setting=STATE_MACHINE.setting)
     entries: list[TraceEntry] = []
     after: str | None = None
     for _ in range(MAX_PAGES):
@@ -82,7 +85,6 @@ async def trace(context: Context, settings: WorkflowSettings, conversation_id: s
         if after is None:
             break
     note = f"the latest {MAX_PAGES * PAGE:,} executions were searched, and there are more"
-    where = f"state machine {arn.rpartition(':')[2]}"
     return [Trace(where=where, entries=entries, note=note if after else "")]
 
 

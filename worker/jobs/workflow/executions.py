@@ -1,7 +1,7 @@
 """Executions of the state machine: what each starts with, and the client that starts it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -9,12 +9,14 @@ from hashlib import sha256
 from typing import Any, Self
 
 import orjson
+import structlog
 
 from worker.api import (
     AwsService,
     NotYet,
     Permanent,
     Rejected,
+    Result,
     seconds_to_next_poll,
     tracing,
     utc_text,
@@ -23,6 +25,8 @@ from worker.jobs.workflow.events import ConversationEnded
 
 MAX_INPUT_BYTES = 262_144
 """StartExecution's limit; https://docs.aws.amazon.com/step-functions/latest/apireference."""
+
+log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 """What an execution may be called; Step Functions allows more than that, its logs do not."""
@@ -129,12 +133,24 @@ def _name_of(event: ConversationEnded, ended_at: str) -> str:
 STARTED_BEFORE = "ExecutionAlreadyExists"
 
 
-class Workflows:
-    """The executions of one state machine of type STANDARD (EXPRESS ones know no names)."""
+Once = Callable[..., Awaitable[Result]]
+"""`Context.once`."""
 
-    def __init__(self, stepfunctions: AwsService, state_machine_arn: str) -> None:
+EXPRESS = ":express:"
+"""In the ARN of an execution, in place of `:execution:`."""
+
+
+class Workflows:
+    """The executions of one state machine."""
+
+    def __init__(
+        self, stepfunctions: AwsService, state_machine_arn: str, once: Once | None = None
+    ) -> None:
+        """`once`: of a state machine of type EXPRESS, which takes a name twice."""
         self._stepfunctions = stepfunctions
         self._arn = state_machine_arn
+        self._once = once
+        self._is_reported = False
 
     async def start(self, execution: Execution) -> bool:
         """Start it; False when it was started before: names are kept for 90 days.
@@ -142,14 +158,25 @@ class Workflows:
         A start whose execution still runs with the same input answers True again. Raises Rejected
         for an input that Step Functions does not take, Transient for everything else.
         """
-        return await self._stepfunctions.guard.call(partial(self._start, execution))
+        if self._once is None:
+            return await self._stepfunctions.guard.call(partial(self._start, execution))
+        conversation = str(execution.input["conversationId"])
+        run = partial(self._start_express, execution)
+        result = await self._once(execution.name, run, conversation_id=conversation)
+        return result is not Result.DUPLICATE
+
+    async def _start_express(self, execution: Execution) -> Result:
+        # Not repeated at once: after a lost reply that would be a second execution.
+        call = self._stepfunctions.guard.call
+        await call(partial(self._start, execution), repeatable=False)
+        return Result.OK
 
     async def _start(self, execution: Execution) -> bool:
         # Not by `call`: the header names the span of this very call, which the guard begins.
         header = tracing().trace_header()
         try:
             with self._stepfunctions.errors():
-                await self._stepfunctions.client.start_execution(
+                reply = await self._stepfunctions.client.start_execution(
                     stateMachineArn=self._arn,
                     name=execution.name,
                     input=execution.encoded().decode(),
@@ -159,7 +186,15 @@ class Workflows:
             if refusal.code == STARTED_BEFORE:
                 return False
             raise
+        if self._once is None and EXPRESS in reply["executionArn"]:
+            self._report_express()
         return True
+
+    def _report_express(self) -> None:
+        """Say that repeats start second executions; once, as it is so with every event."""
+        if not self._is_reported:
+            self._is_reported = True
+            log.error("state_machine_is_express", remedy="set STEP_FUNCTIONS_TYPE=EXPRESS")
 
 
 class DetailsStore:

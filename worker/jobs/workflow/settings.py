@@ -1,7 +1,7 @@
 """Settings of the conversation workflow."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -25,7 +25,11 @@ class WorkflowSettings(JobSettings):
     step_functions_arn: (
         Annotated[str, AfterValidator(_state_machine), Field(examples=[EXAMPLE])] | None
     ) = None
-    """ARN of the state machine; of type STANDARD, as EXPRESS ones start twice for one event."""
+    """ARN of the state machine."""
+
+    step_functions_type: Literal["STANDARD", "EXPRESS"] = "STANDARD"
+    """Type of the state machine. EXPRESS ones take a name twice: that a conversation's end starts
+    one execution is up to LEDGER_TABLE then, but for a start whose reply was lost."""
 
     workflow_settle_seconds: Seconds = 1800
     """Age of an event from which the workflow starts with what analytics knows by then."""

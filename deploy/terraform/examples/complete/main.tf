@@ -11,6 +11,7 @@ module "worker" {
 
   genesys_environment = var.genesys_environment
   settings            = var.settings
+  additional_jobs     = var.additional_jobs
   secret_arn          = aws_secretsmanager_secret.worker.arn
   image_tag           = var.image_tag
 

@@ -34,6 +34,12 @@ variable "settings" {
   default     = {}
 }
 
+variable "additional_jobs" {
+  description = "Jobs of your own, as `worker jobs --json` prints them."
+  type        = any
+  default     = []
+}
+
 variable "image_tag" {
   description = "Tag of the worker's image in the repository that is made."
   type        = string
