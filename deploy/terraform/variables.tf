@@ -167,7 +167,7 @@ variable "image" {
 variable "image_tag" {
   description = "Tag in the module's own repository; used when `image` is null. Tags are immutable there."
   type        = string
-  default     = "0.1.0"
+  default     = "0.2.0"
 }
 
 variable "image_repository_arn" {

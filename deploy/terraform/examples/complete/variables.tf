@@ -43,7 +43,7 @@ variable "additional_jobs" {
 variable "image_tag" {
   description = "Tag of the worker's image in the repository that is made."
   type        = string
-  default     = "0.1.0"
+  default     = "0.2.0"
 }
 
 variable "deletion_protection" {
