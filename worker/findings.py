@@ -183,8 +183,8 @@ EXPLANATIONS = (
     Explanation(
         "AWS01",
         ("AWS credentials",),
-        "Who the credentials are of, as STS says. A warning: STS does not answer, which private "
-        "networks without an endpoint for it do not let it.",
+        "Whose credentials these are, as STS says. A warning: STS does not answer, as in a private "
+        "network without an endpoint for it.",
         "Give the task or pod a role, or renew the keys. A warning needs nothing if the other "
         "findings of AWS are ok.",
     ),
@@ -201,8 +201,8 @@ EXPLANATIONS = (
         "A permission that the jobs need and that no call without an effect could try. Where the "
         "credentials may call iam:SimulatePrincipalPolicy, IAM is asked in its place; it knows the "
         "policies of the role, and none of the resource.",
-        "Run the command that stands beside it, with credentials that may read IAM; `allowed` is "
-        "permission. Where it says `implicitDeny`, allow the role the action.",
+        "Run the command that is printed for it, with credentials that may read IAM. `allowed`: "
+        "nothing to do. `implicitDeny`: allow the role the action.",
     ),
     Explanation(
         "SQS01",
@@ -350,7 +350,7 @@ EXPLANATIONS = (
         "GEN04",
         ("Genesys topic",),
         "Whether the events of a job travel on EventBridge in this organization.",
-        "Add the topic to the EventBridge integration; not offered: do what stands beside it.",
+        "Add the topic to the EventBridge integration; not offered: do what the finding says.",
     ),
     Explanation(
         "GEN05",

@@ -12,8 +12,7 @@ from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.jobs import load_settings
 from worker.cli.check.genesys import PERMISSION, TOKEN, TOPIC
-from worker.cli.check.jobs import webhooks_of
-from worker.cli.check.plan import checks_of
+from worker.cli.check.plan import checks_of, webhooks_of
 from worker.clients import http_network, reach
 from worker.emulators import serving
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink

@@ -166,6 +166,24 @@ def test_whose_policies_are_asked_about(arn, expected):
 
 
 @pytest.mark.parametrize(
+    ("action", "value", "resource"),
+    [
+        ("dynamodb:PutItem", "voice", "table/voice"),
+        ("events:PutEvents", "bus", "event-bus/bus"),
+        ("kinesis:PutRecord", "presence", "stream/presence"),
+        ("firehose:PutRecord", "lake", "deliverystream/lake"),
+    ],
+)
+def test_a_name_in_a_setting_makes_the_resource_that_is_asked_about(action, value, resource):
+    service = action.partition(":")[0]
+    who = principal_of([IDENTITY])
+
+    found = permissions.resource_of(action, value, who, "eu-west-1")
+
+    assert found == f"arn:aws:{service}:eu-west-1:111122223333:{resource}"
+
+
+@pytest.mark.parametrize(
     ("target", "action"),
     [
         ("s3://bucket/x", "s3:PutObject"),

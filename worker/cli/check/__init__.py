@@ -61,7 +61,7 @@ def check(
 
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool = False) -> int:
-    """Return 3 when all that fails is out of reach: its settings may be permission.
+    """Return 3 when all that fails is out of reach: its settings may be correct.
 
     `strict`: what is neither ok nor a failure counts as one.
     """

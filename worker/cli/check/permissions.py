@@ -114,6 +114,8 @@ def resource_of(action: str, value: str, who: Principal | None, region: str) -> 
     names = {
         "dynamodb": f"{at}:table/{value}",
         "events": f"{at}:event-bus/{value}",
+        "kinesis": f"{at}:stream/{value}",
+        "firehose": f"{at}:deliverystream/{value}",
     }
     service = action.partition(":")[0]
     return f"arn:{who.partition}:{service}:{names[service]}" if service in names else ""

@@ -173,7 +173,7 @@ class Console:
         return found[0]
 
     async def read(self, request: web.Request) -> web.Response:
-        """Begin to read the dead-dead_letter queues."""
+        """Begin to read the dead-letter queues."""
         limit = self._number(await request.post(), "limit", 1, dead_letters.MOST_READ)
         return self._begun(lambda work: work.read(int(limit), request.remote or ""))
 
