@@ -195,6 +195,22 @@ async def test_it_is_listed_as_not_tried_where_the_roles_cannot_be_read(cloud):
     assert (row.state, LAUNCH in row.remedy) == ("untried", True)
 
 
+@pytest.mark.usefixtures("a_job_with_an_effect")
+@pytest.mark.parametrize("odd", [True, 7, {"view": 1}, [None], ["*", 3]])
+async def test_an_odd_policy_among_the_roles_is_no_crash(cloud, odd):
+    policy = {"domain": "outbound", "entityName": "*", "actions": odd}
+    subject = {"grants": [{"role": {"policies": [None, policy]}}, {"role": []}]}
+
+    async def answer(_):
+        return web.json_response(subject)
+
+    cloud.fail_with("subject", answer)
+
+    [row] = await rows_of(check_permissions, cloud, HANDLERS="voice")
+
+    assert row.state == ("ok" if odd == ["*", 3] else "fail")
+
+
 @pytest.mark.parametrize(
     ("call", "is_tried"),
     [

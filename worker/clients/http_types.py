@@ -244,12 +244,17 @@ def _text(body: bytes, content_type: str) -> str:
 
 
 def _cleaned(text: str) -> Any:
-    value = json.loads(text, parse_constant=_nothing, parse_float=_finite)
+    value = json.loads(text, parse_constant=_nothing, parse_float=_finite, parse_int=_whole)
     return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
 def _nothing(_: str) -> None:
     return None
+
+
+def _whole(digits: str) -> int | None:
+    # Not int() alone: it refuses more digits than 4,300, and orjson what no double holds.
+    return int(digits) if isfinite(float(digits)) else None
 
 
 def _finite(digits: str) -> float | None:

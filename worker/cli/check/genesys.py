@@ -138,7 +138,9 @@ def _granted(reply: Reply) -> Granted:
             (str(policy.get("domain")), str(policy.get("entityName")), str(action))
             for role in roles
             for policy in objects_in(role.get("policies"))
-            for action in policy.get("actions") or ()
+            for actions in (policy.get("actions"),)
+            if isinstance(actions, list)
+            for action in actions
         )
     )
 
