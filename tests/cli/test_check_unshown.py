@@ -270,8 +270,16 @@ def test_an_unknown_code_names_near_ones(worker):
     done = worker("explain", "SQS5")
 
     assert done.code == 2
-    assert "there is no code 'SQS5'" in done.err
+    assert "no code is 'SQS5'" in done.err
     assert "SQS05" in done.err
+
+
+def test_an_unknown_code_that_is_near_none_names_the_list_alone(worker):
+    done = worker("explain", "nonsense")
+
+    assert done.code == 2
+    assert "did you mean" not in done.err
+    assert "`worker explain` lists all" in done.err
 
 
 def test_codes_are_stable():

@@ -122,9 +122,9 @@ def explain(
 
     known = {one.code: one for one in EXPLANATIONS}
     if code is not None and code.upper() not in known:
-        near = get_close_matches(code.upper(), known, n=3, cutoff=0.4) or list(known)[:1]
-        hint = f"did you mean {' or '.join(near)}? `worker explain` lists all"
-        raise typer.BadParameter(f"there is no code {code!r}: {hint}")
+        near = get_close_matches(code.upper(), known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise typer.BadParameter(f"no code is {code!r}: {hint}`worker explain` lists all")
     found = [one for one in EXPLANATIONS if code is None or one.code == code.upper()]
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
