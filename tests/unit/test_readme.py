@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import tokenize
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -315,6 +316,22 @@ def test_every_command_named_exists():
     command = re.compile(r"(?:`|^    )worker ([a-z]+(?:-[a-z]+)*)\b", re.MULTILINE)
 
     assert bad_in(DOCUMENTS, lambda path: set(command.findall(text_of(path))) - set(COMMANDS)) == {}
+
+
+def test_the_readme_names_every_command():
+    named = set(re.findall(r"^\| `worker ([a-z-]+)", text_of(README), re.MULTILINE))
+
+    assert set(COMMANDS) - named == set()
+
+
+def test_the_layers_are_described_as_they_are_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"]
+    rows = re.findall(r"^\| (`worker/.*?) \|", text_of(ROOT / "worker/README.md"), re.MULTILINE)
+
+    described = {name for row in rows for name in re.findall(r"`worker/(\w+)(?:\.py)?`", row)}
+
+    assert described == set(re.findall(r"\w+", " ".join(layers))) - {"__main__"}
 
 
 def test_every_make_target_named_exists():
