@@ -234,6 +234,14 @@ def a_dead_letter(record=None, moved_from=None):
     )
 
 
+@pytest.mark.parametrize("odd", [[], {}, ["m"], 1, None])
+def test_an_odd_id_in_a_record_hides_no_other_message(odd):
+    dead_letter = a_dead_letter({"messageId": odd})
+
+    assert dead_letter.is_called("m")
+    assert not dead_letter.is_called("another")
+
+
 @pytest.mark.parametrize(
     "named",
     [

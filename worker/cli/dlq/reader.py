@@ -61,7 +61,8 @@ class DeadLetter:
 
     def has_id(self, message_id: str) -> bool:
         """Whether that is its id, or its id before it was dead-lettered."""
-        return message_id in {self.message.id, self.record.get("messageId")}
+        # Not a set: what another sender wrote may be a list, which no set takes.
+        return message_id in (self.message.id, self.record.get("messageId"))
 
     def is_about(self, conversation_id: str) -> bool:
         """Whether its body names the conversation; False of what is no UUID, or not decoded."""
