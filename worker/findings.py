@@ -306,13 +306,13 @@ EXPLANATIONS = (
         "EVB01",
         ("event bus",),
         "Whether the bus exists and takes the events of the jobs; tried by events whose detail is "
-        "no JSON.",
+        "not JSON.",
         "Check EVENT_BUS_NAME, and events:PutEvents of the role with its conditions.",
     ),
     Explanation(
         "SFN01",
         ("state machine",),
-        "Whether the state machine exists and may be started; tried by an input that is no JSON.",
+        "Whether the state machine exists and may be started; tried by an input that is not JSON.",
         "Check STEP_FUNCTIONS_ARN, and states:StartExecution of the role.",
     ),
     Explanation(

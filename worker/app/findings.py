@@ -173,7 +173,7 @@ def settings_findings(settings: Settings) -> list[Finding]:
             found.append(fail("half-configured job", half[handler], remedy))
         elif not settings.handlers.handlers:
             found.append(warn(JOB_OFF, f"job {handler} is off", remedy))
-    unknown = [_unknown(*halves(line)) for line in unknown_settings()]
+    unknown = [_unknown(*parts_of_problem(line)) for line in unknown_settings()]
     return [*found, *settings_of_jobs(settings), *long_waits(settings), *unknown]
 
 
@@ -182,7 +182,7 @@ def _unknown(variable: str, text: str) -> Finding:
     return warn("unknown setting", f"{variable} is read by nothing", hint)
 
 
-def halves(problem: str) -> tuple[str, str]:
+def parts_of_problem(problem: str) -> tuple[str, str]:
     """Return the name of a setting, and what is wrong with it."""
     name, _, text = problem.partition(": ")
     return name, text

@@ -11,7 +11,7 @@ from pydantic import HttpUrl
 from worker.api import Check, Job, WorkerError, fail, ok, reach
 from worker.app.command_line import for_job, open_with
 from worker.app.context import AppContext
-from worker.app.findings import check_region, halves, settings_findings
+from worker.app.findings import check_region, parts_of_problem, settings_findings
 from worker.app.jobs import installed, jobs_on, named, title, uses_genesys
 from worker.cli.check.aws import PERMISSION as AWS_PERMISSION
 from worker.cli.check.aws import aws_checks
@@ -106,7 +106,7 @@ async def check_webhook(_: AppContext, *, name: str, url: HttpUrl) -> Sequence[F
 
 def problem_findings(problems: list[str]) -> list[Finding]:
     """Return a finding for each problem of the settings."""
-    return [fail("bad setting", *halves(problem)) for problem in problems]
+    return [fail("bad setting", *parts_of_problem(problem)) for problem in problems]
 
 
 def is_out_of_reach(failed: Finding) -> bool:
@@ -125,6 +125,6 @@ async def _within(name: str, check: Awaitable[Sequence[Finding]]) -> Sequence[Fi
         # Resolving ends so where a part of the name is longer than one can be.
         return [fail(name, "the host name is not valid", "check its URL")]
     except ConfigurationError as error:
-        return [fail(name, *halves(error.problems[0]))]
+        return [fail(name, *parts_of_problem(error.problems[0]))]
     except CALL_ERRORS as error:
         return [fail(name, fault_of(error).code, fault_of(error).remedy)]

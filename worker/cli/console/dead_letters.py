@@ -117,12 +117,12 @@ def cause(fingerprint: str, work: DeadLetters, frame: Frame, first: int = 0) -> 
     reasons = dict.fromkeys(clean(one.reason) for one in found)
     heads = ("Message", "Job", "Queue", "Failed last", "Receives", "Bytes")
     table = table_of(heads, [_message_row(one) for one in shown], "None.")
-    turns = _turns(fingerprint, first, len(found))
+    links = _page_links(fingerprint, first, len(found))
     return joined(
         *(tag("p", reason, class_="cause") for reason in reasons),
         tag("p", "fingerprint ", tag("code", clean(fingerprint)), class_="note"),
         _actions(frame, "--fingerprint", fingerprint=fingerprint),
-        panel(_messages(len(found)), _read_note(run, work), table, *turns),
+        panel(_messages(len(found)), _read_note(run, work), table, *links),
     )
 
 
@@ -138,7 +138,7 @@ def _message_row(dead_letter: DeadLetter) -> tuple[str, ...]:
     )
 
 
-def _turns(fingerprint: str, first: int, count: int) -> Iterator[Markup]:
+def _page_links(fingerprint: str, first: int, count: int) -> Iterator[Markup]:
     path = f"{PATH}/cause"
     links = []
     if first > 0:

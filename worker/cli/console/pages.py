@@ -273,10 +273,10 @@ def upstreams(now: Overview) -> Markup:
         for one, who in now.upstreams
     ]
     heads = ("Upstream", "Breaker", "Why", "Pause left", "Replicas")
-    ill = {one.name for one, _ in now.upstreams}
+    unhealthy = {one.name for one, _ in now.upstreams}
     seen = [one for queue in now.queues for one in queue.replicas.values()]
-    well = sorted({name for one in seen for name in one.upstreams} - ill)
-    users = [(tag("b", name), _badge("good", "closed"), _jobs_of(name, seen)) for name in well]
+    healthy = sorted({name for one in seen for name in one.upstreams} - unhealthy)
+    users = [(tag("b", name), _badge("good", "closed"), _jobs_of(name, seen)) for name in healthy]
     return joined(
         _summary(now),
         *_silence(now),

@@ -166,7 +166,7 @@ def from_files(files: Mapping[str, Path]) -> Ask:
     record = _object_in(files["crm"])
     schema = schema_of(_object_in(files["schema"]))
     if schema is None:
-        raise ConfigurationError([f"{files['schema']}: is no flow and no JSON Schema"])
+        raise ConfigurationError([f"{files['schema']}: is neither a flow nor a JSON Schema"])
 
     async def ask(_: AttributesWanted) -> tuple[Record, Schema]:
         return record, schema
