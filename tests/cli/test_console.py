@@ -225,6 +225,28 @@ async def test_a_second_run_waits_for_the_first(fail, changing):
     assert "Another run is not over" in second.words
 
 
+async def test_a_trace_that_reads_dead_letters_and_a_run_keep_each_other_out(
+    sqs, dead, visit, queue, monkeypatch
+):
+    monkeypatch.setenv("FORWARD_TYPES", "*")
+    monkeypatch.setenv("FORWARD_TO", "https://hook.example/events")
+    visitor = await visit()
+    form = {"conversation": "c0ffee00-0000-4000-8000-000000000001"}
+    before = sqs.counts["ReceiveMessage"]
+    trace = asyncio.create_task(visitor.post("/trace", **form))
+    await until(lambda: sqs.counts["ReceiveMessage"] > before or trace.done())
+
+    run, second = (
+        await visitor.post("/dead-letters/read", limit="10"),
+        await visitor.post("/trace", **form),
+    )
+
+    first = await trace
+    assert (first.status, run.status, second.status) == (200, 409, 409)
+    assert "dead-letter queue dead: 0 found" in first.words
+    assert (await visitor.post("/dead-letters/read", limit="10")).status == 200
+
+
 @pytest.mark.parametrize("state", ["read", "empty", "applied", "again"])
 async def test_only_a_dry_run_that_selected_something_is_applied_once(
     sqs, dead, fail, changing, state

@@ -6,8 +6,8 @@ run that has ended, and takes no message that came later.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class Busy(Exception):
-    """Another run is not over."""
+    """Another run is not over, or a trace reads the queues."""
 
 
 class Stopped(Exception):
@@ -128,6 +128,7 @@ class DeadLetters:
         self._addresses = addresses
         self.timing = timing
         self._task: asyncio.Task[None] | None = None
+        self._kept_out = False
         self.runs: list[Run] = []
         """The latest, in order."""
 
@@ -138,6 +139,17 @@ class DeadLetters:
     def active(self) -> Run | None:
         """The run that is not over."""
         return next((run for run in self.runs if not run.is_over), None)
+
+    @contextmanager
+    def without_runs(self) -> Iterator[None]:
+        """Keep runs out while another reads the queues. Raises Busy."""
+        if self._kept_out or self.active:
+            raise Busy
+        self._kept_out = True
+        try:
+            yield
+        finally:
+            self._kept_out = False
 
     def changed_since(self, run: Run) -> bool:
         """Whether a run after that one changed the queues."""
@@ -200,7 +212,7 @@ class DeadLetters:
         return self.runs[-1].number + 1 if self.runs else 1
 
     def _begin(self, run: Run) -> Run:
-        if self.active:
+        if self._kept_out or self.active:
             raise Busy
         self.runs = [*self.runs, run][-KEPT_RUNS:]
         self._task = asyncio.create_task(self._run(run))

@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from secrets import token_urlsafe
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ DRY_RATE = 1.0
 """Of an order that is not carried out: its rate is asked for before it is."""
 
 TRACE_SECONDS = 60.0
+BUSY = "Another run is not over, or a trace reads the dead letters: wait for it or stop it."
 MAX_FORM_BYTES = 64 * 1024
 
 ERRORS: Mapping[int, type[web.HTTPError]] = {
@@ -239,11 +240,13 @@ class Console:
         return _html(self._frame.page("Trace of a conversation", "/trace", *content))
 
     async def _traced(self, conversation: str, at_most: int) -> list[str]:
-        if at_most and self._work is not None and self._work.active:
-            raise self._refused(409, "Another run reads the dead letters: wait for it or stop it.")
+        alone = self._work.without_runs() if self._work and at_most else nullcontext()
         try:
-            async with asyncio.timeout(TRACE_SECONDS):
-                places = await searched(conversation, at_most)
+            with alone:
+                async with asyncio.timeout(TRACE_SECONDS):
+                    places = await searched(conversation, at_most)
+        except Busy:
+            raise self._refused(409, BUSY) from None
         except ConfigurationError as error:
             return [pages.missing(error.problems)]
         except TimeoutError:
@@ -256,7 +259,7 @@ class Console:
         try:
             run = begin(self._needed())
         except Busy:
-            raise self._refused(409, "Another run is not over: wait for it or stop it.") from None
+            raise self._refused(409, BUSY) from None
         except ValueError:
             raise self._refused(409, "Only a dry run with messages can be applied, once.") from None
         raise web.HTTPSeeOther(f"/runs/{run.number}")
