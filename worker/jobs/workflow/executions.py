@@ -186,7 +186,7 @@ class Workflows:
             if refusal.code == STARTED_BEFORE:
                 return False
             raise
-        if self._once is None and EXPRESS in reply["executionArn"]:
+        if self._once is None and EXPRESS in reply.get("executionArn", ""):
             self._report_express()
         return True
 
