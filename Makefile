@@ -14,6 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SHARED := $(BIN)/pytest -n 3 --dist worksteal
 # Long by nature: worker processes, signals, installed packages, hours of virtual time, 200,000 rows.
 PROCESSES := $(addprefix tests/,service own_jobs isolation chaos simulation jobs/test_report_scale.py \
+	cli/test_dlq.py cli/test_inspect_live.py cli/test_output.py cli/test_console_command.py ops/test_log_sinks.py \
 	intake/test_any_order.py intake/test_outage.py intake/test_partial_outage.py unit/test_tracing.py)
 PINS := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 COMPILE := $(PINS) pyproject.toml
