@@ -14,7 +14,7 @@ import asyncio
 import re
 import ssl
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -146,10 +146,11 @@ class HttpClient:
     def _out(self, request: Request, headers: Mapping[str, str]) -> httpx.Request:
         # A query may be a phone number: those URLs are in no cache.
         find = self._parsed if "?" in request.path else self._url_of
-        target, content = {"target": find(request.path)}, httpx.ByteStream(_content(request))
-        # By `stream`, not by `content`: that would work out headers which aiohttp sets anyway.
-        out = httpx.Request(request.method, self._url, stream=content, extensions=target)
-        out.headers = _headers(request, headers)
+        # URL and headers beside httpx's own: those it would take apart, and these it would encode
+        # for aiohttp to decode. By `stream`, not by `content`, for the same reason.
+        beside = {"target": find(request.path), "headers": _headers(request, headers)}
+        content = httpx.ByteStream(_content(request))
+        out = httpx.Request(request.method, self._url, stream=content, extensions=beside)
         out.read()
         return out
 
@@ -158,7 +159,7 @@ class HttpClient:
 
     async def _reply(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Reply:
         limit = self._limits.reply_bytes
-        headers = _received(response.headers)
+        headers = _received(response.extensions["headers"])
         body = bytearray()
         async for chunk in stream:
             body += chunk
@@ -237,27 +238,35 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Transport(AiohttpTransport):
-    """httpx-aiohttp's, which would hand aiohttp a URL as text, to be quoted anew."""
+    """httpx-aiohttp's, which would hand aiohttp a URL as text, to be quoted anew.
+
+    Headers go past httpx's own type, both ways: it encodes and decodes each of them several times.
+    """
 
     def __init__(self, limits: HttpLimits, proxy: str | None) -> None:
         super().__init__(verify=(tls := trusted()), client=lambda: _session(limits, tls))
         self._proxy = proxy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to its extension `target`, a URL that is quoted already."""
+        """Send a request to its extension `target`, a URL that is quoted already.
+
+        The extension `headers` has its headers, and that of the response the raw ones of the reply.
+        """
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         # Not as a context: `AiohttpResponseStream` releases it.
         response = await self.client.request(
             request.method,
             request.extensions["target"],
-            headers=request.headers,
+            headers=request.extensions["headers"],
             data=request.content or None,
             allow_redirects=False,
             proxy=self._proxy,
         )
         return httpx.Response(
-            response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response)
+            response.status,
+            stream=AiohttpResponseStream(response),
+            extensions={"headers": response.raw_headers},
         )
 
 
@@ -279,18 +288,19 @@ def _content(request: Request) -> bytes:
     return b"" if request.json is None else orjson.dumps(request.json)
 
 
-def _headers(request: Request, more: Mapping[str, str]) -> httpx.Headers:
+def _headers(request: Request, more: Mapping[str, str]) -> dict[str, str]:
     kind = SENT_WITH_FORM if request.form is not None else SENT_WITH_JSON
     if request.form is None and request.json is None:
         kind = SENT_HEADERS
-    # Named, as httpx would find the encoding by decoding all of them.
-    return httpx.Headers({**kind, **request.headers, **more}, encoding="ascii")
+    found = {**kind, **request.headers, **more}
+    "".join((*found, *found.values())).encode("ascii")  # aiohttp would send UTF-8
+    return found
 
 
-def _received(headers: httpx.Headers) -> dict[str, str]:
-    """Return names in lower case; httpx's own mapping would decode every value three times."""
+def _received(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return names in lower case."""
     found: dict[str, str] = {}
-    for raw_name, raw_value in headers.raw:
+    for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
