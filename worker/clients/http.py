@@ -10,7 +10,6 @@ The bytes of a URL go out as they came in: a signature was made over them. httpx
 both write them anew (`%2F` as `/`, `%2e%2e` as a step up).
 """
 
-import asyncio
 import re
 import ssl
 import zlib
@@ -33,7 +32,7 @@ from yarl import URL
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
 from worker.clients.http_types import Reply, Request, failure_of, no_way_through
 from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
-from worker.resilience import Guard
+from worker.resilience import Deadline, Guard
 
 T = TypeVar("T")
 
@@ -115,7 +114,7 @@ class HttpClient:
         except (ValueError, orjson.JSONEncodeError) as error:
             raise Permanent(f"{self._upstream}: unsendable ({type(error).__name__})") from None
         try:
-            async with asyncio.timeout(self._limits.total_seconds):
+            with Deadline(self._limits.total_seconds):
                 response = await self._transport.handle_async_request(out)
                 stream = cast("httpx.AsyncByteStream", response.stream)
                 try:

@@ -10,7 +10,15 @@ from worker.resilience.retry import (
     full_jitter,
     seconds_to_next_poll,
 )
-from worker.resilience.work import OncePerKey, Work, begin, current_work, waiting_for, working_for
+from worker.resilience.work import (
+    Deadline,
+    OncePerKey,
+    Work,
+    begin,
+    current_work,
+    waiting_for,
+    working_for,
+)
 
 __all__ = [
     "PAUSE_CAP_SECONDS",
@@ -18,6 +26,7 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "Cached",
+    "Deadline",
     "FleetBudget",
     "Guard",
     "GuardPolicy",

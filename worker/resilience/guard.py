@@ -43,7 +43,7 @@ from worker.resilience.retry import (
     RetryPolicy,
     full_jitter,
 )
-from worker.resilience.work import current_work, waiting_for
+from worker.resilience.work import Deadline, current_work, waiting_for
 from worker.telemetry import current_tracing, metrics
 
 T = TypeVar("T")
@@ -241,11 +241,12 @@ class Guard:
             raise LeaseLost(f"{self.upstream}: not called, the lease of the message is lost")
 
     async def _timed(self, attempt: Callable[[], Awaitable[T]], run: _Run) -> T:
+        deadline = Deadline(run.deadline - self._clock())
         try:
-            async with asyncio.timeout(run.deadline - self._clock()) as timeout:
+            with deadline:
                 return await attempt()
         except TimeoutError as error:
-            what = "passed its deadline" if timeout.expired() else "timed out"
+            what = "passed its deadline" if deadline.passed else "timed out"
             raise Unavailable(f"{self.upstream} {what}") from error
 
     async def _judged(

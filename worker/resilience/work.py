@@ -5,12 +5,15 @@ and no effect may follow a lost lease. All three ask here, so that no handler ha
 """
 
 import asyncio
+from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
+from types import TracebackType
+from typing import Self
 
 
 def _held() -> bool:
@@ -145,6 +148,48 @@ def waiting_for(what: str, clock: Callable[[], float]) -> Iterator[None]:
         yield
     finally:
         group.stop_waiting(clock())
+
+
+class Deadline:
+    """Ends a block with TimeoutError once so many seconds have passed.
+
+    `asyncio.timeout` for one use, without its coroutines, states and moves: those are four fifths
+    of its CPU, and each call to an upstream is within two of them.
+    """
+
+    __slots__ = ("_cancelling", "_seconds", "_task", "_timer", "passed")
+
+    _task: asyncio.Task[object]
+    _timer: asyncio.TimerHandle
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.passed = False
+        """Whether it was this deadline that ended the block."""
+
+    def __enter__(self) -> Self:
+        """Begin; must be within a task."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline needs a task")
+        self._task, self._cancelling = task, task.cancelling()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._pass)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        # Another cancellation besides is to go on as one, as asyncio's own rule is.
+        if self.passed and self._task.uncancel() <= self._cancelling and kind is CancelledError:
+            raise TimeoutError from error
+
+    def _pass(self) -> None:
+        self.passed = True
+        self._task.cancel()
 
 
 class OncePerKey:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.resilience.work import Work, begin, current_work, waiting_for, working_for
+from worker.resilience.work import Deadline, Work, begin, current_work, waiting_for, working_for
 
 
 class Clock:
@@ -87,3 +87,37 @@ def test_a_work_that_joined_twice_leaves_twice(clock):
         group.leave((work,), clock.now)
 
     assert (group.works, work.waiting_for) == ((), "")
+
+
+@pytest.mark.looptime
+async def test_a_deadline_ends_a_block_that_is_late_and_no_other():
+    with pytest.raises(TimeoutError), Deadline(10) as late:
+        await asyncio.Event().wait()
+    with Deadline(10) as early:
+        await asyncio.sleep(9)
+    await asyncio.sleep(9)
+
+    assert (late.passed, early.passed) == (True, False)
+    assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.looptime
+async def test_a_cancellation_that_comes_with_the_deadline_stays_one():
+    async def late():
+        with Deadline(10):
+            asyncio.get_running_loop().call_later(10, task.cancel)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(late())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.looptime
+async def test_of_two_deadlines_the_outer_one_counts_when_both_are_over():
+    with pytest.raises(TimeoutError), Deadline(10) as outer, Deadline(10) as inner:
+        await asyncio.Event().wait()
+
+    assert outer.passed
+    assert inner.passed
+    assert asyncio.current_task().cancelling() == 0
