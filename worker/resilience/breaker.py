@@ -56,6 +56,8 @@ class Window:
         self._latest: OrderedDict[Hashable, tuple[int, bool]] = OrderedDict()
         """Bucket and failure of each message's latest call, the oldest first."""
         self._sums = Tally()
+        self._expired_for = -1
+        """Number of the bucket for which the window was last cut: within it, nothing expires."""
 
     def add(self, now: float, messages: Iterable[Hashable], *, failed: bool) -> None:
         """Count one call that ended at `now` and was made for these messages."""
@@ -86,6 +88,9 @@ class Window:
 
     def _expire(self, now: float) -> int:
         number = int(now // self._bucket_seconds)
+        if number == self._expired_for:
+            return number
+        self._expired_for = number
         while self._buckets and self._buckets[0][0] <= number - BUCKETS:
             self._sums.calls -= self._buckets.popleft()[1]
         while self._latest and next(iter(self._latest.values()))[0] <= number - BUCKETS:

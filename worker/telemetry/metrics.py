@@ -160,15 +160,15 @@ sentiment_escalations = Counter(
 )
 
 # ── upstreams ──────────────────────────────────────────────────────────────────────────────────
-dependency_requests = Counter(
+dependency_requests = Tally(
     "worker_dependency_requests_total",
     "Calls to an upstream, by result: ok, rejected, rate_limited, too_large, unreadable, "
     "unavailable, unauthorized, misconfigured, lease_lost, not_yet, breaker_open, cancelled, "
     "error.",
     ["dependency", "result"],
-    registry=REGISTRY,
+    REGISTRY,
 )
-dependency_duration = Histogram(
+dependency_duration = TallyHistogram(
     "worker_dependency_duration_seconds",
     "One attempt of a call, without waits for limiter or backoff.",
     ["dependency"],
@@ -190,7 +190,7 @@ breaker_transitions = Counter(
     ["dependency", "to"],
     registry=REGISTRY,
 )
-ratelimit_wait = Histogram(
+ratelimit_wait = TallyHistogram(
     "worker_ratelimit_wait_seconds",
     "Time a call waited for the request budget.",
     ["dependency"],
@@ -232,11 +232,11 @@ asked_pause = Gauge(
     ["dependency"],
     registry=REGISTRY,
 )
-cache_requests = Counter(
+cache_requests = Tally(
     "worker_cache_requests_total",
     "Lookups, by result: hit, miss, stale, negative, coalesced.",
     ["cache", "result"],
-    registry=REGISTRY,
+    REGISTRY,
 )
 cache_entries = Gauge("worker_cache_entries", "Entries held now.", ["cache"], registry=REGISTRY)
 token_refresh = Counter(
