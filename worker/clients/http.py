@@ -165,9 +165,10 @@ class HttpClient:
             if len(body) > limit:
                 raise self._too_large(response.status_code)
         whole = bytes(body)
-        for _ in range(_times_zipped(headers.get("content-encoding", ""))):
+        if whole and (coding := headers.get("content-encoding")):
             # Nothing is not even gzip, whatever a 202 says of it.
-            whole = _unzipped(self._upstream, whole, limit + 1) if whole else whole
+            for _ in range(_times_zipped(coding)):
+                whole = _unzipped(self._upstream, whole, limit + 1) if whole else whole
         if len(whole) > limit:
             raise self._too_large(response.status_code)
         return Reply(

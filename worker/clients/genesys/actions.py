@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -42,6 +41,8 @@ def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
     Genesys itself says that the action does not exist, which is Misconfigured, as are inputs that
     the action does not take.
     """
+    if reply.status != 400 and reply.status not in NOT_FOUND:
+        return False
     body = wire.error_body_of(reply)
     text = f"genesys: {reply.status} {body.code or '-'} {body.correlation_id or '-'}"
     if reply.status == 400 and body.code == OTHER_INPUTS and body.action is None:
@@ -50,8 +51,8 @@ def knows_no_customer(reply: Reply, not_found: NotFound) -> bool:
             setting="VOICE_INPUT_FIELD",
             remedy="set VOICE_INPUT_FIELD to the name of the input in the data action's contract",
         )
-    if reply.status not in NOT_FOUND:
-        return reply.status == 400 and body.code == NO_CUSTOMER
+    if reply.status == 400:
+        return body.code == NO_CUSTOMER
     if body.action is None:
         raise Misconfigured(
             f"{text}: the data action does not exist",
@@ -93,18 +94,19 @@ class Actions:
     async def execute_data_action(self, action_id: str, inputs: Mapping[str, str]) -> Output | None:
         """Return the data action's output; None when it knows no such customer."""
         call = self._dialect.execute_data_action(action_id, inputs)
-        async with self._place():
-            return await self._api.run(call, repeatable=self._repeatable)
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Hold one of the places; no deadline runs while it is waited for."""
-        with waiting_for("data actions", asyncio.get_running_loop().time):
-            await self._places.acquire()
+        await self._place()
         try:
-            yield
+            return await self._api.run(call, repeatable=self._repeatable)
         finally:
             self._places.release()
+
+    async def _place(self) -> None:
+        """Acquire one of the places; no deadline runs while it is waited for."""
+        if self._places.locked():
+            with waiting_for("data actions", asyncio.get_running_loop().time):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()
 
     def lookup(self, action_id: str, read: Callable[[Reply], T]) -> Call[T]:
         """Return the read of the data action itself, which only `worker check` makes."""

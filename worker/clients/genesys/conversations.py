@@ -38,17 +38,19 @@ from worker.resilience import Batcher, Work, current_work, waiting_for, working_
 T = TypeVar("T")
 
 
-MEDIA = (
-    "calls",
-    "callbacks",
-    "chats",
-    "cobrowsesessions",
-    "emails",
-    "internalMessages",
-    "messages",
-    "screenshares",
-    "socialExpressions",
-    "videos",
+MEDIA = frozenset(
+    {
+        "calls",
+        "callbacks",
+        "chats",
+        "cobrowsesessions",
+        "emails",
+        "internalMessages",
+        "messages",
+        "screenshares",
+        "socialExpressions",
+        "videos",
+    }
 )
 """A participant's legs, by the names of the lists that hold them."""
 
@@ -83,10 +85,11 @@ def customers_of(reply: Reply) -> list[Mapping[str, Any]]:
 
     Transfers and conferences add customers.
     """
-    listed = wire.object_of(reply).get("participants")
-    participants = listed if isinstance(listed, list) else []
-    found = [who for who in participants if isinstance(who, dict) and _is_customer(who)]
-    return sorted(found, key=_joined)
+    return _customers(wire.objects_in(wire.object_of(reply).get("participants")))
+
+
+def _customers(participants: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(filter(_is_customer, participants), key=_joined)
 
 
 class LiveConversations:
@@ -107,10 +110,10 @@ def _caller(reply: Reply) -> Caller:
     if reply.status == 404:
         # Not NotYet: it has left the live store, or is another division's; waiting shows neither.
         return Caller()
-    customers = customers_of(reply)
     participants = wire.objects_in(wire.object_of(reply).get("participants"))
+    customers = _customers(participants)
     media = frozenset(
-        name for who in participants for name in MEDIA if wire.objects_in(who.get(name))
+        name for who in participants for name in MEDIA & who.keys() if wire.objects_in(who[name])
     )
     # The first one's or none: of the others, some are parties whom the agent consulted.
     return Caller(next(map(_address, customers), None), media)

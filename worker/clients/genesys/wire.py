@@ -254,6 +254,8 @@ def pause_asked(reply: Reply) -> float | None:
 
 def budget_of(reply: Reply) -> Budget | None:
     """Return the request budget of a reply; None when it has none that can be read."""
+    if "inin-ratelimit-count" not in reply.headers:  # withdrawn; some gateways still add it
+        return None
     numbers = [
         float(text)
         for name in ("count", "allowed", "reset")

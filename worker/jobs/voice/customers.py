@@ -42,9 +42,10 @@ def customer_of(
 
 def _field(output: Mapping[str, Any], name: str) -> object:
     """Return the field of that name, or else the only one that differs by case: `Tier`."""
+    if name in output:
+        return output[name]
     alike = [key for key in output if key.casefold() == name.casefold()]
-    key = name if name in output or len(alike) != 1 else alike[0]
-    return output.get(key)
+    return output[alike[0]] if len(alike) == 1 else None
 
 
 def _tier(value: object, field: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 
 import structlog
 from msgspec.structs import replace
@@ -35,7 +36,7 @@ def may_be_call(caller: Caller) -> bool:
 
 def number_of(*addresses: str | None) -> str | None:
     """Return the first E.164 number among the addresses, else the first number as it came."""
-    found = [*map(e164, addresses), *map(number_as_written, addresses)]
+    found = chain(map(e164, addresses), map(number_as_written, addresses))
     return next(filter(None, found), None)
 
 

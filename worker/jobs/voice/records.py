@@ -155,6 +155,8 @@ def _speaker(speaker: SpeakerScore) -> Mapping[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
+    if isinstance(value, str):  # most of them are, and the serializer asks for all else first
+        return {"S": value}
     try:
         return TypeSerializer().serialize(value)
     except (DecimalException, TypeError):
