@@ -85,7 +85,7 @@ class _Run:
     """One call with all its attempts."""
 
     deadline: float
-    first: Callable[[], Awaitable[object]] | None
+    first: Callable[[], Awaitable[object] | None] | None
     background: bool
 
 
@@ -117,13 +117,14 @@ class Guard:
         self,
         attempt: Callable[[], Awaitable[T]],
         *,
-        first: Callable[[], Awaitable[object]] | None = None,
+        first: Callable[[], Awaitable[object] | None] | None = None,
         repeatable: bool = True,
         background: bool = False,
     ) -> T:
         """Return what `attempt` returns, trying again within the deadline where that may help.
 
-        `first`: awaited before each attempt and before the budget is asked: a token.
+        `first`: what it returns is awaited before each attempt and before the budget is asked: a
+        token; None when there is nothing to wait for.
         `repeatable` False: an attempt that may have had its effect (`Unavailable`) is not
         repeated; one that was refused for its rate always is. `background`: after all live calls.
 
@@ -182,8 +183,8 @@ class Guard:
     async def _try(self, attempt: Callable[[], Awaitable[T]], run: _Run) -> T:
         try:
             with self._breaker.permit() as permit:
-                if run.first:
-                    await self._keep_in_flight("token", run.first(), run)
+                if run.first and (token := run.first()) is not None:
+                    await self._keep_in_flight("token", token, run)
                     self._breaker.confirm(permit)
                 trial = await self._admitted(permit, run)
                 answer = await self._judged(permit, attempt, run, trial=trial)
@@ -210,6 +211,8 @@ class Guard:
         return trial
 
     async def _budgeted(self, limiter: Limiter, run: _Run) -> bool:
+        if (trial := limiter.acquire_now()) is not None:
+            return trial
         works = current_work()
         if not works:
             return await limiter.acquire(max_wait=self._spare(run), background=run.background)

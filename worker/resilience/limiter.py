@@ -236,12 +236,9 @@ class Limiter:
         seconds: as soon as that is known, mostly at once, with `retry_after` the wait that would
         have been needed.
         """
+        if (trial := self.acquire_now()) is not None:
+            return trial
         now = self._clock()
-        if not (self._live or self._background) and self._take(now):
-            # The common case, no waiters and free budget: no queue, no timer.
-            self._waited.observe(0)
-            self._remaining.set(self._bucket.free(now))
-            return self._begins_trial(now)
         queue = self._background if background else self._live
         waiter = _Waiter(now, max_wait, "" if background else job)
         queue.add(waiter)
@@ -253,6 +250,18 @@ class Limiter:
             raise
         self._waited.observe(self._clock() - waiter.since)
         return trial
+
+    def acquire_now(self) -> bool | None:
+        """As `acquire`; None where that would wait, or reject.
+
+        The common case, no waiters and free budget: no queue, no timer.
+        """
+        now = self._clock()
+        if self._live or self._background or not self._take(now):
+            return None
+        self._waited.observe(0)
+        self._remaining.set(self._bucket.free(now))
+        return self._begins_trial(now)
 
     def exhausted_for(self) -> float:
         """Return the seconds until a call could be made now; 0 while there is budget."""

@@ -9,10 +9,11 @@ Calls of a report are retried in the background: giving one up would throw away 
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -131,21 +132,23 @@ class Tokens:
         left = max(0.0, pause.until - self._clock())
         return (left, pause.asked) if left or pause.asked > self._pause_cap_seconds else None
 
-    async def get(self) -> str:
-        """Return a token with life left.
+    def held(self) -> str | None:
+        """Return a token with life left, renewing it near its end; None: `get` has to wait."""
+        now, held = self._clock(), self._held
+        if held is None or now >= held.expires_at:
+            return None
+        # The old one is good for minutes: no caller waits, and a failed renewal fails none.
+        if now >= held.renew_at and self._paused(now) is None:
+            self._refreshing(now)
+        return held.value
 
-        Raises Unauthorized (client refused), RateLimited (minted too often) or Unavailable.
-        """
-        now = self._clock()
-        held = self._held
-        if held is not None and now < held.renew_at:
-            return held.value
-        if held is not None and now < held.expires_at:
-            # The old one is good for minutes: no caller waits, and a failed renewal fails none.
-            if self._paused(now) is None:
-                self._refreshing(now)
-            return held.value
-        return await self._issued(now)
+    def wait(self) -> Awaitable[str] | None:
+        """Return what is to be awaited for a token; None while one is held."""
+        return None if self.held() else self.get()
+
+    async def get(self) -> str:
+        """As `held`, and waits; Unauthorized, RateLimited (minted too often) or Unavailable."""
+        return self.held() or await self._issued(self._clock())
 
     def invalidate(self, token: str) -> None:
         """Drop the token an API call was refused with, unless another caller already did.
@@ -292,12 +295,9 @@ class Api:
 
         `repeatable`: a second execution does no harm. `background`: gives way to live work.
         """
-
-        async def attempt() -> T:
-            return await self._once(call)
-
-        return await self._guards[call.upstream].call(
-            attempt, first=self._tokens.get, repeatable=repeatable, background=background
+        attempt, guard = partial(self._once, call), self._guards[call.upstream]
+        return await guard.call(
+            attempt, first=self._tokens.wait, repeatable=repeatable, background=background
         )
 
     async def _once(self, call: Call[T]) -> T:
