@@ -13,7 +13,7 @@ both write them anew (`%2F` as `/`, `%2e%2e` as a step up).
 import re
 import ssl
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,7 +26,6 @@ import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream
 from yarl import URL
 
 from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
@@ -254,7 +253,7 @@ class _Transport(AiohttpTransport):
         """
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
-        # Not as a context: `AiohttpResponseStream` releases it.
+        # Not as a context: `_Body` releases it.
         response = await self.client.request(
             request.method,
             request.extensions["target"],
@@ -265,9 +264,23 @@ class _Transport(AiohttpTransport):
         )
         return httpx.Response(
             response.status,
-            stream=AiohttpResponseStream(response),
+            stream=_Body(response),
             extensions={"headers": response.raw_headers},
         )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a reply; aiohttp's errors pass, which httpx-aiohttp's own would rename."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self._response.content.readany():
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.__aexit__(None, None, None)
 
 
 def _session(limits: HttpLimits, tls: ssl.SSLContext) -> aiohttp.ClientSession:
