@@ -97,7 +97,11 @@ class Reading:
             self.surplus = True
         if not self._headed and self._received > MAX_HEADER_BYTES:
             raise MalformedReply("headers too large")
-        return self.reply is not None
+        if self.reply is None:
+            return False
+        # It and the parser hold each other: the two would wait for the garbage collector.
+        del self._parser
+        return True
 
     def end(self) -> Reply | None:
         """Return the reply if the end of the connection is its end, too."""
