@@ -1,5 +1,6 @@
 """Replies byte by byte: however they arrive, a reply is read whole and as it is, or not at all."""
 
+import gc
 from itertools import pairwise
 
 import pytest
@@ -234,3 +235,19 @@ def outcome(pieces):
     if reply is not None:
         assert 200 <= reply.status <= 999
     return reply
+
+
+def test_a_reply_that_was_read_leaves_nothing_to_the_garbage_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        reading = Reading()
+        whole = reading.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        reply = reading.reply
+        del reading
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+    assert whole
+    assert reply.body == b"{}"
