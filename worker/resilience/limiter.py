@@ -252,10 +252,7 @@ class Limiter:
         return trial
 
     def acquire_now(self) -> bool | None:
-        """As `acquire`; None where that would wait, or reject.
-
-        The common case, no waiters and free budget: no queue, no timer.
-        """
+        """As `acquire`, without a queue; None where that would wait, or reject."""
         now = self._clock()
         if self._live or self._background or not self._take(now):
             return None

@@ -254,11 +254,10 @@ def pause_asked(reply: Reply) -> float | None:
 
 def budget_of(reply: Reply) -> Budget | None:
     """Return the request budget of a reply; None when it has none that can be read."""
-    if "inin-ratelimit-count" not in reply.headers:  # withdrawn; some gateways still add it
-        return None
+    names = ("count", "allowed", "reset") if "inin-ratelimit-count" in reply.headers else ()
     numbers = [
         float(text)
-        for name in ("count", "allowed", "reset")
+        for name in names
         if (text := reply.headers.get(f"inin-ratelimit-{name}", "")).isascii() and text.isdigit()
     ]
     return Budget(*numbers) if len(numbers) == 3 else None
