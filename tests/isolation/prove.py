@@ -30,6 +30,7 @@ RESULTS = {
     "fleet": (),
     "chaos": (),
     "trace": (),
+    "policies": (),
     "bench": (OUT / "bench" / "benchmarks.json",),
 }
 """Files that the legs write beside what they print."""
@@ -55,6 +56,12 @@ class Leg:
     """Arguments of the full size."""
 
     quick: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What starts it: a script as it is, a module by the interpreter."""
+        script = "/" in self.program[0]
+        return self.program if script else (sys.executable, "-m", *self.program)
 
     @property
     def log(self) -> Path:
@@ -96,6 +103,14 @@ def _trace() -> Iterator[Line]:
     text = (OUT / "trace.log").read_text(errors="replace")
     for what, figure, limit in re.findall(r"^(.+): (\d+) \(limit (\d+)\)$", text, re.MULTILINE):
         yield Line(what, figure, f"≤ {limit}", int(figure) <= int(limit))
+
+
+def _policies() -> Iterator[Line]:
+    """Read the last line of `deploy/tests/policies/run`: checks that passed, and that failed."""
+    text = (OUT / "policies.log").read_text(errors="replace")
+    for passed, failed in re.findall(r"^(\d+) passed, (\d+) failed$", text, re.MULTILINE):
+        figure = f"{passed} of {int(passed) + int(failed)}"
+        yield Line("whole policies, and each action removed", figure, "all", failed == "0")
 
 
 def _simulation(name: str) -> Iterator[Line]:
@@ -146,6 +161,7 @@ LEGS = (
     ),
     Leg("chaos", ("tests.chaos",), _chaos, full=("--full",)),
     Leg("trace", ("tests.benchmarks.message_trace",), _trace),
+    Leg("policies", ("deploy/tests/policies/run",), _policies, quick=("--quick",)),
     Leg("bench", ("tests.benchmarks", "--out", str(OUT / "bench")), _bench, quick=("--quick",)),
 )
 
@@ -181,7 +197,7 @@ def _run(leg: Leg, *, quick: bool) -> tuple[int, float]:
     began = time.monotonic()
     with leg.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own programs
-            [sys.executable, "-m", *leg.program, *more],
+            [*leg.command, *more],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

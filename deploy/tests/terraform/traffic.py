@@ -50,9 +50,9 @@ def wanted(source: str, bus: str) -> list[Entry]:
     """Return three events that the rules take."""
     score = {"conversationId": CALL, "sentimentOverallScore": 0.25}
     return [
-        _entry(SCORED, score, source, bus),
-        _entry(ENDED, _leg(CALL, CALLER, "VOICE"), source, bus),
-        _entry(ENDED, _leg(CHAT, CHATTER, "MESSAGE"), source, bus),
+        entry(SCORED, score, source, bus),
+        entry(ENDED, leg(CALL, CALLER, "VOICE"), source, bus),
+        entry(ENDED, leg(CHAT, CHATTER, "MESSAGE"), source, bus),
     ]
 
 
@@ -60,8 +60,8 @@ def unwanted(source: str, bus: str) -> list[Entry]:
     """Return an event of another topic, and one of another organisation."""
     stranger = source.replace("/cloud/", "/cloud/other-")
     return [
-        _entry(UNWANTED, _leg(CALL, CALLER, "VOICE"), source, bus),
-        _entry(ENDED, _leg(CALL, CALLER, "VOICE"), stranger, bus),
+        entry(UNWANTED, leg(CALL, CALLER, "VOICE"), source, bus),
+        entry(ENDED, leg(CALL, CALLER, "VOICE"), stranger, bus),
     ]
 
 
@@ -83,7 +83,7 @@ def as_sent_by_the_scheduler(template: str) -> str:
     )
 
 
-def _entry(topic: str, body: Mapping[str, Any], source: str, bus: str) -> Entry:
+def entry(topic: str, body: Mapping[str, Any], source: str, bus: str) -> Entry:
     detail = {
         "topicName": topic.replace("{id}", str(body["conversationId"])),
         "version": "2",
@@ -100,7 +100,7 @@ def _entry(topic: str, body: Mapping[str, Any], source: str, bus: str) -> Entry:
     }
 
 
-def _leg(conversation: str, participant: str, medium: str) -> Mapping[str, Any]:
+def leg(conversation: str, participant: str, medium: str) -> Mapping[str, Any]:
     return {
         "eventTime": int(AT.timestamp() * 1000),
         "conversationId": conversation,

@@ -1,0 +1,254 @@
+"""Worker and commands under the policies of the module, in an AWS that enforces them."""  # noqa: INP001  a script's folder
+
+import asyncio
+import json
+import re
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import effects
+import traffic
+from cloud import BATCHES, STREAM, Cloud, actions_of, enforceable, enforcing
+from tally import Tally, say
+
+from worker.demo.process import WorkerProcess
+from worker.emulators.endpoints import WebhookSink
+from worker.emulators.genesys import Ended, GenesysCloud, GenesysServer, a_conversation
+
+TASK, OPERATOR = "aws_iam_role_policy.task", "aws_iam_policy.operator"
+EFFECT_SECONDS = 40
+FIND_SECONDS = 0.2
+COMMAND_SECONDS = 60
+
+ELSEWHERE = {
+    "firehose:PutRecordBatch": "FORWARD_TO is a stream of Kinesis here",
+    "firehose:DescribeDeliveryStream": "FORWARD_TO is a stream of Kinesis here",
+    "events:ListRuleNamesByTarget": "FORWARD_TO is a stream of Kinesis here",
+    "ecs:UpdateTaskProtection": "asked for through the ECS agent, which is not here",
+    "sqs:StartMessageMoveTask": "ministack has no such call",
+}
+"""Actions that cannot be tried here. Why."""
+
+DENIAL = re.compile("AccessDenied|not authorized|AuthorizationError")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round under one policy came to."""
+
+    problems: Sequence[str]
+    """Effects that are missing, and commands that ended otherwise than they should."""
+
+    text: str
+    """Everything that worker and commands wrote."""
+
+    def names(self, action: str) -> bool:
+        """Whether an action is named as denied."""
+        return any(one in self.text for one in (action, BATCHES.get(action, action)))
+
+    @property
+    def denied(self) -> list[str]:
+        """Lines that speak of a denial."""
+        return [line for line in self.text.splitlines() if DENIAL.search(line)]
+
+
+async def main() -> int:
+    """Prove both policies; 0 if all passed."""
+    work, quick = Path(sys.argv[1]), "--quick" in sys.argv
+    tally = Tally()
+    with enforcing(work / "ministack/bin/ministack", work / "ministack.log") as url:
+        cloud = Cloud(url, work / "policies.jsonl")
+        for address, round_ in ((TASK, worker_round), (OPERATOR, commands_round)):
+            await _prove(tally, cloud, address, partial(round_, cloud, work), quick=quick)
+    say("NOT RUN: the condition on events:source, which ministack does not know")
+    return tally.end()
+
+
+Round = Callable[[Mapping[str, Any]], Awaitable["Outcome"]]
+
+
+async def _prove(tally: Tally, cloud: Cloud, address: str, round_: Round, *, quick: bool) -> None:
+    policy = cloud.policy(address)
+    whole = await round_(enforceable(policy))
+    found = [*whole.problems, *whole.denied]
+    tally.that(f"{address}: everything is done, nothing is denied", found)
+    for action in () if quick else actions_of(policy):
+        if action in ELSEWHERE:
+            say(f"NOT RUN: {address} without {action}: {ELSEWHERE[action]}")
+            continue
+        found = await round_(enforceable(policy, without=action))
+        said = "named" if found.names(action) else "not named"
+        missed = [*found.problems, *found.denied[:1]]
+        tally.refused(f"{address} without {action}: {said}; {'; '.join(missed)[:160]}", missed)
+
+
+async def worker_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) -> Outcome:
+    """Let the worker do all jobs under a policy, until all is done or a denial is named."""
+    cloud.reset()
+    log = work / f"worker-{uuid.uuid4()}.log"
+    async with GenesysServer() as genesys, WebhookSink() as crm:
+        furnish(genesys)
+        environment = {**task_environment(cloud, genesys, crm.url), **cloud.keys("task", policy)}
+        worker = WorkerProcess(environment, log, until_ready=False)
+        async with worker:
+            send(cloud)
+            problems = await _settled(cloud, crm, log)
+            status = await worker.page("/status")
+    return Outcome(problems, log.read_text() + status)
+
+
+def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str) -> dict[str, str]:
+    """Return the environment of the task definition, its secrets, and the emulators' places."""
+    return {
+        **cloud.environment(),
+        "GENESYS_ACTION_ID": "custom_-_0c0ffee0-0000-4000-8000-000000000001",
+        "GENESYS_CLIENT_ID": genesys.client_id,
+        "GENESYS_CLIENT_SECRET": genesys.client_secret,
+        "GENESYS_API_URL": genesys.url,
+        "GENESYS_LOGIN_URL": genesys.url,
+        "CRM_WEBHOOK_URL": hook,
+        "OPS_HOST": "127.0.0.1",
+        "OPS_PORT": "0",
+        "SQS_WAIT_SECONDS": "1",
+        "FORWARD_TYPES": "callback.requested",
+        "FORWARD_TO": f"kinesis:{STREAM}",
+    }
+
+
+def furnish(genesys: GenesysCloud) -> None:
+    """Let the platform know the conversations, one of them larger than an input may be."""
+    traffic.furnish(genesys)
+    large = a_conversation(
+        effects.LARGE,
+        traffic.CALLER,
+        media_type="voice",
+        start="2026-03-02T11:56:00.000Z",
+        end="2026-03-02T12:00:00.000Z",
+    )
+    genesys.ended[effects.LARGE] = Ended({**large, "externalTag": "x" * 300_000})
+
+
+def send(cloud: Cloud) -> None:
+    """Put an event for each job on the queue, and a message that no one can read."""
+    source = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/test"
+    large, unknown = (
+        traffic.entry(traffic.ENDED, traffic.leg(one, traffic.CALLER, "VOICE"), source, "b")
+        for one in (effects.LARGE, effects.UNKNOWN)
+    )
+    # Just ended: old ones are not waited for.
+    now, then = datetime.now(UTC), traffic.AT
+    unknown = json.loads(
+        json.dumps(unknown, default=str)
+        .replace(then.isoformat(), now.isoformat())
+        .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
+    )
+    entries = [*traffic.wanted(source, "b"), large, unknown, traffic.report_due("by-hand")]
+    sqs, url = cloud.client("sqs"), cloud.environment()["SQS_QUEUE_URL"]
+    forwarded = {**traffic.report_due("x"), "Source": "shop", "DetailType": "callback.requested"}
+    for body in [*map(as_delivered, [*entries, forwarded]), "unreadable"]:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+
+def as_delivered(entry: Mapping[str, Any]) -> str:
+    """Return the body that EventBridge makes of an entry."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.dumps(
+        {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": "123456789012",
+            "time": now,
+            "region": "eu-west-1",
+            "resources": [],
+            "detail": json.loads(entry["Detail"]),
+        }
+    )
+
+
+async def _settled(cloud: Cloud, crm: WebhookSink, log: Path) -> list[str]:
+    """Return which effects are missing when all are there, a denial shows, or time is over."""
+    deadline = asyncio.get_running_loop().time() + EFFECT_SECONDS
+    while True:
+        text = await asyncio.to_thread(log.read_text)
+        missing = [*effects.missing(cloud, crm)]
+        if not (effects.UNKNOWN in text and '"receive_count":2' in text):
+            missing.append("no second try")
+        if not missing or DENIAL.search(text) or asyncio.get_running_loop().time() > deadline:
+            return missing
+        await asyncio.sleep(FIND_SECONDS)  # another process has no event to wait for
+
+
+async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) -> Outcome:
+    """Run every command of an operator under a policy."""
+    cloud.reset()
+    event = work / "event.json"
+    event.write_text(as_delivered(traffic.report_due("sent")))
+    texts, problems = [], []
+    async with GenesysServer() as genesys, WebhookSink() as crm:
+        furnish(genesys)
+        _dead_letters(cloud)
+        _record(cloud)
+        environment = {
+            **task_environment(cloud, genesys, crm.url),
+            **cloud.keys("operator", policy),
+        }
+        for command in COMMANDS:
+            arguments = [one.replace("EVENT", str(event)) for one in command]
+            code, text = await _ended(environment, arguments)
+            texts.append(text)
+            if code:
+                problems.append(f"worker {' '.join(command[:2])} ended with {code}")
+    return Outcome(problems, "\n".join(texts))
+
+
+COMMANDS: Sequence[Sequence[str]] = (
+    ("check",),
+    ("send", "EVENT"),
+    ("dlq", "list", "--wait", "0"),
+    ("dlq", "redrive", "--limit", "1", "--wait", "0", "--apply"),
+    ("dlq", "delete", "--all", "--limit", "1", "--wait", "0", "--apply", "--yes"),
+    ("report", "--from", "2026-03-01", "--to", "2026-03-02"),
+    ("report", "url", "by-hand", "2026-03-01"),
+    ("trace", traffic.CALL),
+)
+
+
+def _record(cloud: Cloud) -> None:
+    """Let there be something to trace."""
+    keys = {"conversationId": traffic.CALL, "eventTimestamp": "2026-03-02T12:00:00.000Z"}
+    item = {name: {"S": value} for name, value in keys.items()}
+    table = cloud.environment()["DYNAMODB_TABLE"]
+    cloud.client("dynamodb").put_item(TableName=table, Item=item)
+
+
+def _dead_letters(cloud: Cloud) -> None:
+    sqs, url = cloud.client("sqs"), cloud.environment()["SQS_DEAD_LETTER_QUEUE_URL"]
+    for _ in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody="unreadable")
+
+
+async def _ended(
+    environment: Mapping[str, str], arguments: Sequence[str]
+) -> tuple[int | None, str]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", *arguments),
+        env={"COLUMNS": "400", **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+    return process.returncode, output.decode()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
