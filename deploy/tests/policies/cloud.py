@@ -180,7 +180,7 @@ def actions_of(policy: Policy) -> list[str]:
 
 
 def enforceable(policy: Policy, *, without: str | None = None) -> Policy:
-    """Return the policy in ministack's terms, one action taken away."""
+    """Return the policy as ministack reads it, one action taken away."""
     return {**policy, "Statement": [*_statements(policy["Statement"], without)]}
 
 

@@ -15,7 +15,7 @@ LARGE = "0ca11000-0000-4000-8000-000000000009"
 """A conversation whose details are more than an execution's input may be: they go to S3."""
 
 UNKNOWN = "0ca11000-0000-4000-8000-000000000008"
-"""One that analytics does not know yet: its message is given back for later."""
+"""One that analytics does not know yet: its message is tried again later."""
 
 LINK = re.compile(r"http[^\"\\\\]*Signature=[^\"\\\\]*")
 """A signed link within JSON within JSON."""
@@ -76,7 +76,7 @@ def _forwarded(cloud: Cloud) -> bool:
 
 
 def _opens(cloud: Cloud) -> bool:
-    """Whether the link opens that the bus was told of: its signer's rights are the reader's."""
+    """Whether the link in the event on the bus opens: with its signer's permissions."""
     sqs = cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=SUBSCRIBER)["QueueUrl"]
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)

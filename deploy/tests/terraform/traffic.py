@@ -84,6 +84,7 @@ def as_sent_by_the_scheduler(template: str) -> str:
 
 
 def entry(topic: str, body: Mapping[str, Any], source: str, bus: str) -> Entry:
+    """Return an event as Genesys Cloud puts it on a bus."""
     detail = {
         "topicName": topic.replace("{id}", str(body["conversationId"])),
         "version": "2",
@@ -101,6 +102,7 @@ def entry(topic: str, body: Mapping[str, Any], source: str, bus: str) -> Entry:
 
 
 def leg(conversation: str, participant: str, medium: str) -> Mapping[str, Any]:
+    """Return the end of a participant's leg."""
     return {
         "eventTime": int(AT.timestamp() * 1000),
         "conversationId": conversation,
