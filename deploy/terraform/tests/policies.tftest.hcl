@@ -16,7 +16,7 @@ variables {
     CRM_API_ENDPOINT  = "https://crm.example/contacts"
     CRM_WEBHOOK_URL   = "https://crm.example/hook"
     FORWARD_TYPES     = "*"
-    FORWARD_TO        = "kinesis://events"
+    FORWARD_TO        = "kinesis:events"
   }
 }
 

@@ -68,6 +68,11 @@ class Cloud:
         away = f"https://sqs.{REGION}.amazonaws.com"
         return {name: value.replace(away, self.url) for name, value in found.items()}
 
+    def queues(self) -> dict[str, str]:
+        """Return the URL of each job's queue."""
+        bound = self.environment()["SQS_QUEUE_URL"].split(",")
+        return dict(one.split("=", 1) for one in bound)
+
     def policy(self, address: str) -> Policy:
         """Return a policy as Terraform wrote it."""
         found: Policy = json.loads(self.values(address)["policy"])

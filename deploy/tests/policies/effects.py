@@ -63,7 +63,7 @@ def _without_messages(cloud: Cloud) -> Iterator[str]:
         yield "no events on the bus"
     if not _depth(cloud, _name(environment["SQS_DEAD_LETTER_QUEUE_URL"])):
         yield "no dead letter"
-    if _depth(cloud, _name(environment["SQS_QUEUE_URL"])) > 1:  # UNKNOWN's stays
+    if sum(_depth(cloud, _name(url)) for url in cloud.queues().values()) > 1:  # UNKNOWN's stays
         yield "messages are left on the queue"
 
 

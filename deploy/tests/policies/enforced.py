@@ -5,9 +5,10 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,23 @@ from cloud import BATCHES, STREAM, Cloud, actions_of, enforceable, enforcing
 from tally import Tally, say
 
 from worker.demo.process import WorkerProcess
-from worker.emulators.endpoints import WebhookSink
-from worker.emulators.genesys import Ended, GenesysCloud, GenesysServer, a_conversation
+from worker.emulators.endpoints import CrmServer, WebhookSink
+from worker.emulators.genesys import (
+    Ended,
+    GenesysCloud,
+    GenesysServer,
+    History,
+    Spoken,
+    a_conversation,
+    a_flow,
+)
+from worker.emulators.genesys.history import Past, as_platform
 
 TASK, OPERATOR = "aws_iam_role_policy.task", "aws_iam_policy.operator"
+MISSED = "0ca11000-0000-4000-8000-000000000007"
+"""A conversation that no event was sent of."""
+
+FLOW = "0f100000-0000-4000-8000-000000000001"
 EFFECT_SECONDS = 40
 FIND_SECONDS = 0.2
 COMMAND_SECONDS = 60
@@ -92,18 +106,27 @@ async def worker_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) -> O
     """Let the worker do all jobs under a policy, until all is done or a denial is named."""
     cloud.reset()
     log = work / f"worker-{uuid.uuid4()}.log"
-    async with GenesysServer() as genesys, WebhookSink() as crm:
-        furnish(genesys)
-        environment = {**task_environment(cloud, genesys, crm.url), **cloud.keys("task", policy)}
-        worker = WorkerProcess(environment, log, until_ready=False)
-        async with worker:
+    async with platform(cloud) as (environment, hook):
+        environment.update(cloud.keys("task", policy))
+        async with WorkerProcess(environment, log, until_ready=False) as worker:
             send(cloud)
-            problems = await _settled(cloud, crm, log)
+            problems = await _settled(cloud, hook, log)
             status = await worker.page("/status")
     return Outcome(problems, log.read_text() + status)
 
 
-def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str) -> dict[str, str]:
+@asynccontextmanager
+async def platform(cloud: Cloud) -> AsyncIterator[tuple[dict[str, str], WebhookSink]]:
+    """Serve Genesys Cloud and the CRM; give the environment of the task definition, with them.
+
+    The webhook is the one that is called for chats.
+    """
+    async with GenesysServer() as genesys, WebhookSink() as hook, CrmServer() as crm:
+        furnish(genesys)
+        yield task_environment(cloud, genesys, hook.url, crm.url), hook
+
+
+def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str, crm: str) -> dict[str, str]:
     """Return the environment of the task definition, its secrets, and the emulators' places."""
     return {
         **cloud.environment(),
@@ -116,9 +139,16 @@ def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str) -> dict[str
         "OPS_HOST": "127.0.0.1",
         "OPS_PORT": "0",
         "SQS_WAIT_SECONDS": "1",
-        "FORWARD_TYPES": "callback.requested",
+        "GENESYS_FLOW_ID": FLOW,
+        "CRM_API_ENDPOINT": crm,
+        "OTEL_METRICS_EXPORTER": "none",
         "FORWARD_TO": f"kinesis:{STREAM}",
     }
+
+
+def hours_ago(hours: float) -> datetime:
+    """Return the time so long ago."""
+    return datetime.now(UTC) - timedelta(hours=hours)
 
 
 def furnish(genesys: GenesysCloud) -> None:
@@ -132,10 +162,15 @@ def furnish(genesys: GenesysCloud) -> None:
         end="2026-03-02T12:00:00.000Z",
     )
     genesys.ended[effects.LARGE] = Ended({**large, "externalTag": "x" * 300_000})
+    missed = Past(id=MISSED, start_ms=int(1000 * hours_ago(20).timestamp()))
+    genesys.history = History([missed])
+    genesys.ended[MISSED] = Ended(dict(as_platform(missed)))
+    genesys.speech.conversations[MISSED] = Spoken(score=0.5)
+    genesys.flows[FLOW] = a_flow(FLOW, {"customerTier": "string"})
 
 
 def send(cloud: Cloud) -> None:
-    """Put an event for each job on the queue, and a message that no one can read."""
+    """Put events for each job on its queue, and a message that no one can read."""
     source = "aws.partner/genesys.com/cloud/0a900000-0000-4000-8000-000000000001/test"
     large, unknown = (
         traffic.entry(traffic.ENDED, traffic.leg(one, traffic.CALLER, "VOICE"), source, "b")
@@ -148,11 +183,20 @@ def send(cloud: Cloud) -> None:
         .replace(then.isoformat(), now.isoformat())
         .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
     )
-    entries = [*traffic.wanted(source, "b"), large, unknown, traffic.report_due("by-hand")]
-    sqs, url = cloud.client("sqs"), cloud.environment()["SQS_QUEUE_URL"]
+    scored, call, chat = traffic.wanted(source, "b")
     forwarded = {**traffic.report_due("x"), "Source": "shop", "DetailType": "callback.requested"}
-    for body in [*map(as_delivered, [*entries, forwarded]), "unreadable"]:
-        sqs.send_message(QueueUrl=url, MessageBody=body)
+    for_jobs = {
+        "voice": [scored],
+        "workflow": [call, chat, large, unknown],
+        "sentiment": [chat],
+        "reports": [traffic.report_due("by-hand")],
+        "forward": [forwarded],
+    }
+    sqs, queues = cloud.client("sqs"), cloud.queues()
+    for job, entries in for_jobs.items():
+        for body in map(as_delivered, entries):
+            sqs.send_message(QueueUrl=queues[job], MessageBody=body)
+    sqs.send_message(QueueUrl=queues["voice"], MessageBody="unreadable")
 
 
 def as_delivered(entry: Mapping[str, Any]) -> str:
@@ -192,32 +236,35 @@ async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) ->
     event = work / "event.json"
     event.write_text(as_delivered(traffic.report_due("sent")))
     texts, problems = [], []
-    async with GenesysServer() as genesys, WebhookSink() as crm:
-        furnish(genesys)
+    places = {
+        "EVENT": str(event),
+        "QUEUE": cloud.queues()["reports"],
+        "FROM": f"{hours_ago(22):%Y-%m-%dT%H:%M:%SZ}",
+        "TO": f"{hours_ago(18):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    async with platform(cloud) as (environment, _):
         _dead_letters(cloud)
         _record(cloud)
-        environment = {
-            **task_environment(cloud, genesys, crm.url),
-            **cloud.keys("operator", policy),
-        }
+        environment.update(cloud.keys("operator", policy))
         for command in COMMANDS:
-            arguments = [one.replace("EVENT", str(event)) for one in command]
+            arguments = [places.get(one, one) for one in command]
             code, text = await _ended(environment, arguments)
             texts.append(text)
             if code:
-                problems.append(f"worker {' '.join(command[:2])} ended with {code}")
+                problems.append(f"worker {' '.join(command[:2])} ended with {code}: {text[-200:]}")
     return Outcome(problems, "\n".join(texts))
 
 
 COMMANDS: Sequence[Sequence[str]] = (
     ("check",),
-    ("send", "EVENT"),
+    ("send", "EVENT", "--queue-url", "QUEUE"),
     ("dlq", "list", "--wait", "0"),
-    ("dlq", "redrive", "--limit", "1", "--wait", "0", "--apply"),
+    ("dlq", "redrive", "--limit", "1", "--to", "QUEUE", "--wait", "0", "--apply"),
     ("dlq", "delete", "--all", "--limit", "1", "--wait", "0", "--apply", "--yes"),
     ("report", "--from", "2026-03-01", "--to", "2026-03-02"),
     ("report", "url", "by-hand", "2026-03-01"),
     ("trace", traffic.CALL),
+    ("backfill", "--from", "FROM", "--to", "TO", "--apply"),
 )
 
 
