@@ -18,12 +18,11 @@ from worker.app.jobs import known_jobs
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.settings import Aws
 
-OWN = ("dynamodb", "events", "sqs")
-"""What the worker calls, whatever its jobs."""
+OWN = ("dynamodb", "events", "iam", "sqs")
+"""What the worker calls, whatever its jobs; `iam` is `worker check`'s, about its own role."""
 
-CREDENTIALS = ("iam", "sso", "sso-oidc", "sts")
-"""What the SDK calls on its way to credentials, roles of pods and profiles of people, and what
-`worker check` asks about them."""
+CREDENTIALS = ("sso", "sso-oidc", "sts")
+"""What the SDK calls on its way to credentials: roles of pods, profiles of people."""
 
 SOURCES = {".pyi", ".pyx", ".pxd", ".c", ".h"}
 
