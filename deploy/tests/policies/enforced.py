@@ -274,6 +274,15 @@ def _record(cloud: Cloud) -> None:
     item = {name: {"S": value} for name, value in keys.items()}
     table = cloud.environment()["DYNAMODB_TABLE"]
     cloud.client("dynamodb").put_item(TableName=table, Item=item)
+    # As the idempotency store keeps it: found by the conversation, then read by its key.
+    done = {"id": "voice|proof", "conversationId": traffic.CALL, "job": "voice", "status": "done"}
+    cloud.client("dynamodb").put_item(
+        TableName=cloud.environment()["LEDGER_TABLE"],
+        Item={
+            **{name: {"S": value} for name, value in done.items()},
+            **{name: {"N": "1772452800"} for name in ("claimedAt", "completedAt", "expiresAt")},
+        },
+    )
 
 
 def _dead_letters(cloud: Cloud) -> None:
