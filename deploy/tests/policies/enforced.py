@@ -45,9 +45,11 @@ ELSEWHERE = {
     "firehose:DescribeDeliveryStream": "FORWARD_TO is a stream of Kinesis here",
     "events:ListRuleNamesByTarget": "FORWARD_TO is a stream of Kinesis here",
     "ecs:UpdateTaskProtection": "asked for through the ECS agent, which is not here",
+    "events:DescribeEventBus": "asked about a bus of one's own, which is `default` here",
+    "iam:SimulatePrincipalPolicy": "asked where it may; without it the check lists what is untried",
     "sqs:StartMessageMoveTask": "ministack has no such call",
 }
-"""Actions that cannot be tried here. Why."""
+"""Actions that nothing here can miss. Why."""
 
 DENIAL = re.compile("AccessDenied|not authorized|AuthorizationError")
 
