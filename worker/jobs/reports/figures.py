@@ -78,15 +78,11 @@ class Sketch:
         for value in other.values or ():
             self._count(value)
 
-    def quantile(self, share: float) -> float:
-        """Return the value below or at which `share` of all values lie (nearest rank).
+    def quantiles(self, *shares: float) -> list[float]:
+        """Return for each share the value below or at which it lies (nearest rank).
 
         Exact up to `EXACT_VALUES`, else within `RELATIVE_ERROR`; 0 when there are no values.
         """
-        return self.quantiles(share)[0]
-
-    def quantiles(self, *shares: float) -> list[float]:
-        """Return several of them; the values are sorted once."""
         ranks = [max(1, math.ceil(share * self.count - _ROUNDING)) for share in shares]
         if self.values:
             ordered = sorted(self.values)
