@@ -13,10 +13,9 @@ from worker.clients.aws import AwsService
 from worker.clients.aws.probes import CRC32_OF_NOTHING, MARK, MD5_OF_NOTHING, put_events
 from worker.demo.fixtures import PASS
 from worker.emulators import serving
-from worker.jobs.reports.bucket import REPORT_KEY, check_bucket
-from worker.jobs.reports.settings import ReportSettings
+from worker.jobs.reports import REPORT_KEY, ReportSettings, check_bucket
+from worker.jobs.workflow import WorkflowSettings
 from worker.jobs.workflow.checks import DETAILS_KEY, check_details_bucket, check_state_machine
-from worker.jobs.workflow.settings import WorkflowSettings
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
 BOTH = {"sentiment", "reports"}

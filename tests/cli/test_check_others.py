@@ -20,8 +20,8 @@ from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import html_200, missing_permission
 from worker.emulators.genesys.server import token_rate_limited
+from worker.jobs.attributes import AttributesSettings
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
-from worker.jobs.attributes.settings import AttributesSettings
 
 ACTION = GOOD["GENESYS_ACTION_ID"]
 FLOW = "f1000000-0000-4000-8000-000000000001"

@@ -33,11 +33,10 @@ from worker.errors import (
 )
 from worker.events.envelope import open_envelope
 from worker.events.origin import Result
-from worker.jobs.forward import build
+from worker.jobs.forward import ForwardSettings, build, destination_of
 from worker.jobs.forward import targets as module
 from worker.jobs.forward.checks import check_target
 from worker.jobs.forward.handler import read
-from worker.jobs.forward.settings import ForwardSettings, destination_of
 from worker.jobs.forward.targets import (
     FIREHOSE,
     KINESIS,

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from worker.app.jobs import declarations, wanted_events
 from worker.events.origin import Event
 from worker.events.reading import EventReader, UnknownType
-from worker.jobs.attributes.settings import AttributesSettings
-from worker.jobs.forward.settings import ForwardSettings
-from worker.jobs.reports.settings import ReportSettings
-from worker.jobs.sentiment.settings import SentimentSettings
-from worker.jobs.voice.settings import VoiceSettings
-from worker.jobs.workflow.settings import WorkflowSettings
+from worker.jobs.attributes import AttributesSettings
+from worker.jobs.forward import ForwardSettings
+from worker.jobs.reports import ReportSettings
+from worker.jobs.sentiment import SentimentSettings
+from worker.jobs.voice import VoiceSettings
+from worker.jobs.workflow import WorkflowSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tests.support.factories import an_id
 from tests.support.genesys import OFF
 from worker.clients.aws.session import AwsService, AwsSession, ClientLimits
 from worker.emulators import serving
-from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.bucket import ReportBucket
 from worker.resilience.breaker import Breaker
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.retry import RetryPolicy
@@ -81,4 +81,4 @@ async def a_bucket(now, *, url_seconds=86_400, create=True):
         if create:
             await client.create_bucket(Bucket=name)
         s3 = AwsService("s3", client, a_guard(), "REPORT_BUCKET")
-        yield Bucket(s3, name, url_seconds, now)
+        yield ReportBucket(s3, name, url_seconds, now)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.support.reading import REQUIRED
 from worker.app.jobs import describe, load_settings, unknown_settings
 from worker.errors import ConfigurationError
-from worker.jobs.sentiment.settings import SentimentSettings
-from worker.jobs.voice.settings import VoiceSettings
+from worker.jobs.sentiment import SentimentSettings
+from worker.jobs.voice import VoiceSettings
 from worker.settings import (
     GROUPS,
     Cache,

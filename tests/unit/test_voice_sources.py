@@ -7,7 +7,7 @@ import pytest
 
 from worker.app.jobs import catalogue, known_jobs, load_settings, reader_of
 from worker.errors import ConfigurationError
-from worker.jobs.voice.settings import ENDED, SENTIMENT, WRAPPED_UP
+from worker.jobs.voice import ENDED, SENTIMENT, WRAPPED_UP
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "events" / "platform"
 PHONE = "+15550100001"

@@ -15,7 +15,7 @@ from worker.clients.aws.session import AwsService
 from worker.clients.aws.wire.connection import ClientLimits
 from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable
-from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports.bucket import ReportBucket
 
 TOTAL_SECONDS = 0.4
 BETWEEN_BYTES = 0.02
@@ -142,7 +142,7 @@ async def test_a_file_of_s3_that_drips_ends_as_late(monkeypatch):
         a_client("sdk", "s3", read_seconds=5, total_seconds=TOTAL_SECONDS) as client,
     ):
         clock = asyncio.get_running_loop().time
-        bucket = Bucket(AwsService("s3", client, a_guard()), "b", 60, lambda: None)
+        bucket = ReportBucket(AwsService("s3", client, a_guard()), "b", 60, lambda: None)
         began = clock()
         with pytest.raises(Unavailable):
             await bucket.get("k")

@@ -34,11 +34,10 @@ from worker.api import (
     ok,
     schema_of,
 )
-from worker.jobs.attributes import open_crm
+from worker.jobs.attributes import AttributesSettings, open_crm, rules_of
 from worker.jobs.attributes.crm import Crm, Record
 from worker.jobs.attributes.events import AttributesWanted
-from worker.jobs.attributes.inspector import MASK, Report, Rules, inspect, rules_of, sendable
-from worker.jobs.attributes.settings import AttributesSettings
+from worker.jobs.attributes.inspector import MASK, Report, Rules, inspect, sendable
 
 CRM, FLOW = "CRM", "Genesys flow"
 """Names of the findings."""

@@ -21,7 +21,6 @@ from typing import Any
 import orjson
 
 from worker.api import Kind, Permanent, Schema
-from worker.jobs.attributes.settings import AttributesSettings
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
@@ -157,7 +156,7 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What may be written; the fields are those of `settings.Attributes`."""
+    """What may be written; the fields are those of `AttributesSettings`."""
 
     strict: bool = False
     """True: an attribute that does not fit fails the event. False: it is left out."""
@@ -173,17 +172,6 @@ class Rules:
 
     typed: bool = False
     """Numbers and booleans go out as such, and not as texts."""
-
-
-def rules_of(settings: AttributesSettings, *, typed: bool = False) -> Rules:
-    """Return what the settings allow; `typed`: see `Rules`."""
-    return Rules(
-        typed=typed,
-        strict=settings.attributes_strict,
-        max_count=settings.attributes_max_count,
-        max_length=settings.attributes_max_length,
-        prefix=settings.attributes_prefix,
-    )
 
 
 @dataclass(frozen=True, slots=True)

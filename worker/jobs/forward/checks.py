@@ -11,8 +11,14 @@ from typing import Any
 from pydantic import HttpUrl
 
 from worker.api import Context, Finding, fail, ok, probes, reach, warn
-from worker.jobs.forward import loop_of, open_service
-from worker.jobs.forward.settings import Destination, ForwardSettings, Kind, destination_of
+from worker.jobs.forward import (
+    Destination,
+    ForwardSettings,
+    Kind,
+    destination_of,
+    loop_of,
+    open_service,
+)
 from worker.jobs.forward.targets import SETTING, SOURCE
 
 TARGET = "forward target"

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from worker.api import CREDENTIALS, AwsService, Context, Finding, Rejected, Unauthorized, probes
-from worker.jobs.reports.files import File, folder
-from worker.jobs.reports.settings import ReportSettings
+from worker.api import CREDENTIALS, AwsService, Rejected, Unauthorized
+from worker.jobs.reports.files import File
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,7 @@ class Link:
     """True: they end before the time that was asked for."""
 
 
-class Bucket:
+class ReportBucket:
     """One S3 bucket."""
 
     def __init__(
@@ -114,16 +113,3 @@ def _end_of(credentials: Any) -> datetime | None:
 
 def _attachment(name: str) -> str:
     return f'attachment; filename="{name}"'
-
-
-BUCKET = "report bucket"
-"""Name of the finding."""
-
-REPORT_KEY = folder(probes.MARK, datetime(1970, 1, 1, tzinfo=UTC)) + probes.MARK
-"""A key as the handler makes them: permissions are granted by prefix."""
-
-
-async def check_bucket(context: Context, settings: ReportSettings) -> list[Finding]:
-    """Try to write a report."""
-    s3 = await context.aws("s3", setting="REPORT_BUCKET")
-    return [await probes.put_object(BUCKET, s3, settings.report_bucket or "", REPORT_KEY)]

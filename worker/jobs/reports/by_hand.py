@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from worker.api import ConfigurationError, Context, Origin, Permanent, read_id
-from worker.jobs.reports import open_bucket, open_names, open_reader
-from worker.jobs.reports.bucket import Bucket
+from worker.jobs.reports import ReportSettings, open_bucket, open_names, open_reader
+from worker.jobs.reports.bucket import ReportBucket
 from worker.jobs.reports.events import ReportDue, timezone_of
 from worker.jobs.reports.files import File, Manifest, folder, manifest_key
 from worker.jobs.reports.handler import FileStore, links, ready, written
 from worker.jobs.reports.reader import Progress, day_slices
 from worker.jobs.reports.report import iso
 from worker.jobs.reports.rows import MEDIA_TYPES, dimensions_of
-from worker.jobs.reports.settings import ReportSettings
 
 __all__ = [
     "Progress",
@@ -151,11 +150,11 @@ async def sign_again(
     return await _signed(bucket, folder(name, start), manifest)
 
 
-async def _signed(bucket: Bucket, place: str, manifest: Manifest) -> dict[str, Any]:
+async def _signed(bucket: ReportBucket, place: str, manifest: Manifest) -> dict[str, Any]:
     return ready(manifest, bucket.name, await links(bucket, place, manifest))
 
 
-async def _bucket(context: Context, settings: ReportSettings) -> Bucket:
+async def _bucket(context: Context, settings: ReportSettings) -> ReportBucket:
     if settings.report_bucket is None:
         raise ConfigurationError(["REPORT_BUCKET: is not set; or name a folder with --out"])
     return await open_bucket(context, settings)

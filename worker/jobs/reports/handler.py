@@ -12,7 +12,7 @@ import structlog
 from msgspec.structs import replace
 
 from worker.api import Bus, Names, OncePerKey, Result, Webhook, best_effort
-from worker.jobs.reports.bucket import Bucket, Link
+from worker.jobs.reports.bucket import Link, ReportBucket
 from worker.jobs.reports.events import ReportDue
 from worker.jobs.reports.files import (
     File,
@@ -84,7 +84,7 @@ class WriteReport:
     """ReportDue → conversations → figures → files → links → `report.ready`."""
 
     reader: DetailsReader
-    bucket: Bucket
+    bucket: ReportBucket
     subscribers: Subscribers
     now: Callable[[], datetime]
     """Wall clock, aware: what figures are «as of»."""
@@ -195,7 +195,7 @@ async def _find(names: Names, dimension: str, ids: Iterable[str], found: dict[st
         await names.find(dimension, ids, found)
 
 
-async def links(bucket: Bucket, place: str, manifest: Manifest) -> list[Link]:
+async def links(bucket: ReportBucket, place: str, manifest: Manifest) -> list[Link]:
     """Sign a link to each file of the report in the folder `place`."""
     return [await bucket.link(place + entry.name) for entry in manifest.files]
 

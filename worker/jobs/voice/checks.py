@@ -27,7 +27,7 @@ from worker.api import (
     warn,
     without_tel,
 )
-from worker.jobs.voice.settings import VoiceSettings
+from worker.jobs.voice import VoiceSettings
 
 TABLE, ACTION = "DynamoDB table", "Genesys data action"
 """Names of the findings."""

@@ -21,8 +21,8 @@ from worker.api import (
     probes,
     utc_text,
 )
+from worker.jobs.workflow import WorkflowSettings
 from worker.jobs.workflow.executions import Execution, conversation_of, name_prefix
-from worker.jobs.workflow.settings import WorkflowSettings
 
 STATE_MACHINE = probes.Probe(
     name="state machine",
