@@ -13,10 +13,9 @@ from random import Random
 
 from tests.benchmarks.findings import Claim, Findings, Table
 from tests.benchmarks.size import Size
-from worker.demo.environment import Environment, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo import Demo
+from worker.demo.environment import Environment, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Job
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.reports.demo import ReportJob
 from worker.jobs.voice.demo import VoiceJob
@@ -40,7 +39,7 @@ class Trial:
 
     handler: str
     events: int
-    job: Callable[[int], Job]
+    job: Callable[[int], Demo]
     within_budget: bool = False
 
 

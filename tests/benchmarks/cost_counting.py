@@ -19,8 +19,7 @@ from typing import Any
 from aiohttp import ClientSession, TCPConnector, web
 
 from worker.app.jobs import known_jobs
-from worker.demo.environment import LEDGER_TABLE, Environment, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo.environment import LEDGER_TABLE, Environment, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of, prepare
 

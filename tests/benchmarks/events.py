@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from worker.demo.traffic import platform
+from worker.demo import platform
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 TOPIC = "v2.speechandtextanalytics.conversation.{id}.sentiment"

@@ -30,8 +30,7 @@ from tests.benchmarks.growth import swing
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, running
 from tests.benchmarks.size import Size
-from worker.demo.environment import Environment, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo.environment import Environment, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 
 MESSAGES = 200_000

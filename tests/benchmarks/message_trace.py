@@ -31,7 +31,7 @@ import worker
 from tests.benchmarks.contestants import AWS, OURS
 from tests.benchmarks.events import event
 from worker.app.jobs import load_settings
-from worker.emulators.sqs.server import SqsServer
+from worker.emulators.sqs import SqsServer
 from worker.telemetry.logs import configure_logging
 
 MOST_FILES = 24

@@ -33,8 +33,8 @@ from tests.support.replicas import (
 )
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
 from worker.emulators import serving
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.model import Attribute
-from worker.emulators.sqs.server import SqsServer
 from worker.intake.dead_letters import RECORD_ATTRIBUTE
 
 WAIT_SECONDS = 30

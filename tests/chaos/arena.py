@@ -13,13 +13,19 @@ import orjson
 from tests.chaos.checker import History, check
 from tests.chaos.findings import Findings
 from tests.chaos.wiretap import Wiretap
-from worker.demo.environment import JOB_QUEUES, Environment, Queues, make_queue, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo import Demo, Planned
+from worker.demo.environment import (
+    JOB_QUEUES,
+    Environment,
+    Queues,
+    make_fixtures,
+    make_queue,
+    open_environment,
+)
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Job, Planned
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.control import FaultPlan
 from worker.emulators.sqs.model import Message
-from worker.emulators.sqs.server import SqsServer
 
 VISIBILITY_SECONDS = 10
 IDEMPOTENCY_TABLE = "idempotency"
@@ -128,7 +134,7 @@ class Arena:
         }
 
     async def expect_effects(
-        self, jobs: Iterable[Job], figures: Mapping[str, float] | None = None
+        self, jobs: Iterable[Demo], figures: Mapping[str, float] | None = None
     ) -> None:
         """Note a violation for each sink that does not hold what the jobs' traffic must leave.
 

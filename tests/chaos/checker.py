@@ -8,7 +8,7 @@ import orjson
 
 from tests.chaos.effects import Effect
 from tests.chaos.findings import Violation
-from worker.demo.traffic import Planned
+from worker.demo import Planned
 
 OWED = {
     "voice sentiment": "records",

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from tests.chaos.arena import open_arena
-from worker.demo.traffic import Effects
+from worker.demo import Effects
 from worker.jobs.workflow.demo import EndedJob
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.checker import History, check, dead_lettered_twice
 from tests.chaos.effects import Effect
 from tests.support.factories import an_id
-from worker.demo.traffic import Planned, envelope
+from worker.demo import Planned, envelope
 from worker.jobs.voice.demo import START
 
 CONVERSATION = an_id()

@@ -24,8 +24,8 @@ from worker.app.jobs import load_settings
 from worker.cli.check.aws import check_queues
 from worker.clients.aws import AwsService
 from worker.clients.aws.sqs import attributes_of
+from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.cloud import GenesysCloud
-from worker.emulators.genesys.server import GenesysServer
 
 DAY = 86_400
 

@@ -11,7 +11,7 @@ from tests.support.s3 import SUMS, an_s3
 from worker.app.jobs import known_jobs
 from worker.clients.aws import AwsService
 from worker.clients.aws.probes import CRC32_OF_NOTHING, MARK, MD5_OF_NOTHING, put_events
-from worker.demo.fixtures import PASS
+from worker.demo.environment import PASS
 from worker.emulators import serving
 from worker.jobs.reports import REPORT_KEY, ReportSettings, check_bucket
 from worker.jobs.workflow import WorkflowSettings

@@ -16,10 +16,9 @@ from worker.cli.check.plan import checks_of, webhooks_of
 from worker.clients import http_network, reach
 from worker.emulators import serving
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
-from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer, token_rate_limited
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import html_200, missing_permission
-from worker.emulators.genesys.server import token_rate_limited
 from worker.jobs.attributes import AttributesSettings
 from worker.jobs.attributes.checks import NIL_CONVERSATION, check_crm
 

@@ -15,9 +15,8 @@ from worker.cli.check.genesys import (
     check_topics,
     needed_calls,
 )
-from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys import PERMISSIONS, GenesysCloud, GenesysServer
 from worker.emulators.genesys.replies import missing_permission
-from worker.emulators.genesys.server import PERMISSIONS
 
 EVERY = {
     "HANDLERS": "voice,attributes,workflow,sentiment,reports",

@@ -13,7 +13,7 @@ from tests.unit.test_settings import GOOD, VOICE
 from worker.app.jobs import load_settings
 from worker.cli.check import plan
 from worker.cli.check.plan import checks_of, findings_of
-from worker.demo.fixtures import PASS
+from worker.demo.environment import PASS
 from worker.emulators import serving
 from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer

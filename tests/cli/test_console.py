@@ -20,9 +20,9 @@ from tests.support.replicas import (
     two_that_answer,
 )
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.control import ACCESS_DENIED
 from worker.emulators.sqs.model import Attribute
-from worker.emulators.sqs.server import SqsServer
 from worker.intake.dead_letters import RECORD_ATTRIBUTE
 from worker.telemetry.logs import configure_logging, flush_logs
 

@@ -30,9 +30,9 @@ from worker.cli.dlq.output import progress_text
 from worker.cli.dlq.reader import DEFAULT_TIMING, Timing, read_dead_letter
 from worker.cli.dlq.redrive import Addresses, Filter, Order, Tally, carry_out
 from worker.clients.aws import Message
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.control import ACCESS_DENIED, FailEntries, When
 from worker.emulators.sqs.model import Attribute, Sending
-from worker.emulators.sqs.server import SqsServer
 from worker.intake.dead_letters import RECORD_ATTRIBUTE
 
 MOVED = "moved by SQS (maxReceiveCount)"

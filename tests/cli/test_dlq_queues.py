@@ -12,8 +12,8 @@ from tests.support.factories import an_id
 from worker.cli.dlq.reader import read_dead_letter
 from worker.cli.dlq.redrive import Addresses, NoAddress
 from worker.clients.aws.sqs import Message
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.model import Attribute
-from worker.emulators.sqs.server import SqsServer
 from worker.intake.dead_letters import RECORD_ATTRIBUTE, encode_body
 
 

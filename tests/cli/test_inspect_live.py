@@ -10,8 +10,7 @@ import pytest
 from tests.support.dynamodb import a_store_table
 from worker.app.jobs import known_jobs
 from worker.cli.inspect.findings import inspected
-from worker.demo.environment import FLOW_ID, STATE_MACHINE_ARN, TABLE
-from worker.demo.fixtures import SOURCES, put_events
+from worker.demo.environment import FLOW_ID, SOURCES, STATE_MACHINE_ARN, TABLE, put_events
 from worker.emulators.genesys import Ended, Spoken, a_conversation, a_flow, a_transcript
 from worker.emulators.genesys.history import History, MadeUp
 from worker.testing import emulators as emulators  # noqa: PLC0414  a fixture

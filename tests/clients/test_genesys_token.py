@@ -10,9 +10,8 @@ import pytest
 from worker.clients.genesys.api import Tokens
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
-from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer, token_rate_limited
 from worker.emulators.genesys.replies import hang
-from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import RateLimited, Transient, Unauthorized, Unavailable
 from worker.settings import Genesys, load_group
 from worker.telemetry import metrics

@@ -15,9 +15,9 @@ from worker.clients.genesys.participants import published_inputs, schema_of
 from worker.clients.genesys.speech import sentiment_score, transcript_url
 from worker.clients.genesys.transcripts import customer_phrases
 from worker.clients.http import HttpClient, HttpLimits
+from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.emulators.genesys.replies import error_body
-from worker.emulators.genesys.server import GenesysServer
 from worker.errors import Misconfigured, NotYet, RateLimited, Unauthorized, Unavailable
 
 ACTION = "custom_-_ac000000-0000-4000-8000-000000000001"

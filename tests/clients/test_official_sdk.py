@@ -30,11 +30,10 @@ from worker.clients.genesys.filters import (
 from worker.clients.genesys.names import names_call
 from worker.clients.genesys.participants import PlatformAttributes
 from worker.clients.http_types import Request
-from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys import PERMISSIONS, GenesysCloud, GenesysServer
 from worker.emulators.genesys.cloud import Named, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.integrations import an_action
-from worker.emulators.genesys.server import PERMISSIONS
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies" / "platform"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.emulators.sqs.server import SqsServer
+from worker.emulators.sqs import SqsServer
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=10, read_seconds=30, attempts=1)

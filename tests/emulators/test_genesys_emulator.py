@@ -17,10 +17,9 @@ from worker.clients.genesys.conversations import live_caller
 from worker.clients.genesys.dialects import Platform, Reference
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request
-from worker.emulators.genesys import GenesysCloud, GenesysServer
+from worker.emulators.genesys import GenesysCloud, GenesysServer, token_rate_limited
 from worker.emulators.genesys.integrations import crm_lookup_failed
 from worker.emulators.genesys.replies import error_body
-from worker.emulators.genesys.server import token_rate_limited
 from worker.errors import Misconfigured, RateLimited, WorkerError
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "replies"

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from botocore.exceptions import ClientError
 
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
@@ -28,7 +29,6 @@ from worker.emulators.sqs.control import (
     When,
 )
 from worker.emulators.sqs.queue import Depth
-from worker.emulators.sqs.server import SqsServer
 
 
 def hits(plan, calls, action="ReceiveMessage", queue="q"):

@@ -6,9 +6,9 @@ import json
 import aiohttp
 import pytest
 
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.model import Attribute
 from worker.emulators.sqs.queue import Depth
-from worker.emulators.sqs.server import SqsServer
 
 
 # ── the wire ───────────────────────────────────────────────────────────────────────────────────

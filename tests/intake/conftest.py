@@ -11,8 +11,8 @@ from tests.intake.running import Intake, Recorder
 from worker.app.context import new_context
 from worker.app.intake import build_intake
 from worker.app.jobs import load_settings
-from worker.emulators.genesys.server import GenesysServer
-from worker.emulators.sqs.server import SqsServer
+from worker.emulators.genesys import GenesysServer
+from worker.emulators.sqs import SqsServer
 from worker.intake.router import Route
 
 

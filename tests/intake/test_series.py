@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.demo.traffic import an_id, envelope
+from worker.demo import an_id, envelope
 from worker.errors import Permanent, Transient
 from worker.events.origin import Result
 from worker.jobs.voice.demo import START

@@ -6,24 +6,24 @@ pages, its exit code, and by what the emulators and the queue's journal saw of i
 
 from tests.chaos.effects import Effect, Request
 from tests.chaos.wiretap import Wiretap
+from worker.demo import envelope, iso, leg, platform
 from worker.demo.environment import (
     FLOW_ID,
     LEDGER_TABLE,
     REPORT_BUCKET,
     TABLE,
     Environment,
+    make_fixtures,
     make_queue,
     open_environment,
 )
-from worker.demo.fixtures import make_fixtures
-from worker.demo.traffic import envelope, iso, leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.history import DAY_MS, History, MadeUp
 from worker.emulators.genesys.replies import error_body
+from worker.emulators.sqs import SqsServer
 from worker.emulators.sqs.control import ACCESS_DENIED, FaultPlan, Refuse, When
 from worker.emulators.sqs.model import Message
-from worker.emulators.sqs.server import SqsServer
 
 __all__ = (
     "ACCESS_DENIED",

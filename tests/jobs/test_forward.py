@@ -20,7 +20,7 @@ from worker.app.jobs import event_reader, known_jobs, load_settings
 from worker.app.routes import build_handler
 from worker.emulators import serving
 from worker.emulators.endpoints import WebhookSink
-from worker.emulators.sqs.server import SqsServer
+from worker.emulators.sqs import SqsServer
 from worker.errors import (
     BreakerOpen,
     ConfigurationError,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.environment import FLOW_ID, TABLE, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo.environment import FLOW_ID, TABLE, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.conversations import a_flow

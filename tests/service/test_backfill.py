@@ -18,8 +18,8 @@ from tests.service.conftest import CONVERSATION
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
 from worker.clients.aws.idempotency import SKEW_SECONDS
+from worker.demo import leg, platform
 from worker.demo.environment import LEDGER_TABLE, STATE_MACHINE_ARN, TABLE
-from worker.demo.traffic import leg, platform
 from worker.emulators.genesys.cloud import Ended, Spoken
 from worker.emulators.genesys.history import History, Past, as_platform
 from worker.events import Interval, utc_text

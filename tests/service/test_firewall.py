@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from tests.service.conftest import sample
-from worker.demo.fixtures import put_events
+from worker.demo.environment import put_events
 
 SCORE = sample("events/platform/sta_sentiment.json")
 CHAT_END = sample("events/platform/customer_end_message.json")

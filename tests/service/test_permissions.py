@@ -2,8 +2,7 @@
 
 import pytest
 
-from worker.demo.environment import open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo.environment import make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of, prepare
 from worker.emulators.genesys.replies import missing_permission

@@ -11,8 +11,7 @@ import pytest
 from tests.service.conftest import CUSTOMER, sample
 from tests.support.proxy import a_proxy
 from tests.support.tls import a_certificate
-from worker.demo.environment import REPORT_BUCKET
-from worker.demo.fixtures import put_events
+from worker.demo.environment import REPORT_BUCKET, put_events
 from worker.emulators.genesys.history import History, Past
 
 TRANSCRIPTS = "inin-prod-useast1-transcripts.s3.us-east-1.amazonaws.com"

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from tests.service.conftest import CONVERSATION, sample
-from worker.demo.environment import LEDGER_TABLE, STATE_MACHINE_ARN
-from worker.demo.fixtures import put_events
+from worker.demo.environment import LEDGER_TABLE, STATE_MACHINE_ARN, put_events
 
 CHAT_END = sample("events/platform/customer_end_message.json")
 START = sample("events/platform/customer_start.json")

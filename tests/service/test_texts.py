@@ -16,8 +16,7 @@ from tests.support.factories import an_id
 from tests.support.genesys import pasts
 from tests.support.texts import CONVERSATION, DETAILS, FLOW, PHONE, QUEUE, serving_text
 from worker.app.jobs import known_jobs
-from worker.demo.environment import REPORT_BUCKET
-from worker.demo.fixtures import put_events
+from worker.demo.environment import REPORT_BUCKET, put_events
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.history import History

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.factories import a_body
 from worker.app.jobs import BUILT_IN
+from worker.demo import POISON
 from worker.demo.environment import queues_of
-from worker.demo.traffic import POISON
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.voice.demo import VoiceJob
 

@@ -22,7 +22,7 @@ from worker.settings import (
     variable_name,
 )
 from worker.settings.fields import REGIONS
-from worker.settings.texts import cleaned
+from worker.settings.load import cleaned
 
 A_UUID = "3f2b1c9e-8d47-4a56-9b0e-1c2d3e4f5a6b"
 A_QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"

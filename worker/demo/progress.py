@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from worker.demo import Effects, Planned
 from worker.demo.environment import PREFIX, Environment
 from worker.demo.process import WorkerFailed, WorkerProcess
-from worker.demo.traffic import Effects, Planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,14 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from worker.app.jobs import known_jobs, named
-from worker.demo.environment import REPORT_BUCKET, Environment, Queues, open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo import Demo, Effects, Fault, InvalidTraffic, Planned
+from worker.demo.environment import (
+    REPORT_BUCKET,
+    Environment,
+    Queues,
+    make_fixtures,
+    open_environment,
+)
 from worker.demo.process import WorkerProcess
 from worker.demo.progress import (
     FaultRecord,
@@ -25,7 +31,6 @@ from worker.demo.progress import (
     effects_table,
     print_results,
 )
-from worker.demo.traffic import Effects, Fault, InvalidTraffic, Job, Planned
 
 QUIET_SECONDS = 180
 """Longest time for all messages to be settled."""
@@ -33,15 +38,15 @@ QUIET_SECONDS = 180
 STOP_SECONDS = 40
 
 
-def jobs_of(events: int, seed: int) -> list[Job]:
+def jobs_of(events: int, seed: int) -> list[Demo]:
     """Return the jobs that share that many events among them."""
     random = Random(seed)  # noqa: S311  reproducible traffic
     declared = [(job.demo, job.name) for job in known_jobs().values() if job.demo]
-    jobs: list[Job] = [named(place, name)(events, random) for place, name in declared]
+    jobs: list[Demo] = [named(place, name)(events, random) for place, name in declared]
     return [*jobs, InvalidTraffic(max(5, events // 20))]
 
 
-async def prepare(jobs: Sequence[Job], environment: Environment) -> None:
+async def prepare(jobs: Sequence[Demo], environment: Environment) -> None:
     """Let all jobs fill the emulators."""
     for job in jobs:
         if (filling := job.prepare(environment)) is not None:
@@ -213,7 +218,7 @@ class Scenario:
         self._worker = worker
         self._random = random
 
-    async def run(self, jobs: Sequence[Job], console: Console) -> SentMessages:
+    async def run(self, jobs: Sequence[Demo], console: Console) -> SentMessages:
         """Send everything, with faults on the way, and wait until all of it is settled."""
         sent = SentMessages(self.environment)
         planned = [message for job in jobs for message in job.traffic()]

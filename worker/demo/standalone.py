@@ -11,10 +11,18 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo.environment import PATHS, Addresses, Environment, Queues, open_environment
-from worker.demo.fixtures import SOURCES, make_fixtures, put_events
+from worker.demo import Fault, Planned
+from worker.demo.environment import (
+    PATHS,
+    SOURCES,
+    Addresses,
+    Environment,
+    Queues,
+    make_fixtures,
+    open_environment,
+    put_events,
+)
 from worker.demo.scenario import jobs_of, prepare
-from worker.demo.traffic import Fault, Planned
 from worker.emulators import serving
 from worker.errors import ConfigurationError
 

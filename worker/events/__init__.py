@@ -1,18 +1,5 @@
 """From the bytes of a message body to typed events: pure, no I/O."""
 
-from worker.events.conversation import (
-    FlatFields,
-    LegFields,
-    emitted_at,
-    event_body,
-    flat_detail,
-    flat_of,
-    flat_origin,
-    is_customers,
-    leg_of,
-    leg_origin,
-    without_tel,
-)
 from worker.events.envelope import Envelope
 from worker.events.fields import (
     MAX_ITEMS,
@@ -52,12 +39,23 @@ from worker.events.reading import (
     AnyEvent,
     EventReader,
     EventType,
+    FlatFields,
     ForJob,
+    LegFields,
     Reader,
     UnknownType,
     Wanted,
     any_events,
+    emitted_at,
+    event_body,
+    flat_detail,
+    flat_of,
+    flat_origin,
+    is_customers,
+    leg_of,
+    leg_origin,
     read_any,
+    without_tel,
 )
 
 __all__ = [

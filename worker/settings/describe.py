@@ -8,8 +8,7 @@ from pydantic import SecretStr
 
 from worker.settings.faults import is_secret
 from worker.settings.fields import Group, doc_of, variable_name
-from worker.settings.load import NO_JOBS, groups_of, load_groups
-from worker.settings.texts import FILE, texts_of
+from worker.settings.load import FILE, NO_JOBS, groups_of, load_groups, texts_of
 from worker.settings.tree import Declarations, JobSettings, Settings
 
 HIDDEN = "********"

@@ -22,8 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from tally import Tally, say
 
-from worker.demo.environment import open_environment
-from worker.demo.fixtures import make_fixtures
+from worker.demo.environment import make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import Scenario, jobs_of
 

@@ -22,8 +22,8 @@ from worker.app.jobs import describe, wanted_events
 from worker.demo.process import WorkerProcess
 from worker.emulators import serving
 from worker.emulators.endpoints import WebhookSink
+from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.cloud import GenesysCloud
-from worker.emulators.genesys.server import GenesysServer
 from worker.events.reading import EventReader
 from worker.jobs.reports.events import ReportDue
 

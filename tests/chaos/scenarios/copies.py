@@ -13,8 +13,8 @@ from tests.chaos.arena import Arena, open_arena
 from tests.chaos.checker import conversation_of
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Planned
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Planned
 from worker.jobs.attributes.demo import AttributesJob
 from worker.jobs.voice.demo import VoiceJob
 from worker.jobs.workflow.demo import EndedJob

@@ -6,8 +6,8 @@ from collections import Counter
 from tests.chaos.arena import Arena, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Planned, an_id, envelope, iso
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Planned, an_id, envelope, iso
 from worker.jobs.voice.demo import KIND, START, VoiceJob
 
 PROGRAM = ("-m", "tests.chaos.inside.crashing")

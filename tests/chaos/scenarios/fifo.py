@@ -14,8 +14,8 @@ from tests.chaos.checker import History
 from tests.chaos.effects import Request
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Planned, an_id, envelope, iso
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import Planned, an_id, envelope, iso
 from worker.jobs.voice.demo import KIND, START
 
 FAILING = 0.1

@@ -8,9 +8,9 @@ from tests.chaos.arena import Arena, open_arena
 from tests.chaos.checker import dead_lettered_twice
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Demo
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of
-from worker.demo.traffic import Job
 
 LONGEST_LIFE_SECONDS = 2.0
 LONGEST_START_SECONDS = 2.0
@@ -39,7 +39,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         return arena.findings
 
 
-async def _lives(arena: Arena, worker: WorkerProcess, jobs: list[Job], kills: int) -> None:
+async def _lives(arena: Arena, worker: WorkerProcess, jobs: list[Demo], kills: int) -> None:
     planned = [message for job in jobs for message in job.traffic()]
     arena.random.shuffle(planned)
     share = len(planned) // kills + 1
@@ -58,7 +58,7 @@ async def _life(worker: WorkerProcess, random: Random) -> None:
     await worker.wait(5)
 
 
-async def _check_outcome(arena: Arena, jobs: list[Job]) -> None:
+async def _check_outcome(arena: Arena, jobs: list[Demo]) -> None:
     history, findings = arena.check(), arena.findings
     for effects in [effects for job in jobs for effects in await job.effects(arena.emulators)]:
         if effects.sink != "dead letters with reason":  # a kill may leave two copies

@@ -12,9 +12,9 @@ from tests.chaos.arena import Arena, figures_of, open_arena, shortened
 from tests.chaos.checker import History
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Demo
 from worker.demo.process import WorkerProcess
 from worker.demo.scenario import jobs_of
-from worker.demo.traffic import Job
 from worker.intake.queue import ASIDE_PER_PERMIT
 from worker.intake.settlement import BLOCKED_SECONDS, SPREAD
 
@@ -79,7 +79,7 @@ def _cut(arena: Arena) -> None:
         arena.tap.cuts[upstream] = lambda _: 503
 
 
-async def _recover(arena: Arena, worker: WorkerProcess, jobs: list[Job], sizes: Sizes) -> None:
+async def _recover(arena: Arena, worker: WorkerProcess, jobs: list[Demo], sizes: Sizes) -> None:
     healed_at, findings = time.time(), arena.findings
     felt = sizes.outage_seconds + LONGEST_PAUSE_SECONDS / sizes.outage_scale
     at_once = LONGEST_PAUSE_SECONDS / sizes.outage_scale + RECOVERY_SECONDS + sizes.events / 10

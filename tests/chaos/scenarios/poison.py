@@ -9,7 +9,7 @@ from tests.chaos.arena import open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
 from tests.unit.events.test_poison import HEAD, POISON, raw_voice
-from worker.demo.traffic import Planned
+from worker.demo import Planned
 from worker.emulators.sqs.model import MAXIMUM_BYTES
 from worker.jobs.voice.demo import VoiceJob
 

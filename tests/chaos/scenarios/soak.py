@@ -18,7 +18,7 @@ from aiohttp import web
 from tests.chaos.arena import Arena, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
-from worker.demo.traffic import an_id, envelope, iso
+from worker.demo import an_id, envelope, iso
 from worker.emulators import serving
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
 from worker.jobs.voice.demo import START

@@ -6,8 +6,8 @@ import time
 from tests.chaos.arena import Arena, figures_of, open_arena
 from tests.chaos.findings import Findings
 from tests.chaos.sizes import Sizes
+from worker.demo import Demo, InvalidTraffic
 from worker.demo.process import WorkerProcess
-from worker.demo.traffic import InvalidTraffic, Job
 from worker.emulators.sqs.control import (
     HTTP_500,
     THROTTLED,
@@ -69,7 +69,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
     """Faults of all kinds, then an SQS that answers nothing but errors, then health."""
     plan = FaultPlan(seed)
     async with open_arena(seed, faults=plan) as arena:
-        jobs: list[Job] = [
+        jobs: list[Demo] = [
             VoiceJob(sizes.events // 3, arena.random),
             *[InvalidTraffic(sizes.events // 30)] * POISON_ROUNDS,
         ]
@@ -127,7 +127,7 @@ async def _heal(arena: Arena, plan: FaultPlan, sizes: Sizes) -> None:
     arena.findings.expect(recovered < RECOVERY_SECONDS, "recovery within 30 s", recovered)
 
 
-async def _check_outcome(arena: Arena, jobs: list[Job]) -> None:
+async def _check_outcome(arena: Arena, jobs: list[Demo]) -> None:
     history, findings = arena.check(), arena.findings
     await arena.expect_effects(jobs[:1])
     journal, dead = arena.emulators.sqs.journal, history.dead_lettered

@@ -8,7 +8,7 @@ from aiohttp import web
 from tests.support.aws import TRANSPORTS, WIRE
 from tests.support.aws_stub import Stub, a_client
 from worker.emulators import serving
-from worker.emulators.sqs.server import SqsServer
+from worker.emulators.sqs import SqsServer
 
 
 @pytest.fixture(autouse=True)
