@@ -26,8 +26,8 @@ import pytest_asyncio
 from worker import settings as core
 from worker.api import Event, Job, Result
 from worker.app.command_line import open_with
+from worker.app.intake import build_handler
 from worker.app.jobs import declared, reader_of
-from worker.app.routes import build_handler
 from worker.demo import (
     LEDGER_TABLE,
     WorkerFailed,

@@ -14,8 +14,7 @@ from worker.app.jobs import load_settings
 from worker.cli.check.genesys import PERMISSION, TOKEN, TOPIC
 from worker.cli.check.plan import checks_of, webhooks_of
 from worker.clients import http_network, reach
-from worker.emulators import serving
-from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
+from worker.emulators import CrmServer, CrmState, WebhookSink, serving
 from worker.emulators.genesys import GenesysCloud, GenesysServer, token_rate_limited
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import html_200, missing_permission

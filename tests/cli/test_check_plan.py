@@ -14,8 +14,7 @@ from worker.app.jobs import load_settings
 from worker.cli.check import plan
 from worker.cli.check.plan import checks_of, findings_of
 from worker.demo.environment import PASS
-from worker.emulators import serving
-from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
+from worker.emulators import CrmServer, CrmState, WebhookSink, serving
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.replies import missing_permission

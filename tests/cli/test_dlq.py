@@ -779,7 +779,7 @@ def test_a_queue_that_does_not_exist_is_one_line_and_exit_code_1(worker, queue, 
 
     assert done.code == 1
     assert re.fullmatch(
-        r"\w+ failed: [\w.]+ — check its name, the account and the region\n", done.err
+        r"\w+ failed: [\w.]+; check its name, the account and the region\n", done.err
     )
 
 

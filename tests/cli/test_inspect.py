@@ -20,7 +20,7 @@ from tests.support.factories import (
     an_attributes_wanted,
     an_origin,
 )
-from worker.emulators.endpoints import CrmServer, CrmState
+from worker.emulators import CrmServer, CrmState
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.unit.test_settings import GOOD
 from tests.unit.test_settings_queues import ALL
+from worker.app.intake import queue_findings
 from worker.app.jobs import load_settings, unknown_settings
-from worker.app.queues import queue_findings
 from worker.cli.check.plan import settings_findings
 from worker.clients.aws.sqs import attributes_of
 from worker.settings import Settings

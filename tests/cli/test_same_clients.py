@@ -9,7 +9,7 @@ from tests.support.genesys import pasts
 from tests.unit.test_settings import GOOD
 from worker.app import command_line
 from worker.app.context import new_context
-from worker.emulators.endpoints import CrmServer, CrmState
+from worker.emulators import CrmServer, CrmState
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.emulators.genesys.history import History

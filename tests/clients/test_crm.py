@@ -10,7 +10,7 @@ import pytest
 from tests.support.factories import PHONE, an_id
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import Reply, origin_of, path_of
-from worker.emulators.endpoints import CrmServer, CrmState
+from worker.emulators import CrmServer, CrmState
 from worker.errors import (
     ConfigurationError,
     RateLimited,

@@ -17,8 +17,7 @@ from worker.clients.aws.session import AwsService, AwsSession, ClientLimits
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators import serving
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink, serving
 from worker.jobs.workflow.executions import DetailsStatus, Workflows, execution_of
 from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing

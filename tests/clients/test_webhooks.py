@@ -12,7 +12,7 @@ import pytest
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Signer, Webhook
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink
 from worker.errors import ConfigurationError, RateLimited, Rejected, Unauthorized, Unavailable
 from worker.resilience.breaker import Breaker, BreakerPolicy
 from worker.resilience.guard import Guard, GuardPolicy

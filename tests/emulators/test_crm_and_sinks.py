@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.factories import PHONE, an_id
-from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
+from worker.emulators import CrmServer, CrmState, WebhookSink
 
 pytestmark = [pytest.mark.asyncio]
 

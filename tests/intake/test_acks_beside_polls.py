@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from worker.app.context import new_context
+from worker.app.intake import connect
 from worker.app.jobs import load_settings
-from worker.app.queues import connect
 
 POLLERS = 20
 POLL_SECONDS = 20

@@ -14,7 +14,7 @@ from worker.app.snapshot import SAMPLE_SECONDS, Sampler
 from worker.emulators.sqs.control import ACCESS_DENIED, Refuse
 from worker.errors import Misconfigured, Permanent
 from worker.events.origin import Result
-from worker.intake.queue_status import FAILING_SECONDS
+from worker.intake.assembly import FAILING_SECONDS
 from worker.ops.health import Health
 from worker.ops.page import document
 from worker.ops.status import Status
@@ -282,7 +282,7 @@ async def test_the_operators_own_visibility_timeout_is_kept(sqs, queue, start_wa
 async def test_a_queue_with_as_many_in_flight_as_sqs_allows_is_received_from_no_more(
     sqs, queue, start_watched, recorder, monkeypatch
 ):
-    monkeypatch.setattr("worker.intake.queue_status.MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr("worker.intake.assembly.MAX_IN_FLIGHT", 2)
     go = asyncio.Event()
     send(sqs, queue, 2)
 

@@ -27,7 +27,7 @@ from worker.clients.genesys.participants import (
 from worker.clients.http import HttpClient, HttpLimits, HttpService
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
+from worker.emulators import CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.genesys.conversations import a_flow
 from worker.errors import Permanent, RateLimited, Rejected, Transient, Unavailable

@@ -32,7 +32,7 @@ from worker.clients.genesys.transcripts import Transcripts
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.cloud import Spoken, a_transcript
 from worker.errors import NotYet, Rejected, Transient, Unavailable

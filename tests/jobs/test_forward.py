@@ -16,10 +16,9 @@ from tests.support.aws import sdk_client
 from tests.support.factories import a_body, an_id
 from tests.support.s3 import an_s3
 from worker.app.context import JobContext, new_context
+from worker.app.intake import build_handler
 from worker.app.jobs import event_reader, known_jobs, load_settings
-from worker.app.routes import build_handler
-from worker.emulators import serving
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink, serving
 from worker.emulators.sqs import SqsServer
 from worker.errors import (
     BreakerOpen,

@@ -7,8 +7,8 @@ import pytest
 from tests.support.ecs_agent import an_agent
 from tests.support.factories import a_report_due
 from worker.app.context import new_context
+from worker.app.intake import _protected, build_routes
 from worker.app.jobs import load_settings
-from worker.app.routes import _protected, build_routes
 from worker.errors import Unavailable
 from worker.events.origin import Result
 from worker.jobs.reports.handler import WriteReport

@@ -36,7 +36,7 @@ from worker.clients.genesys import Names
 from worker.clients.http import HttpClient
 from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink
 from worker.emulators.genesys import GenesysCloud
 from worker.emulators.genesys.replies import hang, missing_permission
 from worker.errors import Permanent, Transient, Unavailable

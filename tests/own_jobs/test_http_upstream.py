@@ -4,7 +4,7 @@ import os
 import re
 
 from tests.own_jobs.conftest import ROOT
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink
 from worker.testing import an_event, run_worker
 
 EXAMPLE = re.search(

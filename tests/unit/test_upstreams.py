@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from worker.app.routes import _check
+from worker.app.intake import _check
 from worker.app.upstreams import LOGIN, Upstreams
 from worker.errors import ConfigurationError, RateLimited, Unauthorized, Unavailable
 from worker.events.origin import Result

@@ -11,9 +11,7 @@ from worker import __version__
 from worker.app.context import AppContext, new_context
 from worker.app.daemon import Daemon, Signals
 from worker.app.findings import start_warnings
-from worker.app.intake import build_intake
-from worker.app.queues import Unreachable, warnings_of
-from worker.app.routes import build_routes
+from worker.app.intake import Unreachable, build_intake, build_routes, warnings_of
 from worker.app.snapshot import Sampler
 from worker.ops import Health, OpsServer, Status
 from worker.settings import Settings

@@ -27,6 +27,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
     Raises ConfigurationError, which ends every command in the same way.
     """
+    from worker.clients.aws import QueueError
     from worker.errors import BreakerOpen, ConfigurationError, Unavailable, WorkerError
     from worker.telemetry import configure_logging
 
@@ -37,6 +38,9 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
         raise
     except (Unavailable, BreakerOpen) as error:
         end(str(error), UNREACHABLE)
+    except QueueError as error:
+        problem, unreachable = problem_of(error)
+        end(problem, UNREACHABLE if unreachable else FAILED)
     except (WorkerError, OSError) as error:
         end(str(error), FAILED)
 

@@ -16,8 +16,7 @@ import aioboto3
 import orjson
 
 from worker.app.jobs import BUILT_IN, jobs_of, known_jobs
-from worker.emulators import FREE_PORT, Address
-from worker.emulators.endpoints import CrmServer, CrmState, WebhookSink
+from worker.emulators import FREE_PORT, Address, CrmServer, CrmState, WebhookSink
 from worker.emulators.genesys import GenesysCloud, GenesysServer
 from worker.emulators.moto import moto_server
 from worker.emulators.sqs import SqsServer

@@ -1,13 +1,12 @@
 """From an SQS message to its end; `consumer.py` is where to start reading."""
 
-from worker.intake.assembly import Intake, assemble
+from worker.intake.assembly import Intake, QueueStatusReader, assemble
 from worker.intake.consumer import DrainReport
 from worker.intake.delivery import Delivery, Reading
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import IDEMPOTENCY, Jobs
 from worker.intake.poller import most_pollers
 from worker.intake.queue import OpenQueue
-from worker.intake.queue_status import QueueStatusReader
 from worker.intake.router import Route, Routes, Unrouted
 from worker.intake.settlement import LAST_HORIZON
 

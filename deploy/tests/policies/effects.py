@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import traffic
 from cloud import STREAM, SUBSCRIBER, Cloud
 
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink
 
 LARGE = "0ca11000-0000-4000-8000-000000000009"
 """A conversation whose details are more than an execution's input may be: they go to S3."""

@@ -19,7 +19,7 @@ from cloud import BATCHES, STREAM, Cloud, actions_of, enforceable, enforcing
 from tally import Tally, say
 
 from worker.demo.process import WorkerProcess
-from worker.emulators.endpoints import CrmServer, WebhookSink
+from worker.emulators import CrmServer, WebhookSink
 from worker.emulators.genesys import (
     Ended,
     GenesysCloud,

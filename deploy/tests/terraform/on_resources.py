@@ -20,8 +20,7 @@ from tally import Tally, say
 
 from worker.app.jobs import describe, wanted_events
 from worker.demo.process import WorkerProcess
-from worker.emulators import serving
-from worker.emulators.endpoints import WebhookSink
+from worker.emulators import WebhookSink, serving
 from worker.emulators.genesys import GenesysServer
 from worker.emulators.genesys.cloud import GenesysCloud
 from worker.events.reading import EventReader

@@ -3,23 +3,20 @@
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf, isnan
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import typer
 
-from worker.cli.exit_codes import FAILED, UNREACHABLE, end, examples, finish
+from worker.cli.exit_codes import FAILED, end, examples, finish
 
 if TYPE_CHECKING:
-    from worker.cli.dlq.reader import Timing
+    from worker.cli.dlq.reader import Queues, Timing
     from worker.cli.dlq.redrive import Filter, OnProgress, Order, Tally, Urls
-    from worker.clients.aws import Queue
-
-T = TypeVar("T")
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -152,7 +149,7 @@ def show(
             return await samples(queues, name, count=count, timing=_timing(wait))
 
     dead_letters = [
-        dead_letter_as_dict(dead_letter, with_body=with_body) for dead_letter in _done(work())
+        dead_letter_as_dict(dead_letter, with_body=with_body) for dead_letter in finish(work())
     ]
     if as_json:
         print_json(dead_letters)
@@ -312,7 +309,7 @@ def _tally_of(order: "Order") -> "Tally":
     from worker.cli.dlq.output import progress
 
     with progress() as on_progress:
-        return _done(_work(order, on_progress))
+        return finish(_work(order, on_progress))
 
 
 async def _work(order: "Order", on_progress: "OnProgress") -> "Tally":
@@ -332,8 +329,8 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
         source, destination = configured_urls().native(to)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    depth = _done(_depth_of(source))
-    arn = _done(_move(source, destination, rate)) if apply else None
+    depth = finish(_depth_of(source))
+    arn = finish(_move(source, destination, rate)) if apply else None
     if as_json:
         found = {"action": "native", "applied": apply, "sourceArn": arn, "approximate": depth}
         print_json(found)
@@ -345,7 +342,7 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
         typer.echo("Nothing was changed. Add --apply to do it.")
 
 
-async def _depth(queues: "Sequence[Queue]") -> int:
+async def _depth(queues: "Queues") -> int:
     from worker.cli.dlq.reader import depth_of
 
     return sum([await depth_of(queue) for queue in queues])
@@ -369,7 +366,7 @@ async def _move(source: str, destination: str, rate: float) -> str:
 
 
 @asynccontextmanager
-async def dead_letter_queues() -> "AsyncIterator[Sequence[Queue]]":
+async def dead_letter_queues() -> "AsyncIterator[Queues]":
     """Open the dead-letter queues of the environment for the block. Raises ConfigurationError."""
     from worker.app.command_line import open_context, open_queue
     from worker.settings import Sqs
@@ -384,14 +381,3 @@ def configured_urls() -> "Urls":
     from worker.settings import Sqs, load_group
 
     return urls_of(load_group(Sqs))
-
-
-def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a failure of SQS is a line on stderr and an exit code."""
-    from worker.clients.aws import QueueError, fault_called, is_unreachable
-
-    try:
-        return finish(work)
-    except QueueError as error:
-        code = UNREACHABLE if is_unreachable(error.code) else FAILED
-        end(f"{error} — {fault_called(error.code).remedy}", code)

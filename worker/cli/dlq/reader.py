@@ -24,6 +24,9 @@ FOREIGN = "no-record"
 FOREIGN_REASON = "no failure record: not sent by this worker"
 UNREADABLE = "unreadable"
 
+Queues = Sequence[Queue]
+"""The dead-letter queues of a worker."""
+
 
 class NotDecoded(Exception):
     """The record says how body and attributes are encoded, and they are not."""
@@ -357,9 +360,7 @@ async def depth_of(queue: Queue) -> int:
     return now.visible + now.in_flight + now.delayed
 
 
-async def samples(
-    queues: Sequence[Queue], name: str, *, count: int, timing: Timing
-) -> list[DeadLetter]:
+async def samples(queues: Queues, name: str, *, count: int, timing: Timing) -> list[DeadLetter]:
     """Return dead letters of that fingerprint, message id or conversation. Raises QueueError."""
     found: list[DeadLetter] = []
     for queue in queues:
