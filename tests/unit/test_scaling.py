@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from worker.app.snapshot import UNLIMITED, ReplicasUseful, Use
+from worker.resilience.work import UNLIMITED, ReplicasUseful
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 sys.path.append(str(DEPLOY / "tests/kubernetes"))
 import scaling  # noqa: E402  a script's module
 
+USE = ("at", "calls", "messages", "cpu_seconds", "busy_seconds")
 BUDGET, OWN, CONCURRENCY = 300, 240, 64
 PER_POD = 30
 MOST = 40
+
+
+def add(useful, *figures):
+    useful.add(**dict(zip(USE, figures, strict=True)))
 
 
 def keda(backlog, useful):
@@ -66,7 +71,7 @@ class Fleet:
         for useful, totals in self.replicas:
             for place, more in enumerate((rate * self.calls, rate, rate * self.cpu, busy)):
                 totals[place] += more
-            useful.add(Use(self.at, *totals))
+            add(useful, self.at, *totals)
         self.backlog -= rate * count
 
     def run(self, seconds, wanted=keda):
@@ -149,8 +154,8 @@ def test_a_handful_of_calls_is_no_knowledge():
     useful = ReplicasUseful(BUDGET, OWN, CONCURRENCY)
     assert useful.figure() == 0
 
-    useful.add(Use(0, 0, 0, 0, 0))
-    useful.add(Use(60, 9, 9, 1, 1))
+    add(useful, 0, 0, 0, 0, 0)
+    add(useful, 60, 9, 9, 1, 1)
 
     assert useful.figure() == 0
 
@@ -158,9 +163,9 @@ def test_a_handful_of_calls_is_no_knowledge():
 def test_what_lies_back_longer_than_two_minutes_is_forgotten():
     useful = ReplicasUseful(BUDGET, OWN, CONCURRENCY)
     for at in range(300):
-        useful.add(Use(at, at, at, at, 0))
+        add(useful, at, at, at, at, 0)
     assert useful.figure() == 5
     for at in range(300, 500):
-        useful.add(Use(at, 300, 300, 300, 0))
+        add(useful, at, 300, 300, 300, 0)
 
     assert useful.figure() == 0

@@ -2,15 +2,12 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
-from typing import Final, NamedTuple
 
 import structlog
 
-from worker.app.upstreams import GENESYS, Upstreams, show_replicas_useful
+from worker.app.upstreams import GENESYS, Upstreams, shown_replicas_useful
 from worker.clients.genesys import GenesysClients
 from worker.intake import Intake, QueueStatusReader
 from worker.ops import Check
@@ -24,79 +21,6 @@ SAMPLE_SECONDS = 30
 USE_SECONDS = 1
 """Between two samples of what is done for messages."""
 
-WINDOW_SECONDS = 120
-"""What is known of the traffic is that of the last two minutes: the budget counts by the minute."""
-
-ROUNDING = 0.05
-"""Of a replica: one more for less than that would have next to nothing to do."""
-
-LEAST_SECONDS, LEAST_CALLS = 30, 10
-"""Fewer say nothing of the traffic."""
-
-UNLIMITED = 1000
-"""Replicas that are useful where the budget is not what limits them: no fleet has more."""
-
-
-class Use(NamedTuple):
-    """What a replica has done since its start; but for `at`, each only grows."""
-
-    at: float
-    """Seconds of a monotonic clock."""
-
-    calls: float
-    """Requests of the budget."""
-
-    messages: float
-    cpu_seconds: float
-    busy_seconds: float
-    """Of messages in flight, in which they did not wait for the budget: of two at once, twice."""
-
-
-class ReplicasUseful:
-    """How many replicas the shared budget keeps busy; one more than that would only wait for it.
-
-        useful = ceil(budget ÷ u)      u = min(own limit, calls ÷ busy)
-
-    `u` is what one replica would use a minute if it never waited for the budget: the calls that it
-    made in a minute by the share of itself that it needed for them. That share is the greater one
-    of two: of its permits, without messages that wait for the budget, and of a core. So the figure
-    does not depend on whether the budget is used up now. Where fewer than one call is made for two
-    messages, other replicas are of use to the rest of them, budget or not.
-    """
-
-    def __init__(self, per_minute: float, own_per_minute: float, concurrency: int) -> None:
-        """`per_minute`: of all replicas; `own_per_minute`: most that one may use."""
-        self._per_minute: Final = per_minute
-        self._own_per_minute: Final = own_per_minute
-        self._concurrency: Final = concurrency
-        self._uses: deque[Use] = deque()
-
-    def add(self, use: Use) -> None:
-        """Take a sample."""
-        self._uses.append(use)
-        while use.at - self._uses[0].at > WINDOW_SECONDS:
-            self._uses.popleft()
-
-    def figure(self) -> int:
-        """Return the figure; 0 while too little is known, so that nothing is limited by it.
-
-        The scrape's thread asks, too: it only reads.
-        """
-        if not self._uses:
-            return 0
-        since, now = self._uses[0], self._uses[-1]
-        seconds, calls = now.at - since.at, now.calls - since.calls
-        messages = now.messages - since.messages
-        if seconds < LEAST_SECONDS or max(messages, calls) < LEAST_CALLS:
-            return 0
-        if calls < messages / 2:
-            return UNLIMITED
-        of_permits = (now.busy_seconds - since.busy_seconds) / (seconds * self._concurrency)
-        busy = max(of_permits, (now.cpu_seconds - since.cpu_seconds) / seconds)
-        possible = 60 * calls / seconds / busy if busy > 0 else self._own_per_minute
-        useful = ceil(self._per_minute / min(self._own_per_minute, possible) - ROUNDING)
-        return max(1, min(UNLIMITED, useful))
-
 
 @dataclass(frozen=True, slots=True)
 class _Built:
@@ -108,6 +32,10 @@ class _Built:
         for one in self.intake.queues:
             if problem := problem_of(one):
                 yield f"{one.consumer.name}: {problem}"
+
+    def calls(self) -> int:
+        """Return the requests of the budget: mostly all tokens share one limiter."""
+        return sum(one.calls for one in {one.limiter for one in self.genesys})
 
     def token_problem(self) -> Iterator[str]:
         yield from dict.fromkeys(one.problem for one in self.genesys if one.problem)
@@ -125,7 +53,6 @@ class Sampler:
         self._started_at = self._clock()
         self._built: _Built | None = None
         self._warnings: tuple[str, ...] = ()
-        self._busy_seconds = 0.0
 
     def attach(
         self, intake: Intake, upstreams: Upstreams, genesys: Sequence[GenesysClients]
@@ -188,27 +115,21 @@ class Sampler:
 
     async def _sample_use(self) -> None:
         """Keep the figure for the scaler, where a budget is shared."""
-        genesys, sqs = self._settings.genesys, self._settings.sqs
-        per_minute = genesys.fleet_requests_per_minute
-        if per_minute is None or self._settings.budget_table is None:
+        if self._settings.budget_table is None:
             return
-        useful = ReplicasUseful(per_minute, genesys.requests_per_minute, sqs.concurrency)
-        show_replicas_useful(useful.figure)
-        while True:
+        useful = shown_replicas_useful(self._settings.genesys, self._settings.sqs.concurrency)
+        busy_seconds = 0.0
+        while useful is not None:
             if (built := self._built) is not None:
-                useful.add(self._use(built))
+                busy_seconds += USE_SECONDS * built.intake.busy()
+                useful.add(
+                    at=self._clock(),
+                    calls=built.calls(),
+                    messages=built.intake.acked(),
+                    cpu_seconds=time.process_time(),
+                    busy_seconds=busy_seconds,
+                )
             await asyncio.sleep(USE_SECONDS)
-
-    def _use(self, built: _Built) -> Use:
-        self._busy_seconds += USE_SECONDS * built.intake.busy()
-        limiters = {one.limiter for one in built.genesys}  # mostly one: all tokens share a budget
-        return Use(
-            self._clock(),
-            sum(one.calls for one in limiters),
-            built.intake.acked(),
-            time.process_time(),
-            self._busy_seconds,
-        )
 
     def _check(self, sentences: Sentences) -> Check:
         def check() -> str | None:

@@ -17,6 +17,7 @@ from worker.resilience import (
     Guard,
     GuardPolicy,
     Limiter,
+    ReplicasUseful,
     RetryPolicy,
 )
 from worker.resilience.breaker import Breaker, BreakerPolicy, State
@@ -194,6 +195,13 @@ def _retries(attempts: int) -> RetryPolicy:
     return RetryPolicy(attempts=attempts, base_seconds=0.5, cap_seconds=5)
 
 
-def show_replicas_useful(figure: Callable[[], int]) -> None:
-    """Let the metrics report how many replicas the shared budget keeps busy."""
-    metrics.replicas_useful.set_function(figure)
+def shown_replicas_useful(settings: GenesysSettings, concurrency: int) -> ReplicasUseful | None:
+    """Return what metrics report of the replicas that are useful; None where no budget is shared.
+
+    `concurrency`: messages that one replica works on at once.
+    """
+    if (per_minute := settings.fleet_requests_per_minute) is None:
+        return None
+    useful = ReplicasUseful(per_minute, settings.requests_per_minute, concurrency)
+    metrics.replicas_useful.set_function(useful.figure)
+    return useful

@@ -13,6 +13,7 @@ from worker.resilience.retry import (
 from worker.resilience.work import (
     Deadline,
     OncePerKey,
+    ReplicasUseful,
     Work,
     begin,
     current_work,
@@ -32,6 +33,7 @@ __all__ = [
     "GuardPolicy",
     "Limiter",
     "OncePerKey",
+    "ReplicasUseful",
     "RetryPolicy",
     "Work",
     "begin",

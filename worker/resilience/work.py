@@ -2,18 +2,20 @@
 
 Guards stand far below the intake, and yet a breaker counts messages, a budget is shared by jobs,
 and no effect may follow a lost lease. All three ask here, so that no handler has to pass it down.
+
+And of what was done, for the scaler: how many replicas the shared budget keeps busy.
 """
 
 import asyncio
 from asyncio import CancelledError
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from math import inf
+from math import ceil, inf
 from types import TracebackType
-from typing import Self
+from typing import Final, NamedTuple, Self
 
 
 def _held() -> bool:
@@ -211,3 +213,82 @@ class OncePerKey:
         self._done[step] = None
         if len(self._done) > self._max_entries:
             self._done.popitem(last=False)
+
+
+WINDOW_SECONDS = 120
+"""What is known of the traffic is that of the last two minutes: the budget counts by the minute."""
+
+ROUNDING = 0.05
+"""Of a replica: one more for less than that would have next to nothing to do."""
+
+LEAST_SECONDS, LEAST_CALLS = 30, 10
+"""Fewer say nothing of the traffic."""
+
+UNLIMITED = 1000
+"""Replicas that are useful where the budget is not what limits them: no fleet has more."""
+
+
+class _Use(NamedTuple):
+    at: float
+    calls: float
+    messages: float
+    cpu_seconds: float
+    busy_seconds: float
+
+
+class ReplicasUseful:
+    """How many replicas the shared budget keeps busy; one more than that would only wait for it.
+
+        useful = ceil(budget ÷ u)      u = min(own limit, calls ÷ busy)
+
+    `u` is what one replica would use a minute if it never waited for the budget: the calls that it
+    made in a minute by the share of itself that it needed for them. That share is the greater one
+    of two: of its permits, without messages that wait for the budget, and of a core. So the figure
+    does not depend on whether the budget is used up now. Where fewer than one call is made for two
+    messages, other replicas are of use to the rest of them, budget or not.
+    """
+
+    def __init__(self, per_minute: float, own_per_minute: float, concurrency: int) -> None:
+        """`per_minute`: of all replicas; `own_per_minute`: most that one may use."""
+        self._per_minute: Final = per_minute
+        self._own_per_minute: Final = own_per_minute
+        self._concurrency: Final = concurrency
+        self._uses: deque[_Use] = deque()
+
+    def add(
+        self,
+        *,
+        at: float,
+        calls: float,
+        messages: float,
+        cpu_seconds: float,
+        busy_seconds: float,
+    ) -> None:
+        """Take what this replica has done since its start, `at` a time of a monotonic clock.
+
+        `calls`: requests of the budget. `busy_seconds`: of messages in flight, in which they did
+        not wait for the budget; of two at once, twice.
+        """
+        self._uses.append(_Use(at, calls, messages, cpu_seconds, busy_seconds))
+        while at - self._uses[0].at > WINDOW_SECONDS:
+            self._uses.popleft()
+
+    def figure(self) -> int:
+        """Return the figure; 0 while too little is known, so that nothing is limited by it.
+
+        The scrape's thread asks, too: it only reads.
+        """
+        if not self._uses:
+            return 0
+        since, now = self._uses[0], self._uses[-1]
+        seconds, calls = now.at - since.at, now.calls - since.calls
+        messages = now.messages - since.messages
+        if seconds < LEAST_SECONDS or max(messages, calls) < LEAST_CALLS:
+            return 0
+        if calls < messages / 2:
+            return UNLIMITED
+        of_permits = (now.busy_seconds - since.busy_seconds) / (seconds * self._concurrency)
+        busy = max(of_permits, (now.cpu_seconds - since.cpu_seconds) / seconds)
+        possible = 60 * calls / seconds / busy if busy > 0 else self._own_per_minute
+        useful = ceil(self._per_minute / min(self._own_per_minute, possible) - ROUNDING)
+        return max(1, min(UNLIMITED, useful))
