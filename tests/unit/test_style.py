@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from statistics import median
 
 import worker
 
@@ -12,6 +13,10 @@ MODULES = sorted(ROOT.rglob("*.py"))
 MODULE_COUNT = 215
 MODULE_LINES = 400
 FUNCTION_LINES = 36
+MEDIAN_FUNCTION_LINES = 5
+USUAL_FUNCTION_LINES = 14
+"""As many have nine functions of ten at most."""
+
 CONFTEST_LINES = 150
 IMPORTS = 12
 """Modules of our own that one module may import; a package counts as one."""
@@ -65,6 +70,12 @@ def imports_of(path):
 
 
 IMPORTED = {name_of(path): len(imports_of(path)) for path in MODULES}
+FUNCTIONS = [
+    (f"{path.relative_to(ROOT)}:{node.name}", length_of(node))
+    for path in MODULES
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+]
 
 
 def test_the_house_has_215_modules_at_most():
@@ -77,15 +88,16 @@ def test_every_module_fits_in_400_lines():
 
 
 def test_every_function_fits_on_one_screen():
-    long = {
-        f"{path.name}:{node.name}": length_of(node)
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and length_of(node) > FUNCTION_LINES
-    }
+    assert {name: n for name, n in FUNCTIONS if n > FUNCTION_LINES} == {}
 
-    assert long == {}
+
+def test_half_of_the_functions_have_5_lines_and_nine_of_ten_have_14_at_most():
+    lengths = sorted(n for _, n in FUNCTIONS)
+
+    assert median(lengths) <= MEDIAN_FUNCTION_LINES
+    assert lengths[len(lengths) * 9 // 10] <= USUAL_FUNCTION_LINES, {
+        name: n for name, n in FUNCTIONS if 0 < n - USUAL_FUNCTION_LINES <= 2
+    }
 
 
 def test_every_module_has_a_subject():

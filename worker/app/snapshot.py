@@ -33,9 +33,14 @@ class _Built:
             if problem := problem_of(one):
                 yield f"{one.consumer.name}: {problem}"
 
-    def calls(self) -> int:
-        """Return the requests of the budget: mostly all tokens share one limiter."""
-        return sum(one.calls for one in {one.limiter for one in self.genesys})
+    def use(self) -> dict[str, float]:
+        """Return what was done since the start, by the names of `ReplicasUseful.add`."""
+        limiters = {one.limiter for one in self.genesys}  # mostly one: all tokens share a budget
+        return {
+            "calls": sum(one.calls for one in limiters),
+            "messages": self.intake.acked(),
+            "cpu_seconds": time.process_time(),
+        }
 
     def token_problem(self) -> Iterator[str]:
         yield from dict.fromkeys(one.problem for one in self.genesys if one.problem)
@@ -122,13 +127,7 @@ class Sampler:
         while useful is not None:
             if (built := self._built) is not None:
                 busy_seconds += USE_SECONDS * built.intake.busy()
-                useful.add(
-                    at=self._clock(),
-                    calls=built.calls(),
-                    messages=built.intake.acked(),
-                    cpu_seconds=time.process_time(),
-                    busy_seconds=busy_seconds,
-                )
+                useful.add(at=self._clock(), busy_seconds=busy_seconds, **built.use())
             await asyncio.sleep(USE_SECONDS)
 
     def _check(self, sentences: Sentences) -> Check:

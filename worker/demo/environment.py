@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 from zlib import crc32
 
@@ -234,16 +234,13 @@ def make_queue(
 
 def _make_queues(sqs: SqsServer, queues: Queues, dead_letters: str) -> dict[str, Any]:
     """Make one queue or one a job, and return the fields of the environment that name them."""
-
-    def made(name: str) -> str:
-        return make_queue(
-            sqs,
-            name,
-            dead_letters,
-            max_receives=MAX_RECEIVE_COUNT,
-            visibility_seconds=VISIBILITY_SECONDS,
-        )
-
+    made = partial(
+        make_queue,
+        sqs,
+        dead_letters=dead_letters,
+        max_receives=MAX_RECEIVE_COUNT,
+        visibility_seconds=VISIBILITY_SECONDS,
+    )
     if queues == "one":
         return {"queue_url": made(QUEUE)}
     job_queues = {job: made(name) for job, name in JOB_QUEUES.items()}
@@ -308,17 +305,21 @@ async def put_events(environment: Environment, source: str) -> list[dict[str, An
     heard: list[dict[str, Any]] = []
     async with environment.aws("sqs") as sqs:
         url = (await sqs.get_queue_url(QueueName=f"{SUBSCRIBER}-{_name(source)}"))["QueueUrl"]
-        while True:
-            page = await sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0
-            )
-            if not (messages := page.get("Messages", [])):
-                return heard
+        while messages := await _taken(sqs, url):
             heard += [orjson.loads(message["Body"]) for message in messages]
-            entries = [
-                {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)
-            ]
-            await sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+    return heard
+
+
+async def _taken(sqs: Any, url: str) -> list[dict[str, Any]]:
+    """Return up to ten messages, none of which is on the queue any more."""
+    page = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+    messages: list[dict[str, Any]] = page.get("Messages", [])
+    if messages:
+        entries = [
+            {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)
+        ]
+        await sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+    return messages
 
 
 async def _make_table(environment: Environment, name: str, **keys: str) -> None:

@@ -167,14 +167,19 @@ async def run_command(environment: Mapping[str, str], *arguments: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    out, problem = await _output_of(process)
+    if process.returncode:
+        raise WorkerFailed(f"{arguments[0]} ended with {process.returncode}: {problem.decode()}")
+    return out.decode()
+
+
+async def _output_of(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """Wait for the end of a process, whose caller may give up; it does not live on then."""
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
-            out, problem = await process.communicate()
+            return await process.communicate()
     except BaseException:
         if process.returncode is None:
             process.kill()
             await process.wait()
         raise
-    if process.returncode:
-        raise WorkerFailed(f"{arguments[0]} ended with {process.returncode}: {problem.decode()}")
-    return out.decode()

@@ -104,17 +104,15 @@ class SentMessages:
         return [self._row(*which, ids[which], took) for which in sorted(ids)]
 
     def _row(self, kind: str, queue: str, ids: list[str], took: dict[str, float]) -> Row:
-        times = sorted(took[key] for key in ids if key in took) or [0.0]
-        receives = self._environment.sqs.journal.receives
-        dead_lettered = sum(
-            self._planned[key].disposition == "dead-lettered" and key in took for key in ids
-        )
+        gone = [key for key in ids if key in took]
+        times = sorted(took[key] for key in gone) or [0.0]
+        dead_lettered = sum(self._planned[key].disposition == "dead-lettered" for key in gone)
         return Row(
             kind=kind,
             queue=queue,
             sent=len(ids),
-            done=sum(key in took for key in ids) - dead_lettered,
-            retried=sum(receives[key] > 1 for key in ids),
+            done=len(gone) - dead_lettered,
+            retried=sum(self._environment.sqs.journal.receives[key] > 1 for key in ids),
             dead_lettered=dead_lettered,
             p50=times[len(times) // 2],
             p99=times[min(len(times) - 1, len(times) * 99 // 100)],
@@ -229,19 +227,20 @@ def print_results(
     console.print(f"SQS calls per 1,000 messages: {sent.calls_per_thousand():.0f}")
 
 
+FIGURES = ("sent", "done", "retried", "dead-\nlettered", "p50 s", "p99 s")
+
+
 def _messages(sent: SentMessages, *, several: bool) -> Table:
     # Narrow: with its eight columns it shall be read on eighty characters, too.
     table = Table(
+        *("event", "queue")[: 2 if several else 1],
+        *(Column(name, justify="right") for name in FIGURES),
         title="Messages",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
-    for name in ("event", "queue")[: 2 if several else 1]:
-        table.add_column(name)
-    for name in ("sent", "done", "retried", "dead-\nlettered", "p50 s", "p99 s"):
-        table.add_column(name, justify="right")
     for row in sent.rows():
         names = (row.kind, row.queue.removeprefix(PREFIX)) if several else (row.kind,)
         counts = (row.sent, row.done, row.retried, row.dead_lettered)
@@ -269,16 +268,12 @@ def reactions(log: Sequence[Mapping[str, Any]], since: float, until: float) -> I
     """Say what the worker logged between two moments, each kind of thing once."""
     ours = (line for line in log if "timestamp" in line)  # a job may print JSON of its own
     lines = [line for line in ours if since <= _moment(line) <= until]
-    opened = _counted(lines, "breaker_opened", "upstream")
-    closed = _counted(
-        [line for line in lines if line.get("state") == "closed"], "gate_changed", "queue"
-    )
-    if opened:
+    closings = [line for line in lines if line.get("state") == "closed"]
+    if opened := _counted(lines, "breaker_opened", "upstream"):
         yield f"breaker of {', '.join(opened)} opened"
-    if closed:
+    if closed := _counted(closings, "gate_changed", "queue"):
         yield f"queue {', '.join(name.removeprefix(PREFIX) for name in closed)} held"
-    refused = sum(_counted(lines, "genesys_call_failed", "endpoint").values())
-    if refused:
+    if refused := sum(_counted(lines, "genesys_call_failed", "endpoint").values()):
         yield f"failed Genesys calls: {refused}"
     failed = sum(_counted(lines, "event_failed", "job").values())
     yield f"runs tried again: {failed}" if failed else "no run failed"

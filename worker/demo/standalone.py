@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.demo import Fault, Planned
+from worker.demo import Demo, Fault, Planned
 from worker.demo.environment import (
     PATHS,
     SOURCES,
@@ -91,6 +91,15 @@ def _page(variables: str) -> web.Application:
     return app
 
 
+def _traffic(jobs: Sequence[Demo], seed: int, *, with_unreadable: bool) -> list[Planned]:
+    """Return the messages of a cycle, in the order they are sent in."""
+    sent = [message for job in jobs for message in job.traffic()]
+    if not with_unreadable:
+        sent = [message for message in sent if message.disposition == "done"]
+    Random(seed).shuffle(sent)  # noqa: S311  reproducible traffic
+    return sent + [message for job in jobs for message in job.late_duplicates()]
+
+
 class Endless:
     """Cycles of the demo's traffic at a steady rate."""
 
@@ -107,14 +116,7 @@ class Endless:
             jobs = jobs_of(EVENTS_A_CYCLE, seed)
             await prepare(jobs, self._environment)
             # Unreadable messages in the first cycle only: nothing empties the dead-letter queue.
-            traffic = [
-                message
-                for job in jobs
-                for message in job.traffic()
-                if message.disposition == "done" or seed == first_seed
-            ]
-            Random(seed).shuffle(traffic)  # noqa: S311  reproducible traffic
-            traffic += [message for job in jobs for message in job.late_duplicates()]
+            traffic = _traffic(jobs, seed, with_unreadable=seed == first_seed)
             await self._send(traffic, [fault for job in jobs for fault in job.faults()])
             self._forget()
             await self._leave_unread()

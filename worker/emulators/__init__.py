@@ -126,10 +126,13 @@ class CrmServer:
             return web.Response(status=state.status, headers=headers)
         if not _well_formed(request):
             return web.Response(status=400)
-        record = state.by_conversation.get(
-            request.query.get("conversationId", "")
-        ) or state.by_phone.get(request.query.get("phone", ""))
+        record = self._record_of(request.query)
         return web.Response(status=404) if record is None else web.json_response(record)
+
+    def _record_of(self, asked: Mapping[str, str]) -> dict[str, Any] | None:
+        state = self._state
+        record = state.by_conversation.get(asked.get("conversationId", ""))
+        return record or state.by_phone.get(asked.get("phone", ""))
 
 
 def _well_formed(request: web.Request) -> bool:

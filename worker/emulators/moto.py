@@ -27,13 +27,9 @@ RESET_SECONDS = 60
 def moto_server(address: Address = FREE_PORT) -> Iterator[str]:
     """Serve DynamoDB, Step Functions, EventBridge and S3; yield the endpoint's URL.
 
-    Step Functions in execution mode: otherwise an execution never ends, and a used name is taken
-    for a new one. Raises OSError where the port is taken.
+    Raises OSError where the port is taken.
     """
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    default_user_config["stepfunctions"] = {"execute_state_machine": True}
-    # moto 5.2 refuses an input that is not JSON without saying so: the code is under another name.
-    InvalidExecutionInput.TYPE = "InvalidExecutionInput"
+    _set_up()
     server = _bound(address)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -46,6 +42,14 @@ def moto_server(address: Address = FREE_PORT) -> Iterator[str]:
     finally:
         server.shutdown()
         thread.join()
+
+
+def _set_up() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # Otherwise an execution never ends, and a used name is taken for a new one.
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    # moto 5.2 refuses an input that is not JSON without saying so: the code is under another name.
+    InvalidExecutionInput.TYPE = "InvalidExecutionInput"
 
 
 def _bound(address: Address) -> BaseWSGIServer:

@@ -287,8 +287,13 @@ class ReplicasUseful:
             return 0
         if calls < messages / 2:
             return UNLIMITED
-        of_permits = (now.busy_seconds - since.busy_seconds) / (seconds * self._concurrency)
-        busy = max(of_permits, (now.cpu_seconds - since.cpu_seconds) / seconds)
+        busy = self._busy(since, now)
         possible = 60 * calls / seconds / busy if busy > 0 else self._own_per_minute
         useful = ceil(self._per_minute / min(self._own_per_minute, possible) - ROUNDING)
         return max(1, min(UNLIMITED, useful))
+
+    def _busy(self, since: _Use, now: _Use) -> float:
+        """Return the share of this replica that was needed: of its permits, or of a core."""
+        seconds = now.at - since.at
+        of_permits = (now.busy_seconds - since.busy_seconds) / (seconds * self._concurrency)
+        return max(of_permits, (now.cpu_seconds - since.cpu_seconds) / seconds)

@@ -156,7 +156,8 @@ def binding_problems(
 
     `lacking`: each known job with the settings it lacks; `on`: the jobs that run.
     """
-    yield from _repeated_queues(entries)
+    yield from _repeated_urls(entries)
+    yield from _repeated_names(entries)
     bound = [entry for entry in entries if entry.jobs]
     if not bound:
         if len(entries) > 1:
@@ -169,13 +170,16 @@ def binding_problems(
     yield from _jobs_without_one_queue(bound, on)
 
 
-def _repeated_queues(entries: Sequence[Entry]) -> Iterator[str]:
+def _repeated_urls(entries: Sequence[Entry]) -> Iterator[str]:
     for url, times in Counter(entry.url for entry in entries).items():
         if times > 1:
             yield (
                 f"queue {name_of(url)} is named {times} times; join its jobs by +, "
                 "e.g. attributes+sentiment=https://…/chats"
             )
+
+
+def _repeated_names(entries: Sequence[Entry]) -> Iterator[str]:
     for name, times in Counter(
         entry.name for entry in {e.url: e for e in entries}.values()
     ).items():
@@ -221,13 +225,17 @@ def dead_letter_problems(entries: Sequence[Entry], dead_letters: Sequence[Entry]
             yield f"queue {name_of(url)} is in SQS_QUEUE_URL, too: dead letters would come back"
     if not dead_letters:
         return
-    for fifo, kind in ((False, "standard"), (True, "FIFO")):
+    for fifo in (False, True):
         here = [entry for entry in dead_letters if is_fifo(entry.url) == fifo]
         served = [entry.name for entry in entries if is_fifo(entry.url) == fifo]
-        if len(here) > 1:
-            yield f"names {len(here)} {kind} queues; one serves all {kind} queues"
-        if served and not here:
-            yield (
-                f"no {kind} queue is named for {', '.join(dict.fromkeys(served))}: SQS wants both "
-                "of one kind; separate one of each kind by a comma"
-            )
+        yield from _kind_problems("FIFO" if fifo else "standard", served, here)
+
+
+def _kind_problems(kind: str, served: Sequence[str], here: Sequence[Entry]) -> Iterator[str]:
+    if len(here) > 1:
+        yield f"names {len(here)} {kind} queues; one serves all {kind} queues"
+    if served and not here:
+        yield (
+            f"no {kind} queue is named for {', '.join(dict.fromkeys(served))}: SQS wants both "
+            "of one kind; separate one of each kind by a comma"
+        )

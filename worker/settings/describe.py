@@ -68,20 +68,19 @@ def _rows_of(group: Group) -> list[Row]:
 
 def _raw_rows(kind: type[Group], environ: Mapping[str, str], bad: set[str]) -> list[Row]:
     given = texts_of(environ)
-    rows = []
-    for field, info in kind.model_fields.items():
-        variable = variable_name(kind, field)
-        names = {variable, variable + FILE}
-        if bad & names and names & given.keys():
-            value = NOT_SHOWN
-        elif variable in given:
-            value = HIDDEN if is_secret(info) else _shown(kind, given[variable])
-        elif variable + FILE in given:
-            value = FROM_FILE
-        else:
-            value = "" if info.is_required() else _text(info.default)
-        rows.append(_row(kind, field, value))
-    return rows
+    return [_row(kind, field, _raw(kind, field, given, bad)) for field in kind.model_fields]
+
+
+def _raw(kind: type[Group], field: str, given: Mapping[str, str], bad: set[str]) -> str:
+    info, variable = kind.model_fields[field], variable_name(kind, field)
+    names = {variable, variable + FILE}
+    if bad & names and names & given.keys():
+        return NOT_SHOWN
+    if variable in given:
+        return HIDDEN if is_secret(info) else _shown(kind, given[variable])
+    if variable + FILE in given:
+        return FROM_FILE
+    return "" if info.is_required() else _text(info.default)
 
 
 def _row(kind: type[Group], field: str, value: str) -> Row:

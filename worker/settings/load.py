@@ -97,21 +97,27 @@ def _stamp(path: Path) -> object:
 
 def read_file(path: Path) -> str:
     """Return what a file says. Raises ValueError that says what is wrong with it."""
+    content = _content_of(path)
+    try:
+        text = cleaned(content.decode())
+    except UnicodeDecodeError:
+        raise ValueError(f"{str(path)!r} is no text in UTF-8") from None
+    if not text:
+        raise ValueError(f"{str(path)!r} is empty")
+    return text
+
+
+def _content_of(path: Path) -> bytes:
     try:
         if not S_ISREG(path.stat().st_mode):
             raise ValueError(f"{str(path)!r} is no file")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
-        text = cleaned(content.decode())
-    except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!r} is no text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"{str(path)!r} is larger than {MAX_FILE_BYTES} bytes")
-    if not text:
-        raise ValueError(f"{str(path)!r} is empty")
-    return text
+    return content
 
 
 def names_given(environ: Mapping[str, str], known: Iterable[str]) -> set[str]:
@@ -205,16 +211,14 @@ def load_settings(
     groups, problems = load_groups(environ, jobs)
     known = variables_of(jobs)
     present = names_given(environ, known)
-    match groups:
-        case {"handlers": Handlers(handlers=named)}:  # a misspelt name says nothing of the others
-            problems += unmet_needs(jobs, named, present.__contains__)
+    if (named := _named(groups)) is not None:  # a misspelt name says nothing of the others
+        problems += unmet_needs(jobs, named, present.__contains__)
     problems += broken_rules(groups, missing(jobs, present.__contains__))
     near = near_names(present, known)
     if problems:
         raise ConfigurationError(problems + unknown_lines(near))
-    core = {name: group for name, group in groups.items() if name in GROUPS}
-    of_jobs = {name: group for name, group in groups.items() if name in jobs}
-    return Settings(**core, jobs=of_jobs, declared=jobs, near_names=near)  # type: ignore[arg-type]  # keyed by its fields
+    of_jobs = {name: groups.pop(name) for name in jobs}
+    return Settings(**groups, jobs=of_jobs, declared=jobs, near_names=near)  # type: ignore[arg-type]  # keyed by its fields
 
 
 def load_group(kind: type[G], environ: Mapping[str, str] | None = None) -> G:
@@ -241,12 +245,16 @@ def load_groups(
         problems += faults
         if group is not None:
             groups[name] = group
-    match groups:
-        case {"handlers": Handlers(handlers=named)} if jobs:
-            if unknown := list(unknown_jobs(jobs, named)):
-                del groups["handlers"]
-                problems += unknown
+    if jobs and (unknown := list(unknown_jobs(jobs, _named(groups) or ()))):
+        del groups["handlers"]
+        problems += unknown
     return groups, problems
+
+
+def _named(groups: Mapping[str, Group]) -> tuple[str, ...] | None:
+    """Return the jobs that HANDLERS names; None where it was not valid."""
+    group = groups.get("handlers")
+    return group.handlers if isinstance(group, Handlers) else None
 
 
 def groups_of(jobs: Declarations) -> dict[str, type[Group]]:

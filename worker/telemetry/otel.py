@@ -251,14 +251,19 @@ def _name(family: PrometheusMetric) -> str:
     return family.samples[0].name if family.samples else family.name
 
 
-def _distributions(samples: Sequence[Sample], since: int, now: int) -> Iterator[HistogramDataPoint]:
-    """Yield a point for each set of labels; its buckets are in order, and counted up."""
+def _series_of(samples: Sequence[Sample]) -> dict[tuple[tuple[str, str], ...], list[Sample]]:
+    """Return the samples of a histogram by their labels, those of its buckets apart."""
     series: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
     for one in samples:
         labels = tuple(sorted((k, v) for k, v in one.labels.items() if k != "le"))
         series.setdefault(labels, []).append(one)
+    return series
+
+
+def _distributions(samples: Sequence[Sample], since: int, now: int) -> Iterator[HistogramDataPoint]:
+    """Yield a point for each set of labels; its buckets are in order, and counted up."""
     unknown = cast("float", None)  # OTLP has both as optional, the SDK's type has not
-    for labels, parts in series.items():
+    for labels, parts in _series_of(samples).items():
         buckets = [one for one in parts if "le" in one.labels]
         counts = [int(one.value) for one in buckets]
         each = [after - before for before, after in pairwise([0, *counts])]

@@ -334,7 +334,12 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
     if as_json:
         found = {"action": "native", "applied": apply, "sourceArn": arn, "approximate": depth}
         print_json(found)
-    elif arn:
+    else:
+        _print_native(arn, depth)
+
+
+def _print_native(arn: str | None, depth: int) -> None:
+    if arn:
         typer.echo(f"SQS moves them, about {depth} messages. To follow it:")
         typer.echo(f"  aws sqs list-message-move-tasks --source-arn {arn}")
     else:

@@ -71,14 +71,16 @@ def print_selection(order: Order, tally: Tally) -> None:
         typer.echo(f"{tally.newer} came after the start, by this machine's clock; they stay.")
     for why, count in sorted(tally.unaddressed.items()):
         typer.echo(f"{count} without a queue: {why}. Send them by --to URL.", err=True)
+    typer.echo(_summary(order, tally))
+
+
+def _summary(order: Order, tally: Tally) -> str:
     count, verb = tally.done, DONE[order.action]
     if not order.apply:
         count, verb = tally.causes.total - tally.unaddressed.total(), f"would be {verb}"
     line = f"{count} {verb}{_destinations(tally)}, {tally.others} others stay."
     unread = tally.depth - tally.causes.total - tally.others - tally.newer
-    if unread > 0:
-        line += f" About {unread} were not read."
-    typer.echo(line)
+    return line if unread <= 0 else f"{line} About {unread} were not read."
 
 
 def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:

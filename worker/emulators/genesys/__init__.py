@@ -23,6 +23,7 @@ from worker.emulators.genesys.cloud import (
     PLATFORM,
     Ended,
     Endpoint,
+    Fault,
     GenesysCloud,
     Named,
     Spoken,
@@ -154,17 +155,27 @@ def _basic(request: web.Request) -> tuple[str, str]:
     return client_id, secret
 
 
+def _refused_grant(text: str, asked: Mapping[str, str]) -> tuple[str, str] | None:
+    if asked.get("grant_type") != "client_credentials":
+        return "unsupported_grant_type", "grant_type must be client_credentials"
+    if "scope" in asked and asked["scope"] != SCOPES[text]:
+        return "invalid_scope", f"the scope is {SCOPES[text]}"
+    return None
+
+
+def _refused_client(cloud: GenesysCloud, client: tuple[str, str]) -> tuple[str, str] | None:
+    if cloud.reject_client or client[0] != cloud.client_id:
+        return "invalid_client", "client not found"
+    if client[1] != cloud.client_secret:
+        return "invalid_client", "authentication failed"
+    return None
+
+
 def _grant(
     cloud: GenesysCloud, text: str, asked: Mapping[str, str], client: tuple[str, str]
 ) -> web.Response:
-    if asked.get("grant_type") != "client_credentials":
-        return _oauth_error("unsupported_grant_type", "grant_type must be client_credentials")
-    if "scope" in asked and asked["scope"] != SCOPES[text]:
-        return _oauth_error("invalid_scope", f"the scope is {SCOPES[text]}")
-    if cloud.reject_client or client[0] != cloud.client_id:
-        return _oauth_error("invalid_client", "client not found")
-    if client[1] != cloud.client_secret:
-        return _oauth_error("invalid_client", "authentication failed")
+    if refused := _refused_grant(text, asked) or _refused_client(cloud, client):
+        return _oauth_error(*refused)
     body = {
         "access_token": cloud.issue_token(text),
         "token_type": "bearer",
@@ -264,12 +275,8 @@ async def _serve(
     cloud.arrived(endpoint.name)
     if cloud.latency_seconds:
         await asyncio.sleep(cloud.latency_seconds)
-    fault = cloud.fault_of(endpoint.name)
-    if fault is not None:
-        if not isinstance(fault.answer, int):
-            return await fault.answer(request)
-        headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
-        return error_body(fault.answer, headers=headers)
+    if (fault := cloud.fault_of(endpoint.name)) is not None:
+        return await _spoiled(fault, request)
     try:
         refused = _refused(cloud, endpoint, request)
         if refused is None and (missing := _missing(cloud, endpoint)):
@@ -277,6 +284,13 @@ async def _serve(
         return refused or await endpoint.answer(cloud, request)
     except Refusal as refusal:
         return error_body(refusal.status, refusal.code, refusal.message)
+
+
+async def _spoiled(fault: Fault, request: web.Request) -> web.StreamResponse:
+    if not isinstance(fault.answer, int):
+        return await fault.answer(request)
+    headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
+    return error_body(fault.answer, headers=headers)
 
 
 def _insufficient_scope(endpoint: Endpoint) -> web.Response:

@@ -101,12 +101,8 @@ async def _of_platform(cloud: GenesysCloud, request: web.Request) -> web.StreamR
     body = await json_object(request)
     only(body, (*JOB_BODY, "paging"), FILTERS)
     _check_order(body)
-    size, number = _paging(body["paging"])
     history = cloud.history
-    if size * number > history.most_results:
-        raise Refusal(
-            400, "bad.request", f"Pagination may not exceed {history.most_results} results"
-        )
+    size, number = _paging(body["paging"], history.most_results)
     found = _found(history, interval(body["interval"]), tests_of(body))
     page = _page(history, found, number, size)
     answer: dict[str, Any] = {"totalHits": len(found)}
@@ -122,7 +118,7 @@ def _check_order(body: dict[str, Any]) -> None:
         raise Refusal(501, message="the emulator knows no other order")
 
 
-def _paging(value: object) -> tuple[int, int]:
+def _paging(value: object, most_results: int) -> tuple[int, int]:
     if not isinstance(value, dict):
         raise Refusal(400)
     only(value, ("pageSize", "pageNumber"))
@@ -131,6 +127,8 @@ def _paging(value: object) -> tuple[int, int]:
         raise Refusal(400)
     if not 1 <= size <= 100:
         raise Refusal(400, "bad.request", "pageSize must be from 1 to 100")
+    if size * number > most_results:
+        raise Refusal(400, "bad.request", f"Pagination may not exceed {most_results} results")
     return size, number
 
 

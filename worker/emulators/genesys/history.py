@@ -62,6 +62,9 @@ class MadeUp(Sequence[Past]):
             return [self[i] for i in range(*index.indices(self.size))]
         if not 0 <= index < self.size:
             raise IndexError(index)
+        return self._made(index)
+
+    def _made(self, index: int) -> Past:
         random = Random(index)  # noqa: S311  the same conversation each time it is read
         duration = int(random.lognormvariate(12.2, 0.7)) + 1
         talk = int(duration * random.uniform(0.4, 0.8))

@@ -218,15 +218,20 @@ async def _list(cloud: GenesysCloud, request: web.Request) -> web.StreamResponse
     return _page(request, [_without_config(one) for one in cloud.integrations.values()])
 
 
+def _size_and_number(query: Mapping[str, str]) -> tuple[int, int]:
+    size, number = int(query.get("pageSize", 25)), int(query.get("pageNumber", 1))
+    if not 1 <= size <= 100 or number < 1:
+        raise Refusal(400, "invalid.value")
+    return size, number
+
+
 def _page(
     request: web.Request, everything: list[dict[str, Any]], *filters: str
 ) -> web.StreamResponse:
     """Answer one page; size and number as in all lists of the platform."""
     if set(request.query) - {"pageSize", "pageNumber", *filters}:
         raise Refusal(400)
-    size, number = int(request.query.get("pageSize", 25)), int(request.query.get("pageNumber", 1))
-    if not 1 <= size <= 100 or number < 1:
-        raise Refusal(400, "invalid.value")
+    size, number = _size_and_number(request.query)
     pages = -(-len(everything) // size)
     return web.json_response(
         {

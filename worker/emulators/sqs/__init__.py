@@ -84,12 +84,17 @@ def reset(request: web.BaseRequest) -> web.Response:
     return web.Response(status=500)
 
 
-async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -> web.Response:
-    """Write the response byte by byte, while the client listens; return one that is not written."""
+def _written(response: web.Response) -> tuple[bytes, bytes]:
+    """Return the response as it is on the wire: its head, and its body."""
     body = response.body if isinstance(response.body, bytes) else b""
     lines = [f"HTTP/1.1 {response.status} {response.reason}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    head = "\r\n".join((*lines, "", "")).encode()
+    return "\r\n".join((*lines, "", "")).encode(), body
+
+
+async def drip(request: web.BaseRequest, response: web.Response, slowly: Drip) -> web.Response:
+    """Write the response byte by byte, while the client listens; return one that is not written."""
+    head, body = _written(response)
     at_once, rest = (b"", head + body) if slowly.head else (head, body)
     if (transport := request.transport) is not None:
         transport.write(at_once)

@@ -287,9 +287,13 @@ _Action = Callable[[Call], Awaitable[Answer]]
 class ResetWanted(Exception):
     """The fault plan wants the connection reset instead of an answer."""
 
+    code = "reset"
+
 
 class SilenceWanted(Exception):
     """The fault plan wants no answer at all."""
+
+    code = "silence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,14 +326,8 @@ class Api:
         call = Call(action, parameters, self._faults.draw(action, queue_name))
         try:
             answer = await self._run(call)
-        except SqsError as error:
+        except (SqsError, ResetWanted, SilenceWanted) as error:
             self._journal.write(action, queue_name, outcome=error.code)
-            raise
-        except ResetWanted:
-            self._journal.write(action, queue_name, outcome="reset")
-            raise
-        except SilenceWanted:
-            self._journal.write(action, queue_name, outcome="silence")
             raise
         says = call.injected.says
         return Outgoing(answer if says is None else says, call.injected.drip)

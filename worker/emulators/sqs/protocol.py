@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from worker.emulators.sqs.control import Injected, Journal
@@ -93,12 +93,16 @@ def read_sending(parameters: Parameters, queue: QueueAttributes) -> Sending:
         deduplication_id=optional_text(parameters, "MessageDeduplicationId"),
         trace_header=_trace_header(parameters.get("MessageSystemAttributes") or {}),
     )
+    _check_sending(sending, queue)
+    return sending
+
+
+def _check_sending(sending: Sending, queue: QueueAttributes) -> None:
     _check_characters(sending.body, "message body")
     if size_of(sending) > queue.maximum_bytes:
         limit = f"Message must be shorter than {queue.maximum_bytes} bytes."
         raise _parameters_invalid(limit)
     (_check_fifo if queue.fifo else _check_standard)(sending, queue)
-    return sending
 
 
 def size_of(sending: Sending) -> int:
@@ -201,19 +205,22 @@ def read_entries(parameters: Parameters) -> list[dict[str, Any]]:
 
     """
     entries: list[dict[str, Any]] = parameters.get("Entries") or []
-    ids = [str(entry.get("Id", "")) for entry in entries]
     if not entries:
         raise SqsError("EmptyBatchRequest", "There should be at least one entry in the request.")
     if len(entries) > MAXIMUM_ENTRIES:
         limit = f"Maximum number of entries per request are {MAXIMUM_ENTRIES}."
         raise SqsError("TooManyEntriesInBatchRequest", f"{limit} You have sent {len(entries)}.")
+    _check_ids([str(entry.get("Id", "")) for entry in entries])
+    return entries
+
+
+def _check_ids(ids: Sequence[str]) -> None:
     if not all(map(_ID.fullmatch, ids)):
         what = "A batch entry id can only contain alphanumeric characters, hyphens and underscores."
         raise SqsError("InvalidBatchEntryId", f"{what} It can be at most 80 letters long.")
     if len(set(ids)) < len(ids):
         repeated = next(entry_id for entry_id in ids if ids.count(entry_id) > 1)
         raise SqsError("BatchEntryIdsNotDistinct", f"Id {repeated} repeated.")
-    return entries
 
 
 def check_size(entries: list[dict[str, Any]]) -> None:

@@ -94,8 +94,12 @@ class Queues:
         _check_name(name, fifo=given.get("FifoQueue") == "true")
         if kept := self._kept.get(name):
             return _same(kept.queue, given)
-        attributes = QueueAttributes.parse(given)
         changes = Changes()
+        queue = self._made(name, QueueAttributes.parse(given), changes)
+        self._kept[name] = _Kept(queue, changes, int(self._clocks.wall()))
+        return queue
+
+    def _made(self, name: str, attributes: QueueAttributes, changes: Changes) -> Queue:
         queue = Queue(
             name,
             attributes,
@@ -107,7 +111,6 @@ class Queues:
             "ReceiveMessage", name, [message_id], "redriven"
         )
         queue.dead_letters = self._dead_letters(queue, attributes)
-        self._kept[name] = _Kept(queue, changes, int(self._clocks.wall()))
         return queue
 
     def set_attributes(self, queue: Queue, given: Mapping[str, str]) -> None:

@@ -292,22 +292,24 @@ def _firehose_entry(event: Forwarded) -> Entry:
     return Entry({"Data": data}, len(data))
 
 
+def _sqs_results(sqs: AwsService, reply: Mapping[str, Any]) -> dict[str, WorkerError | None]:
+    """Return what became of each entry, by its id."""
+    failed = {
+        failure["Id"]: _failure(sqs, failure["Code"], ours=bool(failure.get("SenderFault")))
+        for failure in reply.get("Failed", [])
+    }
+    return failed | {answer["Id"]: None for answer in reply.get("Successful", [])}
+
+
 def to_sqs(sqs: AwsService, url: str) -> Records:
     """Return what sends to a queue; one of kind FIFO drops repeats within its five minutes."""
 
     async def write(entries: Sequence[Entry]) -> Results:
         messages = [{"Id": str(place), **entry.fields} for place, entry in enumerate(entries)]
         reply = await sqs.client.send_message_batch(QueueUrl=url, Entries=messages)
-        failed = {
-            failure["Id"]: _failure(sqs, failure["Code"], ours=bool(failure.get("SenderFault")))
-            for failure in reply.get("Failed", [])
-        }
-        taken = {answer["Id"] for answer in reply.get("Successful", [])}
+        results = _sqs_results(sqs, reply)
         lost = Unavailable("sqs: reply does not fit the call")
-        return [
-            None if message["Id"] in taken else failed.get(message["Id"], lost)
-            for message in messages
-        ]
+        return [results.get(message["Id"], lost) for message in messages]
 
     entry = partial(_sqs_entry, fifo=url.endswith(".fifo"))
     return Records(sqs, BatchCall(limits=SQS, entry=entry, write=write))

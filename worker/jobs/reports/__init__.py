@@ -66,20 +66,23 @@ class ReportSettings(JobSettings):
 
 async def build(context: Context, settings: ReportSettings) -> WriteReport:
     """Return the handler, its reader, its bucket and who it notifies."""
-    hook = await context.webhook("report_webhook", settings.report_webhook_url)
     genesys = await context.genesys()
     return WriteReport(
         reader=open_reader(context, settings, genesys),
         bucket=await open_bucket(context, settings),
-        subscribers=Subscribers(
-            bus=await context.event_bus(),
-            hook=hook,
-            once_per_key=OncePerKey(),
-            form=settings.report_webhook_format,
-        ),
+        subscribers=await _subscribers(context, settings),
         now=context.now,
         names=open_names(context, genesys),
         reads_previous=settings.report_read_previous,
+    )
+
+
+async def _subscribers(context: Context, settings: ReportSettings) -> Subscribers:
+    return Subscribers(
+        hook=await context.webhook("report_webhook", settings.report_webhook_url),
+        bus=await context.event_bus(),
+        once_per_key=OncePerKey(),
+        form=settings.report_webhook_format,
     )
 
 

@@ -51,16 +51,8 @@ class Wanted:
         """
         if problems := list(self._problems()):
             raise ConfigurationError(problems)
-        moment = datetime.now(UTC)
-        key = sha256("|".join((self.name, iso(self.start), iso(self.end), iso(moment))).encode())
-        origin = Origin(
-            event_id=key.hexdigest(),
-            detail_type="report.due",
-            dedupe_key=key.hexdigest(),
-            occurred_at=moment,
-        )
         return ReportDue(
-            origin=origin,
+            origin=self._origin(datetime.now(UTC)),
             name=self.name,
             start=self.start,
             end=self.end,
@@ -69,6 +61,11 @@ class Wanted:
             group_by=self.group_by,
             timezone=self.timezone,
         )
+
+    def _origin(self, moment: datetime) -> Origin:
+        parts = (self.name, iso(self.start), iso(self.end), iso(moment))
+        key = sha256("|".join(parts).encode()).hexdigest()
+        return Origin(event_id=key, detail_type="report.due", dedupe_key=key, occurred_at=moment)
 
     def _problems(self) -> Iterator[str]:
         try:
@@ -83,6 +80,9 @@ class Wanted:
         # names it must not be dead-lettered. Here it is a typing error: an empty report.
         if self.media_type is not None and self.media_type.lower() not in MEDIA_TYPES:
             yield f"--media-type: none of {', '.join(MEDIA_TYPES)}"
+        yield from self._queue_problems()
+
+    def _queue_problems(self) -> Iterator[str]:
         for position, queue_id in enumerate(self.queue_ids, start=1):
             try:
                 read_id(queue_id, f"--queue-id: entry {position}")

@@ -302,15 +302,19 @@ class _Stored(_Wire):
     rows: tuple[_Row, ...]
 
 
+def _stored(body: bytes) -> _Stored | None:
+    try:
+        return _Stored.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
 def previous_in(body: bytes | None, due: ReportDue, span: Interval) -> Previous | None:
     """Return the figures of the period before from its `report.json`.
 
     None for nothing, for what is no report of ours, and for one of other conversations.
     """
-    try:
-        stored = None if body is None else _Stored.model_validate_json(body)
-    except ValidationError:
-        return None
+    stored = None if body is None else _stored(body)
     group_by = dimensions_of(due.group_by)
     wanted = (_iso(span), filters_of(due), group_by)
     if stored is None or wanted != (

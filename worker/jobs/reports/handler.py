@@ -256,7 +256,13 @@ def teams(body: Body) -> Body:
     Runs of text, as a block of text is read as Markdown. At most 28 KB:
     https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
     """
-    card = {
+    kind = "application/vnd.microsoft.card.adaptive"
+    attachment = {"contentType": kind, "contentUrl": None, "content": _card(body)}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _card(body: Body) -> Body:
+    return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
@@ -268,9 +274,6 @@ def teams(body: Body) -> Body:
             {"type": "Action.OpenUrl", "title": label, "url": url} for label, url in _links(body)
         ],
     }
-    kind = "application/vnd.microsoft.card.adaptive"
-    attachment = {"contentType": kind, "contentUrl": None, "content": card}
-    return {"type": "message", "attachments": [attachment]}
 
 
 def _run(text: str, **style: str) -> Body:

@@ -38,22 +38,26 @@ class SentimentRules:
         return sentiment.negative > self.escalation_threshold
 
 
+def _matrix(sentiment: Sentiment) -> dict[str, Any]:
+    if sentiment.confidence is None:
+        raise Permanent("confidence: missing")
+    return {
+        "polarity": sentiment.polarity().value,
+        "confidence": rounded(sentiment.confidence),
+        "positive": rounded(sentiment.positive),
+        "neutral": rounded(sentiment.neutral),
+        "negative": rounded(sentiment.negative),
+    }
+
+
 def payload_of(event: ChatScored, sentiment: Sentiment, rules: SentimentRules) -> dict[str, Any]:
     """Return what is forwarded, as `schemas/chat_sentiment.json` has it; the same every time.
 
     Raises Permanent for a sentiment without confidence: such a one is never forwarded.
     """
-    if sentiment.confidence is None:
-        raise Permanent("confidence: missing")
     return {
         "conversationId": event.conversation_id,
-        "sentimentMatrix": {
-            "polarity": sentiment.polarity().value,
-            "confidence": rounded(sentiment.confidence),
-            "positive": rounded(sentiment.positive),
-            "neutral": rounded(sentiment.neutral),
-            "negative": rounded(sentiment.negative),
-        },
+        "sentimentMatrix": _matrix(sentiment),
         "escalationThreshold": float(rules.escalation_threshold),
         "forwardingId": forwarding_id(event),
         "timestamp": utc_text(event.origin.occurred_at),

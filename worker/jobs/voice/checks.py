@@ -106,6 +106,12 @@ CUSTOMERS = {"customer", "external"}
 """Purposes of the customer: `external` outside of queues."""
 
 
+def _refuse_expired(kept_seconds: float | None, age: timedelta) -> None:
+    if kept_seconds is not None and age > timedelta(seconds=kept_seconds):
+        setting = f"DYNAMODB_RETENTION_SECONDS is {kept_seconds:g}"
+        raise ConfigurationError([f"--from: records of then have expired: {setting}"])
+
+
 async def backfill(
     context: Context, settings: VoiceSettings, interval: Interval
 ) -> Callable[[Sequence[Json]], Awaitable[list[Lost]]]:
@@ -113,11 +119,7 @@ async def backfill(
 
     Raises ConfigurationError for an interval whose records may have expired.
     """
-    kept = settings.dynamodb_retention_seconds
-    if kept is not None and interval.start < context.now() - timedelta(seconds=kept):
-        raise ConfigurationError(
-            [f"--from: records of then have expired: DYNAMODB_RETENTION_SECONDS is {kept:g}"]
-        )
+    _refuse_expired(settings.dynamodb_retention_seconds, context.now() - interval.start)
     genesys = await context.genesys()
     return MissedScores(
         dynamodb=await context.aws("dynamodb", setting="DYNAMODB_TABLE"),

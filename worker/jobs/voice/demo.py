@@ -69,20 +69,8 @@ class VoiceJob:
     def faults(self) -> list[Fault]:
         """Return an outage behind the data action, and a 429."""
         return [
-            Fault(
-                "429 from Genesys",
-                1.0,
-                lambda environment: environment.genesys.fail_with(
-                    "data_action", 429, 2, retry_after=1
-                ),
-                lambda environment: environment.genesys.heal("data_action"),
-            ),
-            Fault(
-                "CRM behind the data action is down",
-                4.0,
-                lambda environment: environment.genesys.fail_with("data_action", 503),
-                lambda environment: environment.genesys.heal("data_action"),
-            ),
+            _fault("429 from Genesys", 1.0, 429, times=2, retry_after=1),
+            _fault("CRM behind the data action is down", 4.0, 503),
         ]
 
     async def effects(self, environment: Environment) -> list[Effects]:
@@ -156,6 +144,13 @@ def _live(score: Score) -> dict[str, Any]:
         "id": score.conversation_id,
         "participants": [customer, {"id": "p2", "purpose": "agent"}],
     }
+
+
+def _fault(name: str, seconds: float, status: int, **how: int) -> Fault:
+    def begin(environment: Environment) -> None:
+        environment.genesys.fail_with("data_action", status, **how)
+
+    return Fault(name, seconds, begin, lambda environment: environment.genesys.heal("data_action"))
 
 
 def _item(score: Score) -> dict[str, Any]:

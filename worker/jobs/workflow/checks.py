@@ -77,15 +77,22 @@ async def trace(context: Context, settings: WorkflowSettings, conversation_id: s
     if settings.step_functions_type == "EXPRESS":
         return [Trace(where=where, entries=[], note="executions of EXPRESS ones cannot be listed")]
     stepfunctions = await context.aws("stepfunctions", setting=STATE_MACHINE.setting)
-    entries: list[TraceEntry] = []
+    latest, are_all = await _latest(stepfunctions, arn)
+    entries = [_traced(one) for one in latest if one["name"].startswith(prefix)]
+    note = f"the latest {MAX_PAGES * PAGE:,} executions were searched, and there are more"
+    return [Trace(where=where, entries=entries, note="" if are_all else note)]
+
+
+async def _latest(stepfunctions: AwsService, arn: str) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return the latest executions, and whether there are no others."""
+    latest: list[Mapping[str, Any]] = []
     after: str | None = None
     for _ in range(MAX_PAGES):
         found, after = await _page(stepfunctions, arn, after)
-        entries += [_traced(one) for one in found if one["name"].startswith(prefix)]
+        latest += found
         if after is None:
-            break
-    note = f"the latest {MAX_PAGES * PAGE:,} executions were searched, and there are more"
-    return [Trace(where=where, entries=entries, note=note if after else "")]
+            return latest, True
+    return latest, False
 
 
 async def _page(
