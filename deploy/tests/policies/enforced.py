@@ -24,12 +24,11 @@ from worker.emulators.genesys import (
     Ended,
     GenesysCloud,
     GenesysServer,
-    History,
     Spoken,
     a_conversation,
     a_flow,
 )
-from worker.emulators.genesys.history import Past, as_platform
+from worker.emulators.genesys.history import History, Past, as_platform
 
 TASK, OPERATOR = "aws_iam_role_policy.task", "aws_iam_policy.operator"
 MISSED = "0ca11000-0000-4000-8000-000000000007"
