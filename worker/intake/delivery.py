@@ -168,6 +168,7 @@ class Delivery:
             return DONE
         finally:
             del self.running[work]
+            work.task = None  # whose context holds the work: a cycle for each message otherwise
             if job.probing is lease:
                 job.probing = None
             if self.quarantine.exclusive:
