@@ -1,11 +1,13 @@
 """Receive, handle, settle, over a real queue server: each test is a lesson others paid for."""
 
 import asyncio
+import gc
 import json
 
 import pytest
 
 from tests.support.factories import a_reference_body, a_voice_scored
+from worker.clients.aws import Message
 from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
@@ -17,6 +19,8 @@ from worker.emulators.sqs.control import (
 from worker.emulators.sqs.model import Sending
 from worker.errors import Permanent, RateLimited, Unavailable
 from worker.intake.dead_letters import decode_body
+from worker.intake.leases import Lease
+from worker.resilience import Work
 from worker.telemetry import metrics
 
 pytestmark = pytest.mark.looptime  # all that is called is in the test's loop
@@ -27,6 +31,23 @@ SHORT_DEADLINES = {
     "GENESYS_DEADLINE_SECONDS": 0.5,
     "GENESYS_TIMEOUT_SECONDS": 0.5,
 }
+
+
+@pytest.fixture
+def cycles():
+    """Collect nothing during the test; the call returns what only a collection would free."""
+    gc.collect()
+    gc.disable()
+
+    def found():
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        return tuple(gc.garbage)
+
+    yield found
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
 
 
 def send(sqs, queue, count=1):
@@ -61,6 +82,18 @@ async def test_each_message_is_handled_and_deleted(sqs, queue, start_intake, rec
         await sqs.wait_until(empty(sqs, queue), 60)
 
     assert sorted(handler.seen) == sorted(ids)
+
+
+async def test_messages_leave_nothing_to_the_garbage_collector(
+    sqs, queue, start_intake, recorder, cycles
+):
+    send(sqs, queue, 100)
+
+    async with start_intake(recorder()):
+        await sqs.wait_until(empty(sqs, queue), 60)
+        found = cycles()
+
+    assert [one for one in found if isinstance(one, Work | Lease | Message)] == []
 
 
 async def test_acks_and_receives_are_batched(sqs, queue, start_intake, recorder):

@@ -57,8 +57,8 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     id: str | None = None
     """None for a bare `detail`, which has no envelope, and for one that cannot stand in a log."""
 
-    time: datetime | None = None
-    """When the bus took the event, in UTC; None when it does not say."""
+    sent: Any = None
+    """`time` as it came."""
 
     correlation_id: str | None = None
     replayed: bool = False
@@ -66,6 +66,14 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     """From `source`, in lower case; None when it names no Genesys organization."""
 
     is_bare: bool = False
+
+    @property
+    def time(self) -> datetime | None:
+        """When the bus took the event, in UTC; None when it does not say.
+
+        Read when it is asked for: most events carry a time of their own.
+        """
+        return read_time_if_any(self.sent)
 
     def detail(self) -> Raw | str:
         """Return `detail`, not parsed yet: a second pass, for jobs that need all of it."""
@@ -219,7 +227,7 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
         whole=whole,
         timestamp=frame.timestamp,
         id=_label_if_any(event.id),
-        time=read_time_if_any(event.time),
+        sent=event.time,
         correlation_id=_correlation_id(frame.metadata),
         replayed=bool(event.replay_name),
         organization_id=organization_of(source) if isinstance(source, str) else None,

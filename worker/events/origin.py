@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, Protocol
 
 from msgspec import Struct, to_builtins
 
 from worker.errors import Permanent
 from worker.events.envelope import Envelope
-
-T = TypeVar("T")
 
 
 class Record(Struct, frozen=True, kw_only=True, gc=False):
@@ -32,17 +30,6 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         shown = (name for name in self.__struct_fields__ if name not in self.unshown)
         return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in shown)})"
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def record(kind: type[T]) -> type[T]:
-    """Make a dataclass that is frozen for mypy, equal and hashable by its fields.
-
-    `frozen=True` would hold at run time, too: there every field is set by a call, and the thirty of
-    a message cost more than parsing its JSON.
-    """
-    # A hash is unsafe where fields change; here none does.
-    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
 
 
 class Origin(Record, frozen=True, kw_only=True):
@@ -185,9 +172,10 @@ def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:
 
 def sent_at(envelope: Envelope) -> datetime:
     """Return the envelope's time; Permanent when there is none: now would be an invention."""
-    if envelope.time is None:
+    sent = envelope.time
+    if sent is None:
         raise Permanent("time: missing, or not a time")
-    return envelope.time
+    return sent
 
 
 def timed(envelope: Envelope, own: datetime | None, subject: str) -> Origin:

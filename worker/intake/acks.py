@@ -7,7 +7,6 @@ message is remembered: if it comes again it is deleted, not run.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import structlog
 
 from worker.clients.aws import MAX_BATCH, EntryFailed, Queue, QueueError, Results
+from worker.intake.idempotency import Newest
 from worker.intake.leases import QUIET_SECONDS, Lease, Leases, Problems, note_failure
 from worker.resilience import full_jitter
 from worker.telemetry import metrics
@@ -22,7 +22,7 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 REMEMBERED = 10_000
-"""Ids of finished messages kept, the newest; as many again of those whose delete failed."""
+"""Ids of finished messages kept at least, the newest; as many of those whose delete failed."""
 
 CALLS_AT_ONCE = 16
 """Calls: four would hold a busy worker to 2,000 messages a second at a round trip of 20 ms."""
@@ -60,8 +60,8 @@ class Acks:
         self._timer: asyncio.TimerHandle | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._again: set[asyncio.TimerHandle] = set()
-        self._finished: OrderedDict[str, None] = OrderedDict()
-        self._undeleted: OrderedDict[str, None] = OrderedDict()
+        self._finished = Newest[str](REMEMBERED)
+        self._undeleted = Newest[str](REMEMBERED)
         """Finished ones that will come again. Apart: a busy worker finishes ten thousand others
         before a visibility timeout is over."""
 
@@ -79,7 +79,7 @@ class Acks:
 
     def delete(self, lease: Lease) -> None:
         """Delete a finished message, soon."""
-        _remember(self._finished, lease.message.id)
+        self._finished.add(lease.message.id)
         self._deletes.append(lease)
         self._schedule(len(self._deletes))
 
@@ -172,7 +172,7 @@ class Acks:
         if not lease.lost and self._is_worth_another(failed):
             self._later(lease, lambda: self.delete(lease))
             return
-        _remember(self._undeleted, lease.message.id)
+        self._undeleted.add(lease.message.id)
         self._leases.forget(lease)
         self._ended(lease, gone=False)
 
@@ -236,10 +236,3 @@ class Acks:
 
         timer = self._loop.call_later(pause, run)
         self._again.add(timer)
-
-
-def _remember(ids: OrderedDict[str, None], message_id: str) -> None:
-    ids[message_id] = None
-    ids.move_to_end(message_id)
-    if len(ids) > REMEMBERED:
-        ids.popitem(last=False)

@@ -9,13 +9,14 @@ import gzip
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
+from msgspec.structs import replace
 
 from worker import __version__
 from worker.clients.aws import Message, Queue, QueueError

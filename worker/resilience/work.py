@@ -12,18 +12,18 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from math import ceil, inf
 from types import TracebackType
 from typing import Final, NamedTuple, Self
+
+from msgspec import Struct
 
 
 def _held() -> bool:
     return True
 
 
-@dataclass(slots=True, eq=False)
-class Work:
+class Work(Struct, eq=False):
     """One run of one job on one message. Times are the loop's."""
 
     message_id: str
@@ -52,8 +52,8 @@ class Work:
 
     overdue: bool = False
 
-    _waits: int = field(default=0, init=False, repr=False)
-    _waiting_since: float = field(default=0.0, init=False, repr=False)
+    _waits: int = 0
+    _waiting_since: float = 0.0
 
     def start_waiting(self, what: str, now: float) -> None:
         """Let no deadline run from now on; several waits at once count as one."""

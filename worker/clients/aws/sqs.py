@@ -9,15 +9,16 @@ action.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import structlog
+from msgspec.structs import replace
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
 from worker.clients.aws.wire.protocol import seconds_of
-from worker.events import record
+from worker.events import Record
 from worker.telemetry import Cause
 
 UNANSWERED = "Unanswered"
@@ -31,13 +32,14 @@ _MOST_SECONDS = 10**9
 _NONE: Mapping[str, Any] = {}
 
 
-@record
-class Message:
+class Message(Record, frozen=True, kw_only=True):
     """A message received; a second receive of the same id makes a new one with a newer receipt."""
+
+    unshown = frozenset({"body", "attributes", "cause"})
 
     id: str
     receipt: str
-    body: str = field(repr=False)
+    body: str
     received_at: float
     """Loop time at which the receive was sent: the lease runs from there at the latest."""
 
@@ -46,10 +48,10 @@ class Message:
     """`SentTimestamp` in seconds since the epoch, by SQS's clock."""
 
     group_id: str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    attributes: Mapping[str, Any] = {}
     """Message attributes as SQS gives them, carried along when the message is dead-lettered."""
 
-    cause: Cause = field(default=NO_CAUSE, repr=False)
+    cause: Cause = NO_CAUSE
     """The span that sent it, for tracing."""
 
     moved_from: str | None = None
