@@ -15,7 +15,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Con
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import structlog
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from worker.clients.aws.errors import aws_errors
 from worker.errors import LeaseLost, Misconfigured, Permanent, Transient, WorkerError
