@@ -8,13 +8,13 @@ message is remembered: if it comes again it is deleted, not run.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
 from random import Random
 from typing import Any
 
 import structlog
 
 from worker.clients.aws import MAX_BATCH, EntryFailed, Queue, QueueError, Results
-from worker.intake.idempotency import Newest
 from worker.intake.leases import QUIET_SECONDS, Lease, Leases, Problems, note_failure
 from worker.resilience import full_jitter
 from worker.telemetry import metrics
@@ -60,8 +60,8 @@ class Acks:
         self._timer: asyncio.TimerHandle | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._again: set[asyncio.TimerHandle] = set()
-        self._finished = Newest[str](REMEMBERED)
-        self._undeleted = Newest[str](REMEMBERED)
+        self._finished: dict[str, None] = {}
+        self._undeleted: dict[str, None] = {}
         """Finished ones that will come again. Apart: a busy worker finishes ten thousand others
         before a visibility timeout is over."""
 
@@ -79,7 +79,7 @@ class Acks:
 
     def delete(self, lease: Lease) -> None:
         """Delete a finished message, soon."""
-        self._finished.add(lease.message.id)
+        _remember(self._finished, lease.message.id)
         self._deletes.append(lease)
         self._schedule(len(self._deletes))
 
@@ -172,7 +172,7 @@ class Acks:
         if not lease.lost and self._is_worth_another(failed):
             self._later(lease, lambda: self.delete(lease))
             return
-        self._undeleted.add(lease.message.id)
+        _remember(self._undeleted, lease.message.id)
         self._leases.forget(lease)
         self._ended(lease, gone=False)
 
@@ -236,3 +236,11 @@ class Acks:
 
         timer = self._loop.call_later(pause, run)
         self._again.add(timer)
+
+
+def _remember(ids: dict[str, None], message_id: str) -> None:
+    ids[message_id] = None
+    # The older half at once: an ordered mapping that drops one at a time takes ten times as long.
+    if len(ids) > 2 * REMEMBERED:
+        for oldest in tuple(islice(ids, REMEMBERED)):
+            del ids[oldest]

@@ -11,7 +11,6 @@ store's business.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
 
 from worker.clients.aws.idempotency import IdempotencyStore
 from worker.errors import Transient
@@ -27,47 +26,25 @@ MOST_WAITING = 5
 BUSY_RETRY_SECONDS = 5
 """When a copy that could not wait is tried again at the soonest."""
 
-T = TypeVar("T")
-
 _claimed = metrics.idempotency_outcomes.labels("claimed")
-
-
-class Newest(Generic[T]):
-    """Remembers the newest `size` of what it is given at least, and never more than twice as many.
-
-    In two sets, the older of which is dropped whole: an ordered mapping takes five times the memory
-    and several times the time, and grows again as it is gone through.
-    """
-
-    __slots__ = ("_newer", "_older", "_size")
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._newer: set[T] = set()
-        self._older: set[T] = set()
-
-    def __contains__(self, one: T) -> bool:
-        return one in self._newer or one in self._older
-
-    def add(self, one: T) -> None:
-        """Remember it."""
-        self._newer.add(one)
-        if len(self._newer) >= self._size:
-            self._older, self._newer = self._newer, set()
 
 
 class Idempotency:
     """Runs work unless it was done before, in this process or, by the store, in any other.
 
-    It knows the newest `size` pieces of work at least, as hashes. Python's hash of texts is keyed
-    anew by each process and 64 bits long: an event is taken for one of fifty thousand others with
-    a chance of 1 in 10^14, no matter who chose its ids.
+    It knows the newest `size` pieces of work at least, and never more than twice as many. They are
+    kept as hashes in two sets, the older of which is dropped whole: an ordered mapping of the keys
+    themselves takes five times the memory, and grows again as it is gone through. Python's hash of
+    texts is keyed anew by each process and 64 bits long: an event is taken for one of fifty
+    thousand others with a chance of 1 in 10^14, no matter who chose its ids.
     """
 
     def __init__(self, store: IdempotencyStore | None = None, *, size: int = 25_000) -> None:
         """`store`: of all workers; None: each process remembers for itself."""
         self._store = store
-        self._done = Newest[int](size)
+        self._size = size
+        self._newer: set[int] = set()
+        self._older: set[int] = set()
         self._in_flight: dict[int, list[asyncio.Future[None]] | None] = {}
         """What runs now, and the copies that wait for its end: a list from the first one on."""
 
@@ -88,7 +65,7 @@ class Idempotency:
         key = hash((job, dedupe_key))
         if key in self._in_flight:
             await self._end_of(key)
-        if key in self._done:
+        if key in self._newer or key in self._older:
             metrics.idempotency_outcomes.labels("done").inc()
             return Result.DUPLICATE
         self._in_flight[key] = None
@@ -100,12 +77,17 @@ class Idempotency:
                 result = await self._store.once(
                     job, dedupe_key, run, conversation_id=conversation_id
                 )
-            self._done.add(key)
+            self._remember(key)
         finally:
             # Without an await since: a waiter that wakes finds the work done, or free.
             if copies := self._in_flight.pop(key):
                 _wake(copies)
         return result
+
+    def _remember(self, key: int) -> None:
+        self._newer.add(key)
+        if len(self._newer) >= self._size:
+            self._older, self._newer = self._newer, set()
 
     async def _end_of(self, key: int) -> None:
         """Wait until the key is not in flight; raise Transient when that takes too long."""
