@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [name …] [--quick] [--rounds N] [--out FOLDER]`: side by side.
 
-Prints tables, writes JSON and plots to the folder. Exit code 1 when a claim is not met or a
-benchmark broke off, after everything is written.
+Prints tables; writes JSON, plots and the tables as Markdown to the folder. Exit code 1 when a claim
+is not met or a benchmark broke off, after everything is written.
 """
 
 import argparse
@@ -10,11 +10,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from tests.benchmarks import (
+    aws_calls,
     budget,
+    functions,
     growth,
     head_of_line,
     in_process,
@@ -38,6 +40,7 @@ BENCHMARKS: tuple[tuple[str, Measure], ...] = (
     ("intake", intake.measure),
     ("steady", steady.measure),
     ("in_process", in_process.measure),
+    ("aws_calls", aws_calls.measure),
     ("opening", opening.measure),
     ("outgoing", outgoing.measure),
     ("voice", voice.measure),
@@ -47,6 +50,7 @@ BENCHMARKS: tuple[tuple[str, Measure], ...] = (
     ("growth", growth.measure),
     ("memory", memory.measure),
     ("rows", rows.measure),
+    ("functions", functions.measure),
 )
 CACHE = Path.home() / ".cache" / "genesys-event-worker-bench"
 """Environments of the peers and messages in their formats; BENCH_CACHE names another folder."""
@@ -57,26 +61,33 @@ def main() -> int:
     asked = _arguments()
     size = _size(asked)
     found: dict[str, Findings] = {}
-    broken = []
+    broken, seconds = [], {}
     for name, measure in BENCHMARKS:
         if not asked.names or name in asked.names:
+            began = time.monotonic()
             findings = _measured(name, measure, size)
+            seconds[name] = time.monotonic() - began
             if findings is None:
                 broken.append(name)
             else:
                 found[name] = findings
-    return _report(found, broken, asked.out, size)
+    code = _report(found, broken, asked.out, size)
+    say(_times(seconds))
+    return code
+
+
+def _times(seconds: Mapping[str, float]) -> str:
+    each = ", ".join(f"{name} {took:.0f}" for name, took in seconds.items())
+    return f"{sum(seconds.values()) / 60:.1f} minutes; seconds of each: {each}"
 
 
 def _measured(name: str, measure: Measure, size: Size) -> Findings | None:
     say(f"── {name}")
-    began = time.monotonic()
     try:
         findings = asyncio.run(measure(size))
     except Exception:  # noqa: BLE001  whatever it is, the other benchmarks are run and reported
         say(traceback.format_exc())
         return None
-    say(f"── {name}: {time.monotonic() - began:.0f} s")
     report.show(findings, report.console())
     return findings
 
@@ -85,6 +96,10 @@ def _report(found: dict[str, Findings], broken: list[str], out: Path, size: Size
     if problem := asyncio.run(report.write(found, out, size.work)):
         say(f"no plots: {problem}")
     say(f"written to {out}")
+    for findings in found.values():
+        for table in findings.tables:
+            for reason in table.missing:
+                say(f"{table.name}: {reason}")
     missed = [claim for findings in found.values() for claim in findings.claims if not claim.met]
     for claim in missed:
         say(report.reported(claim))

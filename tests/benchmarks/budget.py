@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.benchmarks.findings import Claim, Findings, Table
+from tests.benchmarks.findings import Claim, Findings, Spread, Table
 from tests.benchmarks.size import Size
 from worker.demo import Demo
 from worker.demo.environment import Environment, make_fixtures, open_environment
@@ -110,4 +110,4 @@ def reported(requests: dict[str, tuple[int, int]]) -> Findings:
     table = Table("budget", "Genesys requests under backlog", columns, rows, notes)
     events, count = requests[WORKFLOW]
     text = "conversations that ended, per Genesys request"
-    return Findings([table], claims=[Claim(text, events / count, 20, at_least=True)])
+    return Findings([table], claims=[Claim(text, Spread([events / count]), 20, at_least=True)])

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.benchmarks.environments import PEERS, go_program, node_modules, python_of
+from tests.benchmarks.environments import (
+    OPTIMISED,
+    PEERS,
+    go_program,
+    node_modules,
+    our_python,
+    python_of,
+)
 from tests.benchmarks.events import event
 
 Command = Callable[[int], Sequence[str]]
@@ -44,7 +51,11 @@ class Contestant:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     share: float = 1.0
-    """Part of the messages that it is given: the slow would take too long over all of them."""
+    """Of the messages, what it is given: about a second's work, so that the ticks of CPU time
+    weigh little with the fast, and the slow do not take for ever."""
+
+    optimised: bool = False
+    """Whether it runs on the optimised Python instead of the one that runs this."""
 
     @property
     def crawls(self) -> bool:
@@ -75,9 +86,12 @@ class Contestant:
     async def python(self, work: Path) -> Path:
         """Return its interpreter. Raises NotInstalled."""
         if self.environment == "ours":
-            return Path(sys.executable)
-        return await python_of(self.environment, work)
+            return await our_python(work) if self.optimised else Path(sys.executable)
+        return await python_of(self.environment, work, optimised=self.optimised)
 
+
+FAST = 3.0
+"""Share of those that need less than 50 µs of CPU for a message."""
 
 HANDLER = {
     "HANDLERS": "voice",
@@ -89,7 +103,7 @@ HANDLER = {
 """Without a handler that is on there is no worker; none of these is called."""
 
 
-def _ours(name: str, how: str, **settings: str) -> Contestant:
+def _ours(name: str, how: str, share: float, **settings: str) -> Contestant:
     return Contestant(
         name,
         how,
@@ -97,12 +111,19 @@ def _ours(name: str, how: str, **settings: str) -> Contestant:
         program="python",
         arguments=lambda _: ["-m", "tests.benchmarks.ours"],
         settings=HANDLER | settings,
+        share=share,
     )
 
 
-OURS = _ours("ours", "AWS_TRANSPORT as it is by default", LOG_LEVEL="warning")
-OURS_LOGGING = _ours("ours, logging", "as ours, a line per message")
-OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
+OURS = _ours("ours", "AWS_TRANSPORT as it is by default", FAST, LOG_LEVEL="warning")
+OURS_LOGGING = _ours("ours, logging", "as ours, a line per message", 1.5)
+OURS_SDK = _ours("ours, SDK", "AWS_TRANSPORT=sdk", 1.0, AWS_TRANSPORT="sdk", LOG_LEVEL="warning")
+OURS_OPTIMISED = replace(
+    OURS,
+    name="ours, optimised Python",
+    how=f"the same on {OPTIMISED.resolve()}, which has PGO and LTO",
+    optimised=True,
+)
 BARE_LOOP = Contestant(
     "bare loop, wire client",
     "the bare loop on our client, and no work at all: what of our cost is SQS",
@@ -110,6 +131,7 @@ BARE_LOOP = Contestant(
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.bare_loop"],
     settings=HANDLER,
+    share=FAST,
 )
 LEAST_LOOP = Contestant(
     "least loop, wire client",
@@ -119,6 +141,7 @@ LEAST_LOOP = Contestant(
     program="python",
     arguments=lambda _: ["-m", "tests.benchmarks.least_loop"],
     settings=HANDLER,
+    share=FAST,
 )
 BARE = Contestant(
     "bare loop",
@@ -126,6 +149,9 @@ BARE = Contestant(
     environment="bare",
     program="python",
     arguments=lambda _: ["bare_peer.py"],
+)
+BARE_OPTIMISED = replace(
+    BARE, name="bare loop, optimised Python", how="the same on that Python", optimised=True
 )
 TASKIQ = Contestant(
     "taskiq-aio-sqs",
@@ -198,8 +224,12 @@ GO = Contestant(
     program="go_peer.go",
     arguments=lambda _: [],
     settings={"BENCH_PARSE": "1"},
+    share=FAST,
 )
 GO_UNPARSED = replace(GO, name="Go, unparsed", how="the same, and opens nothing", settings={})
+
+SLOW = (TASKIQ, CELERY, DRAMATIQ, LOAFER)
+"""They take twenty times the CPU of ours and more: one round tells that."""
 
 PEERS_OF_OURS = (TASKIQ, CELERY, DRAMATIQ, SQS_WORKERS, LOAFER, SQS_CONSUMER, SQUISS)
 FOLDER = PEERS

@@ -5,32 +5,61 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks.contest import Unmeasured
 
+ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).parent / "peers"
+REQUIREMENTS = ROOT / "deploy" / "requirements.txt"
+OPTIMISED = Path(os.environ.get("BENCH_OPTIMISED_PYTHON") or "/usr/bin/python3")
+"""A Python built with PGO and LTO, as in the worker's image: Debian's, if no other is named."""
 
 
 class NotInstalled(Unmeasured):
     """An environment could not be made; its text says why."""
 
 
-async def python_of(name: str, work: Path) -> Path:
+async def python_of(name: str, work: Path, *, optimised: bool = False) -> Path:
     """Return the interpreter of an environment with what `peers/<name>.txt` pins.
 
     Raises NotInstalled.
     """
     pins = PEERS / f"{name}.txt"
-    home = work / f"{name}-{_digest(pins)}"
+    home = work / f"{name}-{_digest(pins)}{'-optimised' * optimised}"
+    base = _optimised() if optimised else Path(sys.executable)
+    return await _environment(home, base, ["-r", pins])
+
+
+async def our_python(work: Path) -> Path:
+    """Return the optimised Python with what the worker's image has, and this worker.
+
+    Raises NotInstalled.
+    """
+    home = work / f"ours-optimised-{_digest(REQUIREMENTS, str(ROOT))}"
+    pinned = ["--require-hashes", "-r", REQUIREMENTS]
+    return await _environment(home, _optimised(), pinned, ["--no-deps", "-e", ROOT])
+
+
+async def _environment(home: Path, base: Path, *installed: Sequence[str | Path]) -> Path:
     python = home / "bin" / "python"
     if not (home / "complete").exists():
         uv = Path(sys.executable).parent / "uv"
-        await _call(uv, "venv", "-q", "--clear", "--python", sys.executable, home)
-        await _call(uv, "pip", "install", "-q", "--python", python, "-r", pins)
+        await _call(uv, "venv", "-q", "--clear", "--python", base, home)
+        for arguments in installed:
+            await _call(uv, "pip", "install", "-q", "--python", python, *arguments)
         (home / "complete").touch()
     return python
+
+
+def _optimised() -> Path:
+    if not OPTIMISED.exists():
+        raise NotInstalled(
+            f"there is no {OPTIMISED}: install Debian's python3, "
+            "or name another Python with PGO and LTO by BENCH_OPTIMISED_PYTHON"
+        )
+    return OPTIMISED
 
 
 async def node_modules(work: Path) -> Path:
@@ -82,5 +111,5 @@ async def _call(
         raise NotInstalled(f"{Path(command[0]).name} ended with {process.returncode}: {last}")
 
 
-def _digest(pins: Path) -> str:
-    return hashlib.sha256(pins.read_bytes()).hexdigest()[:12]
+def _digest(pins: Path, more: str = "") -> str:
+    return hashlib.sha256(pins.read_bytes() + more.encode()).hexdigest()[:12]

@@ -1,7 +1,8 @@
 """What a benchmark finds: tables, curves, and the claims that its figures bear out or not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from operator import ge, le
 from statistics import median
 
@@ -14,18 +15,24 @@ class Spread:
 
     @property
     def middle(self) -> float:
-        """The median: one disturbed round does not move it."""
-        return median(self.rounds)
+        """The median: one disturbed round does not move it; nan without a round."""
+        return median(self.rounds) if self.rounds else nan
 
     @property
     def width(self) -> float:
         """Distance between the best and the worst round, as a share of the median."""
-        return (max(self.rounds) - min(self.rounds)) / self.middle if self.middle else 0.0
+        far = max(self.rounds, default=0) - min(self.rounds, default=0)
+        return far / self.middle if far else 0.0
 
     def __str__(self) -> str:
         """Return the median and, of several rounds, half the spread: `71.3 ±4%`."""
         middle = f"{self.middle:,.0f}" if self.middle >= 1000 else f"{self.middle:.4g}"
         return f"{middle} ±{self.width * 50:.0f}%" if len(self.rounds) > 1 else middle
+
+
+def ratio(ours: Iterable[float], others: Iterable[float]) -> Spread:
+    """Return the ratios of each round: two that took turns shared the noise of their minute."""
+    return Spread([one / other for one, other in zip(ours, others, strict=False)])
 
 
 Cell = str | int | float | Spread | None
@@ -41,6 +48,8 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    """Who was not measured, and why: told once more at the end of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +67,24 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence with a bound, and the figure of this run."""
+    """A sentence with a bound, and the figures of this run."""
 
     text: str
-    measured: float
+    rounds: Spread
     bound: float
     at_least: bool = False
     """Whether the bound is the least that will do; else it is the most."""
+
+    unit: str = ""
+    worst: bool = False
+    """Whether each round must reach it: then the worst of them is what is held to the bound."""
+
+    @property
+    def measured(self) -> float:
+        """The figure that is held to the bound: the median, or the worst round; nan for none."""
+        if not self.worst:
+            return self.rounds.middle
+        return (min if self.at_least else max)(self.rounds.rounds, default=nan)
 
     @property
     def met(self) -> bool:

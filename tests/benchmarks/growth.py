@@ -1,8 +1,9 @@
-"""How the cost of a message grows: with concurrency, size of the body, entries cached, processes.
+"""How the cost of a message grows: with concurrency, size of the body, entries cached, replicas.
 
 The intake of no-op messages, as in the benchmark of that name, without round trip.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ from tests.benchmarks.size import Size
 CONCURRENCIES = (1, 2, 8, 32, 64, 128, 256, 512)
 FLAT_FROM = 8
 BODY_KIB = (1, 4, 16, 64, 256)
-PROCESSES = (1, 2)
+REPLICAS = (1, 2, 3, 4)
 CACHE_ENTRIES = (100, 1_000, 10_000, 100_000)
 CONCURRENCY = 64
+SHARE = 2
+"""Of the messages: a second's work, as in the intake."""
+
 MESSAGES_EACH = 1000
 """For each place of a small concurrency, which is slow."""
 
@@ -42,17 +46,17 @@ class Point:
 
     concurrency: int = CONCURRENCY
     body_kib: int = 1
-    processes: int = 1
+    replicas: int = 1
 
     @property
     def name(self) -> str:
         """As it is reported on the way."""
-        return f"concurrency {self.concurrency}, {self.body_kib} KiB, {self.processes} processes"
+        return f"concurrency {self.concurrency}, {self.body_kib} KiB, replicas {self.replicas}"
 
     def messages(self, wanted: int) -> int:
         """Return how many messages it gets."""
         return min(
-            wanted * self.processes,
+            SHARE * wanted * self.replicas,
             self.concurrency * MESSAGES_EACH,
             MOST_BYTES // (self.body_kib * 1024),
         )
@@ -70,11 +74,11 @@ class Cost:
 
 
 async def measure(size: Size) -> Findings:
-    """Return a curve for each way to grow, and the claim about concurrency."""
+    """Return a curve for each way to grow, and the claim on concurrency."""
     points = [
         *(Point(concurrency=count) for count in CONCURRENCIES),
         *(Point(body_kib=kib) for kib in BODY_KIB[1:]),
-        *(Point(processes=count) for count in PROCESSES[1:]),
+        *(Point(replicas=count) for count in REPLICAS[1:]),
     ]
     async with QueueServer() as server:
         trial = Trial(size, server)
@@ -90,17 +94,18 @@ class Trial:
     server: QueueServer
 
     async def __call__(self, point: Point) -> Cost:
-        """Start as many processes as the point wants, then fill the queue. Raises Failed."""
+        """Start as many replicas as the point wants, then fill the queue. Raises Failed."""
         count = point.messages(self.size.messages)
-        messages = self.size.work / f"messages-{point.body_kib}kib.jsonl"
-        write_padded(messages, count, point.body_kib * 1024)
+        messages = self.size.work / f"messages-{point.body_kib}kib-{count}.jsonl"
+        if not messages.exists():
+            write_padded(messages, count, point.body_kib * 1024)
         await self.server.reset()
         async with AsyncExitStack() as stack:
             started = [
                 await stack.enter_async_context(
                     running(OURS, self.server, Load(point.concurrency), self.size.work)
                 )
-                for _ in range(point.processes)
+                for _ in range(point.replicas)
             ]
             await all_poll(started, self.server)
             before = _cpu_seconds(started)
@@ -139,36 +144,52 @@ async def _cache(rounds: int) -> Mapping[int, Mapping[str, Spread]]:
 
 def reported(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) -> Findings:
     """Return tables, curves and claim; a point without rounds could not be measured."""
-    cpu = {
-        name: Spread([one.cpu_us for one in all_]) for name, all_ in found.rounds.items() if all_
-    }
-    rate = {
-        name: Spread([one.per_second for one in all_])
-        for name, all_ in found.rounds.items()
-        if all_
-    }
-    rows = [[name, cpu[name], rate[name]] for name in cpu]
-    grown = Table(
-        "growth", "No-op messages", ("point", "CPU µs/message", "messages/s"), rows, found.notes()
-    )
-    cached = Table(
-        "cache",
-        "Cache lookups",
-        ("entries", "CPU µs a hit", "CPU µs a load that evicts"),
-        [[entries, cost["hit"], cost["load"]] for entries, cost in cache.items()],
-    )
-    by_concurrency = [
-        (one, cpu[Point(concurrency=one).name].middle)
-        for one in CONCURRENCIES
-        if Point(concurrency=one).name in cpu
+    growing = [Point(concurrency=count) for count in CONCURRENCIES]
+    bodies = [Point(body_kib=kib) for kib in BODY_KIB]
+    replicas = [Point(replicas=count) for count in REPLICAS]
+    missing, cores = found.notes(), f"{len(os.sched_getaffinity(0))} cores, the server on one"
+    tables = [
+        _table("concurrency", [(one.concurrency, one) for one in growing], found, missing),
+        _table("body, KiB", [(one.body_kib, one) for one in bodies], found),
+        _table("replicas", [(one.replicas, one) for one in replicas], found, notes=[cores]),
+        _cached(cache),
     ]
-    flat = [cost for concurrency, cost in by_concurrency if concurrency >= FLAT_FROM]
-    text = "cost of a message, ± from concurrency 8 to 512"
-    return Findings(
-        [grown, cached],
-        _curves(by_concurrency, cpu, cache),
-        [Claim(text, swing(flat), 0.2)],
-    )
+    curves = [
+        _curve("concurrency", [(one.concurrency, one) for one in growing], found),
+        _curve("body", [(one.body_kib, one) for one in bodies], found),
+        _curve("replicas", [(one.replicas, one) for one in replicas], found),
+        _cache_curve(cache),
+    ]
+    text = f"cost of a message of 1 KB, ± from {FLAT_FROM} to {CONCURRENCIES[-1]} at once"
+    return Findings(tables, curves, [Claim(text, _swings(growing, found), 0.2)])
+
+
+def _table(
+    what: str,
+    points: Sequence[tuple[int, Point]],
+    found: Results[Cost],
+    missing: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Table:
+    rows = [
+        [x, found.of(one, "cpu_us"), found.of(one, "per_second")]
+        for x, one in points
+        if found.rounds[one.name]
+    ]
+    columns = (what, "CPU µs/message", "messages/s")
+    name = f"growth_{what.partition(',')[0]}"
+    return Table(name, f"No-op messages, by {what}", columns, rows, notes, missing)
+
+
+def _cached(cache: Mapping[int, Mapping[str, Spread]]) -> Table:
+    rows = [[entries, cost["hit"], cost["load"]] for entries, cost in cache.items()]
+    return Table("cache", "Cache lookups", ("entries", "CPU µs a hit", "a load that evicts"), rows)
+
+
+def _swings(points: Sequence[Point], found: Results[Cost]) -> Spread:
+    """Return by how much the cost swings in each round; one that lacks a point is left out."""
+    flat = [found.of(one, "cpu_us").rounds for one in points if one.concurrency >= FLAT_FROM]
+    return Spread([swing(costs) for costs in zip(*flat, strict=False)])
 
 
 def swing(costs: Sequence[float]) -> float:
@@ -181,29 +202,16 @@ def swing(costs: Sequence[float]) -> float:
     return (max(costs) - min(costs)) / (max(costs) + min(costs))
 
 
-def _curves(
-    by_concurrency: Sequence[tuple[float, float]],
-    cpu: Mapping[str, Spread],
-    cache: Mapping[int, Mapping[str, Spread]],
-) -> list[Curve]:
-    by_body = [
-        (kib, cpu[Point(body_kib=kib).name].middle)
-        for kib in BODY_KIB
-        if Point(body_kib=kib).name in cpu
-    ]
-    by_entries = {
+def _curve(what: str, points: Sequence[tuple[int, Point]], found: Results[Cost]) -> Curve:
+    costs = [(x, found.of(one, "cpu_us").middle) for x, one in points if found.rounds[one.name]]
+    title = f"Cost by {what}"
+    return Curve(f"growth_{what}", title, what, "CPU µs/message", {"ours": costs}, logarithmic=True)
+
+
+def _cache_curve(cache: Mapping[int, Mapping[str, Spread]]) -> Curve:
+    series = {
         what: [(entries, cost[what].middle) for entries, cost in cache.items()]
         for what in ("hit", "load")
     }
-    label = "CPU µs/message"
-    return [
-        _curve("growth_concurrency", "Cost by concurrency", ("concurrency", label), by_concurrency),
-        _curve("growth_body", "Cost by size of the body", ("KiB", label), by_body),
-        Curve("growth_cache", "Cost by entries cached", "entries", "CPU µs", by_entries, True),  # noqa: FBT003  whether logarithmic
-    ]
-
-
-def _curve(
-    name: str, title: str, labels: tuple[str, str], points: Sequence[tuple[float, float]]
-) -> Curve:
-    return Curve(name, title, *labels, {"ours": points}, logarithmic=True)
+    title = "Cost by entries cached"
+    return Curve("growth_cache", title, "entries", "CPU µs", series, logarithmic=True)

@@ -3,9 +3,8 @@
 A backlog, at several round trips, and once more over TLS.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,31 +12,42 @@ from tests.benchmarks.contest import Results, in_turns
 from tests.benchmarks.contestants import (
     BARE,
     BARE_LOOP,
+    BARE_OPTIMISED,
     GO,
     GO_UNPARSED,
     LEAST_LOOP,
     OURS,
     OURS_LOGGING,
+    OURS_OPTIMISED,
     OURS_SDK,
     PEERS_OF_OURS,
+    SLOW,
+    SQS_CONSUMER,
+    SQS_WORKERS,
     SQUISS,
     Contestant,
 )
 from tests.benchmarks.findings import Cell, Claim, Curve, Findings, Spread, Table
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, messages_of, running
-from tests.benchmarks.size import Size
+from tests.benchmarks.size import Size, python_build
 from tests.support.tls import a_certificate
 
 CONCURRENCY = 64
-CONTESTANTS = (
-    *(OURS, OURS_LOGGING, OURS_SDK, BARE_LOOP, LEAST_LOOP, BARE),
-    *(GO, GO_UNPARSED, *PEERS_OF_OURS),
-)
-OVER_TLS = (OURS, BARE_LOOP, BARE, GO, GO_UNPARSED)
-ROUND_TRIPS = (0, 5, 20)
-"""Milliseconds."""
+AT_5_MS = (OURS, BARE, GO, SQS_WORKERS, SQS_CONSUMER, SQUISS)
+AT_20_MS = (OURS, BARE, GO, SQS_CONSUMER, SQUISS)
+TURNS: Mapping[int, Sequence[Contestant]] = {
+    0: (
+        *(OURS, OURS_LOGGING, OURS_SDK, OURS_OPTIMISED, BARE_LOOP, LEAST_LOOP),
+        *(BARE, BARE_OPTIMISED, GO, GO_UNPARSED, SQS_WORKERS, SQS_CONSUMER, SQUISS),
+    ),
+    5: AT_5_MS,
+    20: AT_20_MS,
+}
+"""Who takes part, by milliseconds of round trip."""
 
+OVER_TLS = (OURS, BARE_LOOP, BARE, GO, GO_UNPARSED)
+EVERYONE = (*TURNS[0], *SLOW)
 WARM_SHARE = 0.1
 """Part of the messages before the stretch that is measured: start-up and first calls are not."""
 
@@ -46,7 +56,8 @@ COLUMNS = (
     "contestant",
     "messages/s",
     "CPU µs/message",
-    "CPU of the bare loop's",
+    "of the bare loop's",
+    "of Go's",
     "calls/1,000",
     "messages",
     "server busy %",
@@ -55,7 +66,7 @@ NOTES = (
     f"concurrency {CONCURRENCY}; after the first tenth of the messages, at most some seconds",
     "CPU: user and system time of the process and its children, from /proc",
     "ours and Go parse the event, the others nothing; only `ours, logging` logs each message",
-    "± is half the distance between the best and the worst round",
+    "± is half the distance between the best and the worst round; ratios are taken round by round",
 )
 
 
@@ -79,22 +90,32 @@ class Cost:
 async def measure(size: Size) -> Findings:
     """Return tables by round trip, the curves of throughput and CPU, and the claims."""
     async with QueueServer() as server:
-        found = {}
-        for milliseconds in ROUND_TRIPS[: 2 if size.quick else None]:
-            trial = _Trial(size, server, milliseconds / 1000)
-            what = f"intake, {milliseconds} ms"
-            found[milliseconds] = await in_turns(what, CONTESTANTS, size.rounds, trial)
-    return reported(found, await _over_tls(size))
+        found = {
+            milliseconds: await in_turns(
+                f"intake, {milliseconds} ms",
+                contestants,
+                size.rounds,
+                Trial(size, server, milliseconds / 1000),
+            )
+            for milliseconds, contestants in TURNS.items()
+            if not size.quick or milliseconds < 20
+        }
+        slow = await in_turns("intake, the slow", SLOW, 1, Trial(size, server, 0.0))
+    return reported(found | {0: _both(found[0], slow)}, await _over_tls(size))
+
+
+def _both(one: Results[Cost], other: Results[Cost]) -> Results[Cost]:
+    return Results(one.rounds | other.rounds, one.reasons | other.reasons)
 
 
 async def _over_tls(size: Size) -> Results[Cost]:
     with TemporaryDirectory(prefix="worker-bench-") as folder:
         async with QueueServer(a_certificate(Path(folder))) as server:
-            return await in_turns("intake, TLS", OVER_TLS, size.rounds, _Trial(size, server, 0.0))
+            return await in_turns("intake, TLS", OVER_TLS, size.rounds, Trial(size, server, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class Trial:
     size: Size
     server: QueueServer
     round_trip_seconds: float
@@ -102,7 +123,7 @@ class _Trial:
     async def __call__(self, one: Contestant) -> Cost:
         """Let it work through a backlog that appears at once."""
         count = int(self.size.messages * one.share)
-        messages = await messages_of(one, self.server, self.size.work, self.size.messages + 1)
+        messages = await messages_of(one, self.server, self.size)
         await self.server.reset(round_trip_seconds=self.round_trip_seconds)
         seconds = 2 if self.size.quick else 3
         async with running(one, self.server, Load(CONCURRENCY), self.size.work) as process:
@@ -122,91 +143,87 @@ class _Trial:
 def reported(found: Mapping[int, Results[Cost]], over_tls: Results[Cost]) -> Findings:
     """Return what the runs come to, by milliseconds of round trip, and over TLS without one."""
     tables = [
-        *(
-            _table(f"{milliseconds}ms", f"{milliseconds} ms round trip", CONTESTANTS, results)
-            for milliseconds, results in found.items()
-        ),
-        _table("tls", "over TLS, 0 ms round trip", OVER_TLS, over_tls),
+        *(_table(f"{one}ms", f"{one} ms round trip", results) for one, results in found.items()),
+        _table("tls", "over TLS, 0 ms round trip", over_tls),
     ]
     curves = [
-        _curve("throughput", "messages/s", found, lambda cost: cost.per_second),
-        _curve("cpu", "CPU µs/message", found, lambda cost: cost.cpu_us),
+        _curve("throughput", "messages/s", found, "per_second"),
+        _curve("cpu", "CPU µs/message", found, "cpu_us"),
     ]
     return Findings(tables, curves, [*_claims(found), *_tls_claims(over_tls)])
 
 
-def _table(
-    name: str, title: str, contestants: Sequence[Contestant], results: Results[Cost]
-) -> Table:
-    bare = _middle(results, BARE, "cpu_us")
-    rows = [_row(one, results.rounds[one.name], bare) for one in contestants]
-    settings = [f"{one.name}: {one.how}" for one in contestants] if name == "0ms" else []
+def _table(name: str, title: str, results: Results[Cost]) -> Table:
+    taking_part = [one for one in EVERYONE if one.name in results.rounds]
+    notes = list(NOTES)
+    if name == "0ms":
+        notes += [f"{', '.join(one.name for one in SLOW)}: one round, and without round trip only"]
+        notes += [f"Python: {python_build()}"]
+        notes += [f"{one.name}: {one.how}" for one in taking_part]
     return Table(
         f"intake_{name}",
         f"Intake of no-op messages, {title}",
         COLUMNS,
-        rows,
-        [*NOTES, *settings, *results.notes()],
+        [_row(one, results) for one in taking_part],
+        notes,
+        results.notes(),
     )
 
 
-def _row(one: Contestant, rounds: Sequence[Cost], bare: float) -> list[Cell]:
-    if not rounds:
+def _row(one: Contestant, results: Results[Cost]) -> list[Cell]:
+    if not results.rounds[one.name]:
         return [one.name, *[None] * (len(COLUMNS) - 1)]
-    cpu = Spread([cost.cpu_us for cost in rounds])
+    bare = BARE_OPTIMISED if one.optimised else BARE
     return [
         one.name,
-        Spread([cost.per_second for cost in rounds]),
-        cpu,
-        round(cpu.middle / bare, 2),
-        round(Spread([cost.calls for cost in rounds]).middle),
-        round(Spread([cost.deleted for cost in rounds]).middle),
-        round(100 * Spread([cost.busy for cost in rounds]).middle),
+        results.of(one, "per_second"),
+        results.of(one, "cpu_us"),
+        results.ratio(one, bare, "cpu_us"),
+        results.ratio(one, GO, "cpu_us"),
+        round(results.of(one, "calls").middle),
+        round(results.of(one, "deleted").middle),
+        round(100 * results.of(one, "busy").middle),
     ]
 
 
-def _curve(
-    name: str,
-    y_label: str,
-    found: Mapping[int, Results[Cost]],
-    figure: Callable[[Cost], float],
-) -> Curve:
+def _curve(name: str, y_label: str, found: Mapping[int, Results[Cost]], figure: str) -> Curve:
     series = {
         one.name: [
-            (milliseconds, Spread([figure(cost) for cost in rounds]).middle)
+            (milliseconds, results.of(one, figure).middle)
             for milliseconds, results in found.items()
-            if (rounds := results.rounds[one.name])
+            if results.rounds.get(one.name)
         ]
-        for one in CONTESTANTS
-        if not one.crawls  # beside it, all others would lie on the axis
+        for one in AT_5_MS
     }
     return Curve(f"intake_{name}", f"No-op messages: {y_label}", "round trip, ms", y_label, series)
 
 
 def _claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
-    none, five = found[0], found[5]
-    ours = _middle(none, OURS, "cpu_us")
-    peers = [_middle(none, peer, "cpu_us") for peer in PEERS_OF_OURS]
-    best = min((cost for cost in peers if cost == cost), default=nan)  # noqa: PLR0124  nan: not measured
-    rate = _middle(five, OURS, "per_second") / _middle(five, SQUISS, "per_second")
-    calls = max(_middle(results, OURS, "calls") for results in found.values())
+    none = found[0]
+    calls = [results.of(OURS, "calls") for results in found.values()]
     return [
-        Claim("CPU of a message, of the bare loop's", ours / _middle(none, BARE, "cpu_us"), 0.3),
-        Claim("CPU of a message, of Go's with parse", ours / _middle(none, GO, "cpu_us"), 1.0),
-        Claim("CPU of a message, of the cheapest peer's", ours / best, 1.0),
-        Claim("SQS calls for 1,000 messages, at any round trip", calls, 200),
-        Claim("messages/s at 5 ms round trip, of squiss-ts's", rate, 1.0, at_least=True),
+        *_cpu_claims("CPU of a message", none, of_go=1.0),
+        Claim("CPU of a message, of the cheapest other peer's", _of_cheapest(none), 1.0),
+        Claim("SQS calls for 1,000 messages, at any round trip", max(calls, key=_middle), 200),
+    ]
+
+
+def _cpu_claims(what: str, results: Results[Cost], of_go: float) -> list[Claim]:
+    return [
+        Claim(f"{what}, of the bare loop's", results.ratio(OURS, BARE, "cpu_us"), 0.3),
+        Claim(f"{what}, of Go's with parse", results.ratio(OURS, GO, "cpu_us"), of_go),
     ]
 
 
 def _tls_claims(over_tls: Results[Cost]) -> list[Claim]:
-    ours, bare, go = (_middle(over_tls, one, "cpu_us") for one in (OURS, BARE, GO))
-    return [
-        Claim("CPU of a message over TLS, of the bare loop's", ours / bare, 0.3),
-        Claim("CPU of a message over TLS, of Go's with parse", ours / go, 1.6),
-    ]
+    return _cpu_claims("CPU of a message over TLS", over_tls, of_go=1.6)
 
 
-def _middle(results: Results[Cost], one: Contestant, figure: str) -> float:
-    rounds = results.rounds[one.name]
-    return Spread([getattr(cost, figure) for cost in rounds]).middle if rounds else nan
+def _of_cheapest(results: Results[Cost]) -> Spread:
+    """Return the highest ratio to a peer that was measured: no other is as near to ours."""
+    ratios = [results.ratio(OURS, peer, "cpu_us") for peer in PEERS_OF_OURS]
+    return max((one for one in ratios if one.rounds), key=_middle, default=Spread([]))
+
+
+def _middle(spread: Spread) -> float:
+    return spread.middle

@@ -1,6 +1,6 @@
 """Memory and cost over many messages; memory at rest and the start of the whole worker.
 
-The long run is the intake of no-op messages, every one with an event of its own, in tenths: memory
+A long run is the intake of no-op messages, every one with an event of its own, in tenths: memory
 is read after each. What is held at rest is `worker run` with all handlers on, on the demo's
 emulators, after it has been ready for some seconds. Memory is VmRSS: what is held, not the peak.
 The CPU of the imports is what a process uses for them alone, beyond a Python that does nothing.
@@ -8,7 +8,6 @@ The CPU of the imports is what a process uses for them alone, beyond a Python th
 
 import asyncio
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import linear_regression
+from statistics import linear_regression, median
 
 import orjson
 
@@ -29,7 +28,7 @@ from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table
 from tests.benchmarks.growth import swing
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, running
-from tests.benchmarks.size import Size
+from tests.benchmarks.size import Size, python_build
 from worker.demo.environment import Environment, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 
@@ -71,8 +70,9 @@ class Start:
 
 
 async def measure(size: Size) -> Findings:
-    """Make the long run and the starts."""
-    samples = await long_run(MESSAGES_QUICK if size.quick else MESSAGES, size.work)
+    """Make the long runs and the starts."""
+    messages = MESSAGES_QUICK if size.quick else MESSAGES
+    runs = [await long_run(messages, size.work) for _ in range(size.rounds)]
     imports = [imports_seconds() for _ in range(STARTS)]
     say(f"memory: imports {Spread(imports)} s of CPU")
     ready, idle = [], []
@@ -83,7 +83,7 @@ async def measure(size: Size) -> Findings:
             say(f"memory: ready in {seconds:.2f} s, {mib:.1f} MiB")
             ready.append(seconds)
             idle.append(mib)
-    return reported(samples, Start(Spread(ready), Spread(idle), Spread(imports)))
+    return reported(runs, Start(Spread(ready), Spread(idle), Spread(imports)))
 
 
 async def long_run(messages: int, work: Path) -> list[Sample]:
@@ -148,36 +148,51 @@ def slope_per_100k(samples: Sequence[Sample]) -> float:
     return line.slope * 100_000
 
 
-def reported(samples: Sequence[Sample], start: Start) -> Findings:
+def reported(runs: Sequence[Sequence[Sample]], start: Start) -> Findings:
     """Return tables, curves and claims; the first sample is the warm-up and is only shown."""
-    counted = samples[1:]
-    rows = [[sample.messages, round(sample.mib, 1), round(sample.cpu_us, 1)] for sample in samples]
+    middle = [_middle(samples) for samples in zip(*runs, strict=True)]
+    rows = [[one.messages, round(one.mib, 1), round(one.cpu_us, 1)] for one in middle]
+    columns = ("messages", "MiB", "CPU µs/message")
     tables = [
-        Table("memory", "Over many messages", ("messages", "MiB", "CPU µs/message"), rows),
+        Table("memory", "Over many messages", columns, rows, ["medians of the rounds"]),
         Table(
             "start",
             "worker run, all handlers on",
             ("seconds to ready", "CPU s of the imports", "MiB at rest"),
             [[start.seconds, start.import_seconds, start.mib]],
-            [f"Python {platform.python_version()}, {platform.python_compiler()}"],
+            [f"Python {python_build()}"],
         ),
     ]
-    memory = [(float(sample.messages), sample.mib) for sample in samples]
-    cost = [(float(sample.messages), sample.cpu_us) for sample in counted]
+    memory = [(float(sample.messages), sample.mib) for sample in middle]
+    cost = [(float(sample.messages), sample.cpu_us) for sample in middle[1:]]
     curves = [
         Curve("memory", "Memory over messages", "messages", "MiB", {"ours": memory}),
         Curve("memory_cost", "Cost over messages", "messages", "CPU µs/message", {"ours": cost}),
     ]
-    last = samples[-1].messages
-    claims = [
-        Claim("MiB added by 100,000 messages", slope_per_100k(counted), 5),
-        Claim(
-            f"cost of a message, ± from 1,000 to {last:,} messages",
-            swing([sample.cpu_us for sample in counted]),
-            0.2,
-        ),
-        Claim("MiB at rest", start.mib.middle, 64),
-        Claim("seconds to ready", start.seconds.middle, 1.5),
-        Claim("CPU seconds of the imports", start.import_seconds.middle, 0.35),
+    return Findings(tables, curves, [*_long_claims(runs), *_start_claims(start)])
+
+
+def _middle(samples: Sequence[Sample]) -> Sample:
+    return Sample(
+        samples[0].messages,
+        median(sample.mib for sample in samples),
+        median(sample.cpu_us for sample in samples),
+    )
+
+
+def _long_claims(runs: Sequence[Sequence[Sample]]) -> list[Claim]:
+    swings = Spread([swing([sample.cpu_us for sample in run[1:]]) for run in runs])
+    slopes = Spread([slope_per_100k(run[1:]) for run in runs])
+    last = runs[0][-1].messages - WARM_MESSAGES
+    return [
+        Claim(f"cost of a message, ± from 1,000 to {last:,} messages", swings, 0.2),
+        Claim("memory added by 100,000 messages", slopes, 5, unit="MiB"),
     ]
-    return Findings(tables, curves, claims)
+
+
+def _start_claims(start: Start) -> list[Claim]:
+    return [
+        Claim("memory at rest, all jobs on", start.mib, 64, unit="MiB"),
+        Claim("CPU of the imports", start.import_seconds, 0.35, unit="s"),
+        Claim("start to ready", start.seconds, 1.5, unit="s"),
+    ]

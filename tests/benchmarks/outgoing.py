@@ -7,7 +7,7 @@ of its own. Ours is taken three times: the client, with its guard, and as a hand
 from collections.abc import Mapping, Sequence
 
 from tests.benchmarks.children import answer_of, upstream
-from tests.benchmarks.findings import Cell, Claim, Findings, Spread, Table
+from tests.benchmarks.findings import Cell, Claim, Findings, Spread, Table, ratio
 from tests.benchmarks.outgoing_calls import WAYS
 from tests.benchmarks.size import Size
 
@@ -27,16 +27,16 @@ async def measure(size: Size) -> Findings:
             for way, rounds in used.items():
                 count = int(calls * SHARES.get(way, 1))
                 rounds.append((await answer_of("outgoing_calls", way, url, count))["cpu_us"])
-    return reported({way: Spread(rounds) for way, rounds in used.items()})
+    return reported(used)
 
 
-def reported(used: Mapping[str, Spread]) -> Findings:
-    """Return table and claim of what the ways cost."""
-    plain = used[PLAIN].middle
+def reported(used: Mapping[str, Sequence[float]]) -> Findings:
+    """Return table and claim of what the ways cost, round by round."""
+    of_plain = {way: ratio(rounds, used[PLAIN]) for way, rounds in used.items()}
     rows: Sequence[Sequence[Cell]] = [
-        [way, str(one), round(one.middle / plain, 3)] for way, one in used.items()
+        [way, Spread(rounds), of_plain[way]] for way, rounds in used.items()
     ]
     columns = ["way", "CPU µs a call", "of plain httpx"]
     table = Table("outgoing", "Outgoing call, 64 in flight", columns, rows)
     text = "CPU of an outgoing call, with its guard, against plain httpx"
-    return Findings([table], claims=[Claim(text, used[OURS].middle / plain, 0.25)])
+    return Findings([table], claims=[Claim(text, of_plain[OURS], 0.25)])

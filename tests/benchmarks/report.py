@@ -1,8 +1,8 @@
 """What was found, for people and for machines: tables, JSON, plots."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.benchmarks.environments import NotInstalled, python_of
 from tests.benchmarks.findings import Cell, Claim, Findings, Spread, Table
 
 JSON = "benchmarks.json"
+MARKDOWN = "README-figures.md"
 PLOTTER = Path(__file__).parent / "plots.py"
 WIDTH = 110
 """Columns of a report that goes to a file; a terminal has its own."""
@@ -25,7 +26,7 @@ def show(findings: Findings, console: Console) -> None:
     """Print tables with their notes, then the claims."""
     for table in findings.tables:
         console.print(_grid(table))
-        for note in table.notes:
+        for note in (*table.notes, *table.missing):
             console.print(Text(f"  {note}", style="dim"))
         console.print()
     for claim in findings.claims:
@@ -41,9 +42,25 @@ def console() -> Console:
 
 def reported(claim: Claim) -> str:
     """Return a claim, its figure and its bound in a line."""
-    sign = "≥" if claim.at_least else "≤"
     word = "met" if claim.met else "NOT MET"
-    return f"{word}: {claim.text}: {claim.measured:.3g} (claimed: {sign} {claim.bound:.3g})"
+    return f"{word}: {claim.text}: {measured_of(claim)} (claimed: {aim_of(claim)})"
+
+
+def aim_of(claim: Claim) -> str:
+    """Return the bound of a claim."""
+    return _with_unit(f"{'≥' if claim.at_least else '≤'} {claim.bound:g}", claim)
+
+
+def measured_of(claim: Claim) -> str:
+    """Return the figure of a claim, with its spread and how many rounds it is of."""
+    count = len(claim.rounds.rounds)
+    spread = f" ±{claim.rounds.width * 50:.0f}%" if count > 1 and not claim.worst else ""
+    rounds = "one round" if count == 1 else f"{count} rounds"
+    return f"{_with_unit(f'{claim.measured:.3g}{spread}', claim)} of {rounds}"
+
+
+def _with_unit(text: str, claim: Claim) -> str:
+    return f"{text} {claim.unit}" if claim.unit else text
 
 
 def text_of(cell: Cell) -> str:
@@ -63,9 +80,30 @@ def as_json(found: Mapping[str, Findings]) -> bytes:
     return orjson.dumps(content, default=_figure, option=option)
 
 
+def as_markdown(found: Mapping[str, Findings]) -> str:
+    """Return the claims, then all tables with their notes, as a README takes them."""
+    claims = [claim for findings in found.values() for claim in findings.claims]
+    rows = [
+        [claim.text, aim_of(claim), measured_of(claim), "met" if claim.met else "**not met**"]
+        for claim in claims
+    ]
+    parts = [_markdown(("claim", "aim", "measured", ""), rows)]
+    for table in (table for findings in found.values() for table in findings.tables):
+        cells = [[text_of(cell) for cell in row] for row in table.rows]
+        notes = "\n".join(f"- {note}" for note in (*table.notes, *table.missing))
+        parts.append(f"### {table.title}\n\n{_markdown(table.columns, cells)}\n{notes}".strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
 async def write(found: Mapping[str, Findings], folder: Path, work: Path) -> str | None:
-    """Write JSON and plots; return why there are no plots, if there are none."""
+    """Write JSON, Markdown and plots; return why there are no plots, if there are none."""
     path = _write_json(found, folder)
+    (folder / MARKDOWN).write_text(as_markdown(found))
     if not any(findings.curves for findings in found.values()):
         return None
     try:
@@ -98,7 +136,20 @@ def _plain(findings: Findings) -> dict[str, Any]:
     return {
         "tables": findings.tables,
         "curves": findings.curves,
-        "claims": [asdict(claim) | {"met": claim.met} for claim in findings.claims],
+        "claims": [_plain_claim(claim) for claim in findings.claims],
+    }
+
+
+def _plain_claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "text": claim.text,
+        "measured": claim.measured,
+        "bound": claim.bound,
+        "at_least": claim.at_least,
+        "unit": claim.unit,
+        "met": claim.met,
+        "rounds": list(claim.rounds.rounds),
+        "width": claim.rounds.width,
     }
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.contest import Unmeasured
-from tests.benchmarks.contestants import AWS, FOLDER, Contestant
+from tests.benchmarks.contestants import AWS, FAST, FOLDER, Contestant
 from tests.benchmarks.events import write_events, write_messages
 from tests.benchmarks.queue_server import QueueServer, Stretch
 from tests.benchmarks.server.sessions import session_processes
+from tests.benchmarks.size import Size
 
 ROOT = Path(__file__).parents[2]
 PRODUCE_SECONDS = 180
@@ -110,7 +111,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Run a contestant; it is killed at the end. Raises NotInstalled."""
     command = await contestant.command(work, load.concurrency)
-    log = work / f"{contestant.environment}.log"
+    noted = "-noted" if load.notes else ""
+    log = work / f"{contestant.environment}{noted}.log"
     settings = _environment(server) | load.environment() | dict(contestant.settings)
     process = await _start(command, settings, log)
     one = Running(process, log)
@@ -129,11 +131,12 @@ async def all_poll(started: Sequence[Running], server: QueueServer) -> None:
             await asyncio.sleep(0.05)  # another process has no event to wait for
 
 
-async def messages_of(contestant: Contestant, server: QueueServer, work: Path, count: int) -> Path:
-    """Return a file with so many messages in the contestant's format, made once by its producer.
+async def messages_of(contestant: Contestant, server: QueueServer, size: Size) -> Path:
+    """Return a file with messages in the contestant's format, made once by its producer.
 
-    Raises Failed when its producer fails, and NotInstalled.
+    As many as any benchmark gives it, and one. Raises Failed when its producer fails, NotInstalled.
     """
+    count, work = int(size.messages * (1 if contestant.producer else FAST)) + 1, size.work
     path = work / f"messages-{contestant.format}-{count}.jsonl"
     if path.exists():
         return path

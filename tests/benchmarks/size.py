@@ -1,5 +1,7 @@
 """How much a benchmark does, and where it may put its files."""
 
+import platform
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,3 +21,10 @@ class Size:
 
     work: Path
     """A folder for environments and temporary files; kept from run to run."""
+
+
+def python_build() -> str:
+    """Return which Python runs this, and whether it was built to be fast."""
+    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    how = "with PGO" if "--enable-optimizations" in flags else "without --enable-optimizations"
+    return f"{platform.python_version()}, {platform.python_compiler()}, configured {how}"

@@ -3,6 +3,7 @@
 A backlog fills every receive; a steady load does not, and what is paid per call weighs most.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
@@ -19,15 +20,18 @@ from tests.benchmarks.size import Size
 ROUND_TRIP_SECONDS = 0.005
 CONCURRENCY = 64
 CONTESTANTS = (OURS, BARE, GO)
-RATES: Mapping[int, int] = {200: 2000, 20: 400, 2: 40}
-"""Messages a second, and how many come in one round: twenty seconds at most."""
+RATES: Mapping[int, int] = {200: 1600, 20: 300, 2: 30}
+"""Messages a second, and how many come in one round: fifteen seconds at most."""
+
+ALONE_FROM = 100
+"""Messages a second from which on one runs after the other. Below, all leave the machine idle."""
 
 WARM_SHARE = 0.1
 START_SECONDS = 20
 COLUMNS = (
     "contestant",
     "CPU µs/message",
-    "CPU of the bare loop's",
+    "of the bare loop's",
     "calls/1,000",
     "begun after ms, median",
     "p99",
@@ -36,6 +40,7 @@ NOTES = (
     f"each message at a random moment (Poisson); round trip {ROUND_TRIP_SECONDS * 1000:.0f} ms",
     "begun: from sent to the first line of the handler; another run: noting it costs a system call",
     "at 2/s a round has few messages: read the calls, not the µs",
+    "Go notes no begin",
 )
 
 
@@ -57,46 +62,48 @@ class Cost:
 
 async def measure(size: Size) -> Findings:
     """Return a table for each rate, and the claims."""
-    async with QueueServer() as server:
-        found = {
-            rate: await in_turns(
-                f"steady, {rate}/s", CONTESTANTS, size.rounds, _Trial(size, server, rate)
-            )
-            for rate in RATES
-            if not size.quick or rate > 2
-        }
+    found = {
+        rate: await in_turns(
+            f"steady, {rate}/s",
+            CONTESTANTS,
+            size.rounds,
+            _Trial(size, rate),
+            at_once=rate < ALONE_FROM,
+        )
+        for rate in RATES
+        if not size.quick or rate > 2
+    }
     return reported(found)
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
     size: Size
-    server: QueueServer
     rate: int
 
     async def __call__(self, one: Contestant) -> Cost:
-        """Let it work for a while without notes, then for a while with."""
-        cost = await self._run(one, None)
-        notes = self.size.work / "begun"
+        """Let it work for a while without notes, and for a while with, each on its own queue."""
+        notes = self.size.work / f"begun-{one.environment}"
         notes.unlink(missing_ok=True)
-        if one is GO:
-            return cost
-        noted = await self._run(one, notes)
-        return Cost(cost.cpu_us, cost.calls, noted.begun)
+        kinds = [None] if one is GO else [None, notes]
+        if self.rate < ALONE_FROM:
+            costs = await asyncio.gather(*(self._run(one, kind) for kind in kinds))
+        else:
+            costs = [await self._run(one, kind) for kind in kinds]
+        return Cost(costs[0].cpu_us, costs[0].calls, costs[-1].begun)
 
     async def _run(self, one: Contestant, notes: Path | None) -> Cost:
-        count = RATES[self.rate]
-        messages = await messages_of(one, self.server, self.size.work, self.size.messages + 1)
-        await self.server.reset(round_trip_seconds=ROUND_TRIP_SECONDS)
-        load = Load(CONCURRENCY, notes=notes)
-        async with running(one, self.server, load, self.size.work) as process:
-            await all_poll([process], self.server)
-            seconds = START_SECONDS + 2 * count / self.rate
-            begin = int(count * WARM_SHARE)
-            await self.server.watch(process.session, begin=begin, end=count, seconds=seconds)
-            await self.server.trickle(messages, count, per_second=self.rate, seed=count)
-            stretch = await process.traffic(self.server, seconds + START_SECONDS)
-            sent = dict((await self.server.state())["sent"])
+        count, load = RATES[self.rate], Load(CONCURRENCY, notes=notes)
+        begin, seconds = int(count * WARM_SHARE), START_SECONDS + 2 * count / self.rate
+        async with QueueServer() as server:
+            messages = await messages_of(one, server, self.size)
+            await server.reset(round_trip_seconds=ROUND_TRIP_SECONDS)
+            async with running(one, server, load, self.size.work) as process:
+                await all_poll([process], server)
+                await server.watch(process.session, begin=begin, end=count, seconds=seconds)
+                await server.trickle(messages, count, per_second=self.rate, seed=count)
+                stretch = await process.traffic(server, seconds + START_SECONDS)
+                sent = dict((await server.state())["sent"])
         if not stretch.complete:
             raise Failed(f"{stretch.deleted} of {count} messages done after {seconds:.0f} s")
         return Cost(
@@ -118,12 +125,14 @@ def _begun(sent: Mapping[int, float], notes: Path, warm: int) -> tuple[float, fl
 def reported(found: Mapping[int, Results[Cost]]) -> Findings:
     """Return what the runs come to, by messages a second."""
     tables = [_table(rate, results) for rate, results in found.items()]
+    calls = {rate: results.of(OURS, "calls") for rate, results in found.items()}
+    of_bare = {rate: results.ratio(OURS, BARE, "cpu_us") for rate, results in found.items()}
     claims = [
-        _claim("SQS calls for 1,000 messages at 200/s", found[200], "calls", 450),
-        _claim("SQS calls for 1,000 messages at 20/s", found[20], "calls", 950),
-        Claim("CPU of a message at 200/s, of the bare loop's", _of_bare(found[200]), 0.12),
-        Claim("CPU of a message at 20/s, of the bare loop's", _of_bare(found[20]), 0.3),
-        Claim("milliseconds from sent to begun at 200/s, p99", _late_ms(found[200]), 150),
+        Claim("SQS calls for 1,000 messages at 200/s", calls[200], 450),
+        Claim("CPU of a message at 200/s, of the bare loop's", of_bare[200], 0.12),
+        Claim("from sent to begun at 200/s, p99", _begun_ms(found[200], OURS, 1), 150, unit="ms"),
+        Claim("SQS calls for 1,000 messages at 20/s", calls[20], 950),
+        Claim("CPU of a message at 20/s, of the bare loop's", of_bare[20], 0.3),
     ]
     return Findings(tables, claims=claims)
 
@@ -131,35 +140,22 @@ def reported(found: Mapping[int, Results[Cost]]) -> Findings:
 def _table(rate: int, results: Results[Cost]) -> Table:
     rows = [_row(one, results) for one in CONTESTANTS]
     title = f"Steady load of {rate} messages a second"
-    return Table(f"steady_{rate}", title, COLUMNS, rows, [*NOTES, *results.notes()])
+    notes = [*NOTES, "all of a round at once"] if rate < ALONE_FROM else NOTES
+    return Table(f"steady_{rate}", title, COLUMNS, rows, notes, results.notes())
 
 
 def _row(one: Contestant, results: Results[Cost]) -> list[Cell]:
-    if not (rounds := results.rounds[one.name]):
+    if not results.rounds[one.name]:
         return [one.name, *[None] * (len(COLUMNS) - 1)]
-    cpu = Spread([cost.cpu_us for cost in rounds])
-    calls = Spread([cost.calls for cost in rounds])
-    begun = [None, None]
-    if rounds[0].begun[0] == rounds[0].begun[0]:
-        begun = [Spread([1000 * cost.begun[place] for cost in rounds]) for place in (0, 1)]
-    return [one.name, cpu, round(cpu.middle / _cpu(results, BARE), 3), calls, *begun]
+    begun = [None, None] if one is GO else [_begun_ms(results, one, place) for place in (0, 1)]
+    return [
+        one.name,
+        results.of(one, "cpu_us"),
+        results.ratio(one, BARE, "cpu_us"),
+        results.of(one, "calls"),
+        *begun,
+    ]
 
 
-def _claim(text: str, results: Results[Cost], figure: str, bound: float) -> Claim:
-    rounds = results.rounds[OURS.name]
-    middle = Spread([getattr(cost, figure) for cost in rounds]).middle if rounds else nan
-    return Claim(text, middle, bound)
-
-
-def _late_ms(results: Results[Cost]) -> float:
-    rounds = results.rounds[OURS.name]
-    return 1000 * Spread([cost.begun[1] for cost in rounds]).middle if rounds else nan
-
-
-def _of_bare(results: Results[Cost]) -> float:
-    return _cpu(results, OURS) / _cpu(results, BARE)
-
-
-def _cpu(results: Results[Cost], one: Contestant) -> float:
-    rounds = results.rounds[one.name]
-    return Spread([cost.cpu_us for cost in rounds]).middle if rounds else nan
+def _begun_ms(results: Results[Cost], one: Contestant, place: int) -> Spread:
+    return Spread([1000 * cost.begun[place] for cost in results.rounds[one.name]])
