@@ -38,6 +38,7 @@ MOST_BYTES = 48 * 1024 * 1024
 """Of bodies in one run."""
 
 LONGEST_SECONDS = 60
+ONCE = "those above 1 KiB: one round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,15 @@ async def measure(size: Size) -> Findings:
     """Return a curve for each way to grow, and the claim on concurrency."""
     points = [
         *(Point(concurrency=count) for count in CONCURRENCIES),
-        *(Point(body_kib=kib) for kib in BODY_KIB[1:]),
         *(Point(replicas=count) for count in REPLICAS[1:]),
     ]
+    large = [Point(body_kib=kib) for kib in BODY_KIB[1:]]
     async with QueueServer() as server:
         trial = Trial(size, server)
         found = await in_turns("growth", points, size.rounds, trial)
-    return reported(found, await _cache(size.rounds))
+        once = await in_turns("growth, large bodies", large, 1, trial)
+    both = Results(found.rounds | once.rounds, found.reasons | once.reasons)
+    return reported(both, {entries: await _lookups(entries) for entries in CACHE_ENTRIES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +134,12 @@ def _cpu_seconds(started: Sequence[Running]) -> float:
     return sum(session_seconds(one.session) for one in started)
 
 
-async def _cache(rounds: int) -> Mapping[int, Mapping[str, Spread]]:
-    taken: dict[int, list[dict[str, float]]] = {entries: [] for entries in CACHE_ENTRIES}
-    for _ in range(rounds):
-        for entries, costs in taken.items():
-            costs.append(await answer_of("cache_lookups", entries))
-    return {
-        entries: {what: Spread([cost[what] for cost in costs]) for what in ("hit", "load")}
-        for entries, costs in taken.items()
-    }
+async def _lookups(entries: int) -> Mapping[str, float]:
+    """Return the cost of a hit and of a load, once: no claim rests on it."""
+    return await answer_of("cache_lookups", entries)
 
 
-def reported(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) -> Findings:
+def reported(found: Results[Cost], cache: Mapping[int, Mapping[str, float]]) -> Findings:
     """Return tables, curves and claim; a point without rounds could not be measured."""
     growing = [Point(concurrency=count) for count in CONCURRENCIES]
     bodies = [Point(body_kib=kib) for kib in BODY_KIB]
@@ -150,7 +147,7 @@ def reported(found: Results[Cost], cache: Mapping[int, Mapping[str, Spread]]) ->
     missing, cores = found.notes(), f"{len(os.sched_getaffinity(0))} cores, the server on one"
     tables = [
         _table("concurrency", [(one.concurrency, one) for one in growing], found, missing),
-        _table("body, KiB", [(one.body_kib, one) for one in bodies], found),
+        _table("body, KiB", [(one.body_kib, one) for one in bodies], found, notes=[ONCE]),
         _table("replicas", [(one.replicas, one) for one in replicas], found, notes=[cores]),
         _cached(cache),
     ]
@@ -181,7 +178,7 @@ def _table(
     return Table(name, f"No-op messages, by {what}", columns, rows, notes, missing)
 
 
-def _cached(cache: Mapping[int, Mapping[str, Spread]]) -> Table:
+def _cached(cache: Mapping[int, Mapping[str, float]]) -> Table:
     rows = [[entries, cost["hit"], cost["load"]] for entries, cost in cache.items()]
     return Table("cache", "Cache lookups", ("entries", "CPU µs a hit", "a load that evicts"), rows)
 
@@ -208,10 +205,9 @@ def _curve(what: str, points: Sequence[tuple[int, Point]], found: Results[Cost])
     return Curve(f"growth_{what}", title, what, "CPU µs/message", {"ours": costs}, logarithmic=True)
 
 
-def _cache_curve(cache: Mapping[int, Mapping[str, Spread]]) -> Curve:
+def _cache_curve(cache: Mapping[int, Mapping[str, float]]) -> Curve:
     series = {
-        what: [(entries, cost[what].middle) for entries, cost in cache.items()]
-        for what in ("hit", "load")
+        what: [(entries, cost[what]) for entries, cost in cache.items()] for what in ("hit", "load")
     }
     title = "Cost by entries cached"
     return Curve("growth_cache", title, "entries", "CPU µs", series, logarithmic=True)

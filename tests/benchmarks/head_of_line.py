@@ -10,7 +10,7 @@ from tests.benchmarks.running import Failed, Load, messages_of, running
 from tests.benchmarks.size import Size
 
 CONCURRENCY = 10
-MESSAGES = 1000
+MESSAGES = 500
 QUICK_MESSAGES = 250
 FEW_MESSAGES = 30
 """For a contestant that crawls: some receives, at least."""

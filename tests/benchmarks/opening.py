@@ -19,10 +19,10 @@ from tests.oracle.normaliser import open_events
 from tests.support.reading import Events, reader
 
 KIBIBYTES = (1, 20, 200, 760)
-BYTES_A_ROUND = 20_000_000
+BYTES_A_ROUND = 100_000_000
 """Read by each reader: rounds of equal length, whatever the size."""
 
-MOST_A_ROUND = 5000
+MOST_A_ROUND = 25_000
 MOST_US = 250.0
 """Of an event of 200 KB, on the machine that the aim was set on."""
 

@@ -1,10 +1,13 @@
 """Rounds: turns are taken, and who fails is reported."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
 
+from tests.benchmarks import environments
 from tests.benchmarks.contest import Unmeasured, in_turns
+from tests.benchmarks.contestants import OURS_OPTIMISED
 from tests.benchmarks.sigterm import _judged
 
 
@@ -39,6 +42,26 @@ async def test_the_contestants_take_turns(turns):
     await in_turns("test", [A, B], 2, run)
 
     assert turns == ["a", "b", "a", "b"]
+
+
+async def test_those_that_run_at_once_are_all_there_before_one_ends():
+    both = asyncio.Barrier(2)
+
+    async def run(one):
+        async with asyncio.timeout(5):
+            await both.wait()
+        return one.name
+
+    results = await in_turns("test", [A, B], 2, run, at_once=True)
+
+    assert results.rounds == {"a": ["a", "a"], "b": ["b", "b"]}
+
+
+async def test_without_the_optimised_python_its_rows_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(environments, "OPTIMISED", tmp_path / "python3")
+
+    with pytest.raises(Unmeasured, match="BENCH_OPTIMISED_PYTHON"):
+        await OURS_OPTIMISED.command(tmp_path, 1)
 
 
 async def test_who_fails_is_not_run_again(run, turns):
