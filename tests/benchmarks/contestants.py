@@ -229,7 +229,7 @@ GO = Contestant(
 GO_UNPARSED = replace(GO, name="Go, unparsed", how="the same, and opens nothing", settings={})
 
 SLOW = (TASKIQ, CELERY, DRAMATIQ, LOAFER)
-"""They take twenty times the CPU of ours and more: one round tells that."""
+"""They take twenty times the CPU of ours and more: one round is enough."""
 
 PEERS_OF_OURS = (TASKIQ, CELERY, DRAMATIQ, SQS_WORKERS, LOAFER, SQS_CONSUMER, SQUISS)
 FOLDER = PEERS

@@ -49,7 +49,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     missing: Sequence[str] = ()
-    """Who was not measured, and why: told once more at the end of a run."""
+    """Who was not measured, and why: repeated at the end of a run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,8 +155,9 @@ def reported(found: Mapping[int, Results[Cost]], over_tls: Results[Cost]) -> Fin
 
 def _table(name: str, title: str, results: Results[Cost]) -> Table:
     taking_part = [one for one in EVERYONE if one.name in results.rounds]
-    notes = list(NOTES)
-    if name == "0ms":
+    notes = []
+    if name == "0ms":  # they hold for all of them
+        notes = [*NOTES]
         notes += [f"{', '.join(one.name for one in SLOW)}: one round, and without round trip only"]
         notes += [f"Python: {python_build()}"]
         notes += [f"{one.name}: {one.how}" for one in taking_part]

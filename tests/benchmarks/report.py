@@ -1,6 +1,7 @@
 """What was found, for people and for machines: tables, JSON, plots."""
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from tests.benchmarks.environments import NotInstalled, python_of
 from tests.benchmarks.findings import Cell, Claim, Findings, Spread, Table
+from tests.benchmarks.size import python_build
 
 JSON = "benchmarks.json"
 MARKDOWN = "README-figures.md"
@@ -81,13 +83,14 @@ def as_json(found: Mapping[str, Findings]) -> bytes:
 
 
 def as_markdown(found: Mapping[str, Findings]) -> str:
-    """Return the claims, then all tables with their notes, as a README takes them."""
+    """Return the claims, then all tables with their notes, as the README's last section."""
     claims = [claim for findings in found.values() for claim in findings.claims]
     rows = [
         [claim.text, aim_of(claim), measured_of(claim), "met" if claim.met else "**not met**"]
         for claim in claims
     ]
-    parts = [_markdown(("claim", "aim", "measured", ""), rows)]
+    machine = f"One run on {len(os.sched_getaffinity(0))} cores, Python {python_build()}."
+    parts = ["## Figures", machine, _markdown(("claim", "aim", "measured", ""), rows).strip()]
     for table in (table for findings in found.values() for table in findings.tables):
         cells = [[text_of(cell) for cell in row] for row in table.rows]
         notes = "\n".join(f"- {note}" for note in (*table.notes, *table.missing))

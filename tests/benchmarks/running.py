@@ -17,6 +17,9 @@ from tests.benchmarks.size import Size
 
 ROOT = Path(__file__).parents[2]
 PRODUCE_SECONDS = 180
+LEAST_MESSAGES = 500
+"""In a file: what `head_of_line` and `sigterm` give at most."""
+
 START_SECONDS = 60
 
 
@@ -136,7 +139,8 @@ async def messages_of(contestant: Contestant, server: QueueServer, size: Size) -
 
     As many as any benchmark gives it, and one. Raises Failed when its producer fails, NotInstalled.
     """
-    count, work = int(size.messages * (1 if contestant.producer else FAST)) + 1, size.work
+    share = contestant.share if contestant.producer else FAST
+    count, work = max(int(size.messages * share), LEAST_MESSAGES) + 1, size.work
     path = work / f"messages-{contestant.format}-{count}.jsonl"
     if path.exists():
         return path

@@ -39,7 +39,7 @@ COLUMNS = (
 NOTES = (
     f"each message at a random moment (Poisson); round trip {ROUND_TRIP_SECONDS * 1000:.0f} ms",
     "begun: from sent to the first line of the handler; another run: noting it costs a system call",
-    "at 2/s a round has few messages: read the calls, not the µs",
+    f"fewer than {ALONE_FROM}/s: a round has few messages, read the calls before the µs",
     "Go notes no begin",
 )
 
@@ -140,7 +140,7 @@ def reported(found: Mapping[int, Results[Cost]]) -> Findings:
 def _table(rate: int, results: Results[Cost]) -> Table:
     rows = [_row(one, results) for one in CONTESTANTS]
     title = f"Steady load of {rate} messages a second"
-    notes = [*NOTES, "all of a round at once"] if rate < ALONE_FROM else NOTES
+    notes = ["all of a round at once"] if rate < ALONE_FROM else NOTES
     return Table(f"steady_{rate}", title, COLUMNS, rows, notes, results.notes())
 
 

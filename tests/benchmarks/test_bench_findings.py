@@ -132,7 +132,7 @@ def test_claims_that_are_met_are_an_exit_code_of_0(size, tmp_path):
     assert (tmp_path / "out" / report.MARKDOWN).exists()
 
 
-def test_who_was_not_measured_is_told_at_the_end_of_the_run(size, tmp_path, capsys):
+def test_who_was_not_measured_is_named_at_the_end_of_the_run(size, tmp_path, capsys):
     _report({"costs": findings(missing=["celery: no pycurl"])}, [], tmp_path / "out", size)
 
     assert "costs: celery: no pycurl" in capsys.readouterr().err
