@@ -53,6 +53,7 @@ COLUMNS = (
 NOTES = (
     f"function: {LAMBDA_GB} GB on arm64, {LAMBDA_GB / GB_OF_A_VCPU:.2f} vCPU; billed by the ms",
     f"task: {TASK_VCPU} vCPU and {TASK_GB} GB on arm64, always busy; idle it costs the same",
+    "from how many on a task is cheaper: without SQS, which deploy/COST.md counts too",
     "CPU of this machine, taken for that of AWS; waiting, cold starts and logs are not in it",
     "waiting: CPU as measured, and the model of deploy/COST.md for the calls, one after the other",
 )
