@@ -90,7 +90,7 @@ class Rate:
 async def measure(size: Size) -> Findings:
     """Measure all of them by turns."""
     messages = size.work / "messages-voice.jsonl"
-    write_messages(messages, max(one.events for one in PIPELINES))
+    write_messages(messages, max(one.events for one in (*PIPELINES, *ONCE)))
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(QueueServer())
         genesys = await stack.enter_async_context(upstream("genesys", LATENCY_SECONDS))
