@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import console
 import effects
 import traffic
 from agent import agent
@@ -42,6 +43,10 @@ from worker.emulators.genesys.history import History, Past, as_platform
 TASK, OPERATOR = "aws_iam_role_policy.task", "aws_iam_policy.operator"
 MISSED = "0ca11000-0000-4000-8000-000000000007"
 """A conversation that no event was sent of."""
+
+BEGUN = "v2.detail.events.conversation.{id}.customer.start"
+CUSTOMER = {"customerTier": "gold"}
+"""What the CRM knows of the caller, and the attributes that the participant gets."""
 
 FLOW = "0f100000-0000-4000-8000-000000000001"
 EFFECT_SECONDS = 40
@@ -137,29 +142,40 @@ async def _prove(
         tally.refused(f"{where} without {action}: {said}; {'; '.join(missed)[:160]}", missed)
 
 
+class Seen(NamedTuple):
+    """Where effects outside of AWS show: the webhook for chats, the platform, the ECS agent."""
+
+    hook: WebhookSink
+    genesys: GenesysCloud
+    protected: Sequence[bool]
+
+
 async def worker_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) -> Outcome:
     """Let the worker do all jobs under a policy, until all is done or a denial is named."""
     cloud.reset()
     log = work / f"worker-{uuid.uuid4()}.log"
     keys = cloud.keys("task", policy)
-    async with platform(cloud) as (environment, hook), agent(cloud, keys) as (ecs, protected):
+    async with platform(cloud) as (environment, *seen), agent(cloud, keys) as (ecs, protected):
         environment.update(keys, ECS_AGENT_URI=ecs)
         async with WorkerProcess(environment, log, until_ready=False) as worker:
             send(cloud)
-            problems = await _settled(cloud, hook, log, protected)
+            problems = await _settled(cloud, Seen(*seen, protected), log)
             status = await worker.page("/status")
     return Outcome(problems, log.read_text() + status)
 
 
 @asynccontextmanager
-async def platform(cloud: Cloud) -> AsyncIterator[tuple[dict[str, str], WebhookSink]]:
+async def platform(
+    cloud: Cloud,
+) -> AsyncIterator[tuple[dict[str, str], WebhookSink, GenesysCloud]]:
     """Serve Genesys Cloud and the CRM; give the environment of the task definition, with them.
 
     The webhook is the one that is called for chats.
     """
     async with GenesysServer() as genesys, WebhookSink() as hook, CrmServer() as crm:
         furnish(genesys)
-        yield task_environment(cloud, genesys, hook.url, crm.url), hook
+        crm.by_phone[traffic.PHONE] = CUSTOMER
+        yield task_environment(cloud, genesys, hook.url, crm.url), hook, genesys
 
 
 def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str, crm: str) -> dict[str, str]:
@@ -212,18 +228,14 @@ def send(cloud: Cloud) -> None:
         traffic.entry(traffic.ENDED, traffic.leg(one, traffic.CALLER, "VOICE"), source, "b")
         for one in (effects.LARGE, effects.UNKNOWN)
     )
-    # Just ended: old ones are not waited for.
-    now, then = datetime.now(UTC), traffic.AT
-    unknown = json.loads(
-        json.dumps(unknown, default=str)
-        .replace(then.isoformat(), now.isoformat())
-        .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
-    )
+    leg = traffic.leg(traffic.CALL, traffic.CALLER, "VOICE")
+    begun = traffic.entry(BEGUN, {**leg, "ani": f"tel:{traffic.PHONE}"}, source, "b")
     scored, call, chat = traffic.wanted(source, "b")
     forwarded = {**traffic.report_due("x"), "Source": "shop", "DetailType": "callback.requested"}
     for_jobs = {
         "voice": [scored],
-        "workflow": [call, chat, large, unknown],
+        "attributes": [_of_now(begun)],
+        "workflow": [call, chat, large, _of_now(unknown)],
         "sentiment": [chat],
         "reports": [traffic.report_due("by-hand")],
         "forward": [forwarded],
@@ -233,6 +245,17 @@ def send(cloud: Cloud) -> None:
         for body in map(as_delivered, entries):
             sqs.send_message(QueueUrl=queues[job], MessageBody=body)
     sqs.send_message(QueueUrl=queues["voice"], MessageBody="unreadable")
+
+
+def _of_now(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the event as one of this moment: old ones are not waited for, or come too late."""
+    now, then = datetime.now(UTC), traffic.AT
+    moved: Mapping[str, Any] = json.loads(
+        json.dumps(entry, default=str)
+        .replace(then.isoformat(), now.isoformat())
+        .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
+    )
+    return moved
 
 
 def as_delivered(entry: Mapping[str, Any]) -> str:
@@ -253,18 +276,19 @@ def as_delivered(entry: Mapping[str, Any]) -> str:
     )
 
 
-async def _settled(
-    cloud: Cloud, crm: WebhookSink, log: Path, protected: Sequence[bool]
-) -> list[str]:
+async def _settled(cloud: Cloud, seen: Seen, log: Path) -> list[str]:
     """Return which effects are missing when all are there, a denial shows, or time is over."""
     deadline = asyncio.get_running_loop().time() + EFFECT_SECONDS
     while True:
         text = await asyncio.to_thread(log.read_text)
-        missing = [*effects.missing(cloud, crm)]
+        missing = [*effects.missing(cloud, seen.hook)]
         if not (effects.UNKNOWN in text and '"receive_count":2' in text):
             missing.append("no second try")
-        if True not in protected:
+        if True not in seen.protected:
             missing.append("the task was never protected")
+        [participant] = seen.genesys.conversations[traffic.CALL]["participants"]
+        if participant.get("attributes") != CUSTOMER:
+            missing.append("no attributes")
         if not missing or DENIAL.search(text) or asyncio.get_running_loop().time() > deadline:
             return missing
         await asyncio.sleep(FIND_SECONDS)  # another process has no event to wait for
@@ -282,7 +306,7 @@ async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) ->
         "FROM": f"{hours_ago(22):%Y-%m-%dT%H:%M:%SZ}",
         "TO": f"{hours_ago(18):%Y-%m-%dT%H:%M:%SZ}",
     }
-    async with platform(cloud) as (environment, _):
+    async with platform(cloud) as (environment, *_):
         _dead_letters(cloud)
         _record(cloud)
         environment.update(cloud.keys("operator", policy))
@@ -294,6 +318,9 @@ async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) ->
                 problems.append("worker check has left permissions untried")
             if code and NOT_THERE not in text:
                 problems.append(f"worker {' '.join(command[:2])} ended with {code}: {text[-200:]}")
+        console.prepare(cloud)
+        texts.append(await console.changed(environment, work / f"console-{uuid.uuid4()}.log"))
+        problems += console.undone(texts[-1])
     return Outcome(problems, "\n".join(texts))
 
 
