@@ -117,7 +117,7 @@ def test_no_leg_of_ci_is_left_out_for_want_of_a_tool_in_the_workflow():
         if line.startswith("for tool in ")
     )
 
-    # The runner's image has kubectl: https://github.com/actions/runner-images
+    # kubectl is in the image of the runner.
     assert set(tools) == {"terraform", "kubectl"}
     assert [one for one in used if one.startswith("hashicorp/setup-terraform@")] != []
 

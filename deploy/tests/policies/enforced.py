@@ -55,12 +55,12 @@ COMMAND_SECONDS = 60
 
 
 class Target(NamedTuple):
-    """Where events are forwarded to, and the run of Terraform that was told so."""
+    """Where events are forwarded to, and the run of Terraform with that target."""
 
     run: str
     forward_to: str
     missed_here: Collection[str] = ()
-    """Actions that nothing misses elsewhere. None: all that no other target has."""
+    """Actions that nothing misses with another target. None: all that no other target names."""
 
 
 TARGETS = (
@@ -70,7 +70,7 @@ TARGETS = (
         f"firehose:{STREAM}",
         ("firehose:PutRecordBatch", "firehose:DescribeDeliveryStream"),
     ),
-    # The worker's own events are put on it, too: of `default`, nobody asks whether it exists.
+    # The worker's own events are put on it, too: `default` is not asked after, as it always exists.
     Target("bus", f"bus:{OWN_BUS}", ("events:DescribeEventBus", "events:ListRuleNamesByTarget")),
 )
 
