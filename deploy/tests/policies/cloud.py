@@ -31,12 +31,13 @@ BATCHES = {
 }
 """AWS takes the single action for a batch; ministack asks for one of the batch's own name."""
 
-OF_NOTHING_NAMED = {
+MISTAKEN = {
     "ecs:UpdateTaskProtection",
+    "events:DescribeEventBus",
     "sqs:StartMessageMoveTask",
     "iam:SimulatePrincipalPolicy",
 }
-"""AWS takes these for a task, a queue, a role; ministack reads none of them from the request."""
+"""AWS asks about a task, a bus, a queue, a role; ministack about something else in the request."""
 
 SUBSCRIBER = "bus-subscriber"
 ASSUMED_BY_ALL = json.dumps(
@@ -229,7 +230,7 @@ def _statements(statements: Iterable[Policy], without: str | None) -> Iterator[P
         if left:
             # It does not know the condition key events:source.
             kept = {key: one[key] for key in one if key != "Condition"}
-            resource = "*" if OF_NOTHING_NAMED.issuperset(left) else one["Resource"]
+            resource = "*" if MISTAKEN.issuperset(left) else one["Resource"]
             yield {**kept, "Action": [*left, *batches], "Resource": resource}
 
 
