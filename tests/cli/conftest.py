@@ -1,18 +1,17 @@
 """The command line as a user meets it: arguments and environment in; text and exit code out."""
 
 import asyncio
-import json
 import logging
 import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 import structlog
 
+from tests.support.commands import Run
 from worker.app.jobs import describe
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
@@ -20,17 +19,6 @@ from worker.emulators.moto import moto_server
 from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
-
-
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
 
 
 @pytest.fixture(autouse=True)

@@ -223,6 +223,15 @@ async def test_a_bus_that_is_not_there_fails_although_events_are_taken_for_it(mo
     assert "EVENT_BUS_NAME" in row.remedy
 
 
+async def test_a_bus_that_is_not_there_fails_although_it_takes_what_it_should_refuse(stub):
+    taken = Say(body=orjson.dumps({"Entries": [{"EventId": "e"}] * 3}))
+    stub.replies = [taken, refusal("ResourceNotFoundException")]
+
+    row = await bus_row("own")
+
+    assert (row.state, row.found.partition(":")[0]) == ("fail", "does not exist")
+
+
 async def test_no_permission_to_see_the_bus_is_no_fault(stub):
     stub.replies = [Say(body=orjson.dumps({"Entries": [MALFORMED] * 3})), DENIED]
 

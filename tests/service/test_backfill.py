@@ -8,13 +8,13 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from tests.service.conftest import CONVERSATION
+from tests.support.commands import run_of
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
 from worker.clients.aws.idempotency import SKEW_SECONDS
@@ -43,21 +43,12 @@ DAY = ("--from", utc_text(hours_ago(26)), "--to", utc_text(hours_ago(2)))
 MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
+def of(run, job):
+    return next(one for one in run.json["jobs"] if one["job"] == job)
 
-    @property
-    def json(self):
-        return json.loads(self.out)
 
-    def of(self, job):
-        return next(one for one in self.json["jobs"] if one["job"] == job)
-
-    def missing(self, job):
-        return sorted(self.of(job)["conversationIds"])
+def missing(run, job):
+    return sorted(of(run, job)["conversationIds"])
 
 
 @pytest.fixture
@@ -78,10 +69,7 @@ def start_backfill(emulators):
 @pytest.fixture
 def backfill(start_backfill):
     async def run(*arguments, seconds=120, **environ):
-        process = await start_backfill(*arguments, **environ)
-        async with asyncio.timeout(seconds):
-            out, err = await process.communicate()
-        return Run(process.returncode, out.decode(), err.decode())
+        return await run_of(await start_backfill(*arguments, **environ), seconds)
 
     return run
 
@@ -181,9 +169,9 @@ async def test_of_1200_conversations_those_without_effect_are_found_sent_and_don
     run = await backfill(*DAY, "--json", "--apply", "--rate", "200")
     assert run.code == 0, run.err
     assert run.json["conversations"] == 1200
-    assert run.missing("workflow") == ids(unstarted)
-    assert run.missing("voice") == ids(unrecorded)
-    assert (run.of("workflow")["sent"], run.of("voice")["sent"]) == (37, 12)
+    assert missing(run, "workflow") == ids(unstarted)
+    assert missing(run, "voice") == ids(unrecorded)
+    assert (of(run, "workflow")["sent"], of(run, "voice")["sent"]) == (37, 12)
     assert len({body["id"] for body in bodies(emulators)}) == len(bodies(emulators)) == 49
 
     async with start_worker(LEDGER_TABLE=LEDGER_TABLE):
@@ -208,7 +196,7 @@ async def test_what_was_sent_and_has_no_effect_yet_is_not_sent_again(calls, back
     for options in ((), ("--apply",)):
         again = await backfill(*DAY, "--json", *options)
         assert again.code == 0, again.err
-        assert again.missing("voice") == again.missing("workflow") == ids(past)
+        assert missing(again, "voice") == missing(again, "workflow") == ids(past)
         assert [one["queuedBefore"] for one in again.json["jobs"]] == [3, 3]
         assert [one["sent"] for one in again.json["jobs"]] == [0, 0]
     assert len(bodies(emulators)) == 6
@@ -217,8 +205,8 @@ async def test_what_was_sent_and_has_no_effect_yet_is_not_sent_again(calls, back
     assert [one["sent"] for one in nevertheless.json["jobs"]] == [3, 3]
 
 
-async def test_killed_in_the_middle_and_started_again_it_sends_nothing_twice(
-    calls, start_backfill, backfill, emulators
+async def test_killed_in_the_middle_and_started_again_nothing_is_done_twice(
+    calls, start_backfill, backfill, emulators, start_worker, settled, executions
 ):
     past = calls(60)
     wanted = (*DAY, "--job", "workflow", "--apply", "--json")
@@ -237,7 +225,13 @@ async def test_killed_in_the_middle_and_started_again_it_sends_nothing_twice(
     assert sorted(set(sent)) == ids(past)
     # What was in the very act when it was killed may have been sent without its claim complete.
     assert len(sent) - len(set(sent)) <= 10
-    assert again.of("workflow")["queuedBefore"] + again.of("workflow")["sent"] == 60
+    assert of(again, "workflow")["queuedBefore"] + of(again, "workflow")["sent"] == 60
+
+    async with start_worker(LEDGER_TABLE=LEDGER_TABLE):
+        await settled()
+    started = await executions()
+    assert len(started) == 60
+    assert [[name for name in started if call in name][1:] for call in ids(past)] == [[]] * 60
 
 
 async def test_what_a_killed_run_had_claimed_and_not_sent_is_sent_once_its_lease_is_over(
@@ -259,7 +253,7 @@ async def test_what_a_killed_run_had_claimed_and_not_sent_is_sent_once_its_lease
     run = await backfill(*DAY, "--json", "--apply", "--job", "workflow")
 
     assert run.code == 0, run.err
-    assert run.of("workflow")["sent"] == len(bodies(emulators)) == 1
+    assert of(run, "workflow")["sent"] == len(bodies(emulators)) == 1
 
 
 async def test_a_terminal_sees_how_many_of_how_many_are_sent(calls, start_backfill):
@@ -334,9 +328,9 @@ async def test_calls_without_a_score_and_what_has_not_ended_are_not_missing(call
     run = await backfill("--from", DAY[1], "--to", utc_text(hours_ago(0)), "--json")
 
     assert run.code == 0, run.err
-    assert run.missing("voice") == []
-    assert len(run.missing("workflow")) == 3
-    assert ids(recent)[0] not in run.missing("workflow")
+    assert missing(run, "voice") == []
+    assert len(missing(run, "workflow")) == 3
+    assert ids(recent)[0] not in missing(run, "workflow")
     assert any("is left to its own events" in note for note in run.json["notes"])
 
 
@@ -349,8 +343,8 @@ async def test_a_conversation_that_was_open_for_days_is_found_by_its_end(calls, 
     run = await backfill(*DAY, "--json", "--job", "workflow")
     shorter = await backfill(*DAY, "--json", "--job", "workflow", "--open-days", "0")
 
-    assert run.missing("workflow") == ids(found)
-    assert shorter.missing("workflow") == []
+    assert missing(run, "workflow") == ids(found)
+    assert missing(shorter, "workflow") == []
 
 
 async def test_an_execution_of_an_earlier_end_does_not_stand_for_a_later_one(
@@ -390,7 +384,7 @@ async def test_a_long_interval_is_read_by_jobs_and_finds_the_same(calls, backfil
 
     assert run.code == 0, run.err
     asked = emulators.genesys.counts
-    assert run.missing("workflow") == ids(old)
+    assert missing(run, "workflow") == ids(old)
     assert asked["details_job"] >= 5
     assert asked["details_query"] >= 3
 
@@ -402,7 +396,7 @@ async def test_a_day_that_is_too_large_is_read_by_hours(calls, backfill, emulato
     run = await backfill(*DAY, "--json", "--job", "workflow", "--open-days", "0")
 
     assert run.code == 0, run.err
-    assert run.missing("workflow") == ids(past)
+    assert missing(run, "workflow") == ids(past)
 
 
 async def test_a_day_that_changes_while_it_is_read_is_read_again(calls, backfill, emulators):
@@ -418,7 +412,7 @@ async def test_a_day_that_changes_while_it_is_read_is_read_again(calls, backfill
     emulators.genesys.history.spoil = lambda _number, page: page[:-1]
     changing = await backfill(*DAY, "--json", "--job", "workflow", "--open-days", "0")
 
-    assert (settled.code, settled.missing("workflow")) == (0, ids(past)), settled.err
+    assert (settled.code, missing(settled, "workflow")) == (0, ids(past)), settled.err
     assert changing.code == 1
     assert changing.json["unsettled"]
 
@@ -429,8 +423,8 @@ async def test_a_job_that_cannot_be_asked_hides_no_other(calls, backfill):
     run = await backfill(*DAY, "--json", DYNAMODB_TABLE="no-such-table")
 
     assert run.code == 1
-    assert "ResourceNotFoundException" in run.of("voice")["problem"]
-    assert run.missing("workflow") == ids(past)
+    assert "ResourceNotFoundException" in of(run, "voice")["problem"]
+    assert missing(run, "workflow") == ids(past)
 
 
 async def test_events_that_its_settings_would_not_take_are_not_sent(calls, backfill, emulators):
@@ -449,7 +443,7 @@ async def test_other_jobs_of_the_queue_that_take_the_events_are_named(calls, bac
 
     run = await backfill(*DAY, "--json", "--job", "workflow", FORWARD_TYPES="conversation.*")
 
-    assert run.of("workflow")["alsoTakenBy"] == ["forward"]
+    assert of(run, "workflow")["alsoTakenBy"] == ["forward"]
 
 
 async def test_nothing_is_sent_where_the_queue_does_not_exist(calls, backfill, emulators):

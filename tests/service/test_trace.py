@@ -3,13 +3,13 @@
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from tests.service.conftest import CONVERSATION, CUSTOMER, sample
+from tests.support.commands import run_of
 from tests.support.console import Visitor
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
@@ -26,21 +26,12 @@ PHONE = "5550100001"
 DEAD = "dead-letter queue genesys-events-dlq"
 
 
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
+def note(run, where):
+    return next(one["note"] for one in run.json["places"] if one["where"].startswith(where))
 
-    @property
-    def json(self):
-        return json.loads(self.out)
 
-    def note(self, where):
-        return next(one["note"] for one in self.json["places"] if one["where"].startswith(where))
-
-    def problem(self, where):
-        return next(one["problem"] for one in self.json["places"] if one["where"] == where)
+def problem(run, where):
+    return next(one["problem"] for one in run.json["places"] if one["where"] == where)
 
 
 @pytest.fixture
@@ -54,9 +45,7 @@ def trace(emulators):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-        return Run(process.returncode, out.decode(), err.decode())
+        return await run_of(process)
 
     return run
 
@@ -180,7 +169,7 @@ async def test_places_that_do_not_answer_are_named(trace):
     )
 
     assert run.code == 3
-    assert "EndpointConnectionError" in run.problem(DEAD)
+    assert "EndpointConnectionError" in problem(run, DEAD)
     assert all(one["problem"] or one["note"] for one in run.json["places"])
 
 
@@ -188,7 +177,7 @@ async def test_a_place_that_fails_hides_no_other(trace, handled):
     run = await trace(CONVERSATION, "--json", DYNAMODB_TABLE="no-such-table")
 
     assert run.code == 0
-    assert "ResourceNotFoundException" in run.problem("voice")
+    assert "ResourceNotFoundException" in problem(run, "voice")
     assert "execution" in {one["what"] for one in run.json["entries"]}
 
 
@@ -202,21 +191,21 @@ async def test_without_its_index_the_store_says_how_to_make_it(trace, emulators)
     run = await trace(CONVERSATION, "--json")
 
     assert run.code == 1
-    note = run.note("idempotency store")
-    assert f"it has no index {Idempotency.INDEX} yet; to make it: aws dynamodb update-table" in note
+    said = note(run, "idempotency store")
+    assert f"it has no index {Idempotency.INDEX} yet; to make it: aws dynamodb update-table" in said
 
 
 async def test_an_idempotency_table_that_does_not_exist_is_named(trace):
     run = await trace(CONVERSATION, "--json", LEDGER_TABLE="no-such-table")
 
     assert run.code == 1
-    assert "check LEDGER_TABLE" in run.problem("idempotency store")
+    assert "check LEDGER_TABLE" in problem(run, "idempotency store")
 
 
 async def test_without_a_table_it_says_that_each_process_remembers_for_itself(trace):
     run = await trace(CONVERSATION, "--json", LEDGER_TABLE="")
 
-    assert run.note("idempotency store").startswith("LEDGER_TABLE is not set")
+    assert note(run, "idempotency store").startswith("LEDGER_TABLE is not set")
 
 
 async def test_dead_letters_are_a_sample_and_are_visible_again(trace, emulators):
@@ -227,7 +216,7 @@ async def test_dead_letters_are_a_sample_and_are_visible_again(trace, emulators)
 
     assert run.code == 0
     assert len(run.json["entries"]) == 5
-    assert run.note(DEAD).startswith("5 of about 12 messages were read: SQS shows a sample.")
+    assert note(run, DEAD).startswith("5 of about 12 messages were read: SQS shows a sample.")
     assert emulators.sqs.depth(emulators.dead_letter_url).visible == 12
 
 

@@ -109,6 +109,19 @@ def test_ci_runs_what_developers_run_on_every_python_of_the_package():
     assert set(read(ROOT / ".github/workflows/ci.yml")[ON]) == {"push", "pull_request"}
 
 
+def test_no_leg_of_ci_is_left_out_for_want_of_a_tool_in_the_workflow():
+    used = [step.get("uses", step.get("run", "")) for step in jobs()["ci", "run"]["steps"]]
+    tools = next(
+        line.split(" in ")[1].removesuffix("; do").split()
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line.startswith("for tool in ")
+    )
+
+    # kubectl is in the image of the runner.
+    assert set(tools) == {"terraform", "kubectl"}
+    assert [one for one in used if one.startswith("hashicorp/setup-terraform@")] != []
+
+
 def test_a_release_is_for_a_tag_attested_and_for_two_architectures():
     assert list(read(ROOT / ".github/workflows/release.yml")[ON]["push"]) == ["tags"]
     used = {

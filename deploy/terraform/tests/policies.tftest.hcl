@@ -1,4 +1,5 @@
-# One run whose state holds the policies as they are written; deploy/tests/iam reads them there.
+# Runs whose states hold the policies as they are written: deploy/tests/iam and deploy/tests/policies
+# read them there. The first two differ in where events are forwarded, and on which bus.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -17,6 +18,23 @@ variables {
     CRM_WEBHOOK_URL   = "https://crm.example/hook"
     FORWARD_TYPES     = "*"
     FORWARD_TO        = "kinesis:events"
+  }
+}
+
+run "firehose" {
+  variables {
+    forward_target_arn = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/events"
+  }
+}
+
+run "bus" {
+  variables {
+    forward_target_arn = "arn:aws:events:eu-west-1:123456789012:event-bus/own"
+    own_bus_name       = "own"
+  }
+  override_data {
+    target = data.aws_cloudwatch_event_bus.own
+    values = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/own" }
   }
 }
 

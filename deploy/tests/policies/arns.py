@@ -37,7 +37,7 @@ KINDS: Mapping[str, Callable[[Values], dict[str, str]]] = {
 
 def main() -> None:
     """Print a block for each."""
-    for one in resources(Path(sys.argv[1])):
+    for one in resources(Path(sys.argv[1]), "policies"):
         if one.type in KINDS:
             sys.stdout.write(_override(one.address, KINDS[one.type](one.values)))
 

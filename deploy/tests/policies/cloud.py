@@ -15,9 +15,14 @@ import boto3
 from state import ACCOUNT, REGION, Resource, resources
 
 START_SECONDS = 30
-SERVICES = "sqs,events,dynamodb,s3,stepfunctions,kinesis,iam,sts"
+SERVICES = "sqs,events,dynamodb,s3,stepfunctions,kinesis,firehose,ecs,iam,sts"
 STREAM = "events"
-"""What is forwarded goes there."""
+"""What is forwarded goes there, by Kinesis or by Firehose."""
+
+OWN_BUS = "own"
+FIREHOSE_PREFIX = "firehose/"
+"""Of the objects that the delivery stream writes."""
+
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 BATCHES = {
     "sqs:SendMessage": "sqs:SendMessageBatch",
@@ -25,6 +30,14 @@ BATCHES = {
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
 }
 """AWS takes the single action for a batch; ministack asks for one of the batch's own name."""
+
+MISTAKEN = {
+    "ecs:UpdateTaskProtection",
+    "events:DescribeEventBus",
+    "sqs:StartMessageMoveTask",
+    "iam:SimulatePrincipalPolicy",
+}
+"""AWS asks about a task, a bus, a queue, a role; ministack about something else in the request."""
 
 SUBSCRIBER = "bus-subscriber"
 ASSUMED_BY_ALL = json.dumps(
@@ -41,9 +54,10 @@ Keys = Mapping[str, str]
 class Cloud:
     """The resources of a run of Terraform, made anew as often as asked."""
 
-    def __init__(self, url: str, states: Path) -> None:
+    def __init__(self, url: str, states: Path, run: str, forward_to: str) -> None:
         self.url = url
-        self._resources = list(resources(states))
+        self.forward_to = forward_to
+        self._resources = list(resources(states, run))
 
     def client(self, service: str, **keys: str) -> Any:
         """Return a client of that service; root's without keys."""
@@ -90,7 +104,7 @@ class Cloud:
             name = bucket.values["bucket"]
             self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
         self._make_machines()
-        self.client("kinesis").create_stream(StreamName=STREAM, ShardCount=1)
+        self._make_targets()
 
     def _make_queues(self) -> None:
         sqs = self.client("sqs")
@@ -131,6 +145,20 @@ class Cloud:
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{SUBSCRIBER}"
         bus.put_targets(Rule=SUBSCRIBER, Targets=[{"Id": "1", "Arn": arn}])
 
+    def _make_targets(self) -> None:
+        """Make what events may be forwarded to."""
+        self.client("events").create_event_bus(Name=OWN_BUS)
+        self.client("kinesis").create_stream(StreamName=STREAM, ShardCount=1)
+        bucket = f"arn:aws:s3:::{self.environment()['REPORT_BUCKET']}"
+        written = {
+            "RoleARN": self.role("firehose", _allowed("s3:PutObject", f"{bucket}/*")),
+            "BucketARN": bucket,
+            "Prefix": FIREHOSE_PREFIX,
+        }
+        self.client("firehose").create_delivery_stream(
+            DeliveryStreamName=STREAM, ExtendedS3DestinationConfiguration=written
+        )
+
     def _make_machines(self) -> None:
         for machine in self.of("aws_sfn_state_machine"):
             arn = self.role("workflow", self.policy("aws_iam_role_policy.workflow"))
@@ -159,6 +187,11 @@ class Cloud:
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+
+def _allowed(action: str, resource: str) -> Policy:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _redrive(queue: Resource) -> dict[str, str]:
@@ -196,10 +229,9 @@ def _statements(statements: Iterable[Policy], without: str | None) -> Iterator[P
         batches = [BATCHES[action] for action in left if action in BATCHES]
         if left:
             # It does not know the condition key events:source.
-            yield {
-                **{key: one[key] for key in one if key != "Condition"},
-                "Action": [*left, *batches],
-            }
+            kept = {key: one[key] for key in one if key != "Condition"}
+            resource = "*" if MISTAKEN.issuperset(left) else one["Resource"]
+            yield {**kept, "Action": [*left, *batches], "Resource": resource}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import traffic
-from cloud import STREAM, SUBSCRIBER, Cloud
+from cloud import FIREHOSE_PREFIX, STREAM, SUBSCRIBER, Cloud
 
 from worker.emulators import WebhookSink
 
@@ -68,6 +68,10 @@ def _without_messages(cloud: Cloud) -> Iterator[str]:
 
 
 def _forwarded(cloud: Cloud) -> bool:
+    if cloud.forward_to.startswith("firehose:"):
+        bucket = cloud.environment()["REPORT_BUCKET"]
+        found = cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix=FIREHOSE_PREFIX)
+        return bool(found["KeyCount"])
     stream = cloud.client("kinesis")
     shard = stream.get_shard_iterator(
         StreamName=STREAM, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"

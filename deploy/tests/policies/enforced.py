@@ -5,17 +5,27 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import console
 import effects
 import traffic
-from cloud import BATCHES, STREAM, Cloud, actions_of, enforceable, enforcing
+from agent import agent
+from cloud import BATCHES, OWN_BUS, STREAM, Cloud, actions_of, enforceable, enforcing
 from tally import Tally, say
 
 from worker.demo.process import WorkerProcess
@@ -34,21 +44,41 @@ TASK, OPERATOR = "aws_iam_role_policy.task", "aws_iam_policy.operator"
 MISSED = "0ca11000-0000-4000-8000-000000000007"
 """A conversation that no event was sent of."""
 
+BEGUN = "v2.detail.events.conversation.{id}.customer.start"
+CUSTOMER = {"customerTier": "gold"}
+"""What the CRM knows of the caller, and the attributes that the participant gets."""
+
 FLOW = "0f100000-0000-4000-8000-000000000001"
 EFFECT_SECONDS = 40
 FIND_SECONDS = 0.2
 COMMAND_SECONDS = 60
 
-ELSEWHERE = {
-    "firehose:PutRecordBatch": "FORWARD_TO is a stream of Kinesis here",
-    "firehose:DescribeDeliveryStream": "FORWARD_TO is a stream of Kinesis here",
-    "events:ListRuleNamesByTarget": "FORWARD_TO is a stream of Kinesis here",
-    "ecs:UpdateTaskProtection": "asked for through the ECS agent, which is not here",
-    "events:DescribeEventBus": "asked about a bus of one's own, which is `default` here",
-    "iam:SimulatePrincipalPolicy": "asked where it may; without it the check lists what is untried",
-    "sqs:StartMessageMoveTask": "ministack has no such call",
-}
-"""Actions that nothing here can miss. Why."""
+
+class Target(NamedTuple):
+    """Where events are forwarded to, and the run of Terraform with that target."""
+
+    run: str
+    forward_to: str
+    missed_here: Collection[str] = ()
+    """Actions that nothing misses with another target. None: all that no other target names."""
+
+
+TARGETS = (
+    Target("policies", f"kinesis:{STREAM}"),
+    Target(
+        "firehose",
+        f"firehose:{STREAM}",
+        ("firehose:PutRecordBatch", "firehose:DescribeDeliveryStream"),
+    ),
+    # The worker's own events are put on it, too: `default` is not asked after, as it always exists.
+    Target("bus", f"bus:{OWN_BUS}", ("events:DescribeEventBus", "events:ListRuleNamesByTarget")),
+)
+
+UNTRIED = "no call without an effect shows it"
+"""What `worker check` says of a permission that it has neither tried nor asked IAM about."""
+
+NOT_THERE = "InvalidAction"
+"""What ministack says to StartMessageMoveTask, once the role may call it: it does not have it."""
 
 DENIAL = re.compile("AccessDenied|not authorized|AuthorizationError")
 
@@ -78,9 +108,12 @@ async def main() -> int:
     work, quick = Path(sys.argv[1]), "--quick" in sys.argv
     tally = Tally()
     with enforcing(work / "ministack/bin/ministack", work / "ministack.log") as url:
-        cloud = Cloud(url, work / "policies.jsonl")
-        for address, round_ in ((TASK, worker_round), (OPERATOR, commands_round)):
-            await _prove(tally, cloud, address, partial(round_, cloud, work), quick=quick)
+        for target in TARGETS:
+            cloud = Cloud(url, work / "policies.jsonl", target.run, target.forward_to)
+            for address, round_ in ((TASK, worker_round), (OPERATOR, commands_round)):
+                if removed := _missed_here(target, actions_of(cloud.policy(address))):
+                    prove = partial(_prove, tally, cloud, address, partial(round_, cloud, work))
+                    await prove(() if quick else removed)
     say("NOT RUN: the condition on events:source, which ministack does not know")
     return tally.end()
 
@@ -88,43 +121,61 @@ async def main() -> int:
 Round = Callable[[Mapping[str, Any]], Awaitable["Outcome"]]
 
 
-async def _prove(tally: Tally, cloud: Cloud, address: str, round_: Round, *, quick: bool) -> None:
+def _missed_here(target: Target, actions: Sequence[str]) -> list[str]:
+    elsewhere = {one for other in TARGETS if other is not target for one in other.missed_here}
+    here = target.missed_here
+    return [one for one in actions if (one in here if here else one not in elsewhere)]
+
+
+async def _prove(
+    tally: Tally, cloud: Cloud, address: str, round_: Round, removed: Iterable[str]
+) -> None:
+    where = f"{address}, to {cloud.forward_to}"
     policy = cloud.policy(address)
     whole = await round_(enforceable(policy))
     found = [*whole.problems, *whole.denied]
-    tally.that(f"{address}: everything is done, nothing is denied", found)
-    for action in () if quick else actions_of(policy):
-        if action in ELSEWHERE:
-            say(f"NOT RUN: {address} without {action}: {ELSEWHERE[action]}")
-            continue
+    tally.that(f"{where}: everything is done, nothing is denied", found)
+    for action in removed:
         found = await round_(enforceable(policy, without=action))
         said = "named" if found.names(action) else "not named"
         missed = [*found.problems, *found.denied[:1]]
-        tally.refused(f"{address} without {action}: {said}; {'; '.join(missed)[:160]}", missed)
+        tally.refused(f"{where} without {action}: {said}; {'; '.join(missed)[:160]}", missed)
+
+
+class Seen(NamedTuple):
+    """Where effects outside of AWS show: the webhook for chats, the platform, the ECS agent."""
+
+    hook: WebhookSink
+    genesys: GenesysCloud
+    protected: Sequence[bool]
 
 
 async def worker_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) -> Outcome:
     """Let the worker do all jobs under a policy, until all is done or a denial is named."""
     cloud.reset()
     log = work / f"worker-{uuid.uuid4()}.log"
-    async with platform(cloud) as (environment, hook):
-        environment.update(cloud.keys("task", policy))
+    keys = cloud.keys("task", policy)
+    async with platform(cloud) as (environment, *seen), agent(cloud, keys) as (ecs, protected):
+        environment.update(keys, ECS_AGENT_URI=ecs)
         async with WorkerProcess(environment, log, until_ready=False) as worker:
             send(cloud)
-            problems = await _settled(cloud, hook, log)
+            problems = await _settled(cloud, Seen(*seen, protected), log)
             status = await worker.page("/status")
     return Outcome(problems, log.read_text() + status)
 
 
 @asynccontextmanager
-async def platform(cloud: Cloud) -> AsyncIterator[tuple[dict[str, str], WebhookSink]]:
+async def platform(
+    cloud: Cloud,
+) -> AsyncIterator[tuple[dict[str, str], WebhookSink, GenesysCloud]]:
     """Serve Genesys Cloud and the CRM; give the environment of the task definition, with them.
 
     The webhook is the one that is called for chats.
     """
     async with GenesysServer() as genesys, WebhookSink() as hook, CrmServer() as crm:
         furnish(genesys)
-        yield task_environment(cloud, genesys, hook.url, crm.url), hook
+        crm.by_phone[traffic.PHONE] = CUSTOMER
+        yield task_environment(cloud, genesys, hook.url, crm.url), hook, genesys
 
 
 def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str, crm: str) -> dict[str, str]:
@@ -143,7 +194,7 @@ def task_environment(cloud: Cloud, genesys: GenesysCloud, hook: str, crm: str) -
         "GENESYS_FLOW_ID": FLOW,
         "CRM_API_ENDPOINT": crm,
         "OTEL_METRICS_EXPORTER": "none",
-        "FORWARD_TO": f"kinesis:{STREAM}",
+        "FORWARD_TO": cloud.forward_to,
     }
 
 
@@ -177,18 +228,14 @@ def send(cloud: Cloud) -> None:
         traffic.entry(traffic.ENDED, traffic.leg(one, traffic.CALLER, "VOICE"), source, "b")
         for one in (effects.LARGE, effects.UNKNOWN)
     )
-    # Just ended: old ones are not waited for.
-    now, then = datetime.now(UTC), traffic.AT
-    unknown = json.loads(
-        json.dumps(unknown, default=str)
-        .replace(then.isoformat(), now.isoformat())
-        .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
-    )
+    leg = traffic.leg(traffic.CALL, traffic.CALLER, "VOICE")
+    begun = traffic.entry(BEGUN, {**leg, "ani": f"tel:{traffic.PHONE}"}, source, "b")
     scored, call, chat = traffic.wanted(source, "b")
     forwarded = {**traffic.report_due("x"), "Source": "shop", "DetailType": "callback.requested"}
     for_jobs = {
         "voice": [scored],
-        "workflow": [call, chat, large, unknown],
+        "attributes": [_of_now(begun)],
+        "workflow": [call, chat, large, _of_now(unknown)],
         "sentiment": [chat],
         "reports": [traffic.report_due("by-hand")],
         "forward": [forwarded],
@@ -198,6 +245,17 @@ def send(cloud: Cloud) -> None:
         for body in map(as_delivered, entries):
             sqs.send_message(QueueUrl=queues[job], MessageBody=body)
     sqs.send_message(QueueUrl=queues["voice"], MessageBody="unreadable")
+
+
+def _of_now(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the event as one of this moment: old ones are not waited for, or come too late."""
+    now, then = datetime.now(UTC), traffic.AT
+    moved: Mapping[str, Any] = json.loads(
+        json.dumps(entry, default=str)
+        .replace(then.isoformat(), now.isoformat())
+        .replace(str(int(then.timestamp() * 1000)), str(int(now.timestamp() * 1000)))
+    )
+    return moved
 
 
 def as_delivered(entry: Mapping[str, Any]) -> str:
@@ -218,14 +276,19 @@ def as_delivered(entry: Mapping[str, Any]) -> str:
     )
 
 
-async def _settled(cloud: Cloud, crm: WebhookSink, log: Path) -> list[str]:
+async def _settled(cloud: Cloud, seen: Seen, log: Path) -> list[str]:
     """Return which effects are missing when all are there, a denial shows, or time is over."""
     deadline = asyncio.get_running_loop().time() + EFFECT_SECONDS
     while True:
         text = await asyncio.to_thread(log.read_text)
-        missing = [*effects.missing(cloud, crm)]
+        missing = [*effects.missing(cloud, seen.hook)]
         if not (effects.UNKNOWN in text and '"receive_count":2' in text):
             missing.append("no second try")
+        if True not in seen.protected:
+            missing.append("the task was never protected")
+        [participant] = seen.genesys.conversations[traffic.CALL]["participants"]
+        if participant.get("attributes") != CUSTOMER:
+            missing.append("no attributes")
         if not missing or DENIAL.search(text) or asyncio.get_running_loop().time() > deadline:
             return missing
         await asyncio.sleep(FIND_SECONDS)  # another process has no event to wait for
@@ -243,7 +306,7 @@ async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) ->
         "FROM": f"{hours_ago(22):%Y-%m-%dT%H:%M:%SZ}",
         "TO": f"{hours_ago(18):%Y-%m-%dT%H:%M:%SZ}",
     }
-    async with platform(cloud) as (environment, _):
+    async with platform(cloud) as (environment, *_):
         _dead_letters(cloud)
         _record(cloud)
         environment.update(cloud.keys("operator", policy))
@@ -251,8 +314,13 @@ async def commands_round(cloud: Cloud, work: Path, policy: Mapping[str, Any]) ->
             arguments = [places.get(one, one) for one in command]
             code, text = await _ended(environment, arguments)
             texts.append(text)
-            if code:
+            if UNTRIED in text:
+                problems.append("worker check has left permissions untried")
+            if code and NOT_THERE not in text:
                 problems.append(f"worker {' '.join(command[:2])} ended with {code}: {text[-200:]}")
+        console.prepare(cloud)
+        texts.append(await console.changed(environment, work / f"console-{uuid.uuid4()}.log"))
+        problems += console.undone(texts[-1])
     return Outcome(problems, "\n".join(texts))
 
 
@@ -262,6 +330,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("dlq", "list", "--wait", "0"),
     ("dlq", "redrive", "--limit", "1", "--to", "QUEUE", "--wait", "0", "--apply"),
     ("dlq", "delete", "--all", "--limit", "1", "--wait", "0", "--apply", "--yes"),
+    ("dlq", "redrive", "--native", "--to", "QUEUE", "--apply"),
     ("report", "--from", "2026-03-01", "--to", "2026-03-02"),
     ("report", "url", "by-hand", "2026-03-01"),
     ("trace", traffic.CALL),

@@ -18,9 +18,9 @@ class Resource:
     values: Mapping[str, Any]
 
 
-def resources(states: Path) -> Iterator[Resource]:
-    """Yield what the last run left."""
+def resources(states: Path, run: str) -> Iterator[Resource]:
+    """Yield what the run of that name left."""
     lines = [json.loads(line) for line in states.read_text().splitlines()]
-    last = [one["test_state"] for one in lines if one["type"] == "test_state"][-1]
-    for one in last["root_module"]["resources"]:
+    left = {one["@testrun"]: one["test_state"] for one in lines if one["type"] == "test_state"}
+    for one in left[run]["root_module"]["resources"]:
         yield Resource(one["address"], one["type"], one["values"])

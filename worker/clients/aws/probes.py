@@ -211,6 +211,7 @@ async def put_object(name: str, s3: AwsService, bucket: str, key: str) -> Findin
 
 
 ALWAYS_THERE = "default"
+BUS_NAME = "the bus's name"
 REFUSED_DETAIL = "MalformedDetail"
 """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html."""
 
@@ -223,7 +224,7 @@ async def put_events(
     probe = Probe(
         name=name,
         action="events:PutEvents",
-        setting=events.setting or "the bus's name",
+        setting=events.setting or BUS_NAME,
         refusal=REFUSED_DETAIL,
         found=f"would take events of {sources}",
     )
@@ -235,35 +236,35 @@ async def put_events(
         reply = await events.client.put_events(Entries=entries)
     except CALL_ERRORS as error:
         return refused(probe, fault_of(error))
-    return _of_entries(probe, reply.get("Entries", [])) or await _existence(probe, events, bus)
+    answered = _of_entries(probe, reply.get("Entries", []))
+    return answered if answered.state == "fail" else await _existence(answered, events, bus)
 
 
-def _of_entries(probe: Probe, answers: Collection[Mapping[str, Any]]) -> Finding | None:
-    """Return what is wrong with the answers to the entries; None when all were refused."""
+def _of_entries(probe: Probe, answers: Collection[Mapping[str, Any]]) -> Finding:
+    """Return what the answers to the entries say; ok when all were refused."""
     codes = {answer.get("ErrorCode") for answer in answers}
     if None in codes:
         remedy = "warn the owners of the rules on it: an event of worker check came through"
         return probe.about(warn(probe.name, "took an event it should have refused", remedy))
     if codes == {REFUSED_DETAIL}:
-        return None
+        return probe.about(ok(probe.name, probe.found))
     others = sorted(map(str, codes - {REFUSED_DETAIL})) or ["no answer to an entry"]
     return refused(probe, fault_called(others[0]))
 
 
-async def _existence(probe: Probe, events: AwsService, bus: str) -> Finding:
+async def _existence(answered: Finding, events: AwsService, bus: str) -> Finding:
     """Check that the bus exists, which PutEvents does not do: it takes events for any name.
 
     https://github.com/aws/aws-cli/issues/9186. The worker itself needs no permission for this read,
     so that lacking it is no fault.
     """
     if bus == ALWAYS_THERE:
-        return probe.about(ok(probe.name, probe.found))
+        return answered
     fault = await fault_raised(events.client.describe_event_bus(Name=bus))
     if fault is None:
-        return probe.about(ok(probe.name, probe.found))
+        return answered
     if fault.is_missing:
-        remedy = f"check {probe.setting}, the account and the region"
+        remedy = f"check {events.setting or BUS_NAME}, the account and the region"
         found = "does not exist: what is put on it is lost without an error"
-        return probe.about(fail(probe.name, found, remedy))
-    found = f"{probe.found}; existence not verified ({fault.code})"
-    return probe.about(ok(probe.name, found))
+        return replace(fail(answered.name, found, remedy), permission=answered.permission)
+    return replace(answered, found=f"{answered.found}; existence not verified ({fault.code})")
