@@ -1,6 +1,5 @@
 """Settings: their defaults, and what becomes of bad ones."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -16,7 +15,6 @@ from worker.settings import (
     GROUPS,
     Cache,
     Genesys,
-    JobSettings,
     Settings,
     Sqs,
     heartbeat_capacity,
@@ -562,26 +560,3 @@ def test_any_environment_loads_or_is_a_configuration_error(environ):
 def test_settings_built_by_hand_obey_the_same_rules():
     with pytest.raises(ValueError, match="CACHE_SOFT_TTL_SECONDS"):
         Cache(soft_ttl_seconds=2, hard_ttl_seconds=1)
-
-
-class OwnSettings(JobSettings):
-    """Of a job that lists what it needs."""
-
-    own_ids: tuple[int, ...] = ()
-    own_names: Mapping[str, str] | None = None
-    own_text: str = ""
-
-
-def test_a_job_of_its_own_has_lists_and_mappings_as_json():
-    found = load_group(
-        OwnSettings, {"OWN_IDS": "[1, 2]", "OWN_NAMES": ' {"a": "b"} ', "OWN_TEXT": '{"a": 1}'}
-    )
-
-    assert (found.own_ids, found.own_names) == ((1, 2), {"a": "b"})
-    assert found.own_text == '{"a": 1}'
-
-
-@pytest.mark.parametrize("text", ["[1, 2", '["a"]', "1, 2"])
-def test_what_is_no_such_list_is_refused_by_name(text):
-    with pytest.raises(ConfigurationError, match=r"^OWN_IDS: "):
-        load_group(OwnSettings, {"OWN_IDS": text})

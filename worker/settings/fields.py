@@ -1,22 +1,17 @@
 """What the groups of settings are made of: their base, lists, durations, URLs and domains."""
 
 import ast
-import json
 import re
-from collections.abc import Collection
 from functools import cache
 from inspect import getsource
 from ipaddress import ip_address
 from itertools import pairwise
 from textwrap import dedent
-from types import UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     HttpUrl,
     SecretStr,
@@ -24,13 +19,19 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 ECS_AGENT_HOST = "169.254.170.2"
 """Where ECS tasks find the agent of their host."""
 
 
 def split(value: object) -> object:
-    """Read a comma-separated list."""
+    """Read a comma-separated list; pydantic-settings would want JSON."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -100,7 +101,7 @@ Uuid = Annotated[
 Word = Annotated[str, like(r"[!-~]+", "must be printable ASCII without spaces")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BearerToken = Annotated[SecretStr, AfterValidator(_fit_for_a_header)]
-Globs = Annotated[tuple[str, ...], BeforeValidator(split)]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 
 
 Bucket = Annotated[
@@ -161,52 +162,34 @@ CollectorUrl = Annotated[
 ]
 
 
-class GroupConfig(ConfigDict, total=False):
-    """pydantic's, and where a group has its variables."""
-
-    env_prefix: str
-
-
-def group(prefix: str) -> GroupConfig:
+def group(prefix: str) -> SettingsConfigDict:
     """Return the configuration of a group whose variables begin with `prefix`."""
-    return GroupConfig(
+    return SettingsConfigDict(
         env_prefix=prefix,
+        env_ignore_empty=True,
         frozen=True,
-        validate_default=True,
         extra="ignore",
         hide_input_in_errors=True,
     )
 
 
-class Group(BaseModel):
+class Group(BaseSettings):
     """A group of settings; takes only what it is given, so that a test of one is hermetic.
 
-    `load_settings` is the one reader of the environment. Not pydantic-settings: a group would read
-    `os.environ` whenever it is made, and its readers of command lines, files and vaults, none of
-    which is wanted here, are 3 MiB in memory for good.
+    `load_settings` is the one reader of the environment. Left to itself, pydantic-settings would
+    read `os.environ` each time a group is made, whatever the mapping that was to be loaded.
     """
 
-
-def value_of(info: FieldInfo, text: str) -> object:
-    """Return a list or a mapping that is written as JSON; else the text, for pydantic to read.
-
-    A field with a validator of its own before pydantic's, like `Globs`, gets the text.
-    """
-    own = any(isinstance(one, BeforeValidator | WrapValidator) for one in info.metadata)
-    if own or not text.startswith(("[", "{")) or not _holds_many(info.annotation):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text  # which is refused, as no list
-
-
-def _holds_many(kind: object) -> bool:
-    origin = get_origin(kind) or kind
-    if origin in {Union, UnionType}:
-        return any(map(_holds_many, get_args(kind)))
-    many = isinstance(origin, type) and issubclass(origin, Collection | BaseModel)
-    return many and not issubclass(origin, str | bytes)  # type: ignore[arg-type]  # it is a class
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic-settings passes these by name
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources of values: the constructor alone."""
+        return (init_settings,)
 
 
 def variable_name(kind: type[Group], field: str) -> str:

@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import EnvSettingsSource
 
 from worker.errors import ConfigurationError
 from worker.settings.faults import is_secret, problems_of
-from worker.settings.fields import Group, value_of, variable_name
+from worker.settings.fields import Group, variable_name
 from worker.settings.groups import Handlers
 from worker.settings.tree import (
     GROUPS,
@@ -270,13 +271,10 @@ def variables_of(jobs: Declarations) -> tuple[str, ...]:
 def _loaded(kind: type[G], environ: Mapping[str, str]) -> tuple[G | None, list[str]]:
     texts = texts_of(environ)
     secrets, problems = _from_files(kind, texts)
-    given = {
-        field: value_of(info, texts[name])
-        for field, info in kind.model_fields.items()
-        if (name := variable_name(kind, field)) in texts
-    }
+    source = EnvSettingsSource(kind)
+    source.env_vars = {name.lower(): text for name, text in texts.items()}
     try:
-        group = kind(**{**given, **secrets})
+        group = kind(**{**source(), **secrets})
     except ValidationError as error:
         return None, problems + problems_of(kind, error, texts)
     return (None, problems) if problems else (group, [])
