@@ -14,7 +14,15 @@ atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
 RUN = "runpy.run_module('worker', run_name='__main__', alter_sys=True)"
 
 TERMINALS = {"rich", "pygments", "click", "typer"}
-SDK = {"aioboto3", "s3transfer"}
+SDK = {"aioboto3", "boto3", "s3transfer"}
+READERS = {"argparse", "dotenv", "pydantic_settings"}
+OF_COMMANDS = re.compile(
+    r"worker\.(demo|emulators|testing|ops\.replicas)\b"
+    r"|worker\.jobs\.\w+\.(backfill|by_hand|checks|demo)$"
+)
+"""What the daemon has no use for, of our own: `source`, `status`, `check`, `backfill` and others
+load it by name."""
+
 EMULATORS = {"moto", "flask", "werkzeug"}
 
 
@@ -48,9 +56,24 @@ def test_the_daemon_imports_nothing_of_terminals_other_commands_or_emulators(imp
     found = imported_by("run")  # it ends at its settings, with all imported
 
     assert found >= {"worker.app.main", "worker.jobs.reports", "worker.jobs.forward", "aiohttp"}
-    assert packages(found) & (TERMINALS | SDK | EMULATORS) == set()
+    assert packages(found) & (TERMINALS | SDK | READERS | EMULATORS) == set()
     assert commands(found) == {"worker.cli.main", "worker.cli.run"}
-    assert not any(re.match(r"worker\.(demo|emulators|testing)\b", name) for name in found)
+    assert not any(OF_COMMANDS.match(name) for name in found)
+    assert "frozenlist._frozenlist" not in found
+
+
+def test_the_handlers_of_all_jobs_import_no_sdk_and_nothing_of_commands(imported_by):
+    code = """
+from importlib import import_module
+from worker.app.jobs import BUILT_IN, known_jobs
+for name in BUILT_IN:
+    import_module(f"worker.jobs.{name}.handler")
+"""
+    found = imported_by(code=code)
+
+    assert found >= {"worker.jobs.voice.records", "worker.jobs.reports.handler"}
+    assert packages(found) & (SDK | READERS | EMULATORS) == set()
+    assert not any(OF_COMMANDS.match(name) for name in found)
 
 
 def test_a_probe_imports_neither_the_settings_nor_any_client(imported_by):
@@ -79,3 +102,29 @@ import this
     found = imported_by(code=code)
 
     assert {"rich", "click", "this"} <= found
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        "context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname='host')",
+        "context.wrap_socket(socket.socket(), server_hostname='host')",
+    ],
+)
+def test_clients_of_their_own_have_the_authorities_of_the_system_once_they_connect(
+    imported_by, connect
+):
+    code = f"""
+import certifi, os, socket, ssl
+from worker.cli.run import spare_imports
+os.environ["SSL_CERT_FILE"] = certifi.where()  # not every machine has some
+with spare_imports():
+    import aiohttp
+    context = ssl.create_default_context()
+later, whole = context.cert_store_stats(), ssl.create_default_context().cert_store_stats()
+{connect}
+assert later["x509"] == 0 < whole["x509"], (later, whole)
+assert (context.cert_store_stats(), type(context)) == (whole, ssl.SSLContext)
+import this
+"""
+    assert "this" in imported_by(code=code)

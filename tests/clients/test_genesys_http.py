@@ -295,5 +295,9 @@ async def test_a_path_with_a_query_is_not_remembered():
 
 
 async def test_all_clients_share_the_authorities_they_trust():
-    async with client_of(answering()) as one, client_of(answering()) as other:
+    limits = HttpLimits(total_seconds=1)
+    async with (
+        HttpClient("one", "https://one.example", limits) as one,
+        HttpClient("other", "https://other.example", limits) as other,
+    ):
         assert one._transport.ssl_context is other._transport.ssl_context

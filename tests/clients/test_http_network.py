@@ -130,6 +130,16 @@ def test_a_bundle_that_cannot_be_read_is_a_configuration_error(monkeypatch, tmp_
         trusted()
 
 
+async def test_authorities_are_read_where_there_is_tls(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        HttpClient("crm", "https://127.0.0.1:1", LIMITS)
+    async with HttpClient("crm", "http://127.0.0.1:1", LIMITS) as http:
+        with pytest.raises(Unavailable):
+            await http.send(GET)
+
+
 async def test_hands_are_shaken_through_the_proxy_with_the_same_trust(certificate, monkeypatch):
     async with a_tls_server(certificate) as (port, asked), a_proxy() as proxy:
         proxy.routes[HOST] = port

@@ -9,9 +9,10 @@ import re
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from random import Random
+
+from msgspec import Struct, structs
 
 from worker.errors import (
     BreakerOpen,
@@ -27,13 +28,11 @@ _VARIABLE = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{15,}|\d{5,}")
 """What differs from message to message in a reason: ids of conversations and of replies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """Every effect is there, or nothing was to be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a run failed, as text that may leave the process."""
 
     reason: str
@@ -44,8 +43,7 @@ class Failure:
     job: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Make the message visible again; `after` seconds when a time was named."""
 
     failure: Failure
@@ -57,16 +55,14 @@ class Retry:
     """An upstream failed: while that is known to be down, the message waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """The job cannot run now, and no message is at fault: an open breaker, a wrong setting."""
 
     failure: Failure
     after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Struct, frozen=True):
     """Make the message visible again after that time, unrun: its cause is at its dead-letter limit.
 
     Another message of the cause tries.
@@ -75,15 +71,13 @@ class Deferred:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """Copy the message to the dead-letter queue, then delete it."""
 
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """Make the message visible to others at once: its run was cancelled, or never began."""
 
 
@@ -156,7 +150,7 @@ def failure_of(reason: str, *, error_class: str, cause: str, job: str | None = N
 
 def given_up(failure: Failure) -> Failure:
     """Return the failure of a message whose retries have ended."""
-    return replace(failure, reason=f"retry horizon passed; last: {failure.reason}"[:500])
+    return structs.replace(failure, reason=f"retry horizon passed; last: {failure.reason}"[:500])
 
 
 def _failure(error: Exception, reason: str, cause: str, job: str | None) -> Failure:
@@ -172,8 +166,7 @@ def _place(error: Exception) -> str:
 REMEMBERED = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """Failures of one message in this process; times are seconds since the epoch."""
 
     own: int

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from worker.events import Event, ForJob, Proof, Result
 from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
 from worker.telemetry import metrics
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One queue."""
 
     name: str
@@ -58,8 +58,7 @@ Routes = Mapping[str, Route]
 """By job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(Struct, frozen=True):
     """One event for one job."""
 
     event: Event

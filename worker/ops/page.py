@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from worker.ops.replicas import Queue
 from worker.ops.status import duration, state_of
 from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
 from worker.telemetry.scrub import escape as printable
+
+if TYPE_CHECKING:  # the daemon has its own status to draw, and reads no other's
+    from worker.ops.replicas import Queue
 
 VOID = {"input", "link", "meta"}
 NOTHING = "\u2014"
@@ -167,7 +169,7 @@ def _queue(queue: QueueStatus) -> Markup:
     )
 
 
-def queue_figures(queue: QueueStatus | Queue) -> Markup:
+def queue_figures(queue: "QueueStatus | Queue") -> Markup:
     """Return how many messages a queue has, by where they are."""
     figures = (
         ("Visible", queue.visible),

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import structlog
+from msgspec import Struct
 
 from worker.errors import BreakerOpen
 from worker.resilience.work import Work, current_work
@@ -33,8 +34,7 @@ MOST_MESSAGES = 1000
 """Of more messages in one window the latest count: memory does not grow with the rate."""
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What the window holds."""
 
     calls: int = 0

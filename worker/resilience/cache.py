@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from worker.errors import Transient, Unavailable
 from worker.resilience.work import WorkGroup, current_work, working_for
 from worker.telemetry import metrics
@@ -18,8 +20,7 @@ TTL_JITTER = 0.1
 """Lifetimes differ by up to this share, so that what was loaded together expires apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachePolicy:
+class CachePolicy(Struct, frozen=True):
     """How much is kept and for how long; the fields are those of `settings.Cache`."""
 
     max_entries: int
@@ -35,8 +36,7 @@ class CachePolicy:
     """How long a None is believed; it never serves stale."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cached(Generic[V]):
+class Cached(Struct, Generic[V], frozen=True):
     """An answer; `value` None means the upstream knows of no such thing."""
 
     value: V | None
@@ -44,8 +44,7 @@ class Cached(Generic[V]):
     """True when it is past its soft lifetime and a newer one could not be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry(Generic[V]):
+class _Entry(Struct, Generic[V], frozen=True):
     value: V | None
     soft_until: float
     hard_until: float

@@ -14,11 +14,11 @@ again.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from worker.errors import (
     BreakerOpen,
@@ -68,8 +68,7 @@ RESULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GuardPolicy:
+class GuardPolicy(Struct, frozen=True):
     """How long and how often one call may try."""
 
     retries: RetryPolicy
@@ -80,8 +79,7 @@ class GuardPolicy:
     """How much of a pause is obeyed that the upstream asks for."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """One call with all its attempts."""
 
     deadline: float

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Final, Literal
+
+from msgspec import Struct
 
 PAUSE_CAP_SECONDS = 900.0
 """What RETRY_AFTER_CAP_SECONDS is by default."""
@@ -81,8 +82,7 @@ _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _MAX_EXPONENT = 1023  # 2.0**1024 is an OverflowError, and message receive counts have no end
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often one call is repeated, and how far apart."""
 
     attempts: int

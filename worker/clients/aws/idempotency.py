@@ -15,7 +15,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Con
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from uuid import uuid4
 
 import structlog
 from botocore.exceptions import ClientError
+from msgspec import Struct
 from msgspec.structs import replace
 
 from worker.clients.aws.errors import aws_errors
@@ -53,8 +53,7 @@ FREE = (
 """TTL deletes late, by days: what has expired counts as gone before that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One piece of work of one owner; each attempt is an owner of its own."""
 
     id: str
@@ -63,8 +62,7 @@ class Claim:
     """Written along, so that what was done for a conversation can be found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """Another owner's record of the work that was to be claimed."""
 
     done: bool

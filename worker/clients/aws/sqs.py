@@ -9,11 +9,11 @@ action.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
@@ -58,8 +58,7 @@ class Message(Record, frozen=True, kw_only=True):
     """ARN of the queue from which SQS itself moved it: `DeadLetterQueueSourceArn`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueAttributes:
+class QueueAttributes(Struct, frozen=True, kw_only=True):
     """What a queue says of itself; None and 0 for what it does not."""
 
     visibility_seconds: int = 30

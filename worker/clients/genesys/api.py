@@ -18,6 +18,7 @@ from math import inf
 from typing import Any, Final, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from worker.clients.genesys.wire import (
     REFUSED_PAUSE_SECONDS,
@@ -69,8 +70,7 @@ class _Held:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Pause:
+class _Pause(Struct, frozen=True):
     """No token request before `until`; a caller that needs one gets `failure` at once."""
 
     failure: Transient

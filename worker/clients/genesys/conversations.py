@@ -8,9 +8,11 @@ per event would be the product's limit.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, structs
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
@@ -155,8 +157,7 @@ class DetailsDialect(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformDetails:
+class PlatformDetails(Struct, frozen=True):
     """`GET /api/v2/analytics/conversations/details?id=` (README.md, "Analytics")."""
 
     ids_per_request: int = 100
@@ -213,8 +214,7 @@ LONGEST_GAP_SECONDS = 5.0
 Answer = Details | None | WorkerError
 
 
-@dataclass(frozen=True, slots=True)
-class _Lookup:
+class _Lookup(Struct, frozen=True):
     """One look-up, and the messages it is made for."""
 
     wanted: Wanted
@@ -225,8 +225,7 @@ class _Lookup:
         return self.wanted.conversation_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batching:
+class Batching(Struct, frozen=True, kw_only=True):
     """How long lookups wait for each other."""
 
     wait_seconds: float = 0.05
@@ -326,7 +325,7 @@ def halvable(call: Call[T]) -> Call[T]:
         except Unreadable as error:
             raise RequestTooLarge(error.reason) from None
 
-    return replace(call, read=read)
+    return structs.replace(call, read=read)
 
 
 class _Questions:

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import orjson
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from worker.clients.genesys import wire
@@ -93,8 +93,7 @@ class PagesDialect(Protocol):
         """Ask for a page: by its number, from 1, or by the token of the one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformPages:
+class PlatformPages(Struct, frozen=True):
     """The Platform API: pages by number, and `totalHits`."""
 
     page_size: int = LARGEST_PAGE
@@ -115,8 +114,7 @@ class PlatformPages:
         return page
 
 
-@dataclass(frozen=True, slots=True)
-class ReferencePages:
+class ReferencePages(Struct, frozen=True):
     """r4's report query: pages by token, of a size that the server chooses."""
 
     page_size: int = LARGEST_PAGE
@@ -166,8 +164,7 @@ CUSTOMER_PURPOSES = {"customer", "external"}
 """`customer` on ACD conversations, `external` on others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One conversation to be looked up; its id is a UUID."""
 
     conversation_id: str
@@ -214,8 +211,7 @@ DAYS_AFTER = timedelta(days=1)
 messages may stay open for days."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceDetails:
+class ReferenceDetails(Struct, frozen=True):
     """The details query of r1: one conversation a request.
 
     Its filters must all match, so two ids in one query would find nothing.
@@ -288,8 +284,7 @@ class SliceTooLarge(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class Failures:
+class Failures(Struct):
     """How often a slice has failed, over all its pages and readings."""
 
     can_split: bool
@@ -307,7 +302,7 @@ class Failures:
                     raise RequestTooLarge(str(wire.failure_of(reply)))
             return call.read(reply)
 
-        return replace(call, read=read)
+        return structs.replace(call, read=read)
 
 
 class DetailsQuery:

@@ -7,10 +7,11 @@ The lists are those of the SDK's `ConversationDetailQueryPredicate` and
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
 
 from worker.errors import Permanent
 
@@ -69,8 +70,7 @@ class Condition(NamedTuple):
         return Condition(name, values, self.operator)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
+class Filters(Struct, frozen=True, kw_only=True):
     """Which conversations are asked for; all of it must match."""
 
     media_type: str | None = None
@@ -157,8 +157,7 @@ REFERENCE_METRICS = (
 """What r4's rows have; times are seconds."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Slice:
+class Slice(Struct, frozen=True, order=True):
     """A piece of an interval, in UTC; `end` is the first instant that is not in it."""
 
     start: datetime

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.wire import Call
@@ -50,24 +52,21 @@ class Draft:
     """All of it, credentials included: a change replaces the whole, and others rely on the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(Struct, frozen=True):
     """An EventBridge integration, without its configuration."""
 
     id: str
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One page of integrations; those of other types are left out."""
 
     found: tuple[Integration, ...]
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
+class Topics(Struct, frozen=True):
     """The notification topics of an organization, and what carries them."""
 
     transports: Mapping[str, tuple[str, ...]]
@@ -267,8 +266,7 @@ DEFAULT_NAME = "Amazon EventBridge: genesys-event-worker"
 PARTNER = "aws.partner/genesys.com/cloud"
 
 
-@dataclass(frozen=True, slots=True)
-class EventSource:
+class EventSource(Struct, frozen=True):
     """An integration with its configuration."""
 
     integration: Integration

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from worker.clients.genesys import wire
 from worker.clients.genesys.api import Api
 from worker.clients.genesys.conversations import customers_of, live_conversation
@@ -212,8 +214,7 @@ class AttributeDialect(Protocol):
         """Do the same for what is about the conversation, as r3 of the reference dialect has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformAttributes:
+class PlatformAttributes(Struct, frozen=True):
     """The real API (README.md, "Flows, conversations, attributes")."""
 
     by_participant: bool = True
@@ -244,8 +245,7 @@ class PlatformAttributes:
         return self.set_attributes(conversation_id, participant_id, attributes)
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceAttributes:
+class ReferenceAttributes(Struct, frozen=True):
     """The reference dialect, by its texts r2 and r3: no participants."""
 
     by_participant: bool = False

@@ -16,6 +16,8 @@ from math import isfinite
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from msgspec import Struct
+
 from worker.clients.genesys import wire
 from worker.clients.http import HttpClient, HttpLimits
 from worker.clients.http_types import Reply, Request, json_of
@@ -32,8 +34,7 @@ class Polarity(StrEnum):
     NEGATIVE = "negative"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentiment:
+class Sentiment(Struct, frozen=True, kw_only=True):
     """Shares of a conversation, each exact and in 0..1."""
 
     positive: Decimal
@@ -103,8 +104,7 @@ class SignedUrl:
     url: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredPhrase:
+class ScoredPhrase(Struct, frozen=True):
     """A phrase of the customer's that was scored; its words are never read."""
 
     score: int

@@ -9,8 +9,10 @@ status: neither of our token, nor of our request budget, nor of Genesys.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, structs
 
 from worker.clients.http_types import Reply, Request, json_of, no_way_through
 from worker.errors import (
@@ -63,8 +65,7 @@ _SECONDS_SAID = re.compile(r"\[([0-9]{1,6})\] seconds")
 _RETRIABLE = {408, 425}
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Struct, Generic[T], frozen=True):
     """One verb of a dialect: what to send, and how to read the answer."""
 
     request: Request
@@ -84,8 +85,7 @@ class Token:
     """Seconds of life, counted from the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(Struct, frozen=True):
     """The loggable part of an error reply."""
 
     code: str | None
@@ -120,8 +120,7 @@ class ErrorBody:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """`inin-ratelimit-*` of a reply."""
 
     count: float
@@ -231,10 +230,10 @@ def taking(permission: str, call: Call[T]) -> Call[T]:
         if reply.status != 403 or not isinstance(failure_of(reply), Misconfigured):
             return call.read(reply)
         body = error_body_of(reply)
-        named = replace(body, permissions=body.permissions or (permission,))
+        named = structs.replace(body, permissions=body.permissions or (permission,))
         raise _missing_permission(_text(reply, named), named)
 
-    return replace(call, read=read)
+    return structs.replace(call, read=read)
 
 
 def pause_asked(reply: Reply) -> float | None:

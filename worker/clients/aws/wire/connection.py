@@ -35,6 +35,7 @@ from botocore.utils import (
     is_valid_ipv6_endpoint_url,
     validate_region_name,
 )
+from msgspec import Struct
 from yarl import URL
 
 from worker.clients.aws.wire.http11 import (
@@ -48,8 +49,7 @@ from worker.clients.aws.wire.http11 import (
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLimits:
+class ClientLimits(Struct, frozen=True, kw_only=True):
     """How hard one client may try."""
 
     pool: int

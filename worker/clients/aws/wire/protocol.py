@@ -8,7 +8,6 @@ import hmac
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
+from msgspec import Struct, field
 
 from worker.clients.aws.wire.connection import Endpoint, SharedHeaders, is_sendable
 
@@ -113,8 +113,7 @@ def _jsonable(value: object) -> object:
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(Struct, frozen=True, kw_only=True):
     """One service."""
 
     service: str
