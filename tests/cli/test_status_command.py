@@ -1,6 +1,5 @@
 """`worker status`: replicas behind one name, one overview; those that do not answer are shown."""
 
-import asyncio
 import json
 from contextlib import ExitStack
 
@@ -18,7 +17,6 @@ from tests.support.replicas import (
 )
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
 from worker.cli.commands import app
-from worker.ops import replicas
 
 
 @pytest.fixture
@@ -130,47 +128,6 @@ def test_none_that_answers_is_exit_code_3(status, port):
     assert result.exit_code == 3
     assert "No answer: no connection (ConnectionRefusedError)" in result.output
     assert "No answer: the name does not resolve" in result.output
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\n\r\n<html>another server</html>",
-        b"HTTP/1.1 200 OK\r\n\r\n{}",
-        b"HTTP/1.1 404 Not Found\r\n\r\n{}",
-        b"",
-    ],
-)
-async def test_what_is_no_worker_is_shown_as_such(answer):
-    async def reply(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        writer.close()
-
-    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
-        place = server.sockets[0].getsockname()
-        [replica] = await replicas.ask_all([place])
-
-    assert replica.status is None
-    assert replica.problem == "answers, but not as a worker of this version does"
-
-
-async def test_one_that_drips_is_given_up(monkeypatch):
-    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.5)
-
-    given_up = asyncio.Event()
-
-    async def drip(reader, writer):
-        while not writer.is_closing():
-            writer.write(b"H")
-            await asyncio.sleep(0.05)
-        given_up.set()
-
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        [replica] = await replicas.ask_all([server.sockets[0].getsockname()])
-        await given_up.wait()
-
-    assert replica.problem.startswith("frozen: ")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -14,6 +14,7 @@ from worker.telemetry.statuses import (
     Cause,
     InFlight,
     JobStatus,
+    LastFailure,
     QueueStatus,
     Snapshot,
     UpstreamStatus,
@@ -318,7 +319,7 @@ def test_the_document_is_json_with_all_that_is_known():
         state="closed",
         reason="breaker open",
         outcomes={"ok": 3, "retry": 1},
-        last_failure={"reason": "down", "fingerprint": "abc", "seconds_ago": 2.04},
+        last_failure=LastFailure(reason="down", fingerprint="abc", seconds_ago=2.04),
     )
     cause = Cause(reason="bad", job=None, fingerprint="f1", dead_letters=50, held_back=400)
     snapshot = a_snapshot(

@@ -232,9 +232,9 @@ def _jobs(overview: "Overview") -> "Iterator[tuple[Text | str, ...]]":
             for name, who in states.items()
         )
         done = ", ".join(f"{name} {n:,}" for name, n in job.outcomes.items() if n)
-        failure, last = job.last_failure or {}, NOTHING
+        failure, last = job.last_failure, NOTHING
         if failure:
-            last = f"{_duration(failure.get('seconds_ago', 0.0))} ago: {failure.get('reason')}"
+            last = f"{_duration(failure.seconds_ago)} ago: {failure.reason}"
         yield job.name, f"{state}: {job.reason}" if job.reason else state, done or NOTHING, last
 
 

@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -13,7 +12,7 @@ from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.outcome import Failure
 from worker.intake.router import Route, Routes
-from worker.telemetry import DeadLetterCause, JobStatus, Problem, metrics
+from worker.telemetry import DeadLetterCause, JobStatus, LastFailure, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -69,23 +68,6 @@ MISCONFIGURED = 3
 """What it reports of a job for which a person must change something."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastFailure:
-    """What a job last failed of."""
-
-    failure: Failure
-    at: float
-    """Seconds since the epoch."""
-
-    def shown(self, now: float) -> Mapping[str, Any]:
-        """Return it as /status shows it."""
-        return {
-            "reason": self.failure.reason,
-            "fingerprint": self.failure.fingerprint,
-            "seconds_ago": now - self.at,
-        }
-
-
 class JobState:
     """Whether messages of one job can succeed now."""
 
@@ -111,7 +93,8 @@ class JobState:
     done_at = float("-inf")
     """When it last succeeded; both are written by the delivery, as is the next."""
 
-    last_failure: LastFailure | None = None
+    last_failure: tuple[Failure, float] | None = None
+    """What it last failed of, and when, in seconds since the epoch; the delivery writes it, too."""
 
     def __init__(
         self,
@@ -181,7 +164,15 @@ class JobState:
             reason=self.reason,
             problems=tuple(map(self._shown, self.known_problems())),
             outcomes=_outcomes(self.name),
-            last_failure=self.last_failure.shown(now) if self.last_failure else None,
+            last_failure=self._last_failure(now),
+        )
+
+    def _last_failure(self, now: float) -> LastFailure | None:
+        if self.last_failure is None:
+            return None
+        failure, at = self.last_failure
+        return LastFailure(
+            reason=failure.reason, fingerprint=failure.fingerprint, seconds_ago=now - at
         )
 
     def _shown(self, problem: Misconfigured) -> Problem:

@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.ops.replicas import Queue
 from worker.ops.status import duration, state_of
-from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
+from worker.telemetry import InFlight, JobStatus, LastFailure, Problem, QueueStatus, Snapshot
 from worker.telemetry.scrub import escape as printable
 
 VOID = {"input", "link", "meta"}
@@ -223,14 +223,12 @@ def outcomes_of(outcomes: Mapping[str, int]) -> str:
     return tag("ul", *(tag("li", one) for one in done), class_="counts") if done else NOTHING
 
 
-def failure_of(failure: Mapping[str, object] | None) -> str:
+def failure_of(failure: LastFailure | None) -> str:
     """Return when a job failed last, and why."""
-    if not failure:
+    if failure is None:
         return NOTHING
-    seconds = failure.get("seconds_ago")
-    ago = f"{duration(float(seconds))} ago: " if isinstance(seconds, int | float) else ""
-    print_ = tag("code", str(failure.get("fingerprint", "")))
-    return joined(f"{ago}{failure.get('reason', '')} ", print_)
+    ago = f"{duration(failure.seconds_ago)} ago: {failure.reason} "
+    return joined(ago, tag("code", failure.fingerprint))
 
 
 def _upstreams(now: Snapshot) -> Markup:
