@@ -298,7 +298,7 @@ async def message(page: Page, folder: Path, queues: Queues) -> list[str]:
         await check.enter("Show the body", "+4915112345678")
         await check.here("body")
         await check.enter("Trace of its conversation", "Searched")
-        await check.enter("Search the dead-letter queues, too", "1 of about 1 messages were read")
+        await check.enter("Search the dead-letter queues, too", "1 of about 1 message was read")
         await check.says(message_id, "trace")
         await check.here("trace")
     return check.problems

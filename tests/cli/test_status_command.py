@@ -128,6 +128,20 @@ def test_none_that_answers_is_exit_code_3(status, port):
     assert result.exit_code == 3
     assert "No answer: no connection (ConnectionRefusedError)" in result.output
     assert "No answer: the name does not resolve" in result.output
+    assert "No worker answers. Start one, or name them: `--url http://HOST:PORT`" in result.output
+    assert "all sums" not in result.output
+
+
+def test_a_narrow_terminal_gets_a_line_for_each_cell_and_no_broken_word(serve, status, named, port):
+    moving, shut = two_that_answer()
+    serve(moving, ADDRESSES[0], host="pod-a")
+    serve(shut, ADDRESSES[1], host="pod-b")
+
+    lines = status("--url", f"http://{NAME}:{port}", columns=40).output.splitlines()
+
+    assert {"Queue: voice", "Gate: differs", "Dead letters: 4", "Fingerprint: f1"} <= {*lines}
+    assert f"Address: {ADDRESSES[0]}:{port}" in lines
+    assert max(map(len, lines)) <= 40
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -143,6 +157,16 @@ def test_hostile_names_and_reasons_control_no_terminal(serve, status, port, text
 @pytest.mark.parametrize("url", ["https://worker:9464", "http://", "http://worker:0", "ftp://x"])
 def test_a_url_that_cannot_be_asked_is_a_wrong_argument(status, url):
     assert status("--url", url).exit_code == 2
+
+
+def test_a_port_that_the_worker_chose_itself_must_be_named(serve, status, port, monkeypatch):
+    monkeypatch.setenv("OPS_PORT", "0")
+    serve(a_worker_at_work(), ADDRESSES[0])
+
+    asked = status()
+
+    assert (asked.exit_code, "by --url" in asked.output) == (2, True)
+    assert status("--url", f"{ADDRESSES[0]}:{port}").exit_code == 0
 
 
 def test_watching_goes_on_until_it_is_interrupted(serve, status, port, monkeypatch):

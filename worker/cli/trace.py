@@ -231,6 +231,7 @@ async def _of_dead_letters(
     from worker.cli.dlq.reader import Timing, depth_of, name_of, reading
     from worker.clients.aws import MAX_BATCH
     from worker.findings import Trace
+    from worker.ops import counted
 
     queue = await open_queue(context, url)
     depth, read = await depth_of(queue), 0
@@ -239,7 +240,8 @@ async def _of_dead_letters(
         while read < at_most and (batch := await reader.next(min(MAX_BATCH, at_most - read))):
             read += len(batch)
             found += [one for one in batch if _is_about(one, conversation)]
-    note = f"{read:,} of about {max(depth, read):,} messages were read"
+    messages = counted(max(depth, read), "message was", "messages were")
+    note = f"{read:,} of about {messages} read"
     if read < depth:
         note += ": SQS shows a sample. More: --dead-letters; or another consumer has received them"
     where = f"dead-letter queue {name_of(url)}"

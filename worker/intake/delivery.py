@@ -235,7 +235,8 @@ class Delivery:
                 else Blocked(outcome.failure, outcome.after)
             )
         _processed(job.name, _label(outcome)).inc()
-        job.last_failure = outcome.failure, time.time()
+        failure = outcome.failure
+        job.last_failure = failure.reason, failure.fingerprint, time.time()
         log.log(
             30 if foreseen(error) else 40,
             "event_failed",

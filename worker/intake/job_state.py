@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 import structlog
 
 from worker.errors import Misconfigured
+from worker.findings import EXPLANATIONS, code_of
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
-from worker.intake.outcome import Failure
 from worker.intake.router import Route, Routes
 from worker.telemetry import DeadLetterCause, JobStatus, LastFailure, Problem, metrics
 
@@ -93,8 +93,9 @@ class JobState:
     done_at = float("-inf")
     """When it last succeeded; both are written by the delivery, as is the next."""
 
-    last_failure: tuple[Failure, float] | None = None
-    """What it last failed of, and when, in seconds since the epoch; the delivery writes it, too."""
+    last_failure: tuple[str, str, float] | None = None
+    """Reason and fingerprint of what it last failed of, and when, in seconds since the epoch; the
+    delivery writes it, too."""
 
     def __init__(
         self,
@@ -170,14 +171,13 @@ class JobState:
     def _last_failure(self, now: float) -> LastFailure | None:
         if self.last_failure is None:
             return None
-        failure, at = self.last_failure
-        return LastFailure(
-            reason=failure.reason, fingerprint=failure.fingerprint, seconds_ago=now - at
-        )
+        reason, fingerprint, at = self.last_failure
+        return LastFailure(reason=reason, fingerprint=fingerprint, seconds_ago=now - at)
 
     def _shown(self, problem: Misconfigured) -> Problem:
         cause = f"{problem.reason} ({problem.setting})"
-        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy)
+        code = code_of_problem(problem.setting)
+        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy, code=code)
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.
@@ -245,6 +245,12 @@ class JobState:
         return "half_open" if self._clock() >= moment else "closed"
 
 
+def code_of_problem(setting: str) -> str:
+    """Return by what code `worker check` knows what is wrong with a setting; empty: by none."""
+    code = code_of(setting)
+    return "" if code == EXPLANATIONS[-1].code else code  # that of any other finding
+
+
 def _log_problem(job: str, problem: Misconfigured) -> None:
     log.error(
         "job_misconfigured",
@@ -252,6 +258,7 @@ def _log_problem(job: str, problem: Misconfigured) -> None:
         setting=problem.setting,
         reason=problem.reason,
         remedy=problem.remedy,
+        code=code_of_problem(problem.setting),
     )
 
 

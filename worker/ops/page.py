@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from worker.ops.replicas import Queue
-from worker.ops.status import duration, state_of
+from worker.ops.status import advice, duration, state_of
 from worker.telemetry import InFlight, JobStatus, LastFailure, Problem, QueueStatus, Snapshot
 from worker.telemetry.scrub import escape as printable
 
@@ -138,7 +138,7 @@ def problem_cards(problems: Iterable[Problem]) -> Markup:
             "li",
             tag("p", one.where, class_="where"),
             tag("p", one.cause, class_="cause"),
-            tag("p", tag("b", "What to do: "), with_code(one.remedy), class_="remedy"),
+            tag("p", tag("b", "What to do: "), with_code(advice(one)), class_="remedy"),
             class_=f"problem {'warn' if one.heals else 'bad'}",
         )
         for one in problems

@@ -31,6 +31,11 @@ AT_ONCE = 32
 SHOWN = 10
 """Messages in flight shown, the longest first."""
 
+NO_WORKER = (
+    "No worker answers. Start one, or name them: `--url http://HOST:PORT`, again for more; "
+    "all addresses of a name are asked."
+)
+
 _STATUS = TypeAdapter(Snapshot)
 
 

@@ -83,6 +83,9 @@ class Problem:
 
     cause: str
     remedy: str
+    code: str = ""
+    """By which `worker explain` and `worker check` know it; empty: by none."""
+
     heals: bool = False
     """Whether it passes by itself, once its cause does."""
 

@@ -113,7 +113,7 @@ def _print_table(findings: "Sequence[Finding]") -> None:
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="[CODE]", help="Of a finding; without it all are listed."),
+        typer.Argument(metavar="CODE", help="Of a finding; without it all are listed."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
