@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 from typer.testing import CliRunner
@@ -141,6 +142,8 @@ def test_a_narrow_terminal_gets_a_line_for_each_cell_and_no_broken_word(serve, s
 
     assert {"Queue: voice", "Gate: differs", "Dead letters: 4", "Fingerprint: f1"} <= {*lines}
     assert f"Address: {ADDRESSES[0]}:{port}" in lines
+    assert "" in lines
+    assert not any(pair == ("", "") for pair in pairwise(lines))
     assert max(map(len, lines)) <= 40
 
 

@@ -145,12 +145,12 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
             (one.message_id, ", ".join(one.jobs), one.phase, _duration(one.seconds), who)
             for who, one in overview.oldest
         ]
-        yield from ("", _Rows(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
+        yield from ("", Rows(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
     if overview.jobs:
-        yield from ("", _Rows(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
+        yield from ("", Rows(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
     if overview.upstreams:
         down = [(up.name, up.breaker, up.reason, ", ".join(who)) for up, who in overview.upstreams]
-        yield from ("", _Rows(("Upstream", "Breaker", "Why", "Replicas"), down))
+        yield from ("", Rows(("Upstream", "Breaker", "Why", "Replicas"), down))
     if overview.causes:
         yield from ("", _causes(overview))
     for warning in overview.warnings:
@@ -158,9 +158,9 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
         yield _text(f"warning: {warning}", "yellow")
 
 
-def _replicas(overview: "Overview") -> "_Rows":
+def _replicas(overview: "Overview") -> "Rows":
     rows = [(one.name, one.address, *_state(one)) for one in overview.replicas]
-    return _Rows(("Replica", "Address", "State", "Up for", "Permits", "Version"), rows)
+    return Rows(("Replica", "Address", "State", "Up for", "Permits", "Version"), rows)
 
 
 def _state(one: "Replica") -> "tuple[Text | str, str, str, str]":
@@ -193,12 +193,12 @@ def _problems(overview: "Overview") -> "Iterator[RenderableType]":
         yield _text(f"{do} not answer: all sums are without {it}.", "bold red")
 
 
-def _queues(overview: "Overview") -> "_Rows":
+def _queues(overview: "Overview") -> "Rows":
     rows: list[tuple[Text | str, ...]] = []
     for queue in overview.queues:
         rows += _queue(queue, overview)
     heads = ("Queue", "Gate", "Visible", "In flight", "Invisible", "Dead letters")
-    return _Rows(heads, rows)
+    return Rows(heads, rows)
 
 
 def _queue(queue: "Queue", overview: "Overview") -> "Iterator[tuple[Text | str, ...]]":
@@ -254,7 +254,7 @@ def _jobs(overview: "Overview") -> "Iterator[tuple[Text | str, ...]]":
         yield job.name, f"{state}: {job.reason}" if job.reason else state, done or NOTHING, last
 
 
-def _causes(overview: "Overview") -> "_Rows":
+def _causes(overview: "Overview") -> "Rows":
     rows = [
         (
             one.reason,
@@ -266,7 +266,7 @@ def _causes(overview: "Overview") -> "_Rows":
         for one in overview.causes
     ]
     heads = ("Dead letters by cause", "Job", "Fingerprint", "Dead letters", "Held back")
-    return _Rows(heads, rows)
+    return Rows(heads, rows)
 
 
 def _duration(seconds: float) -> str:
@@ -284,7 +284,7 @@ def _text(text: str, style: str = "") -> "Text":
     return Text(escape(text), style=style)
 
 
-class _Rows:
+class Rows:
     """A table; a line for each cell where the terminal is too narrow for one."""
 
     def __init__(self, heads: Sequence[str], rows: "Iterator[Any] | Sequence[Any]") -> None:
@@ -297,11 +297,12 @@ class _Rows:
         if options.max_width >= NARROW:
             yield _table(self._heads, self._rows)
             return
-        for row in self._rows:
+        for number, row in enumerate(self._rows):
+            if number:
+                yield ""
             for head, cell in zip(self._heads, row, strict=True):
                 if cell.plain:
-                    yield _text(f"{head}: ", "dim").append_text(cell)
-            yield ""
+                    yield _text("").append(f"{head}: ", "dim").append_text(cell)
 
 
 def _table(heads: Sequence[str], rows: "Sequence[Sequence[Text]]") -> "Table":

@@ -338,20 +338,20 @@ def _print(
     conversation: str, found: "Sequence[tuple[TraceEntry, str]]", places: Sequence[Place]
 ) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
+
+    from worker.cli.status import Rows
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
-    table = Table()
-    for head in ("time (UTC)", "job", "what", "state", "where and id"):
-        table.add_column(head, overflow="fold")
+    rows = []
     for one, where in found:
         time = f"{utc(one.time):%Y-%m-%d %H:%M:%S.%f}"[:-3] if one.time else "-"
-        cells = (time, one.job or "-", one.what, one.state)
-        table.add_row(*map(masked, cells), f"{masked(where)}\n{masked(one.id)}")
+        found_at = Text(f"{masked(where)}\n{masked(one.id)}")
+        rows.append((*map(masked, (time, one.job or "-", one.what, one.state)), found_at))
     if found:
-        console.print(table)
+        console.print(Rows(("Time (UTC)", "Job", "What", "State", "Where and id"), rows))
     else:
         typer.echo(f"nothing was found for the conversation {conversation}")
     for place in places:
