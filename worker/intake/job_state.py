@@ -258,7 +258,7 @@ def _log_problem(job: str, problem: Misconfigured) -> None:
         setting=problem.setting,
         reason=problem.reason,
         remedy=problem.remedy,
-        code=code_of_problem(problem.setting),
+        finding_code=code_of_problem(problem.setting),
     )
 
 
