@@ -569,7 +569,7 @@ async def test_an_address_without_a_page_leads_on(visit, path):
     found = await visitor.get(path)
 
     assert found.status == 404
-    assert "There is no such page." in found.words
+    assert "This page does not exist." in found.words
     assert 'aria-label="Sections"' in found.text
 
 

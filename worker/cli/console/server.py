@@ -133,7 +133,7 @@ class Console:
 
     async def no_page(self, _: web.Request) -> web.Response:
         """Refuse any other address, with a page that leads on."""
-        raise self._refused(404, "There is no such page.")
+        raise self._refused(404, "This page does not exist.")
 
     async def causes(self, _: web.Request) -> web.Response:
         """Show what was read by cause."""
