@@ -139,7 +139,7 @@ class Explanation:
 
     code: str
     names: tuple[str, ...]
-    """Of the findings that have it; globs."""
+    """Of the findings that have it, and settings which a running worker finds wrong; globs."""
 
     means: str
     remedy: str
@@ -182,7 +182,7 @@ EXPLANATIONS = (
     ),
     Explanation(
         "AWS01",
-        ("AWS credentials",),
+        ("AWS credentials", "AWS_ACCESS_KEY_ID"),
         "Whose credentials these are, as STS says. A warning: STS does not answer, as in a private "
         "network without an endpoint for it.",
         "Give the task or pod a role, or renew the keys. A warning needs nothing if the other "
@@ -286,50 +286,50 @@ EXPLANATIONS = (
     ),
     Explanation(
         "DDB01",
-        ("DynamoDB table",),
+        ("DynamoDB table", "DYNAMODB_TABLE"),
         "The table of voice records: name, keys and the permissions to write and to query.",
         "Check DYNAMODB_TABLE, its keys and the role. The write is refused by its own condition.",
     ),
     Explanation(
         "DDB02",
-        ("idempotency table",),
+        ("idempotency table", "LEDGER_TABLE"),
         "The table of the idempotency store: name, key, the permissions to put, update and delete.",
         "Check LEDGER_TABLE, its key and the role. The writes are refused by their own conditions.",
     ),
     Explanation(
         "DDB03",
-        ("budget table",),
+        ("budget table", "BUDGET_TABLE"),
         "The table in which replicas share the request budget: name, key, permission to update.",
         "Check BUDGET_TABLE (else LEDGER_TABLE), its key, and dynamodb:UpdateItem of the role.",
     ),
     Explanation(
         "EVB01",
-        ("event bus",),
+        ("event bus", "EVENT_BUS_NAME"),
         "Whether the bus exists and takes the events of the jobs; tried by events whose detail is "
         "not JSON.",
         "Check EVENT_BUS_NAME, and events:PutEvents of the role with its conditions.",
     ),
     Explanation(
         "SFN01",
-        ("state machine",),
+        ("state machine", "STEP_FUNCTIONS_ARN"),
         "Whether the state machine exists and may be started; tried by an input that is not JSON.",
         "Check STEP_FUNCTIONS_ARN, and states:StartExecution of the role.",
     ),
     Explanation(
         "BUC01",
-        ("report bucket", "call details bucket"),
+        ("report bucket", "call details bucket", "REPORT_BUCKET", "WORKFLOW_DETAILS_BUCKET"),
         "Whether the bucket exists and may be written to; tried by a wrong checksum.",
         "Check the setting, s3:PutObject of the role and the bucket's own policy.",
     ),
     Explanation(
         "FWD01",
-        ("forward target",),
+        ("forward target", "FORWARD_TO"),
         "Whether the target exists and takes events, and whether they would come back from it.",
         "Check FORWARD_TO and the role; let no rule lead from the target to a queue of the worker.",
     ),
     Explanation(
         "GEN01",
-        ("Genesys token",),
+        ("Genesys token", "GENESYS_CLIENT_SECRET", "GENESYS_ENVIRONMENT"),
         "Whether the login host grants a token to the OAuth client.",
         "Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and GENESYS_ENVIRONMENT (the region).",
     ),
@@ -342,7 +342,7 @@ EXPLANATIONS = (
     ),
     Explanation(
         "GEN03",
-        ("Genesys permission",),
+        ("Genesys permission", "GENESYS_CLIENT_ID", "GENESYS_API_URL"),
         "One call that a job makes, tried with ids that nothing has; 403: a permission is missing.",
         "Give the permission to a role of the OAuth client, in the divisions of the queues.",
     ),
@@ -360,25 +360,25 @@ EXPLANATIONS = (
     ),
     Explanation(
         "GEN06",
-        ("Genesys data action",),
+        ("Genesys data action", "GENESYS_ACTION_ID", "VOICE_INPUT_FIELD"),
         "Whether the data action exists; it is not run.",
         "Check GENESYS_ACTION_ID, and that the action is published.",
     ),
     Explanation(
         "GEN07",
-        ("Genesys flow",),
+        ("Genesys flow", "GENESYS_FLOW_ID"),
         "Whether the flow exists, is published and has input variables that can be read.",
         "Check GENESYS_FLOW_ID; publish the flow.",
     ),
     Explanation(
         "CRM01",
-        ("CRM",),
+        ("CRM", "CRM_API_*"),
         "Whether the CRM answers a look-up of a conversation that does not exist.",
         "Check CRM_API_ENDPOINT, CRM_API_TOKEN and the network.",
     ),
     Explanation(
         "WEB01",
-        ("*_WEBHOOK_URL",),
+        ("*_WEBHOOK_URL", "WEBHOOK_SECRET"),
         "Whether the host of a webhook is reached, and its certificate trusted; nothing is posted.",
         "Check the URL, the name service, the network and the certificate.",
     ),

@@ -288,7 +288,7 @@ async def message(page: Page, folder: Path, queues: Queues) -> list[str]:
     queues.hostile("plain")
     async with a_console(page, folder, changes=False) as check:
         await page.open(f"{check.url}/dead-letters")
-        await check.enter("Read the dead letters", "messages read")
+        await check.enter("Read the dead letters", "1 of about 1 message read")
         await check.enter("plain", "1 message")
         message_id = await page.value("document.querySelector('td a').textContent")
         await check.enter(message_id, "Failure record")
@@ -298,7 +298,7 @@ async def message(page: Page, folder: Path, queues: Queues) -> list[str]:
         await check.enter("Show the body", "+4915112345678")
         await check.here("body")
         await check.enter("Trace of its conversation", "Searched")
-        await check.enter("Search the dead-letter queues, too", "1 of about 1 messages were read")
+        await check.enter("Search the dead-letter queues, too", "1 of about 1 message was read")
         await check.says(message_id, "trace")
         await check.here("trace")
     return check.problems
@@ -316,7 +316,7 @@ async def hostile(page: Page, folder: Path, sqs: SqsServer) -> list[str]:
                     await check.shown(path, f"hostile-{number}-{name}")
                 await page.open(f"{check.url}/dead-letters")
                 await check.click("form[action='/dead-letters/read'] button")
-                await check.says("messages read", "hostile")
+                await check.says("1 of about 1 message read", "hostile")
                 await check.here(f"hostile-{number}-causes")
                 await check.click("td a[href*='fingerprint=']")
                 await check.says("Redrive or delete", "hostile")

@@ -164,6 +164,13 @@ def test_a_command_for_what_is_not_tried_is_one_line_however_narrow_the_terminal
     assert "run the command above" in " ".join(run.out.split())
 
 
+def test_a_narrow_terminal_gets_whole_words(worker, environ):
+    run = worker("check", **environ, COLUMNS="40")
+
+    assert "ok SET01 settings: complete; jobs on:" in run.out
+    assert max(map(len, run.out.splitlines()[:-1])) <= 40
+
+
 def test_the_findings_for_machines_are_in_the_same_order(worker, environ):
     run = worker("check", "--json", **{**environ, "DYNAMODB_TABLE": "none"})
 

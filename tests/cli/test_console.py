@@ -562,6 +562,17 @@ async def test_the_overview_is_live(visit, places):
     assert stream.content_type == "text/event-stream"
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/runs/abc", "/live/nothing", "/a/b/../c"])
+async def test_an_address_without_a_page_leads_on(visit, path):
+    visitor = await visit()
+
+    found = await visitor.get(path)
+
+    assert found.status == 404
+    assert "This page does not exist." in found.words
+    assert 'aria-label="Sections"' in found.text
+
+
 async def test_without_settings_the_pages_say_what_is_missing(visit):
     visitor = await visit()
 

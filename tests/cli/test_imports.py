@@ -15,7 +15,6 @@ RUN = "runpy.run_module('worker', run_name='__main__', alter_sys=True)"
 
 TERMINALS = {"rich", "pygments", "click", "typer"}
 SDK = {"aioboto3", "boto3", "s3transfer"}
-READERS = {"argparse", "dotenv", "pydantic_settings"}
 OF_COMMANDS = re.compile(
     r"worker\.(demo|emulators|testing|ops\.replicas)\b"
     r"|worker\.jobs\.\w+\.(backfill|by_hand|checks|demo)$"
@@ -56,7 +55,7 @@ def test_the_daemon_imports_nothing_of_terminals_other_commands_or_emulators(imp
     found = imported_by("run")  # it ends at its settings, with all imported
 
     assert found >= {"worker.app.main", "worker.jobs.reports", "worker.jobs.forward", "aiohttp"}
-    assert packages(found) & (TERMINALS | SDK | READERS | EMULATORS) == set()
+    assert packages(found) & (TERMINALS | SDK | EMULATORS) == set()
     assert commands(found) == {"worker.cli.main", "worker.cli.run"}
     assert not any(OF_COMMANDS.match(name) for name in found)
     assert "frozenlist._frozenlist" not in found
@@ -72,7 +71,7 @@ for name in BUILT_IN:
     found = imported_by(code=code)
 
     assert found >= {"worker.jobs.voice.records", "worker.jobs.reports.handler"}
-    assert packages(found) & (SDK | READERS | EMULATORS) == set()
+    assert packages(found) & (SDK | EMULATORS) == set()
     assert not any(OF_COMMANDS.match(name) for name in found)
 
 

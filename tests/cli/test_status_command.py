@@ -1,8 +1,8 @@
 """`worker status`: replicas behind one name, one overview; those that do not answer are shown."""
 
-import asyncio
 import json
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +18,6 @@ from tests.support.replicas import (
 )
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
 from worker.cli.commands import app
-from worker.ops import replicas
 
 
 @pytest.fixture
@@ -130,47 +129,22 @@ def test_none_that_answers_is_exit_code_3(status, port):
     assert result.exit_code == 3
     assert "No answer: no connection (ConnectionRefusedError)" in result.output
     assert "No answer: the name does not resolve" in result.output
+    assert "No worker answers. Start one, or name them: `--url http://HOST:PORT`" in result.output
+    assert "all sums" not in result.output
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\n\r\n<html>another server</html>",
-        b"HTTP/1.1 200 OK\r\n\r\n{}",
-        b"HTTP/1.1 404 Not Found\r\n\r\n{}",
-        b"",
-    ],
-)
-async def test_what_is_no_worker_is_shown_as_such(answer):
-    async def reply(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        writer.close()
+def test_a_narrow_terminal_gets_a_line_for_each_cell_and_no_broken_word(serve, status, named, port):
+    moving, shut = two_that_answer()
+    serve(moving, ADDRESSES[0], host="pod-a")
+    serve(shut, ADDRESSES[1], host="pod-b")
 
-    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
-        place = server.sockets[0].getsockname()
-        [replica] = await replicas.ask_all([place])
+    lines = status("--url", f"http://{NAME}:{port}", columns=40).output.splitlines()
 
-    assert replica.status is None
-    assert replica.problem == "answers, but not as a worker of this version does"
-
-
-async def test_one_that_drips_is_given_up(monkeypatch):
-    monkeypatch.setattr(replicas, "ANSWER_SECONDS", 0.5)
-
-    given_up = asyncio.Event()
-
-    async def drip(reader, writer):
-        while not writer.is_closing():
-            writer.write(b"H")
-            await asyncio.sleep(0.05)
-        given_up.set()
-
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        [replica] = await replicas.ask_all([server.sockets[0].getsockname()])
-        await given_up.wait()
-
-    assert replica.problem.startswith("frozen: ")
+    assert {"Queue: voice", "Gate: differs", "Dead letters: 4", "Fingerprint: f1"} <= {*lines}
+    assert f"Address: {ADDRESSES[0]}:{port}" in lines
+    assert "" in lines
+    assert not any(pair == ("", "") for pair in pairwise(lines))
+    assert max(map(len, lines)) <= 40
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -186,6 +160,16 @@ def test_hostile_names_and_reasons_control_no_terminal(serve, status, port, text
 @pytest.mark.parametrize("url", ["https://worker:9464", "http://", "http://worker:0", "ftp://x"])
 def test_a_url_that_cannot_be_asked_is_a_wrong_argument(status, url):
     assert status("--url", url).exit_code == 2
+
+
+def test_a_port_that_the_worker_chose_itself_must_be_named(serve, status, port, monkeypatch):
+    monkeypatch.setenv("OPS_PORT", "0")
+    serve(a_worker_at_work(), ADDRESSES[0])
+
+    asked = status()
+
+    assert (asked.exit_code, "by --url" in asked.output) == (2, True)
+    assert status("--url", f"{ADDRESSES[0]}:{port}").exit_code == 0
 
 
 def test_watching_goes_on_until_it_is_interrupted(serve, status, port, monkeypatch):

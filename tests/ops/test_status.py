@@ -9,11 +9,12 @@ import pytest
 from worker import __version__
 from worker.ops.health import Health
 from worker.ops.page import document as document_of
-from worker.ops.status import Status, queue_state, why
+from worker.ops.status import Status, counted, queue_state, why
 from worker.telemetry.statuses import (
     Cause,
     InFlight,
     JobStatus,
+    LastFailure,
     QueueStatus,
     Snapshot,
     UpstreamStatus,
@@ -318,7 +319,7 @@ def test_the_document_is_json_with_all_that_is_known():
         state="closed",
         reason="breaker open",
         outcomes={"ok": 3, "retry": 1},
-        last_failure={"reason": "down", "fingerprint": "abc", "seconds_ago": 2.04},
+        last_failure=LastFailure(reason="down", fingerprint="abc", seconds_ago=2.04),
     )
     cause = Cause(reason="bad", job=None, fingerprint="f1", dead_letters=50, held_back=400)
     snapshot = a_snapshot(
@@ -408,3 +409,29 @@ def test_a_snapshot_cannot_be_changed():
     with pytest.raises(AttributeError):
         a_snapshot().draining = True
     assert replace(a_snapshot(), draining=True).draining
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (0, ("message",), "0 messages"),
+        (1, ("message",), "1 message"),
+        (1_200, ("message",), "1,200 messages"),
+        (1, ("other stays", "others stay"), "1 other stays"),
+        (2, ("other stays", "others stay"), "2 others stay"),
+    ],
+)
+def test_one_of_something_is_no_plural(number, words, text):
+    assert counted(number, *words) == text
+
+
+def test_a_worker_of_one_permit_and_one_poller_says_so():
+    one = QueueStatus(name="q", jobs=(), in_flight=1, pollers=1, last_receive_seconds_ago=90.0)
+    draining = Snapshot(draining=True, in_flight=1)
+
+    full = queue_state(one, Snapshot(queues=(one,), concurrency=1, permits_used=1))
+    stalled = queue_state(one, Snapshot(queues=(one,), concurrency=2))
+
+    assert full[1] == "Full: its one permit in use; 1 in flight."
+    assert stalled[1] == "Stalled: 1 poller, no receive ended for 90 s."
+    assert why(draining) == "Draining: nothing is received; 1 message in flight to finish."

@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from tests.support.snapshots import HOSTILE, a_worker_at_work, a_worker_in_trouble, hostile_worker
+from worker.findings import code_of
+from worker.intake.job_state import code_of_problem
 from worker.ops import Health, OpsServer, Status
 from worker.ops.page import html_page
-from worker.ops.status import REMEDIES, duration, problems
+from worker.ops.status import REMEDIES, advice, duration, problems
 from worker.settings import Ops
 from worker.telemetry import JobStatus, Problem, QueueStatus, Snapshot, UpstreamStatus
 
@@ -135,23 +137,58 @@ def test_a_problem_of_several_jobs_is_shown_once():
 
 
 @pytest.mark.parametrize(
-    ("code", "remedy"),
+    ("code", "remedy", "finding"),
     [
-        ("AccessDenied", "allow the role sqs:ReceiveMessage on the queue"),
-        ("KmsAccessDenied", "allow the role kms:Decrypt"),
-        ("QueueDoesNotExist", "check SQS_QUEUE_URL"),
-        ("ExpiredToken", "the credentials are refused: renew them"),
-        ("EndpointConnectionError", "check AWS_ENDPOINT_URL"),
-        ("ClientConnectorError", "check AWS_ENDPOINT_URL"),
+        ("AccessDenied", "allow the role sqs:ReceiveMessage on the queue", "SQS05"),
+        ("KmsAccessDenied", "allow the role kms:Decrypt", "SQS05"),
+        ("QueueDoesNotExist", "check SQS_QUEUE_URL", "SQS01"),
+        ("ExpiredToken", "the credentials are refused: renew them", "AWS01"),
+        ("EndpointConnectionError", "check AWS_ENDPOINT_URL", ""),
+        ("ClientConnectorError", "check AWS_ENDPOINT_URL", ""),
     ],
 )
-def test_what_sqs_answers_is_shown_with_what_to_do(code, remedy):
+def test_what_sqs_answers_is_shown_with_what_to_do(code, remedy, finding):
     queue = QueueStatus(name="events", jobs=(), receive_error=code, last_receive_seconds_ago=1.0)
 
     [problem] = problems(Snapshot(queues=(queue,)))
 
     assert problem.cause == f"ReceiveMessage fails with {code}"
     assert problem.remedy.startswith(remedy)
+    assert problem.code == finding
+
+
+@pytest.mark.parametrize(
+    ("action", "finding"),
+    [
+        ("DeleteMessage", "SQS06"),
+        ("DeleteMessageBatch", "SQS06"),
+        ("ChangeMessageVisibilityBatch", "SQS07"),
+        ("ChangeMessageVisibility", "SQS07"),
+        ("GetQueueAttributes", "SQS01"),
+    ],
+)
+def test_a_call_that_is_denied_has_the_code_of_its_permission(action, finding):
+    queue = QueueStatus(name="q", jobs=(), failing={action: "AccessDenied"})
+
+    [problem] = problems(Snapshot(queues=(queue,)))
+
+    assert problem.code == finding
+    assert advice(problem).endswith(f" (`worker explain {finding}`)")
+
+
+@pytest.mark.parametrize(("error", "finding"), [("AccessDenied", "DLQ04"), ("Other", "")])
+def test_a_dead_letter_that_is_denied_has_the_code_of_its_permission(error, finding):
+    queue = QueueStatus(name="q", jobs=(), dead_letter_error=error)
+
+    assert [one.code for one in problems(Snapshot(queues=(queue,)))] == [finding]
+
+
+def test_a_problem_has_a_code_that_can_be_explained_or_none():
+    assert code_of_problem("GENESYS_CLIENT_SECRET") == code_of("Genesys token")
+    assert code_of_problem("GENESYS_CLIENT_ID") == code_of("Genesys permission")
+    assert code_of_problem("ALERT_WEBHOOK_URL") == code_of("ALERT_WEBHOOK_URL")
+    assert code_of_problem("CRM_API_TOKEN") == code_of("CRM")
+    assert code_of_problem("HTTPS_PROXY") == ""
 
 
 def test_dead_letters_without_a_queue_for_them_name_the_setting():
@@ -161,6 +198,7 @@ def test_dead_letters_without_a_queue_for_them_name_the_setting():
     [problem] = problems(Snapshot(queues=(queue,)))
 
     assert problem.remedy == "check SQS_DEAD_LETTER_QUEUE_URL, the account and the region"
+    assert problem.code == "DLQ01"
 
 
 def test_what_stops_the_worker_comes_before_what_heals_by_itself():

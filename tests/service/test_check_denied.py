@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.service.conftest import sample
 from tests.support.aws import sdk_client
 from worker.demo.environment import LEDGER_TABLE
 from worker.emulators.sqs.control import Deny, When
@@ -153,3 +154,37 @@ async def test_what_is_out_of_reach_alone_exits_with_3(check):
     wrong = await check("--json", HANDLERS="voice", SQS_QUEUE_URL="no")
 
     assert (run.code, wrong.code) == (3, 2)
+
+
+NO_ACTION = "custom_-_00000000-0000-4000-8000-00000000dead"
+
+
+@pytest.mark.parametrize(
+    ("code", "environ"),
+    [
+        ("GEN01", {"GENESYS_CLIENT_SECRET": "expired"}),
+        ("GEN03", {}),
+        ("GEN06", {"GENESYS_ACTION_ID": NO_ACTION}),
+        ("DDB01", {"DYNAMODB_TABLE": "gone"}),
+    ],
+)
+async def test_a_running_worker_learns_the_same_finding_from_its_own_calls(
+    emulators, check, start_worker, known_customer, eventually, code, environ
+):
+    emulators.genesys.action_ids = {emulators.variables()["GENESYS_ACTION_ID"]}
+    emulators.genesys.permissions = set() if code == "GEN03" else None
+    emulators.sqs.send(emulators.queue_url, sample("events/platform/sta_sentiment.json"))
+
+    found = (await check("--json", HANDLERS="voice", **environ)).failed()
+    async with start_worker(until_ready=False, HANDLERS="voice", **environ) as worker:
+
+        async def has_it():
+            problems = json.loads(await worker.page("/status"))["problems"]
+            return any(one["code"] == code for one in problems)
+
+        await eventually(has_it)
+        logged = [json.loads(line) for line in worker.log.read_text().splitlines()]
+
+    assert code in found
+    # A token is no job's: its refusal is a line of its own.
+    assert code == "GEN01" or code in {one.get("finding_code") for one in logged}

@@ -50,7 +50,7 @@ async def test_receives_that_are_denied(emulators, start_worker):
         "ReceiveMessage fails with AccessDenied",
         (
             "What to do: allow the role sqs:ReceiveMessage on the queue, and check the queue's own "
-            "policy"
+            "policy (worker explain SQS05)"
         ),
     )
 
@@ -62,7 +62,8 @@ async def test_a_secret_that_has_expired(start_worker):
     assert where == "jobs voice, attributes, workflow, sentiment, reports"
     assert cause == "genesys refuses client credentials (invalid_client) (GENESYS_CLIENT_SECRET)"
     assert remedy == (
-        "What to do: check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and GENESYS_ENVIRONMENT"
+        "What to do: check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and GENESYS_ENVIRONMENT "
+        "(worker explain GEN01)"
     )
 
 
@@ -76,7 +77,7 @@ async def test_a_table_that_is_gone(emulators, start_worker, known_customer):
     assert problem == (
         "job voice",
         "dynamodb: ResourceNotFoundException (DYNAMODB_TABLE)",
-        "What to do: check DYNAMODB_TABLE, the account and the region",
+        "What to do: check DYNAMODB_TABLE, the account and the region (worker explain DDB01)",
     )
 
 
@@ -115,5 +116,6 @@ async def test_a_budget_that_is_exhausted(emulators, start_worker, known_custome
     )
     assert remedy == (
         "What to do: nothing is lost: messages wait for their turn. Raise "
-        "GENESYS_REQUESTS_PER_MINUTE if the organization allows more; more replicas do not help"
+        "GENESYS_REQUESTS_PER_MINUTE if the organization allows more; more replicas do not help "
+        "(worker explain GEN05)"
     )

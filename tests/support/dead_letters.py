@@ -1,7 +1,7 @@
 """Dead letters to test with, sent by the worker's own code."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.factories import an_id
@@ -47,9 +47,13 @@ def dead_lettered(dead_letter_url, *wanted):
             queue = Queue("", polls=client, acks=client)
             writer = DeadLetters(queue, dead_letter_url)
             for dead_letter in wanted:
-                message = Message(id=an_id(), receipt="", body=dead_letter.body, received_at=0)
-                message = replace(
-                    message, group_id=dead_letter.group_id, attributes=dead_letter.attributes
+                message = Message(
+                    id=an_id(),
+                    receipt="",
+                    body=dead_letter.body,
+                    received_at=0,
+                    group_id=dead_letter.group_id,
+                    attributes=dead_letter.attributes,
                 )
                 attempt = Attempt(3, 3, dead_letter.failed_at - 60, dead_letter.failed_at)
                 assert await writer.send(message, dead_letter.failure, attempt)

@@ -4,6 +4,7 @@ from worker.telemetry import (
     DeadLetterCause,
     InFlight,
     JobStatus,
+    LastFailure,
     Problem,
     QueueStatus,
     Snapshot,
@@ -105,22 +106,18 @@ def a_worker_in_trouble() -> Snapshot:
             ),
         ),
         outcomes={"ok": 4_000, "blocked": 310},
-        last_failure={
-            "reason": "dynamodb: ResourceNotFoundException",
-            "fingerprint": "9f3c1a2b",
-            "seconds_ago": 2.0,
-        },
+        last_failure=LastFailure(
+            reason="dynamodb: ResourceNotFoundException", fingerprint="9f3c1a2b", seconds_ago=2.0
+        ),
     )
     workflow = JobStatus(
         name="workflow",
         state="half_open",
         reason="dead-letter limit reached for: KeyError in handler.py",
         outcomes={"ok": 90, "permanent": 59, "retry": 730},
-        last_failure={
-            "reason": "KeyError in handler.py",
-            "fingerprint": "51d0aa7e",
-            "seconds_ago": 11.0,
-        },
+        last_failure=LastFailure(
+            reason="KeyError in handler.py", fingerprint="51d0aa7e", seconds_ago=11.0
+        ),
     )
     cause = DeadLetterCause(
         reason="KeyError in handler.py",
@@ -161,7 +158,7 @@ def hostile_worker(text: str) -> Snapshot:
         blocked_groups={text: text},
         dead_letter_error=text,
     )
-    failure = {"reason": text, "fingerprint": text, "seconds_ago": 1.0}
+    failure = LastFailure(reason=text, fingerprint=text, seconds_ago=1.0)
     job = JobStatus(
         name=text,
         state="closed",

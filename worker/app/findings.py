@@ -11,6 +11,7 @@ from worker.app.jobs import installed, known_jobs, required_settings, title, unk
 from worker.clients.aws import QueueAttributes
 from worker.findings import Finding, fail, ok, warn
 from worker.intake import LAST_HORIZON
+from worker.ops import counted
 from worker.settings import Settings, heartbeat_capacity
 
 LEAST_RECEIVES = 10
@@ -90,9 +91,10 @@ def _fitness(name: str, source: QueueAttributes, dead_letters: QueueAttributes) 
     if dead_letters.fifo != source.fifo:
         found = "one queue is FIFO, the other is not"
         return Finding(name, "fail", found, "make both of the same kind")
+    waiting = counted(dead_letters.visible, "message")
     kept, source_kept = dead_letters.retention_seconds, source.retention_seconds
     if kept is None or source_kept is None:
-        return Finding(name, "ok", f"reachable; {dead_letters.visible} messages")
+        return Finding(name, "ok", f"reachable; {waiting}")
     if kept <= source_kept:
         return Finding(
             "dead-letter retention",
@@ -100,7 +102,7 @@ def _fitness(name: str, source: QueueAttributes, dead_letters: QueueAttributes) 
             f"keeps messages {_days(kept)}, the queue {_days(source_kept)}",
             "keep them longer: what SQS moves there brings its age along",
         )
-    found = f"reachable; {dead_letters.visible} messages, kept {_days(kept)}"
+    found = f"reachable; {waiting}, kept {_days(kept)}"
     return Finding(name, "ok", found)
 
 
@@ -113,7 +115,7 @@ def _visibility(attributes: QueueAttributes, settings: Settings) -> Finding:
     if seconds < LEAST_VISIBILITY_SECONDS:
         return Finding(name, "fail", f"{found}: too short for a heartbeat", remedy)
     if settings.sqs.concurrency > (capacity := heartbeat_capacity(seconds)):
-        found += f": the heartbeat can keep {capacity} messages"
+        found += f": the heartbeat can keep {counted(capacity, 'message')}"
         return Finding(name, "fail", found, remedy)
     if seconds < settings.handler.deadline_seconds:
         found += f"; the heartbeat bridges to {settings.handler.deadline_seconds:g} s"

@@ -144,10 +144,13 @@ def url(
 
 
 def _print(body: dict[str, Any], *, as_json: bool) -> None:
+    from worker.ops import counted
+
     if as_json:
         typer.echo(json.dumps(body, indent=2))
         return
-    typer.echo(f"{body['name']}  {body['interval']}  {body['conversationCount']} conversations")
+    conversations = counted(body["conversationCount"], "conversation")
+    typer.echo(f"{body['name']}  {body['interval']}  {conversations}")
     for file in body["files"]:
         typer.echo(file.get("url") or file["path"])
     if "expiresAt" in body:
@@ -201,7 +204,7 @@ async def _shown() -> "AsyncIterator[Progress]":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("slices  {task.fields[rows]:,} conversations"),
+        TextColumn("slices  conversations: {task.fields[rows]:,}"),
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:

@@ -12,7 +12,7 @@ import typer
 from worker.cli.exit_codes import FAILED, SUCCESS, UNREACHABLE
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 OPS_PORT = 9464
 NOTHING = "-"
+
+NARROW = 72
+"""Columns of a terminal below which a table would break up its words."""
+
 COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
 GATES = {"open": "green", "half_open": "yellow", "closed": "red"}
 
@@ -51,11 +55,16 @@ OpsUrls = Annotated[
     ),
 ]
 OpsHost = Annotated[str, typer.Option(envvar="OPS_HOST", hidden=True)]
-OpsPort = Annotated[int, typer.Option(envvar="OPS_PORT", min=1, max=65_535, hidden=True)]
+OpsPort = Annotated[int, typer.Option(envvar="OPS_PORT", min=0, max=65_535, hidden=True)]
 
 
 def places_of(urls: list[str] | None, host: str, port: int) -> list[tuple[str, int]]:
-    """Return host and port of each URL; without any, those of this machine's OPS_PORT."""
+    """Return host and port of each URL; without any, those of this machine's OPS_PORT.
+
+    Raises BadParameter where that is 0: the worker took a free port.
+    """
+    if not urls and port == 0:
+        raise typer.BadParameter("OPS_PORT is 0: name the port that the worker logged, by --url")
     # Both mean all addresses of both families, where the machine has both.
     here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  listening there, not we
     return [_place(one) for one in urls or ()] or [(here, port)]
@@ -136,12 +145,12 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
             (one.message_id, ", ".join(one.jobs), one.phase, _duration(one.seconds), who)
             for who, one in overview.oldest
         ]
-        yield from ("", _table(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
+        yield from ("", Rows(("Message in flight", "Job", "Phase", "For", "Replica"), rows))
     if overview.jobs:
-        yield from ("", _table(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
+        yield from ("", Rows(("Job", "State", "Outcomes", "Last failure"), _jobs(overview)))
     if overview.upstreams:
         down = [(up.name, up.breaker, up.reason, ", ".join(who)) for up, who in overview.upstreams]
-        yield from ("", _table(("Upstream", "Breaker", "Why", "Replicas"), down))
+        yield from ("", Rows(("Upstream", "Breaker", "Why", "Replicas"), down))
     if overview.causes:
         yield from ("", _causes(overview))
     for warning in overview.warnings:
@@ -149,9 +158,9 @@ def _sections(overview: "Overview") -> "Iterator[RenderableType]":
         yield _text(f"warning: {warning}", "yellow")
 
 
-def _replicas(overview: "Overview") -> "Table":
+def _replicas(overview: "Overview") -> "Rows":
     rows = [(one.name, one.address, *_state(one)) for one in overview.replicas]
-    return _table(("Replica", "Address", "State", "Up for", "Permits", "Version"), rows)
+    return Rows(("Replica", "Address", "State", "Up for", "Permits", "Version"), rows)
 
 
 def _state(one: "Replica") -> "tuple[Text | str, str, str, str]":
@@ -167,22 +176,29 @@ def _state(one: "Replica") -> "tuple[Text | str, str, str, str]":
 
 
 def _problems(overview: "Overview") -> "Iterator[RenderableType]":
+    from worker.ops import counted
+    from worker.ops.replicas import NO_WORKER
+    from worker.ops.status import advice
+
     several = len(overview.replicas) > 1
     for one, who in overview.problems:
         on = f" [{', '.join(who)}]" if several else ""
         text = _text(f"{one.where}: {one.cause}{on}", "yellow" if one.heals else "bold red")
-        yield text.append("\n  ").append_text(_text(f"What to do: {one.remedy}", "default"))
-    if silent := overview.silent:
-        do, it = ("replica does", "it") if len(silent) == 1 else ("replicas do", "them")
-        yield _text(f"{len(silent)} {do} not answer: all sums are without {it}.", "bold red")
+        yield text.append("\n  ").append_text(_text(f"What to do: {advice(one)}", "default"))
+    if len(overview.silent) == len(overview.replicas):
+        yield _text(NO_WORKER, "bold red")
+    elif silent := overview.silent:
+        do = counted(len(silent), "replica does", "replicas do")
+        it = "it" if len(silent) == 1 else "them"
+        yield _text(f"{do} not answer: all sums are without {it}.", "bold red")
 
 
-def _queues(overview: "Overview") -> "Table":
+def _queues(overview: "Overview") -> "Rows":
     rows: list[tuple[Text | str, ...]] = []
     for queue in overview.queues:
         rows += _queue(queue, overview)
     heads = ("Queue", "Gate", "Visible", "In flight", "Invisible", "Dead letters")
-    return _table(heads, rows)
+    return Rows(heads, rows)
 
 
 def _queue(queue: "Queue", overview: "Overview") -> "Iterator[tuple[Text | str, ...]]":
@@ -232,13 +248,13 @@ def _jobs(overview: "Overview") -> "Iterator[tuple[Text | str, ...]]":
             for name, who in states.items()
         )
         done = ", ".join(f"{name} {n:,}" for name, n in job.outcomes.items() if n)
-        failure, last = job.last_failure or {}, NOTHING
+        failure, last = job.last_failure, NOTHING
         if failure:
-            last = f"{_duration(failure.get('seconds_ago', 0.0))} ago: {failure.get('reason')}"
+            last = f"{_duration(failure.seconds_ago)} ago: {failure.reason}"
         yield job.name, f"{state}: {job.reason}" if job.reason else state, done or NOTHING, last
 
 
-def _causes(overview: "Overview") -> "Table":
+def _causes(overview: "Overview") -> "Rows":
     rows = [
         (
             one.reason,
@@ -250,7 +266,7 @@ def _causes(overview: "Overview") -> "Table":
         for one in overview.causes
     ]
     heads = ("Dead letters by cause", "Job", "Fingerprint", "Dead letters", "Held back")
-    return _table(heads, rows)
+    return Rows(heads, rows)
 
 
 def _duration(seconds: float) -> str:
@@ -268,12 +284,33 @@ def _text(text: str, style: str = "") -> "Text":
     return Text(escape(text), style=style)
 
 
-def _table(heads: Sequence[str], rows: "Iterator[Any] | Sequence[Any]") -> "Table":
+class Rows:
+    """A table; a line for each cell where the terminal is too narrow for one."""
+
+    def __init__(self, heads: Sequence[str], rows: "Iterator[Any] | Sequence[Any]") -> None:
+        self._heads = heads
+        self._rows = [[_text(one) if isinstance(one, str) else one for one in row] for row in rows]
+
+    def __rich_console__(
+        self, _: "Console", options: "ConsoleOptions"
+    ) -> "Iterator[RenderableType]":
+        if options.max_width >= NARROW:
+            yield _table(self._heads, self._rows)
+            return
+        for number, row in enumerate(self._rows):
+            if number:
+                yield ""
+            for head, cell in zip(self._heads, row, strict=True):
+                if cell.plain:
+                    yield _text("").append(f"{head}: ", "dim").append_text(cell)
+
+
+def _table(heads: Sequence[str], rows: "Sequence[Sequence[Text]]") -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for head in heads:
         table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(*row)
     return table

@@ -231,6 +231,7 @@ async def _of_dead_letters(
     from worker.cli.dlq.reader import Timing, depth_of, name_of, reading
     from worker.clients.aws import MAX_BATCH
     from worker.findings import Trace
+    from worker.ops import counted
 
     queue = await open_queue(context, url)
     depth, read = await depth_of(queue), 0
@@ -239,7 +240,8 @@ async def _of_dead_letters(
         while read < at_most and (batch := await reader.next(min(MAX_BATCH, at_most - read))):
             read += len(batch)
             found += [one for one in batch if _is_about(one, conversation)]
-    note = f"{read:,} of about {max(depth, read):,} messages were read"
+    messages = counted(max(depth, read), "message was", "messages were")
+    note = f"{read:,} of about {messages} read"
     if read < depth:
         note += ": SQS shows a sample. More: --dead-letters; or another consumer has received them"
     where = f"dead-letter queue {name_of(url)}"
@@ -336,20 +338,20 @@ def _print(
     conversation: str, found: "Sequence[tuple[TraceEntry, str]]", places: Sequence[Place]
 ) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
+
+    from worker.cli.status import Rows
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
-    table = Table()
-    for head in ("time (UTC)", "job", "what", "state", "where and id"):
-        table.add_column(head, overflow="fold")
+    rows = []
     for one, where in found:
         time = f"{utc(one.time):%Y-%m-%d %H:%M:%S.%f}"[:-3] if one.time else "-"
-        cells = (time, one.job or "-", one.what, one.state)
-        table.add_row(*map(masked, cells), f"{masked(where)}\n{masked(one.id)}")
+        found_at = Text(f"{masked(where)}\n{masked(one.id)}")
+        rows.append((*map(masked, (time, one.job or "-", one.what, one.state)), found_at))
     if found:
-        console.print(table)
+        console.print(Rows(("Time (UTC)", "Job", "What", "State", "Where and id"), rows))
     else:
         typer.echo(f"nothing was found for the conversation {conversation}")
     for place in places:

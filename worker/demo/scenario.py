@@ -149,7 +149,7 @@ class _Demo:
         ended = await _ended(scenario)
         count, left = scenario.sent - before, scenario.environment.waiting()
         minutes = (time.monotonic() - began) / 60
-        self._print(f"served {count} more messages in {minutes:.1f} min; {left} left on the queues")
+        self._print(f"messages served: {count} in {minutes:.1f} min; {left} left on the queues")
         self._console.print(effects_table([ended]))
         return ended
 

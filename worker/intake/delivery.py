@@ -14,7 +14,7 @@ from worker.clients.aws import CrashMarks
 from worker.errors import Misconfigured, Permanent
 from worker.events import Event, ForJob, Result, UnknownType
 from worker.intake.idempotency import Idempotency
-from worker.intake.job_state import JobState, LastFailure
+from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import (
     DONE,
@@ -235,7 +235,8 @@ class Delivery:
                 else Blocked(outcome.failure, outcome.after)
             )
         _processed(job.name, _label(outcome)).inc()
-        job.last_failure = LastFailure(outcome.failure, time.time())
+        failure = outcome.failure
+        job.last_failure = failure.reason, failure.fingerprint, time.time()
         log.log(
             30 if foreseen(error) else 40,
             "event_failed",

@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
 from worker.errors import Misconfigured
+from worker.findings import EXPLANATIONS, code_of
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
-from worker.intake.outcome import Failure
 from worker.intake.router import Route, Routes
-from worker.telemetry import DeadLetterCause, JobStatus, Problem, metrics
+from worker.telemetry import DeadLetterCause, JobStatus, LastFailure, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -69,23 +68,6 @@ MISCONFIGURED = 3
 """What it reports of a job for which a person must change something."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastFailure:
-    """What a job last failed of."""
-
-    failure: Failure
-    at: float
-    """Seconds since the epoch."""
-
-    def shown(self, now: float) -> Mapping[str, Any]:
-        """Return it as /status shows it."""
-        return {
-            "reason": self.failure.reason,
-            "fingerprint": self.failure.fingerprint,
-            "seconds_ago": now - self.at,
-        }
-
-
 class JobState:
     """Whether messages of one job can succeed now."""
 
@@ -111,7 +93,9 @@ class JobState:
     done_at = float("-inf")
     """When it last succeeded; both are written by the delivery, as is the next."""
 
-    last_failure: LastFailure | None = None
+    last_failure: tuple[str, str, float] | None = None
+    """Reason and fingerprint of what it last failed of, and when, in seconds since the epoch; the
+    delivery writes it, too."""
 
     def __init__(
         self,
@@ -181,12 +165,19 @@ class JobState:
             reason=self.reason,
             problems=tuple(map(self._shown, self.known_problems())),
             outcomes=_outcomes(self.name),
-            last_failure=self.last_failure.shown(now) if self.last_failure else None,
+            last_failure=self._last_failure(now),
         )
+
+    def _last_failure(self, now: float) -> LastFailure | None:
+        if self.last_failure is None:
+            return None
+        reason, fingerprint, at = self.last_failure
+        return LastFailure(reason=reason, fingerprint=fingerprint, seconds_ago=now - at)
 
     def _shown(self, problem: Misconfigured) -> Problem:
         cause = f"{problem.reason} ({problem.setting})"
-        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy)
+        code = code_of_problem(problem.setting)
+        return Problem(where=f"job {self.name}", cause=cause, remedy=problem.remedy, code=code)
 
     def misconfigured(self, problem: Misconfigured, message_id: str) -> None:
         """Record what a message met. It is shown at once.
@@ -254,6 +245,12 @@ class JobState:
         return "half_open" if self._clock() >= moment else "closed"
 
 
+def code_of_problem(setting: str) -> str:
+    """Return by what code `worker check` knows what is wrong with a setting; empty: by none."""
+    code = code_of(setting)
+    return "" if code == EXPLANATIONS[-1].code else code  # that of any other finding
+
+
 def _log_problem(job: str, problem: Misconfigured) -> None:
     log.error(
         "job_misconfigured",
@@ -261,6 +258,7 @@ def _log_problem(job: str, problem: Misconfigured) -> None:
         setting=problem.setting,
         reason=problem.reason,
         remedy=problem.remedy,
+        finding_code=code_of_problem(problem.setting),
     )
 
 

@@ -10,8 +10,8 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from worker.ops.status import duration, state_of
-from worker.telemetry import InFlight, JobStatus, Problem, QueueStatus, Snapshot
+from worker.ops.status import advice, duration, state_of
+from worker.telemetry import InFlight, JobStatus, LastFailure, Problem, QueueStatus, Snapshot
 from worker.telemetry.scrub import escape as printable
 
 if TYPE_CHECKING:  # the daemon has its own status to draw, and reads no other's
@@ -140,7 +140,7 @@ def problem_cards(problems: Iterable[Problem]) -> Markup:
             "li",
             tag("p", one.where, class_="where"),
             tag("p", one.cause, class_="cause"),
-            tag("p", tag("b", "What to do: "), with_code(one.remedy), class_="remedy"),
+            tag("p", tag("b", "What to do: "), with_code(advice(one)), class_="remedy"),
             class_=f"problem {'warn' if one.heals else 'bad'}",
         )
         for one in problems
@@ -225,14 +225,12 @@ def outcomes_of(outcomes: Mapping[str, int]) -> str:
     return tag("ul", *(tag("li", one) for one in done), class_="counts") if done else NOTHING
 
 
-def failure_of(failure: Mapping[str, object] | None) -> str:
+def failure_of(failure: LastFailure | None) -> str:
     """Return when a job failed last, and why."""
-    if not failure:
+    if failure is None:
         return NOTHING
-    seconds = failure.get("seconds_ago")
-    ago = f"{duration(float(seconds))} ago: " if isinstance(seconds, int | float) else ""
-    print_ = tag("code", str(failure.get("fingerprint", "")))
-    return joined(f"{ago}{failure.get('reason', '')} ", print_)
+    ago = f"{duration(failure.seconds_ago)} ago: {failure.reason} "
+    return joined(ago, tag("code", failure.fingerprint))
 
 
 def _upstreams(now: Snapshot) -> Markup:

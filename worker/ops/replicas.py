@@ -1,11 +1,12 @@
 """The /status of several replicas, asked at once, and what they are together."""
 
 import asyncio
+import json
 import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,11 @@ AT_ONCE = 32
 
 SHOWN = 10
 """Messages in flight shown, the longest first."""
+
+NO_WORKER = (
+    "No worker answers. Start one, or name them: `--url http://HOST:PORT`, again for more; "
+    "all addresses of a name are asked."
+)
 
 _STATUS = TypeAdapter(Snapshot)
 
@@ -95,22 +101,23 @@ async def _ask(host: str, port: int, address: str, limit: asyncio.Semaphore) -> 
     try:
         return replace(replica, status=_read(answer))
     except ValueError:
-        return replace(replica, problem="answers, but not as a worker of this version does")
+        return replace(replica, problem="answers oddly: not as a worker of this version does")
 
 
 async def _get(host: str, address: str, port: int) -> bytes | str:
     """Return the whole answer, or why there is none."""
-    failure = f"no connection in {ANSWER_SECONDS:.0f} s"
+    failure = f"no connection in {ANSWER_SECONDS:g} s"
     writer = None
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(address, port)
             # The kernel takes connections for a process that was stopped, or has no time.
-            failure = f"frozen: takes connections, and answers none in {ANSWER_SECONDS:.0f} s"
+            failure = f"frozen: takes connections, and answers none in {ANSWER_SECONDS:g} s"
             writer.write(f"GET /status HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             answer = bytearray()
             while (chunk := await reader.read(65_536)) and len(answer) <= MAX_BYTES:
                 answer += chunk
+                failure = f"answers oddly: not all of it came in {ANSWER_SECONDS:g} s"
             return bytes(answer)
     except TimeoutError:
         return failure
@@ -129,9 +136,12 @@ def _read(answer: bytes) -> Snapshot:
     if head.split(b" ", 2)[1:2] != [b"200"]:
         raise ValueError("not answered with 200")
     try:
-        status = _STATUS.validate_json(body)
+        # Not lax: it would make numbers of texts, "Infinity" among them.
+        status = _STATUS.validate_json(body, strict=True)
     except ValidationError:
         raise ValueError("not a status") from None
+    # Not a limit of the types: NaN and infinity come as numbers, and no page can show them.
+    json.dumps(asdict(status), allow_nan=False)
     if not status.version or not status.instance:
         raise ValueError("not a status")
     return status
@@ -244,13 +254,8 @@ def _jobs(answers: Answers) -> Iterator[tuple[JobStatus, Mapping[str, Sequence[s
             outcomes.update(job.outcomes)
         failures = [job.last_failure for _, job in seen if job.last_failure]
         worst = max((job for _, job in seen), key=lambda job: (len(job.problems), job.reason))
-        latest = min(failures, key=_seconds_ago, default=None)
+        latest = min(failures, key=lambda one: one.seconds_ago, default=None)
         yield replace(worst, outcomes=dict(outcomes), last_failure=latest), states
-
-
-def _seconds_ago(failure: Mapping[str, Any]) -> float:
-    seconds = failure.get("seconds_ago")
-    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _causes(answers: Answers) -> list[DeadLetterCause]:

@@ -79,6 +79,11 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return how many of something there are: `1 message`. `many`: where `s` makes no plural."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -86,7 +91,8 @@ def _now() -> str:
 def why(now: Snapshot) -> str:
     """Return one sentence a queue that says why it moves, or does not."""
     if now.draining:
-        return f"Draining: nothing is received; {now.in_flight} messages in flight to finish."
+        messages = counted(now.in_flight, "message")
+        return f"Draining: nothing is received; {messages} in flight to finish."
     if now.starting:
         return f"Starting: {now.starting}."
     sentences = [(queue.name, queue_state(queue, now)[1]) for queue in now.queues]
@@ -122,9 +128,11 @@ def _held_back(queue: QueueStatus, now: Snapshot) -> Iterator[tuple[str, str]]:
     if now.permits_used >= now.concurrency:
         causes = [*_slowed(queue, now), *_stuck(now)]
         shown = "".join(f", {cause}" for cause in causes)
-        yield "full", f"Full: all {now.concurrency} permits in use{shown}; {_counts(queue)}."
+        permits = f"all {now.concurrency} permits" if now.concurrency > 1 else "its one permit"
+        yield "full", f"Full: {permits} in use{shown}; {_counts(queue)}."
     if (silence := _silence(queue, now)) > STALLED_SECONDS:
-        yield "stalled", f"Stalled: {queue.pollers} pollers, no receive ended for {silence:.0f} s."
+        pollers = counted(queue.pollers, "poller")
+        yield "stalled", f"Stalled: {pollers}, no receive ended for {silence:.0f} s."
     if (causes := _slowed(queue, now)) and (queue.in_flight or queue.visible or queue.invisible):
         yield "slow", f"Moving slowly, {', '.join(causes)}; {_counts(queue)}."
 
@@ -221,6 +229,21 @@ QUARANTINE_REMEDY = (
 )
 
 
+DENIED = {
+    "ReceiveMessage": "SQS05",
+    "DeleteMessage": "SQS06",
+    "ChangeMessageVisibility": "SQS07",
+    "SendMessage": "DLQ04",
+}
+"""Codes of `worker check` for calls that are not allowed."""
+
+
+def advice(problem: Problem) -> str:
+    """Return what to do, and where more is said of it."""
+    more = f" (`worker explain {problem.code}`)" if problem.code else ""
+    return f"{problem.remedy}{more}"
+
+
 def problems(now: Snapshot) -> Iterator[Problem]:
     """Yield what is wrong, each with what to do; what stops the worker comes first."""
     found = [*_job_problems(now), *_limits_reached(now), *_budget(now)]
@@ -241,16 +264,28 @@ def _queue_problems(queue: QueueStatus) -> Iterator[Problem]:
             where=f"queue {queue.name}",
             cause=f"{action} fails with {code}",
             remedy=_sqs_remedy(action, code, "the queue", "SQS_QUEUE_URL"),
+            code=_sqs_code(action, code),
         )
     if error := queue.dead_letter_error:
         remedy = _sqs_remedy(
             "SendMessage", error, "the dead-letter queue", "SQS_DEAD_LETTER_QUEUE_URL"
         )
         cause = f"dead letters cannot be sent, and stay on the queue: {error}"
-        yield Problem(where=f"queue {queue.name}", cause=cause, remedy=remedy)
+        code = _sqs_code("SendMessage", error)
+        yield Problem(where=f"queue {queue.name}", cause=cause, remedy=remedy, code=code)
     if queue.state == "stalled":
         remedy = "check the network to SQS; if receives do not end again, restart the worker"
         yield Problem(where=f"queue {queue.name}", cause=queue.why.rstrip("."), remedy=remedy)
+
+
+def _sqs_code(action: str, code: str) -> str:
+    """Return by what `worker check` knows a call that is refused."""
+    fault = fault_called(code)
+    if fault.is_denied:
+        return DENIED.get(action.partition(" ")[0].removesuffix("Batch"), "SQS01")
+    if fault.is_missing or "not set" in code:
+        return "DLQ01" if action == "SendMessage" else "SQS01"
+    return "AWS01" if fault.is_about_credentials else ""
 
 
 def _sqs_remedy(action: str, code: str, queue: str, setting: str) -> str:
@@ -269,13 +304,12 @@ def _sqs_remedy(action: str, code: str, queue: str, setting: str) -> str:
 
 def _job_problems(now: Snapshot) -> Iterator[Problem]:
     """Yield what a person must change, once for all jobs that need it."""
-    jobs: dict[tuple[str, str], list[str]] = {}
+    jobs: dict[Problem, list[str]] = {}
     for job in now.jobs:
         for one in job.problems:
-            jobs.setdefault((one.cause, one.remedy), []).append(job.name)
-    for (cause, remedy), names in jobs.items():
-        where = f"job{'s' if names[1:] else ''} {', '.join(names)}"
-        yield Problem(where=where, cause=cause, remedy=remedy)
+            jobs.setdefault(replace(one, where=""), []).append(job.name)
+    for problem, names in jobs.items():
+        yield replace(problem, where=f"job{'s' if names[1:] else ''} {', '.join(names)}")
 
 
 def _limits_reached(now: Snapshot) -> Iterator[Problem]:
@@ -296,7 +330,7 @@ def _budget(now: Snapshot) -> Iterator[Problem]:
     if (seconds := now.budget_exhausted_seconds) > 0:
         wait = "in less than a second" if seconds < 1 else f"in {seconds:.0f} s"
         cause = f"the request budget is exhausted: the next request is granted {wait}"
-        yield Problem(where="Genesys", cause=cause, remedy=BUDGET_REMEDY, heals=True)
+        yield Problem(where="Genesys", cause=cause, remedy=BUDGET_REMEDY, code="GEN05", heals=True)
 
 
 def _upstream_problems(now: Snapshot, known: str) -> Iterator[Problem]:
@@ -318,6 +352,7 @@ def _other_reasons(now: Snapshot, known: str) -> Iterator[Problem]:
         if reason in ON_PURPOSE or text in known:
             continue
         if check in REMEDIES:
-            yield Problem(where=check, cause=text, remedy=REMEDIES[check])
+            code = "GEN01" if check == "genesys" else ""
+            yield Problem(where=check, cause=text, remedy=REMEDIES[check], code=code)
         elif not known and not now.upstreams:
             yield Problem(where=check, cause=text, remedy="see the log")

@@ -13,6 +13,7 @@ from worker.telemetry.statuses import Cause as DeadLetterCause
 from worker.telemetry.statuses import (
     InFlight,
     JobStatus,
+    LastFailure,
     Problem,
     QueueStatus,
     Snapshot,
@@ -30,6 +31,7 @@ __all__ = [
     "Distribution",
     "InFlight",
     "JobStatus",
+    "LastFailure",
     "MessageSpan",
     "Problem",
     "QueueStatus",

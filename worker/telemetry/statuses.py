@@ -5,7 +5,7 @@ No personal data: ids of messages, names, numbers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Gate = Literal["open", "half_open", "closed"]
 
@@ -83,8 +83,20 @@ class Problem:
 
     cause: str
     remedy: str
+    code: str = ""
+    """By which `worker explain` and `worker check` know it; empty: by none."""
+
     heals: bool = False
     """Whether it passes by itself, once its cause does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFailure:
+    """What a job last failed of."""
+
+    reason: str
+    fingerprint: str
+    seconds_ago: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +114,7 @@ class JobStatus:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Runs since the start, by outcome."""
 
-    last_failure: Mapping[str, Any] | None = None
-    """`reason`, `fingerprint`, `seconds_ago`."""
+    last_failure: LastFailure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

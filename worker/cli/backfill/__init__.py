@@ -283,13 +283,15 @@ def _exit_code(outcome: "Outcome") -> int:
 
 
 def _lines(outcome: "Outcome") -> Iterator[str]:
+    from worker.ops import counted
+
     reading, interval = outcome.reading, outcome.interval
-    found = f"{reading.conversations:,} conversations ended"
+    found = f"{counted(reading.conversations, 'conversation')} ended"
     yield f"{_time(interval.start)} to {_time(interval.end)}: {found}"
     for one in outcome.runs:
         yield f"{one.job}: {_became(one, outcome.order)}"
     if reading.unreadable:
-        yield f"{reading.unreadable:,} conversations could not be read: no id, or no time"
+        yield f"{counted(reading.unreadable, 'conversation')} could not be read: no id, or no time"
     for part in reading.unsettled:
         yield f"{part} changed while it was read, each time: run it again"
     yield from outcome.notes

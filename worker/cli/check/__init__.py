@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NAME_WIDTH = 36
 """Of the column of names: a longer one is folded, so that 80 columns leave as much to the rest."""
 
+NARROW = 72
+"""Columns of a terminal below which a table would break up its words."""
+
 COLOURS = {"ok": "green", "untried": "cyan", "warn": "yellow", "fail": "red"}
 """States in the order of the findings: failures last, where a terminal shows the end of a table."""
 
@@ -102,18 +105,23 @@ def _print_table(findings: "Sequence[Finding]") -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for width in (None, None, NAME_WIDTH, None):
         table.add_column(max_width=width, overflow="fold")
+    console = Console()
     for one in findings:
         remedy = "run the command above" if _has_command(one) else one.remedy
         state = Text(WORDS.get(one.state, one.state), style=COLOURS[one.state])
         found = Text(one.found).append(f"\n→ {remedy}" if remedy else "", style="bold")
-        table.add_row(state, Text(one.code, style="dim"), Text(one.name), found)
-    Console().print(table)
+        code, name = Text(one.code, style="dim"), Text(one.name)
+        if console.width < NARROW:
+            console.print(Text(" ").join((state, code, name.append(":"), found)))
+        else:
+            table.add_row(state, code, name, found)
+    console.print(table)
 
 
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="[CODE]", help="Of a finding; without it all are listed."),
+        typer.Argument(metavar="CODE", help="Of a finding; without it all are listed."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

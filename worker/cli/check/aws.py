@@ -22,6 +22,7 @@ from worker.clients.aws import (
     probes,
 )
 from worker.findings import Checks, Finding, Permission, fail, ok, untried, warn
+from worker.ops import counted
 from worker.settings import Settings, queue_name
 
 QUEUES, DEAD_LETTERS = "SQS_QUEUE_URL", "SQS_DEAD_LETTER_QUEUE_URL"
@@ -143,10 +144,10 @@ async def _check_queue(sqs: Any, settings: Settings, url: str) -> list[Finding]:
 
 
 def _kind(attributes: QueueAttributes) -> Finding:
-    waiting = attributes.visible
+    waiting = counted(attributes.visible, "message")
     if attributes.fifo:
-        return ok("queue", f"FIFO: groups in parallel, each in order; {waiting} messages visible")
-    return ok("queue", f"standard; {waiting} messages visible")
+        return ok("queue", f"FIFO: groups in parallel, each in order; {waiting} visible")
+    return ok("queue", f"standard; {waiting} visible")
 
 
 async def _attributes(sqs: Any, url: str) -> QueueAttributes | Fault:

@@ -10,7 +10,15 @@ from typing import Any
 
 from worker.cli.console.pages import Frame, link, live
 from worker.cli.console.runs import DeadLetters, Run
-from worker.cli.dlq.output import DONE, age_of, ago, dead_letter_as_dict, progress_text
+from worker.cli.dlq.output import (
+    DONE,
+    age_of,
+    ago,
+    dead_letter_as_dict,
+    messages,
+    others_stay,
+    progress_text,
+)
 from worker.cli.dlq.reader import Cause, DeadLetter, NotDecoded, name_of
 from worker.ops.page import NOTHING, Markup, joined, panel, table_of, tag, with_code
 from worker.telemetry.scrub import clean
@@ -53,7 +61,7 @@ def _causes_read(run: Run, work: DeadLetters) -> Markup:
 
 def _read_note(run: Run, work: DeadLetters) -> str:
     """Return how much was read, when, and whether it may have changed since."""
-    read = f"{len(run.found):,} of about {max(run.tally.depth, len(run.found)):,} messages read"
+    read = f"{len(run.found):,} of about {messages(max(run.tally.depth, len(run.found)))} read"
     note = f"{read}, {ago(run.began_at)}"
     if run.problem:
         note += f": {clean(run.problem)}"
@@ -122,7 +130,7 @@ def cause(fingerprint: str, work: DeadLetters, frame: Frame, first: int = 0) -> 
         *(tag("p", reason, class_="cause") for reason in reasons),
         tag("p", "fingerprint ", tag("code", clean(fingerprint)), class_="note"),
         _actions(frame, "--fingerprint", fingerprint=fingerprint),
-        panel(_messages(len(found)), _read_note(run, work), table, *links),
+        panel(messages(len(found)), _read_note(run, work), table, *links),
     )
 
 
@@ -255,20 +263,16 @@ def _apply_form(run: Run, action: str, frame: Frame) -> Markup:
     if action == "delete":
         box = tag("input", type="checkbox", name="sure", value="yes", required="", id="sure")
         sure = (
-            tag("p", box, tag("label", f" Delete {_messages(run.to_do)} for good", for_="sure")),
+            tag("p", box, tag("label", f" Delete {messages(run.to_do)} for good", for_="sure")),
         )
     button = tag(
         "button",
-        f"{action.capitalize()} {_messages(run.to_do)}",
+        f"{action.capitalize()} {messages(run.to_do)}",
         class_="danger" if action == "delete" else None,
     )
     form = frame.form(f"/runs/{run.number}/apply", *rate, *sure, button)
     note = "Messages that came after the dry run stay. It can be stopped between two batches."
     return panel(f"{action.capitalize()} them", note, form)
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count:,} messages"
 
 
 def _number(name: str, label: str, value: object, least: object, most: object) -> list[Markup]:
@@ -321,22 +325,20 @@ def _result(run: Run) -> str:
     where = f" ({', '.join(places)})" if places else ""
     tried = f" of {run.of.to_do:,}" if run.of else ""
     unchanged = "" if run.order.apply else " Nothing was changed."
-    return f"{_did(run)}{tried}{where}, {run.tally.others:,} others stay; {took}.{unchanged}"
+    return f"{_did(run)}{tried}{where}, {others_stay(run.tally)}; {took}.{unchanged}"
 
 
 def _left_over(run: Run) -> Iterator[Markup]:
     tally = run.tally
     if tally.newer:
-        yield tag("p", f"{_messages(tally.newer)} came later and will stay.")
+        yield tag("p", f"{messages(tally.newer)} came later and will stay.")
     for why, count in sorted(tally.unaddressed.items()):
         line = f"{count:,} without a queue: {clean(why)}. `worker dlq redrive --to URL` sends them."
         yield tag("p", with_code(line))
     if tally.failed:
         codes = clean(", ".join(sorted(tally.problems)))
-        left = (
-            f"{tally.not_sent:,} not sent, {tally.not_deleted:,} not deleted: {codes}. They stay."
-        )
-        yield tag("p", left, class_="alert")
+        left = f"{tally.not_sent:,} not sent, {tally.not_deleted:,} not deleted: {codes}."
+        yield tag("p", f"{left} What failed stays.", class_="alert")
 
 
 def _selected(run: Run) -> Markup:

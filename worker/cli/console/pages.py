@@ -9,8 +9,8 @@ from worker.cli.trace import Place, masked, place_line, utc
 from worker.findings import TraceEntry
 from worker.ops import page
 from worker.ops.page import Markup, joined, panel, table_of, tag
-from worker.ops.replicas import Overview, Queue, Replica
-from worker.ops.status import duration, state_of
+from worker.ops.replicas import NO_WORKER, Overview, Queue, Replica
+from worker.ops.status import counted, duration, state_of
 from worker.telemetry import QueueStatus
 
 OWN_STYLE = Path(__file__).with_name("console.css").read_text(encoding="utf-8")
@@ -136,14 +136,10 @@ def _summary(now: Overview) -> Markup:
 def _silence(now: Overview) -> Iterator[Markup]:
     silent, count = len(now.silent), len(now.replicas)
     if silent == count:
-        text = (
-            "No worker answers. Start one, or name them: `--url http://HOST:PORT`, again for more; "
-            "all addresses of a name are asked."
-        )
-        yield tag("p", page.with_code(text), class_="alert")
+        yield tag("p", page.with_code(NO_WORKER), class_="alert")
     elif silent:
-        do, it = ("replica does", "it") if silent == 1 else ("replicas do", "them")
-        text = f"{silent} {do} not answer: all sums are without {it}."
+        text = f"{counted(silent, 'replica does', 'replicas do')} not answer: all sums are without "
+        text += "it." if silent == 1 else "them."
         yield tag("p", text, class_="alert")
 
 

@@ -110,6 +110,7 @@ class Console:
             web.get(r"/live/runs/{number:\d{1,9}}", self.live_run, allow_head=False),
             web.post(r"/runs/{number:\d{1,9}}/apply", self.apply),
             web.post(r"/runs/{number:\d{1,9}}/stop", self.stop),
+            web.get("/{_:.*}", self.no_page),
         ]
 
     def _fleet_routes(
@@ -129,6 +130,10 @@ class Console:
             return await _stream(request, draw, FRESH_SECONDS)
 
         return [web.get(path, whole), web.get(live_path, stream, allow_head=False)]
+
+    async def no_page(self, _: web.Request) -> web.Response:
+        """Refuse any other address, with a page that leads on."""
+        raise self._refused(404, "This page does not exist.")
 
     async def causes(self, _: web.Request) -> web.Response:
         """Show what was read by cause."""

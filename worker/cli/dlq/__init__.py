@@ -281,7 +281,7 @@ def _ask(order: "Order", *, as_json: bool) -> None:
     """Print how many it would be, and go on only after a yes; end when there are none."""
     from dataclasses import replace
 
-    from worker.cli.dlq.output import print_json, print_selection, tally_as_dict
+    from worker.cli.dlq.output import messages, print_json, print_selection, tally_as_dict
 
     dry = replace(order, apply=False)
     tally = _tally_of(dry)
@@ -291,7 +291,7 @@ def _ask(order: "Order", *, as_json: bool) -> None:
         if as_json:
             print_json(tally_as_dict(order, tally))
         raise typer.Exit
-    typer.confirm(f"Delete {tally.causes.total} messages for good?", abort=True, err=True)
+    typer.confirm(f"Delete {messages(tally.causes.total)} for good?", abort=True, err=True)
 
 
 def _carry_out(order: "Order", *, as_json: bool) -> None:
@@ -339,11 +339,13 @@ def _native(rate: float, to: str | None, *, apply: bool, as_json: bool) -> None:
 
 
 def _print_native(arn: str | None, depth: int) -> None:
+    from worker.cli.dlq.output import messages
+
     if arn:
-        typer.echo(f"SQS moves them, about {depth} messages. To follow it:")
+        typer.echo(f"SQS moves them, about {messages(depth)}. To follow it:")
         typer.echo(f"  aws sqs list-message-move-tasks --source-arn {arn}")
     else:
-        typer.echo(f"SQS would move everything, about {depth} messages.")
+        typer.echo(f"SQS would move everything, about {messages(depth)}.")
         typer.echo("Nothing was changed. Add --apply to do it.")
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from worker.cli.dlq.reader import Cause, DeadLetter, NotDecoded, iso, name_of
 from worker.cli.dlq.redrive import OnProgress, Order, Tally
 from worker.intake.dead_letters import DecodedBody, sendable
+from worker.ops import counted
 from worker.ops.status import duration
 from worker.telemetry.scrub import escape
 
@@ -34,8 +35,8 @@ def print_overview(tally: Tally) -> None:
     if tally.others:
         line = f"{tally.causes.total} selected, {line}"
     if read < tally.depth:
-        line += " The others are over --limit, received by another consumer, or behind those of "
-        line += "their FIFO group."
+        line += " What is not is over --limit, received by another consumer, or behind others of "
+        line += "its FIFO group."
     typer.echo(line)
 
 
@@ -58,7 +59,7 @@ def print_tally(order: Order, tally: Tally) -> None:
     elif tally.failed:
         codes = ", ".join(sorted(tally.problems))
         left = f"{tally.not_sent} not sent, {tally.not_deleted} not deleted"
-        typer.echo(f"{left}: {codes}. They stay.", err=True)
+        typer.echo(f"{left}: {codes}. What failed stays.", err=True)
 
 
 def print_selection(order: Order, tally: Tally) -> None:
@@ -68,7 +69,9 @@ def print_selection(order: Order, tally: Tally) -> None:
     if fingerprint is not None and not tally.causes.total:
         typer.echo(f"no dead letter that was read has the fingerprint {fingerprint}", err=True)
     if tally.newer:
-        typer.echo(f"{tally.newer} came after the start, by this machine's clock; they stay.")
+        typer.echo(
+            f"{messages(tally.newer)} came after the start, by this machine's clock: not selected."
+        )
     for why, count in sorted(tally.unaddressed.items()):
         typer.echo(f"{count} without a queue: {why}. Send them by --to URL.", err=True)
     typer.echo(_summary(order, tally))
@@ -78,9 +81,19 @@ def _summary(order: Order, tally: Tally) -> str:
     count, verb = tally.done, DONE[order.action]
     if not order.apply:
         count, verb = tally.causes.total - tally.unaddressed.total(), f"would be {verb}"
-    line = f"{count} {verb}{_destinations(tally)}, {tally.others} others stay."
+    line = f"{count} {verb}{_destinations(tally)}, {others_stay(tally)}."
     unread = tally.depth - tally.causes.total - tally.others - tally.newer
-    return line if unread <= 0 else f"{line} About {unread} were not read."
+    return line if unread <= 0 else f"{line} About {counted(unread, 'was', 'were')} not read."
+
+
+def messages(count: int) -> str:
+    """Return how many, in words."""
+    return counted(count, "message")
+
+
+def others_stay(tally: Tally) -> str:
+    """Return how many are not selected."""
+    return counted(tally.others, "other stays", "others stay")
 
 
 def tally_as_dict(order: Order, tally: Tally) -> dict[str, Any]:
@@ -147,7 +160,8 @@ def progress_text(tally: Tally, seconds: float) -> str:
     left = duration(max(0, tally.depth - read) / rate) if rate else "?"
     return (
         f"{read} of about {tally.depth} read, {rate:.1f}/s, about {left} left: "
-        f"{tally.done} done, {tally.others} others, {tally.not_sent + tally.not_deleted} failed"
+        f"{tally.done} done, {counted(tally.others, 'other')}, "
+        f"{tally.not_sent + tally.not_deleted} failed"
     )
 
 

@@ -358,6 +358,11 @@ class Fault:
         return kind_of(self.code) == "denied"
 
     @property
+    def is_about_credentials(self) -> bool:
+        """Whether the credentials themselves are refused, or there are none."""
+        return kind_of(self.code) == "credentials"
+
+    @property
     def is_missing(self) -> bool:
         """Whether the resource does not exist, or not here."""
         return kind_of(self.code) == "missing"

@@ -280,13 +280,18 @@ def _run(text: str, **style: str) -> Body:
     return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _summary(body: Body) -> str:
     start, end = (datetime.fromisoformat(one) for one in body["interval"].split("/"))
     zone = ZoneInfo(body["timezone"])
     until = datetime.fromisoformat(body["expiresAt"]).astimezone(UTC)
+    conversations = _counted(body["conversationCount"], "conversation")
     parts = [
         f"{period(start, end, zone)} ({zone.key}).",
-        f"{body['conversationCount']:,} conversations in {body['rowCount']:,} groups.",
+        f"{conversations} in {_counted(body['rowCount'], 'group')}.",
         f"Links are valid until {until:%Y-%m-%d %H:%M} UTC.",
     ]
     if not body["complete"]:
