@@ -102,7 +102,14 @@ def a_lease(message=None, *, jobs=(), source=None, visibility=30.0, clock=None):
     """A lease that runs from now on; must be made in a loop, unless it has a clock."""
     clock = clock or asyncio.get_running_loop().time
     message = message or a_message(at=clock())
-    lease = Lease(message, message.received_at + visibility, source or a_source(), clock)
+    lease = Lease(
+        message,
+        source or a_source(),
+        message.received_at + visibility,
+        clock,
+        message.received_at,
+        message.received_at,
+    )
     lease.jobs = tuple(jobs)
     return lease
 

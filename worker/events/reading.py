@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 from msgspec import UNSET, Raw, Struct, json
 
@@ -169,7 +169,7 @@ class Wanted:
         return any(fnmatchcase(detail_type, glob) for glob in self.globs)
 
 
-class ForJob(NamedTuple):
+class ForJob(Struct, frozen=True, gc=False):
     """An event, and the job it is for."""
 
     job: str

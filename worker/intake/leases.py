@@ -12,6 +12,7 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from worker.clients.aws import (
     MAX_BATCH,
@@ -84,68 +85,48 @@ Phase = Literal["queued", "gate", "permit", "alone", "working", "settling"]
 """Where a message in flight is; `queued` behind the head of its FIFO group."""
 
 
-class Lease:
-    """One message in flight, until when it is ours, and what is done with it."""
+class Lease(Struct, eq=False):
+    """One message in flight, until when it is ours, and what is done with it. Times: the loop's."""
 
-    __slots__ = (
-        "_clock",
-        "attempts",
-        "beat",
-        "began_at",
-        "begun",
-        "conversation_id",
-        "degrades_at",
-        "ends_at",
-        "failed_probes",
-        "first_received_at",
-        "has_permit",
-        "jobs",
-        "message",
-        "origin",
-        "phase",
-        "probe",
-        "settled",
-        "source",
-        "task",
-        "why_cancelled",
-    )
+    message: Message
+    source: Source
+    """The queue it came from."""
 
-    def __init__(
-        self, message: Message, ends_at: float, source: Source, clock: Callable[[], float]
-    ) -> None:
-        self.message = message
-        self.source = source
-        """The queue it came from."""
+    ends_at: float
+    _clock: Callable[[], float]
+    first_received_at: float
+    began_at: float
+    """When it entered its phase."""
 
-        self._clock, self.ends_at = clock, ends_at
-        self.first_received_at = self.began_at = message.received_at
-        """When it entered its phase, by the loop's clock."""
+    phase: Phase = "queued"
+    task: asyncio.Task[None] | None = None
+    """The task that may be cancelled; None before it starts and once the message settles."""
 
-        self.phase: Phase = "queued"
-        self.task: asyncio.Task[None] | None = None
-        """The task that may be cancelled; None before it starts and once the message settles."""
+    why_cancelled: str | None = None
+    settled: bool = False
+    """Its end is decided; the heartbeat goes on for a delete and stops for a release."""
 
-        self.why_cancelled: str | None = None
-        self.settled = False
-        """Its end is decided; the heartbeat goes on for a delete and stops for a release."""
+    beat: asyncio.Task[None] | None = None
+    degrades_at: float = math.inf
+    """When its job goes without what it may miss; known once it failed."""
 
-        self.beat: asyncio.Task[None] | None = None
-        self.degrades_at = math.inf
-        """When its job goes without what it may miss, by the loop's clock; known once it failed."""
+    has_permit: bool = False
+    begun: bool = False
+    probe: bool = False
+    """Chosen by the gate to find out whether an upstream is back."""
 
-        self.has_permit = self.begun = False
-        self.probe = False
-        """Chosen by the gate to find out whether an upstream is back."""
+    failed_probes: int = 0
+    attempts: int = 0
+    """Failed attempts to delete it or to change its visibility."""
 
-        self.failed_probes = 0
-        self.attempts = 0
-        """Failed attempts to delete it or to change its visibility."""
+    jobs: tuple[str, ...] = ()
+    """The jobs that want it; empty before it was opened."""
 
-        self.jobs: tuple[str, ...] = ()
-        """The jobs that want it; empty before it was opened."""
+    origin: Origin | None = None
+    conversation_id: str | None = None
 
-        self.origin: Origin | None = None
-        self.conversation_id: str | None = None
+    def __repr__(self) -> str:
+        return f"Lease({self.message.id!r})"
 
     @property
     def lost(self) -> bool:
@@ -222,7 +203,10 @@ class Leases:
         if (held := self.held.get(message.id)) is not None:
             held.message, held.ends_at = message, ends_at
             return None
-        lease = self.held[message.id] = Lease(message, ends_at, self._source, self._clock)
+        received = message.received_at
+        lease = self.held[message.id] = Lease(
+            message, self._source, ends_at, self._clock, received, received
+        )
         return lease
 
     def forget(self, lease: Lease) -> None:

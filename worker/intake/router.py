@@ -67,7 +67,11 @@ class Routed(Struct, frozen=True):
 
 def routed(routes: Routes, events: Iterable[ForJob], jobs: frozenset[str]) -> list[Routed]:
     """Return what is to be run for the events of one message, by the jobs of its queue."""
-    return [Routed(event, routes[job]) for job, event in events if job in jobs and job in routes]
+    return [
+        Routed(one.event, routes[one.job])
+        for one in events
+        if one.job in jobs and one.job in routes
+    ]
 
 
 log = structlog.get_logger(__name__)
@@ -117,8 +121,8 @@ class Unrouted:
     def half_configured(self, events: Iterable[ForJob], source: Source) -> DeadLetter | None:
         """Return the dead letter of a message that a job would want which lacks a setting."""
         if not source.bound:
-            for job, _ in events:
-                if reason := self._half_configured.get(job):
+            for one in events:
+                if reason := self._half_configured.get(one.job):
                     return _dead_letter(reason, "HalfConfigured")
         return None
 

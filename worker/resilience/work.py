@@ -70,15 +70,12 @@ class Work(Struct, eq=False):
             self.ends_by += now - self._waiting_since
 
 
-class WorkGroup:
+class WorkGroup(Struct, eq=False):
     """The works that running code works for; others may join it, and wait along, or leave."""
 
-    __slots__ = ("_waits", "_what", "works")
-
-    def __init__(self, works: tuple[Work, ...] = ()) -> None:
-        self.works = works
-        self._waits = 0
-        self._what = ""
+    works: tuple[Work, ...] = ()
+    _waits: int = 0
+    _what: str = ""
 
     def join(self, works: tuple[Work, ...], now: float) -> None:
         """Add works to those that share what is under way."""
