@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.support.factories import a_reference_body, a_voice_scored
-from worker.clients.aws import Message
+from worker.clients.aws import Message, Queue
 from worker.emulators.sqs.control import (
     ACCESS_DENIED,
     HTTP_500,
@@ -82,6 +82,26 @@ async def test_each_message_is_handled_and_deleted(sqs, queue, start_intake, rec
         await sqs.wait_until(empty(sqs, queue), 60)
 
     assert sorted(handler.seen) == sorted(ids)
+
+
+async def test_a_receive_that_hangs_is_followed_by_another(
+    sqs, queue, start_intake, recorder, monkeypatch
+):
+    handler, receive = recorder(), Queue.receive
+    hung = iter([True])
+
+    async def hangs_once(*arguments, **named):
+        if next(hung, False):
+            await asyncio.Event().wait()
+        return await receive(*arguments, **named)
+
+    monkeypatch.setattr(Queue, "receive", hangs_once)
+    ids = send(sqs, queue, 1)
+
+    async with start_intake(handler):
+        await sqs.wait_until(empty(sqs, queue), 60)
+
+    assert handler.seen == ids
 
 
 async def test_messages_leave_nothing_to_the_garbage_collector(

@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
@@ -14,18 +15,48 @@ class HangingQueue:
         await asyncio.Event().wait()
 
 
+@asynccontextmanager
+async def a_hanging_poller():
+    """Run one whose receives hang beside a ticker."""
+    settings = PollSettings(wait_seconds=10, visibility_seconds=None, most_pollers=1)
+    clock = asyncio.get_running_loop().time
+    polls = Poller(HangingQueue(), settings, clock=clock, random=Random(1))
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.25)
+            polls.end_stalled()
+
+    ticker = asyncio.create_task(tick())
+    yield polls
+    ticker.cancel()
+
+
 @pytest.mark.looptime
 async def test_a_receive_that_hangs_is_given_up_and_said_to_be_the_problem():
     loop = asyncio.get_running_loop()
-    settings = PollSettings(wait_seconds=10, visibility_seconds=None, most_pollers=1)
-    polls = Poller(HangingQueue(), settings, clock=loop.time, random=Random(1))
     began = loop.time()
 
-    assert await polls.receive(10) is None
+    async with a_hanging_poller() as hanging:
+        assert await hanging.receive(10) is None
 
     assert loop.time() - began == pytest.approx(10 + STALLED_SECONDS, abs=1)
-    assert polls.problem == "TimeoutError"
-    assert polls.answered_at is None
+    assert hanging.problem == "TimeoutError"
+    assert hanging.answered_at is None
+    assert not asyncio.current_task().cancelling()
+
+
+@pytest.mark.looptime
+async def test_a_receive_that_is_cancelled_from_outside_ends_so():
+    async with a_hanging_poller() as hanging:
+        poll = asyncio.create_task(hanging.receive(10))
+        await asyncio.sleep(1)
+
+        poll.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await poll
+    assert hanging.problem is None
 
 
 class DeadQueue:

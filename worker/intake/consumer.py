@@ -219,6 +219,7 @@ class Consumer:
             await asyncio.sleep(CHECK_SECONDS)
             self.gate.check()
             self.delivery.cancel_overdue()
+            self.poller.end_stalled()
             metrics.fold()
 
     async def _idle(self, seconds: float) -> None:
