@@ -13,6 +13,7 @@ from tests.support.aws_stub import REGION, SILENCE, Say, a_client
 from tests.support.s3 import a_guard
 from worker.clients.aws.session import AwsService
 from worker.clients.aws.wire.connection import ClientLimits
+from worker.clients.aws.wire.http11 import Connection
 from worker.clients.aws.wire.operations import WireClients
 from worker.errors import Unavailable
 from worker.jobs.reports.bucket import ReportBucket
@@ -57,10 +58,10 @@ async def a_dripping_server(monkeypatch, at_once=b""):
         await asyncio.sleep(BETWEEN_BYTES)  # the drip that is under way
 
 
-async def seconds_of(call):
+async def seconds_of(call, error=ReadTimeoutError):
     clock = asyncio.get_running_loop().time
     began = clock()
-    with pytest.raises(ReadTimeoutError):
+    with pytest.raises(error):
         await call
     return clock() - began
 
@@ -162,3 +163,38 @@ async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub, wi
             await client.receive_message(QueueUrl="q")
 
     assert not stub.asked
+
+
+@asynccontextmanager
+async def a_kept_connection():
+    """One to a server that answers its first request alone."""
+    loop, heard = asyncio.get_running_loop(), []
+
+    async def serve(reader, writer):
+        heard.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    _, connection = await loop.create_connection(lambda: Connection(loop, "host", set()), *address)
+    try:
+        yield connection
+    finally:
+        connection.abort()
+        server.close()
+        for writer in heard:
+            writer.transport.abort()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("first", [0.2, 30], ids=["shorter before", "longer before"])
+async def test_the_next_request_of_a_connection_has_its_own_time(first):
+    clock = asyncio.get_running_loop().time
+    async with a_kept_connection() as connection:
+        await connection.ask(b"GET / HTTP/1.1\r\n\r\n", first, clock() + 60)
+        connection.release()
+        call = connection.ask(b"GET / HTTP/1.1\r\n\r\n", 0.4, clock() + 60)
+        took = await seconds_of(call, TimeoutError)
+
+    assert took == pytest.approx(0.4, abs=0.15)

@@ -292,7 +292,7 @@ async def ask(operation: Callable[..., Awaitable[Any]], **parameters: Any) -> Ma
     except _ODD_REPLY:
         failure = QueueError(name, UNREADABLE)
     else:
-        if isinstance(answer, Mapping):
+        if isinstance(answer, dict):
             return answer
         failure = QueueError(name, UNREADABLE)
     # Outside: AWS's own text quotes ARNs and addresses, and would ride along on `__context__`.
