@@ -101,29 +101,3 @@ import this
     found = imported_by(code=code)
 
     assert {"rich", "click", "this"} <= found
-
-
-@pytest.mark.parametrize(
-    "connect",
-    [
-        "context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname='host')",
-        "context.wrap_socket(socket.socket(), server_hostname='host')",
-    ],
-)
-def test_clients_of_their_own_have_the_authorities_of_the_system_once_they_connect(
-    imported_by, connect
-):
-    code = f"""
-import certifi, os, socket, ssl
-from worker.cli.run import spare_imports
-os.environ["SSL_CERT_FILE"] = certifi.where()  # not every machine has some
-with spare_imports():
-    import aiohttp
-    context = ssl.create_default_context()
-later, whole = context.cert_store_stats(), ssl.create_default_context().cert_store_stats()
-{connect}
-assert later["x509"] == 0 < whole["x509"], (later, whole)
-assert (context.cert_store_stats(), type(context)) == (whole, ssl.SSLContext)
-import this
-"""
-    assert "this" in imported_by(code=code)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,38 +46,10 @@ def spare_imports() -> Iterator[None]:
     nothing: Any = None  # by which Python says that a module is not to be found
     sys.modules.update(dict.fromkeys(missing, nothing))
     gc.disable()
-    # aiohttp makes two contexts when it is imported, and all clients here bring their own.
-    ssl.SSLContext.set_default_verify_paths = _later  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        del ssl.SSLContext.set_default_verify_paths
         gc.freeze()  # else the next collection goes through all of it: 40 ms
         gc.enable()
         for name in missing:
             del sys.modules[name]
-
-
-class _LateAuthorities(ssl.SSLContext):
-    """Reads the system's authorities, 20 ms and a MiB, when a connection is first made by it.
-
-    None of the daemon's own is: this is for clients that the jobs of other packages may make.
-    """
-
-    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
-        """As event loops connect."""
-        self._read()
-        return self.wrap_bio(*arguments, **named)
-
-    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-        """As threads connect."""
-        self._read()
-        return self.wrap_socket(*arguments, **named)
-
-    def _read(self) -> None:
-        self.__class__ = ssl.SSLContext  # type: ignore[assignment]  # not late any more
-        self.set_default_verify_paths()
-
-
-def _later(context: ssl.SSLContext) -> None:
-    context.__class__ = _LateAuthorities
