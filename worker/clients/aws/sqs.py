@@ -165,7 +165,7 @@ def _message(entry: Any, received_at: float) -> Message | None:
         receipt=receipt,
         body=body or "",
         received_at=received_at,
-        receive_count=_whole(receives, 1, _MOST_RECEIVES) or 1,
+        receive_count=1 if receives == "1" else _whole(receives, 1, _MOST_RECEIVES) or 1,
         sent_at=_whole(sent, 0, _LATEST_MILLISECONDS) / 1000 or None,
         attributes=_NONE,
     )
@@ -220,7 +220,7 @@ def _text(raw: Mapping[str, Any], name: str) -> str | None:
 def _whole(value: Any, default: int, most: int = _MOST_SECONDS) -> int:
     """Return a whole number from 0 to `most`, written as text or as a number."""
     try:
-        number = int(value) if isinstance(value, str | int) else default
+        number = int(value) if isinstance(value, (str, int)) else default
     except ValueError:
         return default
     return number if 0 <= number <= most else default
