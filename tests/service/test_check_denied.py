@@ -183,8 +183,8 @@ async def test_a_running_worker_learns_the_same_finding_from_its_own_calls(
             return any(one["code"] == code for one in problems)
 
         await eventually(has_it)
-        logged = [json.loads(line) for line in worker.log.read_text().splitlines()]
 
+    logged = [json.loads(line) for line in worker.log.read_text().splitlines()]
     assert code in found
     # A token is no job's: its refusal is a line of its own.
     assert code == "GEN01" or code in {one.get("finding_code") for one in logged}
