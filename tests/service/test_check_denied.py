@@ -180,7 +180,8 @@ async def test_a_running_worker_learns_the_same_finding_from_its_own_calls(
 
         async def has_it():
             problems = json.loads(await worker.page("/status"))["problems"]
-            logged = [json.loads(line) for line in worker.log.read_text().splitlines()]
+            lines = worker.log.read_text().splitlines()
+            logged = [json.loads(line) for line in lines if line.endswith("}")]
             # A token is no job's: its refusal is a line of its own.
             return code in {one["code"] for one in problems} and (
                 code == "GEN01" or code in {one.get("finding_code") for one in logged}
