@@ -59,7 +59,7 @@ async def a_dripping_server(monkeypatch, at_once=b""):
 
 
 def about(seconds):
-    """What takes so long, on a busy machine too; without a deadline it takes ten seconds or more."""
+    """What takes so long, on a busy machine too; without a deadline it takes ten seconds."""
     return pytest.approx(seconds + 1, abs=1.05)
 
 
