@@ -134,18 +134,27 @@ class Check:
         """Click on something of the page with the mouse."""
         if not await self.true(f"document.querySelector({json.dumps(selector)})", "click"):
             return
-        box = await self.page.value(
+        # Twice the same: a page whose size was just changed for a picture is still moving.
+        place, before = await self._place_of(selector), None
+        while place != before:
+            await asyncio.sleep(0.1)  # some frames
+            place, before = await self._place_of(selector), place
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.page.ask(
+                "Input.dispatchMouseEvent", type=kind, **place, button="left", clickCount=1
+            )
+
+    async def _place_of(self, selector: str) -> Any:
+        """Scroll to something of the page; return the middle of its first line."""
+        return await self.page.value(
             f"""(() => {{
               const one = document.querySelector({json.dumps(selector)});
               const [line] = one.getClientRects(); // it may have several
               scrollBy(0, line.y - innerHeight / 2);
               const [box] = one.getClientRects();
-              return [box.x + box.width / 2, box.y + box.height / 2];
+              return {{x: box.x + box.width / 2, y: box.y + box.height / 2}};
             }})()"""
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            place = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
-            await self.page.ask("Input.dispatchMouseEvent", type=kind, **place)
 
     async def press(self, key: str) -> None:
         """Press a key of the keyboard."""
