@@ -204,6 +204,11 @@ def _claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
     calls = [results.of(OURS, "calls") for results in found.values()]
     return [
         *_cpu_claims("CPU of a message", none, of_go=1.0),
+        Claim(
+            "CPU of a message on the optimised Python, of Go's with parse",
+            none.ratio(OURS_OPTIMISED, GO, "cpu_us"),
+            1.0,
+        ),
         Claim("CPU of a message, of the cheapest other peer's", _of_cheapest(none), 1.0),
         Claim("SQS calls for 1,000 messages, at any round trip", max(calls, key=_middle), 200),
     ]

@@ -185,6 +185,7 @@ def test_a_pipeline_that_was_not_measured_bears_no_claim_out():
 def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
     def costs(ours, bare, go):
         figures = {intake.OURS.name: ours, intake.BARE.name: bare, intake.GO.name: go}
+        figures[intake.OURS_OPTIMISED.name] = 0.8 * ours
         names = [one.name for one in intake.EVERYONE]
         at = {name: [intake.Cost(1000, figures.get(name, 100), 200, 1, 0)] for name in names}
         return Results(at)
@@ -195,6 +196,7 @@ def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
     assert claims["CPU of a message, of the bare loop's"] == (0.29, True)
     assert claims["CPU of a message, of the cheapest other peer's"] == (0.29, True)
     assert claims["CPU of a message, of Go's with parse"] == (0.967, True)
+    assert claims["CPU of a message on the optimised Python, of Go's with parse"] == (0.773, True)
     assert claims["CPU of a message over TLS, of the bare loop's"] == (0.32, False)
     assert claims["CPU of a message over TLS, of Go's with parse"] == (1.2, True)
 
