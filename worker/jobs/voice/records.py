@@ -1,33 +1,19 @@
 """The records in DynamoDB: one item a conversation and time."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import (
-    Clamped,
-    Context,
-    Decimal,
-    DecimalException,
-    Inexact,
-    Overflow,
-    Rounded,
-    Subnormal,
-)
+from decimal import DecimalException
 from enum import StrEnum
 from typing import Any
+
+from boto3.dynamodb.types import TypeSerializer
 
 from worker.api import AwsService, Permanent, Rejected, utc_text
 from worker.jobs.voice.customers import Customer
 from worker.jobs.voice.events import SpeakerScore, VoiceScored
 
 Item = Mapping[str, Any]
-
-_NUMBERS = Context(
-    prec=38, Emin=-130, Emax=125, traps=[Clamped, Inexact, Overflow, Rounded, Subnormal]
-)
-"""38 digits, and magnitudes from 1E-130 to 9.9E+125:
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html."""
 
 
 class EnrichmentStatus(StrEnum):
@@ -169,21 +155,11 @@ def _speaker(speaker: SpeakerScore) -> Mapping[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """Return a value as DynamoDB has it. Not by boto3, which has this: two MiB for these lines."""
-    match value:
-        case str():
-            return {"S": value}
-        case int() | Decimal():
-            return {"N": _number(name, value)}
-        case list():
-            return {"L": [_typed(name, one) for one in value]}
-    return {"M": {key: _typed(name, one) for key, one in value.items()}}
-
-
-def _number(name: str, value: int | Decimal) -> str:
-    with suppress(DecimalException):
-        exact = _NUMBERS.create_decimal(value)
-        if exact.is_finite():
-            return str(exact)
-    # Raised out here: the error of decimal quotes the value.
+    if isinstance(value, str):  # most of them are, and the serializer asks for all else first
+        return {"S": value}
+    try:
+        return TypeSerializer().serialize(value)
+    except (DecimalException, TypeError):
+        pass
+    # Raised out here: the serializer's error quotes the value.
     raise Permanent(f"{name}: more than a DynamoDB number can hold")
