@@ -14,7 +14,7 @@ atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
 RUN = "runpy.run_module('worker', run_name='__main__', alter_sys=True)"
 
 TERMINALS = {"rich", "pygments", "click", "typer"}
-SDK = {"aioboto3", "boto3", "s3transfer"}
+SDK = {"aioboto3", "s3transfer"}
 OF_COMMANDS = re.compile(
     r"worker\.(demo|emulators|testing|ops\.replicas)\b"
     r"|worker\.jobs\.\w+\.(backfill|by_hand|checks|demo)$"
