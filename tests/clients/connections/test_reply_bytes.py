@@ -7,14 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.clients.aws.wire.http11 import (
-    MAX_HEADER_BYTES,
-    MalformedReply,
-    Reading,
-    Reply,
-    ReplyCut,
-)
+from worker.clients.http11_reply import MalformedReply, Reading, Reply, ReplyCut
+from worker.clients.http_network import MAX_HEADER_BYTES
 
+MOST_BYTES = 100_000
 BODY = b'{"Messages":[{"Body":"a\\r\\n\\r\\nHTTP/1.1 200 OK"}]}'
 DATE = b"Date: Mon, 02 Mar 2026 12:00:00 GMT\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
@@ -49,7 +45,7 @@ ANSWER = Reply(200, {"date": "Mon, 02 Mar 2026 12:00:00 GMT"}, BODY)
 
 def fed(*pieces):
     """What was read of them."""
-    reading = Reading()
+    reading = Reading(MOST_BYTES)
     whole = [reading.feed(piece) for piece in pieces]
     assert not any(whole[:-1])
     return reading
@@ -169,15 +165,14 @@ def test_interim_replies_without_end_are_refused():
 
 
 def fed_in_pieces(reply, size):
-    reading = Reading()
+    reading = Reading(MOST_BYTES)
     for n in range(0, len(reply), size):
         reading.feed(reply[n : n + size])
     return reading
 
 
 @pytest.mark.parametrize("trailing", [b"", b"1\r\nx\r\n" * 20_000, b"0\r\nX: " + b"t" * 120_000])
-def test_a_body_with_all_its_framing_has_a_limit(monkeypatch, trailing):
-    monkeypatch.setattr("worker.clients.aws.wire.http11.MAX_BODY_BYTES", 100_000)
+def test_a_body_with_all_its_framing_has_a_limit(trailing):
     body = trailing or chunked(b"x" * 101_000, 1000)
 
     with pytest.raises(ReplyCut, match="too large"):
@@ -223,7 +218,7 @@ def test_of_bytes_of_any_kind_there_is_a_reply_or_a_refusal(reply, mutations, cu
 
 def outcome(pieces):
     """The same reply or refusal, however the bytes were cut."""
-    reading = Reading()
+    reading = Reading(MOST_BYTES)
     try:
         for piece in pieces:
             if reading.reply is not None:
@@ -241,7 +236,7 @@ def test_a_reply_that_was_read_leaves_nothing_to_the_garbage_collector():
     gc.collect()
     gc.disable()
     try:
-        reading = Reading()
+        reading = Reading(MOST_BYTES)
         whole = reading.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         reply = reading.reply
         del reading

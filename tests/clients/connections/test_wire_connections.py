@@ -22,7 +22,7 @@ from tests.clients.connections.test_reply_bytes import MUTATIONS, WHOLE, chunked
 from tests.support.aws_stub import a_client
 from tests.support.raw_server import a_raw_server
 from tests.support.tls import a_certificate
-from worker.clients.aws.wire import http11
+from worker.clients import http11
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ async def test_what_follows_a_reply_is_not_the_next_ones(raw, client, apart):
         second = await call(client)
 
     assert (first, second) == ("first", "second")
-    assert {"event": "aws_reply_unasked", "log_level": "warning", "host": "localhost"} in logs
+    assert {"event": "reply_unasked", "log_level": "warning", "host": "localhost"} in logs
     assert raw.opened == 2
 
 
@@ -135,7 +135,7 @@ async def test_a_reply_that_no_one_asked_for_ends_its_connection(raw, client):
 
         assert await call(client) == "own"
 
-    assert [line["event"] for line in logs] == ["aws_reply_unasked"]
+    assert [line["event"] for line in logs] == ["reply_unasked"]
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_costs_no_call(raw, client):

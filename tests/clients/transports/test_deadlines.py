@@ -13,8 +13,8 @@ from tests.support.aws_stub import REGION, SILENCE, Say, a_client
 from tests.support.s3 import a_guard
 from worker.clients.aws.session import AwsService
 from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.aws.wire.http11 import Connection
 from worker.clients.aws.wire.operations import WireClients
+from worker.clients.http11 import Connection, PoolLimits
 from worker.errors import Unavailable
 from worker.jobs.reports.bucket import ReportBucket
 
@@ -193,13 +193,23 @@ async def a_kept_connection():
         await server.wait_closed()
 
 
+def limits(silence_seconds):
+    return PoolLimits(
+        connections=1,
+        connect_seconds=1,
+        silence_seconds=silence_seconds,
+        total_seconds=60,
+        reply_bytes=1000,
+    )
+
+
 @pytest.mark.parametrize("first", [0.2, 30], ids=["shorter before", "longer before"])
 async def test_the_next_request_of_a_connection_has_its_own_time(first):
     clock = asyncio.get_running_loop().time
     async with a_kept_connection() as connection:
-        await connection.ask(b"GET / HTTP/1.1\r\n\r\n", first, clock() + 60)
+        await connection.ask(b"GET / HTTP/1.1\r\n\r\n", limits(first), clock() + 60)
         connection.release()
-        call = connection.ask(b"GET / HTTP/1.1\r\n\r\n", 0.4, clock() + 60)
+        call = connection.ask(b"GET / HTTP/1.1\r\n\r\n", limits(0.4), clock() + 60)
         took = await seconds_of(call, TimeoutError)
 
     assert took == about(0.4)

@@ -30,8 +30,8 @@ from botocore.retries.standard import (
 )
 
 from worker.clients.aws.wire.connection import Transport
-from worker.clients.aws.wire.http11 import Reply
 from worker.clients.aws.wire.protocol import Answer, Clock, Dialect, Signer, encoded
+from worker.clients.http11_reply import Reply
 
 # The SDK's own tables, by whatever release is installed; it has no public names for them.
 THROTTLED_CODES = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # noqa: SLF001

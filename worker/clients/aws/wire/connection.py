@@ -38,14 +38,8 @@ from botocore.utils import (
 from msgspec import Struct
 from yarl import URL
 
-from worker.clients.aws.wire.http11 import (
-    KEEP_ALIVE_SECONDS,
-    MAX_BODY_BYTES,
-    ConnectTimeout,
-    Pool,
-    Reply,
-    ReplyCut,
-)
+from worker.clients.http11 import KEEP_ALIVE_SECONDS, ConnectTimeout, Pool, PoolLimits
+from worker.clients.http11_reply import Reply, ReplyCut
 from worker.clients.http_network import MAX_HEADER_BYTES, trusted
 
 
@@ -168,6 +162,9 @@ def _configured(chain: AioSession, service: str) -> str | None:
     return url
 
 
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Ten messages of 1 MiB each, escaped, and something to spare. An answer beyond that is none."""
+
 LARGE_BYTES = 1024 * 1024
 
 # Without the first, a server might think that it may compress, and nothing would unpack it.
@@ -242,7 +239,7 @@ class WireTransport:
         rest = _lines(own) + b"content-length: %d\r\n\r\n" % len(body)
         try:
             # One write: a head of its own would be a segment, and a system call, of its own.
-            return await self._pool.post(b"".join((self._start, shared.lines, rest, body)))
+            return await self._pool.send(b"".join((self._start, shared.lines, rest, body)))
         except (OSError, ValueError) as error:
             raise _as_botocore(error, self._endpoint) from error
 
@@ -291,10 +288,13 @@ async def transport_to(
         url.raw_host or "",
         url.port or 443,
         trusted,
-        size=limits.pool,
-        connect_seconds=limits.connect_seconds,
-        silence_seconds=limits.read_seconds,
-        total_seconds=limits.attempt_seconds,
+        PoolLimits(
+            connections=limits.pool,
+            connect_seconds=limits.connect_seconds,
+            silence_seconds=limits.read_seconds,
+            total_seconds=limits.attempt_seconds,
+            reply_bytes=MAX_BODY_BYTES,
+        ),
     )
     try:
         yield WireTransport(pool, endpoint)

@@ -1,29 +1,24 @@
-"""HTTP/1.1 on the event loop's own transports: one POST at a time on a connection that stays open.
+"""HTTP/1.1 on the event loop's own transports: one request at a time on a connection kept open.
 
-llhttp, the parser of Node, says what a reply is, in its strict mode. aiohttp, around the same one,
-makes a call three times as costly. What is refused here besides: other versions, upgrades, transfer
-codings that no one asked for, and sizes. No request is repeated: once it is written, no one knows
-whether it was carried out; `call.py` decides as the SDK does.
+aiohttp, around the same parser, makes a call three times as costly. No request is repeated: once it
+is written, no one knows whether it was carried out; its caller decides.
 """
 
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Mapping
 from ssl import SSLContext
-from typing import Final, NamedTuple, cast
+from typing import cast
 
 import structlog
 from aiohappyeyeballs import start_connection
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from msgspec import Struct
 
-from worker.clients.http_network import MAX_HEADER_BYTES, SECOND_ADDRESS_SECONDS
-
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Ten messages of 1 MiB each, escaped, and something to spare. An answer beyond that is none."""
+from worker.clients.http11_reply import MalformedReply, Reading, Reply, ReplyCut
+from worker.clients.http_network import SECOND_ADDRESS_SECONDS
 
 KEEP_ALIVE_SECONDS = 12.0
-"""The SDK's. A connection that AWS closed in the meantime would cost an attempt."""
+"""The AWS SDK's. A connection that the server closed in the meantime would cost an attempt."""
 
 LARGE_BYTES = 64 * 1024
 """A request beyond that is not read in one go."""
@@ -34,128 +29,26 @@ LEAST_SECONDS = 0.005
 CLOSE_SECONDS = 1.0
 """Longest wait for the event loop to let go of aborted connections."""
 
-VERSIONS: Final = {"1.0", "1.1"}
-
 log = structlog.get_logger(__name__)
 
 
-class ReplyCut(OSError):
-    """The connection ended before the reply was whole, or the reply is beyond the limit."""
+class PoolLimits(Struct, frozen=True, kw_only=True):
+    """How much one pool may wait, hold and read."""
 
+    connections: int
+    connect_seconds: float
+    silence_seconds: float
+    """The longest before and within a reply."""
 
-class MalformedReply(ValueError):
-    """What came is no reply of HTTP/1.1, or none to what was asked."""
+    total_seconds: float
+    """All of one call: the wait for a connection, its making, and the reply."""
+
+    reply_bytes: int
+    """Longest body."""
 
 
 class ConnectTimeout(TimeoutError):
     """No connection within its time."""
-
-
-class Reply(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Asked for by names in lower case."""
-
-    body: bytes
-    until_close: bool = False
-    """It gave no length, and ended with its connection: one that was cut looks as whole."""
-
-
-class Reading:
-    """One reply, as far as it has come."""
-
-    __slots__ = (
-        *("_chunks", "_headed", "_headers", "_parser", "_received", "_until_close"),
-        *("keep_alive", "reply", "surplus"),
-    )
-
-    def __init__(self) -> None:
-        self._parser = HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
-        self._chunks: list[bytes] = []
-        self._received = 0
-        self._headed = False
-        self._until_close = False
-        self.reply: Reply | None = None
-        self.keep_alive = False
-        self.surplus = False
-        """Bytes came after the end of the reply."""
-
-    def feed(self, data: bytes) -> bool:
-        """Return True once the reply is whole. Raises ReplyCut beyond limits, MalformedReply."""
-        # Of all that arrives: the framing of small chunks, and trailers, may outgrow the body.
-        self._received += len(data)
-        if self._received > MAX_BODY_BYTES:
-            raise ReplyCut("too large")
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            if self.reply is None:
-                raise MalformedReply(str(error)) from error
-            self.surplus = True
-        if not self._headed and self._received > MAX_HEADER_BYTES:
-            raise MalformedReply("headers too large")
-        if self.reply is None:
-            return False
-        # It and the parser hold each other: the two would wait for the garbage collector.
-        del self._parser
-        return True
-
-    def end(self) -> Reply | None:
-        """Return the reply if the end of the connection is its end, too."""
-        if self._until_close and self.reply is None:
-            self._finish(keep_alive=False)
-        return self.reply
-
-    def on_message_begin(self) -> None:
-        """Note, for the parser, that a reply begins; a second one was not asked for."""
-        self.surplus = self.reply is not None
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header from the parser. Trailers are dropped: they are no part of an answer."""
-        if not self._headed:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            known = self._headers.get(key)
-            self._headers[key] = text if known is None else f"{known}, {text}"
-
-    def on_headers_complete(self) -> None:
-        """Check a head, for the parser. What is raised here, `feed` raises as MalformedReply."""
-        if self.reply is not None:
-            return
-        status, headers = self._parser.get_status_code(), self._headers
-        if self._parser.get_http_version() not in VERSIONS or status < 100 or status == 101:
-            raise MalformedReply("status line")
-        if self._received > MAX_HEADER_BYTES < sum(map(len, (*headers, *headers.values()))):
-            raise MalformedReply("headers too large")
-        coding = headers.get("transfer-encoding")
-        if coding is not None and coding.lower() != "chunked":
-            raise MalformedReply("transfer coding")
-        self._headed = True
-        self._until_close = (
-            coding is None and "content-length" not in headers and status not in {204, 304}
-        )
-
-    def on_body(self, chunk: bytes) -> None:
-        """Take a piece of the body from the parser."""
-        self._chunks.append(chunk)
-
-    def on_message_complete(self) -> None:
-        """Finish, for the parser, unless it was an interim reply, which is no answer."""
-        if self.reply is not None:
-            return
-        if self._parser.get_status_code() < 200:
-            self._headers, self._headed, self._until_close = {}, False, False
-            return
-        self._finish(keep_alive=self._parser.should_keep_alive())
-
-    def _finish(self, *, keep_alive: bool) -> None:
-        chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        status = self._parser.get_status_code()
-        self.reply = Reply(status, self._headers, body, self._until_close)
-        self.keep_alive = keep_alive
 
 
 class Connection(asyncio.Protocol):
@@ -230,18 +123,19 @@ class Connection(asyncio.Protocol):
             if reading.surplus:
                 self._drop_unasked()
 
-    def ask(self, request: bytes, silence: float, deadline: float) -> asyncio.Future[Reply]:
+    def ask(self, request: bytes, limits: PoolLimits, deadline: float) -> asyncio.Future[Reply]:
         """Write a request and return its reply to come.
 
-        `silence`: the longest, in seconds; `deadline`: of the whole reply, by the loop's clock.
+        `deadline`: of the whole reply, by the loop's clock.
         Raises ReplyCut, MalformedReply, TimeoutError and OSError. `release` must follow.
         """
         if not self.is_usable:
             raise ReplyCut("closed")  # since it was made: nothing would report its end any more
-        self._reading, self._answer = Reading(), self._loop.create_future()
+        self._reading, self._answer = Reading(limits.reply_bytes), self._loop.create_future()
         self._is_large = len(request) > LARGE_BYTES
-        self._heard_at, self._silence, self._deadline = self._loop.time(), silence, deadline
-        due = min(self._heard_at + silence, deadline)
+        self._heard_at, self._deadline = self._loop.time(), deadline
+        self._silence = limits.silence_seconds
+        due = min(self._heard_at + self._silence, deadline)
         if self._timer is None or self._timer.when() > due:
             self._set_timer(due)
         self._transport.write(request)
@@ -283,7 +177,7 @@ class Connection(asyncio.Protocol):
 
     def _drop_unasked(self) -> None:
         # Read as the reply to the next request, it would be the answer to something else.
-        log.warning("aws_reply_unasked", host=self._host)
+        log.warning("reply_unasked", host=self._host)
         self.abort()
 
     def end(self, error: Exception) -> None:
@@ -296,48 +190,32 @@ class Connection(asyncio.Protocol):
 class Pool:
     """The connections to one server."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        tls: SSLContext | None,
-        *,
-        size: int,
-        connect_seconds: float,
-        silence_seconds: float,
-        total_seconds: float,
-    ) -> None:
-        """Must be made in the loop. `tls`: None for a server that is spoken to in the clear.
-
-        `size`: connections at most. `silence_seconds`, `total_seconds`: of one call; the total
-        holds the wait for a connection, and its making.
-        """
+    def __init__(self, host: str, port: int, tls: SSLContext | None, limits: PoolLimits) -> None:
+        """Must be made in the loop. `tls`: None for a server that is spoken to in the clear."""
         self._loop = asyncio.get_running_loop()  # asked for each time, it is a system call
         self._host = host
         self._port = port
         self._tls = tls
-        self._connect_seconds = connect_seconds
-        self._silence_seconds = silence_seconds
-        self._total_seconds = total_seconds
-        self._permits = asyncio.Semaphore(size)
+        self._limits = limits
+        self._permits = asyncio.Semaphore(limits.connections)
         self._standing: set[Connection] = set()
         self._idle: deque[Connection] = deque()
         self._closed = False
 
-    async def post(self, request: bytes) -> Reply:
+    async def send(self, request: bytes) -> Reply:
         """Send a whole request and return its reply.
 
         Raises ReplyCut, MalformedReply, ConnectTimeout, TimeoutError, ssl.SSLError and OSError.
         A cancelled call closes its connection: the reply that is under way is no one's.
         """
-        deadline = self._loop.time() + self._total_seconds
+        deadline = self._loop.time() + self._limits.total_seconds
         # No time-out here: those before it in the queue began earlier, and end earlier.
         async with self._permits:
             if deadline - self._loop.time() < LEAST_SECONDS:
                 raise TimeoutError  # sent now, it might be carried out with no one to hear of it
             connection = self._kept() or await self._opened(deadline)
             try:
-                return await connection.ask(request, self._silence_seconds, deadline)
+                return await connection.ask(request, self._limits, deadline)
             finally:
                 connection.release()
                 self._keep(connection)
@@ -372,7 +250,7 @@ class Pool:
 
     async def _opened(self, deadline: float) -> Connection:
         connection = Connection(self._loop, self._host, self._standing)
-        by = min(deadline, self._loop.time() + self._connect_seconds)
+        by = min(deadline, self._loop.time() + self._limits.connect_seconds)
         try:
             async with asyncio.timeout_at(by):
                 await self._connect(connection)
