@@ -172,11 +172,19 @@ def certificate(tmp_path_factory):
     return a_certificate(tmp_path_factory.mktemp("tls"))
 
 
+ASSUMED = b"""<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
+<AccessKeyId>k</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2126-03-02T12:00:00Z</Expiration>
+</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+
+
 @pytest.fixture
 async def secure(certificate, monkeypatch):
     """The port of a server with that certificate."""
 
     async def answer(request):
+        if b"AssumeRole" in await request.read():
+            return web.Response(body=ASSUMED, content_type="text/xml")
         return web.Response(body=b"{}" if request.method == "POST" else b"<Buckets/>")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -226,22 +234,40 @@ async def test_a_server_behind_a_proxy_must_be_vouched_for_too(
     assert proxy.hosts == [f"localhost:{secure}"] * 2
 
 
-async def test_credentials_of_a_role_are_asked_for_through_a_proxy_with_the_same_trust(
-    secure, certificate, monkeypatch, tmp_path
-):
+@pytest.fixture
+def role(monkeypatch, tmp_path):
+    """Credentials are those that STS gives for a token in a file."""
     token = tmp_path / "token"
     token.write_text("a.web.token")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/worker")
+
+
+@pytest.mark.usefixtures("role")
+async def test_credentials_of_a_role_are_asked_for_through_a_proxy_with_the_same_trust(
+    secure, monkeypatch
+):
     async with a_proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(SSLError):
-            async with a_client("wire", read_seconds=60) as client:
+            async with a_client("wire") as client:
                 await client.receive_message(QueueUrl="q")
 
-    assert proxy.hosts[0] == f"localhost:{secure}"
+    assert proxy.hosts == [f"localhost:{secure}"]
+
+
+@pytest.mark.usefixtures("secure", "role")
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+async def test_credentials_of_a_role_are_asked_for_with_a_bundle_of_the_environment(
+    certificate, open_client, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, str(certificate))
+    async with open_client() as client:
+        answer = await client.receive_message(QueueUrl="q")
+
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 async def test_a_reply_header_of_60_kib_is_read(stub, open_client):

@@ -30,7 +30,7 @@ class SdkClients:
         region = chain.get_config_variable("region")
         if region is not None:
             self._session.set_config_variable("region", region)
-        # Shared: the endpoints of all services are kept once, and nobody is asked for keys twice.
+        # Shared: the endpoints of all services are kept once, and keys are looked up once.
         self._session.register_component("data_loader", chain.get_component("data_loader"))
         self._session.register_component("credential_provider", _FromChain(credentials))
 

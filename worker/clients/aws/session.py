@@ -22,9 +22,11 @@ from contextlib import (
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from os import environ
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from time import monotonic
+from typing import Any, Final, NamedTuple, Self
 
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
@@ -38,9 +40,6 @@ from worker.clients.http_network import BUNDLES
 from worker.errors import WorkerError
 from worker.resilience import Guard
 from worker.settings import Aws
-
-if TYPE_CHECKING:
-    from worker.clients.aws.sdk import SdkClients
 
 __all__ = ["AwsService", "AwsSession", "ClientLimits", "SlimLoader", "slim"]
 
@@ -123,7 +122,7 @@ class _Chain(Session):  # type: ignore[misc]
     """The SDK's session, whose own clients have our trust, too: a role's token is a secret."""
 
     def create_client(self, *arguments: Any, **named: Any) -> Any:
-        """Make a client of the chain's own: nobody else asks for one."""
+        """Make a client of the chain's own."""
         limits = CREDENTIALS_LIMITS
         config = Config(
             max_pool_connections=limits.pool,
@@ -158,6 +157,7 @@ class ChainCredentials:
         self._chain = chain
         self._found: Credentials | None = None
         self._kept: Kept | None = None
+        self._look_again = 0.0
         self._under_way: Future[None] = Future()
         self._under_way.set_result(None)
 
@@ -192,7 +192,10 @@ class ChainCredentials:
         found = self._found
         if not isinstance(found, RefreshableCredentials):
             return self._kept
+        if self._kept and monotonic() < self._look_again:
+            return self._kept
         if self._kept and self._under_way.done() and not found.refresh_needed():
+            self._look_again = monotonic() + 1  # it reads the time zone, too: 15 µs
             return self._kept
         renewal = self._in_a_thread(partial(self._keep, found))
         mandatory: float = found._mandatory_refresh_timeout  # noqa: SLF001  it has no public name
@@ -289,16 +292,11 @@ class AwsSession:
     @asynccontextmanager
     async def _by_sdk(self, service: str, limits: ClientLimits) -> AsyncIterator[Any]:
         if self._sdk is None:
-            clients = await asyncio.to_thread(_sdk_clients)
-            self._sdk = self._sdk or clients(self._chain, self._credentials)
+            # Imported only now, as many workers never come here; 0.3 s of CPU beside the loop.
+            sdk = await asyncio.to_thread(import_module, "worker.clients.aws.sdk")
+            self._sdk = self._sdk or sdk.SdkClients(self._chain, self._credentials)
         async with self._sdk.client(service, limits) as client:
             yield client
-
-
-def _sdk_clients() -> type["SdkClients"]:
-    from worker.clients.aws.sdk import SdkClients  # noqa: PLC0415  0.3 s, megabytes, rarely used
-
-    return SdkClients
 
 
 class LateClient:
