@@ -12,6 +12,8 @@ from worker.clients.http import HttpClient, HttpLimits, _unzipped
 from worker.clients.http_types import Request
 from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 LIMITS = HttpLimits(total_seconds=5, reply_bytes=1000)
 SIGNED = "/b%2Fc%3A/%27%28%2e%2e/t.json?X-Amz-Signature=%2F%3a%27%28&X-Amz-Date=a+b%20c&d='(!)~"
 
@@ -37,9 +39,9 @@ async def a_server(reply):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lines
 
 
-async def answer_to(path, reply, base="", **request):
+async def answer_to(path, reply, base="", method="GET", **request):
     async with a_server(reply) as (url, lines), HttpClient("crm", url + base, LIMITS) as http:
-        got = await http.send(Request(method="GET", path=path, template="/", **request))
+        got = await http.send(Request(method=method, path=path, template="/", **request))
     return got, [line.split(" ")[1] for line in lines]
 
 
@@ -137,11 +139,17 @@ async def test_a_host_that_no_resolver_takes_is_unavailable():
             await http.send(Request(method="GET", path="/x", template="/x"))
 
 
-async def test_a_request_that_cannot_be_written_is_permanent():
+@pytest.mark.parametrize("value", ["Bearer \u20ac", "Bearer a\r\nX-Other: b", "Bearer a\nb"])
+async def test_a_request_that_cannot_be_written_is_permanent(value):
     with pytest.raises(Permanent) as caught:
-        await answer_to("/x", a_reply(), headers={"Authorization": "Bearer \u20ac"})
+        await answer_to("/x", a_reply(), headers={"Authorization": value})
 
-    assert str(caught.value) == "crm: unsendable (UnicodeEncodeError)"
+    assert str(caught.value) == "crm: unsendable (ValueError)"
+
+
+async def test_a_reply_without_a_body_of_its_length_is_not_waited_for():
+    with pytest.raises(Permanent):
+        await answer_to("/x", a_reply(), method="HEAD")
 
 
 @pytest.mark.parametrize(
