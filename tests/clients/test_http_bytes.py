@@ -25,24 +25,39 @@ def a_reply(body=b"{}", *headers):
 
 @asynccontextmanager
 async def a_server(reply):
-    """Give its URL, and the request lines it gets."""
-    lines = []
+    """Give its URL, and the heads of the requests it gets."""
+    heads = []
 
     async def serve(reader, writer):
-        lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(reply)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lines
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
 
 
 async def answer_to(path, reply, base="", method="GET", **request):
-    async with a_server(reply) as (url, lines), HttpClient("crm", url + base, LIMITS) as http:
+    async with a_server(reply) as (url, heads), HttpClient("crm", url + base, LIMITS) as http:
         got = await http.send(Request(method=method, path=path, template="/", **request))
-    return got, [line.split(" ")[1] for line in lines]
+    return got, [head.split(" ")[1] for head in heads]
+
+
+@pytest.mark.parametrize(
+    ("method", "json", "length"),
+    [("GET", None, None), ("POST", None, "0"), ("POST", {"a": "ä"}, "10"), ("PATCH", None, "0")],
+)
+async def test_a_request_has_the_length_of_its_body(method, json, length):
+    async with a_server(a_reply()) as (url, heads), HttpClient("crm", url, LIMITS) as http:
+        await http.send(Request(method=method, path="/x", template="/", json=json))
+
+    head = dict(line.lower().split(": ") for line in heads[0].split("\r\n")[1:-2])
+    assert head.get("content-length") == length
+    assert head["host"] == url.removeprefix("http://")
+    assert head["accept-encoding"] == "gzip"
+    assert "transfer-encoding" not in head
 
 
 @pytest.mark.parametrize(
