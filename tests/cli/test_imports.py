@@ -14,7 +14,7 @@ atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
 RUN = "runpy.run_module('worker', run_name='__main__', alter_sys=True)"
 
 TERMINALS = {"rich", "pygments", "click", "typer"}
-SDK = {"aioboto3", "s3transfer"}
+SDK = {"aioboto3", "aiobotocore", "s3transfer"}
 OF_COMMANDS = re.compile(
     r"worker\.(demo|emulators|testing|ops\.replicas)\b"
     r"|worker\.jobs\.\w+\.(backfill|by_hand|checks|demo)$"
@@ -73,6 +73,34 @@ for name in BUILT_IN:
     assert found >= {"worker.jobs.voice.records", "worker.jobs.reports.handler"}
     assert packages(found) & (SDK | EMULATORS) == set()
     assert not any(OF_COMMANDS.match(name) for name in found)
+
+
+def test_clients_of_aws_import_neither_the_sdks_nor_aiohttp_until_one_of_them_is_called(
+    imported_by,
+):
+    code = """
+import asyncio, contextlib, os, sys, types, worker
+clients = sys.modules["worker.clients"] = types.ModuleType("worker.clients")
+clients.__path__ = [f"{worker.__path__[0]}/clients"]  # without those of HTTP: they have aiohttp
+from worker.clients.aws.session import AwsSession, ClientLimits
+from worker.settings import Aws
+
+os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+async def main():
+    session = AwsSession(Aws(region="eu-west-1"))
+    async with contextlib.AsyncExitStack() as opened:
+        for name in ("sqs", "dynamodb", "stepfunctions", "events", "s3", "kinesis", "firehose"):
+            limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
+            await opened.enter_async_context(session.client(name, limits))
+        import this
+
+asyncio.run(main())
+"""
+    found = imported_by(code=code)
+
+    assert "this" in found  # all were opened
+    assert packages(found) & ({"aiohttp", "yarl"} | SDK) == set()
 
 
 def test_a_probe_imports_neither_the_settings_nor_any_client(imported_by):

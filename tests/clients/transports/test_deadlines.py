@@ -2,18 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 
 import pytest
-from aiobotocore.credentials import AioRefreshableCredentials
-from aiobotocore.session import AioSession
-from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from tests.support.aws_stub import REGION, SILENCE, Say, a_client
+from tests.support.aws_stub import SILENCE, Say, a_client
 from tests.support.s3 import a_guard
 from worker.clients.aws.session import AwsService
-from worker.clients.aws.wire.connection import ClientLimits
-from worker.clients.aws.wire.operations import WireClients
 from worker.clients.http11 import Connection, PoolLimits
 from worker.errors import Unavailable
 from worker.jobs.reports.bucket import ReportBucket
@@ -154,20 +149,6 @@ async def test_a_file_of_s3_that_drips_ends_as_late(monkeypatch):
             await bucket.get("k")
 
     assert clock() - began == about(TOTAL_SECONDS)
-
-
-async def test_credentials_that_are_renewed_for_ever_end_a_call_as_late(stub, wire):
-    chain = AioSession()
-    chain.set_config_variable("region", REGION)
-    chain._credentials = AioRefreshableCredentials(
-        "k", "s", "t", datetime.now(UTC), refresh_using=asyncio.Event().wait, method="role"
-    )
-    limits = ClientLimits(pool=1, read_seconds=5, attempts=1, total_seconds=TOTAL_SECONDS)
-    async with WireClients(chain, wire).open("sqs", limits) as client:
-        with pytest.raises(CredentialRetrievalError, match="no answer"):
-            await client.receive_message(QueueUrl="q")
-
-    assert not stub.asked
 
 
 @asynccontextmanager

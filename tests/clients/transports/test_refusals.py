@@ -12,7 +12,7 @@ from botocore.exceptions import (
 )
 
 from tests.support.aws_stub import Say, a_client, refusal
-from worker.clients.aws.wire import connection
+from worker.clients.aws.wire import by_aiohttp, connection
 
 HTML = b"<html><body>Service Unavailable</body></html>"
 
@@ -150,7 +150,8 @@ async def test_a_redirect_is_not_followed(stub, wire):
 
 
 async def test_a_reply_without_end_is_given_up(strict, monkeypatch):
-    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 100_000)
+    for module in (connection, by_aiohttp):
+        monkeypatch.setattr(module, "MAX_BODY_BYTES", 100_000)
 
     await strict(Say(200, b'{"a": "' + b"x" * 1_000_000 + b'"}'))
 

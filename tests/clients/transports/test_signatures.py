@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -12,10 +13,10 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
 from hypothesis import given
 from hypothesis import strategies as st
-from yarl import URL
 
-from tests.support.aws_stub import Say, a_client, refusal
-from worker.clients.aws.wire.connection import Endpoint
+from tests.support.aws_stub import REGION, Say, a_client, refusal
+from worker.clients.aws.session import AwsSession
+from worker.clients.aws.wire.connection import ClientLimits, Endpoint
 from worker.clients.aws.wire.protocol import (
     DYNAMODB,
     EVENTS,
@@ -24,6 +25,7 @@ from worker.clients.aws.wire.protocol import (
     Clock,
     Signer,
 )
+from worker.settings import Aws
 
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
 FORMAT = "%Y%m%dT%H%M%SZ"
@@ -65,9 +67,9 @@ REQUESTS = st.tuples(
     again=st.booleans(),
 )
 def test_a_signature_is_botocores(dialect, place, requests, again):
-    path = SigV4Auth(None, "", "")._normalize_url_path(URL(place, encoded=True).raw_path)
+    path = SigV4Auth(None, "", "")._normalize_url_path(urlsplit(place).path)
     where = Endpoint(
-        url=URL(place, encoded=True), region="eu-west-1", path=path, proxy=None, proxy_headers={}
+        url=urlsplit(place), region="eu-west-1", path=path, proxy=None, proxy_headers={}
     )
     signer, scope = Signer(dialect, where), (dialect.signing_name, "eu-west-1")
 
@@ -82,7 +84,7 @@ def test_a_signature_is_botocores(dialect, place, requests, again):
 
 def test_a_key_is_made_anew_for_each_secret_and_day():
     where = Endpoint(
-        url=URL("https://a.example"), region="r", path="/", proxy=None, proxy_headers={}
+        url=urlsplit("https://a.example"), region="r", path="/", proxy=None, proxy_headers={}
     )
     signer = Signer(SQS, where)
     for secret in ("one", "two", "one"):
@@ -167,6 +169,32 @@ async def test_credentials_about_to_end_are_renewed_before_each_call(role, open_
 
     assert keys_used(role) == ["key-2", "key-3"]
     assert verified(*role.asked[-1], secret="secret-3")
+
+
+@pytest.mark.parametrize(
+    ("lasts", "keys", "lookups"),
+    [
+        (timedelta(hours=1), ["key-1"] * 3, 1),
+        (timedelta(minutes=1), ["key-2", "key-3", "key-4"], 4),
+    ],
+)
+async def test_all_clients_of_a_session_have_one_look_up(role, wire, lasts, keys, lookups):
+    session = AwsSession(Aws(transport=wire, region=REGION))
+    documents = [Say(body=credentials_document(n, lasts)) for n in range(1, lookups + 1)]
+    role.replies = documents[:1]
+    for later in documents[1:]:
+        role.replies += [later, Say()]
+    role.replies += [Say()]
+    limits = ClientLimits(pool=1, read_seconds=5, attempts=1)
+    async with (
+        session.client("sqs", limits) as ours,
+        session.client("sqs", limits, any_operation=True) as sdks,
+    ):
+        for client in (ours, sdks, ours):
+            await client.receive_message(QueueUrl="q")
+
+    assert keys_used(role) == keys
+    assert [request.path for request, _ in role.asked].count("/role") == lookups
 
 
 async def test_credentials_that_ended_and_cannot_be_renewed_are_reported_as_such(role, wire):

@@ -6,14 +6,13 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 """
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import aiohttp
 from botocore import exceptions as botocore
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from worker.errors import (
@@ -113,10 +112,6 @@ _NO_CREDENTIALS = (
     botocore.SSOError,
     botocore.ProfileNotFound,
 )
-_OUR_MISTAKE = (botocore.ParamValidationError, botocore.ValidationError)
-_NO_REPLY = (botocore.BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
-"""OSError holds TimeoutError."""
-
 _ODD_REPLY = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What the SDK's parsers raise over a reply of another shape than its model's."""
 
@@ -144,10 +139,16 @@ def aws_errors(service: str, setting: str | None = None) -> Iterator[None]:
             setting=CREDENTIALS,
             remedy="give the task a role, or set AWS_ACCESS_KEY_ID and its secret",
         ) from None
-    except _OUR_MISTAKE as error:
+    except (botocore.ParamValidationError, botocore.ValidationError) as error:
         raise Permanent(f"{service}: {type(error).__name__}") from None
-    except _NO_REPLY as error:
+    except _no_reply() as error:
         raise Unavailable(f"{service}: {type(error).__name__}") from None
+
+
+def _no_reply() -> tuple[type[Exception], ...]:
+    """Return aiohttp's errors, too, once an SDK's client has imported it: in streams they come."""
+    of_aiohttp = getattr(sys.modules.get("aiohttp"), "ClientError", OSError)
+    return botocore.BotoCoreError, ResponseParserError, of_aiohttp, OSError  # and TimeoutError
 
 
 @contextmanager
@@ -287,7 +288,7 @@ async def ask(operation: Callable[..., Awaitable[Any]], **parameters: Any) -> Ma
         answer = await operation(**parameters)
     except botocore.ClientError as error:
         failure = _refusal(name, error.response)
-    except _NO_REPLY as error:
+    except _no_reply() as error:
         failure = QueueError(name, type(error).__name__)
     except _ODD_REPLY:
         failure = QueueError(name, UNREADABLE)
@@ -315,7 +316,7 @@ def _refusal(operation: str, response: Mapping[str, Any]) -> QueueError:
     return QueueError(operation, str(error.get("Code") or ""), action=action)
 
 
-CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+CALL_ERRORS = (botocore.ClientError, botocore.BotoCoreError, ResponseParserError)
 """All that an AWS call may end with in place of its answer."""
 
 _BY_KIND: Mapping[str | None, str] = {
@@ -373,10 +374,10 @@ class Fault:
         return f"{self.code} — {self.remedy}"
 
 
-def fault_of(error: ClientError | BotoCoreError | ResponseParserError) -> Fault:
+def fault_of(error: botocore.ClientError | botocore.BotoCoreError | ResponseParserError) -> Fault:
     """Return what `error` means."""
     code = type(error).__name__
-    if not isinstance(error, ClientError):
+    if not isinstance(error, botocore.ClientError):
         return fault_called(code)
     said = error.response.get("Error", {})
     fault = fault_called(str(said.get("Code", code)))

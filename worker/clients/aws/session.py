@@ -11,26 +11,36 @@ they are kept without what a worker never reads, and read when a service is firs
 """
 
 import asyncio
-import math
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any, Final, Self
+from os import environ
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import AioSession
+from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from worker.clients.aws.errors import aws_errors, failure_called, setting_errors
 from worker.clients.aws.wire.operations import ClientLimits, WireClients
-from worker.clients.http_network import MAX_HEADER_BYTES, trusted
+from worker.clients.http_network import BUNDLES
 from worker.errors import WorkerError
 from worker.resilience import Guard
 from worker.settings import Aws
+
+if TYPE_CHECKING:
+    from worker.clients.aws.sdk import SdkClients
 
 __all__ = ["AwsService", "AwsSession", "ClientLimits", "SlimLoader", "slim"]
 
@@ -106,18 +116,135 @@ def _undocumented(model: Any) -> Any:
 
 
 CREDENTIALS_LIMITS = ClientLimits(pool=2, read_seconds=10, attempts=1)
-"""For the clients that the chain makes by itself, of STS and SSO."""
+"""For the clients that the chain makes by itself, of STS and SSO: calls try again themselves."""
 
 
-class _Chain(AioSession):  # type: ignore[misc]
+class _Chain(Session):  # type: ignore[misc]
     """The SDK's session, whose own clients have our trust, too: a role's token is a secret."""
 
     def create_client(self, *arguments: Any, **named: Any) -> Any:
-        """Make a client; one without connections of ours is the chain's own."""
-        config = named.get("config") or AioConfig()
-        if config.http_session_cls is AIOHTTPSession:
-            config.http_session_cls = partial(_Connections, limits=CREDENTIALS_LIMITS)
-        return super().create_client(*arguments, **{**named, "config": config})
+        """Make a client of the chain's own: nobody else asks for one."""
+        limits = CREDENTIALS_LIMITS
+        config = Config(
+            max_pool_connections=limits.pool,
+            connect_timeout=limits.connect_seconds,
+            read_timeout=limits.read_seconds,
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
+        )
+        named["config"] = config.merge(named["config"]) if named.get("config") else config
+        return super().create_client(*arguments, **{"verify": self._bundle(), **named})
+
+    def _bundle(self) -> str | None:
+        """Return the file of `trusted`; None for certifi's, which is the SDK's own, too."""
+        named = (self.get_config_variable("ca_bundle"), *map(environ.get, BUNDLES))
+        return next(filter(None, named), None)
+
+
+class Kept(NamedTuple):
+    """Credentials that are at hand."""
+
+    keys: ReadOnlyCredentials
+    ends: datetime | None
+
+
+class ChainCredentials:
+    """The chain's credentials, which are looked up and renewed in a thread, one at a time.
+
+    That takes the time of a server of AWS's or of a program. A thread of its own, not of the
+    loop's pool: the end of the process would wait for one that hangs.
+    """
+
+    def __init__(self, chain: Session) -> None:
+        self._chain = chain
+        self._found: Credentials | None = None
+        self._kept: Kept | None = None
+        self._under_way: Future[None] = Future()
+        self._under_way.set_result(None)
+
+    async def opened(
+        self, renewal_seconds: float
+    ) -> Callable[[], Awaitable[ReadOnlyCredentials | None]]:
+        """Look them up, and return what gives them before each attempt; see `kept`."""
+        await self.look_up()
+
+        async def current() -> ReadOnlyCredentials | None:
+            kept = await self.kept(renewal_seconds)
+            return None if kept is None else kept.keys
+
+        return current
+
+    async def look_up(self) -> Credentials | None:
+        """Return what the chain finds, from then on always the same.
+
+        None is no error yet: the SDK's clients open without, too, and fail when they call.
+        """
+        if self._found is None:
+            await asyncio.wrap_future(self._in_a_thread(self._find))
+        return self._found
+
+    async def kept(self, renewal_seconds: float) -> Kept | None:
+        """Return what is at hand, renewed by the SDK's own rules; None where nothing was found.
+
+        Some minutes before their end they are renewed in passing, and later before they are used.
+        Raises CredentialRetrievalError when that takes longer than `renewal_seconds`, and others
+        of the SDK's errors.
+        """
+        found = self._found
+        if not isinstance(found, RefreshableCredentials):
+            return self._kept
+        if self._kept and self._under_way.done() and not found.refresh_needed():
+            return self._kept
+        renewal = self._in_a_thread(partial(self._keep, found))
+        mandatory: float = found._mandatory_refresh_timeout  # noqa: SLF001  it has no public name
+        if self._kept is None or found.refresh_needed(mandatory):
+            await _renewed(renewal, renewal_seconds)
+        return self._kept
+
+    def _find(self) -> None:
+        found = self._chain.get_credentials()
+        is_due = isinstance(found, RefreshableCredentials) and found.refresh_needed()
+        if found is not None and not is_due:
+            self._keep(found)
+        self._found = found
+
+    def _keep(self, found: Credentials) -> None:
+        keys = found.get_frozen_credentials()
+        # Both at once, for the other thread.
+        self._kept = Kept(keys, getattr(found, "_expiry_time", None))
+
+    def _in_a_thread(self, job: Callable[[], None]) -> Future[None]:
+        """Begin, unless one is under way."""
+        if self._under_way.done():
+            self._under_way = _begun(job)
+        return self._under_way
+
+
+def _begun(job: Callable[[], None]) -> Future[None]:
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # who waits for it may be cancelled, and it is not
+
+    def work() -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001  raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    Thread(target=work, name="aws-credentials", daemon=True).start()
+    return done
+
+
+async def _renewed(renewal: Future[None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.wrap_future(renewal)
+    except TimeoutError as error:
+        raise CredentialRetrievalError(provider="role", error_msg="no answer") from error
+    except RuntimeError as error:
+        # Renewed, and past their end by our clock: the one failure that the chain has no
+        # word of its own for. Unknown to callers, it would end the heartbeat.
+        raise CredentialRetrievalError(provider="role", error_msg=error) from error
 
 
 class AwsSession:
@@ -130,10 +257,14 @@ class AwsSession:
             slim(chain)
         if settings.region is not None:
             chain.set_config_variable("region", settings.region)
-        # One chain for both: credentials are looked up, and renewed, once.
+        # One chain for all: credentials are looked up, and renewed, once.
         self._chain = chain
+        self._credentials = ChainCredentials(chain)
         transport = settings.transport
-        self._wire = None if transport == "sdk" else WireClients(chain, transport)
+        self._wire = (
+            None if transport == "sdk" else WireClients(chain, self._credentials.opened, transport)
+        )
+        self._sdk: Any = None
 
     @property
     def region(self) -> str | None:
@@ -151,23 +282,23 @@ class AwsSession:
         of_the_wire = WireClients.speaks(service) and not any_operation
         if self._wire is not None and of_the_wire:
             return self._wire.open(service, limits)
-        config = AioConfig(
-            http_session_cls=partial(_Connections, limits=limits),
-            max_pool_connections=limits.pool,
-            connect_timeout=limits.connect_seconds,
-            read_timeout=limits.read_seconds,
-            retries={"mode": "standard", "total_max_attempts": limits.attempts},
-            # Bodies are built by us and checked by the service; the local check costs CPU only.
-            parameter_validation=False,
-            signature_version="s3v4" if service == "s3" else None,
-            tcp_keepalive=True,
-        )
-        make = partial(self._chain.create_client, service, config=config)
+        make = partial(self._by_sdk, service, limits)
         # Those of every message are made at the start, so that it fails where they are not found.
-        if any_operation or of_the_wire:
-            made: AbstractAsyncContextManager[Any] = make()
-            return made
-        return LateClient(make)
+        return make() if any_operation or of_the_wire else LateClient(make)
+
+    @asynccontextmanager
+    async def _by_sdk(self, service: str, limits: ClientLimits) -> AsyncIterator[Any]:
+        if self._sdk is None:
+            clients = await asyncio.to_thread(_sdk_clients)
+            self._sdk = self._sdk or clients(self._chain, self._credentials)
+        async with self._sdk.client(service, limits) as client:
+            yield client
+
+
+def _sdk_clients() -> type["SdkClients"]:
+    from worker.clients.aws.sdk import SdkClients  # noqa: PLC0415  0.3 s, megabytes, rarely used
+
+    return SdkClients
 
 
 class LateClient:
@@ -205,43 +336,6 @@ class LateClient:
             if self._opened is None:
                 self._opened = await self._stack.enter_async_context(self._make())
         return self._opened
-
-
-class _Connections(AIOHTTPSession):  # type: ignore[misc]
-    """The SDK's own, with the time-outs, the trust and the length of headers of all our clients.
-
-    It has no deadline over the whole of an attempt, streamed bodies included; and behind a proxy,
-    up to aiobotocore 2.25, it checks no certificate at all.
-    """
-
-    def __init__(self, *arguments: Any, limits: ClientLimits, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._limits = limits
-
-    async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
-        session: aiohttp.ClientSession | None = self._sessions.get(proxy_url)
-        if session is None:
-            # Kept before anything is awaited: two calls at once make one pool.
-            session = self._sessions[proxy_url] = self._opened()
-            await self._exit_stack.enter_async_context(session)
-        return session
-
-    def _opened(self) -> aiohttp.ClientSession:
-        tls = trusted(self._verify if isinstance(self._verify, str) else None)
-        limits = self._limits
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limits.pool, ssl=tls, **self._connector_args),
-            timeout=aiohttp.ClientTimeout(
-                total=limits.attempt_seconds,
-                sock_connect=limits.connect_seconds,
-                sock_read=limits.read_seconds,
-                ceil_threshold=math.inf,
-            ),
-            skip_auto_headers={"Content-Type"},
-            auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,17 @@
 """The endpoint of a service, by botocore's own rules, and one POST to it within limits.
 
-By connections of our own, or by aiohttp. Failures are raised as botocore's exceptions.
+By connections of our own, or by aiohttp's, which are imported where they are used alone. Failures
+are raised as botocore's exceptions.
 """
 
-import math
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from ssl import SSLContext
 from typing import Literal, Protocol
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
-from aiobotocore.session import AioSession
 from botocore.auth import SigV4Auth
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.endpoint_provider import EndpointProvider
@@ -24,11 +22,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     NoRegionError,
-    ProxyConnectionError,
     ReadTimeoutError,
     SSLError,
 )
-from botocore.httpsession import ProxyConfiguration, mask_proxy_url
+from botocore.httpsession import ProxyConfiguration
+from botocore.session import Session
 from botocore.utils import (
     get_environ_proxies,
     is_valid_endpoint_url,
@@ -36,11 +34,10 @@ from botocore.utils import (
     validate_region_name,
 )
 from msgspec import Struct
-from yarl import URL
 
-from worker.clients.http11 import KEEP_ALIVE_SECONDS, ConnectTimeout, Pool, PoolLimits
+from worker.clients.http11 import ConnectTimeout, Pool, PoolLimits
 from worker.clients.http11_reply import Reply, ReplyCut
-from worker.clients.http_network import MAX_HEADER_BYTES, trusted
+from worker.clients.http_network import trusted
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
@@ -72,7 +69,7 @@ class ClientLimits(Struct, frozen=True, kw_only=True):
 class Endpoint:
     """The endpoint of one service."""
 
-    url: URL
+    url: SplitResult
     region: str
     """Of signatures."""
 
@@ -85,12 +82,28 @@ class Endpoint:
     proxy_headers: dict[str, str] = field(repr=False)
 
     @property
+    def port(self) -> int:
+        """Return the port, given or the scheme's own."""
+        return self.url.port or _port_of(self.url.scheme)
+
+    @property
     def host(self) -> str:
         """Return the value of the `Host` header."""
-        return self.url.host_port_subcomponent or ""
+        name = self.url.hostname or ""
+        name = f"[{name}]" if ":" in name else name
+        return name if self.port == _port_of(self.url.scheme) else f"{name}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """Return what is asked for, as the first line of a request says it."""
+        return f"{self.url.path}?{self.url.query}" if self.url.query else self.url.path
 
 
-def endpoint_of(chain: AioSession, service: str) -> Endpoint:
+def _port_of(scheme: str) -> int:
+    return 80 if scheme == "http" else 443
+
+
+def endpoint_of(chain: Session, service: str) -> Endpoint:
     """Return where the chain's settings and variables say that a service is.
 
     Raises NoRegionError, InvalidRegionError and EndpointProviderError, and ValueError for an
@@ -98,28 +111,33 @@ def endpoint_of(chain: AioSession, service: str) -> Endpoint:
     """
     region, fips = _region(chain)
     url = _url(chain, service, region, fips=fips)
-    if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
-        raise ValueError(f"Invalid endpoint: {url}")
+    parts = _parts(url)
     proxies = ProxyConfiguration(get_environ_proxies(url))
     proxy = proxies.proxy_url_for(url)
-    parsed = URL(url, encoded=True)
-    if not parsed.raw_path.strip("/"):
-        parsed = parsed.with_path("/")  # a proxy is given the whole URL
     return Endpoint(
-        url=parsed,
+        url=parts,
         region=region,
-        path=SigV4Auth(None, "", region)._normalize_url_path(parsed.raw_path),  # noqa: SLF001  the signer's own rule
+        path=SigV4Auth(None, "", region)._normalize_url_path(parts.path),  # noqa: SLF001  the signer's own rule
         proxy=proxy,
         proxy_headers=proxies.proxy_headers_for(proxy) if proxy else {},
     )
 
 
-def trust(chain: AioSession) -> ssl.SSLContext:
+def _parts(url: str) -> SplitResult:
+    if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
+        raise ValueError(f"Invalid endpoint: {url}")
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError for what is none
+    # A proxy is given the whole URL.
+    return parts if parts.path.strip("/") else parts._replace(path="/", query="", fragment="")
+
+
+def trust(chain: Session) -> ssl.SSLContext:
     """Return whom to trust: AWS_CA_BUNDLE or the profile's, or whom all other clients do."""
     return trusted(chain.get_config_variable("ca_bundle"))
 
 
-def _region(chain: AioSession) -> tuple[str, bool]:
+def _region(chain: Session) -> tuple[str, bool]:
     named = chain.get_config_variable("region")
     if not named:
         raise NoRegionError
@@ -128,7 +146,7 @@ def _region(chain: AioSession) -> tuple[str, bool]:
     return region, region != named
 
 
-def _url(chain: AioSession, service: str, region: str, *, fips: bool) -> str:
+def _url(chain: Session, service: str, region: str, *, fips: bool) -> str:
     loader = chain.get_component("data_loader")
     rules = EndpointProvider(
         loader.load_service_model(service, "endpoint-rule-set-1"), loader.load_data("partitions")
@@ -150,7 +168,7 @@ def _url(chain: AioSession, service: str, region: str, *, fips: bool) -> str:
     return url
 
 
-def _configured(chain: AioSession, service: str) -> str | None:
+def _configured(chain: Session, service: str) -> str | None:
     if chain.get_config_variable("ignore_configured_endpoint_urls"):
         return None
     provider = ConfiguredEndpointProvider(
@@ -200,38 +218,13 @@ class Transport(Protocol):
         """
 
 
-class AiohttpTransport:
-    """By aiohttp, which knows proxies."""
-
-    def __init__(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> None:
-        self._http = http
-        self._endpoint = endpoint
-
-    async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
-        """See Transport."""
-        try:
-            async with self._http.post(
-                self._endpoint.url,
-                # aiohttp wants large bodies as files, which it writes in pieces.
-                data=body if len(body) < LARGE_BYTES else BytesIO(body),
-                headers={**shared.by_name, **own},
-                # A signature is for one address; and a POST that is redirected becomes a GET.
-                allow_redirects=False,
-                proxy=self._endpoint.proxy,
-                proxy_headers=self._endpoint.proxy_headers or None,
-            ) as response:
-                return Reply(response.status, response.headers, await _read(response.content))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _as_botocore(error, self._endpoint) from error
-
-
 class WireTransport:
     """By connections of our own."""
 
     def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
         self._pool = pool
         self._endpoint = endpoint
-        self._start = f"POST {endpoint.url.raw_path_qs} HTTP/1.1\r\n".encode()
+        self._start = f"POST {endpoint.target} HTTP/1.1\r\n".encode()
         self._start += _lines({name.lower(): value for name, value in HEADERS.items()})
 
     async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
@@ -241,28 +234,26 @@ class WireTransport:
             # One write: a head of its own would be a segment, and a system call, of its own.
             return await self._pool.send(b"".join((self._start, shared.lines, rest, body)))
         except (OSError, ValueError) as error:
-            raise _as_botocore(error, self._endpoint) from error
+            raise as_botocore(error, self._endpoint) from error
 
 
-def _as_botocore(error: Exception, endpoint: Endpoint) -> BotoCoreError:
+def as_botocore(error: Exception, endpoint: Endpoint) -> BotoCoreError:
     """Return the SDK's exception of an error.
 
     TimeoutError, ReplyCut and SSLError are OSErrors; ValueError is a name that no host can have, or
     what is no reply.
     """
-    url = str(endpoint.url)
+    url = endpoint.url.geturl()
     match error:
-        case aiohttp.ClientSSLError() | ssl.SSLError():
+        case ssl.SSLError():
             return SSLError(endpoint_url=url, error=error)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return ProxyConnectionError(proxy_url=mask_proxy_url(endpoint.proxy or ""))
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ReplyCut():
+        case ReplyCut():
             return ConnectionClosedError(endpoint_url=url)
+        case ConnectTimeout():
+            return ConnectTimeoutError(endpoint_url=url, error=error)
         case TimeoutError():
-            late = isinstance(error, aiohttp.ConnectionTimeoutError | ConnectTimeout)
-            kind = ConnectTimeoutError if late else ReadTimeoutError
-            return kind(endpoint_url=url, error=error)
-        case aiohttp.ClientConnectionError() | OSError():
+            return ReadTimeoutError(endpoint_url=url, error=error)
+        case OSError():
             return EndpointConnectionError(endpoint_url=url, error=error)
     return HTTPClientError(error=type(error).__name__)
 
@@ -280,13 +271,14 @@ async def transport_to(
     `trusted`: None for an endpoint without TLS. Behind a proxy, it is aiohttp's whatever `http` is.
     """
     if http == "aiohttp" or endpoint.proxy:
-        async with _aiohttp(limits, trusted) as session:
-            yield AiohttpTransport(session, endpoint)
+        from worker.clients.aws.wire import by_aiohttp  # noqa: PLC0415  megabytes, rarely used
+
+        async with by_aiohttp.session_of(limits, trusted) as session:
+            yield by_aiohttp.AiohttpTransport(session, endpoint)
         return
-    url = endpoint.url
     pool = Pool(
-        url.raw_host or "",
-        url.port or 443,
+        endpoint.url.hostname or "",
+        endpoint.port,
         trusted,
         PoolLimits(
             connections=limits.pool,
@@ -300,40 +292,3 @@ async def transport_to(
         yield WireTransport(pool, endpoint)
     finally:
         await pool.close()
-
-
-def _aiohttp(limits: ClientLimits, trusted: SSLContext | None) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=limits.pool,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            ssl=True if trusted is None else trusted,
-        ),
-        timeout=aiohttp.ClientTimeout(
-            total=limits.attempt_seconds,
-            sock_connect=limits.connect_seconds,
-            sock_read=limits.read_seconds,
-            ceil_threshold=math.inf,  # else deadlines above 5 s are put off to a whole second
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers=HEADERS,
-        skip_auto_headers=("Accept",),
-        # Proxies are looked up once, by botocore's rules.
-        trust_env=False,
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-    )
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = await content.readany()
-    if content.at_eof():
-        return body  # as a rule it is there in one piece
-    chunks, size = [body], len(body)
-    while chunk := await content.readany():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise aiohttp.ClientPayloadError("too large")
-        chunks.append(chunk)
-    return b"".join(chunks)

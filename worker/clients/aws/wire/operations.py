@@ -1,16 +1,12 @@
 """The operations that the worker calls, named as the SDK's clients name them, and their clients."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from ssl import SSLContext
 from typing import Any
 
-from aiobotocore.credentials import AioRefreshableCredentials
-from aiobotocore.session import AioSession
-from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.session import Session
 
 from worker.clients.aws.wire.call import Credentials, Invoker
 from worker.clients.aws.wire.connection import (
@@ -33,6 +29,9 @@ from worker.clients.aws.wire.protocol import (
 __all__ = ["ClientLimits", "WireClients"]
 
 Call = Callable[[str, Mapping[str, Any]], Awaitable[Answer]]
+
+LookUp = Callable[[float], Awaitable[Credentials]]
+"""Finds the credentials. Takes the seconds that a call may wait for them when they are renewed."""
 
 
 class Sqs:
@@ -137,9 +136,10 @@ Client = Sqs | DynamoDb | StepFunctions | Events
 class WireClients:
     """Makes clients of four services with the region, endpoint and credentials of one chain."""
 
-    def __init__(self, chain: AioSession, http: Http) -> None:
+    def __init__(self, chain: Session, look_up: LookUp, http: Http) -> None:
         """`http`: by whose connections; behind a proxy it is aiohttp's."""
         self._chain = chain
+        self._look_up = look_up
         self._http = http
 
     @staticmethod
@@ -155,31 +155,12 @@ class WireClients:
             raise KeyError(service)
         endpoint = endpoint_of(self._chain, service)
         trusted = self._trusted if endpoint.url.scheme == "https" else None
-        credentials = await self._credentials(limits.attempt_seconds)
+        credentials = await self._look_up(limits.attempt_seconds)
         async with transport_to(endpoint, limits, trusted, self._http) as transport:
             signer = Signer(dialect, endpoint)
             yield _client(
                 service, Invoker(dialect, signer, transport, credentials, limits.attempts)
             )
-
-    async def _credentials(self, renewal_seconds: float) -> Credentials:
-        # None is no error yet: the SDK's clients open without, too, and fail when they call.
-        found = await self._chain.get_credentials()
-
-        async def current() -> ReadOnlyCredentials | None:
-            if not isinstance(found, AioRefreshableCredentials):
-                return None if found is None else await found.get_frozen_credentials()
-            try:
-                async with asyncio.timeout(renewal_seconds):
-                    return await found.get_frozen_credentials()
-            except TimeoutError as error:
-                raise CredentialRetrievalError(provider="role", error_msg="no answer") from error
-            except RuntimeError as error:
-                # Renewed, and past their end by our clock: the one failure that the chain has no
-                # word of its own for. Unknown to callers, it would end the heartbeat.
-                raise CredentialRetrievalError(provider="role", error_msg=error) from error
-
-        return current
 
     @cached_property
     def _trusted(self) -> SSLContext:
