@@ -24,7 +24,7 @@ from datetime import datetime
 from functools import partial
 from os import environ
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
@@ -37,12 +37,13 @@ from worker.clients.aws.wire.operations import ClientLimits, WireClients
 from worker.clients.http_network import BUNDLES
 from worker.errors import WorkerError
 from worker.resilience import Guard
-from worker.settings import Aws
 
 if TYPE_CHECKING:
     from worker.clients.aws.sdk import SdkClients
 
 __all__ = ["AwsService", "AwsSession", "ClientLimits", "SlimLoader", "slim"]
+
+Transport = Literal["wire", "aiohttp", "sdk"]
 
 ENDPOINTS = "endpoints"
 USED: Final = {"dynamodb", "events", "s3", "sqs", "states", "sts"}
@@ -250,17 +251,19 @@ async def _renewed(renewal: Future[None], seconds: float) -> None:
 class AwsSession:
     """Makes AWS clients from the SDK's own chain of region, endpoint and credentials."""
 
-    def __init__(self, settings: Aws) -> None:
-        """Raise ConfigurationError for a profile that there is not."""
+    def __init__(self, region: str | None = None, transport: Transport = "wire") -> None:
+        """Raise ConfigurationError for a profile that there is not.
+
+        `region`: None for the chain's. `transport`: of the services of every message.
+        """
         chain = _Chain()
         with setting_errors():
             slim(chain)
-        if settings.region is not None:
-            chain.set_config_variable("region", settings.region)
+        if region is not None:
+            chain.set_config_variable("region", region)
         # One chain for all: credentials are looked up, and renewed, once.
         self._chain = chain
         self._credentials = ChainCredentials(chain)
-        transport = settings.transport
         self._wire = (
             None if transport == "sdk" else WireClients(chain, self._credentials.opened, transport)
         )
