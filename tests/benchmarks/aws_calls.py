@@ -25,7 +25,6 @@ from tests.benchmarks.findings import Claim, Findings, Spread, Table, ratio
 from tests.benchmarks.size import Size
 from worker.cli.run import fast_loop
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import Aws
 
 IN_FLIGHT = 64
 CALLS = 10_000
@@ -63,7 +62,7 @@ def reported(used: Mapping[str, Sequence[float]]) -> Findings:
 async def cpu_us(transport: str, url: str, calls: int) -> float:
     """Return the CPU microseconds of a call, without what comes before the first."""
     os.environ |= AWS | {"AWS_ENDPOINT_URL": url}
-    async with AwsSession(Aws(transport=transport)).client("dynamodb", LIMITS) as table:
+    async with AwsSession(transport=transport).client("dynamodb", LIMITS) as table:
         await _repeat(table, 0, IN_FLIGHT * 2)
         began = time.process_time()
         await _repeat(table, IN_FLIGHT * 2, calls)

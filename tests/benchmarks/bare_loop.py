@@ -36,7 +36,7 @@ async def loop(sqs: Any, url: str, work: Work) -> None:
 async def main(work: Work) -> None:
     """Receive, work and delete, until the end of the process."""
     settings = load_settings()
-    async with AwsSession(settings.aws).client("sqs", LIMITS) as sqs:
+    async with AwsSession(settings.aws.region, settings.aws.transport).client("sqs", LIMITS) as sqs:
         url = str(settings.sqs.queue_url)
         await asyncio.gather(*(loop(sqs, url, work) for _ in range(LOOPS)))
 

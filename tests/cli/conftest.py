@@ -16,7 +16,6 @@ from worker.app.jobs import describe
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.emulators.moto import moto_server
-from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 
@@ -95,7 +94,7 @@ def aws(moto_url, monkeypatch):
 
     def call(service, operation, **arguments):
         async def once():
-            async with AwsSession(Aws(transport="sdk")).client(service, LIMITS) as client:
+            async with AwsSession(transport="sdk").client(service, LIMITS) as client:
                 return await getattr(client, operation)(**arguments)
 
         return asyncio.run(once())

@@ -17,6 +17,8 @@ from worker.clients.http import HttpClient, HttpLimits, checked_base_url
 from worker.clients.http_types import Request
 from worker.errors import ConfigurationError, Permanent, Unavailable
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 PHONE = "15550100001"
 LIMITS = HttpLimits(total_seconds=5, reply_bytes=1000)
 
@@ -286,18 +288,10 @@ async def test_a_repeated_header_is_one_of_values_joined_by_commas():
         assert (await http.send(a_request())).headers["warning"] == "a, b"
 
 
-async def test_a_path_with_a_query_is_not_remembered():
-    async with client_of(answering(body=b"ok")) as http:
-        await http.send(a_request(path=f"/x?phone={PHONE}"))
-        await http.send(a_request(path="/x"))
-
-        assert http._url_of.cache_info().currsize == 1
-
-
 async def test_all_clients_share_the_authorities_they_trust():
     limits = HttpLimits(total_seconds=1)
     async with (
         HttpClient("one", "https://one.example", limits) as one,
         HttpClient("other", "https://other.example", limits) as other,
     ):
-        assert one._transport.ssl_context is other._transport.ssl_context
+        assert one._transport._tls is other._transport._tls

@@ -12,6 +12,8 @@ from worker.clients.http import HttpClient, HttpLimits, _unzipped
 from worker.clients.http_types import Request
 from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 LIMITS = HttpLimits(total_seconds=5, reply_bytes=1000)
 SIGNED = "/b%2Fc%3A/%27%28%2e%2e/t.json?X-Amz-Signature=%2F%3a%27%28&X-Amz-Date=a+b%20c&d='(!)~"
 
@@ -23,24 +25,39 @@ def a_reply(body=b"{}", *headers):
 
 @asynccontextmanager
 async def a_server(reply):
-    """Give its URL, and the request lines it gets."""
-    lines = []
+    """Give its URL, and the heads of the requests it gets."""
+    heads = []
 
     async def serve(reader, writer):
-        lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(reply)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lines
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
 
 
-async def answer_to(path, reply, base="", **request):
-    async with a_server(reply) as (url, lines), HttpClient("crm", url + base, LIMITS) as http:
-        got = await http.send(Request(method="GET", path=path, template="/", **request))
-    return got, [line.split(" ")[1] for line in lines]
+async def answer_to(path, reply, base="", method="GET", **request):
+    async with a_server(reply) as (url, heads), HttpClient("crm", url + base, LIMITS) as http:
+        got = await http.send(Request(method=method, path=path, template="/", **request))
+    return got, [head.split(" ")[1] for head in heads]
+
+
+@pytest.mark.parametrize(
+    ("method", "json", "length"),
+    [("GET", None, None), ("POST", None, "0"), ("POST", {"a": "ä"}, "10"), ("PATCH", None, "0")],
+)
+async def test_a_request_has_the_length_of_its_body(method, json, length):
+    async with a_server(a_reply()) as (url, heads), HttpClient("crm", url, LIMITS) as http:
+        await http.send(Request(method=method, path="/x", template="/", json=json))
+
+    head = dict(line.lower().split(": ") for line in heads[0].split("\r\n")[1:-2])
+    assert head.get("content-length") == length
+    assert head["host"] == url.removeprefix("http://")
+    assert head["accept-encoding"] == "gzip"
+    assert "transfer-encoding" not in head
 
 
 @pytest.mark.parametrize(
@@ -137,11 +154,17 @@ async def test_a_host_that_no_resolver_takes_is_unavailable():
             await http.send(Request(method="GET", path="/x", template="/x"))
 
 
-async def test_a_request_that_cannot_be_written_is_permanent():
+@pytest.mark.parametrize("value", ["Bearer \u20ac", "Bearer a\r\nX-Other: b", "Bearer a\nb"])
+async def test_a_request_that_cannot_be_written_is_permanent(value):
     with pytest.raises(Permanent) as caught:
-        await answer_to("/x", a_reply(), headers={"Authorization": "Bearer \u20ac"})
+        await answer_to("/x", a_reply(), headers={"Authorization": value})
 
-    assert str(caught.value) == "crm: unsendable (UnicodeEncodeError)"
+    assert str(caught.value) == "crm: unsendable (ValueError)"
+
+
+async def test_a_reply_without_a_body_of_its_length_is_not_waited_for():
+    with pytest.raises(Permanent):
+        await answer_to("/x", a_reply(), method="HEAD")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from worker.clients.http_types import origin_of
 from worker.clients.webhooks import WEBHOOK_LIMITS, Webhook
 from worker.emulators import WebhookSink, serving
 from worker.jobs.workflow.executions import DetailsStatus, Workflows, execution_of
-from worker.settings import Aws
 from worker.telemetry.tracing import Cause, tracing
 
 LIMITS = ClientLimits(pool=2, read_seconds=60, attempts=1)
@@ -36,7 +35,7 @@ async def bridge():
 @pytest.fixture
 async def bus(bridge, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
-    async with AwsSession(Aws()).client("events", LIMITS) as client:
+    async with AwsSession().client("events", LIMITS) as client:
         bus = Bus(
             AwsService("events", client, a_guard("events"), "EVENT_BUS_NAME"), "default", Random(1)
         )
@@ -99,7 +98,7 @@ async def starts(monkeypatch):
 
 async def start():
     execution = execution_of(a_conversation_ended(), {}, status=DetailsStatus.COMPLETE, steps=())
-    async with AwsSession(Aws()).client("stepfunctions", LIMITS) as client:
+    async with AwsSession().client("stepfunctions", LIMITS) as client:
         stepfunctions = AwsService("stepfunctions", client, a_guard("stepfunctions"))
         await Workflows(stepfunctions, ARN).start(execution)
 

@@ -8,7 +8,6 @@ import pytest
 
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.emulators.sqs import SqsServer
-from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=10, read_seconds=30, attempts=1)
 
@@ -20,7 +19,7 @@ def sqs_client_of(monkeypatch):
     @asynccontextmanager
     async def connect(endpoint_url):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint_url)
-        async with AwsSession(Aws(transport="sdk")).client("sqs", LIMITS) as client:
+        async with AwsSession(transport="sdk").client("sqs", LIMITS) as client:
             yield client
 
     return connect

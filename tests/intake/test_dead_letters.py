@@ -11,7 +11,6 @@ from worker.clients.aws.session import AwsSession
 from worker.clients.aws.sqs import Message, Queue
 from worker.intake.dead_letters import RECORD_ATTRIBUTE, DeadLetters, decode_body
 from worker.intake.outcome import Attempt
-from worker.settings import Aws
 
 MOST_BYTES = 1_048_576
 
@@ -22,7 +21,7 @@ def send(dead_letters):
 
     async def send(body, attributes):
         message = Message(id=an_id(), receipt="", body=body, received_at=0, attributes=attributes)
-        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+        async with AwsSession().client("sqs", LIMITS) as client:
             letters = DeadLetters(Queue("the-queue", polls=client, acks=client), dead_letters)
             return await letters.send(message, ABC, Attempt(1, 1, NOW, NOW))
 

@@ -14,7 +14,6 @@ from tests.support.spans import SPAN, TRACE, TRACEPARENT, XRAY, XRAY_SPAN, XRAY_
 from tests.support.spans import traced_in_memory as traced
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.errors import Permanent, Unavailable
-from worker.settings import Aws
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.tracing import Cause, tracing
 
@@ -34,7 +33,7 @@ def spans():
 @pytest.fixture
 async def send(queue):
     """Return a function that sends a message by the API, attributes and all."""
-    async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+    async with AwsSession().client("sqs", LIMITS) as client:
 
         async def one(body, attributes=None, system=None):
             await client.send_message(

@@ -42,7 +42,6 @@ from worker.jobs.sentiment.handler import WRITES, ForwardChatSentiment, Mark, Si
 from worker.jobs.sentiment.rules import SentimentRules, derived_id, forwarding_id
 from worker.resilience.cache import Cache
 from worker.resilience.work import OncePerKey
-from worker.settings import Aws
 from worker.telemetry import metrics
 from worker.telemetry.logs import configure_logging
 
@@ -88,7 +87,7 @@ def scene_of(monkeypatch, audit_log):
             api = await enter(api_of(cloud, text=text))
             monkeypatch.setenv("AWS_ENDPOINT_URL", bridge.url)
             limits = ClientLimits(pool=5, read_seconds=60, attempts=1)
-            events = await enter(AwsSession(Aws()).client("events", limits))
+            events = await enter(AwsSession().client("events", limits))
             bus = Bus(
                 AwsService("events", events, a_guard("events"), "EVENT_BUS_NAME"),
                 "default",

@@ -3,7 +3,6 @@
 from contextlib import asynccontextmanager
 
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import Aws
 
 WIRE = ("wire", "aiohttp")
 """The wire client, by whose connections."""
@@ -46,10 +45,10 @@ async def an_aws_client(service, transport="wire", limits=LIMITS):
         if transport == "sdk":
             yield sdk
             return
-        async with AwsSession(Aws(transport=transport)).client(service, limits) as tested:
+        async with AwsSession(transport=transport).client(service, limits) as tested:
             yield Client(tested, sdk)
 
 
 def sdk_client(service, limits=LIMITS):
     """To see what the worker did, and for servers that are tested themselves."""
-    return AwsSession(Aws(transport="sdk")).client(service, limits)
+    return AwsSession(transport="sdk").client(service, limits)

@@ -8,7 +8,6 @@ import orjson
 from aiohttp import web
 
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import Aws
 
 REGION = "us-east-1"
 
@@ -71,6 +70,6 @@ class Stub:
 @asynccontextmanager
 async def a_client(transport, service="sqs", **limits):
     chosen = {"pool": 5, "read_seconds": 5, "attempts": 1, **limits}
-    session = AwsSession(Aws(transport=transport, region=REGION))
+    session = AwsSession(transport=transport, region=REGION)
     async with session.client(service, ClientLimits(**chosen)) as client:
         yield client

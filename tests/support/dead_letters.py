@@ -9,7 +9,6 @@ from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.sqs import Message, Queue
 from worker.intake.dead_letters import DeadLetters
 from worker.intake.outcome import Attempt, Failure
-from worker.settings import Aws
 
 LIMITS = ClientLimits(pool=5, read_seconds=60, attempts=1)
 NOW = 1_772_452_800.0
@@ -43,7 +42,7 @@ def dead_lettered(dead_letter_url, *wanted):
     """Dead-dead_letter them as the worker does."""
 
     async def send():
-        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+        async with AwsSession().client("sqs", LIMITS) as client:
             queue = Queue("", polls=client, acks=client)
             writer = DeadLetters(queue, dead_letter_url)
             for dead_letter in wanted:
@@ -66,7 +65,7 @@ def moved(queue_url, *bodies):
     """Let SQS move messages itself to the dead-letter queue of a queue with maxReceiveCount 1."""
 
     async def receive_twice():
-        async with AwsSession(Aws()).client("sqs", LIMITS) as client:
+        async with AwsSession().client("sqs", LIMITS) as client:
             for body in bodies:
                 await client.send_message(QueueUrl=queue_url, MessageBody=body)
                 for _ in range(2):

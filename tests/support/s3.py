@@ -16,7 +16,6 @@ from worker.jobs.reports.bucket import ReportBucket
 from worker.resilience.breaker import Breaker
 from worker.resilience.guard import Guard, GuardPolicy
 from worker.resilience.retry import RetryPolicy
-from worker.settings import Aws
 
 
 @asynccontextmanager
@@ -69,7 +68,7 @@ def a_guard(upstream="s3"):
 
 def a_client():
     """An S3 client for AWS_ENDPOINT_URL, to be entered."""
-    return AwsSession(Aws(region="us-east-1")).client(
+    return AwsSession(region="us-east-1").client(
         "s3", ClientLimits(pool=5, read_seconds=60, attempts=1)
     )
 

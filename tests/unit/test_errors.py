@@ -20,7 +20,8 @@ CAUGHT_AT_HOME = {
     "EntryFailed",  # one entry of a batch of SQS, settled by the intake
     "MalformedReply",  # as ConnectTimeout
     "QueueError",  # a call of SQS, counted and waited out by the intake
-    "ReplyCut",  # as ConnectTimeout
+    "NotReached",  # of the connections behind a proxy, raised to callers as Unavailable
+    "ReplyCut",
     "SliceTooLarge",  # a page asked for in smaller slices by the module that raised it
     "Unfit",  # an attribute's value, reported by the inspector
 }

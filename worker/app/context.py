@@ -348,7 +348,7 @@ def new_context(
     return AppContext(
         settings=settings,
         upstreams=Upstreams(settings.breaker, random, settings.retry.after_cap_seconds),
-        aws=AwsSession(settings.aws),
+        aws=AwsSession(settings.aws.region, settings.aws.transport),
         stack=stack,
         random=random,
         shared=Shared(),

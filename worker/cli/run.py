@@ -31,9 +31,9 @@ def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-UNUSED = ("rich", "click", "frozenlist._frozenlist")
+UNUSED = ("rich", "click")
 """Imported where they are installed: by structlog and httpx for what is printed to terminals, four
-MiB; by aiohttp for the list of its hooks, of which we have none, with all of libstdc++, one."""
+MiB."""
 
 
 @contextmanager

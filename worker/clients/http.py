@@ -1,4 +1,4 @@
-"""The one place that makes HTTP clients: httpx's API over an aiohttp connection pool.
+"""The one place that makes HTTP clients: httpx's API over connections of our own.
 
 Never httpx's own pool: measured with httpx 0.28 it dies for good after some thousand cancelled
 requests (and every deadline here cancels one), and it costs 10 times the CPU per request.
@@ -6,51 +6,36 @@ requests (and every deadline here cancels one), and it costs 10 times the CPU pe
 And httpx's transport API, not its `AsyncClient`: that one's cookies, redirects, hooks and merging
 of headers are all things that must not happen here, and they are half of the CPU of a call.
 
-The bytes of a URL go out as they came in: a signature was made over them. httpx and aiohttp would
-both write them anew (`%2F` as `/`, `%2e%2e` as a step up).
+The bytes of a URL go out as they came in: a signature was made over them. httpx would write them
+anew (`%2F` as `/`, `%2e%2e` as a step up).
 """
 
 import re
-import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, cast
+from typing import Protocol, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import httpx
 import orjson
-from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
-from yarl import URL
 
-from worker.clients.http_network import MAX_HEADER_BYTES, proxy_for, trusted
+from worker.clients.http11_reply import ReplyTooLarge
+from worker.clients.http_network import ProxyRefused, is_sendable
+from worker.clients.http_transport import HttpLimits, content_of, no_reply_reason, transport_to
 from worker.clients.http_types import Reply, Request, failure_of, no_way_through
 from worker.errors import ConfigurationError, Permanent, Unavailable, Unreadable
-from worker.resilience import Deadline, Guard
+from worker.resilience import Guard
+
+__all__ = ["HttpClient", "HttpLimits", "HttpService", "Sender", "checked_base_url"]
 
 T = TypeVar("T")
 
-MAX_REPLY_BYTES = 16 * 1024 * 1024
-"""Above the largest analytics page seen; keeps one bad reply from filling the container."""
-
-KNOWN_PATHS = 64
-"""Parsed URLs that a client remembers: most calls go to one or two, and parsing is not cheap."""
-
-FAILURES = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    aiohttp.ClientError,
-    aiohttp.http_exceptions.HttpProcessingError,
-    OSError,
-    ValueError,
-)
-"""All that a request may end with in place of a reply. aiohttp's own too: the transport maps the
-common ones only. ValueError: of what no parser took."""
+FAILURES = (httpx.HTTPError, OSError, ValueError)
+"""All that a request may end with in place of a reply. ValueError: of what no parser took."""
 
 NO_HEADERS: Mapping[str, str] = {}
 SENT_HEADERS = {
@@ -60,20 +45,6 @@ SENT_HEADERS = {
 }
 SENT_WITH_JSON = {**SENT_HEADERS, "Content-Type": "application/json"}
 SENT_WITH_FORM = {**SENT_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
-
-
-class HttpLimits(Struct, frozen=True, kw_only=True):
-    """How much one client may wait, hold and read."""
-
-    total_seconds: float
-    """Longest time for one request and its reply, from the wait for a connection to its end."""
-
-    connections: int = 64
-    """Connections held open or being opened."""
-
-    connect_seconds: float = 3
-    reply_bytes: int = MAX_REPLY_BYTES
-    """Longest body, before and after decompression."""
 
 
 class Sender(Protocol):
@@ -94,11 +65,11 @@ class HttpClient:
         Raises ConfigurationError for an unsafe `base_url`.
         """
         self._upstream = upstream
-        self._base_url = checked_base_url(upstream, base_url, plain_host=plain_host)
-        self._limits = limits
-        self._transport = _Transport(limits, proxy_for(self._base_url), _trust(self._base_url))
-        self._url = httpx.URL(self._base_url)
-        self._url_of = lru_cache(KNOWN_PATHS)(self._parsed)
+        base_url = checked_base_url(upstream, base_url, plain_host=plain_host)
+        self._reply_bytes = limits.reply_bytes
+        self._url = httpx.URL(base_url)
+        self._path = urlsplit(base_url).path
+        self._transport = transport_to(base_url, limits)
 
     async def send(self, request: Request, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """Send a request and return its reply of any status; `headers`: beside its own.
@@ -112,18 +83,15 @@ class HttpClient:
         except (ValueError, orjson.JSONEncodeError) as error:
             raise Permanent(f"{self._upstream}: unsendable ({type(error).__name__})") from None
         try:
-            with Deadline(self._limits.total_seconds):
-                response = await self._transport.handle_async_request(out)
-                stream = cast("httpx.AsyncByteStream", response.stream)
-                try:
-                    return await self._reply(response, stream)
-                finally:
-                    await stream.aclose()
+            response = await self._transport.handle_async_request(out)
+        except ReplyTooLarge as error:
+            raise self._too_large(error.status) from error
         except FAILURES as error:
-            reason = f"{self._upstream}: {_named(error)}"
-            if isinstance(error, aiohttp.ClientHttpProxyError) and error.status in {403, 407}:
+            reason = f"{self._upstream}: {no_reply_reason(error)}"
+            if isinstance(error, ProxyRefused):
                 raise no_way_through(reason) from error
             raise Unavailable(reason) from error
+        return self._reply(response)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -141,33 +109,21 @@ class HttpClient:
         await self.aclose()
 
     def _out(self, request: Request, headers: Mapping[str, str]) -> httpx.Request:
-        # A query may be a phone number: those URLs are in no cache.
-        find = self._parsed if "?" in request.path else self._url_of
-        # URL and headers beside httpx's own: those it would take apart, and these it would encode
-        # for aiohttp to decode. By `stream`, not by `content`, for the same reason.
-        beside = {"target": find(request.path), "headers": _headers(request, headers)}
+        if request.method == "HEAD":
+            raise ValueError("its reply has the length of a body, and none")
+        # Target and headers beside httpx's own: those it would take apart, and these it would
+        # encode for the transport to decode. By `stream`, not by `content`, for the same reason.
+        target = self._path + _UNSENDABLE.sub(_quoted, request.path)
+        beside = {"target": target or "/", "headers": _headers(request, headers)}
         content = httpx.ByteStream(_content(request))
-        out = httpx.Request(request.method, self._url, stream=content, extensions=beside)
-        out.read()
-        return out
+        return httpx.Request(request.method, self._url, stream=content, extensions=beside)
 
-    def _parsed(self, path: str) -> URL:
-        return URL(self._base_url + _UNSENDABLE.sub(_quoted, path), encoded=True)
-
-    async def _reply(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Reply:
-        limit = self._limits.reply_bytes
-        headers = _received(response.extensions["headers"])
-        body = bytearray()
-        async for chunk in stream:
-            body += chunk
-            if len(body) > limit:
-                raise self._too_large(response.status_code)
-        whole = bytes(body)
+    def _reply(self, response: httpx.Response) -> Reply:
+        headers: Mapping[str, str] = response.extensions["headers"]
+        whole = content_of(response)
         if whole and (coding := headers.get("content-encoding")):
-            # Nothing is not even gzip, whatever a 202 says of it.
-            for _ in range(_times_zipped(coding)):
-                whole = _unzipped(self._upstream, whole, limit + 1) if whole else whole
-        if len(whole) > limit:
+            whole = self._plain(whole, coding)
+        if len(whole) > self._reply_bytes:
             raise self._too_large(response.status_code)
         return Reply(
             status=response.status_code,
@@ -176,37 +132,24 @@ class HttpClient:
             received_at=datetime.now(UTC),
         )
 
+    def _plain(self, body: bytes, coding: str) -> bytes:
+        for _ in range(_times_zipped(coding)):
+            # Nothing is not even gzip, whatever a 202 says of it.
+            body = _unzipped(self._upstream, body, self._reply_bytes + 1) if body else body
+        return body
+
     def _too_large(self, status: int) -> Unavailable | Permanent:
-        reason = f"{self._upstream}: reply larger than {self._limits.reply_bytes} bytes ({status})"
+        reason = f"{self._upstream}: reply larger than {self._reply_bytes} bytes ({status})"
         # The same question will have the same long answer; an error page says nothing about that.
         return Permanent(reason) if status < 300 else Unavailable(reason)
-
-
-def _named(error: Exception) -> str:
-    """Return the class of what went wrong, not its text, which holds URLs.
-
-    Of aiohttp's error where there is one, and of the system's below it: the transport takes a
-    refused connection and a name without an address for a `ConnectTimeout`.
-    """
-    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"the proxy of HTTPS_PROXY answers {cause.status}"
-    if isinstance(cause, aiohttp.ClientProxyConnectionError):
-        return f"the proxy of HTTPS_PROXY is not reached: {type(cause.os_error).__name__}"
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        return "the certificate is not trusted; SSL_CERT_FILE names private authorities"
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        cause = cause.os_error
-    if isinstance(cause, UnicodeError):  # a part of the name is longer than one can be
-        return "the host name is not valid"
-    return type(cause).__name__
 
 
 def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) -> str:
     """Return `url` without its last slash; raise ConfigurationError if it is not safe to call."""
     try:
-        parts, origin = urlsplit(url), URL(url).origin()
-    except ValueError:
+        parts, parsed = urlsplit(url), httpx.URL(url)
+        _ = parts.port  # checks it
+    except (ValueError, httpx.InvalidURL):
         raise ConfigurationError([f"{upstream}: not an http(s) URL"]) from None
     if not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ConfigurationError([f"{upstream}: not an http(s) URL"])
@@ -215,6 +158,7 @@ def checked_base_url(upstream: str, url: str, *, plain_host: str | None = None) 
     plain = parts.hostname == plain_host or _is_loopback(parts.hostname)
     if parts.scheme == "http" and not plain:
         raise ConfigurationError([f"{upstream}: https is required unless the host is loopback"])
+    origin = f"{parsed.scheme}://{parsed.netloc.decode()}"
     return f"{origin}{_UNSENDABLE.sub(_quoted, parts.path)}".rstrip("/")
 
 
@@ -235,70 +179,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class _Transport(AiohttpTransport):
-    """httpx-aiohttp's, which would hand aiohttp a URL as text, to be quoted anew.
-
-    Headers go past httpx's own type, both ways: it encodes and decodes each of them several times.
-    """
-
-    def __init__(self, limits: HttpLimits, proxy: str | None, tls: ssl.SSLContext) -> None:
-        super().__init__(verify=tls, client=lambda: _session(limits, tls))
-        self._proxy = proxy
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to its extension `target`, a URL that is quoted already.
-
-        The extension `headers` has its headers, and that of the response the raw ones of the reply.
-        """
-        if not isinstance(self.client, aiohttp.ClientSession):
-            self.client = self.get_client()
-        # Not as a context: `_Body` releases it.
-        response = await self.client.request(
-            request.method,
-            request.extensions["target"],
-            headers=request.extensions["headers"],
-            data=request.content or None,
-            allow_redirects=False,
-            proxy=self._proxy,
-        )
-        return httpx.Response(
-            response.status,
-            stream=_Body(response),
-            extensions={"headers": response.raw_headers},
-        )
-
-
-def _trust(base_url: str) -> ssl.SSLContext:
-    """Return whom to trust. Without TLS none: to read the authorities takes 20 ms and a MiB."""
-    return trusted() if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of a reply; aiohttp's errors pass, which httpx-aiohttp's own would rename."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await self._response.content.readany():
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._response.__aexit__(None, None, None)
-
-
-def _session(limits: HttpLimits, tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limits.connections, keepalive_timeout=15, ssl=tls),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        # Only of connecting: `total_seconds` bounds all the others.
-        timeout=aiohttp.ClientTimeout(sock_connect=limits.connect_seconds),
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-    )
-
-
 def _content(request: Request) -> bytes:
     if request.form is not None:
         return urlencode(request.form).encode()
@@ -310,16 +190,8 @@ def _headers(request: Request, more: Mapping[str, str]) -> dict[str, str]:
     if request.form is None and request.json is None:
         kind = SENT_HEADERS
     found = {**kind, **request.headers, **more}
-    "".join((*found, *found.values())).encode("ascii")  # aiohttp would send UTF-8
-    return found
-
-
-def _received(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return names in lower case."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
+    if not is_sendable("".join((*found, *found.values()))):
+        raise ValueError("a header")
     return found
 
 

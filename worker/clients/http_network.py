@@ -39,6 +39,19 @@ def trusted(bundle: str | None = None) -> ssl.SSLContext:
         raise ConfigurationError([problem]) from None
 
 
+class NotReached(OSError):
+    """No reply, for a reason in words of our own: its text holds no URL."""
+
+
+class ProxyRefused(NotReached):
+    """The proxy of HTTPS_PROXY wants credentials, or does not pass this host."""
+
+
+def is_sendable(value: str) -> bool:
+    """Return False for what no header can hold: a line break in it would begin another header."""
+    return value.isascii() and value.isprintable()
+
+
 @cache
 def _context(file: str | None) -> ssl.SSLContext:
     if file is None:

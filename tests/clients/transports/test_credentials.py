@@ -14,7 +14,6 @@ from botocore.session import Session
 
 from tests.support.aws_stub import REGION
 from worker.clients.aws.session import AwsSession, ChainCredentials, ClientLimits
-from worker.settings import Aws
 
 FRESH = timedelta(hours=1)
 IN_PASSING = timedelta(minutes=12)
@@ -190,7 +189,7 @@ async def test_a_renewal_without_end_ends_each_call_as_late_and_is_not_begun_aga
 async def test_a_client_whose_credentials_are_renewed_for_ever_fails_as_late(stub, wire, role):
     role.answers.clear()
     role.lasts(AT_ONCE)
-    session = AwsSession(Aws(transport=wire, region=REGION))
+    session = AwsSession(transport=wire, region=REGION)
     session._chain._credentials = role.found
     limits = ClientLimits(pool=1, read_seconds=5, attempts=1, total_seconds=LATE_SECONDS)
     async with session.client("sqs", limits) as client:

@@ -18,7 +18,6 @@ from tests.support.proxy import a_proxy
 from tests.support.tls import a_certificate
 from worker.clients.aws.session import AwsSession, ClientLimits
 from worker.clients.aws.wire.connection import endpoint_of
-from worker.settings import Aws
 
 SERVICES = ("sqs", "dynamodb", "stepfunctions", "events")
 PROFILE = """
@@ -74,7 +73,7 @@ async def sdk_place(service):
         _, _, region, name, _ = scope.split("/")
         raise _Seen(request.url, region, name)
 
-    session = AwsSession(Aws(transport="sdk"))
+    session = AwsSession(transport="sdk")
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
     async with session.client(service, limits) as client:
         client.meta.events.register("before-send", look)
@@ -105,7 +104,7 @@ async def test_a_service_is_where_the_sdk_finds_it(monkeypatch, tmp_path, world)
 async def test_a_missing_region_is_reported_when_a_client_is_opened(transport, monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
-    session = AwsSession(Aws(transport=transport))
+    session = AwsSession(transport=transport)
     opening = session.client("sqs", ClientLimits(pool=1, read_seconds=1, attempts=1))
 
     with pytest.raises(NoRegionError):
@@ -123,7 +122,7 @@ async def test_a_place_that_cannot_be_is_reported_when_a_client_is_opened(
     transport, monkeypatch, name, value, error
 ):
     monkeypatch.setenv(name, value)
-    session = AwsSession(Aws(transport=transport))
+    session = AwsSession(transport=transport)
     opening = session.client("sqs", ClientLimits(pool=1, read_seconds=1, attempts=1))
 
     with pytest.raises(error):

@@ -25,7 +25,6 @@ from worker.clients.aws.wire.protocol import (
     Clock,
     Signer,
 )
-from worker.settings import Aws
 
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
 FORMAT = "%Y%m%dT%H%M%SZ"
@@ -179,7 +178,7 @@ async def test_credentials_about_to_end_are_renewed_before_each_call(role, open_
     ],
 )
 async def test_all_clients_of_a_session_have_one_look_up(role, wire, lasts, keys, lookups):
-    session = AwsSession(Aws(transport=wire, region=REGION))
+    session = AwsSession(transport=wire, region=REGION)
     documents = [Say(body=credentials_document(n, lasts)) for n in range(1, lookups + 1)]
     role.replies = documents[:1]
     for later in documents[1:]:

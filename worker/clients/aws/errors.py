@@ -27,72 +27,72 @@ from worker.errors import (
 )
 
 CREDENTIALS = "AWS_ACCESS_KEY_ID"
-
 UNREADABLE = "UnreadableReply"
 """Code of a success of another shape."""
 
 Kind = Literal["throttled", "credentials", "denied", "missing", "busy", "receipt", "refused"]
 
+
+def _codes(names: str) -> frozenset[str]:
+    return frozenset(names.split("|"))
+
+
 # Codes come with and without a service's prefix and the suffix `Exception`; both are cut off.
-TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
+TABLE: tuple[tuple[frozenset[str], Kind, str], ...] = (
     (
-        re.compile(
-            r"BandwidthLimitExceeded|ExecutionLimitExceeded|KmsThrottled|KmsThrottling"
-            r"|LimitExceeded|OverLimit|PriorRequestNotComplete|ProvisionedThroughputExceeded"
-            r"|RequestLimitExceeded|RequestThrottled|SlowDown|Throttled|ThrottledRequest"
-            r"|Throttling|TooManyRequests"
+        _codes(
+            "BandwidthLimitExceeded|ExecutionLimitExceeded|KmsThrottled|KmsThrottling"
+            "|LimitExceeded|OverLimit|PriorRequestNotComplete|ProvisionedThroughputExceeded"
+            "|RequestLimitExceeded|RequestThrottled|SlowDown|Throttled|ThrottledRequest"
+            "|Throttling|TooManyRequests"
         ),
         "throttled",
         "",
     ),
-    (re.compile(r"RequestTimeTooSkewed|RequestExpired"), "credentials", "set this machine's clock"),
+    (_codes("RequestTimeTooSkewed|RequestExpired"), "credentials", "set this machine's clock"),
     (
-        re.compile(
-            r"AuthFailure|AuthorizationHeaderMalformed|ExpiredToken|IncompleteSignature"
-            r"|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|InvalidSignature"
-            r"|InvalidToken|MissingAuthenticationToken|OptInRequired|SignatureDoesNotMatch"
-            r"|TokenRefreshRequired|UnrecognizedClient|NoCredentialsError"
+        _codes(
+            "AuthFailure|AuthorizationHeaderMalformed|ExpiredToken|IncompleteSignature"
+            "|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|InvalidSignature"
+            "|InvalidToken|MissingAuthenticationToken|OptInRequired|SignatureDoesNotMatch"
+            "|TokenRefreshRequired|UnrecognizedClient|NoCredentialsErro"
         ),
         "credentials",
         "renew the AWS credentials: those of the role, or AWS_ACCESS_KEY_ID and its secret",
     ),
     (
-        re.compile(r"KmsAccessDenied|KmsInvalidState"),
+        _codes("KmsAccessDenied|KmsInvalidState"),
         "denied",
         "check the KMS key of {setting}, and what its policy allows the role",
     ),
     (
-        re.compile(
-            r"AccessDenied|AuthorizationError|NotAuthorized|NotAuthorizedForSource"
-            r"|NotAuthorizedForDetailType"
+        _codes(
+            "AccessDenied|AuthorizationError|NotAuthorized|NotAuthorizedForSource"
+            "|NotAuthorizedForDetailType"
         ),
         "denied",
         "allow the role {action} on what {setting} names",
     ),
     (
-        re.compile(
-            r"InvalidAddress|NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
-            r"|StateMachineDoesNotExist|StateMachineDeleting|StateMachineTypeNotSupported"
-            r"|InvalidArn|TableNotFound|ParamValidationError"  # no resource can have such a name
+        _codes(
+            "InvalidAddress|NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
+            "|StateMachineDoesNotExist|StateMachineDeleting|StateMachineTypeNotSupported"
+            "|InvalidArn|TableNotFound|ParamValidationErro"  # no resource can have such a name
         ),
         "missing",
         "check {setting}, the account and the region",
     ),
     (
-        re.compile(
-            r"InternalError|InternalFailure|InternalServer|InternalServerError|RequestTimeout"
-            r"|ReplicatedWriteConflict|ResourceInUse|ServiceUnavailable"
-            r"|TransactionConflict|TransactionInProgress"
+        _codes(
+            "InternalError|InternalFailure|InternalServer|InternalServerError|RequestTimeout"
+            "|ReplicatedWriteConflict|ResourceInUse|ServiceUnavailable"
+            "|TransactionConflict|TransactionInProgress"
         ),
         "busy",
         "",
     ),
-    (
-        re.compile(r"InvalidParameterValue|MessageNotInflight|ReceiptHandleIsInvalid"),
-        "receipt",
-        "",
-    ),
-    (re.compile(r"MissingParameter|ReadCountOutOfRange"), "refused", ""),
+    (_codes("InvalidParameterValue|MessageNotInflight|ReceiptHandleIsInvalid"), "receipt", ""),
+    (_codes("MissingParameter|ReadCountOutOfRange"), "refused", ""),
 )
 """Code → what it means, and what to do about it.
 
@@ -207,7 +207,7 @@ def failure_called(
 
 def _row(code: str) -> tuple[Kind | None, str]:
     name = code.rpartition(".")[2].removesuffix("Exception")
-    known = ((kind, remedy) for codes, kind, remedy in TABLE if codes.fullmatch(name))
+    known = ((kind, remedy) for codes, kind, remedy in TABLE if name in codes)
     return next(known, (None, ""))
 
 

@@ -22,11 +22,10 @@ from contextlib import (
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from importlib import import_module
 from os import environ
 from threading import Thread
 from time import monotonic
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
@@ -39,9 +38,13 @@ from worker.clients.aws.wire.operations import ClientLimits, WireClients
 from worker.clients.http_network import BUNDLES
 from worker.errors import WorkerError
 from worker.resilience import Guard
-from worker.settings import Aws
+
+if TYPE_CHECKING:
+    from worker.clients.aws.sdk import SdkClients
 
 __all__ = ["AwsService", "AwsSession", "ClientLimits", "SlimLoader", "slim"]
+
+Transport = Literal["wire", "aiohttp", "sdk"]
 
 ENDPOINTS = "endpoints"
 USED: Final = {"dynamodb", "events", "s3", "sqs", "states", "sts"}
@@ -253,17 +256,19 @@ async def _renewed(renewal: Future[None], seconds: float) -> None:
 class AwsSession:
     """Makes AWS clients from the SDK's own chain of region, endpoint and credentials."""
 
-    def __init__(self, settings: Aws) -> None:
-        """Raise ConfigurationError for a profile that there is not."""
+    def __init__(self, region: str | None = None, transport: Transport = "wire") -> None:
+        """Raise ConfigurationError for a profile that there is not.
+
+        `region`: None for the chain's. `transport`: of the services of every message.
+        """
         chain = _Chain()
         with setting_errors():
             slim(chain)
-        if settings.region is not None:
-            chain.set_config_variable("region", settings.region)
+        if region is not None:
+            chain.set_config_variable("region", region)
         # One chain for all: credentials are looked up, and renewed, once.
         self._chain = chain
         self._credentials = ChainCredentials(chain)
-        transport = settings.transport
         self._wire = (
             None if transport == "sdk" else WireClients(chain, self._credentials.opened, transport)
         )
@@ -292,11 +297,17 @@ class AwsSession:
     @asynccontextmanager
     async def _by_sdk(self, service: str, limits: ClientLimits) -> AsyncIterator[Any]:
         if self._sdk is None:
-            # Imported only now, as many workers never come here; 0.3 s of CPU beside the loop.
-            sdk = await asyncio.to_thread(import_module, "worker.clients.aws.sdk")
-            self._sdk = self._sdk or sdk.SdkClients(self._chain, self._credentials)
+            # In a thread, as the import takes 0.3 s of CPU. Two may come here at once.
+            clients = await asyncio.to_thread(_sdk_clients)
+            self._sdk = self._sdk or clients(self._chain, self._credentials)
         async with self._sdk.client(service, limits) as client:
             yield client
+
+
+def _sdk_clients() -> type["SdkClients"]:
+    from worker.clients.aws.sdk import SdkClients  # noqa: PLC0415  0.3 s, megabytes, rarely used
+
+    return SdkClients
 
 
 class LateClient:
