@@ -1,8 +1,9 @@
 """The table of AWS error codes: who must act, and what is to be done."""
 
 import pytest
+from botocore.exceptions import NoCredentialsError, ParamValidationError
 
-from worker.clients.aws.errors import failure_called, fault_called
+from worker.clients.aws.errors import failure_called, fault_called, kind_of
 from worker.errors import Misconfigured, RateLimited, Rejected, Unauthorized, Unavailable
 
 DENIAL = (
@@ -49,6 +50,13 @@ def test_a_denial_names_the_action_and_nothing_else_of_its_text():
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "SignatureDoesNotMatch"])
 def test_refused_credentials_are_no_fault_of_the_resource(code):
     assert failure_called("events", code).setting == "AWS_ACCESS_KEY_ID"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(NoCredentialsError, "credentials"), (ParamValidationError, "missing")]
+)
+def test_errors_that_the_sdk_raises_without_asking_aws_have_their_kinds(error, kind):
+    assert kind_of(error.__name__) == kind
 
 
 def test_a_clock_that_is_wrong_is_reported_as_such():

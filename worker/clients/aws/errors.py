@@ -55,7 +55,7 @@ TABLE: tuple[tuple[frozenset[str], Kind, str], ...] = (
             "AuthFailure|AuthorizationHeaderMalformed|ExpiredToken|IncompleteSignature"
             "|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|InvalidSignature"
             "|InvalidToken|MissingAuthenticationToken|OptInRequired|SignatureDoesNotMatch"
-            "|TokenRefreshRequired|UnrecognizedClient|NoCredentialsErro"
+            "|TokenRefreshRequired|UnrecognizedClient|NoCredentialsError"
         ),
         "credentials",
         "renew the AWS credentials: those of the role, or AWS_ACCESS_KEY_ID and its secret",
@@ -77,7 +77,7 @@ TABLE: tuple[tuple[frozenset[str], Kind, str], ...] = (
         _codes(
             "InvalidAddress|NoSuchBucket|NonExistentQueue|QueueDoesNotExist|ResourceNotFound|PermanentRedirect"
             "|StateMachineDoesNotExist|StateMachineDeleting|StateMachineTypeNotSupported"
-            "|InvalidArn|TableNotFound|ParamValidationErro"  # no resource can have such a name
+            "|InvalidArn|TableNotFound|ParamValidationError"  # no resource can have such a name
         ),
         "missing",
         "check {setting}, the account and the region",
