@@ -124,6 +124,20 @@ async def test_credentials_are_renewed_in_passing_before_their_end(role):
     assert role.asked == 1
 
 
+async def test_the_end_of_credentials_is_looked_at_every_second(role, monkeypatch):
+    credentials = await chained(role.found)
+    now = [1000.0]
+    monkeypatch.setattr("worker.clients.aws.session.monotonic", lambda: now[0])
+    assert await key_of(credentials) == "key-0"
+    role.lasts(AT_ONCE)
+
+    keys = []
+    for seconds in (0.9, 0.2):
+        now[0] += seconds
+        keys.append(await key_of(credentials))
+    assert keys == ["key-0", "key-1"]
+
+
 async def test_a_renewal_in_passing_that_fails_leaves_what_there_is_and_is_tried_again(role):
     credentials = await chained(role.found)
     role.fault = OSError("no route")
