@@ -5,7 +5,7 @@ import re
 from prometheus_client.metrics import MetricWrapperBase
 
 from worker.telemetry import metrics
-from worker.telemetry.tallies import Tally, TallyHistogram
+from worker.telemetry.tallies import Distribution, Tally, TallyHistogram
 
 PINNED = {
     "worker_info": ("info", ()),
@@ -108,3 +108,19 @@ def test_no_metric_is_labelled_by_something_without_bounds():
 
 def test_metrics_are_named_by_the_rules_of_prometheus():
     assert [name for name in PINNED if not re.fullmatch(r"worker_[a-z_]+", name)] == []
+
+
+def test_values_that_wait_get_into_the_buckets_that_each_alone_would_get_into():
+    values = [0.0, 5.0, 0.5, 1.0, 1.0, 0.3, 2.0, 9.0]
+    one_by_one, folded = Distribution((0.5, 1.0, 2.0)), Distribution((0.5, 1.0, 2.0))
+    folded.observe(2.0)
+    one_by_one.observe(2.0)
+    for value in values:
+        one_by_one.observe(value)
+
+    folded.pending += values
+    folded.fold()
+    folded.fold()
+
+    assert folded.counts == one_by_one.counts == [3, 2, 2, 2]
+    assert folded.sum == one_by_one.sum

@@ -204,9 +204,12 @@ class EventReader:
             self._refuse_others(envelope.organization_id)
         form: Form = "reference" if envelope.body is None else "platform"
         detail_type = envelope.detail_type
-        read = [(job, reader(envelope)) for job, reader in self._readers_of(detail_type, form)]
-        events = tuple([ForJob(job, event) for job, event in read if event is not None])
-        return events or UnknownType(detail_type)
+        events = [
+            ForJob(job, event)
+            for job, reader in self._readers_of(detail_type, form)
+            if (event := reader(envelope)) is not None
+        ]
+        return tuple(events) or UnknownType(detail_type)
 
     def jobs_of(self, detail_type: str) -> frozenset[str]:
         """Return the jobs to which events of this type belong; empty for a type of none."""

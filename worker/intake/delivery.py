@@ -109,10 +109,10 @@ class Delivery:
                 work.overdue = True
                 work.task.cancel()
 
-    async def _guarded(self, lease: Lease) -> Outcome:
+    def _guarded(self, lease: Lease) -> Awaitable[Outcome]:
         if lease.message.receive_count > 1:
-            return await self.quarantine.deliver(lease, self._deliver)
-        return await self._deliver(lease)
+            return self.quarantine.deliver(lease, self._deliver)
+        return self._deliver(lease)
 
     async def _deliver(self, lease: Lease) -> Outcome:
         try:
@@ -133,10 +133,11 @@ class Delivery:
         )
         if not wanted:
             return lacking or unrouted.outcome(origin.detail_type, lease.source)
-        lease.jobs = tuple([one.route.job for one in wanted])
+        single = len(wanted) == 1  # the common case, without a task of its own
+        lease.jobs = (wanted[0].route.job,) if single else tuple([one.route.job for one in wanted])
         if self._tracing.on:
             self._tracing.describe(origin.detail_type, origin.correlation_id, lease.jobs)
-        if len(wanted) == 1:  # the common case, without a task of its own
+        if single:
             outcome = await self._run(lease, wanted[0], lease.task)
         else:
             outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
@@ -151,7 +152,7 @@ class Delivery:
         if (job.state != "open" or job.missed == "half_open") and not self._may_run(job, lease):
             return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
         wall = time.time()
-        work = self._work(lease, one, wall, task)
+        work = self._work(job, lease, one, wall, task)
         begin(work)
         self.running[work] = lease
         try:
@@ -185,7 +186,12 @@ class Delivery:
         )
 
     def _work(
-        self, lease: Lease, one: Routed, wall: float, task: asyncio.Task[None] | None
+        self,
+        job: JobState,
+        lease: Lease,
+        one: Routed,
+        wall: float,
+        task: asyncio.Task[None] | None,
     ) -> Work:
         route, message, now = one.route, lease.message, self._loop.time()
         waits_until = message.received_at + LONGEST_WAIT_SECONDS
@@ -198,7 +204,7 @@ class Delivery:
             now,
             now + (route.deadline_seconds or self._deadline_seconds),
             waits_until,
-            lease.probe or self.jobs[route.job].probing is lease,
+            lease.probe or job.probing is lease,
             lease.failed_probes > 0,
             "",
             lease.is_held,

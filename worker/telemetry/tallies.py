@@ -4,7 +4,7 @@ prometheus_client's own take a lock, check their labels and look for exemplars e
 message that costs 35. Here one thread writes, the event loop's, and the scrape only reads.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -47,8 +47,16 @@ class Distribution:
     def fold(self) -> None:
         """Sort what is pending into its buckets."""
         pending, self.pending = self.pending, []
-        for value in pending:
-            self.observe(value)
+        self.sum += sum(pending)
+        # Sorted, each bound is looked for among the values, not each value among the bounds: with
+        # those of a backlog that is a tenth of the work, and was a twentieth of a message's.
+        pending.sort()
+        below = 0
+        for place, bound in enumerate(self.bounds):
+            up_to = bisect_right(pending, bound, below)
+            self.counts[place] += up_to - below
+            below = up_to
+        self.counts[-1] += len(pending) - below
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return cumulative counts by upper bound, as Prometheus wants them."""

@@ -48,11 +48,15 @@ def queue_blobs_read(answer: dict[str, Any]) -> dict[str, Any]:
     """
     messages = answer.get("Messages")
     for message in messages if isinstance(messages, list) else ():
-        attributes = message.get("MessageAttributes") if isinstance(message, dict) else None
-        for attribute in attributes.values() if isinstance(attributes, dict) else ():
-            if isinstance(attribute, dict) and "BinaryValue" in attribute:
-                _read_blob(attribute)
+        if isinstance(message, dict) and "MessageAttributes" in message:
+            _read_attributes(message["MessageAttributes"])
     return answer
+
+
+def _read_attributes(attributes: Any) -> None:
+    for attribute in attributes.values() if isinstance(attributes, dict) else ():
+        if isinstance(attribute, dict) and "BinaryValue" in attribute:
+            _read_blob(attribute)
 
 
 def _read_blob(attribute: dict[str, Any]) -> None:
