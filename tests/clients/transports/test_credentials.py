@@ -124,7 +124,7 @@ async def test_credentials_are_renewed_in_passing_before_their_end(role):
     assert role.asked == 1
 
 
-async def test_the_end_of_credentials_is_looked_at_every_second(role, monkeypatch):
+async def test_the_end_of_credentials_is_checked_every_second(role, monkeypatch):
     credentials = await chained(role.found)
     now = [1000.0]
     monkeypatch.setattr("worker.clients.aws.session.monotonic", lambda: now[0])
