@@ -69,6 +69,11 @@ def test_any_answer_says_something_of_the_queue_or_nothing(answer):
     ("answer", "codes"),
     [
         ({"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": []}, [None, None]),
+        ({"Successful": [{"Id": "1"}, {"Id": "0"}]}, [None, None]),
+        (
+            {"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": [{"Id": "0", "Code": "Busy"}]},
+            ["Busy", None],
+        ),
         ({"Successful": [{}]}, ["Unanswered", "Unanswered"]),
         ({"Successful": None, "Failed": None}, ["Unanswered", "Unanswered"]),
         ({"Successful": [None, 1, "0", {"Id": 0}]}, ["Unanswered", "Unanswered"]),
@@ -84,6 +89,13 @@ def test_what_is_not_confirmed_has_failed(answer, codes):
 
     reported = [failed and failed.code for failed in results]
     assert [code and code[:3] for code in reported] == [code and code[:3] for code in codes]
+
+
+def test_ten_that_were_done_say_nothing_of_an_eleventh():
+    answer = {"Successful": [{"Id": str(number)} for number in range(10)]}
+
+    codes = [failed and failed.code for failed in batch_results(answer, 11)]
+    assert codes == [*[None] * 10, "Unanswered"]
 
 
 def test_only_true_is_a_fault_of_the_sender():

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from uuid import UUID
 
 import pytest
 from botocore.exceptions import (
@@ -86,6 +87,7 @@ async def test_all_attempts_of_a_call_have_its_id_and_their_number(stub, pauses,
 
     first, again, other = stub.headers("amz-sdk-invocation-id")
     assert first == again != other
+    assert all(UUID(one).version == 4 for one in (first, other))
     # The SDK sends a `ttl` besides.
     reported = [value.replace(" ", "").split(";") for value in stub.headers("amz-sdk-request")]
     numbers = [[part for part in parts if part.startswith("attempt=")] for parts in reported]
