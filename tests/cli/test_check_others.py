@@ -89,7 +89,8 @@ async def test_each_reference_text_has_its_token_checked(cloud):
 
     tokens = [(row.state, row.found) for row in found if row.name == TOKEN]
     assert tokens == [("ok", "r0: granted"), ("ok", "r2: granted")]
-    assert [row.state for row in limited if row.name == TOKEN] == ["fail", "ok"]
+    # Both are asked for at once: either may come first.
+    assert sorted(row.state for row in limited if row.name == TOKEN) == ["fail", "ok"]
 
 
 async def test_data_action_and_flow_that_are_there_are_ok_and_nothing_runs(cloud):
