@@ -246,7 +246,15 @@ async def test_a_message_that_was_received_in_the_very_turn_of_the_stop_is_relea
     async with start_intake(handler) as intake:
         send(sqs, queue, 5)
         consumer = intake.consumer
-        messages = await consumer.poller.receive(5)
+        receive = consumer.poller.receive
+
+        async def receive_nothing(*_, **__):
+            await consumer.poller._stopped.wait()
+            return []
+
+        # Before the pollers of the intake begin: they would take the messages.
+        consumer.poller.receive = receive_nothing
+        messages = await receive(5)
         permits = await intake.permits.acquire_some(consumer.name, 5)
         assert consumer._start(messages, permits) == 5
         report = await intake.drain(5)
