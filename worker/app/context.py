@@ -7,12 +7,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import HttpUrl
 
 from worker.app.jobs import BUILT_IN
@@ -63,8 +63,7 @@ TEXTS: Mapping[str, ReferenceText] = {
 """The reference text of each job. Jobs of other packages are of r2, whose token is the SDK's."""
 
 
-@dataclass(slots=True)
-class Shared:
+class Shared(Struct):
     """What is made once, for all jobs that ask for it."""
 
     genesys: dict[ReferenceText | None, GenesysClients] = field(default_factory=dict)
@@ -84,8 +83,7 @@ class Shared:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """What stands between the clients and the network: nothing, unless writes are kept back."""
 
     http: Callable[[str, HttpClient], Sender] = lambda _, client: client
@@ -98,8 +96,7 @@ class Outgoing:
 DIRECT = Outgoing()
 
 
-@dataclass(frozen=True, slots=True)
-class AppContext:
+class AppContext(Struct, frozen=True):
     """Settings and tools; what is opened with `stack` is closed with the worker, last one first."""
 
     settings: Settings
@@ -229,8 +226,7 @@ class AppContext:
         return Webhook(name, str(url), value, guard, sender, setting=setting)
 
 
-@dataclass(frozen=True, slots=True)
-class JobContext:
+class JobContext(Struct, frozen=True):
     """What one job is built with: `worker.api.Context`."""
 
     job: str

@@ -84,8 +84,7 @@ class Result(StrEnum):
     """Too old to matter; dropped on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """What `worker backfill` is asked for: conversations that ended in it. Aware, in UTC."""
 
     start: datetime

@@ -6,7 +6,6 @@ https://developer.genesys.cloud/notificationsalerts/notifications/available-topi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -141,8 +140,7 @@ MAX_CHOICES = 1024
 """Types are few; a sender of ever new ones only makes this be refilled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventType:
+class EventType(Struct, frozen=True, kw_only=True):
     """An event as its job declares it."""
 
     kind: type[Event]
@@ -156,8 +154,7 @@ class EventType:
     """Reads the flat form of the reference texts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """An event that a job wants, with the globs in force."""
 
     job: str
@@ -176,8 +173,7 @@ class ForJob(Struct, frozen=True, gc=False):
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownType:
+class UnknownType(Struct, frozen=True):
     """An event that no job wants."""
 
     detail_type: str

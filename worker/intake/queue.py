@@ -1,8 +1,9 @@
 """One queue that is open, and the parts that take its messages, built together."""
 
 import asyncio
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from worker.clients.aws import Queue, QueueAttributes
 from worker.intake.acks import Acks
@@ -20,8 +21,7 @@ ASIDE_PER_PERMIT = 4
 """Messages in flight that may wait for an upstream which their job may miss."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQueue:
+class OpenQueue(Struct, frozen=True):
     """A queue that answered, with what it says of itself."""
 
     binding: QueueBinding
@@ -30,8 +30,7 @@ class OpenQueue:
     visibility_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """What the queues of a worker share."""
 
     delivery: Delivery

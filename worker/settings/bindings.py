@@ -6,9 +6,9 @@ Pure: texts in, bindings and problems out. Job and queue names are shown, hosts 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
+from msgspec import Struct
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from worker.settings.fields import Url
@@ -29,8 +29,7 @@ _DOMAINS = {
 _PRINTABLE_NAME = re.compile(r"[\w.-]{1,80}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One part of SQS_QUEUE_URL as it is written: `jobs=URL`, or a URL alone."""
 
     jobs: tuple[str, ...]
@@ -47,8 +46,7 @@ class Entry:
         return f"{'+'.join(self.jobs)}={self.url}" if self.jobs else self.url
 
 
-@dataclass(frozen=True, slots=True)
-class QueueBinding:
+class QueueBinding(Struct, frozen=True):
     """A queue and the jobs whose events it carries."""
 
     url: str
