@@ -35,6 +35,15 @@ def ratio(ours: Iterable[float], others: Iterable[float]) -> Spread:
     return Spread([one / other for one, other in zip(ours, others, strict=False)])
 
 
+def at_speed(figures: Iterable[float], yardsticks: Iterable[float], known: float) -> Spread:
+    """Return figures of CPU as they would be on the machine on which a yardstick takes `known`.
+
+    Some aims are absolute, and of one machine; another, or the same one in a bad hour, takes twice
+    as long. A yardstick is work that no change of the worker's code touches, done beside it.
+    """
+    return Spread([one * known / its for one, its in zip(figures, yardsticks, strict=True)])
+
+
 Cell = str | int | float | Spread | None
 """None: could not be measured; a note says why."""
 

@@ -107,7 +107,7 @@ def test_the_slope_is_of_a_hundred_thousand_messages():
 def test_a_claim_about_memory_leaves_the_warm_up_out():
     samples = [Sample(1_000, 70, 300), *(Sample(n * 20_000, 80, 140) for n in range(1, 11))]
 
-    start = memory.Start(Spread([1.0]), Spread([63.0]), Spread([0.3]))
+    start = memory.Start(*map(Spread, ([1.0], [63.0], [0.3], [0.11])))
     findings = memory.reported([samples], start)
 
     assert all(claim.met for claim in findings.claims)
@@ -117,7 +117,7 @@ def test_a_long_run_is_judged_by_the_median_of_its_rounds():
     def run(slope):
         return [Sample(n * 20_000, 80 + n * slope / 5, 140) for n in range(11)]
 
-    start = memory.Start(Spread([1.0]), Spread([63.0]), Spread([0.3]))
+    start = memory.Start(*map(Spread, ([1.0], [63.0], [0.3], [0.11])))
     claims = claims_of(memory.reported([run(1), run(9), run(2)], start))
 
     assert claims["memory added by 100,000 messages"] == (2, True)
@@ -235,15 +235,25 @@ def test_a_call_of_aws_is_compared_with_one_over_aiohttp_round_by_round():
 
 def test_the_dearest_of_the_usual_reports_is_what_is_claimed():
     def run(us, kept):
-        figures = dict.fromkeys(("least_us", "seconds", "kept_ms"), 1.0)
+        figures = {"least_us": 2 * rows.LEAST_US, "seconds": 1.0, "kept_ms": 1.0}
         return {"cpu_us": us, "mib": 30, "kept_cpu_ms": kept, "rows": 1, "groups": 1, **figures}
 
     found = {way: [run(20, 10)] for way in (*rows.USUAL, *rows.MANY_GROUPS)}
-    found[rows.USUAL[1]], found[rows.MANY_GROUPS[0]] = [run(26, 5)], [run(90, 21)]
+    found[rows.USUAL[1]], found[rows.MANY_GROUPS[0]] = [run(52, 5)], [run(90, 42)]
 
     claims = list(claims_of(rows.reported(found, 1_000_000)).values())
 
     assert claims == [(26, False), (30, True), (21, False)]
+
+
+def test_the_imports_are_judged_by_the_speed_of_the_machine_in_their_round():
+    samples = [Sample(n * 20_000, 80, 140) for n in range(11)]
+    start = memory.Start(*map(Spread, ([3.1, 1.5], [63.0], [0.8, 0.32], [0.22, 0.11])))
+
+    claims = claims_of(memory.reported([samples], start))
+
+    assert claims["CPU of the imports, at the speed of the aims"] == (0.36, False)
+    assert claims["start to ready, at that speed"] == (1.525, False)
 
 
 def test_one_round_that_leaves_a_message_hidden_is_enough():
