@@ -7,6 +7,7 @@ is written, no one knows whether it was carried out; its caller decides.
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Mapping
 from ssl import SSLContext
 from typing import cast
 
@@ -45,6 +46,11 @@ class PoolLimits(Struct, frozen=True, kw_only=True):
 
     reply_bytes: int
     """Longest body."""
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are written; all are sendable (`http_network.is_sendable`)."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
 class ConnectTimeout(TimeoutError):

@@ -1,13 +1,12 @@
 """httpx's transport over connections of our own, and what it came to where there was no reply."""
 
 import ssl
-from collections.abc import Mapping
 from typing import cast
 
 import httpx
 from msgspec import Struct
 
-from worker.clients.http11 import Pool, PoolLimits
+from worker.clients.http11 import Pool, PoolLimits, header_lines
 from worker.clients.http_network import NotReached, proxy_for, trusted
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -72,14 +71,12 @@ class OwnConnections(httpx.AsyncBaseTransport):
             await self._pool.close()
 
     def _written(self, request: httpx.Request) -> bytes:
-        sent: Mapping[str, str] = request.extensions["headers"]
-        lines = "".join([f"{name}: {value}\r\n" for name, value in sent.items()])
+        start = f"{request.method} {request.extensions['target']}{self._start}"
         body = content_of(request)
         if body or request.method not in BODILESS:
-            lines += f"Content-Length: {len(body)}\r\n"
-        head = f"{request.method} {request.extensions['target']}{self._start}{lines}\r\n"
+            start += f"Content-Length: {len(body)}\r\n"
         # One write: a head of its own would be a segment, and a system call, of its own.
-        return head.encode() + body
+        return b"%b%b\r\n%b" % (start.encode(), header_lines(request.extensions["headers"]), body)
 
     def _opened(self) -> Pool:
         url, limits = self._url, self._limits

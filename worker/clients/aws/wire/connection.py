@@ -35,7 +35,7 @@ from botocore.utils import (
 )
 from msgspec import Struct
 
-from worker.clients.http11 import ConnectTimeout, Pool, PoolLimits
+from worker.clients.http11 import ConnectTimeout, Pool, PoolLimits, header_lines
 from worker.clients.http11_reply import Reply, ReplyCut
 from worker.clients.http_network import trusted
 
@@ -196,16 +196,7 @@ class SharedHeaders:
 
     def __init__(self, by_name: Mapping[str, str]) -> None:
         self.by_name = by_name
-        self.lines = _lines(by_name)
-
-
-def is_sendable(value: str) -> bool:
-    """Return False for what no header can hold: a line break in it would begin another header."""
-    return value.isascii() and value.isprintable()
-
-
-def _lines(headers: Mapping[str, str]) -> bytes:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+        self.lines = header_lines(by_name)
 
 
 class Transport(Protocol):
@@ -225,11 +216,11 @@ class WireTransport:
         self._pool = pool
         self._endpoint = endpoint
         self._start = f"POST {endpoint.target} HTTP/1.1\r\n".encode()
-        self._start += _lines({name.lower(): value for name, value in HEADERS.items()})
+        self._start += header_lines({name.lower(): value for name, value in HEADERS.items()})
 
     async def post(self, shared: SharedHeaders, own: Mapping[str, str], body: bytes) -> Reply:
         """See Transport."""
-        rest = _lines(own) + b"content-length: %d\r\n\r\n" % len(body)
+        rest = header_lines(own) + b"content-length: %d\r\n\r\n" % len(body)
         try:
             # One write: a head of its own would be a segment, and a system call, of its own.
             return await self._pool.send(b"".join((self._start, shared.lines, rest, body)))

@@ -19,7 +19,8 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 from msgspec import Struct, field
 
-from worker.clients.aws.wire.connection import Endpoint, SharedHeaders, is_sendable
+from worker.clients.aws.wire.connection import Endpoint, SharedHeaders
+from worker.clients.http_network import is_sendable
 
 _TABLE_ITEMS = ("Item", "Attributes", "LastEvaluatedKey")
 """Members of DynamoDB's answers that hold one item; `Items` holds several."""
