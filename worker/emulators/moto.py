@@ -63,13 +63,15 @@ def _bound(address: Address) -> BaseWSGIServer:
 
 
 def _one_at_a_time(app: WSGIApplication) -> WSGIApplication:
-    """Serve StartExecution and DynamoDB under a lock each, as they are atomic in AWS.
+    """Serve StartExecution, DynamoDB and Kinesis under a lock each, as they are atomic in AWS.
 
     moto 5.2 looks for a name and adds the execution in two steps of its threads: of calls at the
     same time several began one, or met a half-made one and were answered 500. So it does with the
-    condition of a write, and a query fails beside a write.
+    condition of a write, and a query fails beside a write. Two records put into a stream at once
+    got one sequence number, and the first was gone.
     """
-    locks = {"AWSStepFunctions.StartExecution": Lock(), "DynamoDB_20120810": Lock()}
+    names = ("AWSStepFunctions.StartExecution", "DynamoDB_20120810", "Kinesis_20131202")
+    locks = {name: Lock() for name in names}
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
