@@ -8,6 +8,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from tests.support.aws_stub import SILENCE, Say, a_client
 from tests.support.s3 import a_guard
+from worker.clients.aws import sdk  # noqa: F401  else a call would take the time of its import
 from worker.clients.aws.session import AwsService
 from worker.clients.http11 import Connection, PoolLimits
 from worker.errors import Unavailable
