@@ -16,7 +16,6 @@ from botocore.session import get_session
 
 from worker.app.jobs import known_jobs
 from worker.clients.aws.session import AwsSession, ClientLimits
-from worker.settings import Aws
 
 OWN = ("dynamodb", "events", "iam", "sqs")
 """What the worker calls, whatever its jobs; `iam` is `worker check`'s, about its own role."""
@@ -57,7 +56,7 @@ def main() -> None:
 async def _open_all(services: tuple[str, ...]) -> None:
     limits = ClientLimits(pool=1, read_seconds=1, attempts=1)
     # The wire clients need the endpoint rules only; a setting away, the SDK's need the models.
-    for session in (AwsSession(Aws(region="eu-west-1", transport=t)) for t in ("wire", "sdk")):
+    for session in (AwsSession("eu-west-1", "wire"), AwsSession("eu-west-1", "sdk")):
         for service in services:
             async with session.client(service, limits):
                 pass
