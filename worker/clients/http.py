@@ -34,7 +34,7 @@ __all__ = ["HttpClient", "HttpLimits", "HttpService", "Sender", "checked_base_ur
 
 T = TypeVar("T")
 
-FAILURES = (httpx.HTTPError, OSError, ValueError)
+FAILURES = (OSError, ValueError)
 """All that a request may end with in place of a reply. ValueError: of what no parser took."""
 
 NO_HEADERS: Mapping[str, str] = {}

@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Mapping
+from math import inf
 from ssl import SSLContext
 from typing import cast
 
@@ -21,6 +22,9 @@ from worker.clients.http_network import SECOND_ADDRESS_SECONDS
 KEEP_ALIVE_SECONDS = 12.0
 """The AWS SDK's. A connection that the server closed in the meantime would cost an attempt."""
 
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+"""Above the largest analytics page seen; keeps one bad reply from filling the container."""
+
 LARGE_BYTES = 64 * 1024
 """A request beyond that is not read in one go."""
 
@@ -33,19 +37,23 @@ CLOSE_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-class PoolLimits(Struct, frozen=True, kw_only=True):
-    """How much one pool may wait, hold and read."""
-
-    connections: int
-    connect_seconds: float
-    silence_seconds: float
-    """The longest before and within a reply."""
+class HttpLimits(Struct, frozen=True, kw_only=True):
+    """How much one client may wait, hold and read."""
 
     total_seconds: float
     """All of one call: the wait for a connection, its making, and the reply."""
 
-    reply_bytes: int
-    """Longest body."""
+    connections: int = 64
+    """Connections held open or being opened."""
+
+    connect_seconds: float = 3
+    """Of name, address and TLS."""
+
+    silence_seconds: float = inf
+    """The longest before and within a reply."""
+
+    reply_bytes: int = MAX_REPLY_BYTES
+    """Longest body, before and after decompression."""
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
@@ -129,7 +137,7 @@ class Connection(asyncio.Protocol):
             if reading.surplus:
                 self._drop_unasked()
 
-    def ask(self, request: bytes, limits: PoolLimits, deadline: float) -> asyncio.Future[Reply]:
+    def ask(self, request: bytes, limits: HttpLimits, deadline: float) -> asyncio.Future[Reply]:
         """Write a request and return its reply to come.
 
         `deadline`: of the whole reply, by the loop's clock.
@@ -196,7 +204,7 @@ class Connection(asyncio.Protocol):
 class Pool:
     """The connections to one server."""
 
-    def __init__(self, host: str, port: int, tls: SSLContext | None, limits: PoolLimits) -> None:
+    def __init__(self, host: str, port: int, tls: SSLContext | None, limits: HttpLimits) -> None:
         """Must be made in the loop. `tls`: None for a server that is spoken to in the clear."""
         self._loop = asyncio.get_running_loop()  # asked for each time, it is a system call
         self._host = host

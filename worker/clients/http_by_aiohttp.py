@@ -6,9 +6,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from worker.clients.http11 import HttpLimits
 from worker.clients.http11_reply import ReplyTooLarge
 from worker.clients.http_network import MAX_HEADER_BYTES, NotReached, ProxyRefused, trusted
-from worker.clients.http_transport import HttpLimits, content_of, no_reply_reason
+from worker.clients.http_transport import content_of, no_reply_reason
 from worker.resilience.work import Deadline
 
 FAILURES = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)

@@ -4,30 +4,14 @@ import ssl
 from typing import cast
 
 import httpx
-from msgspec import Struct
 
-from worker.clients.http11 import Pool, PoolLimits, header_lines
+from worker.clients.http11 import HttpLimits, Pool, header_lines
 from worker.clients.http_network import NotReached, proxy_for, trusted
 
-MAX_REPLY_BYTES = 16 * 1024 * 1024
-"""Above the largest analytics page seen; keeps one bad reply from filling the container."""
+__all__ = ["HttpLimits", "OwnConnections", "content_of", "no_reply_reason", "transport_to"]
 
-BODILESS = {"GET", "DELETE", "OPTIONS"}
+BODILESS = {"GET", "DELETE"}
 """Without a body, these are sent without a length, too."""
-
-
-class HttpLimits(Struct, frozen=True, kw_only=True):
-    """How much one client may wait, hold and read."""
-
-    total_seconds: float
-    """Longest time for one request and its reply, from the wait for a connection to its end."""
-
-    connections: int = 64
-    """Connections held open or being opened."""
-
-    connect_seconds: float = 3
-    reply_bytes: int = MAX_REPLY_BYTES
-    """Longest body, before and after decompression."""
 
 
 def transport_to(base_url: str, limits: HttpLimits) -> httpx.AsyncBaseTransport:
@@ -79,19 +63,8 @@ class OwnConnections(httpx.AsyncBaseTransport):
         return b"%b%b\r\n%b" % (start.encode(), header_lines(request.extensions["headers"]), body)
 
     def _opened(self) -> Pool:
-        url, limits = self._url, self._limits
-        return Pool(
-            url.raw_host.decode(),
-            url.port or (443 if self._tls else 80),
-            self._tls,
-            PoolLimits(
-                connections=limits.connections,
-                connect_seconds=limits.connect_seconds,
-                silence_seconds=limits.total_seconds,
-                total_seconds=limits.total_seconds,
-                reply_bytes=limits.reply_bytes,
-            ),
-        )
+        port = self._url.port or (443 if self._tls else 80)
+        return Pool(self._url.raw_host.decode(), port, self._tls, self._limits)
 
 
 def content_of(message: httpx.Request | httpx.Response) -> bytes:

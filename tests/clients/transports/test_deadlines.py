@@ -10,7 +10,7 @@ from tests.support.aws_stub import SILENCE, Say, a_client
 from tests.support.s3 import a_guard
 from worker.clients.aws import sdk  # noqa: F401  else a call would take the time of its import
 from worker.clients.aws.session import AwsService
-from worker.clients.http11 import Connection, PoolLimits
+from worker.clients.http11 import Connection, HttpLimits
 from worker.errors import Unavailable
 from worker.jobs.reports.bucket import ReportBucket
 
@@ -176,7 +176,7 @@ async def a_kept_connection():
 
 
 def limits(silence_seconds):
-    return PoolLimits(
+    return HttpLimits(
         connections=1,
         connect_seconds=1,
         silence_seconds=silence_seconds,

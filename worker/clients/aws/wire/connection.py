@@ -35,7 +35,7 @@ from botocore.utils import (
 )
 from msgspec import Struct
 
-from worker.clients.http11 import ConnectTimeout, Pool, PoolLimits, header_lines
+from worker.clients.http11 import ConnectTimeout, HttpLimits, Pool, header_lines
 from worker.clients.http11_reply import Reply, ReplyCut
 from worker.clients.http_network import trusted
 
@@ -271,7 +271,7 @@ async def transport_to(
         endpoint.url.hostname or "",
         endpoint.port,
         trusted,
-        PoolLimits(
+        HttpLimits(
             connections=limits.pool,
             connect_seconds=limits.connect_seconds,
             silence_seconds=limits.read_seconds,
