@@ -200,9 +200,10 @@ class EventReader:
             self._refuse_others(envelope.organization_id)
         form: Form = "reference" if envelope.body is None else "platform"
         detail_type = envelope.detail_type
+        known = self._choices.get((detail_type, form))
         events = [
             ForJob(job, event)
-            for job, reader in self._readers_of(detail_type, form)
+            for job, reader in known or self._readers_of(detail_type, form)
             if (event := reader(envelope)) is not None
         ]
         return tuple(events) or UnknownType(detail_type)

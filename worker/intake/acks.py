@@ -147,26 +147,27 @@ class Acks:
         results = await self._results(
             "DeleteMessage", self._queue.delete(receipts), entries=len(leases)
         )
-        now, done = time.time(), 0
+        deleted = []
         for lease, failed in zip(leases, results, strict=True):
             if failed is None:
-                done += 1
-                self._deleted(lease, now)
+                deleted.append(lease)
             else:
                 self._not_deleted(lease, failed)
-        if done:
-            self._acked.value += done
-            metrics.last_success.set(now)
+        if deleted:
+            self._deleted(deleted)
 
-    def _deleted(self, lease: Lease, now: float) -> None:
-        # As `Leases.forget`, without the call: this is done for every message.
-        held, message_id = self._leases.held, lease.message.id
-        if held.get(message_id) is lease:
-            del held[message_id]
-        sent_at = lease.message.sent_at
-        if sent_at is not None:
-            self._age.pending.append(now - sent_at if now > sent_at else 0.0)
-        self._ended(lease, gone=True)
+    def _deleted(self, leases: Sequence[Lease]) -> None:
+        now, held, ages, settled = time.time(), self._leases.held, self._age.pending, self.settled
+        for lease in leases:
+            message = lease.message
+            if held.get(message.id) is lease:  # as `Leases.forget`, without the call for each
+                del held[message.id]
+            if (sent_at := message.sent_at) is not None:
+                ages.append(now - sent_at if now > sent_at else 0.0)
+            if settled is not None:
+                settled(lease, True)  # noqa: FBT003  see Settled
+        self._acked.value += len(leases)
+        metrics.last_success.set(now)
 
     def _not_deleted(self, lease: Lease, failed: EntryFailed) -> None:
         if not lease.lost and self._is_worth_another(failed):

@@ -109,24 +109,24 @@ class Consumer:
         log_as(lease)
         lease.begun = True
         try:
-            outcome = await self._until_outcome(lease)
-            await self.settlement(lease, outcome)
+            try:
+                outcome = await self._outcome(lease)
+            except asyncio.CancelledError:
+                if lease.why_cancelled is None:
+                    raise  # not by us: the process is being torn down
+                outcome = RELEASED
+            finally:
+                self._leave(lease)
+            if outcome is DONE and lease.why_cancelled is None:
+                self.settlement.done(lease)  # nothing in it waits
+            else:
+                await self.settlement(lease, outcome)
             if self.draining:
                 self._count(lease, outcome)
         except Exception as error:  # noqa: BLE001  a fault of ours: the message is not lost by it
             self._failed(lease, error)
         finally:  # not by a callback of the task: one more for each message
             del self._tasks[lease]
-
-    async def _until_outcome(self, lease: Lease) -> Outcome:
-        try:
-            return await self._outcome(lease)
-        except asyncio.CancelledError:
-            if lease.why_cancelled is None:
-                raise  # not by us: the process is being torn down
-            return RELEASED
-        finally:
-            self._leave(lease)
 
     async def _outcome(self, lease: Lease) -> Outcome:
         """Deliver the message when the gate lets it pass, again and again while it keeps it."""
@@ -335,7 +335,8 @@ class Consumer:
         return begun
 
     def _begin(self, lease: Lease) -> None:
-        lease.task = self._loop.create_task(self._work(lease), name="message")
+        # Not the loop's `create_task`: uvloop's takes a fifth of what the task itself does.
+        lease.task = asyncio.Task(self._work(lease), loop=self._loop, name="message")
         self._tasks[lease] = lease.task
 
     def _failed(self, lease: Lease, error: Exception) -> None:

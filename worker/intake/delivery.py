@@ -86,8 +86,14 @@ class Delivery:
         self._log = log.bind()
         self._logs_each = self._log.is_enabled_for(INFO)
 
-    async def __call__(self, lease: Lease) -> Outcome:
+    def __call__(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
+        if self._tracing.on or self.quarantine.exclusive:
+            return self._traced(lease)
+        lease.phase, lease.began_at = "working", self._loop.time()
+        return self._guarded(lease)
+
+    async def _traced(self, lease: Lease) -> Outcome:
         if self.quarantine.exclusive:
             await self.quarantine.until_shared()
         lease.phase, lease.began_at = "working", self._loop.time()
@@ -156,7 +162,13 @@ class Delivery:
         begin(work)
         self.running[work] = lease
         try:
-            result = await self._once(one, lease)
+            result = await self._idempotency.once(
+                job.name,
+                one.event.origin.dedupe_key,
+                partial(one.route.run, one.event),
+                proof=one.route.proof,
+                conversation_id=lease.conversation_id,
+            )
         except asyncio.CancelledError:
             if not work.overdue or lease.why_cancelled or task is None:
                 raise
@@ -175,15 +187,6 @@ class Delivery:
                 job.probing = None
             if self.quarantine.exclusive:
                 self.quarantine.ended()
-
-    def _once(self, one: Routed, lease: Lease) -> Awaitable[Result]:
-        return self._idempotency.once(
-            one.route.job,
-            one.event.origin.dedupe_key,
-            partial(one.route.run, one.event),
-            proof=one.route.proof,
-            conversation_id=lease.conversation_id,
-        )
 
     def _work(
         self,

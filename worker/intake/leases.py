@@ -145,6 +145,10 @@ class Lease(Struct, eq=False):
         """Enter a phase in which it may wait for long."""
         self.phase, self.began_at = phase, self._clock()
 
+    def settle(self) -> None:
+        """Begin to settle: its work is over, and nothing may be cancelled any more."""
+        self.task, self.settled, self.phase = None, True, "settling"
+
     def cancel(self, why: str) -> None:
         """Stop the work, if some is under way, and remember why: `lease_lost` or `drain`."""
         self.why_cancelled = self.why_cancelled or why

@@ -77,12 +77,12 @@ class Settlement:
 
     async def __call__(self, lease: Lease, outcome: Outcome) -> None:
         """Settle with SQS; after a lost lease nothing may be sent."""
-        lease.task, lease.settled, lease.phase = None, True, "settling"
+        lease.settle()
         if lease.why_cancelled is not None and lease.lost:
             metrics.messages_released.labels("lease_lost").inc()
             self.acks.lost(lease)
         elif isinstance(outcome, Done):
-            self._done(lease)
+            self.done(lease)
         elif isinstance(outcome, Retry):
             await self._retry(lease, outcome)
         elif isinstance(outcome, Blocked):
@@ -93,6 +93,15 @@ class Settlement:
             await self._dead_letter(lease, outcome.failure, self._failed(lease, own=True))
         else:
             self.release(lease, 0, "drain")
+
+    def done(self, lease: Lease) -> None:
+        """Settle a message that is done, and still ours."""
+        lease.settle()
+        message = lease.message
+        if message.receive_count > 1:  # only then it may have failed before
+            self._attempts.forget(message.id)
+            self._limit.succeeded(message.id)
+        self.acks.delete(lease)
 
     def defers_again(self, lease: Lease) -> Deferred | None:
         """Return for how long to defer a message that came back unrun; None when it is to run.
@@ -109,13 +118,6 @@ class Settlement:
         self.acks.release(lease, seconds)
         metrics.messages_released.labels(why).inc()
         log.debug("message_released", why=why, seconds=round(seconds))
-
-    def _done(self, lease: Lease) -> None:
-        message_id = lease.message.id
-        if lease.message.receive_count > 1:  # only then it may have failed before
-            self._attempts.forget(message_id)
-            self._limit.succeeded(message_id)
-        self.acks.delete(lease)
 
     async def _retry(self, lease: Lease, retry: Retry) -> None:
         attempt = self._failed(lease, own=retry.own)

@@ -9,11 +9,12 @@ action.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any
 
 import orjson
 import structlog
-from msgspec import Struct
+from msgspec import Meta, Struct, ValidationError, convert, field
 from msgspec.structs import replace
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
@@ -109,19 +110,44 @@ def batch_results(
     ]
 
 
+_Required = Annotated[str, Meta(min_length=1)]
+
+
+class _Entry(Struct, gc=False):
+    """A message as SQS writes it. What a message can do without is read later, of any shape."""
+
+    id: _Required = field(name="MessageId")
+    receipt: _Required = field(name="ReceiptHandle")
+    body: str | None = field(default=None, name="Body")
+    system: Any = field(default=None, name="Attributes")
+    attributes: Any = field(default=None, name="MessageAttributes")
+
+
+class _Received(Struct, gc=False):
+    entries: list[_Entry] | None = field(default=None, name="Messages")
+
+
 def messages_of(answer: Mapping[str, Any], received_at: float) -> tuple[list[Message], int]:
     """Return the messages of a receive, and how many entries were none: without id or receipt.
 
     Such a one can be neither run nor deleted; it comes again when its visibility timeout ends.
     """
-    entries = answer.get("Messages")
-    if entries is None:
-        return [], 0
-    if not isinstance(entries, list):
+    try:
+        entries, odd = convert(answer, _Received).entries or [], 0
+    except ValidationError:
+        entries, odd = _readable(answer["Messages"])
+    return [_message(entry, received_at) for entry in entries], odd
+
+
+def _readable(raw: Any) -> tuple[list[_Entry], int]:
+    """Return those that are messages, and how many are none."""
+    if not isinstance(raw, list):
         return [], 1
-    read = [_message(entry, received_at) for entry in entries]
-    messages = [message for message in read if message is not None]
-    return messages, len(read) - len(messages)
+    read = []
+    for entry in raw:
+        with suppress(ValidationError):
+            read.append(convert(entry, _Entry))
+    return read, len(raw) - len(read)
 
 
 def attributes_of(answer: Mapping[str, Any]) -> QueueAttributes | None:
@@ -159,34 +185,26 @@ def _entries(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [one for one in entries if isinstance(one, dict) and isinstance(one.get("Id"), str)]
 
 
-def _message(entry: Any, received_at: float) -> Message | None:
-    if not isinstance(entry, dict):
-        return None
-    identity, receipt, body = entry.get("MessageId"), entry.get("ReceiptHandle"), entry.get("Body")
-    if not (identity and receipt and isinstance(identity, str) and isinstance(receipt, str)):
-        return None
-    if body is not None and not isinstance(body, str):
-        return None
-    system = _object(entry, "Attributes")
+def _message(entry: _Entry, received_at: float) -> Message:
+    system = entry.system if isinstance(entry.system, dict) else _NONE
     receives, sent = system.get("ApproximateReceiveCount"), system.get("SentTimestamp")
     message = Message(
-        id=identity,
-        receipt=receipt,
-        body=body or "",
+        id=entry.id,
+        receipt=entry.receipt,
+        body=entry.body or "",
         received_at=received_at,
         receive_count=1 if receives == "1" else _whole(receives, 1, _MOST_RECEIVES) or 1,
         sent_at=_whole(sent, 0, _LATEST_MILLISECONDS) / 1000 or None,
         attributes=_NONE,
     )
     known = (receives is not None) + (sent is not None)
-    if len(system) > known or "MessageAttributes" in entry:
-        return _with_the_rest(message, system, _object(entry, "MessageAttributes"))
+    if len(system) > known or entry.attributes:
+        return _with_the_rest(message, system, entry.attributes)
     return message
 
 
-def _with_the_rest(
-    message: Message, system: Mapping[str, Any], attributes: Mapping[str, Any]
-) -> Message:
+def _with_the_rest(message: Message, system: Mapping[str, Any], given: object) -> Message:
+    attributes = given if isinstance(given, dict) else _NONE
     # Apart: most messages have none of it, and each look-up is made for every message.
     return replace(
         message,
