@@ -24,7 +24,7 @@ from worker.jobs.sentiment.rules import (
 )
 
 RULES = SentimentRules()
-KEY = "0123456789abcdef" * 4
+IDENTITY = "chat.sentiment|one"
 
 numbers = st.one_of(
     st.integers(-3, 3), st.floats(-3, 3), st.floats(allow_nan=False, allow_infinity=False)
@@ -38,7 +38,7 @@ def a_sentiment(positive=0.1, neutral=0.2, negative=0.7, confidence=0.9):
 
 
 def a_payload(sentiment=None, **over):
-    event = a_chat_scored(origin=an_origin(dedupe_key=KEY, occurred_at=NOON), **over)
+    event = a_chat_scored(origin=an_origin(identity=IDENTITY, occurred_at=NOON), **over)
     return payload_of(event, sentiment or a_sentiment(), RULES)
 
 
@@ -118,7 +118,7 @@ def test_the_payload_has_exactly_these_fields():
             "negative": 0.8788,
         },
         "escalationThreshold": 0.8,
-        "forwardingId": forwarding_id(a_chat_scored(origin=an_origin(dedupe_key=KEY))),
+        "forwardingId": forwarding_id(a_chat_scored(origin=an_origin(identity=IDENTITY))),
         "timestamp": "2026-03-02T12:00:00.000Z",
     }
 
@@ -129,8 +129,8 @@ def test_a_sentiment_without_confidence_is_never_written():
 
 
 def test_ids_derive_from_the_dedupe_key_and_from_nothing_else():
-    event = a_chat_scored(origin=an_origin(dedupe_key=KEY))
-    resent = replace(event, origin=an_origin(dedupe_key=KEY))
+    event = a_chat_scored(origin=an_origin(identity=IDENTITY))
+    resent = replace(event, origin=an_origin(identity=IDENTITY))
     another = a_chat_scored()
 
     assert forwarding_id(event) == forwarding_id(resent) != forwarding_id(another)
@@ -138,10 +138,10 @@ def test_ids_derive_from_the_dedupe_key_and_from_nothing_else():
 
 
 def test_ids_never_change_between_versions():
-    event = a_chat_scored(origin=an_origin(dedupe_key=KEY))
+    event = a_chat_scored(origin=an_origin(identity=IDENTITY))
 
-    assert forwarding_id(event) == "4c9859fa-2f8c-5a67-b37d-a520abb6f75b"
-    assert derived_id(event, "audit") == "a7dd53a0-2e47-55ff-a0c8-3248725dec16"
+    assert forwarding_id(event) == "1944b04e-cad7-54ab-a29e-88bf23691d5e"
+    assert derived_id(event, "audit") == "84c43d4e-f898-5fc0-870a-91efc82d7d0c"
 
 
 def test_each_effect_of_an_event_has_an_id_of_its_own():
@@ -174,12 +174,12 @@ def test_webhooks_carry_the_payload_and_no_time_but_the_events():
 @given(numbers, numbers, numbers, numbers)
 @example(0.1 + 0.2, 1 / 3, 0.00005, 1e300)
 def test_any_numbers_make_a_payload_within_its_bounds_and_equal_on_repeats(a, b, c, d):
-    payload = a_payload(a_sentiment(a, b, c, d), conversation_id=KEY)
+    payload = a_payload(a_sentiment(a, b, c, d), conversation_id=IDENTITY)
     matrix = dict(payload["sentimentMatrix"])
 
     assert matrix.pop("polarity") in {"positive", "neutral", "negative"}
     assert all(0 <= share <= 1 and round(share, 4) == share for share in matrix.values())
-    again = a_payload(a_sentiment(a, b, c, d), conversation_id=KEY)
+    again = a_payload(a_sentiment(a, b, c, d), conversation_id=IDENTITY)
     assert orjson.dumps(payload) == orjson.dumps(again)
 
 

@@ -45,9 +45,7 @@ class Event:
         self.conversation_id = str(sent.number)
         key = str(sent.number)
         occurred = datetime.fromtimestamp(EPOCH + sent.sent, UTC)
-        self.origin = Origin(
-            event_id=key, detail_type=sent.job, dedupe_key=key, occurred_at=occurred
-        )
+        self.origin = Origin(event_id=key, detail_type=sent.job, identity=key, occurred_at=occurred)
 
 
 @dataclass(frozen=True, slots=True)

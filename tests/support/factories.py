@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import orjson
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ def an_origin(**over: Any) -> Origin:
     fields: dict[str, Any] = {
         "event_id": an_id(),
         "detail_type": "voice.analytics",
-        "dedupe_key": UUID(an_id()).hex * 2,
+        "identity": an_id(),
         "occurred_at": NOON + timedelta(seconds=next(_seconds)),
     }
     return Origin(**fields | over)
@@ -189,7 +189,7 @@ def platform_detail(event: Event) -> dict[str, Any]:
 
 def without_origin(event: Event) -> Event:
     """For comparing two events in all but where they came from."""
-    origin = an_origin(event_id="-", detail_type="-", dedupe_key="-", occurred_at=NOON)
+    origin = an_origin(event_id="-", detail_type="-", identity="-", occurred_at=NOON)
     return replace(event, origin=origin)
 
 

@@ -35,6 +35,8 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
 class Origin(Record, frozen=True, kw_only=True):
     """Where an event came from, and how a second copy of it is recognised."""
 
+    unshown = frozenset({"identity"})
+
     event_id: str
     """`id` of the EventBridge envelope (`aws:EventId` on the 2026 custom bus); the dedupe key for a
     bare `detail`, which has none."""
@@ -42,8 +44,9 @@ class Origin(Record, frozen=True, kw_only=True):
     detail_type: str
     """`detail-type`, with a literal `{id}` where Genesys writes one."""
 
-    dedupe_key: str
-    """SHA-256, hex: the same for every re-send of the event, whatever its envelope id."""
+    identity: str
+    """What the event has in common with its re-sends alone, whatever its envelope id: a text of any
+    length, of which `dedupe_key` is the hash."""
 
     occurred_at: datetime
     """The event's own time, in UTC: never the time of receipt."""
@@ -57,6 +60,14 @@ class Origin(Record, frozen=True, kw_only=True):
     organization_id: str | None = None
     """Genesys organization that the event's `source` names, in lower case; None when it names
     none."""
+
+    @property
+    def dedupe_key(self) -> str:
+        """SHA-256, hex: the same for every re-send of the event, whatever its envelope id.
+
+        Made when it is asked for: a job whose sink knows copies by itself never does.
+        """
+        return _key(self.identity)
 
 
 class Event(Record, frozen=True, kw_only=True):
@@ -149,8 +160,8 @@ def _written(address: str | None) -> str:
     return rest if scheme.lower() == "tel" else text
 
 
-_NOTHING = sha256()
-"""Copied for each key: OpenSSL takes twice as long to make one anew."""
+def _key(identity: str) -> str:
+    return sha256(identity.encode()).hexdigest()
 
 
 def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:
@@ -161,13 +172,11 @@ def origin(envelope: Envelope, occurred_at: datetime, subject: str) -> Origin:
     """
     kind, organization = envelope.detail_type, envelope.organization_id
     scope = kind if organization is None else f"{kind}@{organization}"
-    digest = _NOTHING.copy()
-    digest.update(f"{scope}|{subject}".encode())
-    key = digest.hexdigest()
+    identity = f"{scope}|{subject}"
     return Origin(
-        event_id=envelope.id or key,
+        event_id=envelope.id or _key(identity),
         detail_type=kind,
-        dedupe_key=key,
+        identity=identity,
         occurred_at=occurred_at,
         correlation_id=envelope.correlation_id,
         replayed=envelope.replayed,

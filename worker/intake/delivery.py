@@ -32,7 +32,7 @@ from worker.intake.outcome import (
 from worker.intake.quarantine import Quarantine
 from worker.intake.router import Routed, Routes, Unrouted, routed
 from worker.resilience import Work, begin
-from worker.telemetry import Count, Distribution, MessageSpan, current_tracing, log_fields, metrics
+from worker.telemetry import Count, MessageSpan, current_tracing, log_fields, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +79,7 @@ class Delivery:
         self._routes = routes
         self._reading = reading
         self._idempotency = idempotency
+        self._stored = {job for job, route in routes.items() if idempotency.asks_store(route.proof)}
         self._deadline_seconds = deadline_seconds
         self._loop = asyncio.get_running_loop()
         self._tracing = current_tracing()
@@ -157,14 +158,14 @@ class Delivery:
         job = self.jobs[one.route.job]
         if (job.state != "open" or job.missed == "half_open") and not self._may_run(job, lease):
             return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
-        wall = time.time()
+        origin, wall = one.event.origin, time.time()
         work = self._work(job, lease, one, wall, task)
         begin(work)
         self.running[work] = lease
         try:
             result = await self._idempotency.once(
                 job.name,
-                one.event.origin.dedupe_key,
+                origin.dedupe_key if job.name in self._stored else origin.identity,
                 partial(one.route.run, one.event),
                 proof=one.route.proof,
                 conversation_id=lease.conversation_id,
@@ -268,11 +269,11 @@ class Delivery:
         job.done_at = now
         if job.problem is not None:
             job.recovered()
-        name, seconds = job.name, now - work.began_at
-        _processed(name, str(result)).value += 1  # not `.value`: of enums a call in Python
-        _duration(name).pending.append(seconds)
+        seconds = now - work.began_at
+        _processed(job.name, str(result)).value += 1  # not `.value`: of enums a call in Python
+        job.durations.pending.append(seconds)
         age = wall + seconds - event.origin.occurred_at.timestamp()
-        _age(name).pending.append(age if age > 0 else 0.0)
+        job.ages.pending.append(age if age > 0 else 0.0)
         if self._logs_each:
             self._log.info(
                 "event_handled", result=str(result), milliseconds=round(seconds * 1000, 1)
@@ -290,17 +291,6 @@ def _label(outcome: Outcome) -> str:
     return "blocked" if isinstance(outcome, Blocked) else "retry"
 
 
-# Series by name, found once.
 @cache
 def _processed(job: str, outcome: str) -> Count:
     return metrics.messages_processed.labels(job, outcome)
-
-
-@cache
-def _duration(job: str) -> Distribution:
-    return metrics.message_duration.labels(job)
-
-
-@cache
-def _age(job: str) -> Distribution:
-    return metrics.event_age.labels(job)

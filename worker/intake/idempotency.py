@@ -48,10 +48,14 @@ class Idempotency:
         self._in_flight: dict[int, list[asyncio.Future[None]] | None] = {}
         """What runs now, and the copies that wait for its end: a list from the first one on."""
 
+    def asks_store(self, proof: Proof) -> bool:
+        """Return whether the store is asked for work of that proof."""
+        return self._store is not None and proof == "store"
+
     async def once(
         self,
         job: str,
-        dedupe_key: str,
+        key: str,
         run: Callable[[], Awaitable[Result]],
         *,
         proof: Proof,
@@ -59,47 +63,46 @@ class Idempotency:
     ) -> Result:
         """Run unless it was done before: `Result.DUPLICATE` then.
 
+        `key`: of the job's work; what the store keeps, where it is asked.
         Raises Transient while a copy is in work for too long, or in another process, and when the
         store does not answer; whatever `run` raises: the next may try at once then.
         """
-        key = hash((job, dedupe_key))
-        if key in self._in_flight:
-            await self._end_of(key)
-        if key in self._newer or key in self._older:
+        mark = hash((job, key))
+        if mark in self._in_flight:
+            await self._end_of(mark)
+        if mark in self._newer or mark in self._older:
             metrics.idempotency_outcomes.labels("done").inc()
             return Result.DUPLICATE
-        self._in_flight[key] = None
+        self._in_flight[mark] = None
         try:
             if self._store is None or proof == "sink":
                 _claimed.value += 1
                 result = await run()
             else:
-                result = await self._store.once(
-                    job, dedupe_key, run, conversation_id=conversation_id
-                )
-            self._remember(key)
+                result = await self._store.once(job, key, run, conversation_id=conversation_id)
+            self._remember(mark)
         finally:
             # Without an await since: a waiter that wakes finds the work done, or free.
-            if copies := self._in_flight.pop(key):
+            if copies := self._in_flight.pop(mark):
                 _wake(copies)
         return result
 
-    def _remember(self, key: int) -> None:
-        self._newer.add(key)
+    def _remember(self, mark: int) -> None:
+        self._newer.add(mark)
         if len(self._newer) >= self._size:
             self._older, self._newer = self._newer, set()
 
-    async def _end_of(self, key: int) -> None:
-        """Wait until the key is not in flight; raise Transient when that takes too long."""
+    async def _end_of(self, mark: int) -> None:
+        """Wait until the work is not in flight; raise Transient when that takes too long."""
         metrics.idempotency_outcomes.labels("busy").inc()
-        if len(self._in_flight[key] or ()) >= MOST_WAITING:
+        if len(self._in_flight[mark] or ()) >= MOST_WAITING:
             raise Transient("copies of this event are in work", retry_after=BUSY_RETRY_SECONDS)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-                while key in self._in_flight:  # of those that wake together, one is the next
+                while mark in self._in_flight:  # of those that wake together, one is the next
                     end = loop.create_future()
-                    copies = self._in_flight[key] = self._in_flight[key] or []
+                    copies = self._in_flight[mark] = self._in_flight[mark] or []
                     copies.append(end)
                     await end
         except TimeoutError:

@@ -114,6 +114,8 @@ class JobState:
         self._upstreams = upstreams
         self._limit = limit
         self._clock = clock
+        self.durations = metrics.message_duration.labels(name)
+        self.ages = metrics.event_age.labels(name)
         self._met: set[str] = set()
         """Messages that met its problem since one was done last."""
 

@@ -22,13 +22,13 @@ def test_another_event_has_another_trace_id():
 
 
 def test_the_note_has_these_fields_and_the_time_of_the_event():
-    event = an_attributes_wanted(origin=an_origin(dedupe_key="ab" * 32, occurred_at=NOON))
+    event = an_attributes_wanted(origin=an_origin(identity="chat.sentiment|one", occurred_at=NOON))
 
     assert enriched(event, {"tier": "gold"}) == {
         "eventType": "conversation.attributes.enriched",
         "conversationId": event.conversation_id,
         "attributes": {"tier": "gold"},
-        "traceId": "189c3f89-1466-5d99-9db4-e8abd6203756",
+        "traceId": "c0fdc245-6d6c-554e-9279-c2c649bfb3a0",
         "timestamp": "2026-03-02T12:00:00.000Z",
     }
 

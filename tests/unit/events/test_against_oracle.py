@@ -20,6 +20,7 @@ from tests.oracle.normaliser import open_events as open_as_before
 from tests.support.factories import a_body, a_leg_body, an_id
 from tests.support.reading import Events, open_events
 from worker.errors import Permanent
+from worker.events import Origin
 from worker.events.fields import instant
 from worker.events.reading import UnknownType
 
@@ -115,7 +116,7 @@ TOKENS = [
 ]
 
 
-NEW = {"organization_id", "is_call", "is_scored", "backfilled_at"}
+NEW = {"organization_id", "identity", "is_call", "is_scored", "backfilled_at"}
 """Fields that the old reader did not know."""
 
 
@@ -151,7 +152,10 @@ def plain(event):
     )
     if names is None:
         return event
-    seen = {name: plain(getattr(event, name)) for name in names if name not in NEW}
+    names = [name for name in names if name not in NEW]
+    if isinstance(event, Origin):
+        names.append("dedupe_key")  # a field before
+    seen = {name: plain(getattr(event, name)) for name in names}
     if seen.get("conversation_id", "") is None:  # of a report, which is about none
         del seen["conversation_id"]
     return type(event).__name__, seen

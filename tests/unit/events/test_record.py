@@ -29,7 +29,8 @@ def test_records_do_not_change():
 def test_an_event_shows_all_but_the_phone_number(event):
     assert PHONE not in repr(event)
     assert event.conversation_id in repr(event)
-    assert event.origin.dedupe_key in repr(event)
+    assert event.origin.event_id in repr(event)
+    assert event.origin.identity not in repr(event)
 
 
 def test_events_are_equal_and_hashed_by_their_fields():

@@ -64,8 +64,13 @@ class Wanted:
 
     def _origin(self, moment: datetime) -> Origin:
         parts = (self.name, iso(self.start), iso(self.end), iso(moment))
-        key = sha256("|".join(parts).encode()).hexdigest()
-        return Origin(event_id=key, detail_type="report.due", dedupe_key=key, occurred_at=moment)
+        identity = "|".join(parts)
+        return Origin(
+            event_id=sha256(identity.encode()).hexdigest(),
+            detail_type="report.due",
+            identity=identity,
+            occurred_at=moment,
+        )
 
     def _problems(self) -> Iterator[str]:
         try:
