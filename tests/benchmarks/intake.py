@@ -134,7 +134,7 @@ class Trial:
         return Cost(
             per_second=stretch.deleted / stretch.seconds,
             cpu_us=1e6 * stretch.cpu_seconds / stretch.deleted,
-            calls=1000 * sum(stretch.calls.values()) / stretch.deleted,
+            calls=1000 * stretch.calls_a_message,
             deleted=stretch.deleted,
             busy=stretch.server_seconds / stretch.seconds,
         )

@@ -25,6 +25,9 @@ class Stretch:
     complete: bool
     """Whether all were deleted that it was to wait for, or its time was over."""
 
+    given: int
+    """Messages received meanwhile."""
+
     seconds: float
     cpu_seconds: float
     """User and system time of the contestant and its children."""
@@ -34,6 +37,17 @@ class Stretch:
 
     calls: Mapping[str, int]
     """Calls received, by action."""
+
+    @property
+    def calls_a_message(self) -> float:
+        """Return the calls that a message takes.
+
+        Receives by what they brought, all others by what was deleted: at either end of the stretch
+        there are messages that were received and are not deleted yet.
+        """
+        receives = self.calls.get("ReceiveMessage", 0)
+        others = sum(self.calls.values()) - receives
+        return receives / (self.given or 1) + others / self.deleted
 
 
 class QueueServer:

@@ -108,7 +108,7 @@ class _Trial:
             raise Failed(f"{stretch.deleted} of {count} messages done after {seconds:.0f} s")
         return Cost(
             cpu_us=1e6 * stretch.cpu_seconds / stretch.deleted,
-            calls=1000 * sum(stretch.calls.values()) / stretch.deleted,
+            calls=1000 * stretch.calls_a_message,
             begun=_begun(sent, notes, begin) if notes else (nan, nan),
         )
 

@@ -137,7 +137,13 @@ def test_events_per_request_are_those_of_the_workflow():
 
 def test_the_pipeline_is_compared_by_clock_and_by_cpu():
     stretch = Stretch(
-        deleted=100, complete=True, seconds=0.5, cpu_seconds=0.1, server_seconds=0.0, calls={}
+        deleted=100,
+        complete=True,
+        given=100,
+        seconds=0.5,
+        cpu_seconds=0.1,
+        server_seconds=0.0,
+        calls={},
     )
     slow = voice.Rate(5.0, 200.0)
     rounds = {one.name: [slow] for one in voice.PIPELINES}

@@ -170,6 +170,24 @@ async def test_a_stretch_counts_calls_and_deletes_between_its_marks(server, sqs,
     assert stretch.calls == {"ReceiveMessage": 3, "DeleteMessage": 3}
 
 
+async def test_messages_that_are_still_at_work_make_no_call_dearer(server, sqs, fill):
+    await server.watch(0, begin=10, end=20, seconds=20)
+    await fill(30)
+    one = {"QueueUrl": server.queue_url}
+    receipts = []
+    for receives in (1, 2):
+        for _ in range(receives):
+            answer = await sqs.receive_message(**one, MaxNumberOfMessages=10)
+            receipts += [message["ReceiptHandle"] for message in answer["Messages"]]
+        entries = [{"Id": str(place), "ReceiptHandle": receipts.pop(0)} for place in range(10)]
+        await sqs.delete_message_batch(**one, Entries=entries)
+
+    stretch = await server.wait(20)
+
+    assert (stretch.given, stretch.deleted) == (20, 10)
+    assert stretch.calls_a_message == pytest.approx(0.2)
+
+
 async def test_the_slow_message_counts_for_nothing(server, sqs, fill):
     await server.watch(0, begin=0, end=1, seconds=20)
     await fill(1, first=0)

@@ -23,6 +23,9 @@ class Actions:
         self.calls: Counter[str] = Counter()
         """Calls received, by action."""
 
+        self.given = 0
+        """Messages given out."""
+
         self.round_trip_seconds = 0.0
         self.waiting: deque[tuple[Exchange, Parameters, asyncio.TimerHandle]] = deque()
         self._base_url = base_url
@@ -76,6 +79,7 @@ class Actions:
         if not given:  # `Messages` is absent then, as with SQS
             self._send(exchange, b"{}")
             return
+        self.given += len(given)
         entries = b",".join([message.as_json() for message in given])
         self._send(exchange, b'{"Messages":[' + entries + b"]}")
         self._watched()

@@ -16,6 +16,7 @@ class Mark:
 
     at: float
     deleted: int
+    given: int
     calls: Counter[str]
     cpu_seconds: float
     """Of the contestant."""
@@ -65,6 +66,7 @@ class Watch:
         return {
             "deleted": last.deleted - first.deleted,
             "complete": last.deleted >= self.end,
+            "given": last.given - first.given,
             "seconds": last.at - first.at,
             "cpu_seconds": last.cpu_seconds - first.cpu_seconds,
             "server_seconds": last.server_seconds - first.server_seconds,
@@ -74,7 +76,7 @@ class Watch:
     def _mark(self, actions: Actions, deleted: int) -> Mark:
         at = time.perf_counter()
         cpu = session_seconds(self.session) if self.session else 0.0
-        return Mark(at, deleted, actions.calls.copy(), cpu, time.process_time())
+        return Mark(at, deleted, actions.given, actions.calls.copy(), cpu, time.process_time())
 
 
 def _others(actions: Actions) -> int:
