@@ -226,7 +226,7 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
     if not isinstance(frame, _Frame):
         absent = frame is None or frame is UNSET
         raise Permanent("detail: missing" if absent else "detail: not an object")
-    source = event.source
+    source, metadata = event.source, frame.metadata
     return Envelope(
         detail_type=detail_type,
         body=None if frame.event_body is UNSET else frame.event_body,
@@ -234,7 +234,10 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
         timestamp=frame.timestamp,
         id=_label_if_any(event.id),
         sent=event.time,
-        correlation_id=_correlation_id(frame.metadata),
+        # What Genesys support asks for; no reason to refuse an event, so None when odd.
+        correlation_id=_label_if_any(metadata.get("CorrelationId"))
+        if isinstance(metadata, dict)
+        else None,
         replayed=bool(event.replay_name),
         organization_id=organization_of(source) if isinstance(source, str) else None,
         is_bare=is_bare,
@@ -282,11 +285,6 @@ def _label(value: object, at: str) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise Permanent(f"{at}: not printable text")
     raise Permanent(f"{at}: empty or too long")
-
-
-def _correlation_id(metadata: object) -> str | None:
-    """Find what Genesys support asks for; no reason to refuse an event, so None when odd."""
-    return _label_if_any(metadata.get("CorrelationId")) if isinstance(metadata, dict) else None
 
 
 def _label_if_any(value: object) -> str | None:

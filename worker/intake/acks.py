@@ -79,7 +79,7 @@ class Acks:
 
     def delete(self, lease: Lease) -> None:
         """Delete a finished message, soon."""
-        _remember(self._finished, lease.message.id)
+        self._finished[lease.message.id] = None
         self._deletes.append(lease)
         self._schedule(len(self._deletes))
 
@@ -155,6 +155,7 @@ class Acks:
                 self._not_deleted(lease, failed)
         if deleted:
             self._deleted(deleted)
+        _forget_oldest(self._finished)
 
     def _deleted(self, leases: Sequence[Lease]) -> None:
         now, held, ages, settled = time.time(), self._leases.held, self._age.pending, self.settled
@@ -173,7 +174,8 @@ class Acks:
         if not lease.lost and self._is_worth_another(failed):
             self._later(lease, lambda: self.delete(lease))
             return
-        _remember(self._undeleted, lease.message.id)
+        self._undeleted[lease.message.id] = None
+        _forget_oldest(self._undeleted)
         self._leases.forget(lease)
         self._ended(lease, gone=False)
 
@@ -239,8 +241,7 @@ class Acks:
         self._again.add(timer)
 
 
-def _remember(ids: dict[str, None], message_id: str) -> None:
-    ids[message_id] = None
+def _forget_oldest(ids: dict[str, None]) -> None:
     # The older half at once: an ordered mapping that drops one at a time takes ten times as long.
     if len(ids) > 2 * REMEMBERED:
         for oldest in tuple(islice(ids, REMEMBERED)):

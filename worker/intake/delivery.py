@@ -89,21 +89,26 @@ class Delivery:
 
     def __call__(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
-        if self._tracing.on or self.quarantine.exclusive:
-            return self._traced(lease)
+        if lease.message.receive_count > 1 or self._tracing.on or self.quarantine.exclusive:
+            return self._guarded(lease)
         lease.phase, lease.began_at = "working", self._loop.time()
-        return self._guarded(lease)
+        return self._deliver(lease)
 
-    async def _traced(self, lease: Lease) -> Outcome:
+    async def _guarded(self, lease: Lease) -> Outcome:
         if self.quarantine.exclusive:
             await self.quarantine.until_shared()
         lease.phase, lease.began_at = "working", self._loop.time()
         if not self._tracing.on:
-            return await self._guarded(lease)
+            return await self._suspected(lease)
         with self._tracing.process(lease.message.id, lease.message.cause) as span:
-            outcome = await self._guarded(lease)
+            outcome = await self._suspected(lease)
             _mark(span, outcome)
             return outcome
+
+    def _suspected(self, lease: Lease) -> Awaitable[Outcome]:
+        if lease.message.receive_count > 1:
+            return self.quarantine.deliver(lease, self._deliver)
+        return self._deliver(lease)
 
     def cancel_overdue(self) -> None:
         """Cancel the runs that passed their deadline; those that wait for budget or token do not.
@@ -115,11 +120,6 @@ class Delivery:
             if work.task is not None and not work.overdue:
                 work.overdue = True
                 work.task.cancel()
-
-    def _guarded(self, lease: Lease) -> Awaitable[Outcome]:
-        if lease.message.receive_count > 1:
-            return self.quarantine.deliver(lease, self._deliver)
-        return self._deliver(lease)
 
     async def _deliver(self, lease: Lease) -> Outcome:
         try:
