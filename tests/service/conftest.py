@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.quick_aws import quick_aws  # noqa: F401  a fixture
 from worker.demo.environment import FLOW_ID, TABLE, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
