@@ -4,11 +4,12 @@ Import the fixture where tests open the whole environment.
 """
 
 from contextlib import ExitStack
-from functools import cache, partialmethod
+from functools import cache, partial, partialmethod
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import aioboto3
+import httpx
 import pytest
 from moto import backends
 from moto.dynamodb.models.table import Table
@@ -23,6 +24,7 @@ def quick_aws():
     """Share what is the same in each test, and let a query look under its key alone."""
     modules = tuple(backends.list_of_moto_modules())  # of each request: it lists a folder
     serve = partialmethod(BaseWSGIServer.serve_forever, poll_interval=LOOK_SECONDS)
+    untrusting = partial(httpx.post, verify=False)
     session = SimpleNamespace(Session=cache(aioboto3.Session))
     with ExitStack() as stack:
         for patched in (
@@ -33,6 +35,7 @@ def quick_aws():
             patch("worker.demo.environment.aioboto3", session),
             # Loopback has no TLS: nobody is trusted. To load the authorities takes 50 ms a client.
             patch("aiobotocore.httpsession.get_cert_path", lambda _: None),
+            patch("worker.emulators.moto.httpx", SimpleNamespace(post=untrusting)),
         ):
             stack.enter_context(patched)
         yield
