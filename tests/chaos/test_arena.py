@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from tests.chaos.arena import open_arena
+from tests.support.quick_aws import quick_aws  # noqa: F401  a fixture
 from worker.demo import Effects
 from worker.jobs.workflow.demo import EndedJob
 

@@ -1,7 +1,6 @@
 """The command line as a user meets it: arguments and environment in; text and exit code out."""
 
 import asyncio
-import logging
 import os
 import socket
 import subprocess
@@ -9,9 +8,8 @@ import sys
 from uuid import uuid4
 
 import pytest
-import structlog
 
-from tests.support.commands import Run
+from tests.support.commands import Run, process_as_before
 from worker.app.jobs import describe
 from worker.cli.main import main
 from worker.clients.aws.session import AwsSession, ClientLimits
@@ -30,12 +28,8 @@ def _nothing_set(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _process_as_before():
-    root, hook, complain = logging.getLogger(), sys.excepthook, logging.raiseExceptions
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], sys.excepthook, logging.raiseExceptions = handlers, hook, complain
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with process_as_before():
+        yield
 
 
 @pytest.fixture

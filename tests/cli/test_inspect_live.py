@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.support.dynamodb import a_store_table
+from tests.support.quick_aws import quick_aws  # noqa: F401  a fixture
 from worker.app.jobs import known_jobs
 from worker.cli.inspect.findings import inspected
 from worker.demo.environment import FLOW_ID, SOURCES, STATE_MACHINE_ARN, TABLE, put_events

@@ -17,6 +17,7 @@ from tests.isolation.scenarios import (
     without,
 )
 from tests.isolation.sizes import Size
+from tests.support.quick_aws import quick_aws  # noqa: F401  a fixture
 
 QUICK = Size(quick=True)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.quick_aws import quick_aws  # noqa: F401  a fixture
 from worker.demo.environment import FLOW_ID, TABLE, make_fixtures, open_environment
 from worker.demo.process import WorkerProcess
 from worker.emulators.genesys.cloud import Ended, Spoken, a_conversation, a_transcript
 from worker.emulators.genesys.conversations import a_flow
+from worker.emulators.sqs import SqsServer
 
 CONVERSATION = "c0ffee00-0000-4000-8000-000000000001"
 CUSTOMER = "aa000000-0000-4000-8000-000000000001"
@@ -22,9 +24,28 @@ def sample(name):
     return (SAMPLES / name).read_text()
 
 
+class QueueClock:
+    """The clock of the queue's leases and delays, which a test may put forward."""
+
+    def __init__(self):
+        self._skipped = 0.0
+
+    def __call__(self):
+        return asyncio.get_running_loop().time() + self._skipped
+
+    def skip(self, seconds):
+        """Let so much time pass for the queue: what is hidden for less is visible then."""
+        self._skipped += seconds
+
+
 @pytest.fixture
-async def emulators():
-    async with open_environment() as emulators:
+def queue_clock():
+    return QueueClock()
+
+
+@pytest.fixture
+async def emulators(queue_clock):
+    async with open_environment(SqsServer(clock=queue_clock)) as emulators:
         await make_fixtures(emulators)
         yield emulators
 

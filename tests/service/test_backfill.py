@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from tests.service.conftest import CONVERSATION
-from tests.support.commands import run_of
+from tests.support.commands import run_as_process, run_here
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
 from worker.clients.aws.idempotency import SKEW_SECONDS
@@ -52,13 +52,18 @@ def missing(run, job):
 
 
 @pytest.fixture
-def start_backfill(emulators):
+def environment(emulators):
+    return {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE}
+
+
+@pytest.fixture
+def start_backfill(environment):
     """Start the command as an operator does; return its process."""
 
     async def start(*arguments, stderr=asyncio.subprocess.PIPE, **environ):
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker", "backfill", *arguments),
-            env={**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE, **environ},
+            env={**environment, **environ},
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
         )
@@ -67,9 +72,12 @@ def start_backfill(emulators):
 
 
 @pytest.fixture
-def backfill(start_backfill):
-    async def run(*arguments, seconds=120, **environ):
-        return await run_of(await start_backfill(*arguments, **environ), seconds)
+def backfill(environment):
+    """Run the command with the worker's environment."""
+
+    async def run(*arguments, **environ):
+        environ = {**environment, **environ}
+        return await run_here(environ, "backfill", *arguments, seconds=120)
 
     return run
 
@@ -162,11 +170,12 @@ async def day(calls, with_effects):
 
 
 async def test_of_1200_conversations_those_without_effect_are_found_sent_and_done_once(
-    day, backfill, emulators, start_worker, settled, executions, records
+    day, backfill, environment, emulators, start_worker, settled, executions, records
 ):
     unstarted, unrecorded = day
 
-    run = await backfill(*DAY, "--json", "--apply", "--rate", "200")
+    options = (*DAY, "--json", "--apply", "--rate", "200")
+    run = await run_as_process(environment, "backfill", *options, seconds=120)
     assert run.code == 0, run.err
     assert run.json["conversations"] == 1200
     assert missing(run, "workflow") == ids(unstarted)

@@ -1,44 +1,28 @@
-"""`worker check` as a process, on a worker's whole environment: what is wrong is named, exit 1."""
+"""`worker check` on a worker's whole environment: what is wrong is named, exit 1."""
 
-import asyncio
 import json
-import sys
-from dataclasses import dataclass
 
 import pytest
 
 from tests.service.conftest import sample
 from tests.support.aws import sdk_client
+from tests.support.commands import run_as_process, run_here
 from worker.demo.environment import LEDGER_TABLE
 from worker.emulators.sqs.control import Deny, When
 
 POLICY = "because no identity-based policy allows the"
 
 
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
-
-    def failed(self):
-        return {one["code"]: one for one in json.loads(self.out) if one["state"] == "fail"}
+def failed(run):
+    return {one["code"]: one for one in run.json if one["state"] == "fail"}
 
 
 @pytest.fixture
 def check(emulators):
-    """Run the command as an operator does, with the worker's environment."""
+    """Run the command with the worker's environment."""
 
     async def run(*arguments, **environ):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", "check", *arguments),
-            env={**emulators.variables(), **environ},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-        return Run(process.returncode, out.decode(), err.decode())
+        return await run_here({**emulators.variables(), **environ}, "check", *arguments)
 
     return run
 
@@ -60,7 +44,7 @@ async def test_an_action_that_is_denied_is_named_with_aws_own_text(
     run = await check("--json", HANDLERS="voice")
 
     assert run.code == 1, run.err
-    [(found, row)] = run.failed().items()
+    [(found, row)] = failed(run).items()
     assert (found, row["action"]) == (code, action)
     assert row["found"].startswith(f"AccessDenied to {action}; AWS: User: arn:aws:")
     assert f"{POLICY} {action.lower()} action" in row["found"]
@@ -73,7 +57,7 @@ async def test_a_key_that_may_not_be_used_is_named_in_place_of_the_call(emulator
     run = await check("--json", HANDLERS="voice")
 
     assert run.code == 1
-    assert run.failed()["DLQ04"]["remedy"].startswith("allow the role kms:GenerateDataKey, ")
+    assert failed(run)["DLQ04"]["remedy"].startswith("allow the role kms:GenerateDataKey, ")
 
 
 async def test_a_queue_whose_attributes_may_not_be_read_names_the_action(emulators, check):
@@ -82,7 +66,7 @@ async def test_a_queue_whose_attributes_may_not_be_read_names_the_action(emulato
     run = await check("--json", HANDLERS="voice")
 
     assert run.code == 1
-    [(code, row)] = run.failed().items()
+    [(code, row)] = failed(run).items()
     assert (code, row["action"]) == ("DLQ01", "sqs:GetQueueAttributes")
 
 
@@ -92,8 +76,8 @@ async def test_what_else_may_be_done_with_such_a_queue_is_tried_all_the_same(emu
 
     run = await check("--json", HANDLERS="voice")
 
-    assert set(run.failed()) == {"SQS01", "SQS06"}
-    assert {one["code"] for one in json.loads(run.out) if one["state"] == "ok"} > {"SQS05", "SQS07"}
+    assert set(failed(run)) == {"SQS01", "SQS06"}
+    assert {one["code"] for one in run.json if one["state"] == "ok"} > {"SQS05", "SQS07"}
 
 
 async def test_another_queue_than_the_redrive_target_fails(emulators, check, monkeypatch):
@@ -108,7 +92,7 @@ async def test_another_queue_than_the_redrive_target_fails(emulators, check, mon
     run = await check("--json", HANDLERS="voice")
 
     assert run.code == 1
-    [(code, row)] = run.failed().items()
+    [(code, row)] = failed(run).items()
     assert code == "DLQ03"
     assert row["found"] == (
         "SQS moves messages to elsewhere, which is not in SQS_DEAD_LETTER_QUEUE_URL"
@@ -126,7 +110,7 @@ async def test_the_keys_of_encrypted_queues_are_listed_with_the_command(
 
     run = await check("--json", HANDLERS="voice")
 
-    untried = [one for one in json.loads(run.out) if one["state"] == "untried"]
+    untried = [one for one in run.json if one["state"] == "untried"]
     assert [(one["code"], one["action"]) for one in untried] == [
         ("AWS03", "kms:Decrypt"),
         ("AWS03", "kms:GenerateDataKey"),
@@ -135,23 +119,23 @@ async def test_the_keys_of_encrypted_queues_are_listed_with_the_command(
     assert (run.code, (await check("--strict", HANDLERS="voice")).code) == (0, 1)
 
 
-async def test_the_whole_environment_fails_nothing_and_sends_nothing(
-    emulators, check, flow_and_customer
-):
-    run = await check("--json", LEDGER_TABLE=LEDGER_TABLE)
+async def test_the_whole_environment_fails_nothing_and_sends_nothing(emulators, flow_and_customer):
+    environment = {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE}
+    run = await run_as_process(environment, "check", "--json")
 
-    assert run.failed() == {}
+    assert failed(run) == {}
     assert run.code == 0
     assert sum(emulators.sqs.depth(emulators.queue_url)) == 0
     assert sum(emulators.sqs.depth(emulators.dead_letter_url)) == 0
     assert emulators.sqs.journal.receives == {}
 
 
-async def test_what_is_out_of_reach_alone_exits_with_3(check):
-    nowhere = "http://127.0.0.1:9"
+async def test_what_is_out_of_reach_alone_exits_with_3(emulators):
+    voice = {**emulators.variables(), "HANDLERS": "voice"}
 
-    run = await check("--json", HANDLERS="voice", GENESYS_LOGIN_URL=nowhere)
-    wrong = await check("--json", HANDLERS="voice", SQS_QUEUE_URL="no")
+    nowhere = {"GENESYS_LOGIN_URL": "http://127.0.0.1:9"}
+    run = await run_as_process({**voice, **nowhere}, "check", "--json")
+    wrong = await run_as_process({**voice, "SQS_QUEUE_URL": "no"}, "check", "--json")
 
     assert (run.code, wrong.code) == (3, 2)
 
@@ -175,7 +159,7 @@ async def test_a_running_worker_learns_the_same_finding_from_its_own_calls(
     emulators.genesys.permissions = set() if code == "GEN03" else None
     emulators.sqs.send(emulators.queue_url, sample("events/platform/sta_sentiment.json"))
 
-    found = (await check("--json", HANDLERS="voice", **environ)).failed()
+    found = failed(await check("--json", HANDLERS="voice", **environ))
     async with start_worker(until_ready=False, HANDLERS="voice", **environ) as worker:
 
         async def has_it():

@@ -1,15 +1,13 @@
 """`worker trace`: what all jobs did for one conversation, read back from where it shows."""
 
-import asyncio
 import json
-import sys
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from tests.service.conftest import CONVERSATION, CUSTOMER, sample
-from tests.support.commands import run_of
+from tests.support.commands import run_as_process, run_here
 from tests.support.console import Visitor
 from worker.app.command_line import for_job, open_with
 from worker.app.jobs import load_settings
@@ -35,17 +33,16 @@ def problem(run, where):
 
 
 @pytest.fixture
-def trace(emulators):
-    """Run the command as an operator does, with the worker's environment."""
+def environment(emulators):
+    return {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE}
+
+
+@pytest.fixture
+def trace(environment):
+    """Run the command with the worker's environment."""
 
     async def run(*arguments, **environ):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", "trace", *arguments),
-            env={**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE, **environ},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        return await run_of(process)
+        return await run_here({**environment, **environ}, "trace", *arguments)
 
     return run
 
@@ -111,8 +108,8 @@ async def test_all_that_the_jobs_did_is_listed_with_times_and_ids(trace, handled
     assert min(map(datetime.fromisoformat, times[:-1])) >= handled
 
 
-async def test_the_table_has_all_and_no_personal_data(trace, handled):
-    run = await trace(CONVERSATION)
+async def test_the_table_has_all_and_no_personal_data(environment, handled):
+    run = await run_as_process(environment, "trace", CONVERSATION)
 
     assert run.code == 0
     for wanted in ("voice record", "execution", "dead letter", "attributes", "audit entries"):
@@ -121,8 +118,8 @@ async def test_the_table_has_all_and_no_personal_data(trace, handled):
     assert "gold" not in run.out + run.err
 
 
-async def test_the_consoles_page_has_all_too(handled, emulators, tmp_path):
-    variables = {**emulators.variables(), "LEDGER_TABLE": LEDGER_TABLE, "OPS_PORT": "9"}
+async def test_the_consoles_page_has_all_too(handled, emulators, environment, tmp_path):
+    variables = {**environment, "OPS_PORT": "9"}
     program = ("-m", "worker", "console", "--port", "0")
     async with (
         WorkerProcess(variables, tmp_path / "log", program, until_ready=False) as console,
