@@ -51,6 +51,9 @@ EVERYONE = (*TURNS[0], *SLOW)
 WARM_SHARE = 0.1
 """Part of the messages before the stretch that is measured: start-up and first calls are not."""
 
+TAIL_SHARE = 0.05
+"""Part of them after it: with none left, pollers ask in vain, which is no backlog's cost."""
+
 START_SECONDS = 20
 COLUMNS = (
     "contestant",
@@ -63,7 +66,7 @@ COLUMNS = (
     "server busy %",
 )
 NOTES = (
-    f"concurrency {CONCURRENCY}; after the first tenth of the messages, at most some seconds",
+    f"concurrency {CONCURRENCY}; without the first tenth and the last twentieth, at most seconds",
     "CPU: user and system time of the process and its children, from /proc",
     "ours and Go parse the event, the others nothing; only `ours, logging` logs each message",
     "± is half the distance between the best and the worst round; ratios are taken round by round",
@@ -128,7 +131,8 @@ class Trial:
         seconds = 2 if self.size.quick else 3
         async with running(one, self.server, Load(CONCURRENCY), self.size.work) as process:
             begin = 0 if one.crawls else int(count * WARM_SHARE)
-            await self.server.watch(process.session, begin=begin, end=count, seconds=seconds)
+            end = count - int(count * TAIL_SHARE)
+            await self.server.watch(process.session, begin=begin, end=end, seconds=seconds)
             await self.server.fill(messages, 1, count)
             stretch = await process.traffic(self.server, seconds + START_SECONDS)
         return Cost(
