@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.02
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_aws():
-    """Share what is the same in each test, and let a query look under its key alone."""
+    """Share what is the same in each test, and let a query read the items of its key alone."""
     modules = tuple(backends.list_of_moto_modules())  # of each request: it lists a folder
     serve = partialmethod(BaseWSGIServer.serve_forever, poll_interval=LOOK_SECONDS)
     untrusting = partial(httpx.post, verify=False)
@@ -33,7 +33,7 @@ def quick_aws():
             patch.object(Table, "query", _query),
             # The fixtures' clients alone, whose keys and region are given.
             patch("worker.demo.environment.aioboto3", session),
-            # Loopback has no TLS: nobody is trusted. To load the authorities takes 50 ms a client.
+            # Loopback has no TLS. To load the public authorities takes 50 ms a client.
             patch("aiobotocore.httpsession.get_cert_path", lambda _: None),
             patch("worker.emulators.moto.httpx", SimpleNamespace(post=untrusting)),
         ):
@@ -47,7 +47,7 @@ _INDEX = 6
 
 
 def _query(table, hash_key, *more, **named):
-    """Look at the items of the key only: moto compares it with that of every item, and sorts.
+    """Query the items of the key only: moto compares it with that of every item, and sorts.
 
     The server takes one call of DynamoDB at a time.
     """
