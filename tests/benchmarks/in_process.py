@@ -103,7 +103,7 @@ async def run(messages: int) -> float:
     settings = load_settings(SETTINGS)
     async with AsyncExitStack() as stack:
         queue = InstantQueue(messages)
-        routes = {"voice": Route(job="voice", run=no_op)}
+        routes = {"voice": Route(job="voice", run=no_op, proof="sink")}
         [binding] = settings.queues()
         opened = OpenQueue(binding, queue, await queue.attributes(), 30)
         context = new_context(settings, stack)

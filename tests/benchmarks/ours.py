@@ -48,7 +48,7 @@ async def run(settings: Settings) -> int:
     signals.listen()
     async with AsyncExitStack() as stack:
         stack.enter_context(traced(settings.otel, str(settings.sqs.queue_url)))
-        routes = {"voice": Route(job="voice", run=handle)}
+        routes = {"voice": Route(job="voice", run=handle, proof="sink")}
         intake = await build_intake(new_context(settings, stack), routes)
         health = Health(stall_seconds=settings.ops.stall_seconds, checks={})
         return await Daemon(intake, NothingToWatch(), health, 25).run(signals)

@@ -99,6 +99,7 @@ async def test_all_that_the_jobs_did_is_listed_with_times_and_ids(trace, handled
     assert found["workflow", "execution"]["id"].startswith(f"enrich_{CONVERSATION}_")
     assert found["workflow", "execution"]["state"] == "SUCCEEDED"
     assert found["attributes", "event"]["state"] == "done"
+    assert len(bytes.fromhex(found["attributes", "event"]["id"])) == 32  # the dedupe key, no text
     assert found["attributes", "attributes"]["id"] == CUSTOMER
     times = [one["time"] for one in run.json["entries"]]
     assert times[-1] is None  # Genesys Cloud keeps none of an attribute

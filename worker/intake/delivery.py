@@ -79,7 +79,6 @@ class Delivery:
         self._routes = routes
         self._reading = reading
         self._idempotency = idempotency
-        self._stored = {job for job, route in routes.items() if idempotency.asks_store(route.proof)}
         self._deadline_seconds = deadline_seconds
         self._loop = asyncio.get_running_loop()
         self._tracing = current_tracing()
@@ -165,7 +164,7 @@ class Delivery:
         try:
             result = await self._idempotency.once(
                 job.name,
-                origin.dedupe_key if job.name in self._stored else origin.identity,
+                origin.identity if one.route.proof == "sink" else origin.dedupe_key,
                 partial(one.route.run, one.event),
                 proof=one.route.proof,
                 conversation_id=lease.conversation_id,

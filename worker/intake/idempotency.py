@@ -48,10 +48,6 @@ class Idempotency:
         self._in_flight: dict[int, list[asyncio.Future[None]] | None] = {}
         """What runs now, and the copies that wait for its end: a list from the first one on."""
 
-    def asks_store(self, proof: Proof) -> bool:
-        """Return whether the store is asked for work of that proof."""
-        return self._store is not None and proof == "store"
-
     async def once(
         self,
         job: str,
