@@ -1,7 +1,7 @@
 """Replies of SQS, and of what only pretends to be it: any JSON is read, and none of it raises."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.clients.aws.errors import EntryFailed
@@ -43,6 +43,8 @@ def test_any_answer_to_a_batch_has_a_result_for_each_entry(answer, count):
 
 
 @given(ANSWERS)
+@example({"Messages": [None, "\ud800"]})
+@example({"Messages": "\ud800"})
 def test_any_answer_to_a_receive_is_messages_and_a_number_of_others(answer):
     messages, skipped = messages_of(answer, 7.0)
 

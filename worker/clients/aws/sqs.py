@@ -127,6 +127,10 @@ class _Received(Struct, gc=False):
     entries: list[_Entry] | None = field(default=None, name="Messages")
 
 
+_ODD = (ValidationError, UnicodeError)
+"""msgspec encodes a text that is out of place, to name it, and half a surrogate pair cannot be."""
+
+
 def messages_of(answer: Mapping[str, Any], received_at: float) -> tuple[list[Message], int]:
     """Return the messages of a receive, and how many entries were none: without id or receipt.
 
@@ -134,7 +138,7 @@ def messages_of(answer: Mapping[str, Any], received_at: float) -> tuple[list[Mes
     """
     try:
         entries, odd = convert(answer, _Received).entries or [], 0
-    except ValidationError:
+    except _ODD:
         entries, odd = _readable(answer["Messages"])
     return [_message(entry, received_at) for entry in entries], odd
 
@@ -145,7 +149,7 @@ def _readable(raw: Any) -> tuple[list[_Entry], int]:
         return [], 1
     read = []
     for entry in raw:
-        with suppress(ValidationError):
+        with suppress(*_ODD):
             read.append(convert(entry, _Entry))
     return read, len(raw) - len(read)
 
