@@ -26,6 +26,9 @@ from worker.telemetry import metrics
 LEASE = 120.0
 PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
 SHORT_LEASE = 2.0
+KEPT_LEASE = 6.0
+"""Where the lease must not end by itself: a busy machine may well stand still for a second."""
+
 MINUTE = 60.0
 
 
@@ -397,17 +400,17 @@ async def test_a_stale_owners_failure_does_not_release_the_others_claim(client, 
 
 
 async def test_a_long_run_keeps_its_lease(client, table, held):
-    store = a_store(client, table, lease_seconds=SHORT_LEASE)
+    store = a_store(client, table, lease_seconds=KEPT_LEASE)
     long = asyncio.create_task(store.once("report", "k", held))
     await held.began.wait()
     first = int((await item(client, table))["leaseUntil"]["N"])
 
-    async def twice_its_lease_is_over():
+    async def its_first_lease_is_over():
         # A scan of moto beside a write may find nothing.
         items = (await client.scan(TableName=table, ConsistentRead=True))["Items"]
-        return any(int(one["leaseUntil"]["N"]) > first + 2000 * SHORT_LEASE for one in items)
+        return any(int(one["leaseUntil"]["N"]) > first + 1000 * KEPT_LEASE for one in items)
 
-    await until(twice_its_lease_is_over)
+    await until(its_first_lease_is_over)
     held.go_on.set()
 
     assert await long is Result.OK
@@ -415,8 +418,8 @@ async def test_a_long_run_keeps_its_lease(client, table, held):
 
 
 async def test_a_handler_whose_claim_was_taken_over_is_cancelled(client, table, held, outcomes):
-    slow = a_store(client, table, lease_seconds=SHORT_LEASE)
-    other = a_store(client, table, ahead=SHORT_LEASE + SKEW_SECONDS + 1)
+    slow = a_store(client, table, lease_seconds=KEPT_LEASE)
+    other = a_store(client, table, ahead=KEPT_LEASE + SKEW_SECONDS + 1)
     running = asyncio.create_task(slow.once("report", "k", held))
     await held.began.wait()
 
@@ -444,7 +447,7 @@ async def test_a_takeover_ends_a_run_that_the_tables_silence_would_not(client, t
 async def test_a_handler_is_cancelled_before_a_lease_ends_that_cannot_be_renewed(
     client, table, wire, held, outcomes
 ):
-    store = a_store(client, table, lease_seconds=SHORT_LEASE)
+    store = a_store(client, table, lease_seconds=KEPT_LEASE)
     began = time.monotonic()
     running = asyncio.create_task(store.once("report", "k", held))
     await held.began.wait()
@@ -453,13 +456,13 @@ async def test_a_handler_is_cancelled_before_a_lease_ends_that_cannot_be_renewed
     with pytest.raises(Transient, match="claim was lost"):
         await running
 
-    assert time.monotonic() - began < SHORT_LEASE + 1
+    assert time.monotonic() - began < KEPT_LEASE
     assert held.cancelled == 1
     assert outcomes()["unavailable"] >= 1
 
 
 async def test_one_renewal_that_fails_costs_nothing(client, table, wire, held):
-    store = a_store(client, table, lease_seconds=SHORT_LEASE)
+    store = a_store(client, table, lease_seconds=KEPT_LEASE)
     running = asyncio.create_task(store.once("report", "k", held))
     await held.began.wait()
     first = await item(client, table)
