@@ -27,7 +27,7 @@ LEASE = 120.0
 PAST_THE_LEASE = LEASE + SKEW_SECONDS + 1
 SHORT_LEASE = 2.0
 KEPT_LEASE = 6.0
-"""Where the lease must not end by itself: a busy machine may well stand still for a second."""
+"""Where the lease must not end by itself: on a busy machine nothing may run for a second."""
 
 MINUTE = 60.0
 

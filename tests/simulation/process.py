@@ -23,10 +23,9 @@ from worker.errors import Permanent
 from worker.events.origin import Origin, Result
 from worker.events.reading import ForJob
 from worker.intake.assembly import Intake
-from worker.intake.delivery import Reading
 from worker.intake.idempotency import Idempotency
 from worker.intake.queue import OpenQueue
-from worker.intake.router import Route, Routes, Unrouted
+from worker.intake.router import Reading, Route, Routes, Unrouted
 from worker.settings import Settings
 from worker.settings.bindings import QueueBinding
 
@@ -166,10 +165,9 @@ class Process:
             half_configured={},
             clock=asyncio.get_running_loop().time,
         )
-        return Reading(self._open, unrouted)
+        return Reading(self._world.message, self._events_of, unrouted)
 
-    def _open(self, body: str) -> tuple[Any, ...]:
-        sent = self._world.message(body)
+    def _events_of(self, sent: Sent) -> tuple[Any, ...]:
         return (ForJob(sent.job, self._events[sent.job](sent)),)
 
     def _routes(self) -> Routes:

@@ -273,4 +273,4 @@ def reading_of(settings: Settings) -> Reading:
         half_configured=settings.half_configured(),
         clock=asyncio.get_running_loop().time,
     )
-    return Reading(read, unrouted)
+    return Reading(read.parse, read.read, unrouted)

@@ -181,7 +181,9 @@ class UnknownType(Struct, frozen=True):
 
 
 class EventReader:
-    """Reads bodies as the events of the jobs."""
+    """Reads bodies as the events of the jobs: parsed first, then read, for they may be many."""
+
+    parse = staticmethod(open_envelope)
 
     def __init__(self, wanted: Sequence[Wanted], organization_id: str | None = None) -> None:
         """`organization_id`: the Genesys organization whose events are read; None: of all."""
@@ -195,7 +197,10 @@ class EventReader:
         Permanent, naming the field, when the body cannot be read, or when its `source` names
         another Genesys organization; nothing else is raised.
         """
-        envelope = open_envelope(body)
+        return self.read(self.parse(body))
+
+    def read(self, envelope: Envelope) -> tuple[ForJob, ...] | UnknownType:
+        """Read an open envelope, as `__call__` does a body."""
         if self._organization_id is not None:
             self._refuse_others(envelope.organization_id)
         form: Form = "reference" if envelope.body is None else "platform"

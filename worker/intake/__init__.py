@@ -2,12 +2,12 @@
 
 from worker.intake.assembly import Intake, QueueStatusReader, assemble
 from worker.intake.consumer import DrainReport
-from worker.intake.delivery import Delivery, Reading
+from worker.intake.delivery import Delivery
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import IDEMPOTENCY, Jobs
 from worker.intake.poller import most_pollers
 from worker.intake.queue import OpenQueue
-from worker.intake.router import Route, Routes, Unrouted
+from worker.intake.router import Reading, Route, Routes, Unrouted
 from worker.intake.settlement import LAST_HORIZON
 
 __all__ = [

@@ -316,6 +316,7 @@ class Consumer:
     def _start(self, messages: list[Message], permits: int) -> int:
         """Begin the work on messages; return how many of the permits they took."""
         begun = 0
+        ready = []
         for message in messages:
             # One that SQS moved back from the dead-letter queue may carry its body encoded.
             moved = RECORD_ATTRIBUTE in message.attributes
@@ -331,7 +332,10 @@ class Consumer:
                 if begun < permits:
                     lease.has_permit = True
                     begun += 1
-                self._begin(lease)
+                ready.append(lease)
+        self.delivery.open_ahead(ready)
+        for lease in ready:
+            self._begin(lease)
         return begun
 
     def _begin(self, lease: Lease) -> None:

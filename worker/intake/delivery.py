@@ -3,16 +3,15 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import cache, partial
 from logging import INFO
 
 import structlog
 
 from worker.clients.aws import CrashMarks
-from worker.errors import Misconfigured, Permanent
-from worker.events import Event, ForJob, Result, UnknownType
+from worker.errors import Misconfigured
+from worker.events import Event, Result
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
@@ -30,7 +29,7 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Quarantine
-from worker.intake.router import Routed, Routes, Unrouted, routed
+from worker.intake.router import Opened, Opener, Reading, Routed, Routes
 from worker.resilience import Work, begin
 from worker.telemetry import Count, MessageSpan, current_tracing, log_fields, metrics
 
@@ -46,16 +45,6 @@ SPAN_OUTCOMES = {
     DeadLetter: "dead_letter",
     Released: "released",
 }
-
-Open = Callable[[str], tuple[ForJob, ...] | UnknownType]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a body becomes events, and what becomes of those that no job wants."""
-
-    open: Open
-    unrouted: Unrouted
 
 
 class Delivery:
@@ -76,8 +65,7 @@ class Delivery:
         """What is worked on now."""
 
         self.quarantine = Quarantine(marks, self.running.__len__)
-        self._routes = routes
-        self._reading = reading
+        self._opener = Opener(routes, reading)
         self._idempotency = idempotency
         self._deadline_seconds = deadline_seconds
         self._loop = asyncio.get_running_loop()
@@ -85,6 +73,16 @@ class Delivery:
         # Asked once: a line that is filtered, with its fields, costs more than all that is counted.
         self._log = log.bind()
         self._logs_each = self._log.is_enabled_for(INFO)
+
+    def open_ahead(self, leases: Sequence[Lease]) -> None:
+        """Open messages of one receive before their work begins, as far as that is safe."""
+        if self._tracing.on or self.quarantine.exclusive:
+            return
+        new = [lease for lease in leases if lease.message.receive_count <= 1]
+        if new:
+            bodies = [lease.message.body for lease in new]
+            for lease, opened in zip(new, self._opener.ahead(bodies, new[0].source), strict=True):
+                lease.opened = opened
 
     def __call__(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
@@ -121,24 +119,12 @@ class Delivery:
                 work.task.cancel()
 
     async def _deliver(self, lease: Lease) -> Outcome:
-        try:
-            events = self._reading.open(lease.message.body)
-        except Permanent as error:
-            return outcome_of(error)
-        unrouted = self._reading.unrouted
-        if isinstance(events, UnknownType):
-            return unrouted.outcome(events.detail_type, lease.source)
-        first = events[0].event
+        opened = lease.opened or self._opener(lease.message.body, lease.source)
+        if not isinstance(opened, Opened):
+            return opened
+        lease.opened, wanted, first = opened, opened.wanted, opened.first
         origin = lease.origin = first.origin
         lease.conversation_id = first.conversation_id
-        wanted = routed(self._routes, events, lease.source.jobs)
-        lacking = (
-            unrouted.half_configured(events, lease.source)
-            if unrouted.finds_half_configured
-            else None
-        )
-        if not wanted:
-            return lacking or unrouted.outcome(origin.detail_type, lease.source)
         single = len(wanted) == 1  # the common case, without a task of its own
         lease.jobs = (wanted[0].route.job,) if single else tuple([one.route.job for one in wanted])
         if self._tracing.on:
@@ -147,7 +133,7 @@ class Delivery:
             outcome = await self._run(lease, wanted[0], lease.task)
         else:
             outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
-        return outcome if lacking is None else worst((outcome, lacking))
+        return outcome if opened.lacking is None else worst((outcome, opened.lacking))
 
     async def _beside(self, lease: Lease, one: Routed) -> Outcome:
         with log_fields(job=one.route.job):

@@ -23,7 +23,7 @@ from worker.clients.aws import (
     QueueError,
 )
 from worker.events import Origin
-from worker.intake.router import Source
+from worker.intake.router import Opened, Source
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -121,6 +121,9 @@ class Lease(Struct, eq=False):
 
     jobs: tuple[str, ...] = ()
     """The jobs that want it; empty before it was opened."""
+
+    opened: Opened | None = None
+    """None before it is opened."""
 
     origin: Origin | None = None
     conversation_id: str | None = None

@@ -5,15 +5,16 @@ misspelt setting. On a queue of its own a type of another job means that the bin
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from msgspec import Struct
 
-from worker.events import Event, ForJob, Proof, Result
-from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of
+from worker.errors import Permanent
+from worker.events import Event, ForJob, Proof, Result, UnknownType
+from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of, outcome_of
 from worker.telemetry import metrics
 
 
@@ -141,3 +142,87 @@ class Unrouted:
 
 def _dead_letter(reason: str, error_class: str) -> DeadLetter:
     return DeadLetter(failure_of(reason, error_class=error_class, cause=reason))
+
+
+Events = tuple[ForJob, ...] | UnknownType
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a body becomes events, and what becomes of those that no job wants."""
+
+    parse: Callable[[str], Any]
+    """From a body to what `events` takes; raises Permanent."""
+
+    events: Callable[[Any], Events]
+    """Never an empty tuple; raises Permanent."""
+
+    unrouted: Unrouted
+
+
+class Opened(Struct, frozen=True):
+    """A message that jobs of its queue want."""
+
+    first: Event
+    wanted: list[Routed]
+    lacking: DeadLetter | None
+    """For a job that would want it, too, and lacks a setting."""
+
+
+class Opener:
+    """From the body of a message to what is run for it."""
+
+    def __init__(self, routes: Routes, reading: Reading) -> None:
+        self._routes = routes
+        self._reading = reading
+
+    def __call__(self, body: str, source: Source) -> Opened | Outcome:
+        """Open one message: its outcome when nothing is run for it."""
+        try:
+            events = self._reading.events(self._reading.parse(body))
+        except Permanent as error:
+            return outcome_of(error)
+        return self._opened(events, source) or self._unwanted(events, source)
+
+    def ahead(self, bodies: Sequence[str], source: Source) -> list[Opened | None]:
+        """Open messages together, each step for all of them; None for what is better done alone.
+
+        One by one, everything that reads an event leaves the processor's caches between two of
+        them: a sixth more CPU time for a message in all.
+        """
+        values: Sequence[Any] = bodies
+        for step in (
+            self._reading.parse,
+            self._reading.events,
+            lambda events: self._opened(events, source),
+        ):
+            values = _each(step, values)
+        return list(values)
+
+    def _opened(self, events: Events, source: Source) -> Opened | None:
+        if isinstance(events, UnknownType):
+            return None
+        wanted = routed(self._routes, events, source.jobs)
+        if not wanted:
+            return None
+        unrouted = self._reading.unrouted
+        find = unrouted.finds_half_configured
+        lacking = unrouted.half_configured(events, source) if find else None
+        return Opened(events[0].event, wanted, lacking)
+
+    def _unwanted(self, events: Events, source: Source) -> Outcome:
+        unrouted = self._reading.unrouted
+        if isinstance(events, UnknownType):
+            return unrouted.outcome(events.detail_type, source)
+        detail_type = events[0].event.origin.detail_type
+        return unrouted.half_configured(events, source) or unrouted.outcome(detail_type, source)
+
+
+def _each(step: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    done = []
+    for value in values:
+        try:
+            done.append(None if value is None else step(value))
+        except Exception:  # noqa: BLE001  opened alone it raises again, where that is handled
+            done.append(None)
+    return done
