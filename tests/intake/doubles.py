@@ -5,14 +5,14 @@ from collections import Counter
 from itertools import count
 from random import Random
 
-from tests.support.factories import an_id
+from tests.support.factories import a_voice_scored, an_id
 from worker.clients.aws.sqs import Message
 from worker.errors import Misconfigured
 from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, Retry, failure_of
-from worker.intake.router import Source
+from worker.intake.router import Opened, Route, Routed, Source
 
 DOWN = Retry(failure_of("down", error_class="Unavailable", cause="down"), own=False, outage=True)
 BLOCKED = Blocked(failure_of("blocked", error_class="Blocked", cause="blocked"))
@@ -110,8 +110,15 @@ def a_lease(message=None, *, jobs=(), source=None, visibility=30.0, clock=None):
         message.received_at,
         message.received_at,
     )
-    lease.jobs = tuple(jobs)
+    if jobs:
+        lease.opened = opened_for(*jobs)
     return lease
+
+
+def opened_for(*jobs):
+    """What a message that these jobs want is opened as."""
+    event = a_voice_scored()
+    return Opened(event, [Routed(event, Route(job=job, run=None)) for job in jobs], None)
 
 
 class Limit:

@@ -58,7 +58,7 @@ class Parts:
         )
 
     def hold(self, message_id="m"):
-        lease = self.leases.hold(a_message(message_id, at=asyncio.get_running_loop().time()))
+        lease = self.leases.hold([a_message(message_id, at=asyncio.get_running_loop().time())])[0]
         lease.settled = True
         return lease
 
@@ -136,7 +136,7 @@ async def test_the_newest_receipt_is_used_at_the_flush():
     parts = Parts()
     [_lease] = parts.delete()
     newer = a_message("m0", at=asyncio.get_running_loop().time())
-    assert parts.leases.hold(newer) is None
+    assert parts.leases.hold([newer])[0] is None
 
     await parts.acks.close()
 

@@ -146,7 +146,22 @@ async def test_what_came_before_or_is_beside_a_quarantined_message_is_not_opened
 
         delivery.open_ahead([fresh := a_lease(a_message(body=body))])
         assert notes == ["parse", "events"]
-        assert [one.route.job for one in fresh.opened.wanted] == ["voice"]
+        assert [one.route.job for one in fresh.ahead.wanted] == ["voice"]
+
+
+async def test_the_log_names_the_event_of_a_message_that_no_job_of_its_queue_wants(
+    start_intake, recorder
+):
+    event = a_voice_scored()
+    body = a_reference_body(event).decode()
+
+    async with start_intake(recorder()) as intake:
+        lease = a_lease(a_message(body=body), source=a_source(jobs=["workflow"], bound=True))
+        outcome = await intake.consumer.delivery(lease)
+
+    assert outcome.failure.error_class == "WrongQueue"
+    assert lease.log_fields()["conversation_id"] == event.conversation_id
+    assert "event_id" in lease.log_fields()
 
 
 async def test_a_fault_of_ours_with_one_body_is_reported_and_the_others_are_handled(

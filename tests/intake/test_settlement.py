@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.intake.doubles import a_failure, a_lease, a_message, a_source
+from tests.intake.doubles import a_failure, a_lease, a_message, a_source, opened_for
 from worker.clients.aws.errors import QueueError
 from worker.intake.acks import Acks
 from worker.intake.dead_letter_limit import DeadLetterLimit
@@ -76,8 +76,8 @@ class Rig:
         """Settle a message that was just received; return for how long it is hidden, if it is."""
         at = self.clock() if at is None else at
         message = a_message(message_id, receives=receives, at=at, sent_at=1.0)
-        lease = self.leases.hold(message)
-        lease.jobs = ("voice",)
+        lease = self.leases.hold([message])[0]
+        lease.opened = opened_for("voice")
         await self.settlement(lease, outcome)
         await self.acks.close()
         return self.queue.hidden.get(message.receipt)
@@ -272,7 +272,7 @@ async def test_a_dead_letter_queue_that_is_back_takes_all_that_it_refused(rig):
 @pytest.mark.parametrize("outcome", [DONE, DOWN, Blocked(a_failure()), DeadLetter(a_failure())])
 async def test_a_lost_lease_leaves_nothing_to_say(outcome, rig):
     rig = rig()
-    lease = rig.leases.hold(a_message())
+    lease = rig.leases.hold([a_message()])[0]
     lease.why_cancelled = LEASE_LOST
     rig.leases.forget(lease)
 
@@ -308,7 +308,7 @@ async def test_a_hidden_message_comes_back_unrun_unless_it_is_its_turn_or_the_ga
     rig = rig()
     for number in range(52):
         await rig.settle(DeadLetter(a_failure("bad")), f"m{number}")
-    back = rig.leases.hold(a_message("m51", receives=2, at=rig.clock()))
+    back = rig.leases.hold([a_message("m51", receives=2, at=rig.clock())])[0]
 
     hidden = rig.settlement.defers_again(back)
     back.probe = True

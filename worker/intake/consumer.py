@@ -317,10 +317,9 @@ class Consumer:
         """Begin the work on messages; return how many of the permits they took."""
         begun = 0
         ready = []
-        for message in messages:
-            # One that SQS moved back from the dead-letter queue may carry its body encoded.
-            moved = RECORD_ATTRIBUTE in message.attributes
-            lease = self.leases.hold(restored(message) if moved else message)
+        # One that SQS moved back from the dead-letter queue may carry its body encoded.
+        messages = [restored(m) if RECORD_ATTRIBUTE in m.attributes else m for m in messages]
+        for lease in self.leases.hold(messages):
             if lease is None:
                 metrics.messages_duplicate.inc()
             elif self.draining:

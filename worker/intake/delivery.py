@@ -82,7 +82,7 @@ class Delivery:
         if new:
             bodies = [lease.message.body for lease in new]
             for lease, opened in zip(new, self._opener.ahead(bodies, new[0].source), strict=True):
-                lease.opened = opened
+                lease.ahead = opened
 
     def __call__(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
@@ -119,17 +119,16 @@ class Delivery:
                 work.task.cancel()
 
     async def _deliver(self, lease: Lease) -> Outcome:
-        opened = lease.opened or self._opener(lease.message.body, lease.source)
+        opened = lease.ahead or self._opener(lease.message.body, lease.source)
         if not isinstance(opened, Opened):
             return opened
-        lease.opened, wanted, first = opened, opened.wanted, opened.first
-        origin = lease.origin = first.origin
-        lease.conversation_id = first.conversation_id
-        single = len(wanted) == 1  # the common case, without a task of its own
-        lease.jobs = (wanted[0].route.job,) if single else tuple([one.route.job for one in wanted])
+        lease.opened, wanted = opened, opened.wanted
+        if not wanted:
+            return self._opener.unwanted(opened, lease.source)
         if self._tracing.on:
-            self._tracing.describe(origin.detail_type, origin.correlation_id, lease.jobs)
-        if single:
+            origin = opened.first.origin
+            self._tracing.describe(origin.detail_type, origin.correlation_id, opened.jobs)
+        if len(wanted) == 1:  # the common case, without a task of its own
             outcome = await self._run(lease, wanted[0], lease.task)
         else:
             outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
@@ -153,7 +152,7 @@ class Delivery:
                 origin.identity if one.route.proof == "sink" else origin.dedupe_key,
                 partial(one.route.run, one.event),
                 proof=one.route.proof,
-                conversation_id=lease.conversation_id,
+                conversation_id=one.event.conversation_id,
             )
         except asyncio.CancelledError:
             if not work.overdue or lease.why_cancelled or task is None:

@@ -22,7 +22,6 @@ from worker.clients.aws import (
     Queue,
     QueueError,
 )
-from worker.events import Origin
 from worker.intake.router import Opened, Source
 from worker.telemetry import metrics
 
@@ -119,17 +118,19 @@ class Lease(Struct, eq=False):
     attempts: int = 0
     """Failed attempts to delete it or to change its visibility."""
 
-    jobs: tuple[str, ...] = ()
-    """The jobs that want it; empty before it was opened."""
+    ahead: Opened | None = None
+    """What it was opened as with the others of its receive."""
 
     opened: Opened | None = None
-    """None before it is opened."""
-
-    origin: Origin | None = None
-    conversation_id: str | None = None
+    """The same, from its first run on: before, the gate may choose it whatever its jobs are."""
 
     def __repr__(self) -> str:
         return f"Lease({self.message.id!r})"
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs that want it; empty before its first run."""
+        return () if self.opened is None else self.opened.jobs
 
     @property
     def lost(self) -> bool:
@@ -161,14 +162,15 @@ class Lease(Struct, eq=False):
 
     def log_fields(self) -> Mapping[str, Any]:
         """Return what each log line about this message says."""
-        fields: dict[str, Any] = {"job": self.jobs[0]} if len(self.jobs) == 1 else {}
-        if self.origin is not None:
-            fields["conversation_id"] = self.conversation_id
+        jobs, event = self.jobs, None if self.opened is None else self.opened.first
+        fields: dict[str, Any] = {"job": jobs[0]} if len(jobs) == 1 else {}
+        if event is not None:
+            fields["conversation_id"] = event.conversation_id
         fields["message_id"] = self.message.id
         fields["receive_count"] = self.message.receive_count
-        if self.origin is not None:
-            fields["event_id"] = self.origin.event_id
-            fields["correlation_id"] = self.origin.correlation_id
+        if event is not None:
+            fields["event_id"] = event.origin.event_id
+            fields["correlation_id"] = event.origin.correlation_id
         return fields
 
 
@@ -197,24 +199,28 @@ class Leases:
     def __iter__(self) -> Iterator[Lease]:
         return iter(list(self.held.values()))
 
-    def hold(self, message: Message) -> Lease | None:
-        """Begin a lease; None when this message is in flight already, its receipt is renewed then.
+    def hold(self, messages: Sequence[Message]) -> list[Lease | None]:
+        """Begin the leases of one receive; None for a message that is in flight already.
 
         SQS may deliver a second copy while the first is worked on. It is not run beside it, and the
         newest receipt is kept: the older one may no longer delete.
         """
+        if not messages:
+            return []
         # Counted from the send of the receive. That may have been a long poll: then SQS gave the
         # message out just now, so it is ours on arrival, and is extended within a beat.
-        soonest = self._clock() + min(ARRIVAL_SECONDS, self.visibility_seconds)
-        ends_at = max(message.received_at + self.visibility_seconds, soonest)
-        if (held := self.held.get(message.id)) is not None:
-            held.message, held.ends_at = message, ends_at
-            return None
-        received = message.received_at
-        lease = self.held[message.id] = Lease(
-            message, self._source, ends_at, self._clock, received, received
-        )
-        return lease
+        received, whole = messages[0].received_at, self.visibility_seconds
+        ends_at = max(received + whole, self._clock() + min(ARRIVAL_SECONDS, whole))
+        begun: list[Lease | None] = []
+        for message in messages:
+            if (held := self.held.get(message.id)) is not None:
+                held.message, held.ends_at = message, ends_at
+                begun.append(None)
+                continue
+            lease = Lease(message, self._source, ends_at, self._clock, received, received)
+            self.held[message.id] = lease
+            begun.append(lease)
+        return begun
 
     def forget(self, lease: Lease) -> None:
         """End a lease: its message is deleted, visible again, or lost."""

@@ -161,12 +161,17 @@ class Reading:
 
 
 class Opened(Struct, frozen=True):
-    """A message that jobs of its queue want."""
+    """The events of a message, by what they mean to the jobs of its queue."""
 
     first: Event
     wanted: list[Routed]
     lacking: DeadLetter | None
     """For a job that would want it, too, and lacks a setting."""
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs that want it."""
+        return tuple([one.route.job for one in self.wanted])
 
 
 class Opener:
@@ -177,12 +182,14 @@ class Opener:
         self._reading = reading
 
     def __call__(self, body: str, source: Source) -> Opened | Outcome:
-        """Open one message: its outcome when nothing is run for it."""
+        """Open one message; its outcome when it cannot be read, or is of a type of no job."""
         try:
             events = self._reading.events(self._reading.parse(body))
         except Permanent as error:
             return outcome_of(error)
-        return self._opened(events, source) or self._unwanted(events, source)
+        if isinstance(events, UnknownType):
+            return self._reading.unrouted.outcome(events.detail_type, source)
+        return self._opened(events, source)
 
     def ahead(self, bodies: Sequence[str], source: Source) -> list[Opened | None]:
         """Open messages together, each step for all of them; None for what is better done alone.
@@ -194,28 +201,21 @@ class Opener:
         for step in (
             self._reading.parse,
             self._reading.events,
-            lambda events: self._opened(events, source),
+            lambda events: self._opened(events, source) if isinstance(events, tuple) else None,
         ):
             values = _each(step, values)
         return list(values)
 
-    def _opened(self, events: Events, source: Source) -> Opened | None:
-        if isinstance(events, UnknownType):
-            return None
-        wanted = routed(self._routes, events, source.jobs)
-        if not wanted:
-            return None
+    def unwanted(self, opened: Opened, source: Source) -> Outcome:
+        """Return what becomes of a message that no job of its queue wants."""
+        detail_type = opened.first.origin.detail_type
+        return opened.lacking or self._reading.unrouted.outcome(detail_type, source)
+
+    def _opened(self, events: tuple[ForJob, ...], source: Source) -> Opened:
         unrouted = self._reading.unrouted
         find = unrouted.finds_half_configured
         lacking = unrouted.half_configured(events, source) if find else None
-        return Opened(events[0].event, wanted, lacking)
-
-    def _unwanted(self, events: Events, source: Source) -> Outcome:
-        unrouted = self._reading.unrouted
-        if isinstance(events, UnknownType):
-            return unrouted.outcome(events.detail_type, source)
-        detail_type = events[0].event.origin.detail_type
-        return unrouted.half_configured(events, source) or unrouted.outcome(detail_type, source)
+        return Opened(events[0].event, routed(self._routes, events, source.jobs), lacking)
 
 
 def _each(step: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
