@@ -12,7 +12,7 @@ from worker.intake.dead_letter_limit import DeadLetterLimit
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
 from worker.intake.outcome import Blocked, Retry, failure_of
-from worker.intake.router import Opened, Route, Routed, Source
+from worker.intake.router import About, Source
 
 DOWN = Retry(failure_of("down", error_class="Unavailable", cause="down"), own=False, outage=True)
 BLOCKED = Blocked(failure_of("blocked", error_class="Blocked", cause="blocked"))
@@ -111,14 +111,14 @@ def a_lease(message=None, *, jobs=(), source=None, visibility=30.0, clock=None):
         message.received_at,
     )
     if jobs:
-        lease.opened = opened_for(*jobs)
+        lease.about = about(*jobs)
     return lease
 
 
-def opened_for(*jobs):
-    """What a message that these jobs want is opened as."""
+def about(*jobs):
+    """What is known of a message that these jobs want."""
     event = a_voice_scored()
-    return Opened(event, [Routed(event, Route(job=job, run=None)) for job in jobs], None)
+    return About(event.origin, event.conversation_id, jobs)
 
 
 class Limit:

@@ -17,8 +17,8 @@ from tests.intake.doubles import (
     a_lease,
     a_problem,
     a_source,
+    about,
     do_one,
-    opened_for,
 )
 from tests.support.factories import an_id
 from worker.intake.gate import CHECK_SECONDS, FAILED_PROBES, MOST_WAITING_TO_PROBE, Gate
@@ -527,7 +527,7 @@ async def test_the_backlog_of_a_shut_job_is_not_piled_up_in_search_of_the_other(
         mixed.gate.received_one(1)
         lease = await mixed.arrive(jobs=())
         assert lease.probe
-        lease.opened = opened_for("voice")
+        lease.about = about("voice")
         if mixed.gate.keeps(lease, BLOCKED):
             kept += 1
             mixed.entered[lease] = asyncio.create_task(mixed.gate.enter(lease))
@@ -620,7 +620,7 @@ class GateMachine(RuleBasedStateMachine):
         self.working.remove(lease)
 
         async def end():
-            lease.opened = lease.opened or opened_for("workflow")
+            lease.about = lease.about or about("workflow")
             if self.gate.keeps(lease, outcome):
                 self.scene.entered[lease] = asyncio.create_task(self.gate.enter(lease))
             self.gate.leave(lease)

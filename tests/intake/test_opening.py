@@ -65,7 +65,7 @@ def opener(steps):
 
 
 def wanted(opened):
-    return [None if one is None else [each.route.job for each in one.wanted] for one in opened]
+    return [None if one is None else [each.job for each in one.wanted] for one in opened]
 
 
 def test_each_step_is_done_for_all_before_the_next(opener, steps):
@@ -146,7 +146,10 @@ async def test_what_came_before_or_is_beside_a_quarantined_message_is_not_opened
 
         delivery.open_ahead([fresh := a_lease(a_message(body=body))])
         assert notes == ["parse", "events"]
-        assert [one.route.job for one in fresh.ahead.wanted] == ["voice"]
+        assert [one.job for one in fresh.ahead.wanted] == ["voice"]
+
+        assert await delivery(fresh) is DONE
+        assert fresh.ahead is None
 
 
 async def test_the_log_names_the_event_of_a_message_that_no_job_of_its_queue_wants(

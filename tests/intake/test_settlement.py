@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.intake.doubles import a_failure, a_lease, a_message, a_source, opened_for
+from tests.intake.doubles import a_failure, a_lease, a_message, a_source, about
 from worker.clients.aws.errors import QueueError
 from worker.intake.acks import Acks
 from worker.intake.dead_letter_limit import DeadLetterLimit
@@ -77,7 +77,7 @@ class Rig:
         at = self.clock() if at is None else at
         message = a_message(message_id, receives=receives, at=at, sent_at=1.0)
         lease = self.leases.hold([message])[0]
-        lease.opened = opened_for("voice")
+        lease.about = about("voice")
         await self.settlement(lease, outcome)
         await self.acks.close()
         return self.queue.hidden.get(message.receipt)

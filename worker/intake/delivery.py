@@ -11,7 +11,7 @@ import structlog
 
 from worker.clients.aws import CrashMarks
 from worker.errors import Misconfigured
-from worker.events import Event, Result
+from worker.events import ForJob, Origin, Result
 from worker.intake.idempotency import Idempotency
 from worker.intake.job_state import JobState
 from worker.intake.leases import Lease
@@ -29,7 +29,7 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Quarantine
-from worker.intake.router import Opened, Opener, Reading, Routed, Routes
+from worker.intake.router import Opened, Opener, Reading, Route, Routes
 from worker.resilience import Work, begin
 from worker.telemetry import Count, MessageSpan, current_tracing, log_fields, metrics
 
@@ -65,6 +65,7 @@ class Delivery:
         """What is worked on now."""
 
         self.quarantine = Quarantine(marks, self.running.__len__)
+        self._routes = routes
         self._opener = Opener(routes, reading)
         self._idempotency = idempotency
         self._deadline_seconds = deadline_seconds
@@ -122,36 +123,39 @@ class Delivery:
         opened = lease.ahead or self._opener(lease.message.body, lease.source)
         if not isinstance(opened, Opened):
             return opened
-        lease.opened, wanted = opened, opened.wanted
+        about, wanted = opened.about, opened.wanted
+        # Not kept beyond the run: with bodies of a megabyte it would be three times as much.
+        lease.about, lease.ahead = about, None
         if not wanted:
             return self._opener.unwanted(opened, lease.source)
         if self._tracing.on:
-            origin = opened.first.origin
-            self._tracing.describe(origin.detail_type, origin.correlation_id, opened.jobs)
+            self._tracing.describe(
+                about.origin.detail_type, about.origin.correlation_id, about.jobs
+            )
         if len(wanted) == 1:  # the common case, without a task of its own
             outcome = await self._run(lease, wanted[0], lease.task)
         else:
             outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
         return outcome if opened.lacking is None else worst((outcome, opened.lacking))
 
-    async def _beside(self, lease: Lease, one: Routed) -> Outcome:
-        with log_fields(job=one.route.job):
+    async def _beside(self, lease: Lease, one: ForJob) -> Outcome:
+        with log_fields(job=one.job):
             return await self._run(lease, one, asyncio.current_task())
 
-    async def _run(self, lease: Lease, one: Routed, task: asyncio.Task[None] | None) -> Outcome:
-        job = self.jobs[one.route.job]
+    async def _run(self, lease: Lease, one: ForJob, task: asyncio.Task[None] | None) -> Outcome:
+        job, route, origin = self.jobs[one.job], self._routes[one.job], one.event.origin
         if (job.state != "open" or job.missed == "half_open") and not self._may_run(job, lease):
             return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
-        origin, wall = one.event.origin, time.time()
-        work = self._work(job, lease, one, wall, task)
+        age = time.time() - origin.occurred_at.timestamp()
+        work = self._work(job, lease, route, age, task)
         begin(work)
         self.running[work] = lease
         try:
             result = await self._idempotency.once(
                 job.name,
-                origin.identity if one.route.proof == "sink" else origin.dedupe_key,
-                partial(one.route.run, one.event),
-                proof=one.route.proof,
+                origin.identity if route.proof == "sink" else origin.dedupe_key,
+                partial(route.run, one.event),
+                proof=route.proof,
                 conversation_id=one.event.conversation_id,
             )
         except asyncio.CancelledError:
@@ -160,10 +164,10 @@ class Delivery:
             task.uncancel()
             return self._overdue(job.name)
         except Exception as error:  # noqa: BLE001  every fault becomes an outcome
-            lease.degrades_at = self._degrades_at(one)
+            lease.degrades_at = self._degrades_at(route, origin)
             return self._failed(job, work, error)
         else:
-            self._count(job, work, result, one.event, wall)
+            self._count(job, work, result, age)
             return DONE
         finally:
             del self.running[work]
@@ -177,14 +181,13 @@ class Delivery:
         self,
         job: JobState,
         lease: Lease,
-        one: Routed,
-        wall: float,
+        route: Route,
+        age: float,
         task: asyncio.Task[None] | None,
     ) -> Work:
-        route, message, now = one.route, lease.message, self._loop.time()
+        message, now = lease.message, self._loop.time()
         waits_until = message.received_at + LONGEST_WAIT_SECONDS
         if route.age_limit_seconds is not None:
-            age = wall - one.event.origin.occurred_at.timestamp()
             waits_until = min(waits_until, now + route.age_limit_seconds - age)
         return Work(
             message.id,
@@ -199,11 +202,11 @@ class Delivery:
             task,
         )
 
-    def _degrades_at(self, one: Routed) -> float:
-        if one.route.degrade_after_seconds is None:
+    def _degrades_at(self, route: Route, origin: Origin) -> float:
+        if route.degrade_after_seconds is None:
             return math.inf
-        age = time.time() - one.event.origin.occurred_at.timestamp()
-        return self._loop.time() + one.route.degrade_after_seconds - age
+        age = time.time() - origin.occurred_at.timestamp()
+        return self._loop.time() + route.degrade_after_seconds - age
 
     def _may_run(self, job: JobState, lease: Lease) -> bool:
         """Return whether the message may run while its job is blocked, and whether it probes."""
@@ -247,7 +250,7 @@ class Delivery:
         log.warning("event_failed", reason=reason, error_class="DeadlinePassed")
         return Retry(failure_of(reason, error_class="DeadlinePassed", cause=reason, job=job))
 
-    def _count(self, job: JobState, work: Work, result: Result, event: Event, wall: float) -> None:
+    def _count(self, job: JobState, work: Work, result: Result, age: float) -> None:
         now = self._loop.time()
         job.done += 1
         job.done_at = now
@@ -256,7 +259,7 @@ class Delivery:
         seconds = now - work.began_at
         _processed(job.name, str(result)).value += 1  # not `.value`: of enums a call in Python
         job.durations.pending.append(seconds)
-        age = wall + seconds - event.origin.occurred_at.timestamp()
+        age += seconds
         job.ages.pending.append(age if age > 0 else 0.0)
         if self._logs_each:
             self._log.info(

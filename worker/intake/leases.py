@@ -22,7 +22,7 @@ from worker.clients.aws import (
     Queue,
     QueueError,
 )
-from worker.intake.router import Opened, Source
+from worker.intake.router import About, Opened, Source
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -119,10 +119,10 @@ class Lease(Struct, eq=False):
     """Failed attempts to delete it or to change its visibility."""
 
     ahead: Opened | None = None
-    """What it was opened as with the others of its receive."""
+    """What it was opened as with the others of its receive, until it is run."""
 
-    opened: Opened | None = None
-    """The same, from its first run on: before, the gate may choose it whatever its jobs are."""
+    about: About | None = None
+    """Known from its first run on: before, the gate may choose it whatever its jobs are."""
 
     def __repr__(self) -> str:
         return f"Lease({self.message.id!r})"
@@ -130,7 +130,7 @@ class Lease(Struct, eq=False):
     @property
     def jobs(self) -> tuple[str, ...]:
         """The jobs that want it; empty before its first run."""
-        return () if self.opened is None else self.opened.jobs
+        return () if self.about is None else self.about.jobs
 
     @property
     def lost(self) -> bool:
@@ -162,15 +162,15 @@ class Lease(Struct, eq=False):
 
     def log_fields(self) -> Mapping[str, Any]:
         """Return what each log line about this message says."""
-        jobs, event = self.jobs, None if self.opened is None else self.opened.first
+        about, jobs = self.about, self.jobs
         fields: dict[str, Any] = {"job": jobs[0]} if len(jobs) == 1 else {}
-        if event is not None:
-            fields["conversation_id"] = event.conversation_id
+        if about is not None:
+            fields["conversation_id"] = about.conversation_id
         fields["message_id"] = self.message.id
         fields["receive_count"] = self.message.receive_count
-        if event is not None:
-            fields["event_id"] = event.origin.event_id
-            fields["correlation_id"] = event.origin.correlation_id
+        if about is not None:
+            fields["event_id"] = about.origin.event_id
+            fields["correlation_id"] = about.origin.correlation_id
         return fields
 
 

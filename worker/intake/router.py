@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from worker.errors import Permanent
-from worker.events import Event, ForJob, Proof, Result, UnknownType
+from worker.events import ForJob, Origin, Proof, Result, UnknownType
 from worker.intake.outcome import DONE, DeadLetter, Outcome, failure_of, outcome_of
 from worker.telemetry import metrics
 
@@ -57,22 +57,6 @@ class Route:
 
 Routes = Mapping[str, Route]
 """By job."""
-
-
-class Routed(Struct, frozen=True):
-    """One event for one job."""
-
-    event: Event
-    route: Route
-
-
-def routed(routes: Routes, events: Iterable[ForJob], jobs: frozenset[str]) -> list[Routed]:
-    """Return what is to be run for the events of one message, by the jobs of its queue."""
-    return [
-        Routed(one.event, routes[one.job])
-        for one in events
-        if one.job in jobs and one.job in routes
-    ]
 
 
 log = structlog.get_logger(__name__)
@@ -160,18 +144,22 @@ class Reading:
     unrouted: Unrouted
 
 
+class About(Struct, frozen=True):
+    """What a message that was opened is called in logs; small, for it may be in flight for long."""
+
+    origin: Origin
+    conversation_id: str | None
+    jobs: tuple[str, ...]
+    """The jobs that want it."""
+
+
 class Opened(Struct, frozen=True):
     """The events of a message, by what they mean to the jobs of its queue."""
 
-    first: Event
-    wanted: list[Routed]
+    about: About
+    wanted: tuple[ForJob, ...]
     lacking: DeadLetter | None
     """For a job that would want it, too, and lacks a setting."""
-
-    @property
-    def jobs(self) -> tuple[str, ...]:
-        """The jobs that want it."""
-        return tuple([one.route.job for one in self.wanted])
 
 
 class Opener:
@@ -208,11 +196,15 @@ class Opener:
 
     def unwanted(self, opened: Opened, source: Source) -> Outcome:
         """Return what becomes of a message that no job of its queue wants."""
-        detail_type = opened.first.origin.detail_type
+        detail_type = opened.about.origin.detail_type
         return opened.lacking or self._reading.unrouted.outcome(detail_type, source)
 
     def _opened(self, events: tuple[ForJob, ...], source: Source) -> Opened:
         unrouted = self._reading.unrouted
         find = unrouted.finds_half_configured
         lacking = unrouted.half_configured(events, source) if find else None
-        return Opened(events[0].event, routed(self._routes, events, source.jobs), lacking)
+        jobs, routes = source.jobs, self._routes
+        wanted = tuple([one for one in events if one.job in jobs and one.job in routes])
+        first = events[0].event
+        about = About(first.origin, first.conversation_id, tuple([one.job for one in wanted]))
+        return Opened(about, wanted, lacking)
