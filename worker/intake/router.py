@@ -157,7 +157,7 @@ class Opened(Struct, frozen=True):
     """The events of a message, by what they mean to the jobs of its queue."""
 
     about: About
-    wanted: tuple[ForJob, ...]
+    wanted: list[ForJob]
     lacking: DeadLetter | None
     """For a job that would want it, too, and lacks a setting."""
 
@@ -203,8 +203,11 @@ class Opener:
         unrouted = self._reading.unrouted
         find = unrouted.finds_half_configured
         lacking = unrouted.half_configured(events, source) if find else None
-        jobs, routes = source.jobs, self._routes
-        wanted = tuple([one for one in events if one.job in jobs and one.job in routes])
+        wanted, jobs = [], []  # by a loop: two comprehensions were a hundredth of a message's cost
+        for one in events:
+            if one.job in source.jobs and one.job in self._routes:
+                wanted.append(one)
+                jobs.append(one.job)
         first = events[0].event
-        about = About(first.origin, first.conversation_id, tuple([one.job for one in wanted]))
+        about = About(first.origin, first.conversation_id, tuple(jobs))
         return Opened(about, wanted, lacking)
