@@ -181,7 +181,7 @@ class UnknownType(Struct, frozen=True):
 
 
 class EventReader:
-    """Reads bodies as the events of the jobs: parsed first, then read, for they may be many."""
+    """Reads bodies as the events of the jobs: many are parsed first, all of them, and then read."""
 
     parse = staticmethod(open_envelope)
 
