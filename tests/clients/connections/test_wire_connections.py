@@ -224,8 +224,8 @@ async def test_calls_that_are_cancelled_while_they_connect_leave_no_connection(r
 
 async def test_a_reply_that_comes_slowly_is_not_late_while_it_comes(raw):
     whole = reply(answer(b"own"))
-    raw.replies = [[part for n in range(0, len(whole), 8) for part in (whole[n : n + 8], 0.1)]]
-    async with a_client("wire", read_seconds=0.5, total_seconds=20) as client:
+    raw.replies = [[part for n in range(0, len(whole), 8) for part in (whole[n : n + 8], 0.2)]]
+    async with a_client("wire", read_seconds=1.5, total_seconds=60) as client:
         assert await call(client) == "own"
 
 

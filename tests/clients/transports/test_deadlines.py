@@ -112,10 +112,10 @@ async def test_a_server_that_takes_calls_and_answers_none_ends_as_late(stub, ope
 
 async def test_the_wait_for_a_connection_is_part_of_it(stub, open_client):
     stub.replies = [SILENCE, Say()]
-    async with open_client(pool=1, read_seconds=5, total_seconds=TOTAL_SECONDS) as client:
+    async with open_client(pool=1, read_seconds=5, total_seconds=3) as client:
         holder = asyncio.create_task(client.receive_message(QueueUrl="q"))
         await stub.waiting.wait()
-        await asyncio.sleep(TOTAL_SECONDS / 2)
+        await asyncio.sleep(1.5)
         waiting = asyncio.create_task(client.receive_message(QueueUrl="q"))
         with pytest.raises(ReadTimeoutError):
             await holder
@@ -132,7 +132,7 @@ async def test_a_wait_for_a_connection_alone_ends_too(monkeypatch, open_client):
     ):
         holder = asyncio.create_task(client.receive_message(QueueUrl="q"))
         others = [asyncio.create_task(client.receive_message(QueueUrl="q")) for _ in range(3)]
-        done, pending = await asyncio.wait({holder, *others}, timeout=5 * TOTAL_SECONDS)
+        done, pending = await asyncio.wait({holder, *others}, timeout=8)
 
     assert not pending
     assert all(isinstance(one.exception(), ReadTimeoutError | ConnectTimeoutError) for one in done)
