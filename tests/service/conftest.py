@@ -100,7 +100,8 @@ def settled(emulators):
 def eventually():
     """Return a function that waits for an effect in another process."""
 
-    async def wait(predicate, seconds=60):
+    # What the worker samples twice a minute shows in the second or third sample on a busy machine.
+    async def wait(predicate, seconds=150):
         async with asyncio.timeout(seconds):
             while not await predicate():  # noqa: ASYNC110  another process has no event
                 await asyncio.sleep(0.02)
