@@ -33,13 +33,13 @@ async def _run(run, event):
 def reading_of(build, settings):
     """Return the product's own reading, of bodies that may kill."""
     reading = build(settings)
-    return replace(reading, open=partial(_open, reading.open))
+    return replace(reading, parse=partial(_parse, reading.parse))
 
 
-def _open(read, body):
+def _parse(parse, body):
     if BY_BODY in body:
         os._exit(STATUS)
-    return read(body)
+    return parse(body)
 
 
 composition.build_routes = partial(build_routes, composition.build_routes)
