@@ -173,6 +173,24 @@ async def test_what_begins_to_wait_during_the_drain_is_released_too(sqs, queue, 
 
 
 @pytest.mark.looptime
+async def test_a_drain_ends_though_the_sum_of_two_times_is_no_time_of_the_clock(
+    sqs, queue, start_intake, monkeypatch
+):
+    """1.012 + 3 lies 9e-16 beyond the tick at 4.012: that much would be left for ever."""
+    handler = Holds()
+    send(sqs, queue, 1)
+
+    async with start_intake(handler) as intake:
+        await begun(handler, 1)
+        await asyncio.sleep(1.012 - asyncio.get_running_loop().time())
+        stop, passes = intake.consumer.stop, iter(range(100))
+        monkeypatch.setattr(intake.consumer, "stop", lambda: (next(passes), stop()))
+        report = await intake.drain(3)
+
+    assert (report.finished, report.released, report.stranded) == (0, 1, 0)
+
+
+@pytest.mark.looptime
 async def test_what_waits_for_a_permit_is_released_at_once(sqs, queue, start_daemon):
     handler = Holds()
     send(sqs, queue, 5)

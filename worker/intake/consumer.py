@@ -227,15 +227,14 @@ class Consumer:
 
         What begins to wait for a token, the budget or the gate meanwhile is released at once.
         """
-        until = self._loop.time() + seconds
-        while (tasks := self._pollers | {*self._tasks.values()}) and (
-            left := until - self._loop.time()
-        ) > 0:
-            await asyncio.wait(
-                tasks, timeout=min(left, CHECK_SECONDS), return_when=asyncio.FIRST_COMPLETED
-            )
-            self._pollers -= {task for task in self._pollers if task.done()}
-            self.stop()
+        with suppress(TimeoutError):  # not a loop that compares clocks: the last ulp of one spins
+            async with asyncio.timeout(seconds):
+                while tasks := self._pollers | {*self._tasks.values()}:
+                    await asyncio.wait(
+                        tasks, timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    self._pollers -= {task for task in self._pollers if task.done()}
+                    self.stop()
 
     def _waiting(self) -> set[Lease]:
         """Return the messages whose jobs all wait for a token or the budget."""
