@@ -6,9 +6,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
+
+class Permission(Struct, frozen=True, kw_only=True):
     """A permission in AWS that the worker needs."""
 
     action: str
@@ -21,8 +22,7 @@ class Permission:
     """ARN of the resource; empty where it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One fact and its state."""
 
     name: str
@@ -101,8 +101,7 @@ class Inspection:
     """Why the event would not be handled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceEntry:
+class TraceEntry(Struct, frozen=True, kw_only=True):
     """One thing that was done for a conversation. Ids and states; no personal data."""
 
     time: datetime | None
@@ -121,8 +120,7 @@ class TraceEntry:
     """The job that did it. `worker trace` sets it for what a job returns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(Struct, frozen=True, kw_only=True):
     """What was found for a conversation in one place, where effects show."""
 
     where: str
@@ -133,8 +131,7 @@ class Trace:
     """What was not searched, and how to see it; empty: all was searched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """What a code means, and what to do about a finding of it."""
 
     code: str

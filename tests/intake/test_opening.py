@@ -1,8 +1,7 @@
 """The messages of one receive are opened together, and whatever is odd about one is its own."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.intake.doubles import a_lease, a_message, a_source
 from tests.support.factories import a_reference_body, a_voice_scored

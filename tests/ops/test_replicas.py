@@ -4,11 +4,11 @@ import asyncio
 import io
 import json
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.console import Console
 
 from tests.support.snapshots import a_worker_in_trouble

@@ -1,10 +1,10 @@
 """Status: a sentence for each queue that says why it moves, or does not."""
 
 import socket
-from dataclasses import replace
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from worker import __version__
 from worker.ops.health import Health

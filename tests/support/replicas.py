@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from worker.ops import Health, OpsServer, Status
 from worker.settings import Ops

@@ -6,10 +6,10 @@ import os
 import signal
 import threading
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from msgspec import Struct
 
 from worker import __version__
 from worker.intake import DrainReport, Intake
@@ -91,8 +91,7 @@ class Sampler(Protocol):
         """Sample for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
+class Daemon(Struct, frozen=True):
     """A built worker."""
 
     intake: Intake

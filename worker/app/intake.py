@@ -5,11 +5,11 @@ A queue that does not answer yet is waited for; one that is wrong in itself is r
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from worker.api import Handler, Job, Result
 from worker.app.context import AppContext, JobContext
@@ -193,8 +193,7 @@ def _check(routes: Routes, names: frozenset[str]) -> None:
         raise ConfigurationError(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Protected:
+class Protected(Struct, frozen=True):
     """A handler during whose runs ECS does not scale the task in."""
 
     run: Handler

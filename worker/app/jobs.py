@@ -6,11 +6,12 @@ nothing of this machine; the settings are the defaults.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from msgspec import Struct
 
 from worker import settings as core
 from worker.api import Job
@@ -48,8 +49,7 @@ def distribution_of(name: str) -> str:
     return _found()[name].distribution
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     job: Job[Any]
     distribution: str
 

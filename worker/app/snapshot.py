@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.app.upstreams import GENESYS, Upstreams, shown_replicas_useful
 from worker.clients.genesys import GenesysClients
@@ -22,8 +23,7 @@ USE_SECONDS = 1
 """Between two samples of what is done for messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
+class _Built(Struct, frozen=True):
     intake: Intake
     upstreams: Upstreams
     genesys: Sequence[GenesysClients]

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,13 +45,15 @@ def settings(
 ) -> None:
     """Show every setting, its default and its value; secrets are hidden."""
     # Imported late, as in every command: `worker --help` does not wait for pydantic.
+    from msgspec import to_builtins
+
     from worker.app.jobs import describe
 
     rows = _chosen(describe(os.environ), name or "", changed=changed)
     form = Format.JSON if as_json else form
     found = _judged()
     if form is Format.JSON:
-        typer.echo(json.dumps({"settings": [asdict(row) for row in rows], **found}, indent=2))
+        typer.echo(json.dumps({"settings": to_builtins(rows), **found}, indent=2))
     else:
         _PRINTED[form](rows)
         for queue in found["queues"] if form is Format.TEXT else ():

@@ -118,18 +118,18 @@ def _look(places: Sequence[tuple[str, int]], *, as_json: bool, clear: bool) -> i
 
 def _as_dict(overview: "Overview") -> dict[str, Any]:
     """Return the overview for machines: sums, and the /status of each replica."""
-    from dataclasses import asdict
+    from msgspec import to_builtins
 
     queues = [
-        {**asdict(one), "replicas": {name: seen.gate for name, seen in one.replicas.items()}}
+        {**to_builtins(one), "replicas": {name: seen.gate for name, seen in one.replicas.items()}}
         for one in overview.queues
     ]
     return {
         "queues": queues,
-        "jobs": [{**asdict(job), "replicas": states} for job, states in overview.jobs],
-        "problems": [{**asdict(one), "replicas": who} for one, who in overview.problems],
-        "dead_letter_causes": [asdict(one) for one in overview.causes],
-        "replicas": [asdict(one) for one in overview.replicas],
+        "jobs": [{**to_builtins(job), "replicas": states} for job, states in overview.jobs],
+        "problems": [{**to_builtins(one), "replicas": who} for one, who in overview.problems],
+        "dead_letter_causes": to_builtins(overview.causes),
+        "replicas": to_builtins(overview.replicas),
     }
 
 

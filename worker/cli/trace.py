@@ -52,7 +52,7 @@ class Place:
 
     def entries(self) -> "Iterator[TraceEntry]":
         """Yield what was found, each with its job."""
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         for one in self.trace.entries:
             yield replace(one, job=one.job or self.job)

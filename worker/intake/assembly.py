@@ -6,10 +6,10 @@ And each queue as operators see it: how many messages it holds, how it moves, an
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 
 import structlog
+from msgspec import Struct
 
 from worker.clients.aws import MAX_IN_FLIGHT, QueueError
 from worker.intake.consumer import Consumer
@@ -143,8 +143,7 @@ class QueueStatusReader:
         return None if moment is None else self._clock() - moment
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(Struct, frozen=True):
     """The parts of the intake that the daemon drives and that /status shows."""
 
     queues: Sequence[QueueStatusReader]

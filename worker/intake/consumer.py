@@ -7,10 +7,10 @@ there; more come while receives return full, and leave when they come back empty
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from worker.clients.aws import MAX_BATCH, Message
 from worker.intake.dead_letters import RECORD_ATTRIBUTE, restored
@@ -32,8 +32,7 @@ CANCEL_SECONDS = 2.0
 """Time for cancelled handlers to let go and for their messages to become visible again."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrainReport:
+class DrainReport(Struct, frozen=True):
     """What became of the messages that were in flight at the signal."""
 
     finished: int

@@ -11,10 +11,10 @@ Not a limit a minute, as it was: that is three thousand an hour, for ever.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from random import Random
 
 import structlog
+from msgspec import Struct, field
 
 from worker.intake.outcome import Failure
 
@@ -48,8 +48,7 @@ Done = tuple[int, float]
 """Messages done since the start, and when the last one was, by the clock of the limit."""
 
 
-@dataclass(slots=True)
-class _Cause:
+class _Cause(Struct):
     reason: str
     job: str | None
     done_before: int

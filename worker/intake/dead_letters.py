@@ -9,13 +9,13 @@ import gzip
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from worker import __version__
@@ -59,8 +59,7 @@ Attribute = Mapping[str, Any]
 Attributes = Mapping[str, Attribute]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedBody:
+class EncodedBody(Struct, frozen=True):
     """A message as its copy carries it; the failure record is still to be added."""
 
     text: str

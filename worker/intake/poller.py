@@ -11,11 +11,11 @@ one the next waits for a moment, so that messages that come one by one are recei
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from worker.clients.aws import MAX_BATCH, Message, Queue, QueueError
 from worker.telemetry import metrics
@@ -174,8 +174,7 @@ _received = metrics.messages_received.labels()
 _full, _empty = metrics.receives.labels("messages"), metrics.receives.labels("empty")
 
 
-@dataclass(frozen=True, slots=True)
-class PollSettings:
+class PollSettings(Struct, frozen=True):
     """How the queue is polled."""
 
     wait_seconds: int

@@ -6,7 +6,6 @@ misspelt setting. On a queue of its own a type of another job means that the bin
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -31,8 +30,7 @@ class Source(Struct, frozen=True):
     """Age of a message by SQS's own clock, from its `SentTimestamp` in seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     """One job, as it is wired."""
 
     job: str
@@ -131,8 +129,7 @@ def _dead_letter(reason: str, error_class: str) -> DeadLetter:
 Events = tuple[ForJob, ...] | UnknownType
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """How a body becomes events, and what becomes of those that no job wants."""
 
     parse: Callable[[str], Any]

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 import structlog
+from msgspec import Struct
 
 from worker.intake.acks import Acks
 from worker.intake.dead_letter_limit import DeadLetterLimit
@@ -46,8 +46,7 @@ SPREAD = (0.8, 1.0)
 """Shares of that time, so that not all become visible at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What is remembered of messages that failed, and of their causes; for all queues."""
 
     attempts: Attempts

@@ -8,11 +8,11 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
 import structlog
+from msgspec import Struct
 
 MAX_CONNECTIONS = 32
 
@@ -49,8 +49,7 @@ The page's own policy, which knows its script and style, stands in the page."""
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What was asked for."""
 
     method: str

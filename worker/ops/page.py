@@ -5,10 +5,11 @@ The console draws with the same elements and the same style.
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from worker.ops.status import advice, duration, state_of
 from worker.telemetry import InFlight, JobStatus, LastFailure, Problem, QueueStatus, Snapshot
@@ -24,7 +25,7 @@ PAGES = ("status", "metrics", "readyz", "livez")
 
 def document(now: Snapshot) -> dict[str, Any]:
     """Return the snapshot as /status has it: JSON."""
-    shown: dict[str, Any] = _rounded(asdict(now))
+    shown: dict[str, Any] = _rounded(to_builtins(now))
     return shown
 
 

@@ -2,10 +2,11 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from worker import __version__
 from worker.clients.aws import fault_called, is_unreachable

@@ -16,7 +16,6 @@ of Genesys's own mollitia, but for the slow calls: permits and deadlines bound t
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -122,8 +121,7 @@ PAUSE_JITTER = 0.2
 """A pause is cut by up to this share, so that replicas do not probe in step."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerPolicy:
+class BreakerPolicy(Struct, frozen=True):
     """When to open and for how long; the fields are those of `settings.Breaker`."""
 
     enabled: bool = True

@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from math import ceil, floor, inf
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
 import structlog
+from msgspec import Struct
 
 from worker.errors import Misconfigured, Permanent, WorkerError
 from worker.telemetry import metrics
@@ -54,8 +54,7 @@ AVERAGE_SHARE = 0.95  # of it is used: some lose the table, and find it again, b
 UNKNOWN_SHARE = 0.1  # of the budget is used by one that never reached the table
 
 
-@dataclass(frozen=True, slots=True)
-class Pacing:
+class Pacing(Struct, frozen=True):
     """The slots of a budget, numbered from the epoch on: slot `k` is a call at `k * spacing`."""
 
     per_minute: int

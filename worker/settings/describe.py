@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from pydantic import SecretStr
 
 from worker.settings.faults import is_secret
@@ -21,8 +21,7 @@ REQUIRED = "required"
 """In place of a default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One setting as people read it."""
 
     name: str

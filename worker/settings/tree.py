@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import TypeVar
 
+from msgspec import Struct
+
 from worker.settings.bindings import (
     QueueBinding,
     binding_problems,
@@ -45,8 +47,7 @@ class JobSettings(Group):
     model_config = group("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Declared(Struct, frozen=True, kw_only=True):
     """What one job says of its settings."""
 
     name: str

@@ -4,14 +4,14 @@ No personal data: ids of messages, names, numbers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 Gate = Literal["open", "half_open", "closed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InFlight:
+class InFlight(Struct, frozen=True, kw_only=True):
     """One message in flight here."""
 
     message_id: str
@@ -25,8 +25,7 @@ class InFlight:
     """Since its phase began."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStatus:
+class QueueStatus(Struct, frozen=True, kw_only=True):
     """One queue."""
 
     name: str
@@ -53,14 +52,14 @@ class QueueStatus:
     receive_error: str | None = None
     """Class or code of the error of the last receive, when it failed."""
 
-    failing: Mapping[str, str] = field(default_factory=dict)
+    failing: Mapping[str, str] = {}
     """What SQS refuses beside receives: code by action."""
 
     last_receive_seconds_ago: float | None = None
     """Since a receive succeeded, with messages or without; None: none did yet."""
 
     last_message_seconds_ago: float | None = None
-    blocked_groups: Mapping[str, str] = field(default_factory=dict)
+    blocked_groups: Mapping[str, str] = {}
     """FIFO groups that wait for a failed head: group id to message id, some of them."""
 
     dead_letters: int | None = None
@@ -74,8 +73,7 @@ class QueueStatus:
     """In a sentence, why it moves, or does not; /status concludes both from all the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Something that is wrong, and what to do about it."""
 
     where: str
@@ -90,8 +88,7 @@ class Problem:
     """Whether it passes by itself, once its cause does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastFailure:
+class LastFailure(Struct, frozen=True, kw_only=True):
     """What a job last failed of."""
 
     reason: str
@@ -99,8 +96,7 @@ class LastFailure:
     seconds_ago: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobStatus:
+class JobStatus(Struct, frozen=True, kw_only=True):
     """One job."""
 
     name: str
@@ -111,14 +107,13 @@ class JobStatus:
     problems: tuple[Problem, ...] = ()
     """What a person must change, whether or not it can run meanwhile."""
 
-    outcomes: Mapping[str, int] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = {}
     """Runs since the start, by outcome."""
 
     last_failure: LastFailure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamStatus:
+class UpstreamStatus(Struct, frozen=True, kw_only=True):
     """One upstream; healthy ones are left out."""
 
     name: str
@@ -131,8 +126,7 @@ class UpstreamStatus:
     """The pause as it was asked for; obeyed up to RETRY_AFTER_CAP_SECONDS."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """Dead letters of one cause since the start."""
 
     reason: str
@@ -145,8 +139,7 @@ class Cause:
     """Messages of the cause that stay on the queue, as the limit is reached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """What the worker knew of itself at one moment: /status, `/` and `worker status` show it."""
 
     version: str = ""

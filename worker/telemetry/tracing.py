@@ -10,10 +10,10 @@ https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concept
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import structlog
+from msgspec import Struct
 
 from worker.settings import Otel
 
@@ -53,8 +53,7 @@ def read(header: str) -> TraceIds | None:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """What a message says of the span that sent it; the first of the two that can be read counts.
 
     https://opentelemetry.io/docs/specs/semconv/messaging/sqs/

@@ -5,8 +5,9 @@ says: their conversations, by commas.
 """
 
 import os
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from worker.app import intake
 from worker.app import main as composition

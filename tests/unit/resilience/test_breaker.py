@@ -1,11 +1,11 @@
 """The circuit breaker: when it opens, whom it lets probe, what it ignores."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from worker.errors import BreakerOpen

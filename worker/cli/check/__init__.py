@@ -8,7 +8,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,6 +125,8 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what the code of a finding means, and what to do about it."""
+    from msgspec import to_builtins
+
     from worker.findings import EXPLANATIONS
 
     known = {one.code: one for one in EXPLANATIONS}
@@ -135,7 +136,7 @@ def explain(
         raise typer.BadParameter(f"no code is {code!r}: {hint}`worker explain` lists all")
     found = [one for one in EXPLANATIONS if code is None or one.code == code.upper()]
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        typer.echo(json.dumps(to_builtins(found), indent=2))
     elif code is None:
         typer.echo("\n".join(f"{one.code}  {', '.join(one.names)}" for one in found))
     else:

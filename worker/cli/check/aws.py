@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
+
+from msgspec.structs import replace
 
 from worker.app.context import AppContext
 from worker.app.findings import check_dead_letters, check_queue

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from worker.api import ConfigurationError, Finding, fail, ok, probes, warn
 from worker.app.context import AppContext

@@ -1,9 +1,11 @@
 """The console's pages about the workers, and the frame of all pages. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from worker.cli.trace import Place, masked, place_line, utc
 from worker.findings import TraceEntry

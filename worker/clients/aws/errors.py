@@ -9,11 +9,12 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.errors import (
     ConfigurationError,
@@ -338,8 +339,7 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """An error as code and remedy, without its text: that holds ids and URLs."""
 
     code: str

@@ -7,9 +7,11 @@ was not tried on an account.
 
 from base64 import b64encode
 from collections.abc import Awaitable, Collection, Mapping
-from dataclasses import dataclass, replace
 from hashlib import md5
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.clients.aws.errors import CALL_ERRORS, Fault, fault_called, fault_of
 from worker.clients.aws.session import AwsService
@@ -22,8 +24,7 @@ MARK = "worker-check"
 NO_JSON = "worker check: this is no JSON, on purpose"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """A call whose content no service takes."""
 
     name: str

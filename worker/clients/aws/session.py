@@ -19,7 +19,6 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
 )
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from os import environ
@@ -32,6 +31,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.exceptions import CredentialRetrievalError
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
+from msgspec import Struct
 
 from worker.clients.aws.errors import aws_errors, failure_called, setting_errors
 from worker.clients.aws.wire.operations import ClientLimits, WireClients
@@ -347,8 +347,7 @@ class LateClient:
         return self._opened
 
 
-@dataclass(frozen=True, slots=True)
-class AwsService:
+class AwsService(Struct, frozen=True):
     """An AWS service."""
 
     name: str

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from worker.clients.genesys.actions import Actions
 from worker.clients.genesys.api import Api, Tokens
@@ -31,8 +32,7 @@ TRANSCRIPTS = "transcripts"
 """Name of the upstream that transcripts come from: a store of files, beside the API."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenesysClients:
+class GenesysClients(Struct, frozen=True, kw_only=True):
     """The client, and what /status and readiness ask about it."""
 
     api: Api

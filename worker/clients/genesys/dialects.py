@@ -6,9 +6,11 @@ the job itself; what needs a part of it is handed that part.
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, Protocol
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 from worker.clients.genesys import wire
 from worker.clients.genesys.actions import (
@@ -128,8 +130,7 @@ class Platform:
         return body.correlation_id is None and "." not in (body.code or "")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """How one reference text asks for its token."""
 
     path: str
