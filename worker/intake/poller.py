@@ -76,7 +76,11 @@ class Permits:
         for pause in (0, LINGER_SECONDS):
             if 0 < self.available(queue, at_most) < at_most and not self.closed:
                 await asyncio.sleep(pause)
-        return await self._acquire(queue, at_most, self._pollers)
+        permits = await self._acquire(queue, at_most, self._pollers)
+        # After a wait: what else was freed in the turn of the loop that freed the first.
+        more = 0 if self.closed else self.available(queue, at_most - permits)
+        self._grant(queue, more)
+        return permits + more
 
     def release(self, queue: str, permits: int = 1) -> None:
         """Return permits. Raises ValueError on more than were taken: the limit would be gone."""
