@@ -24,7 +24,7 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         job = VoiceJob(max(60, sizes.events // 3), arena.random)
         job.prepare(arena.emulators)
         killers = [an_id(arena.random), an_id(arena.random)]
-        planned = [*job.traffic(), *map(_score, killers)]
+        planned = [*job.traffic(), *map(a_score, killers)]
         arena.random.shuffle(planned)
         evidence = await arena.make_idempotency_table()
         worker = await arena.worker(program=PROGRAM, KILLERS=",".join(killers), **evidence)
@@ -34,7 +34,8 @@ async def play(seed: int, sizes: Sizes) -> Findings:
         return arena.findings
 
 
-def _score(conversation_id: str) -> Planned:
+def a_score(conversation_id: str) -> Planned:
+    """Return an event of the voice job that must end as a dead letter."""
     detail = {
         "conversationId": conversation_id,
         "timestamp": iso(START),
