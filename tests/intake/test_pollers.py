@@ -1,6 +1,7 @@
 """Pollers come while receives return full, and leave when they come back empty or nearly so."""
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -84,6 +85,24 @@ async def test_pollers_of_a_backlog_leave_while_a_steady_load_goes_on(
         await send_one_by_one(sqs, queue, 60, every=WINDOW_SECONDS / 3)
 
         assert (busy, intake.consumer.pollers) == (most_pollers(CONCURRENCY), 1)
+
+
+@pytest.mark.looptime
+async def test_slow_handlers_in_a_backlog_cost_no_receive_each(sqs, queue, start_intake, recorder):
+    sqs.round_trip_seconds = 0.005
+    send(sqs, queue, 1_000)
+    random, now = Random(1), asyncio.get_running_loop().time
+
+    async def take_their_time():
+        await asyncio.sleep(random.uniform(0.1, 0.5))
+
+    async with start_intake(recorder(*[take_their_time] * 1_000), SQS_CONCURRENCY=CONCURRENCY):
+        began = now()
+        await sqs.wait_until(lambda: sum(sqs.depth(queue)) == 0, 60)
+
+        assert sqs.counts["ReceiveMessage"] < 250
+        # All permits in use all the time: a thousand times 0.3 s by 60 at once. Nine tenths of it.
+        assert now() - began < 1_000 * 0.3 / CONCURRENCY / 0.9 + 0.5
 
 
 @pytest.mark.looptime

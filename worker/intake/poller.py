@@ -3,6 +3,7 @@
 Permits say how many messages may be worked on at once, and how several queues share them. Half of
 an equal part is reserved for each queue, the rest is free to all. While a queue below its equal
 part waits, one above its own gets no new permit: an upstream that hangs costs its queue only.
+Where all are in use, a poller waits for several of them, so that a receive brings several messages.
 
 Receives survive anything: an error is counted, logged, waited out, and tried again. After a small
 one the next waits for a moment, so that messages that come one by one are received together.
@@ -23,13 +24,22 @@ from worker.telemetry import metrics
 LINGER_SECONDS = 0.01
 """How long a poller with few permits waits for more, so that receives stay batches."""
 
+GATHERED_SHARE = 10
+"""A poller waits for one of so many permits of its queue, at most for a window: taken one by one,
+messages of slow handlers would cost a receive each. Five of a hundred are idle for it."""
+
+WINDOW_SECONDS = 0.075
+"""Pause after a small receive, and longest wait for more permits: it halves the calls of a steady
+load, and delays no message by more than itself and a round trip."""
+
 
 class _Waiter:
-    __slots__ = ("at_most", "granted", "queue")
+    __slots__ = ("at_least", "at_most", "granted", "queue")
 
-    def __init__(self, queue: str, at_most: int) -> None:
+    def __init__(self, queue: str, at_most: int, at_least: int) -> None:
         self.queue = queue
         self.at_most = at_most
+        self.at_least = at_least
         self.granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
 
@@ -66,7 +76,7 @@ class Permits:
 
     async def acquire(self, queue: str) -> bool:
         """Wait for the permit of one message in flight; False once `close` was called."""
-        return bool(await self._acquire(queue, 1, self._messages))
+        return bool(await self._acquire(queue, 1, 1, self._messages))
 
     async def acquire_some(self, queue: str, at_most: int) -> int:
         """Wait for a permit, then take up to `at_most` for a receive; 0 once `close` was called."""
@@ -76,7 +86,8 @@ class Permits:
         for pause in (0, LINGER_SECONDS):
             if 0 < self.available(queue, at_most) < at_most and not self.closed:
                 await asyncio.sleep(pause)
-        permits = await self._acquire(queue, at_most, self._pollers)
+        enough = min(at_most, max(1, self._equal // GATHERED_SHARE))
+        permits = await self._acquire(queue, at_most, enough, self._pollers)
         # After a wait: what else was freed in the turn of the loop that freed the first.
         more = 0 if self.closed else self.available(queue, at_most - permits)
         self._grant(queue, more)
@@ -107,19 +118,32 @@ class Permits:
     def _lines(self) -> tuple[deque[_Waiter], deque[_Waiter]]:
         return self._messages, self._pollers
 
-    async def _acquire(self, queue: str, at_most: int, line: deque[_Waiter]) -> int:
+    async def _acquire(self, queue: str, at_most: int, at_least: int, line: deque[_Waiter]) -> int:
         if self.closed:
             return 0
-        if granted := self.available(queue, at_most):
+        if (granted := self.available(queue, at_most)) >= at_least:
             self._grant(queue, granted)
             return granted
-        waiter = _Waiter(queue, at_most)
+        waiter = _Waiter(queue, at_most, at_least)
         line.append(waiter)
+        if at_least > 1:
+            self._make_do_later(waiter)
         try:
             return await waiter.granted
         except asyncio.CancelledError:
             self._leave(waiter, line)
             raise
+
+    def _make_do_later(self, waiter: _Waiter) -> None:
+        waiter.granted.get_loop().call_later(WINDOW_SECONDS, self._make_do, waiter)
+
+    def _make_do(self, waiter: _Waiter) -> None:
+        """Let one permit be enough for a poller that waited for a window, when it is its turn."""
+        if waiter is next((one for one in self._pollers if one.queue == waiter.queue), None):
+            waiter.at_least = 1
+            self._serve()
+        elif not waiter.granted.done():
+            self._make_do_later(waiter)
 
     def _grant(self, queue: str, permits: int) -> None:
         self.used[queue] += permits
@@ -138,8 +162,9 @@ class Permits:
             for waiter in tuple(line):
                 if waiter.granted.done():  # cancelled, and not yet gone by itself
                     line.remove(waiter)
-                elif self._all_used < self.count and (
-                    granted := self.available(waiter.queue, waiter.at_most)
+                elif (
+                    self._all_used < self.count
+                    and (granted := self.available(waiter.queue, waiter.at_most)) >= waiter.at_least
                 ):
                     line.remove(waiter)
                     self._grant(waiter.queue, granted)
@@ -163,10 +188,6 @@ STALLED_SECONDS = 20.0
 
 PAUSE_SECONDS = (1.0, 20.0)
 """Shortest and longest pause after a failed receive."""
-
-WINDOW_SECONDS = 0.075
-"""Pause after a small receive: it halves the calls of a steady load, and delays no message by more
-than itself and a round trip."""
 
 BACKLOG_SECONDS = 5.0
 """A message that lay longer is of a backlog, however few came with it: SQS asks a sample of its
