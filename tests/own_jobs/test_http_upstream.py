@@ -32,7 +32,7 @@ async def test_messages_wait_while_its_endpoint_is_down_and_none_is_dead_lettere
             assert emulators.waiting() == ORDERS
             stock.status = 204
             # Not all: a message that failed as a probe is deferred for a minute.
-            await stock.wait_for(lambda taken: len(orders_of(taken)) >= ORDERS // 2, seconds=30)
+            await stock.wait_for(lambda taken: len(orders_of(taken)) >= ORDERS // 2, seconds=150)
 
     assert len(orders_of(stock.taken)) == len(stock.taken) == ORDERS - emulators.waiting()
     assert sum(emulators.sqs.depth(emulators.dead_letter_url)) == 0

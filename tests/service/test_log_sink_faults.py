@@ -138,5 +138,5 @@ async def test_a_reader_that_stalls_is_not_felt_in_the_work_nor_at_the_end(
             await send_all()
 
             assert (await worker.page("/livez"))[0] == 200
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 assert await worker.end(*signals) in (0, 1)

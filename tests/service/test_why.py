@@ -74,7 +74,7 @@ async def test_receives_that_all_fail_are_named_with_their_error(
                 ["queue: genesys-events: ReceiveMessage fails: AccessDenied"],
             )
 
-        await eventually(says_so, seconds=30)
+        await eventually(says_so)
 
 
 async def test_what_check_knows_of_the_queues_is_warned_of_once_at_the_start(
@@ -130,7 +130,7 @@ async def test_what_check_knows_of_the_settings_is_warned_of_before_sqs_answers(
             found[:] = json.loads(await worker.page("/status"))["warnings"]
             return bool(found)
 
-        await eventually(says_so, seconds=30)
+        await eventually(says_so)
 
     assert [one.rpartition(" ")[2] for one in found] == ["(SET02)", "(SET05)", "(SET04)", "(SET04)"]
     half, wait, *unknown = found
