@@ -395,6 +395,18 @@ def test_the_document_is_json_with_all_that_is_known():
     assert (shown["dead_letters"], shown["failing"]) == (2, {"DeleteMessage": "AccessDenied"})
 
 
+def test_texts_of_a_class_of_their_own_are_texts_in_the_document():
+    class Name(str):
+        __slots__ = ()
+
+    job = JobStatus(name=Name("theirs"), state="open", reason=Name("none"))
+
+    document = document_of(Snapshot(host=Name("pod-a"), jobs=(job,)))
+
+    assert (document["host"], document["jobs"][0]["name"]) == ("pod-a", "theirs")
+    assert orjson.dumps(document)
+
+
 def test_a_worker_that_starts_has_a_document_too():
     document = orjson.loads(orjson.dumps(a_status(Snapshot(starting="waiting"))()))
 

@@ -24,8 +24,8 @@ PAGES = ("status", "metrics", "readyz", "livez")
 
 
 def document(now: Snapshot) -> dict[str, Any]:
-    """Return the snapshot as /status has it: JSON."""
-    shown: dict[str, Any] = _rounded(to_builtins(now))
+    """Return the snapshot as /status has it: JSON. Names of jobs may be of a class of their own."""
+    shown: dict[str, Any] = _rounded(to_builtins(now, enc_hook=str))
     return shown
 
 
