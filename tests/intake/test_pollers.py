@@ -8,7 +8,7 @@ import pytest
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.emulators.sqs.control import HTTP_500, FewerMessages
 from worker.intake.consumer import UNSETTLED_PER_PERMIT
-from worker.intake.poller import WINDOW_SECONDS, most_pollers
+from worker.intake.poller import LINGER_SECONDS, WINDOW_SECONDS, most_pollers
 
 CONCURRENCY = 60
 
@@ -103,6 +103,34 @@ async def test_slow_handlers_in_a_backlog_cost_no_receive_each(sqs, queue, start
         assert sqs.counts["ReceiveMessage"] < 250
         # All permits in use all the time: a thousand times 0.3 s by 60 at once. Nine tenths of it.
         assert now() - began < 1_000 * 0.3 / CONCURRENCY / 0.9 + 0.5
+
+
+@pytest.mark.looptime
+async def test_few_free_permits_delay_no_message_that_comes_by_itself(
+    sqs, queue, start_intake, recorder
+):
+    held, now = asyncio.Event(), asyncio.get_running_loop().time
+    sent, delays = [], []
+
+    async def hold():
+        await held.wait()
+
+    async def note():
+        delays.append(now() - sent[-1])
+
+    handler = recorder(*[hold] * (CONCURRENCY - 4), *[note] * 100)
+    async with start_intake(handler, SQS_CONCURRENCY=CONCURRENCY) as intake:
+        send(sqs, queue, CONCURRENCY - 4)
+        await sqs.wait_until(lambda: len(intake.leases) == CONCURRENCY - 4, 60)
+        await asyncio.sleep(5)
+        for _ in range(100):
+            await asyncio.sleep(1.6 * WINDOW_SECONDS)
+            sent.append(now())
+            send(sqs, queue, 1)
+        await sqs.wait_until(lambda: len(delays) == 100, 60)
+        held.set()
+
+    assert max(delays) <= WINDOW_SECONDS + LINGER_SECONDS
 
 
 @pytest.mark.looptime

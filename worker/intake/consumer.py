@@ -49,6 +49,16 @@ class Received(NamedTuple):
     at_most: int
     """What was asked for."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there were none; not whether the call failed."""
+        return self.messages == []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more of them."""
+        return bool(self.messages) and len(self.messages or ()) == self.at_most
+
 
 class Consumer:
     """Takes messages of one queue and gives each to the delivery, then to the settlement."""
@@ -242,20 +252,18 @@ class Consumer:
         return set(running.values()) - busy
 
     async def _poll(self) -> None:
-        empties = small = 0
-        gathered = False
+        last, small, gathered = Received(None, 0), 0, False
         # A wait for permits may be what a drain ends first: without any, this would never yield.
         while (how := await self._until_receiving()) != "stopped" and not self._permits.closed:
-            messages, at_most = await (
-                self._receive_one() if how == "one" else self._receive(empties > 0)
-            )
+            received = await (self._receive_one() if how == "one" else self._receive(last))
+            messages = received.messages
             if messages is None:
                 if self._left():  # one is enough to find out when the queue answers again
                     return
                 await self.poller.pause()
                 continue
-            empties = 0 if messages else empties + 1
-            small = small + 1 if await self.poller.gathers(messages, at_most) else 0
+            last = received
+            small = small + 1 if await self.poller.gathers(messages, last.at_most) else 0
             # What gathered in a window says nothing of the load: the next receive will.
             if len(messages) == MAX_BATCH and not gathered:
                 self._add_poller()
@@ -270,15 +278,17 @@ class Consumer:
             return "freely"
         return await gate.until_receiving()
 
-    async def _receive(self, idle: bool) -> Received:  # noqa: FBT001  its one switch
-        """Receive as much as there are permits for, and start its work."""
+    async def _receive(self, last: Received) -> Received:
+        """Receive as much as there are permits for, and start its work. `last`: the one before."""
         while (
             len(self.leases.held) > UNSETTLED_PER_PERMIT * self._permits.count and not self.draining
         ):
             await self._acks.progress()
         shared = len(self._permits.used) > 1
         # An idle queue polls on one permit: what it brings beyond that waits, leased, for others.
-        permits = await self._permits.acquire_some(self.name, 1 if shared and idle else MAX_BATCH)
+        permits = await self._permits.acquire_some(
+            self.name, 1 if shared and last.is_empty else MAX_BATCH, several=last.is_full
+        )
         if self.gate.state != "open":  # it closed while this waited
             self._permits.release(self.name, permits)
             return Received([], 0)

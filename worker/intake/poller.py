@@ -25,21 +25,22 @@ LINGER_SECONDS = 0.01
 """How long a poller with few permits waits for more, so that receives stay batches."""
 
 GATHERED_SHARE = 10
-"""A poller waits for one of so many permits of its queue, at most for a window: taken one by one,
-messages of slow handlers would cost a receive each. Five of a hundred are idle for it."""
+"""In a backlog a poller waits for one of so many permits of its queue, at most for a window: taken
+one by one, messages of slow handlers cost a receive each. Five of a hundred are idle for it."""
 
 WINDOW_SECONDS = 0.075
-"""Pause after a small receive, and longest wait for more permits: it halves the calls of a steady
-load, and delays no message by more than itself and a round trip."""
+"""Pause after a small receive: it halves the calls of a steady load, and delays no message by more
+than itself and a round trip. In a backlog, the longest wait for more permits than one."""
 
 
 class _Waiter:
-    __slots__ = ("at_least", "at_most", "granted", "queue")
+    __slots__ = ("at_least", "at_most", "granted", "queue", "timed")
 
     def __init__(self, queue: str, at_most: int, at_least: int) -> None:
         self.queue = queue
         self.at_most = at_most
         self.at_least = at_least
+        self.timed = at_least == 1
         self.granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
 
@@ -78,19 +79,24 @@ class Permits:
         """Wait for the permit of one message in flight; False once `close` was called."""
         return bool(await self._acquire(queue, 1, 1, self._messages))
 
-    async def acquire_some(self, queue: str, at_most: int) -> int:
-        """Wait for a permit, then take up to `at_most` for a receive; 0 once `close` was called."""
+    async def acquire_some(self, queue: str, at_most: int, *, several: bool = False) -> int:
+        """Wait for a permit, then take up to `at_most` for a receive; 0 once `close` was called.
+
+        `several`: wait for some of them, though not for long.
+        """
         at_most = min(at_most, self.count)
         # Without it, single permits freed by quick handlers would cost a call per message; those
         # that end at once are through after a turn of the loop.
         for pause in (0, LINGER_SECONDS):
             if 0 < self.available(queue, at_most) < at_most and not self.closed:
                 await asyncio.sleep(pause)
-        enough = min(at_most, max(1, self._equal // GATHERED_SHARE))
+        enough = min(at_most, max(1, self._equal // GATHERED_SHARE)) if several else 1
         permits = await self._acquire(queue, at_most, enough, self._pollers)
         # After a wait: what else was freed in the turn of the loop that freed the first.
         more = 0 if self.closed else self.available(queue, at_most - permits)
-        self._grant(queue, more)
+        if more:
+            self._grant(queue, more)
+            self._serve()  # this queue may be above its equal part now, and hold nobody back
         return permits + more
 
     def release(self, queue: str, permits: int = 1) -> None:
@@ -126,24 +132,23 @@ class Permits:
             return granted
         waiter = _Waiter(queue, at_most, at_least)
         line.append(waiter)
-        if at_least > 1:
-            self._make_do_later(waiter)
+        self._begin_window(queue)
         try:
             return await waiter.granted
         except asyncio.CancelledError:
             self._leave(waiter, line)
             raise
 
-    def _make_do_later(self, waiter: _Waiter) -> None:
-        waiter.granted.get_loop().call_later(WINDOW_SECONDS, self._make_do, waiter)
+    def _begin_window(self, queue: str) -> None:
+        """Let one permit be enough, after a window, for the poller of the queue that is next."""
+        first = next((one for one in self._pollers if one.queue == queue), None)
+        if first is not None and not first.timed:
+            first.timed = True
+            first.granted.get_loop().call_later(WINDOW_SECONDS, self._make_do, first)
 
     def _make_do(self, waiter: _Waiter) -> None:
-        """Let one permit be enough for a poller that waited for a window, when it is its turn."""
-        if waiter is next((one for one in self._pollers if one.queue == waiter.queue), None):
-            waiter.at_least = 1
-            self._serve()
-        elif not waiter.granted.done():
-            self._make_do_later(waiter)
+        waiter.at_least = 1
+        self._serve()
 
     def _grant(self, queue: str, permits: int) -> None:
         self.used[queue] += permits
@@ -161,21 +166,26 @@ class Permits:
         for line in self._lines():
             for waiter in tuple(line):
                 if waiter.granted.done():  # cancelled, and not yet gone by itself
-                    line.remove(waiter)
+                    self._remove(waiter, line)
+                    served = True  # whom it held back may be served
                 elif (
                     self._all_used < self.count
                     and (granted := self.available(waiter.queue, waiter.at_most)) >= waiter.at_least
                 ):
-                    line.remove(waiter)
+                    self._remove(waiter, line)
                     self._grant(waiter.queue, granted)
                     waiter.granted.set_result(granted)
                     served = True
         return served
 
+    def _remove(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
+        line.remove(waiter)
+        self._begin_window(waiter.queue)
+
     def _leave(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
         """Undo a cancelled wait, whether it was over or not."""
         if waiter in line:
-            line.remove(waiter)
+            self._remove(waiter, line)
             self._serve()
         elif not waiter.granted.cancelled() and (granted := waiter.granted.result()):
             self.release(waiter.queue, granted)
