@@ -3,7 +3,7 @@
 Permits say how many messages may be worked on at once, and how several queues share them. Half of
 an equal part is reserved for each queue, the rest is free to all. While a queue below its equal
 part waits, one above its own gets no new permit: an upstream that hangs costs its queue only.
-Where all are in use, a poller waits for several of them, so that a receive brings several messages.
+In a backlog with all of them in use, a poller waits for several, as a receive should bring several.
 
 Receives survive anything: an error is counted, logged, waited out, and tried again. After a small
 one the next waits for a moment, so that messages that come one by one are received together.
