@@ -96,7 +96,7 @@ class Permits:
         more = 0 if self.closed else self.available(queue, at_most - permits)
         if more:
             self._grant(queue, more)
-            self._serve()  # this queue may be above its equal part now, and hold nobody back
+            self._serve()  # above its equal part now, this queue holds none back any more
         return permits + more
 
     def release(self, queue: str, permits: int = 1) -> None:
