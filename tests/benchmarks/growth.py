@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from math import nan
 from pathlib import Path
+from statistics import median
 
 import orjson
 
@@ -184,9 +186,19 @@ def _cached(cache: Mapping[int, Mapping[str, float]]) -> Table:
 
 
 def _swings(points: Sequence[Point], found: Results[Cost]) -> Spread:
-    """Return by how much the cost swings in each round; one that lacks a point is left out."""
+    """Return by how much the cost swings; a round that lacks a point is left out."""
     flat = [found.of(one, "cpu_us").rounds for one in points if one.concurrency >= FLAT_FROM]
-    return Spread([swing(costs) for costs in zip(*flat, strict=False)])
+    return swings([*zip(*flat, strict=False)])
+
+
+def swings(rounds: Sequence[Sequence[float]]) -> Spread:
+    """Return how far the median costs of the places swing; of all rounds, each time but one.
+
+    Not the swing of each round: its cheapest and its dearest place are those of the machine's best
+    and worst minute, the more so the more places there are.
+    """
+    others = combinations(rounds, max(1, len(rounds) - 1))
+    return Spread([swing([median(costs) for costs in zip(*some, strict=True)]) for some in others])
 
 
 def swing(costs: Sequence[float]) -> float:

@@ -25,7 +25,7 @@ from tests.benchmarks.contest import say
 from tests.benchmarks.contestants import OURS
 from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table, at_speed
-from tests.benchmarks.growth import swing
+from tests.benchmarks.growth import swings
 from tests.benchmarks.queue_server import QueueServer
 from tests.benchmarks.running import Load, running
 from tests.benchmarks.size import Size, python_build
@@ -188,11 +188,11 @@ def _middle(samples: Sequence[Sample]) -> Sample:
 
 
 def _long_claims(runs: Sequence[Sequence[Sample]]) -> list[Claim]:
-    swings = Spread([swing([sample.cpu_us for sample in run[1:]]) for run in runs])
+    costs = swings([[sample.cpu_us for sample in run[1:]] for run in runs])
     slopes = Spread([slope_per_100k(run[1:]) for run in runs])
     last = runs[0][-1].messages - WARM_MESSAGES
     return [
-        Claim(f"cost of a message, ± from 1,000 to {last:,} messages", swings, 0.2),
+        Claim(f"cost of a message, ± from 1,000 to {last:,} messages", costs, 0.2),
         Claim("memory added by 100,000 messages", slopes, 5, unit="MiB"),
     ]
 

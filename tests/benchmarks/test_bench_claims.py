@@ -98,6 +98,17 @@ def test_swing_is_the_distance_from_the_middle_of_the_range():
     assert isnan(growth.swing([80]))
 
 
+def test_a_bad_minute_of_a_round_is_no_swing_and_growth_in_all_of_them_is():
+    bad_minutes = [[100, 100, 180], [180, 100, 100], [100, 180, 100]]
+    growing = [[80, 100, 120], [160, 200, 240], [80, 110, 120]]
+
+    assert growth.swings(bad_minutes).middle == pytest.approx(1 / 6, rel=0.01)
+    assert growth.swings([*bad_minutes, [100, 100, 100], [100, 100, 100]]).middle == 0
+    assert growth.swings(growing).middle == pytest.approx(0.2)
+    assert growth.swings([[80, 100, 120]]).middle == pytest.approx(0.2)
+    assert isnan(growth.swings([]).middle)
+
+
 def test_the_slope_is_of_a_hundred_thousand_messages():
     samples = [Sample(n * 20_000, 80 + n, 140) for n in range(11)]
 
