@@ -57,7 +57,7 @@ class Received(NamedTuple):
     @property
     def is_full(self) -> bool:
         """Whether there may be more of them."""
-        return bool(self.messages) and len(self.messages or ()) == self.at_most
+        return len(self.messages or ()) == self.at_most > 0
 
 
 class Consumer:

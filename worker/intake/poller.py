@@ -25,8 +25,8 @@ LINGER_SECONDS = 0.01
 """How long a poller with few permits waits for more, so that receives stay batches."""
 
 GATHERED_SHARE = 10
-"""In a backlog a poller waits for one of so many permits of its queue, at most for a window: taken
-one by one, messages of slow handlers cost a receive each. Five of a hundred are idle for it."""
+"""In a backlog a poller waits for a tenth of its queue's permits, for a window at most: taken one
+by one, they cost slow handlers a receive for each message. Five of a hundred are idle for it."""
 
 WINDOW_SECONDS = 0.075
 """Pause after a small receive: it halves the calls of a steady load, and delays no message by more
