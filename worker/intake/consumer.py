@@ -146,7 +146,7 @@ class Consumer:
             return RELEASED
         while True:
             if self.gate.state != "open":
-                self._release_permit(lease)
+                self._leave(lease)
                 await self.gate.enter(lease)
             comes_back = lease.message.receive_count > 1
             if comes_back and (deferred := self.settlement.defers_again(lease)):
@@ -366,9 +366,6 @@ class Consumer:
         """Release what the message holds, however its work ended."""
         if lease.probe:
             self.gate.leave(lease)
-        self._release_permit(lease)
-
-    def _release_permit(self, lease: Lease) -> None:
         if lease.has_permit:
             lease.has_permit = False
             self._permits.release(self.name)

@@ -87,7 +87,7 @@ class Delivery:
 
     def __call__(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
-        if lease.message.receive_count > 1 or self._tracing.on or self.quarantine.exclusive:
+        if lease.ahead is None or self.quarantine.exclusive:
             return self._guarded(lease)
         lease.phase, lease.began_at = "working", self._loop.time()
         return self._deliver(lease)
@@ -119,24 +119,26 @@ class Delivery:
                 work.overdue = True
                 work.task.cancel()
 
-    async def _deliver(self, lease: Lease) -> Outcome:
+    def _deliver(self, lease: Lease) -> Awaitable[Outcome]:
         opened = lease.ahead or self._opener(lease.message.body, lease.source)
         if not isinstance(opened, Opened):
-            return opened
+            return _known(opened)
         about, wanted = opened.about, opened.wanted
         # Not kept beyond the run: with bodies of a megabyte it would be three times as much.
         lease.about, lease.ahead = about, None
         if not wanted:
-            return self._opener.unwanted(opened, lease.source)
+            return _known(self._opener.unwanted(opened, lease.source))
         if self._tracing.on:
             self._tracing.describe(
                 about.origin.detail_type, about.origin.correlation_id, about.jobs
             )
-        if len(wanted) == 1:  # the common case, without a task of its own
-            outcome = await self._run(lease, wanted[0], lease.task)
-        else:
-            outcome = worst(await asyncio.gather(*(self._beside(lease, one) for one in wanted)))
-        return outcome if opened.lacking is None else worst((outcome, opened.lacking))
+        if len(wanted) == 1 and opened.lacking is None:
+            return self._run(lease, wanted[0], lease.task)  # as a rule, without a task of its own
+        return self._several(lease, opened)
+
+    async def _several(self, lease: Lease, opened: Opened) -> Outcome:
+        outcomes = await asyncio.gather(*(self._beside(lease, one) for one in opened.wanted))
+        return worst(outcomes if opened.lacking is None else (*outcomes, opened.lacking))
 
     async def _beside(self, lease: Lease, one: ForJob) -> Outcome:
         with log_fields(job=one.job):
@@ -265,6 +267,10 @@ class Delivery:
             self._log.info(
                 "event_handled", result=str(result), milliseconds=round(seconds * 1000, 1)
             )
+
+
+async def _known(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 def _mark(span: MessageSpan, outcome: Outcome) -> None:

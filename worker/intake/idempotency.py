@@ -76,17 +76,14 @@ class Idempotency:
                 result = await run()
             else:
                 result = await self._store.once(job, key, run, conversation_id=conversation_id)
-            self._remember(mark)
+            self._newer.add(mark)
+            if len(self._newer) >= self._size:
+                self._older, self._newer = self._newer, set()
         finally:
             # Without an await since: a waiter that wakes finds the work done, or free.
             if copies := self._in_flight.pop(mark):
                 _wake(copies)
         return result
-
-    def _remember(self, mark: int) -> None:
-        self._newer.add(mark)
-        if len(self._newer) >= self._size:
-            self._older, self._newer = self._newer, set()
 
     async def _end_of(self, mark: int) -> None:
         """Wait until the work is not in flight; raise Transient when that takes too long."""

@@ -101,9 +101,10 @@ class Permits:
 
     def release(self, queue: str, permits: int = 1) -> None:
         """Return permits. Raises ValueError on more than were taken: the limit would be gone."""
-        if permits > self.used[queue]:
-            raise ValueError(f"{permits} permits released, {self.used[queue]} taken")
-        self.used[queue] -= permits
+        left = self.used[queue] - permits
+        if left < 0:
+            raise ValueError(f"{permits} permits released, {left + permits} taken")
+        self.used[queue] = left
         self._all_used -= permits
         if self._messages or self._pollers:
             self._serve()
