@@ -56,7 +56,13 @@ def decoder(kind: type[T]) -> Callable[[Raw | str], T]:
 def instant(value: object) -> datetime:
     """Read an ISO 8601 text (naive: UTC) or epoch milliseconds; ValueError otherwise."""
     try:
-        moment = _written(value) if isinstance(value, str) else _counted(value)
+        if not isinstance(value, str):
+            moment = _counted(value)
+        # What Genesys and AWS write; the pattern takes three times as long to see that.
+        elif len(value) in _USUAL and value[4:19:3] == "--T::" and value[-1] == "Z":
+            moment = datetime.fromisoformat(value)
+        else:
+            moment = _written(value)
     except (ValueError, OverflowError):
         raise ValueError("not a time") from None
     if moment < _EPOCH:
@@ -65,9 +71,6 @@ def instant(value: object) -> datetime:
 
 
 def _written(text: str) -> datetime:
-    # What Genesys and AWS write; the pattern takes three times as long to see that.
-    if len(text) in _USUAL and text[4:19:3] == "--T::" and text[-1] == "Z":
-        return datetime.fromisoformat(text)
     if not _ISO.fullmatch(text):
         raise ValueError
     moment = datetime.fromisoformat(text)

@@ -206,12 +206,11 @@ class EventReader:
         form: Form = "reference" if envelope.body is None else "platform"
         detail_type = envelope.detail_type
         known = self._choices.get((detail_type, form))
-        events = [
-            ForJob(job, event)
-            for job, reader in known or self._readers_of(detail_type, form)
-            if (event := reader(envelope)) is not None
-        ]
-        return tuple(events) or UnknownType(detail_type)
+        events: tuple[ForJob, ...] = ()
+        for job, reader in known or self._readers_of(detail_type, form):
+            if (event := reader(envelope)) is not None:
+                events += (ForJob(job, event),)  # by no comprehension: as a rule there is one
+        return events or UnknownType(detail_type)
 
     def jobs_of(self, detail_type: str) -> frozenset[str]:
         """Return the jobs to which events of this type belong; empty for a type of none."""

@@ -259,7 +259,7 @@ class Delivery:
         if job.problem is not None:
             job.recovered()
         seconds = now - work.began_at
-        _processed(job.name, str(result)).value += 1  # not `.value`: of enums a call in Python
+        _processed(job.name, result).value += 1
         job.durations.pending.append(seconds)
         age += seconds
         job.ages.pending.append(age if age > 0 else 0.0)
@@ -286,4 +286,4 @@ def _label(outcome: Outcome) -> str:
 
 @cache
 def _processed(job: str, outcome: str) -> Count:
-    return metrics.messages_processed.labels(job, outcome)
+    return metrics.messages_processed.labels(job, str(outcome))

@@ -55,6 +55,11 @@ class Work(Struct, eq=False):
     _waits: int = 0
     _waiting_since: float = 0.0
 
+    @property
+    def works(self) -> "tuple[Work, ...]":
+        """Itself: it stands for a group where code works for it alone."""
+        return (self,)
+
     def start_waiting(self, what: str, now: float) -> None:
         """Let no deadline run from now on; several waits at once count as one."""
         if not self._waits:
@@ -111,7 +116,7 @@ class WorkGroup(Struct, eq=False):
 
 
 _NONE = WorkGroup()
-_current: ContextVar[WorkGroup] = ContextVar("work", default=_NONE)
+_current: ContextVar[Work | WorkGroup] = ContextVar("work", default=_NONE)
 
 
 def current_work() -> tuple[Work, ...]:
@@ -119,9 +124,8 @@ def current_work() -> tuple[Work, ...]:
     return _current.get().works
 
 
-def begin(work: Work) -> None:
-    """Say what the running task works for, until it ends: each message has a task of its own."""
-    _current.set(WorkGroup((work,)))
+begin = _current.set
+"""Says what the running task works for, until it ends: each message has a task of its own."""
 
 
 @contextmanager
