@@ -151,6 +151,25 @@ async def test_what_came_before_or_is_beside_a_quarantined_message_is_not_opened
         assert fresh.ahead is None
 
 
+async def test_a_message_of_which_a_copy_came_before_it_ran_is_run_as_one_that_came_before(
+    start_intake, recorder
+):
+    """It waits at the gate, say, and another worker died of it meanwhile."""
+    async with start_intake(recorder()) as intake:
+        delivery, leases, judged = intake.consumer.delivery, intake.consumer.leases, []
+        deliver = delivery.quarantine.deliver
+        delivery.quarantine.deliver = lambda *call: judged.append(call[0]) or deliver(*call)
+        body = a_reference_body(a_voice_scored()).decode()
+        [lease] = leases.hold([a_message("m", receives=1, body=body)])
+        delivery.open_ahead([lease])
+
+        assert leases.hold([a_message("m", receives=2, body=body)]) == [None]
+
+        assert await delivery(lease) is DONE
+        leases.forget(lease)
+    assert judged == [lease]
+
+
 async def test_the_log_names_the_event_of_a_message_that_no_job_of_its_queue_wants(
     start_intake, recorder
 ):

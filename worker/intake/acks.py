@@ -81,8 +81,7 @@ class Acks:
         """Delete a finished message, soon."""
         self._finished[lease.message.id] = None
         self._deletes.append(lease)
-        if self._timer is None or len(self._deletes) >= MAX_BATCH:
-            self._schedule(len(self._deletes))
+        self._schedule(len(self._deletes))
 
     def release(self, lease: Lease, seconds: float) -> None:
         """Make the message visible `seconds` from now, soon.

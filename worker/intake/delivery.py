@@ -286,4 +286,5 @@ def _label(outcome: Outcome) -> str:
 
 @cache
 def _processed(job: str, outcome: str) -> Count:
+    # A label is plain text: of a `Result` a look-up takes the member, and a new series its value.
     return metrics.messages_processed.labels(job, str(outcome))

@@ -119,7 +119,8 @@ class Lease(Struct, eq=False):
     """Failed attempts to delete it or to change its visibility."""
 
     ahead: Opened | None = None
-    """What it was opened as with the others of its receive, until it is run."""
+    """What it was opened as with the others of its receive, until it is run: only of a message that
+    came once, and is not traced."""
 
     about: About | None = None
     """Known from its first run on: before, the gate may choose it whatever its jobs are."""
@@ -214,7 +215,8 @@ class Leases:
         begun: list[Lease | None] = []
         for message in messages:
             if (held := self.held.get(message.id)) is not None:
-                held.message, held.ends_at = message, ends_at
+                # And not as opened: by now it came before, and may have ended another worker.
+                held.message, held.ends_at, held.ahead = message, ends_at, None
                 begun.append(None)
                 continue
             lease = Lease(message, self._source, ends_at, self._clock, received, received)
