@@ -14,13 +14,20 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any, TypeVar
+from string import hexdigits
+from typing import Any, TypeGuard, TypeVar
 
 from msgspec import UNSET, Raw, Struct, json
 
 from worker.errors import Permanent
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""For one within a text; `is_uuid` is for a whole one."""
+
+_UUID_SHAPE = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+_SHAPES = bytes(
+    ord("x") if chr(byte) in hexdigits else byte if byte == ord("-") else 0 for byte in range(256)
+)
 
 MAX_TEXT = 256
 MAX_ITEMS = 1000
@@ -119,16 +126,26 @@ def read_number(value: object, at: str) -> Decimal | None:
     return value
 
 
+def is_uuid(value: object) -> TypeGuard[str]:
+    """Whether it is the text of a UUID."""
+    # In half the time of the pattern, which every event would be matched against.
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.encode().translate(_SHAPES) == _UUID_SHAPE
+    )
+
+
 def read_id(value: object, at: str) -> str:
     """Read a UUID: what may enter the path of a request."""
-    if isinstance(value, str) and UUID.fullmatch(value):
+    if is_uuid(value):
         return value
     raise Permanent(f"{at}: {'missing' if value is UNSET else 'not a UUID'}")
 
 
 def read_id_if_any(value: object) -> str | None:
     """Read a UUID that need not be there: None for what is none."""
-    return value if isinstance(value, str) and UUID.fullmatch(value) else None
+    return value if is_uuid(value) else None
 
 
 def read_text(value: object, at: str) -> str:

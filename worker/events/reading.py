@@ -16,8 +16,8 @@ from msgspec import UNSET, Raw, Struct, json
 from worker.errors import Permanent
 from worker.events.envelope import Envelope, open_envelope, parse
 from worker.events.fields import (
-    UUID,
     Wire,
+    is_uuid,
     read_id,
     read_id_if_any,
     read_text_if_any,
@@ -285,4 +285,4 @@ def _bytes(text: Raw | str) -> bytes:
 def _conversation_id(content: bytes) -> str | None:
     body: object = json.decode(content)
     found = body.get(CONVERSATION) if isinstance(body, dict) else None
-    return found if isinstance(found, str) and UUID.fullmatch(found) else None
+    return found if is_uuid(found) else None

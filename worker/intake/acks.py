@@ -81,7 +81,8 @@ class Acks:
         """Delete a finished message, soon."""
         self._finished[lease.message.id] = None
         self._deletes.append(lease)
-        self._schedule(len(self._deletes))
+        if self._timer is None or len(self._deletes) >= MAX_BATCH:  # a call for each: 1 in 300
+            self._schedule(len(self._deletes))
 
     def release(self, lease: Lease, seconds: float) -> None:
         """Make the message visible `seconds` from now, soon.

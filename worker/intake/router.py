@@ -141,7 +141,7 @@ class Reading(Struct, frozen=True):
     unrouted: Unrouted
 
 
-class About(Struct, frozen=True):
+class About(Struct, frozen=True, gc=False):
     """What a message that was opened is called in logs; small, for it may be in flight for long."""
 
     origin: Origin
@@ -150,7 +150,7 @@ class About(Struct, frozen=True):
     """The jobs that want it."""
 
 
-class Opened(Struct, frozen=True):
+class Opened(Struct, frozen=True, gc=False):
     """The events of a message, by what they mean to the jobs of its queue."""
 
     about: About
@@ -204,6 +204,7 @@ class Opener:
         jobs: tuple[str, ...] = ()
         for one in events:  # two comprehensions were a hundredth of a message's cost
             if one.job in source.jobs and one.job in self._routes:
-                wanted, jobs = (*wanted, one), (*jobs, one.job)
+                wanted += (one,)
+                jobs += (one.job,)
         first = events[0].event
         return Opened(About(first.origin, first.conversation_id, jobs), wanted, lacking)

@@ -70,6 +70,10 @@ POISON = {
         voice(sentiment={"overall": 42.0}),
         "detail.sentiment.overall: not within -1..1",
     ),
+    "a score that is 1 when rounded": (
+        raw_voice(b'"sentiment":{"overall":1.' + b"0" * 35 + b"1}"),
+        "detail.sentiment.overall: not within -1..1",
+    ),
     "a speaker's score of another scale": (
         voice(sentiment={"speaker": [{"id": "a", "score": -1.0001}]}),
         "detail.sentiment.speaker.0.score: not within -1..1",

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.factories import (
@@ -20,6 +20,7 @@ from tests.support.factories import (
 )
 from tests.support.reading import Events, open_events
 from worker.errors import Permanent
+from worker.events.fields import UUID, is_uuid
 from worker.events.reading import UnknownType
 from worker.jobs.reports.events import EMPTY_SCHEDULE
 
@@ -162,3 +163,18 @@ def test_a_reports_interval_survives(span):
     (read,) = outcome(a_reference_body(report))
 
     assert (read.start, read.end) == tuple(span)
+
+
+ids = st.uuids().map(str)
+bent = st.tuples(
+    ids,
+    st.integers(0, 36),
+    st.text("-0afgzAFGZ_+\n\0 \u0660\ud800", min_size=1, max_size=1),
+    st.integers(0, 2),
+).map(lambda it: it[0][: it[1]] + it[2] + it[0][it[1] + it[3] :])  # in place of one, as a rule
+
+
+@example("0c1f2e3d-1111-2222-3333-44445555666g")
+@given(ids | ids.map(str.upper) | bent | scalars)
+def test_an_id_is_what_the_pattern_of_ids_matches(value):
+    assert is_uuid(value) == (isinstance(value, str) and UUID.fullmatch(value) is not None)

@@ -192,13 +192,19 @@ def _entries(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 def _message(entry: _Entry, received_at: float) -> Message:
     system = entry.system if isinstance(entry.system, dict) else _NONE
     receives, sent = system.get("ApproximateReceiveCount"), system.get("SentTimestamp")
+    # As a rule thirteen digits; a call for each message costs more than to see that.
+    sent_milliseconds = (
+        int(sent)
+        if isinstance(sent, str) and len(sent) == 13 and sent.isdecimal()
+        else _whole(sent, 0, _LATEST_MILLISECONDS)
+    )
     message = Message(
         id=entry.id,
         receipt=entry.receipt,
         body=entry.body or "",
         received_at=received_at,
         receive_count=1 if receives == "1" else _whole(receives, 1, _MOST_RECEIVES) or 1,
-        sent_at=_whole(sent, 0, _LATEST_MILLISECONDS) / 1000 or None,
+        sent_at=sent_milliseconds / 1000 or None,
         attributes=_NONE,
     )
     known = (receives is not None) + (sent is not None)

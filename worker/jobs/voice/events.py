@@ -90,6 +90,8 @@ class _Flat(FlatFields):
     backfilled_at: Any = None
 
 
+_MOST = Decimal(1)
+
 _scored = decoder(_Scored)
 _ended = decoder(_Ended)
 _flat = decoder(_Flat)
@@ -156,6 +158,6 @@ def _speaker(entry: object, at: str) -> SpeakerScore | None:
 def _score(value: object, at: str) -> Decimal | None:
     """Read a sentiment; the scale of the user interface, -100 to 100, would be misread."""
     score = read_number(value, at)
-    if score is not None and abs(score) > 1:
+    if score is not None and score.copy_abs() > _MOST:
         raise Permanent(f"{at}: not within -1..1")
     return score
