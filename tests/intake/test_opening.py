@@ -147,7 +147,7 @@ async def test_what_came_before_or_is_beside_a_quarantined_message_is_not_opened
         assert notes == ["parse", "events"]
         assert [one.job for one in fresh.ahead.wanted] == ["voice"]
 
-        assert await delivery(fresh) is DONE
+        assert await delivery.run(fresh) is DONE
         assert fresh.ahead is None
 
 
@@ -165,7 +165,7 @@ async def test_a_message_of_which_a_copy_came_before_it_ran_is_run_as_one_that_c
 
         assert leases.hold([a_message("m", receives=2, body=body)]) == [None]
 
-        assert await delivery(lease) is DONE
+        assert await delivery.run(lease) is DONE
         leases.forget(lease)
     assert judged == [lease]
 
@@ -178,7 +178,7 @@ async def test_the_log_names_the_event_of_a_message_that_no_job_of_its_queue_wan
 
     async with start_intake(recorder()) as intake:
         lease = a_lease(a_message(body=body), source=a_source(jobs=["workflow"], bound=True))
-        outcome = await intake.consumer.delivery(lease)
+        outcome = await intake.consumer.delivery.run(lease)
 
     assert outcome.failure.error_class == "WrongQueue"
     assert lease.log_fields()["conversation_id"] == event.conversation_id

@@ -5,9 +5,10 @@ other versions, upgrades, transfer codings that no one asked for, and sizes.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from msgspec import Struct
 
 from worker.clients.http_network import MAX_HEADER_BYTES
 
@@ -30,7 +31,7 @@ class MalformedReply(ValueError):
     """What came is no reply of HTTP/1.1, or none to what was asked."""
 
 
-class Reply(NamedTuple):
+class Reply(Struct, frozen=True):
     """What came back."""
 
     status: int

@@ -44,6 +44,8 @@ _NUMBERS = Context(prec=38, Emin=-324, Emax=308, traps=[])
 
 _USUAL = tuple(map(len, ("2026-03-02T12:00:00Z", "2026-03-02T12:00:00.000Z")))
 
+_read_iso = datetime.fromisoformat
+
 T = TypeVar("T")
 
 
@@ -67,7 +69,7 @@ def instant(value: object) -> datetime:
             moment = _counted(value)
         # What Genesys and AWS write; the pattern takes three times as long to see that.
         elif len(value) in _USUAL and value[4:19:3] == "--T::" and value[-1] == "Z":
-            moment = datetime.fromisoformat(value)
+            moment = _read_iso(value)
         else:
             moment = _written(value)
     except (ValueError, OverflowError):
@@ -80,7 +82,7 @@ def instant(value: object) -> datetime:
 def _written(text: str) -> datetime:
     if not _ISO.fullmatch(text):
         raise ValueError
-    moment = datetime.fromisoformat(text)
+    moment = _read_iso(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -7,7 +7,7 @@ there; more come while receives return full, and leave when they come back empty
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import structlog
 from msgspec import Struct
@@ -40,7 +40,7 @@ class DrainReport(Struct, frozen=True):
     stranded: int
 
 
-class Received(NamedTuple):
+class Received(Struct, frozen=True):
     """What came of a receive."""
 
     messages: list[Message] | None
@@ -148,12 +148,13 @@ class Consumer:
             if self.gate.state != "open":
                 self._leave(lease)
                 await self.gate.enter(lease)
-            comes_back = lease.message.receive_count > 1
-            if comes_back and (deferred := self.settlement.defers_again(lease)):
+            if lease.message.receive_count > 1 and (
+                deferred := self.settlement.defers_again(lease)
+            ):
                 return deferred
             if not (lease.has_permit or await self._permit(lease)):
                 return RELEASED
-            outcome = await self.delivery(lease)
+            outcome = await self.delivery.run(lease)
             succeeded = outcome is DONE and not lease.probe
             if succeeded or not await self._keep_for_another_run(lease, outcome):
                 return outcome

@@ -85,7 +85,7 @@ class Delivery:
             for lease, opened in zip(new, self._opener.ahead(bodies, new[0].source), strict=True):
                 lease.ahead = opened
 
-    def __call__(self, lease: Lease) -> Awaitable[Outcome]:
+    def run(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
         if lease.ahead is None or self.quarantine.exclusive:
             return self._guarded(lease)

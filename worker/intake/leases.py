@@ -7,12 +7,12 @@ handled, through a drain, and until its delete is confirmed.
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
 import structlog
-from msgspec import Struct
 
 from worker.clients.aws import (
     MAX_BATCH,
@@ -84,7 +84,8 @@ Phase = Literal["queued", "gate", "permit", "alone", "working", "settling"]
 """Where a message in flight is; `queued` behind the head of its FIFO group."""
 
 
-class Lease(Struct, eq=False):
+@dataclass(slots=True, eq=False, repr=False)
+class Lease:
     """One message in flight, until when it is ours, and what is done with it. Times: the loop's."""
 
     message: Message

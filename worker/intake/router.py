@@ -183,10 +183,10 @@ class Opener:
         be opened. One by one, everything that reads an event leaves the processor's caches between
         two of them: a sixth more CPU time for a message in all.
         """
-        reading = self._reading
+        parse, read = self._reading.parse, self._reading.events
         try:
-            envelopes = [reading.parse(body) for body in bodies]
-            events = [reading.events(envelope) for envelope in envelopes]
+            envelopes = [parse(body) for body in bodies]
+            events = [read(envelope) for envelope in envelopes]
             return [self._opened(x, source) if isinstance(x, tuple) else None for x in events]
         except Exception:  # noqa: BLE001  opened alone it raises again, where that is handled
             return [None] * len(bodies)

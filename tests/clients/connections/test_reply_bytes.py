@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from worker.clients.http11_reply import MalformedReply, Reading, Reply, ReplyCut
 from worker.clients.http_network import MAX_HEADER_BYTES
@@ -53,10 +54,10 @@ def fed(*pieces):
 
 def answer_in(reading):
     """The reply, without the headers that frame it."""
-    status, headers, body, until_close = reading.reply
+    reply = reading.reply
     framing = {"content-length", "transfer-encoding", "connection"}
-    headers = {name: value for name, value in headers.items() if name not in framing}
-    return Reply(status, headers, body, until_close)
+    headers = {name: value for name, value in reply.headers.items() if name not in framing}
+    return replace(reply, headers=headers)
 
 
 whole_replies = pytest.mark.parametrize("reply", WHOLE.values(), ids=WHOLE)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from botocore.credentials import ReadOnlyCredentials
@@ -229,7 +229,7 @@ def seconds_of(date: str) -> float | None:
         return None
 
 
-class _Template(NamedTuple):
+class _Template(Struct, frozen=True):
     """What the requests of one operation have in common, while the credentials are the same."""
 
     shared: SharedHeaders
