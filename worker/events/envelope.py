@@ -221,12 +221,12 @@ def _topic_of(event: _Event) -> Any:
 
 
 def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelope:
-    detail_type = _kind(event.detail_type or _topic_of(event))
+    detail_type, organization_id = _named(event.detail_type or _topic_of(event), event.source)
     frame = event.detail
     if not isinstance(frame, _Frame):
         absent = frame is None or frame is UNSET
         raise Permanent("detail: missing" if absent else "detail: not an object")
-    source, metadata = event.source, frame.metadata
+    metadata = frame.metadata
     return Envelope(
         detail_type=detail_type,
         body=None if frame.event_body is UNSET else frame.event_body,
@@ -239,32 +239,33 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
         if isinstance(metadata, dict)
         else None,
         replayed=bool(event.replay_name),
-        organization_id=organization_of(source) if isinstance(source, str) else None,
+        organization_id=organization_id,
         is_bare=is_bare,
     )
 
 
-def _kind(value: object) -> str:
-    """Return a `detail-type`, checked, with `{id}` in place of every id."""
-    # Without a hyphen there is no id in it: such types are few, and remembered.
-    if isinstance(value, str) and "-" not in value and len(value) <= MAX_LABEL_LENGTH:
-        return _type_label(value)
-    return _ID_PART.sub("{id}", _label(value, "detail-type"))
+def _named(detail_type: object, source: object) -> tuple[str, str | None]:
+    """Return a `detail-type`, checked, with `{id}` in place of every id; and the organization."""
+    # Without a hyphen there is no id in it: such types are few, and remembered with their source.
+    if (
+        isinstance(detail_type, str)
+        and isinstance(source, str)
+        and "-" not in detail_type
+        and len(detail_type) <= MAX_LABEL_LENGTH >= len(source)
+    ):
+        return _remembered(detail_type, source)
+    organization = organization_of(source) if isinstance(source, str) else None
+    return _ID_PART.sub("{id}", _label(detail_type, "detail-type")), organization
 
 
-@lru_cache(maxsize=256)
-def _type_label(value: str) -> str:
-    return _label(value, "detail-type")
+@lru_cache(maxsize=256)  # a worker gets a handful; a sender of ever new ones only fills this
+def _remembered(detail_type: str, source: str) -> tuple[str, str | None]:
+    return _label(detail_type, "detail-type"), organization_of(source)
 
 
 def organization_of(source: str) -> str | None:
     """Return the Genesys organization that an event source names."""
-    return _organization(source) if len(source) <= MAX_LABEL_LENGTH else None
-
-
-@lru_cache(maxsize=256)  # a worker gets a handful; a sender of ever new ones only fills this
-def _organization(source: str) -> str | None:
-    named = _PARTNER.fullmatch(source)
+    named = _PARTNER.fullmatch(source) if len(source) <= MAX_LABEL_LENGTH else None
     return None if named is None else named[1].lower()
 
 

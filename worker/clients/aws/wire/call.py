@@ -218,7 +218,7 @@ class Invoker:
         self._random = Random()  # noqa: S311  jitter, not secrets
         self._invocations = _invocations(self._random)
 
-    async def __call__(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
+    async def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Return the answer. Raises ClientError and BotoCoreError, as the SDK's clients do."""
         body, invocation = encoded(parameters), next(self._invocations)
         attempts = Attempts(self._most_attempts, self._quota, self._random.random)

@@ -40,41 +40,41 @@ class Sqs:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def receive_message(self, **parameters: Any) -> Answer:
+    def receive_message(self, **parameters: Any) -> Awaitable[Answer]:
         """Receive up to ten messages, or wait for one."""
-        return await self._call("ReceiveMessage", parameters)
+        return self._call("ReceiveMessage", parameters)
 
-    async def delete_message(self, **parameters: Any) -> Answer:
+    def delete_message(self, **parameters: Any) -> Awaitable[Answer]:
         """Delete one message."""
-        return await self._call("DeleteMessage", parameters)
+        return self._call("DeleteMessage", parameters)
 
-    async def delete_message_batch(self, **parameters: Any) -> Answer:
+    def delete_message_batch(self, **parameters: Any) -> Awaitable[Answer]:
         """Delete up to ten messages, each with a result of its own."""
-        return await self._call("DeleteMessageBatch", parameters)
+        return self._call("DeleteMessageBatch", parameters)
 
-    async def change_message_visibility(self, **parameters: Any) -> Answer:
+    def change_message_visibility(self, **parameters: Any) -> Awaitable[Answer]:
         """Change the visibility timeout of one message."""
-        return await self._call("ChangeMessageVisibility", parameters)
+        return self._call("ChangeMessageVisibility", parameters)
 
-    async def change_message_visibility_batch(self, **parameters: Any) -> Answer:
+    def change_message_visibility_batch(self, **parameters: Any) -> Awaitable[Answer]:
         """Change the visibility timeouts of up to ten messages, each with a result of its own."""
-        return await self._call("ChangeMessageVisibilityBatch", parameters)
+        return self._call("ChangeMessageVisibilityBatch", parameters)
 
-    async def send_message(self, **parameters: Any) -> Answer:
+    def send_message(self, **parameters: Any) -> Awaitable[Answer]:
         """Send one message."""
-        return await self._call("SendMessage", parameters)
+        return self._call("SendMessage", parameters)
 
-    async def send_message_batch(self, **parameters: Any) -> Answer:
+    def send_message_batch(self, **parameters: Any) -> Awaitable[Answer]:
         """Send up to ten messages, each with a result of its own."""
-        return await self._call("SendMessageBatch", parameters)
+        return self._call("SendMessageBatch", parameters)
 
-    async def get_queue_attributes(self, **parameters: Any) -> Answer:
+    def get_queue_attributes(self, **parameters: Any) -> Awaitable[Answer]:
         """Read the attributes of a queue."""
-        return await self._call("GetQueueAttributes", parameters)
+        return self._call("GetQueueAttributes", parameters)
 
-    async def start_message_move_task(self, **parameters: Any) -> Answer:
+    def start_message_move_task(self, **parameters: Any) -> Awaitable[Answer]:
         """Let SQS move dead letters back to their queue."""
-        return await self._call("StartMessageMoveTask", parameters)
+        return self._call("StartMessageMoveTask", parameters)
 
 
 class DynamoDb:
@@ -83,21 +83,21 @@ class DynamoDb:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def put_item(self, **parameters: Any) -> Answer:
+    def put_item(self, **parameters: Any) -> Awaitable[Answer]:
         """Write an item."""
-        return await self._call("PutItem", parameters)
+        return self._call("PutItem", parameters)
 
-    async def update_item(self, **parameters: Any) -> Answer:
+    def update_item(self, **parameters: Any) -> Awaitable[Answer]:
         """Change an item."""
-        return await self._call("UpdateItem", parameters)
+        return self._call("UpdateItem", parameters)
 
-    async def delete_item(self, **parameters: Any) -> Answer:
+    def delete_item(self, **parameters: Any) -> Awaitable[Answer]:
         """Delete an item."""
-        return await self._call("DeleteItem", parameters)
+        return self._call("DeleteItem", parameters)
 
-    async def query(self, **parameters: Any) -> Answer:
+    def query(self, **parameters: Any) -> Awaitable[Answer]:
         """Read a page of the items of one partition."""
-        return await self._call("Query", parameters)
+        return self._call("Query", parameters)
 
 
 class StepFunctions:
@@ -106,9 +106,9 @@ class StepFunctions:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def start_execution(self, **parameters: Any) -> Answer:
+    def start_execution(self, **parameters: Any) -> Awaitable[Answer]:
         """Start an execution."""
-        return await self._call("StartExecution", parameters)
+        return self._call("StartExecution", parameters)
 
 
 class Events:
@@ -117,17 +117,17 @@ class Events:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def put_events(self, **parameters: Any) -> Answer:
+    def put_events(self, **parameters: Any) -> Awaitable[Answer]:
         """Put up to ten events on a bus, each with a result of its own."""
-        return await self._call("PutEvents", parameters)
+        return self._call("PutEvents", parameters)
 
-    async def describe_event_bus(self, **parameters: Any) -> Answer:
+    def describe_event_bus(self, **parameters: Any) -> Awaitable[Answer]:
         """Describe an event bus."""
-        return await self._call("DescribeEventBus", parameters)
+        return self._call("DescribeEventBus", parameters)
 
-    async def list_rule_names_by_target(self, **parameters: Any) -> Answer:
+    def list_rule_names_by_target(self, **parameters: Any) -> Awaitable[Answer]:
         """List the rules of a bus that have a target."""
-        return await self._call("ListRuleNamesByTarget", parameters)
+        return self._call("ListRuleNamesByTarget", parameters)
 
 
 Client = Sqs | DynamoDb | StepFunctions | Events
@@ -158,9 +158,8 @@ class WireClients:
         credentials = await self._look_up(limits.attempt_seconds)
         async with transport_to(endpoint, limits, trusted, self._http) as transport:
             signer = Signer(dialect, endpoint)
-            yield _client(
-                service, Invoker(dialect, signer, transport, credentials, limits.attempts)
-            )
+            invoker = Invoker(dialect, signer, transport, credentials, limits.attempts)
+            yield _client(service, invoker.call)
 
     @cached_property
     def _trusted(self) -> SSLContext:
