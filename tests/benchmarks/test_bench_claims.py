@@ -207,13 +207,14 @@ def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
         at = {name: [intake.Cost(1000, figures.get(name, 100), 200, 1, 0)] for name in names}
         return Results(at)
 
-    plain, tls = costs(29, 100, 30), costs(48, 150, 40)
-    claims = claims_of(intake.reported({0: plain, 5: plain}, tls))
+    plain, far, tls = costs(29, 100, 30), costs(33, 120, 30), costs(48, 150, 40)
+    claims = claims_of(intake.reported({0: plain, 5: far}, tls))
 
     assert claims["CPU of a message, of the bare loop's"] == (0.29, True)
     assert claims["CPU of a message, of the cheapest other peer's"] == (0.29, True)
     assert claims["CPU of a message, of Go's with parse"] == (0.967, True)
     assert claims["CPU of a message on the optimised Python, of Go's with parse"] == (0.773, True)
+    assert claims["CPU of a message at 5 ms of round trip, of Go's with parse"] == (1.1, False)
     assert claims["CPU of a message over TLS, of the bare loop's"] == (0.32, False)
     assert claims["CPU of a message over TLS, of Go's with parse"] == (1.2, True)
 
