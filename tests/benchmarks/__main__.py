@@ -7,6 +7,7 @@ is not met or a benchmark broke off, after everything is written.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 import traceback
@@ -58,6 +59,8 @@ CACHE = Path.home() / ".cache" / "genesys-event-worker-bench"
 
 def main() -> int:
     """Run what was asked for; return the exit code."""
+    # As by Ctrl-C: ended at once, it would leave a contestant that polls, and takes half a core.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
     size = _size(asked)
     found: dict[str, Findings] = {}
