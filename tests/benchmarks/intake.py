@@ -207,6 +207,7 @@ def _curve(name: str, y_label: str, found: Mapping[int, Results[Cost]], figure: 
 def _claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
     none = found[0]
     calls = [results.of(OURS, "calls") for results in found.values()]
+    far = {f"CPU of a message at {ms} ms of round trip": at for ms, at in found.items() if ms}
     return [
         *_cpu_claims("CPU of a message", none, of_go=1.0),
         Claim(
@@ -214,7 +215,8 @@ def _claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
             none.ratio(OURS_OPTIMISED, GO, "cpu_us"),
             1.0,
         ),
-        *_far_claims(found),
+        # No reply of the real SQS comes at once.
+        *(claim for what, at in far.items() for claim in _cpu_claims(what, at, of_go=1.0)),
         Claim("CPU of a message, of the cheapest other peer's", _of_cheapest(none), 1.0),
         Claim("SQS calls for 1,000 messages, at any round trip", max(calls, key=_middle), 200),
     ]
@@ -224,19 +226,6 @@ def _cpu_claims(what: str, results: Results[Cost], of_go: float) -> list[Claim]:
     return [
         Claim(f"{what}, of the bare loop's", results.ratio(OURS, BARE, "cpu_us"), 0.3),
         Claim(f"{what}, of Go's with parse", results.ratio(OURS, GO, "cpu_us"), of_go),
-    ]
-
-
-def _far_claims(found: Mapping[int, Results[Cost]]) -> list[Claim]:
-    """Hold the intake to Go where SQS is as far away as it is: no reply of it comes at once."""
-    return [
-        Claim(
-            f"CPU of a message at {milliseconds} ms of round trip, of Go's with parse",
-            results.ratio(OURS, GO, "cpu_us"),
-            1.0,
-        )
-        for milliseconds, results in found.items()
-        if milliseconds
     ]
 
 

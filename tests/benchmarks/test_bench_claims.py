@@ -214,6 +214,7 @@ def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
     assert claims["CPU of a message, of the cheapest other peer's"] == (0.29, True)
     assert claims["CPU of a message, of Go's with parse"] == (0.967, True)
     assert claims["CPU of a message on the optimised Python, of Go's with parse"] == (0.773, True)
+    assert claims["CPU of a message at 5 ms of round trip, of the bare loop's"] == (0.275, True)
     assert claims["CPU of a message at 5 ms of round trip, of Go's with parse"] == (1.1, False)
     assert claims["CPU of a message over TLS, of the bare loop's"] == (0.32, False)
     assert claims["CPU of a message over TLS, of Go's with parse"] == (1.2, True)

@@ -246,16 +246,16 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
 
 def _named(detail_type: object, source: object) -> tuple[str, str | None]:
     """Return a `detail-type`, checked, with `{id}` in place of every id; and the organization."""
+    text = source if isinstance(source, str) else ""
     # Without a hyphen there is no id in it: such types are few, and remembered with their source.
     if (
         isinstance(detail_type, str)
-        and isinstance(source, str)
         and "-" not in detail_type
-        and len(detail_type) <= MAX_LABEL_LENGTH >= len(source)
+        and len(detail_type) <= MAX_LABEL_LENGTH
+        and len(text) <= MAX_LABEL_LENGTH
     ):
-        return _remembered(detail_type, source)
-    organization = organization_of(source) if isinstance(source, str) else None
-    return _ID_PART.sub("{id}", _label(detail_type, "detail-type")), organization
+        return _remembered(detail_type, text)
+    return _ID_PART.sub("{id}", _label(detail_type, "detail-type")), organization_of(text)
 
 
 @lru_cache(maxsize=256)  # a worker gets a handful; a sender of ever new ones only fills this
