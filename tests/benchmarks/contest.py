@@ -2,14 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
+from statistics import fmean
 from typing import Generic, Protocol, TypeVar
 
 from tests.benchmarks.findings import Spread, ratio
 
 T = TypeVar("T")
+N = TypeVar("N", bound=tuple[float, ...])
 
 
 class Named(Protocol):
@@ -58,32 +62,50 @@ async def in_turns(
     run: Callable[[C], Awaitable[T]],
     *,
     at_once: bool = False,
+    mean: Callable[[Sequence[T]], T] = itemgetter(0),
 ) -> Results[T]:
-    """Let each run once a round; one that fails is reported, and left out of what follows.
+    """Let each take its turns of a round; one that fails is reported, and left out from then on.
 
     `at_once`: all of a round side by side, where they leave the machine idle most of the time.
+    `mean`: of the turns of one that is named several times in `contestants`, what its round is.
     """
     results = Results[T]({one.name: [] for one in contestants})
     for number in range(1, rounds + 1):
-        left = [one for one in contestants if one.name not in results.reasons]
-        turn = partial(_turn, f"{what}: round {number} of {rounds}", run, results)
+        turns: dict[str, list[T]] = defaultdict(list)
+        turn = partial(_turn, f"{what}: round {number} of {rounds}", run, results, turns)
         if at_once:
-            await asyncio.gather(*map(turn, left))
+            await asyncio.gather(*map(turn, contestants))
         else:
-            for one in left:
+            for one in contestants:
                 await turn(one)
+        for name, found in turns.items():
+            if name not in results.reasons:
+                results.rounds[name].append(mean(found))
     return results
 
 
-async def _turn(what: str, run: Callable[[C], Awaitable[T]], results: Results[T], one: C) -> None:
+async def _turn(
+    what: str,
+    run: Callable[[C], Awaitable[T]],
+    results: Results[T],
+    turns: Mapping[str, list[T]],
+    one: C,
+) -> None:
+    if one.name in results.reasons:
+        return
     try:
         found = await run(one)
     except (Unmeasured, TimeoutError) as error:
         results.reasons[one.name] = str(error) or type(error).__name__
         say(f"{what}: {one.name}: not measured: {results.reasons[one.name]}")
         return
-    results.rounds[one.name].append(found)
+    turns[one.name].append(found)
     say(f"{what}: {one.name}: {found}")
+
+
+def mean_turn(turns: Sequence[N]) -> N:
+    """Return the mean of each figure, for `in_turns`."""
+    return type(turns[0])(*map(fmean, zip(*turns, strict=True)))
 
 
 def say(line: str) -> None:

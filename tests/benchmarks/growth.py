@@ -11,11 +11,12 @@ from itertools import combinations
 from math import nan
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import orjson
 
 from tests.benchmarks.children import answer_of
-from tests.benchmarks.contest import Results, in_turns
+from tests.benchmarks.contest import Results, in_turns, mean_turn
 from tests.benchmarks.contestants import OURS
 from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table
@@ -27,6 +28,9 @@ from tests.benchmarks.size import Size
 CONCURRENCIES = (1, 2, 8, 32, 64, 128, 256, 512)
 FLAT_FROM = 8
 BODY_KIB = (1, 4, 16, 64, 256)
+LAPS = 3
+"""Turns a round of those that are held to each other: the machine changes speed within seconds."""
+
 REPLICAS = (1, 2, 3, 4)
 CACHE_ENTRIES = (100, 1_000, 10_000, 100_000)
 CONCURRENCY = 64
@@ -65,9 +69,8 @@ class Point:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """One run."""
+class Cost(NamedTuple):
+    """One turn, or the mean of those of a round."""
 
     cpu_us: float
     per_second: float
@@ -78,14 +81,16 @@ class Cost:
 
 async def measure(size: Size) -> Findings:
     """Return a curve for each way to grow, and the claim on concurrency."""
+    flat = [Point(concurrency=count) for count in CONCURRENCIES if count >= FLAT_FROM]
     points = [
-        *(Point(concurrency=count) for count in CONCURRENCIES),
+        *flat * LAPS,
+        *(Point(concurrency=count) for count in CONCURRENCIES if count < FLAT_FROM),
         *(Point(replicas=count) for count in REPLICAS[1:]),
     ]
     large = [Point(body_kib=kib) for kib in BODY_KIB[1:]]
     async with QueueServer() as server:
         trial = Trial(size, server)
-        found = await in_turns("growth", points, size.rounds, trial)
+        found = await in_turns("growth", points, size.rounds, trial, mean=mean_turn)
         once = await in_turns("growth, large bodies", large, 1, trial)
     both = Results(found.rounds | once.rounds, found.reasons | once.reasons)
     return reported(both, {entries: await _lookups(entries) for entries in CACHE_ENTRIES})

@@ -1,5 +1,6 @@
 """What the benchmarks make of their figures, and the stand-ins they measure against."""
 
+import asyncio
 import json
 from math import isnan
 
@@ -7,6 +8,7 @@ import orjson
 import pytest
 
 from tests.benchmarks import (
+    analytics,
     aws_calls,
     budget,
     functions,
@@ -134,6 +136,16 @@ def test_a_long_run_is_judged_by_the_median_of_its_rounds():
     assert claims["memory added by 100,000 messages"] == (2, True)
 
 
+def test_the_cost_of_a_long_run_is_judged_by_its_fifths():
+    costs = [0, *(100, 140) * 4, 150, 210]
+    run = [Sample(n * 20_000, 80, cost) for n, cost in enumerate(costs)]
+
+    start = memory.Start(*map(Spread, ([1.0], [63.0], [0.3], [0.11])))
+    claims = claims_of(memory.reported([run], start))
+
+    assert claims["cost of a message, ± from 1,000 to 199,000 messages"] == (0.2, True)
+
+
 def test_an_outgoing_call_is_compared_with_plain_httpx():
     used = {way: [100.0] for way in outgoing.WAYS} | {"httpx": [500.0]}
 
@@ -250,6 +262,22 @@ def test_a_call_of_aws_is_compared_with_one_over_aiohttp_round_by_round():
     used = {"wire": [50, 90, 60], "aiohttp": [200, 180, 150], "sdk": [600, 600, 600]}
 
     assert list(claims_of(aws_calls.reported(used)).values()) == [(0.4, True)]
+
+
+def test_the_machines_speed_is_that_of_most_of_the_work():
+    taken = [rows.LEAST_PAGES * rows.QUERY_PAGE * us / 1e6 for us in (3, 6)]
+
+    assert rows.least_us(taken) == pytest.approx(4)  # a second at 3 us, and one at 6: half as much
+
+
+async def test_the_yardstick_is_taken_while_the_report_is_written():
+    page = analytics.conversations(0, rows.QUERY_PAGE)
+
+    async with rows.yardstick(page) as taken, asyncio.timeout(10):
+        while len(taken) < 3:  # noqa: ASYNC110  a yardstick has no event of its own
+            await asyncio.sleep(0.01)
+
+    assert min(taken) > 0
 
 
 def test_the_dearest_of_the_usual_reports_is_what_is_claimed():

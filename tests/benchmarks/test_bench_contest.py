@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from statistics import fmean
 
 import pytest
 
@@ -42,6 +43,17 @@ async def test_the_contestants_take_turns(turns):
     await in_turns("test", [A, B], 2, run)
 
     assert turns == ["a", "b", "a", "b"]
+
+
+async def test_one_that_is_named_several_times_has_the_mean_of_its_turns_as_its_round(turns):
+    async def run(one):
+        turns.append(one.name)
+        return len(turns)
+
+    results = await in_turns("test", [A, B, A, B], 2, run, mean=fmean)
+
+    assert turns == ["a", "b", "a", "b"] * 2
+    assert results.rounds == {"a": [2, 6], "b": [3, 7]}
 
 
 async def test_those_that_run_at_once_are_all_there_before_one_ends():
@@ -87,6 +99,18 @@ async def test_who_fails_later_keeps_its_rounds_and_the_notes_say_so(turns):
 
     assert results.rounds["a"] == [1]
     assert results.notes() == ["a: broke off after round 1: it ended with 1"]
+
+
+async def test_a_round_of_which_a_turn_failed_is_none(turns):
+    async def run(one):
+        turns.append(one.name)
+        if len(turns) > 3:
+            raise Unmeasured("it ended with 1")
+        return len(turns)
+
+    results = await in_turns("test", [A, A], 2, run, mean=fmean)
+
+    assert results.rounds["a"] == [1.5]
 
 
 async def test_who_fails_costs_the_others_no_round(run):
