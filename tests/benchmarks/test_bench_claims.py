@@ -212,22 +212,24 @@ def test_a_pipeline_that_was_not_measured_bears_no_claim_out():
 
 
 def test_the_intake_is_held_to_the_bare_loop_and_to_go_plain_and_over_tls():
-    def costs(ours, bare, go):
+    def costs(ours, bare, go, optimised=0.8):
         figures = {intake.OURS.name: ours, intake.BARE.name: bare, intake.GO.name: go}
-        figures[intake.OURS_OPTIMISED.name] = 0.8 * ours
+        figures[intake.OURS_OPTIMISED.name] = optimised * ours
         names = [one.name for one in intake.EVERYONE]
         at = {name: [intake.Cost(1000, figures.get(name, 100), 200, 1, 0)] for name in names}
         return Results(at)
 
-    plain, far, tls = costs(29, 100, 30), costs(33, 120, 30), costs(48, 150, 40)
+    plain, far, tls = costs(29, 100, 28), costs(34, 120, 30, 0.9), costs(48, 150, 40)
     claims = claims_of(intake.reported({0: plain, 5: far}, tls))
 
     assert claims["CPU of a message, of the bare loop's"] == (0.29, True)
     assert claims["CPU of a message, of the cheapest other peer's"] == (0.29, True)
-    assert claims["CPU of a message, of Go's with parse"] == (0.967, True)
-    assert claims["CPU of a message on the optimised Python, of Go's with parse"] == (0.773, True)
-    assert claims["CPU of a message at 5 ms of round trip, of the bare loop's"] == (0.275, True)
-    assert claims["CPU of a message at 5 ms of round trip, of Go's with parse"] == (1.1, False)
+    assert claims["CPU of a message on the optimised Python, of Go's with parse"] == (0.829, True)
+    assert claims["CPU of a message, of Go's with parse"] == (1.036, True)
+    at_5_ms = "CPU of a message at 5 ms of round trip"
+    assert claims[f"{at_5_ms}, of the bare loop's"] == (0.283, True)
+    assert claims[f"{at_5_ms} on the optimised Python, of Go's with parse"] == (1.02, False)
+    assert claims[f"{at_5_ms}, of Go's with parse"] == (1.133, False)
     assert claims["CPU of a message over TLS, of the bare loop's"] == (0.32, False)
     assert claims["CPU of a message over TLS, of Go's with parse"] == (1.2, True)
 
