@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import itemgetter
 from statistics import fmean
 from typing import Generic, Protocol, TypeVar
 
@@ -14,6 +13,10 @@ from tests.benchmarks.findings import Spread, ratio
 
 T = TypeVar("T")
 N = TypeVar("N", bound=tuple[float, ...])
+
+LAPS = 3
+"""Turns a round of those that are held closely to each other: a turn is little more than a second,
+and the machine is often not as fast a few seconds later."""
 
 
 class Named(Protocol):
@@ -62,12 +65,12 @@ async def in_turns(
     run: Callable[[C], Awaitable[T]],
     *,
     at_once: bool = False,
-    mean: Callable[[Sequence[T]], T] = itemgetter(0),
+    mean: Callable[[Sequence[T]], T] | None = None,
 ) -> Results[T]:
     """Let each take its turns of a round; one that fails is reported, and left out from then on.
 
     `at_once`: all of a round side by side, where they leave the machine idle most of the time.
-    `mean`: of the turns of one that is named several times in `contestants`, what its round is.
+    `mean`: of the turns of those named several times in `contestants`, what their round is.
     """
     results = Results[T]({one.name: [] for one in contestants})
     for number in range(1, rounds + 1):
@@ -80,7 +83,7 @@ async def in_turns(
                 await turn(one)
         for name, found in turns.items():
             if name not in results.reasons:
-                results.rounds[name].append(mean(found))
+                results.rounds[name].append(mean(found) if mean else _only(found))
     return results
 
 
@@ -101,6 +104,11 @@ async def _turn(
         return
     turns[one.name].append(found)
     say(f"{what}: {one.name}: {found}")
+
+
+def _only(turns: Sequence[T]) -> T:
+    [one] = turns  # not the first of several: the others would be dropped in silence
+    return one
 
 
 def mean_turn(turns: Sequence[N]) -> N:

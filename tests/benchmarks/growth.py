@@ -16,7 +16,7 @@ from typing import NamedTuple
 import orjson
 
 from tests.benchmarks.children import answer_of
-from tests.benchmarks.contest import Results, in_turns, mean_turn
+from tests.benchmarks.contest import LAPS, Results, in_turns, mean_turn
 from tests.benchmarks.contestants import OURS
 from tests.benchmarks.events import event
 from tests.benchmarks.findings import Claim, Curve, Findings, Spread, Table
@@ -28,9 +28,6 @@ from tests.benchmarks.size import Size
 CONCURRENCIES = (1, 2, 8, 32, 64, 128, 256, 512)
 FLAT_FROM = 8
 BODY_KIB = (1, 4, 16, 64, 256)
-LAPS = 3
-"""Turns a round of those that are held to each other: the machine changes speed within seconds."""
-
 REPLICAS = (1, 2, 3, 4)
 CACHE_ENTRIES = (100, 1_000, 10_000, 100_000)
 CONCURRENCY = 64

@@ -56,6 +56,14 @@ async def test_one_that_is_named_several_times_has_the_mean_of_its_turns_as_its_
     assert results.rounds == {"a": [2, 6], "b": [3, 7]}
 
 
+async def test_no_turn_is_dropped_in_silence(turns):
+    async def run(one):
+        turns.append(one.name)
+
+    with pytest.raises(ValueError, match="too many"):
+        await in_turns("test", [A, A], 1, run)
+
+
 async def test_those_that_run_at_once_are_all_there_before_one_ends():
     both = asyncio.Barrier(2)
 
