@@ -9,12 +9,11 @@ action.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import structlog
-from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from worker.clients.aws.errors import UNREADABLE, EntryFailed, QueueError, ask
@@ -110,48 +109,16 @@ def batch_results(
     ]
 
 
-_Required = Annotated[str, Meta(min_length=1)]
-
-
-class _Entry(Struct, gc=False):
-    """A message as SQS writes it. What a message can do without is read later, of any shape."""
-
-    id: _Required = field(name="MessageId")
-    receipt: _Required = field(name="ReceiptHandle")
-    body: str | None = field(default=None, name="Body")
-    system: Any = field(default=None, name="Attributes")
-    attributes: Any = field(default=None, name="MessageAttributes")
-
-
-class _Received(Struct, gc=False):
-    entries: list[_Entry] | None = field(default=None, name="Messages")
-
-
-_ODD = (ValidationError, UnicodeError)
-"""msgspec encodes a text that is out of place, to name it, and half a surrogate pair cannot be."""
-
-
 def messages_of(answer: Mapping[str, Any], received_at: float) -> tuple[list[Message], int]:
     """Return the messages of a receive, and how many entries were none: without id or receipt.
 
     Such a one can be neither run nor deleted; it comes again when its visibility timeout ends.
     """
-    try:
-        entries, odd = convert(answer, _Received).entries or [], 0
-    except _ODD:
-        entries, odd = _readable(answer["Messages"])
-    return [_message(entry, received_at) for entry in entries], odd
-
-
-def _readable(raw: Any) -> tuple[list[_Entry], int]:
-    """Return those that are messages, and how many are none."""
-    if not isinstance(raw, list):
-        return [], 1
-    read = []
-    for entry in raw:
-        with suppress(*_ODD):
-            read.append(convert(entry, _Entry))
-    return read, len(raw) - len(read)
+    entries = answer.get("Messages")
+    if not isinstance(entries, list):
+        return [], int(entries is not None)
+    messages = [one for entry in entries if (one := _message(entry, received_at))]
+    return messages, len(entries) - len(messages)
 
 
 def attributes_of(answer: Mapping[str, Any]) -> QueueAttributes | None:
@@ -189,8 +156,19 @@ def _entries(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [one for one in entries if isinstance(one, dict) and isinstance(one.get("Id"), str)]
 
 
-def _message(entry: _Entry, received_at: float) -> Message:
-    system = entry.system if isinstance(entry.system, dict) else _NONE
+def _message(entry: Any, received_at: float) -> Message | None:
+    if not isinstance(entry, dict):
+        return None
+    message_id, receipt = entry.get("MessageId"), entry.get("ReceiptHandle")
+    body = entry.get("Body")
+    if body is None:
+        body = ""
+    are_texts = isinstance(message_id, str) and isinstance(receipt, str) and isinstance(body, str)
+    if not (are_texts and message_id and receipt):
+        return None
+    system = entry.get("Attributes")
+    if not isinstance(system, dict):
+        system = _NONE
     receives, sent = system.get("ApproximateReceiveCount"), system.get("SentTimestamp")
     # As a rule thirteen digits; a call for each message costs more than to see that.
     sent_milliseconds = (
@@ -199,18 +177,17 @@ def _message(entry: _Entry, received_at: float) -> Message:
         else _whole(sent, 0, _LATEST_MILLISECONDS)
     )
     message = Message(
-        id=entry.id,
-        receipt=entry.receipt,
-        body=entry.body or "",
+        id=message_id,
+        receipt=receipt,
+        body=body,
         received_at=received_at,
         receive_count=1 if receives == "1" else _whole(receives, 1, _MOST_RECEIVES) or 1,
         sent_at=sent_milliseconds / 1000 or None,
         attributes=_NONE,
     )
     known = (receives is not None) + (sent is not None)
-    if len(system) > known or entry.attributes:
-        return _with_the_rest(message, system, entry.attributes)
-    return message
+    given = entry.get("MessageAttributes")
+    return _with_the_rest(message, system, given) if given or len(system) > known else message
 
 
 def _with_the_rest(message: Message, system: Mapping[str, Any], given: object) -> Message:
