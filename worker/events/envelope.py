@@ -12,7 +12,6 @@ The body is parsed once; what Genesys put into `detail.eventBody` is skipped and
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType, field, json
@@ -35,6 +34,12 @@ _ID_PART = re.compile(rf"(?<![^.]){UUID.pattern}(?![^.])")
 
 _PARTNER = re.compile(r"aws\.partner/genesys\.com/cloud/([.\w-]+)/[./\w-]+", re.ASCII)
 """What Genesys names its event sources: the organization, then a suffix of the customer's."""
+
+MAX_KNOWN = 256
+"""A worker gets a handful; a sender of ever new ones only makes them be forgotten."""
+
+_known: dict[tuple[object, object], tuple[str, str | None]] = {}
+"""Checked types without an id in them, and the organization, by type and source."""
 
 T = TypeVar("T")
 
@@ -83,12 +88,16 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
         return f"Envelope(detail_type={self.detail_type!r}, id={self.id!r})"
 
 
+class _Metadata(Struct, gc=False):
+    correlation_id: Any = field(default=None, name="CorrelationId")
+
+
 class _Frame(Wire):
     """`detail` as Genesys sends it; all of it is absent in the flat form."""
 
     topic_name: Any = None
     event_body: Raw | UnsetType = UNSET
-    metadata: Any = None
+    metadata: _Metadata | list[Any] | str | int | float | bool | None = None
     timestamp: Any = None
 
 
@@ -140,9 +149,7 @@ def open_envelope(body: str | bytes) -> Envelope:
     return _sealed(event, text)
 
 
-def parse(
-    decode: Callable[[Raw | str], T], text: Raw | str, at: str, *, null: str = "missing"
-) -> T:
+def parse(decode: Callable[[Raw | str], T], text: Raw | str, at: str, null: str = "missing") -> T:
     """Parse an object found at the path `at`; else Permanent. `null`: the reason for a null."""
     try:
         return decode(text)
@@ -220,9 +227,14 @@ def _topic_of(event: _Event) -> Any:
     return detail.topic_name if isinstance(detail, _Frame) else None
 
 
-def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelope:
-    detail_type, organization_id = _named(event.detail_type or _topic_of(event), event.source)
+# Not by name only: Python takes twice as long for such a call, and here is one for each message.
+def _sealed(event: _Event, whole: Raw | str, is_bare: bool = False) -> Envelope:  # noqa: FBT001, FBT002
     frame = event.detail
+    kind = event.detail_type or _topic_of(event)
+    try:
+        detail_type, organization_id = _known[kind, event.source]
+    except (KeyError, TypeError):  # a list is no key
+        detail_type, organization_id = _named(kind, event.source)
     if not isinstance(frame, _Frame):
         absent = frame is None or frame is UNSET
         raise Permanent("detail: missing" if absent else "detail: not an object")
@@ -235,8 +247,8 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
         id=_label_if_any(event.id),
         sent=event.time,
         # What Genesys support asks for; no reason to refuse an event, so None when odd.
-        correlation_id=_label_if_any(metadata.get("CorrelationId"))
-        if isinstance(metadata, dict)
+        correlation_id=_label_if_any(metadata.correlation_id)
+        if isinstance(metadata, _Metadata)
         else None,
         replayed=bool(event.replay_name),
         organization_id=organization_id,
@@ -246,21 +258,17 @@ def _sealed(event: _Event, whole: Raw | str, *, is_bare: bool = False) -> Envelo
 
 def _named(detail_type: object, source: object) -> tuple[str, str | None]:
     """Return a `detail-type`, checked, with `{id}` in place of every id; and the organization."""
-    text = source if isinstance(source, str) else ""
+    text = source if isinstance(source, str) else None
+    label = _label(detail_type, "detail-type")
+    organization_id = organization_of(text or "")
     # Without a hyphen there is no id in it: such types are few, and remembered with their source.
-    if (
-        isinstance(detail_type, str)
-        and "-" not in detail_type
-        and len(detail_type) <= MAX_LABEL_LENGTH
-        and len(text) <= MAX_LABEL_LENGTH
-    ):
-        return _remembered(detail_type, text)
-    return _ID_PART.sub("{id}", _label(detail_type, "detail-type")), organization_of(text)
-
-
-@lru_cache(maxsize=256)  # a worker gets a handful; a sender of ever new ones only fills this
-def _remembered(detail_type: str, source: str) -> tuple[str, str | None]:
-    return _label(detail_type, "detail-type"), organization_of(source)
+    if "-" in label:
+        return _ID_PART.sub("{id}", label), organization_id
+    if len(text or "") <= MAX_LABEL_LENGTH:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[label, text] = label, organization_id
+    return label, organization_id
 
 
 def organization_of(source: str) -> str | None:
@@ -289,6 +297,6 @@ def _label(value: object, at: str) -> str:
 
 
 def _label_if_any(value: object) -> str | None:
-    if isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and value.isprintable():
+    if isinstance(value, str) and value and len(value) <= MAX_LABEL_LENGTH and value.isprintable():
         return value
     return None

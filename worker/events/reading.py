@@ -67,7 +67,7 @@ class Flat(Struct, frozen=True, gc=False):
 def event_body(envelope: Envelope, decode: Callable[[Raw | str], T]) -> T:
     """Parse the body of an event in platform form."""
     assert envelope.body is not None  # noqa: S101  the form decides who reads
-    return parse(decode, envelope.body, "detail.eventBody", null="not an object")
+    return parse(decode, envelope.body, "detail.eventBody", "not an object")
 
 
 def flat_detail(envelope: Envelope, decode: Callable[[Raw | str], T]) -> T:
@@ -189,7 +189,10 @@ class EventReader:
         """`organization_id`: the Genesys organization whose events are read; None: of all."""
         self._wanted = tuple(wanted)
         self._organization_id = organization_id and organization_id.lower()
-        self._choices: dict[tuple[str, Form], tuple[tuple[str, Reader], ...]] = {}
+        self._choices: dict[Form, dict[str, tuple[tuple[str, Reader], ...]]] = {
+            "platform": {},
+            "reference": {},
+        }
 
     def __call__(self, body: str | bytes) -> tuple[ForJob, ...] | UnknownType:
         """Read a message's body as the events it stands for: never an empty tuple.
@@ -205,7 +208,7 @@ class EventReader:
             self._refuse_others(envelope.organization_id)
         form: Form = "reference" if envelope.body is None else "platform"
         detail_type = envelope.detail_type
-        known = self._choices.get((detail_type, form))
+        known = self._choices[form].get(detail_type)
         events: tuple[ForJob, ...] = ()
         for job, reader in known or self._readers_of(detail_type, form):
             if (event := reader(envelope)) is not None:
@@ -223,11 +226,12 @@ class EventReader:
             )
 
     def _readers_of(self, detail_type: str, form: Form) -> tuple[tuple[str, Reader], ...]:
-        readers = self._choices.get((detail_type, form))
+        choices = self._choices[form]
+        readers = choices.get(detail_type)
         if readers is None:
-            if len(self._choices) >= MAX_CHOICES:
-                self._choices.clear()
-            readers = self._choices[detail_type, form] = tuple(
+            if len(choices) >= MAX_CHOICES:
+                choices.clear()
+            readers = choices[detail_type] = tuple(
                 (one.job, one.event.platform if form == "platform" else one.event.reference)
                 for one in self._wanted
                 if one.wants(detail_type)

@@ -3,7 +3,7 @@ import pytest
 
 from tests.support.factories import a_body, a_platform_body, a_voice_scored, an_id, platform_detail
 from worker.errors import Permanent
-from worker.events.envelope import open_envelope
+from worker.events.envelope import MAX_KNOWN, _known, open_envelope
 
 STA = "v2.speechandtextanalytics.conversation.{id}.sentiment"
 
@@ -244,3 +244,27 @@ def test_an_event_on_the_custom_bus_names_its_organization():
     inner = orjson.loads(a_body("voice.analytics", {}, source=PARTNER))
 
     assert seen(on_custom_bus(inner))["organization_id"] == ORGANIZATION.lower()
+
+
+@pytest.mark.parametrize("source", [PARTNER, None])
+def test_a_type_that_comes_again_is_read_as_the_first_time(source):
+    body = a_body("voice.analytics", {}, source=source)
+
+    assert seen(body) == seen(body)
+    other = a_body("voice.analytics", {}, source="aws.partner/genesys.com/cloud/acme/x")
+    assert seen(other)["organization_id"] == "acme"
+
+
+def test_of_ever_new_types_only_some_are_remembered():
+    for number in range(2 * MAX_KNOWN):
+        assert open_envelope(a_body(f"type.{number}", {})).detail_type == f"type.{number}"
+
+    assert 0 < len(_known) <= MAX_KNOWN
+
+
+def test_a_type_with_an_id_is_not_remembered():
+    _known.clear()
+
+    open_envelope(a_body(STA.replace("{id}", an_id()), {}))
+
+    assert not _known
