@@ -5,7 +5,7 @@ there; more come while receives return full, and leave when they come back empty
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from typing import Literal
 
@@ -19,7 +19,7 @@ from worker.intake.fifo import Groups
 from worker.intake.gate import CHECK_SECONDS, Gate
 from worker.intake.leases import Lease, Leases
 from worker.intake.outcome import DONE, RELEASED, Outcome
-from worker.intake.poller import Permits, Poller
+from worker.intake.poller import Permits, Poller, Received
 from worker.intake.settlement import Settlement
 from worker.telemetry import log_as, metrics
 
@@ -38,26 +38,6 @@ class DrainReport(Struct, frozen=True):
     finished: int
     released: int
     stranded: int
-
-
-class Received(Struct, frozen=True):
-    """What came of a receive."""
-
-    messages: list[Message] | None
-    """None: the call failed."""
-
-    at_most: int
-    """What was asked for."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there were none; not whether the call failed."""
-        return self.messages == []
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there may be more of them."""
-        return len(self.messages or ()) == self.at_most > 0
 
 
 class Consumer:
@@ -116,14 +96,13 @@ class Consumer:
 
     async def _work(self, lease: Lease) -> None:
         log_as(lease)
-        lease.begun = True
         try:
             try:
-                outcome = await self._outcome(lease)
-            except asyncio.CancelledError:
-                if lease.why_cancelled is None:
-                    raise  # not by us: the process is being torn down
-                outcome = RELEASED
+                outcome = await self._first_run(lease)
+                while (outcome is not DONE or lease.probe) and await self._kept(lease, outcome):
+                    outcome = await self._run_when_admitted(lease)
+            except asyncio.CancelledError as error:
+                outcome = _outcome_of_cancelled(lease, error)
             finally:
                 self._leave(lease)
             if outcome is DONE and lease.why_cancelled is None:
@@ -137,29 +116,36 @@ class Consumer:
         finally:  # not by a callback of the task: one more for each message
             del self._tasks[lease]
 
-    async def _outcome(self, lease: Lease) -> Outcome:
-        """Deliver the message when the gate lets it pass, again and again while it keeps it."""
+    def _first_run(self, lease: Lease) -> Awaitable[Outcome]:
+        """Deliver the message, at once where nothing is to be asked: as a rule."""
+        lease.begun = True
+        if (
+            lease.has_permit
+            and lease.message.receive_count == 1
+            and self.gate.state == "open"
+            and lease.why_cancelled is None
+            and not self._acks.finished(lease.message.id)
+        ):
+            return self.delivery.run(lease)  # not within another coroutine: one for each message
+        return self._run_when_admitted(lease)
+
+    async def _run_when_admitted(self, lease: Lease) -> Outcome:
+        """Deliver the message when the gate lets it pass; other outcomes are of what forbids it."""
         if self._acks.finished(lease.message.id):
             metrics.messages_duplicate.inc()
             return DONE
         if lease.why_cancelled is not None:  # before it began
             return RELEASED
-        while True:
-            if self.gate.state != "open":
-                self._leave(lease)
-                await self.gate.enter(lease)
-            if lease.message.receive_count > 1 and (
-                deferred := self.settlement.defers_again(lease)
-            ):
-                return deferred
-            if not (lease.has_permit or await self._permit(lease)):
-                return RELEASED
-            outcome = await self.delivery.run(lease)
-            succeeded = outcome is DONE and not lease.probe
-            if succeeded or not await self._keep_for_another_run(lease, outcome):
-                return outcome
+        if self.gate.state != "open":
+            self._leave(lease)
+            await self.gate.enter(lease)
+        if lease.message.receive_count > 1 and (deferred := self.settlement.defers_again(lease)):
+            return deferred
+        if not (lease.has_permit or await self._permit(lease)):
+            return RELEASED
+        return await self.delivery.run(lease)
 
-    async def _keep_for_another_run(self, lease: Lease, outcome: Outcome) -> bool:
+    async def _kept(self, lease: Lease, outcome: Outcome) -> bool:
         """Return whether the message stays in flight for another run, at the gate or beside it."""
         if self.gate.sets_aside(outcome, probe=lease.probe):
             self._leave(lease)
@@ -394,3 +380,9 @@ class Consumer:
             return False
         self._pollers.discard(poller)
         return True
+
+
+def _outcome_of_cancelled(lease: Lease, error: asyncio.CancelledError) -> Outcome:
+    if lease.why_cancelled is None:
+        raise error  # not by us: the process is being torn down
+    return RELEASED

@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from functools import cache, partial
 from logging import INFO
 
 import structlog
@@ -29,9 +28,9 @@ from worker.intake.outcome import (
     worst,
 )
 from worker.intake.quarantine import Quarantine
-from worker.intake.router import Opened, Opener, Reading, Route, Routes
+from worker.intake.router import About, Opened, Opener, Reading, Route, Routes
 from worker.resilience import Work, begin
-from worker.telemetry import Count, MessageSpan, current_tracing, log_fields, metrics
+from worker.telemetry import MessageSpan, current_tracing, log_fields, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -87,10 +86,10 @@ class Delivery:
 
     def run(self, lease: Lease) -> Awaitable[Outcome]:
         """Open, route and run; raises CancelledError when the lease was cancelled."""
-        if lease.ahead is None or self.quarantine.exclusive:
+        opened = lease.ahead
+        if opened is None or self.quarantine.exclusive:
             return self._guarded(lease)
-        lease.phase, lease.began_at = "working", self._loop.time()
-        return self._deliver(lease)
+        return self._opened(lease, opened)
 
     async def _guarded(self, lease: Lease) -> Outcome:
         if self.quarantine.exclusive:
@@ -121,20 +120,23 @@ class Delivery:
 
     def _deliver(self, lease: Lease) -> Awaitable[Outcome]:
         opened = lease.ahead or self._opener(lease.message.body, lease.source)
-        if not isinstance(opened, Opened):
-            return _known(opened)
-        about, wanted = opened.about, opened.wanted
+        return self._opened(lease, opened) if isinstance(opened, Opened) else _known(opened)
+
+    def _opened(self, lease: Lease, opened: Opened) -> Awaitable[Outcome]:
+        wanted = opened.wanted
         # Not kept beyond the run: with bodies of a megabyte it would be three times as much.
-        lease.about, lease.ahead = about, None
-        if not wanted:
-            return _known(self._opener.unwanted(opened, lease.source))
-        if self._tracing.on:
-            self._tracing.describe(
-                about.origin.detail_type, about.origin.correlation_id, about.jobs
-            )
+        lease.about, lease.ahead = opened.about, None
+        if self._tracing.on and wanted:
+            self._describe(opened.about)
         if len(wanted) == 1 and opened.lacking is None:
             return self._run(lease, wanted[0], lease.task)  # as a rule, without a task of its own
-        return self._several(lease, opened)
+        if wanted:
+            return self._several(lease, opened)
+        return _known(self._opener.unwanted(opened, lease.source))
+
+    def _describe(self, about: About) -> None:
+        origin = about.origin
+        self._tracing.describe(origin.detail_type, origin.correlation_id, about.jobs)
 
     async def _several(self, lease: Lease, opened: Opened) -> Outcome:
         outcomes = await asyncio.gather(*(self._beside(lease, one) for one in opened.wanted))
@@ -149,16 +151,15 @@ class Delivery:
         if (job.state != "open" or job.missed == "half_open") and not self._may_run(job, lease):
             return Blocked(failure_of(job.reason, error_class="Blocked", cause="blocked"))
         age = time.time() - origin.occurred_at.timestamp()
-        work = self._work(job, lease, route, age, task)
-        begin(work)
-        self.running[work] = lease
+        work = self._begun(job, lease, route, age, task)
         try:
             result = await self._idempotency.once(
                 job.name,
                 origin.identity if route.proof == "sink" else origin.dedupe_key,
-                partial(route.run, one.event),
-                proof=route.proof,
-                conversation_id=one.event.conversation_id,
+                route.run,
+                route.proof,
+                one.event.conversation_id,
+                (one.event,),
             )
         except asyncio.CancelledError:
             if not work.overdue or lease.why_cancelled or task is None:
@@ -179,7 +180,7 @@ class Delivery:
             if self.quarantine.exclusive:
                 self.quarantine.ended()
 
-    def _work(
+    def _begun(
         self,
         job: JobState,
         lease: Lease,
@@ -188,10 +189,11 @@ class Delivery:
         task: asyncio.Task[None] | None,
     ) -> Work:
         message, now = lease.message, self._loop.time()
+        lease.phase, lease.began_at = "working", now
         waits_until = message.received_at + LONGEST_WAIT_SECONDS
         if route.age_limit_seconds is not None:
             waits_until = min(waits_until, now + route.age_limit_seconds - age)
-        return Work(
+        work = Work(
             message.id,
             route.job,
             now,
@@ -203,6 +205,9 @@ class Delivery:
             lease.is_held,
             task,
         )
+        begin(work)
+        self.running[work] = lease
+        return work
 
     def _degrades_at(self, route: Route, origin: Origin) -> float:
         if route.degrade_after_seconds is None:
@@ -233,7 +238,7 @@ class Delivery:
                 if work.probe
                 else Blocked(outcome.failure, outcome.after)
             )
-        _processed(job.name, _label(outcome)).inc()
+        metrics.messages_processed.labels(job.name, _label(outcome)).inc()
         failure = outcome.failure
         job.last_failure = failure.reason, failure.fingerprint, time.time()
         log.log(
@@ -247,7 +252,7 @@ class Delivery:
         return outcome
 
     def _overdue(self, job: str) -> Outcome:
-        _processed(job, "retry").inc()
+        metrics.messages_processed.labels(job, "retry").inc()
         reason = f"{job} passed its deadline"
         log.warning("event_failed", reason=reason, error_class="DeadlinePassed")
         return Retry(failure_of(reason, error_class="DeadlinePassed", cause=reason, job=job))
@@ -259,7 +264,11 @@ class Delivery:
         if job.problem is not None:
             job.recovered()
         seconds = now - work.began_at
-        _processed(job.name, result).value += 1
+        try:
+            job.results[result].value += 1
+        except KeyError:  # a label is plain text: a new series takes the value of a `Result`
+            job.results[result] = metrics.messages_processed.labels(job.name, str(result))
+            job.results[result].value += 1
         job.durations.pending.append(seconds)
         age += seconds
         job.ages.pending.append(age if age > 0 else 0.0)
@@ -282,9 +291,3 @@ def _label(outcome: Outcome) -> str:
     if isinstance(outcome, DeadLetter):
         return "permanent"
     return "blocked" if isinstance(outcome, Blocked) else "retry"
-
-
-@cache
-def _processed(job: str, outcome: str) -> Count:
-    # A label is plain text: of a `Result` a look-up takes the member, and a new series its value.
-    return metrics.messages_processed.labels(job, str(outcome))

@@ -11,6 +11,7 @@ store's business.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from worker.clients.aws.idempotency import IdempotencyStore
 from worker.errors import Transient
@@ -52,12 +53,12 @@ class Idempotency:
         self,
         job: str,
         key: str,
-        run: Callable[[], Awaitable[Result]],
-        *,
+        run: Callable[..., Awaitable[Result]],
         proof: Proof,
         conversation_id: str | None = None,
+        arguments: tuple[object, ...] = (),
     ) -> Result:
-        """Run unless it was done before: `Result.DUPLICATE` then.
+        """Run, with these arguments, unless it was done before: `Result.DUPLICATE` then.
 
         `key`: of the job's work; what the store keeps, where it is asked.
         Raises Transient while a copy is in work for too long, or in another process, and when the
@@ -73,8 +74,9 @@ class Idempotency:
         try:
             if self._store is None or proof == "sink":
                 _claimed.value += 1
-                result = await run()
+                result = await run(*arguments)  # a `partial` for each message is a 150th of it
             else:
+                run = partial(run, *arguments)
                 result = await self._store.once(job, key, run, conversation_id=conversation_id)
             self._newer.add(mark)
             if len(self._newer) >= self._size:

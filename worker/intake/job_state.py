@@ -12,7 +12,7 @@ from worker.errors import Misconfigured
 from worker.findings import EXPLANATIONS, code_of
 from worker.intake.dead_letter_limit import DeadLetterLimit, Done
 from worker.intake.router import Route, Routes
-from worker.telemetry import DeadLetterCause, JobStatus, LastFailure, Problem, metrics
+from worker.telemetry import Count, DeadLetterCause, JobStatus, LastFailure, Problem, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +117,9 @@ class JobState:
         self._upstreams = upstreams
         self._limit = limit
         self._clock = clock
+        self.results: dict[str, Count] = {}
+        """The counters of what its runs returned, each from the first on."""
+
         self.durations = metrics.message_duration.labels(name)
         self.ages = metrics.event_age.labels(name)
         self._met: set[str] = set()

@@ -44,6 +44,26 @@ class _Waiter:
         self.granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
 
+class Received(Struct, frozen=True):
+    """What came of a receive."""
+
+    messages: list[Message] | None
+    """None: the call failed."""
+
+    at_most: int
+    """What was asked for."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there were none; not whether the call failed."""
+        return self.messages == []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more of them."""
+        return len(self.messages or ()) == self.at_most > 0
+
+
 class Permits:
     """A semaphore over all queues; `free + used == count` holds at every await."""
 

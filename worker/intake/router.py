@@ -203,8 +203,9 @@ class Opener:
         wanted: tuple[ForJob, ...] = ()
         jobs: tuple[str, ...] = ()
         for one in events:  # two comprehensions were a hundredth of a message's cost
-            if one.job in source.jobs and one.job in self._routes:
+            job = one.job
+            if job in source.jobs and job in self._routes:
                 wanted += (one,)
-                jobs += (one.job,)
+                jobs += (job,)
         first = events[0].event
         return Opened(About(first.origin, first.conversation_id, jobs), wanted, lacking)
