@@ -227,7 +227,7 @@ def _topic_of(event: _Event) -> Any:
     return detail.topic_name if isinstance(detail, _Frame) else None
 
 
-# Not by name only: Python takes twice as long for such a call, and here is one for each message.
+# Not by name only: Python 3.11 takes 1.6 times as long for such a call, which each message needs.
 def _sealed(event: _Event, whole: Raw | str, is_bare: bool = False) -> Envelope:  # noqa: FBT001, FBT002
     frame = event.detail
     kind = event.detail_type or _topic_of(event)
