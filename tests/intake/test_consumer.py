@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.intake.doubles import a_message
 from tests.support.factories import a_reference_body, a_voice_scored
 from worker.clients.aws import Message, Queue
 from worker.emulators.sqs.control import (
@@ -304,6 +305,64 @@ async def test_a_message_whose_delete_was_refused_is_deleted_and_not_run_when_it
     assert handler.seen == ids
     assert set(sqs.journal.receives.values()) == {2}
     assert metrics.messages_duplicate._value.get() - before == 1
+
+
+async def work_on(consumer, message):
+    """Begin a message that has a permit, and wait until its work has ended."""
+    await consumer._permits.acquire(consumer.name)
+    [lease] = consumer.leases.hold([message])
+    lease.has_permit = True
+    consumer.delivery.open_ahead([lease])
+    consumer._begin(lease)
+    await consumer._tasks[lease]
+
+
+async def test_a_copy_of_a_finished_message_is_not_run_though_sqs_counts_its_first_receive(
+    start_intake, recorder
+):
+    handler = recorder()
+    body = a_reference_body(a_voice_scored()).decode()
+    before = metrics.messages_duplicate._value.get()
+
+    async with start_intake(handler) as intake:
+        intake.consumer._acks._finished["m"] = None
+        await work_on(intake.consumer, a_message("m", receives=1, body=body))
+
+    assert handler.seen == []
+    assert metrics.messages_duplicate._value.get() - before == 1
+
+
+async def test_a_message_whose_cause_is_at_its_limit_is_not_run_when_it_comes_again(
+    start_intake, recorder
+):
+    handler = recorder()
+    body = a_reference_body(a_voice_scored()).decode()
+
+    async with start_intake(handler) as intake:
+        intake.consumer.settlement._limit.defer_again = lambda _message_id: 60.0
+        await work_on(intake.consumer, a_message("m", receives=2, body=body))
+
+    assert handler.seen == []
+
+
+async def test_a_message_whose_gate_closed_after_its_receive_waits_there_without_a_permit(
+    start_intake, recorder
+):
+    handler, met = recorder(), []
+    body = a_reference_body(a_voice_scored()).decode()
+
+    async with start_intake(handler) as intake:
+        gate = intake.consumer.gate
+        gate.state = "closed"
+
+        async def enter(lease):
+            met.append((lease.has_permit, len(handler.seen)))
+
+        gate.enter = enter
+        await work_on(intake.consumer, a_message("m", body=body))
+
+    assert met == [(False, 0)]
+    assert len(handler.seen) == 1
 
 
 async def test_a_second_copy_is_not_run_beside_the_first(sqs, queue, start_intake, recorder):
