@@ -88,16 +88,12 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
         return f"Envelope(detail_type={self.detail_type!r}, id={self.id!r})"
 
 
-class _Metadata(Struct, gc=False):
-    correlation_id: Any = field(default=None, name="CorrelationId")
-
-
 class _Frame(Wire):
     """`detail` as Genesys sends it; all of it is absent in the flat form."""
 
     topic_name: Any = None
     event_body: Raw | UnsetType = UNSET
-    metadata: _Metadata | list[Any] | str | int | float | bool | None = None
+    metadata: Any = None
     timestamp: Any = None
 
 
@@ -247,8 +243,8 @@ def _sealed(event: _Event, whole: Raw | str, is_bare: bool = False) -> Envelope:
         id=_label_if_any(event.id),
         sent=event.time,
         # What Genesys support asks for; no reason to refuse an event, so None when odd.
-        correlation_id=_label_if_any(metadata.correlation_id)
-        if isinstance(metadata, _Metadata)
+        correlation_id=_label_if_any(metadata.get("CorrelationId"))
+        if isinstance(metadata, dict)
         else None,
         replayed=bool(event.replay_name),
         organization_id=organization_id,

@@ -115,6 +115,13 @@ def test_an_odd_correlation_id_is_left_out_and_refuses_nothing(odd):
     assert open_envelope(body).correlation_id is None
 
 
+@pytest.mark.parametrize("odd", [b"1e400", b"1" + b"0" * 400, b"5", b'"x"', b"[1e400]", b"true"])
+def test_metadata_of_any_shape_refuse_nothing(odd):
+    body = a_body("voice.analytics", {"metadata": "here"}).replace(b'"here"', odd)
+
+    assert open_envelope(body).correlation_id is None
+
+
 def test_the_correlation_id_is_found():
     body = a_body("voice.analytics", {"metadata": {"CorrelationId": "cc-1"}})
 
